@@ -1,0 +1,51 @@
+"""Respectra recovers the spectrum behind every pixel of an RGB picture.
+
+The public names below are loaded when they are first used, so that ``import respectra`` costs
+milliseconds and does not import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+#: Public name -> the module that defines it.
+_NAMES = {
+    "open_cube": "respectra.cubes",
+    "save_cube": "respectra.cubes",
+    "make_cube": "respectra.cubes",
+    "open_image": "respectra.cameras",
+    "save_image": "respectra.cameras",
+    "make_image": "respectra.cameras",
+    "get_track": "respectra.cameras",
+    "list_methods": "respectra.methods",
+    "get_card": "respectra.methods",
+    "build_network": "respectra.methods",
+    "load": "respectra.inference",
+    "Reconstructor": "respectra.inference",
+    "RespectraError": "respectra.errors",
+}
+_ROOMS = (
+    "cameras",
+    "cubes",
+    "datasets",
+    "evaluation",
+    "inference",
+    "methods",
+    "training",
+    "viewer",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"respectra.{name}")
+    raise AttributeError(f"module 'respectra' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_NAMES, *_ROOMS])

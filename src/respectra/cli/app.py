@@ -1,0 +1,101 @@
+"""The application object, and how commands speak: progress, tables, JSON, errors, exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sized
+from typing import Any, TypeVar
+
+import click
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from respectra import __version__
+from respectra.errors import RespectraError
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="respectra",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Recover the spectrum behind every pixel of an RGB picture.",
+)
+#: Results go to standard output, everything else to standard error.
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    if version:
+        out.print(__version__)
+        raise typer.Exit
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command line; gives its exit code.
+
+    0: done. 1: a clear error, printed as one line. 2: the command line itself is wrong.
+    130: interrupted.
+    """
+    try:
+        code = app(args=arguments, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except KeyboardInterrupt:
+        fail("interrupted")
+        return 130
+    except RespectraError as error:
+        fail(str(error))
+        return 1
+    except MemoryError:
+        fail("out of memory; work on a smaller crop or set a smaller --max-memory")
+        return 1
+
+
+def fail(message: str) -> None:
+    """Print an error as one line on standard error."""
+    err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
+
+
+def warn(message: str) -> None:
+    """Print a warning as one line on standard error."""
+    err.print(f"[yellow]warning:[/] {escape(' '.join(message.split()))}")
+
+
+def say(message: str) -> None:
+    """Print a line for the person at the terminal, on standard error."""
+    err.print(escape(message))
+
+
+def print_json(value: Any) -> None:
+    """Print a result for a machine, on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def track_progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Yield items with a progress bar on a terminal, and a plain line each otherwise."""
+    count = len(items) if total is None and isinstance(items, Sized) else total
+    if not err.is_terminal:
+        for number, item in enumerate(items, 1):
+            say(f"{what} {number}" + (f"/{count}" if count else ""))
+            yield item
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        yield from progress.track(items, total=count, description=what)

@@ -1,0 +1,1 @@
+"""Cube formats, one file a format."""

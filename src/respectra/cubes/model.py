@@ -1,0 +1,110 @@
+"""The cube: a hyperspectral image as a labelled array."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from respectra.errors import DataError
+
+#: Dimensions of a cube, in order.
+DIMS = ("y", "x", "wavelength")
+#: What the values of a cube mean.
+Quantity = Literal["radiance", "reflectance"]
+#: The challenge's grid: 400 to 700 nm in steps of 10.
+CHALLENGE_WAVELENGTHS_NM: npt.NDArray[np.float64] = np.arange(400.0, 701.0, 10.0)
+CHALLENGE_WAVELENGTHS_NM.setflags(write=False)
+
+
+def make_cube(
+    values: npt.ArrayLike,
+    wavelengths_nm: npt.ArrayLike,
+    *,
+    quantity: Quantity = "radiance",
+    units: str = "relative",
+    source: str = "",
+    **attrs: Any,
+) -> xr.DataArray:
+    """Label an array as a cube.
+
+    Args:
+        values: shape (y, x, band), any real dtype; stored as float32.
+        wavelengths_nm: shape (band,), nanometres, positive and strictly ascending.
+        quantity: what the values mean.
+        units: unit of the values; ``relative`` when nobody knows.
+        source: where the values came from.
+        attrs: further facts worth keeping with the cube.
+
+    Raises:
+        DataError: the shapes disagree, the cube is empty, or the wavelengths are not ascending.
+    """
+    array = np.asarray(values)
+    if array.ndim != 3:
+        raise DataError(f"a cube has shape (y, x, wavelength); got {array.ndim} dimensions")
+    if array.size == 0:
+        raise DataError(f"a cube needs at least one pixel and one band; got shape {array.shape}")
+    if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+        raise DataError(f"a cube holds real numbers; got values of type {array.dtype}")
+    if quantity not in get_args(Quantity):
+        raise DataError(f"quantity is 'radiance' or 'reflectance'; got {quantity!r}")
+    grid = check_wavelengths(wavelengths_nm)
+    if grid.size != array.shape[2]:
+        raise DataError(f"{array.shape[2]} bands but {grid.size} wavelengths; they must match")
+    return xr.DataArray(
+        array.astype(np.float32, copy=False),
+        dims=DIMS,
+        coords={"wavelength": ("wavelength", grid, {"units": "nm"})},
+        attrs={"quantity": quantity, "units": units, "source": source, **attrs},
+        name="cube",
+    )
+
+
+def check_wavelengths(wavelengths_nm: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Wavelengths as float64, shape (band,), nm.
+
+    Raises:
+        DataError: not one-dimensional, not finite, not positive, or not strictly ascending.
+    """
+    try:
+        grid = np.asarray(wavelengths_nm, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"wavelengths must be numbers in nanometres: {error}") from None
+    if grid.ndim != 1 or grid.size == 0:
+        raise DataError(f"wavelengths form a list of numbers in nm; got shape {grid.shape}")
+    if not np.isfinite(grid).all() or (grid <= 0).any():
+        raise DataError("wavelengths must be finite and positive numbers in nm")
+    if grid.size > 1 and not (np.diff(grid) > 0).all():
+        raise DataError(
+            "wavelengths must ascend without repetition; "
+            f"got {np.array2string(grid, threshold=6, precision=4)}: sort the bands first"
+        )
+    return grid
+
+
+def require_cube(cube: object) -> xr.DataArray:
+    """Return ``cube`` when it is one: dims (y, x, wavelength) with known wavelengths in nm.
+
+    Raises:
+        DataError: it is something else; says what is missing.
+    """
+    if not isinstance(cube, xr.DataArray):
+        raise DataError(
+            f"a cube is an xarray.DataArray, got {type(cube).__name__}; "
+            "label an array with respectra.make_cube(values, wavelengths_nm)"
+        )
+    if tuple(cube.dims) != DIMS:
+        raise DataError(f"a cube has dimensions {DIMS}, got {tuple(cube.dims)}; use .transpose()")
+    if "wavelength" not in cube.coords:
+        raise DataError("the cube has no wavelengths; add a coordinate 'wavelength' in nm")
+    check_wavelengths(cube["wavelength"].values)
+    if cube.size == 0:
+        raise DataError(f"a cube needs at least one pixel and one band; got shape {cube.shape}")
+    return cube
+
+
+def wavelengths_of(cube: xr.DataArray) -> npt.NDArray[np.float64]:
+    """The wavelengths of a cube or a response in nm, float64, shape (band,)."""
+    return np.asarray(cube["wavelength"].values, dtype=np.float64)

@@ -1,0 +1,1 @@
+"""Datasets: folders of scenes as labelled collections, and synthetic scenes."""

@@ -1,0 +1,49 @@
+"""The exceptions Respectra raises on purpose.
+
+Each message says what was got, what is needed and what to do. On the command line any of them
+becomes one line on standard error and a non-zero exit; a traceback is always a defect of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RespectraError(Exception):
+    """Base of every error that Respectra raises on purpose."""
+
+
+class DataError(RespectraError, ValueError):
+    """The values of a cube, an image or a response cannot be used as they are."""
+
+
+class FormatError(DataError):
+    """A file is not what its name says, is damaged, or lacks something that is needed."""
+
+
+class ConfigError(RespectraError, ValueError):
+    """An option, a name or a configuration value is not one of those allowed."""
+
+
+class OutputError(RespectraError, OSError):
+    """A result cannot be written where it was asked for."""
+
+
+class MissingExtraError(RespectraError, ImportError):
+    """An optional library is needed and not installed."""
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs {library}, which is not installed: pip install 'respectra[{extra}]'"
+        )
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
+    """An error for a name that does not exist, suggesting those nearest to it."""
+    choices = sorted(known)
+    near = difflib.get_close_matches(name.lower(), choices, n=3, cutoff=0.5)
+    hint = (
+        f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(choices)}"
+    )
+    return ConfigError(f"unknown {kind} {name!r}; {hint}")

@@ -1,0 +1,34 @@
+"""Methods: the registry, cards, contracts and weights files."""
+
+from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.contract import Contract, ResponseRecord
+from respectra.methods.registry import (
+    build_classical,
+    build_network,
+    configure,
+    get_card,
+    get_method,
+    get_network,
+    list_methods,
+)
+from respectra.methods.weights import Weights, load_weights, save_weights
+
+__all__ = [
+    "Card",
+    "Contract",
+    "Decision",
+    "Origin",
+    "ResponseRecord",
+    "Score",
+    "Tiling",
+    "Weights",
+    "build_classical",
+    "build_network",
+    "configure",
+    "get_card",
+    "get_method",
+    "get_network",
+    "list_methods",
+    "load_weights",
+    "save_weights",
+]

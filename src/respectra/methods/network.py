@@ -1,0 +1,75 @@
+"""The vocabulary in which a network file describes its network to the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from respectra.config import Config
+from respectra.methods.card import Card
+
+State = Mapping[str, Tensor]
+
+
+class NetworkConfig(Config):
+    """Base of every network's configuration; its defaults are the published configuration."""
+
+    channels_in: int = Field(default=3, ge=1)
+    """Input channels; 3 for R, G, B."""
+    bands: int = Field(default=31, ge=1)
+    """Bands of the output cube."""
+
+
+C = TypeVar("C", bound=NetworkConfig)
+
+
+@dataclass(frozen=True)
+class OfficialLayout(Generic[C]):
+    """How the authors' own checkpoints are laid out, and what they were fed.
+
+    A checkpoint is accepted only when its keys are exactly those expected: for every tensor of
+    our network, ``key(our name)`` names the authors' tensor; ``ignored`` lists patterns of keys
+    that the authors stored and never used.
+    """
+
+    configure: Callable[[State], C]
+    """Reads the configuration off the shapes; KeyError or ValueError when they do not fit."""
+    key: Callable[[str, C], str]
+    """Our tensor name -> the authors'. The configuration is given for variants."""
+    contract: Mapping[str, Mapping[str, object]]
+    """By track: the fields of the Contract that differ from its defaults."""
+    source: str
+    """Repository of the authors' code."""
+    ignored: tuple[str, ...] = ()
+    """Regular expressions of stored keys without function."""
+    adapt: Callable[[str, Tensor], Tensor] | None = None
+    """(authors' key, tensor) -> tensor in our layout, where the layout differs."""
+    read: Callable[[Path], State] | None = None
+    """Reads a file that is not a PyTorch checkpoint."""
+
+
+@dataclass(frozen=True)
+class NetworkMethod(Generic[C]):
+    """A network as the registry knows it. One a network; variants are presets."""
+
+    card: Card
+    config: type[C]
+    network: Callable[[C], nn.Module]
+    """The module takes (n, channels_in, y, x), any y and x >= the card's minimum, and gives
+    (n, bands, y, x); it pads and crops by itself. A card with Tiling.STATISTICS promises that all
+    whole-image statistics pass through ``blocks.GlobalMean``."""
+    presets: Mapping[str, Mapping[str, object]]
+    """Name -> options that differ from the published defaults. Always has ``tiny``: a network
+    under 100 000 parameters for tests and small machines."""
+    halo: Callable[[C], int | None]
+    """Radius in pixels beyond which input cannot change an output pixel (for Tiling.STATISTICS:
+    once the statistics are given); None when unbounded."""
+    official: OfficialLayout[C] | None = None
+    untrained: Mapping[str, str] = field(default_factory=dict)
+    """Regular expression of parameter names that receive no gradient in training, with the
+    reason; dead by design, not by accident."""

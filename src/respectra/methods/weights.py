@@ -1,0 +1,104 @@
+"""Weights files: safetensors with method, configuration, contract and card in the header."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from respectra.config import Config
+from respectra.errors import ConfigError, FormatError
+from respectra.files import atomic_path
+from respectra.methods.contract import Contract
+from respectra.methods.registry import get_method
+
+#: Version of the header; raised when its meaning changes.
+FORMAT = 1
+_KEY = "respectra"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A method with what it learned and what it expects."""
+
+    method: str
+    """Name in the registry."""
+    config: Config
+    contract: Contract
+    tensors: Mapping[str, npt.NDArray[Any]]
+    """What was learned, by name: a state dict, or a classical method's arrays."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """JSON-able facts: data, seed, steps, scores, versions, licence."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of stored values."""
+        return sum(array.size for array in self.tensors.values())
+
+
+def save_weights(
+    weights: Weights, path: str | os.PathLike[str], *, overwrite: bool = False
+) -> None:
+    """Write a weights file, whole or not at all.
+
+    Raises:
+        OutputError: the file exists and ``overwrite`` is false, or cannot be written.
+    """
+    header = {
+        "format": FORMAT,
+        "method": weights.method,
+        "config": weights.config.model_dump(mode="json"),
+        "contract": weights.contract.model_dump(mode="json"),
+        "card": get_method(weights.method).card.model_dump(mode="json"),
+        "provenance": dict(weights.provenance),
+    }
+    arrays = {name: np.ascontiguousarray(array) for name, array in weights.tensors.items()}
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        save_file(arrays, temporary, metadata={_KEY: json.dumps(header, sort_keys=True)})
+
+
+def load_weights(path: str | os.PathLike[str]) -> Weights:
+    """Read a weights file. Nothing in it is executed.
+
+    Raises:
+        FormatError: not a weights file of ours, damaged, or of a newer format.
+        ConfigError: it names a method or an option that this version does not know.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FormatError(f"there is no weights file {file}")
+    try:
+        with safe_open(file, framework="numpy") as archive:
+            metadata = archive.metadata() or {}
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise FormatError(
+            f"{file} is not a safetensors file ({error}); a checkpoint of other people is "
+            "brought in with: respectra import-weights METHOD FILE -o OUT.safetensors"
+        ) from None
+    if _KEY not in metadata:
+        raise FormatError(f"{file} is a safetensors file, but not a weights file of Respectra")
+    try:
+        header = json.loads(metadata[_KEY])
+        version = header["format"]
+        if version > FORMAT:
+            raise FormatError(f"{file} has format {version}, this version reads up to {FORMAT}")
+        return Weights(
+            method=header["method"],
+            config=get_method(header["method"]).config(**header["config"]),
+            contract=Contract(**header["contract"]),
+            tensors=tensors,
+            provenance=header["provenance"],
+        )
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise FormatError(f"the header of {file} is damaged: {error!r}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None

@@ -1,0 +1,40 @@
+"""The promises of the package as a whole."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import respectra
+
+
+def run(code: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    return result.stdout.strip()
+
+
+def test_importing_the_package_loads_no_heavy_library():
+    heavy = run(
+        "import sys, respectra;"
+        "print([m for m in ('torch', 'numpy', 'xarray', 'colour', 'cv2') if m in sys.modules])"
+    )
+    assert heavy == "[]"
+
+
+def test_the_version_is_written_once():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    assert project["project"]["version"] == respectra.__version__
+
+
+@pytest.mark.parametrize("name", [*respectra._NAMES, *respectra._ROOMS])
+def test_every_public_name_resolves(name):
+    assert getattr(respectra, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'opn_cube'"):
+        respectra.opn_cube  # noqa: B018

@@ -111,9 +111,8 @@ class Contract(Config):
                 )
             values = (values - np.float32(low)) / np.float32(high - low)
         elif self.mean is not None and self.std is not None:
-            values = (values - np.asarray(self.mean, dtype=np.float32)) / np.asarray(
-                self.std, dtype=np.float32
-            )
+            mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+            values = np.asarray((values - mean) / std, np.float32)
         return values[..., ::-1] if self.channel_order == "BGR" else values
 
     def finish(self, spectra: FloatArray) -> FloatArray:

@@ -9,12 +9,16 @@ from respectra.cubes.model import (
     require_cube,
     wavelengths_of,
 )
+from respectra.cubes.observers import colour_matching, illuminant, list_illuminants
 
 __all__ = [
     "CHALLENGE_WAVELENGTHS_NM",
     "DIMS",
     "Quantity",
     "check_wavelengths",
+    "colour_matching",
+    "illuminant",
+    "list_illuminants",
     "make_cube",
     "require_cube",
     "wavelengths_of",

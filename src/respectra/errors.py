@@ -30,6 +30,10 @@ class OutputError(RespectraError, OSError):
     """A result cannot be written where it was asked for."""
 
 
+class RespectraWarning(UserWarning):
+    """Something works, but not as one might think. The command line prints it as one line."""
+
+
 class MissingExtraError(RespectraError, ImportError):
     """An optional library is needed and not installed."""
 

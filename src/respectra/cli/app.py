@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sized
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any, TypeVar
 
-import click
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from respectra import __version__
-from respectra.errors import RespectraError
+from respectra.errors import RespectraError, RespectraWarning
 
 T = TypeVar("T")
+
+#: What a wrong command line raises: click's class, or that of typer's own copy of click.
+_CommandLineError: Any = next(
+    c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
+)
 
 app = typer.Typer(
     name="respectra",
@@ -45,13 +50,16 @@ def run(arguments: list[str] | None = None) -> int:
     130: interrupted.
     """
     try:
-        code = app(args=arguments, standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", RespectraWarning)
+            warnings.showwarning = _showwarning(warnings.showwarning)
+            code = app(args=arguments, standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except click.exceptions.Abort:
+    except typer.Abort:
         return 130
-    except click.ClickException as error:
+    except _CommandLineError as error:
         error.show()
-        return error.exit_code
+        return int(error.exit_code)
     except KeyboardInterrupt:
         fail("interrupted")
         return 130
@@ -71,6 +79,18 @@ def fail(message: str) -> None:
 def warn(message: str) -> None:
     """Print a warning as one line on standard error."""
     err.print(f"[yellow]warning:[/] {escape(' '.join(message.split()))}")
+
+
+def _showwarning(others: Callable[..., None]) -> Callable[..., None]:
+    """How warnings show: ours as one line without a place in the code, others as ever."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, RespectraWarning):
+            warn(str(message))
+        else:
+            others(message, category, *place, **more)
+
+    return show
 
 
 def say(message: str) -> None:

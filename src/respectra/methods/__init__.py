@@ -2,6 +2,7 @@
 
 from respectra.methods.card import Card, Decision, Origin, Score, Tiling
 from respectra.methods.contract import Contract, ResponseRecord
+from respectra.methods.official import import_official, load_official
 from respectra.methods.registry import (
     build_classical,
     build_network,
@@ -28,7 +29,9 @@ __all__ = [
     "get_card",
     "get_method",
     "get_network",
+    "import_official",
     "list_methods",
+    "load_official",
     "load_weights",
     "save_weights",
 ]

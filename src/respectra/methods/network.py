@@ -38,13 +38,17 @@ class OfficialLayout(Generic[C]):
     """
 
     configure: Callable[[State], C]
-    """Reads the configuration off the shapes; KeyError or ValueError when they do not fit."""
+    """Reads the configuration off the authors' keys and shapes; raises KeyError, ValueError or
+    IndexError when they do not fit."""
     key: Callable[[str, C], str]
     """Our tensor name -> the authors'. The configuration is given for variants."""
     contract: Mapping[str, Mapping[str, object]]
-    """By track: the fields of the Contract that differ from its defaults."""
+    """By track, for every track that the authors' weights exist for: the fields of the Contract
+    that differ from its defaults."""
     source: str
     """Repository of the authors' code."""
+    options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """By track: options that no shape tells, such as the padding of a re-implementation."""
     ignored: tuple[str, ...] = ()
     """Regular expressions of stored keys without function."""
     adapt: Callable[[str, Tensor], Tensor] | None = None

@@ -60,7 +60,7 @@ def save_weights(
         "card": get_method(weights.method).card.model_dump(mode="json"),
         "provenance": dict(weights.provenance),
     }
-    arrays = {name: np.ascontiguousarray(array) for name, array in weights.tensors.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in weights.tensors.items()}
     with atomic_path(path, overwrite=overwrite) as temporary:
         save_file(arrays, temporary, metadata={_KEY: json.dumps(header, sort_keys=True)})
 

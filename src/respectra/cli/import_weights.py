@@ -1,0 +1,43 @@
+"""``respectra import-weights``: checkpoints of the methods' authors become weights files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from respectra.cli.app import app, say
+
+
+@app.command("import-weights")
+def import_weights(
+    method: Annotated[str, typer.Argument(help="Method, as 'respectra methods' lists it.")],
+    file: Annotated[Path, typer.Argument(help="The authors' checkpoint.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Weights file to write (safetensors).")
+    ],
+    track: Annotated[
+        str | None,
+        typer.Option(help="Track of the weights: clean, real-world or exposed (2022)."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing output.")
+    ] = False,
+) -> None:
+    """Turn a checkpoint of a method's authors into a weights file.
+
+    The file must hold exactly the tensors of the method; nothing in it is executed. The result
+    says what it expects and gives, so that a reconstruction with it does what the authors did.
+    """
+    from respectra.files import ensure_absent
+    from respectra.methods import import_official, save_weights
+
+    ensure_absent(output, overwrite=overwrite)
+    weights = import_official(method, file, track=track)
+    save_weights(weights, output, overwrite=overwrite)
+    contract = weights.contract
+    say(
+        f"{output}: {method}, {weights.parameters:,} values, track {contract.track}, "
+        f"{contract.channel_order} input scaled {contract.scaling}, {contract.bands} bands"
+    )

@@ -1,0 +1,153 @@
+"""Reference vectors: weights, input and output of the authors' own implementations.
+
+``tests/golden/NAME.safetensors`` holds an input and the output that the authors' code gave for it;
+reduced configurations hold their weights too, under the authors' keys. Full ones do not: their
+weights follow from a hash of the key (``index.json``, ``weight_rule``), and
+``golden_state`` makes them again. A test is usually one line: ``assert_golden(method, name)``.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+FOLDER = Path(__file__).parents[1] / "golden"
+Shapes = Mapping[str, Sequence[int]]
+
+
+@functools.cache
+def golden_entry(name: str) -> dict[str, Any]:
+    """What the index says of one reference vector."""
+    return json.loads((FOLDER / "index.json").read_text())["entries"][name]
+
+
+def checkpoint_shapes(name: str) -> dict[str, tuple[int, ...]]:
+    """The authors' keys with their shapes, from ``checkpoint_keys/NAME.json``."""
+    keys = json.loads((FOLDER / "checkpoint_keys" / f"{name}.json").read_text())["keys"]
+    return {key: tuple(shape) for key, shape in keys}
+
+
+def param_shapes(name: str) -> list[tuple[int, ...]]:
+    """The published multiset of parameter shapes, sorted by rank and shape."""
+    data = json.loads((FOLDER / "param_shapes" / f"{name}.json").read_text())
+    return [tuple(shape) for shape in data["param_shapes_sorted"]]
+
+
+def sorted_shapes(net: nn.Module) -> list[tuple[int, ...]]:
+    """The multiset of a network's parameter shapes, sorted likewise."""
+    return sorted((tuple(p.shape) for p in net.parameters()), key=lambda s: (len(s), s))
+
+
+def golden_state(entry: Mapping[str, Any], shapes: Shapes) -> dict[str, Tensor]:
+    """The weights of a full-size reference vector, made from the hash rule.
+
+    Args:
+        entry: of ``golden_entry``.
+        shapes: the authors' key -> shape, from ``checkpoint_shapes``.
+
+    Raises:
+        AssertionError: the checksums of the index do not come out.
+    """
+    state = {key: _tensor(key, tuple(shape), entry) for key, shape in shapes.items()}
+    for key in [key for key in state if key.endswith(".weight_u")]:
+        _power_iterations(state, key.removesuffix("_u"))
+    for key, (total, absolute) in (entry.get("state_checksums") or {}).items():
+        values = state[key].double()
+        assert float(values.sum()) == _near(total), f"checksum of {key}"
+        assert float(values.abs().sum()) == _near(absolute), f"checksum of {key}"
+    return state
+
+
+def load_golden(
+    name: str, shapes: Shapes | None = None
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """(state under the authors' keys, input, output), float32."""
+    tensors = load_file(FOLDER / f"{name}.safetensors")
+    state = {
+        key.removeprefix("state/"): value.float() if value.is_floating_point() else value
+        for key, value in tensors.items()
+        if key.startswith("state/")
+    }
+    if not state:
+        assert shapes is not None, f"{name} holds no weights; give the shapes"
+        state = golden_state(golden_entry(name), shapes)
+    return state, tensors["input"], tensors["output"]
+
+
+def assert_golden(
+    method: str, name: str, shapes: Shapes | None = None, *, track: str | None = None
+) -> None:
+    """The network, loaded through the importer, gives the authors' output."""
+    from respectra.methods.official import load_official
+
+    state, image, expected = load_golden(name, shapes)
+    net = load_official(method, state, track=track).eval()
+    entry = golden_entry(name)
+    with torch.no_grad():
+        got = net(image)
+    step = entry.get("output_subsampled_every", 1)
+    torch.testing.assert_close(
+        got[..., ::step, ::step], expected, rtol=0, atol=entry["suggested_atol_float32"]
+    )
+
+
+def _near(value: float) -> Any:
+    import pytest
+
+    return pytest.approx(value, rel=1e-9, abs=1e-9)
+
+
+def _uniform(key: str, count: int, seed: int) -> np.ndarray:
+    """``count`` values in [0, 1) from the hash of the key (SplitMix64)."""
+    base = ((zlib.crc32(key.encode()) << 32) % 2**64) ^ (seed * 1000003)
+    z = np.arange(count, dtype=np.uint64) + np.uint64((base + 0x9E3779B97F4A7C15) % 2**64)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z ^= z >> np.uint64(31)
+    return (z >> np.uint64(40)).astype(np.float64) / 2**24
+
+
+def _tensor(key: str, shape: tuple[int, ...], entry: Mapping[str, Any]) -> Tensor:
+    last = key.rpartition(".")[2]
+    if last == "num_batches_tracked":
+        return torch.zeros(shape, dtype=torch.int64)
+    u = _uniform(key, int(np.prod(shape)), entry["seed"]).reshape(shape)
+    if last == "running_var":
+        values = 0.75 + 0.5 * u
+    elif last == "running_mean" or last == "bias":
+        values = 0.2 * (u - 0.5)
+    elif last == "gamma":
+        values = np.full(shape, 0.5)
+    elif last == "weight_g":
+        values = 1.0 + 0.5 * u
+    elif last in ("weight_u", "weight_v"):
+        values = (2 * u - 1) / np.linalg.norm(2 * u - 1)
+    elif shape == (1,):
+        values = 0.1 + 0.3 * u
+    elif len(shape) == 1 or last == "rescale":
+        values = 0.75 + 0.5 * u
+    else:
+        values = (2 * u - 1) * np.sqrt(3.0) * entry["gain"] / np.sqrt(np.prod(shape[1:]))
+    for pattern, factor in entry["multipliers"]:
+        if re.search(pattern, key):
+            values = values * factor
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))
+
+
+def _power_iterations(state: dict[str, Tensor], name: str) -> None:
+    weight = state[f"{name}_orig"].double().flatten(1)
+    u = state[f"{name}_u"].double()
+    for _ in range(3):
+        v = torch.nn.functional.normalize(weight.T @ u, dim=0)
+        u = torch.nn.functional.normalize(weight @ v, dim=0)
+    state[f"{name}_u"], state[f"{name}_v"] = u.float(), v.float()

@@ -1,0 +1,218 @@
+"""FMNet: pixel-aware deep function mixture (Zhang et al., 2020), as its authors ran it.
+
+Every block mixes the outputs of a few convolution branches of different reach, with weights
+that a small network chooses for every pixel.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
+
+
+class FMNetConfig(NetworkConfig):
+    """Options of FMNet; the defaults are the configuration of the authors' published run."""
+
+    width: int = Field(default=64, ge=1)
+    """Channels between blocks and inside branches."""
+    blocks: int = Field(default=2, ge=1)
+    """Function-mixture blocks before the fusion; the authors' class defaults to 4, they ran 2."""
+    functions: int = Field(default=3, ge=2, le=8)
+    """Branches of a block; branch i has convolutions of side 3 + 4 i."""
+
+
+class Mixing(nn.Module):
+    """Weights of ``functions`` branches for every pixel: positive, summing to 1.
+
+    Args:
+        channels: input channels.
+        width: hidden channels.
+        functions: branches to be weighed.
+        bias: whether the convolutions have biases.
+    """
+
+    def __init__(self, channels: int, width: int, functions: int, *, bias: bool = False) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, width, 3, padding=1, bias=bias)
+        self.hidden = nn.ModuleList(
+            nn.Conv2d(width, width, 3, padding=1, bias=bias) for _ in range(3)
+        )
+        self.last = nn.Conv2d(width, functions, 3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, y, x) -> (n, functions, y, x)."""
+        x = F.relu(self.first(x))
+        for layer in self.hidden:
+            x = F.relu(layer(x))
+        weights = torch.sigmoid(self.last(x))
+        return weights / (weights.sum(dim=1, keepdim=True) + 1e-9)
+
+
+class FunctionMixture(nn.Module):
+    """A function-mixture block: the sum of its branches, weighted pixel by pixel."""
+
+    def __init__(self, branches: Sequence[nn.Module], mixing: Mixing) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+        self.mixing = mixing
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels in, y, x) -> (n, channels out, y, x)."""
+        weights = self.mixing(x)
+        mixture = weights[:, :1] * self.branches[0](x)
+        for i, branch in enumerate(list(self.branches)[1:], start=1):
+            mixture = mixture + weights[:, i : i + 1] * branch(x)
+        return mixture
+
+
+def spectral_interpolation(channels_in: int, bands: int) -> Tensor:
+    """Matrix (bands, channels_in) that interpolates linearly along the channels.
+
+    The channels sit at equal distances over the range of the bands, the first at band 0: for
+    R, G, B, red lies at the *shortest* wavelength, as in the authors' code.
+    """
+    position = torch.linspace(0, channels_in - 1, bands, dtype=torch.float64)[:, None]
+    distance = (position - torch.arange(channels_in, dtype=torch.float64)).abs()
+    return (1 - distance).clamp(min=0).float()
+
+
+class FMNet(nn.Module):
+    """(n, channels_in, y, x) -> (n, bands, y, x), any size; zero padding throughout."""
+
+    def __init__(self, config: FMNetConfig) -> None:
+        super().__init__()
+        c = config
+        matrix = spectral_interpolation(c.channels_in, c.bands)
+        self.register_buffer("interpolation", matrix[:, :, None, None], persistent=False)
+        self.stem = nn.Conv2d(c.bands, c.width, 3, padding=1, bias=False)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(c.width, c.width, 3, padding=1, bias=False) for _ in range(c.blocks)
+        )
+        self.blocks = nn.ModuleList(_block(c, c.width, c.width) for _ in range(c.blocks))
+        self.fusion = _block(c, c.width * c.blocks, c.width)
+        self.out = _block(c, c.width, c.bands)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reconstruct; see the class."""
+        spectrum = F.conv2d(x, self.get_buffer("interpolation"))
+        f = self.stem(spectrum)
+        features = []
+        for conv, block in zip(self.convs, self.blocks, strict=True):
+            f = block(F.relu(conv(f)))
+            features.append(f)
+        out: Tensor = self.out(self.fusion(torch.cat(features, dim=1))) + spectrum
+        return out
+
+
+def _block(config: FMNetConfig, channels: int, channels_out: int) -> FunctionMixture:
+    width = config.width
+    branches = []
+    for i in range(config.functions):
+        side = 3 + 4 * i
+        branches.append(
+            nn.Sequential(
+                nn.Conv2d(channels, width, side, padding=side // 2),
+                nn.ReLU(),
+                nn.Conv2d(width, channels_out, side, padding=side // 2),
+            )
+        )
+    return FunctionMixture(branches, Mixing(channels, width, config.functions))
+
+
+def _halo(config: FMNetConfig) -> int:
+    branch = 2 * ((3 + 4 * (config.functions - 1)) // 2)
+    block = max(branch, 5)  # mixing is five 3x3 convolutions
+    return 1 + config.blocks * (1 + block) + 2 * block
+
+
+def _configure(state: State) -> FMNetConfig:
+    width, bands = state["input.weight"].shape[:2]
+    return FMNetConfig(
+        width=width,
+        bands=bands,
+        blocks=sum(re.fullmatch(r"convs\.\d+\.0\.conv\.weight", key) is not None for key in state),
+        functions=state["orep.output.weight"].shape[0],
+    )
+
+
+#: Our names -> the authors', applied in this order.
+_RENAMES = (
+    (r"^stem\.", "input."),
+    (r"^convs\.(\d+)\.", r"convs.\1.0.conv."),
+    (r"^blocks\.(\d+)\.branches\.", r"dics.\1.base."),
+    (r"^blocks\.(\d+)\.mixing\.", r"reps.\1."),
+    (r"^fusion\.branches\.", "cdic.base."),
+    (r"^fusion\.mixing\.", "crep."),
+    (r"^out\.branches\.", "odic.base."),
+    (r"^out\.mixing\.", "orep."),
+    (r"base\.(\d+)\.0\.", r"base.\1.input."),
+    (r"base\.(\d+)\.2\.", r"base.\1.output."),
+    (r"\.first\.", ".input."),
+    (r"\.hidden\.(\d+)\.", r".conv2.\1.conv."),
+    (r"\.last\.", ".output."),
+)
+
+
+def _official_key(name: str, config: FMNetConfig) -> str:
+    for pattern, replacement in _RENAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+_SOURCE = "pppLang/FMNetforSSR"
+
+METHODS = (
+    NetworkMethod(
+        card=Card(
+            name="fmnet",
+            title="FMNet",
+            kind="network",
+            summary=(
+                "Mixes convolutions of reach 3, 7 and 11 with weights chosen for every pixel. "
+                "The original that the MDISL-lab entry of 2020 improves on; see fmnet-plus."
+            ),
+            reference="Zhang et al., Pixel-aware deep function-mixture network, AAAI 2020",
+            year=2020,
+            decisions=(
+                Decision(
+                    what="layers, widths, 2 blocks, zero padding, initialisation",
+                    origin=Origin.CODE,
+                    source=f"{_SOURCE} : FMNet.py, main.py",
+                ),
+                Decision(
+                    what="linear interpolation of R, G, B to all bands, red at the first band, "
+                    "where the paper draws bicubic interpolation",
+                    origin=Origin.CODE,
+                    source=f"{_SOURCE} : generate_data.py",
+                ),
+            ),
+            tiling=Tiling.EXACT,
+            tiling_reason="Only convolutions: an output pixel sees a bounded neighbourhood.",
+            memory_gb=1.5,
+        ),
+        config=FMNetConfig,
+        network=FMNet,
+        presets={
+            "tiny": {"width": 6},
+            "4-blocks": {"blocks": 4},
+        },
+        halo=_halo,
+        official=OfficialLayout(
+            configure=_configure,
+            key=_official_key,
+            contract={"clean": {}, "real-world": {}},
+            source=_SOURCE,
+        ),
+    ),
+)

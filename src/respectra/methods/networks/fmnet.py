@@ -30,22 +30,21 @@ class FMNetConfig(NetworkConfig):
 
 
 class Mixing(nn.Module):
-    """Weights of ``functions`` branches for every pixel: positive, summing to 1.
+    """Weights of ``functions`` branches for every pixel: positive, summing to 1. No biases.
 
     Args:
         channels: input channels.
         width: hidden channels.
         functions: branches to be weighed.
-        bias: whether the convolutions have biases.
     """
 
-    def __init__(self, channels: int, width: int, functions: int, *, bias: bool = False) -> None:
+    def __init__(self, channels: int, width: int, functions: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, width, 3, padding=1, bias=bias)
+        self.first = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.hidden = nn.ModuleList(
-            nn.Conv2d(width, width, 3, padding=1, bias=bias) for _ in range(3)
+            nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in range(3)
         )
-        self.last = nn.Conv2d(width, functions, 3, padding=1, bias=bias)
+        self.last = nn.Conv2d(width, functions, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> (n, functions, y, x)."""
@@ -67,7 +66,7 @@ class FunctionMixture(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels in, y, x) -> (n, channels out, y, x)."""
         weights = self.mixing(x)
-        mixture = weights[:, :1] * self.branches[0](x)
+        mixture: Tensor = weights[:, :1] * self.branches[0](x)
         for i, branch in enumerate(list(self.branches)[1:], start=1):
             mixture = mixture + weights[:, i : i + 1] * branch(x)
         return mixture

@@ -7,6 +7,8 @@ no numbers: depths, reduction and the number of blocks are ours.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -83,7 +85,7 @@ class FMNetPlus(nn.Module):
 def _stack(channels: int, width: int, channels_out: int, depth: int) -> list[nn.Module]:
     layers: list[nn.Module] = []
     sizes = [channels] + [width] * (depth - 1) + [channels_out]
-    for a, b in zip(sizes[:-1], sizes[1:], strict=True):
+    for a, b in itertools.pairwise(sizes):
         layers += [nn.Conv2d(a, b, 3, padding=1), nn.ReLU()]
     return layers[:-1]
 
@@ -142,7 +144,7 @@ METHODS = (
         config=FMNetPlusConfig,
         network=FMNetPlus,
         presets={
-            "tiny": {"width": 12, "blocks": 2, "functions": 2},
+            "tiny": {"width": 12, "blocks": 2, "functions": 2, "reduction": 2},
             "2-blocks": {"blocks": 2},
             "4-blocks": {"blocks": 4},
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Annotated, Literal
 
@@ -126,12 +127,12 @@ class SelfAttention(nn.Module):
         # The authors normalise over the first index of query^T key: their "query" is what other
         # pixels attend to, their "key" is what asks.
         attended = F.scaled_dot_product_attention(
-            self.key(pixels).mT.contiguous(),
-            self.query(pixels).mT.contiguous(),
-            self.value(pixels).mT.contiguous(),
+            _one_head(self.key(pixels)),
+            _one_head(self.query(pixels)),
+            _one_head(self.value(pixels)),
             scale=1.0,
         )
-        return (self.gamma * attended.mT + pixels).reshape(x.shape)
+        return (self.gamma * attended[:, 0].mT + pixels).reshape(x.shape)
 
 
 class DecoderBlock(nn.Module):
@@ -164,7 +165,7 @@ class MXRUNet(nn.Module):
         sizes = (c.channels_in, *c.stem)
         self.stem = nn.ModuleList(
             ConvNorm(a, b, 3, stride=2 if i == 0 else 1)
-            for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+            for i, (a, b) in enumerate(itertools.pairwise(sizes))
         )
         self.stages = nn.ModuleList()
         channels = [c.stem[-1]]
@@ -218,13 +219,19 @@ def _weight_norm_conv(channels: int, channels_out: int, side: int) -> nn.Module:
     conv = nn.Conv2d(channels, channels_out, side, padding=side // 2)
     nn.init.kaiming_normal_(conv.weight)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
-    return weight_norm(conv)
+    normed: nn.Module = weight_norm(conv)
+    return normed
 
 
 def _spectral_conv(channels: int, channels_out: int) -> nn.Module:
     conv = nn.Conv1d(channels, channels_out, 1, bias=False)
     nn.init.kaiming_normal_(conv.weight)
     return spectral_norm(conv)
+
+
+def _one_head(x: Tensor) -> Tensor:
+    """(n, channels, pixels) -> (n, 1, pixels, channels), contiguous as fast kernels need it."""
+    return x.mT.unsqueeze(1).contiguous()
 
 
 def _resize(x: Tensor, like: Tensor) -> Tensor:
@@ -253,14 +260,17 @@ def _configure(state: State) -> MXRUNetConfig:
         len({m[1] for key in state if (m := re.match(rf"layers\.0\.{i}\.(\d+)\.", key))})
         for i in range(4, 8)
     ]
-    return MXRUNetConfig(
-        channels_in=state["layers.0.0.0.weight"].shape[1],
-        bands=state["layers.11.0.bias"].shape[0],
-        stem=[state[f"layers.0.{i}.0.weight"].shape[0] for i in range(3)],
-        widths=[state[f"layers.0.{i}.0.convs.0.0.weight"].shape[0] for i in range(4, 8)],
-        depths=depths,
-        expansion=4 if "layers.0.4.0.convs.2.0.weight" in state else 1,
-        self_attention="layers.5.conv2.2.gamma" in state,
+    stages = range(4, 8)
+    return MXRUNetConfig.model_validate(
+        {
+            "channels_in": state["layers.0.0.0.weight"].shape[1],
+            "bands": state["layers.11.0.bias"].shape[0],
+            "stem": [state[f"layers.0.{i}.0.weight"].shape[0] for i in range(3)],
+            "widths": [state[f"layers.0.{i}.0.convs.0.0.weight"].shape[0] for i in stages],
+            "depths": depths,
+            "expansion": 4 if "layers.0.4.0.convs.2.0.weight" in state else 1,
+            "self_attention": "layers.5.conv2.2.gamma" in state,
+        }
     )
 
 

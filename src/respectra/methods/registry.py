@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FOLDERS = ("classical", "networks")
 #: Modules of those folders that define no method.
-_HELPERS = frozenset({"base", "blocks"})
+_HELPERS = frozenset({"base", "blocks", "dictionary", "regression"})
 
 
 def methods() -> Mapping[str, Method]:

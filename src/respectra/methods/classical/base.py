@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from respectra.config import Config
-from respectra.errors import ConfigError, DataError
+from respectra.errors import ConfigError, DataError, FormatError
 from respectra.methods.card import Card
+from respectra.methods.contract import Contract
+
+if TYPE_CHECKING:
+    from respectra.methods.weights import Weights
 
 Array = npt.NDArray[Any]
+#: Why every classical method may be cut anywhere.
+PER_PIXEL = "Every pixel is recovered from its own RGB alone: the receptive field is one pixel."
+#: Pixels predicted at a time: what they need in between stays in the processor's cache.
+_BLOCK = 8192
 
 
 class ClassicalMethod(ABC):
     """A per-pixel method. An instance is one configuration, fitted or not yet.
 
-    Subclasses set ``card``, ``config`` and ``presets``, and implement ``_fit``, ``_predict``. What
-    they learn they keep in ``self.tensors``, a dict of float arrays: that is all that is saved.
+    Subclasses set ``card``, ``config`` and ``presets``, and implement ``_fit``, ``_predictor``.
+    What they learn they keep in ``self.tensors``, float arrays: that is all that is saved.
     """
 
     card: ClassVar[Card]
@@ -33,6 +41,11 @@ class ClassicalMethod(ABC):
     def __init__(self, options: Config | None = None) -> None:
         self.options = self.config() if options is None else options
         self.tensors: dict[str, Array] = {}
+
+    @property
+    def exposure_equivariant(self) -> bool:
+        """Whether k times the RGB gives k times the spectrum."""
+        return False
 
     def fit(
         self,
@@ -75,17 +88,21 @@ class ClassicalMethod(ABC):
         self._fit(x, s, matrix, np.random.default_rng(seed))
         return self
 
-    def predict(self, rgb: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    def predict(
+        self, rgb: npt.ArrayLike, *, out: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
         """Recover spectra.
 
         Args:
             rgb: shape (..., 3), linear values in the units of the images it was fitted on.
+            out: array of the result's shape, float32 and C-contiguous, to write into.
 
         Returns:
             Shape (..., bands), float32, unclipped.
 
         Raises:
-            DataError: the last axis does not hold three channels.
+            DataError: the last axis does not hold three channels, a value is not finite, or
+                ``out`` does not fit.
             ConfigError: the method has not been fitted.
         """
         x = np.asarray(rgb)
@@ -93,9 +110,74 @@ class ClassicalMethod(ABC):
             raise DataError(f"pixels have 3 channels R, G, B on the last axis; got {x.shape}")
         if not self.tensors:
             raise ConfigError(f"{self.card.name} has not been fitted; call fit or load weights")
-        flat = np.ascontiguousarray(x.reshape(-1, 3), dtype=np.float64)
-        spectra = self._predict(flat)
-        return spectra.astype(np.float32, copy=False).reshape(*x.shape[:-1], -1)
+        predictor = self._predictor()
+        bands = predictor(np.zeros((1, 3))).shape[1]
+        shape = (*x.shape[:-1], bands)
+        if out is None:
+            out = np.empty(shape, dtype=np.float32)
+        elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise DataError(
+                f"out is a C-contiguous float32 array of shape {shape}; got {out.dtype} {out.shape}"
+            )
+        pixels, spectra = x.reshape(-1, 3), out.reshape(-1, bands)
+        for start in range(0, len(pixels), _BLOCK):
+            block = pixels[start : start + _BLOCK].astype(np.float64)
+            if not np.isfinite(block).all():
+                raise DataError("a pixel is NaN or infinite; repair the image first")
+            spectra[start : start + _BLOCK] = predictor(block)
+        return out
+
+    def to_weights(
+        self, contract: Contract, provenance: Mapping[str, Any] | None = None
+    ) -> Weights:
+        """What was learned, ready for :func:`respectra.methods.save_weights`.
+
+        Raises:
+            ConfigError: the method has not been fitted.
+            DataError: the contract has another number of bands.
+        """
+        from respectra.methods.weights import Weights
+
+        bands = self.predict(np.zeros((1, 3))).shape[1]
+        if bands != contract.bands:
+            raise DataError(f"the contract has {contract.bands} bands, the method {bands}")
+        return Weights(
+            method=self.card.name,
+            config=self.options,
+            contract=contract,
+            tensors=dict(self.tensors),
+            provenance=dict(provenance or {}),
+        )
+
+    @classmethod
+    def from_weights(cls, weights: Weights) -> Self:
+        """The fitted method that a weights file holds.
+
+        Raises:
+            ConfigError: the weights belong to another method.
+            FormatError: the arrays do not fit the method or the contract.
+        """
+        if weights.method != cls.card.name:
+            raise ConfigError(
+                f"these weights belong to {weights.method!r}, not to {cls.card.name!r}"
+            )
+        method = cls(weights.config)
+        tensors = {name: np.asarray(array) for name, array in weights.tensors.items()}
+        if not all(
+            np.issubdtype(t.dtype, np.floating) and np.isfinite(t).all() for t in tensors.values()
+        ):
+            raise FormatError(f"the weights of {weights.method} are not all finite numbers")
+        method.tensors = tensors
+        try:
+            shape = method._predictor()(np.full((2, 3), 0.5)).shape
+        except (KeyError, ValueError, IndexError) as error:
+            raise FormatError(f"the weights do not fit {weights.method}: {error}") from None
+        if shape != (2, weights.contract.bands):
+            raise FormatError(
+                f"the weights of {weights.method} give {shape[-1]} bands, "
+                f"their contract says {weights.contract.bands}"
+            )
+        return method
 
     @abstractmethod
     def _fit(
@@ -104,5 +186,5 @@ class ClassicalMethod(ABC):
         """Learn ``self.tensors`` from float64 arrays that have been checked."""
 
     @abstractmethod
-    def _predict(self, rgb: Array) -> Array:
-        """Spectra (n, bands) of pixels (n, 3)."""
+    def _predictor(self) -> Callable[[Array], Array]:
+        """Prepare ``self.tensors`` once; the function takes float64 pixels (n, 3) to (n, bands)."""

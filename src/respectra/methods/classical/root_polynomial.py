@@ -1,0 +1,104 @@
+"""Root-polynomial regression: the accuracy of polynomials at any exposure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import gcd
+
+import numpy as np
+from pydantic import Field
+
+from respectra.errors import DataError
+from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.classical.base import PER_PIXEL, Array
+from respectra.methods.classical.polynomial import REGRESSION_DECISIONS, Exponents, monomials
+from respectra.methods.classical.regression import Regression, RegressionConfig
+
+_FINLAYSON = "Finlayson, Mackiewicz and Hurlbert, IEEE Trans. Image Processing 24(5), 2015"
+
+
+class RootPolynomialConfig(RegressionConfig):
+    """Options of root-polynomial regression."""
+
+    order: int = Field(default=6, ge=1, le=6)
+    """Highest root; 1 to 6 give 3, 6, 13, 22, 40, 55 terms."""
+
+
+class RootPolynomial(Regression):
+    """Regression on roots of monomials, each of which grows as the exposure does."""
+
+    card = Card(
+        name="root-polynomial",
+        title="Root-polynomial regression",
+        kind="classical",
+        summary="Linear regression on terms such as sqrt(R G) and cbrt(R G B). k times the light "
+        "gives exactly k times the spectrum, so it suits pictures of any exposure.",
+        reference=f"{_FINLAYSON}; for spectra: Lin and Finlayson, Sensors 20(21) 6399, 2020",
+        year=2015,
+        decisions=(
+            Decision(
+                what="monomials of degree 1 to the order, each under the root of its degree; "
+                "those that are powers of another are left out",
+                origin=Origin.PUBLISHED,
+                source=_FINLAYSON,
+            ),
+            *REGRESSION_DECISIONS,
+        ),
+        tiling=Tiling.EXACT,
+        tiling_reason=PER_PIXEL,
+        exports_onnx=False,
+    )
+    config = RootPolynomialConfig
+
+    def _features(self) -> Callable[[Array], Array]:
+        options = self.options
+        assert isinstance(options, RootPolynomialConfig)
+        terms = root_monomials(options.order)
+
+        def features(rgb: Array) -> Array:
+            if rgb.size and rgb.min() < 0:
+                raise DataError(
+                    f"roots need values >= 0; got {rgb.min():g}: subtract less from the image"
+                )
+            powers = _root_powers(np.ascontiguousarray(rgb.T), options.order)
+            out = np.empty((len(terms), len(rgb)))
+            for row, exponents in enumerate(terms):
+                degree = sum(exponents)
+                first, *others = (
+                    powers[degree, e][channel] for channel, e in enumerate(exponents) if e
+                )
+                out[row] = first
+                for factor in others:
+                    out[row] *= factor
+            return out.T
+
+        return features
+
+    @property
+    def exposure_equivariant(self) -> bool:
+        """True: every term grows as the light does."""
+        return True
+
+
+def root_monomials(order: int) -> list[Exponents]:
+    """Exponents of the distinct root-monomials: those without a common divisor."""
+    return [e for e in monomials(order) if gcd(*e) == 1]
+
+
+def _root_powers(channels: Array, order: int) -> dict[tuple[int, int], Array]:
+    """(degree, e) -> channels (3, n) to the power e / degree; square and cube roots are fast."""
+    roots = {1: channels}
+    for degree in range(2, order + 1):
+        if degree % 2 == 0:
+            roots[degree] = np.sqrt(roots[degree // 2])
+        else:
+            roots[degree] = np.cbrt(channels) if degree == 3 else channels ** (1.0 / degree)
+    powers: dict[tuple[int, int], Array] = {}
+    for degree, root in roots.items():
+        powers[degree, 1] = root
+        for e in range(2, degree):
+            powers[degree, e] = powers[degree, e - 1] * root
+    return powers
+
+
+METHODS = (RootPolynomial,)

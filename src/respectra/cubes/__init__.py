@@ -1,5 +1,6 @@
 """Cubes: hyperspectral images with dims (y, x, wavelength) and wavelengths that are known."""
 
+from respectra.cubes.io import open_cube, parse_wavelengths, save_cube
 from respectra.cubes.model import (
     CHALLENGE_WAVELENGTHS_NM,
     DIMS,
@@ -20,6 +21,9 @@ __all__ = [
     "illuminant",
     "list_illuminants",
     "make_cube",
+    "open_cube",
+    "parse_wavelengths",
     "require_cube",
+    "save_cube",
     "wavelengths_of",
 ]

@@ -1,0 +1,271 @@
+"""What a file format of cubes is, and what keeps damaged or hostile files from doing harm."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from respectra.errors import DataError, FormatError, OutputError, RespectraError
+
+#: Deflate, the compression of most formats, shrinks data at most 1032 times.
+DEFLATE_RATIO = 1100.0
+#: Sparse and constant cubes take next to no room in a chunked file; up to this size, in bytes,
+#: a small file may claim to hold one.
+SPARSE_ALLOWANCE = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a file says of the cube it holds, known before its values are read.
+
+    Attributes:
+        shape: (y, x, band).
+        dtype: type of the values as stored.
+        stored_bytes: bytes that the values take in the file.
+        load: reads the values, shape (y, x, band), any memory layout.
+        wavelengths_nm: one a band in the order of the file; None when the file does not say.
+        attrs: further facts; ``quantity``, ``units`` and ``source`` among them when known.
+        ratio: how many times larger than ``stored_bytes`` the values can be; 1 when they are
+            not compressed.
+        details: facts for a reader of ``inspect``: the variable's name, the interleave, ...
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    stored_bytes: int
+    load: Callable[[], npt.NDArray[Any]]
+    wavelengths_nm: npt.ArrayLike | None = None
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    ratio: float = 1.0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the values will take in memory, as stored."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class CubeFormat:
+    """A way to keep cubes in files.
+
+    Attributes:
+        name: what ``save_cube(format=...)`` calls it.
+        title: what messages call it.
+        suffix: suffix of the files it writes; empty for a folder without one.
+        suffixes: suffixes it claims, lower case; no two formats share one.
+        preserves: what a saved cube keeps, in a sentence.
+        peek: (path, key) -> what the file says, without reading the values.
+        write: (cube, path, ...) writes one cube to the paths that ``files`` names.
+        recognises: whether the first bytes of a file are of this format; None for folders.
+        files: the files that a cube saved at a path consists of, the one that is opened first.
+    """
+
+    name: str
+    title: str
+    suffix: str
+    suffixes: tuple[str, ...]
+    preserves: str
+    peek: Callable[[Path, str | None], Stored]
+    write: Callable[..., None]
+    recognises: Callable[[bytes], bool] | None
+    files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
+
+
+@contextlib.contextmanager
+def reading(path: Path, title: str) -> Iterator[None]:
+    """Turn whatever a library raises over a file into a FormatError of one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except DataError as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from None
+    except RespectraError:
+        raise
+    except PermissionError:
+        raise FormatError(f"{path} may not be read: permission denied") from None
+    except FileNotFoundError as error:
+        raise FormatError(f"there is no {error.filename or path}") from None
+    except MemoryError:
+        raise DataError(f"{path} does not fit into memory") from None
+    except Exception as error:  # a damaged file can make a library raise anything
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise FormatError(f"{path} is damaged or not a {title}: {reason}") from None
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn whatever a library raises while it writes into an OutputError of one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except (RespectraError, OSError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise OutputError(f"cannot write {path}: {reason}") from None
+
+
+def guard(stored: Stored, path: Path) -> None:
+    """Refuse what cannot be a cube or cannot be in the file, before memory is taken for it.
+
+    Raises:
+        FormatError: not three dimensions, empty, or more values promised than the file can hold.
+        DataError: values that are not real numbers, or a cube larger than the free memory.
+    """
+    if len(stored.shape) != 3:
+        raise FormatError(
+            f"{path} holds an array of {len(stored.shape)} dimensions {stored.shape}; "
+            "a cube has three: y, x, wavelength"
+        )
+    if 0 in stored.shape:
+        raise FormatError(f"{path} holds an empty array of shape {stored.shape}")
+    if stored.dtype.kind not in "fiu":
+        raise DataError(
+            f"{path} holds values of type {stored.dtype}; a cube holds real numbers "
+            "(for complex values, save their magnitude)"
+        )
+    room = stored.stored_bytes * stored.ratio
+    if stored.ratio > 1:
+        room = max(room, SPARSE_ALLOWANCE)
+    if stored.nbytes > room:
+        raise FormatError(
+            f"{path} promises {' x '.join(map(str, stored.shape))} values of {stored.dtype} "
+            f"({stored.nbytes:,} bytes) but holds {stored.stored_bytes:,} bytes; "
+            "it is truncated or its header is wrong"
+        )
+    needed = stored.nbytes + math.prod(stored.shape) * 4
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise DataError(
+            f"{path} needs {needed / 2**30:.1f} GiB of memory and {free / 2**30:.1f} GiB is free"
+        )
+
+
+def read_head(path: Path, size: int = 1024) -> bytes:
+    """The first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes in all the files of a folder and those below it."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def contiguous(
+    view: npt.NDArray[Any], scale: np.floating[Any] | float | None = None
+) -> npt.NDArray[np.float32]:
+    """Any (y, x, band) view as contiguous float32, copied a few rows at a time.
+
+    A whole transposition of a large cube misses the cache at every value; blocks of rows do not.
+    Already contiguous float32 is returned as it is.
+
+    Args:
+        view: shape (y, x, band).
+        scale: multiplies the values, in the precision of NumPy's promotion with float32.
+
+    Raises:
+        DataError: a value exceeds the range of float32.
+    """
+    if scale is None and view.dtype == np.float32 and view.flags.c_contiguous:
+        return np.asarray(view)
+    values = np.empty(view.shape, np.float32)
+    rows = max(1, 2**22 // max(1, view[:1].nbytes))
+    try:
+        with np.errstate(over="raise"):
+            for y in range(0, view.shape[0], rows):
+                block = view[y : y + rows]
+                values[y : y + rows] = block if scale is None else block * np.float32(scale)
+    except FloatingPointError:
+        raise DataError("the values exceed the range of 32-bit floating point") from None
+    return values
+
+
+def encode_attrs(attrs: Mapping[Any, Any]) -> str:
+    """Attributes as ASCII JSON; NumPy scalars and arrays become numbers and lists.
+
+    Raises:
+        DataError: an attribute cannot be expressed in JSON.
+    """
+    try:
+        return json.dumps({str(name): value for name, value in attrs.items()}, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"an attribute of the cube cannot be saved ({error}); "
+            "keep to numbers, text, lists and dictionaries"
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} is not JSON")
+
+
+def decode_attrs(text: object) -> dict[str, Any]:
+    """Attributes from the JSON of ``encode_attrs``.
+
+    Raises:
+        FormatError: the text is something else.
+    """
+    try:
+        attrs = json.loads(text) if isinstance(text, str | bytes) else None
+    except ValueError:
+        attrs = None
+    if not isinstance(attrs, dict):
+        raise FormatError("its attributes are not a JSON object")
+    return attrs
+
+
+def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path: Path) -> str:
+    """The variable of a file that is the cube: ``key``, ``cube``, ``rad`` or the only 3-D one.
+
+    Raises:
+        FormatError: there is no such variable, none with three dimensions, or several.
+    """
+    listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
+    if key is not None:
+        if key not in shapes:
+            raise FormatError(f"{path} has no variable {key!r}; it holds {listing}")
+        return key
+    for name in ("cube", "rad"):
+        if name in shapes:
+            return name
+    solid = [name for name, shape in shapes.items() if len(shape) == 3]
+    if len(solid) == 1:
+        return solid[0]
+    problem = "several arrays" if solid else "no array"
+    raise FormatError(
+        f"{path} holds {problem} with three dimensions ({listing}); "
+        + ("say which one with key=..." if solid else "a cube has y, x and wavelength")
+    )
+
+
+#: Names under which files keep their wavelengths.
+WAVELENGTH_NAMES = ("wavelengths_nm", "wavelengths", "wavelength", "bands", "band", "wl", "lambda")
+
+
+def plausible_wavelengths(values: object, bands: int) -> npt.NDArray[np.float64] | None:
+    """A vector of one number a band; None for anything else, and for the band numbers 1, 2, ..."""
+    try:
+        grid = np.asarray(values, dtype=np.float64).ravel()
+    except (TypeError, ValueError):
+        return None
+    if grid.size != bands or any(np.array_equal(grid, np.arange(bands) + k) for k in (0, 1)):
+        return None
+    return grid

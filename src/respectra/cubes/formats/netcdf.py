@@ -1,0 +1,37 @@
+"""NetCDF 4, as xarray writes and reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import xarray as xr
+
+from respectra.cubes.formats._dataset import peek_dataset, to_dataset
+from respectra.cubes.formats.base import DEFLATE_RATIO, CubeFormat, Stored
+
+
+def _open(path: Path) -> xr.Dataset:
+    return xr.open_dataset(path, engine="h5netcdf", decode_times=False, cache=False)
+
+
+def _peek(path: Path, key: str | None) -> Stored:
+    return peek_dataset(path, key, _open, path.stat().st_size, DEFLATE_RATIO)
+
+
+def _write(cube: xr.DataArray, path: Path) -> None:
+    dataset = to_dataset(cube)
+    encoding = {"cube": {"_FillValue": None}, "wavelength": {"_FillValue": None}}
+    dataset.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+
+
+NETCDF = CubeFormat(
+    name="netcdf",
+    title="NetCDF 4 file",
+    suffix=".nc",
+    suffixes=(".nc", ".nc4", ".netcdf"),
+    preserves="values bit for bit, wavelengths, and attributes (also as JSON)",
+    peek=_peek,
+    write=_write,
+    recognises=lambda head: head.startswith(b"\x89HDF\r\n\x1a\n"),
+)
+FORMATS = (NETCDF,)

@@ -1,0 +1,183 @@
+"""A folder of one grey PNG a band: the layout of the CAVE data set (Yasuma et al. 2010).
+
+``balloons_ms/balloons_ms_01.png`` to ``_31.png`` are 400 to 700 nm in steps of 10; CAVE's
+archives nest that folder in another one of the same name. A code divided by the largest one of
+its depth is the value, so a saved cube is rounded to multiples of 1/65535.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from respectra.cubes.formats.base import (
+    DEFLATE_RATIO,
+    CubeFormat,
+    Stored,
+    contiguous,
+    decode_attrs,
+    encode_attrs,
+    plausible_wavelengths,
+)
+from respectra.cubes.model import CHALLENGE_WAVELENGTHS_NM, wavelengths_of
+from respectra.errors import DataError, FormatError
+
+_BAND = re.compile(r"(?P<stem>.*?)(?P<number>\d+)\.png", re.IGNORECASE)
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SIDECAR = "cube.json"
+_CODES = 65535
+
+
+def _peek(path: Path, key: str | None) -> Stored:
+    if not path.is_dir():
+        raise FormatError(f"{path} is not a folder; a folder of PNGs is one PNG a band")
+    folder, files = _bands(path)
+    headers = {_header(file) for file in files}
+    if len(headers) != 1:
+        raise FormatError(f"the PNGs of {folder} differ in size or depth: {sorted(headers)}")
+    height, width, bits = headers.pop()
+    sidecar = folder / _SIDECAR
+    facts = decode_attrs(sidecar.read_text("utf-8")) if sidecar.is_file() else {}
+    grid = plausible_wavelengths(facts.get("wavelengths_nm"), len(files))
+    if grid is None and len(files) == CHALLENGE_WAVELENGTHS_NM.size:
+        grid = CHALLENGE_WAVELENGTHS_NM
+    attrs = facts.get("attributes", {})
+    if not isinstance(attrs, dict):
+        raise FormatError(f"{sidecar}: attributes is an object of names and values")
+    return Stored(
+        shape=(height, width, len(files)),
+        dtype=np.dtype(np.uint16 if bits == 16 else np.uint8),
+        stored_bytes=sum(file.stat().st_size for file in files),
+        load=functools.partial(_load, files, (height, width), bits),
+        wavelengths_nm=grid,
+        attrs=attrs,
+        ratio=DEFLATE_RATIO,
+        details={"bits": bits, "first": files[0].name, "last": files[-1].name},
+    )
+
+
+def _bands(path: Path) -> tuple[Path, list[Path]]:
+    """The folder that holds the bands, and their files in order."""
+    found = _numbered(path)
+    if not found:
+        nested = [folder for folder in path.iterdir() if folder.is_dir()]
+        nested = [folder for folder in nested if _numbered(folder)]
+        if len(nested) != 1:
+            raise FormatError(
+                f"{path} is a folder without a cube: neither zarr.json nor PNGs called "
+                "NAME_01.png, NAME_02.png, ..."
+            )
+        path = nested[0]
+        found = _numbered(path)
+    stems = {stem for stem, _ in found}
+    if len(stems) > 1:
+        raise FormatError(f"{path} holds PNGs of several cubes: {', '.join(sorted(stems))}")
+    numbers = sorted(number for _, number in found)
+    expected = list(range(numbers[0], numbers[0] + len(numbers)))
+    if numbers != expected or numbers[0] not in (0, 1):
+        raise FormatError(f"the bands of {path} are not numbered 1, 2, 3, ...: {numbers}")
+    by_number = {number: file for (_, number), file in found.items()}
+    return path, [by_number[number] for number in numbers]
+
+
+def _numbered(folder: Path) -> dict[tuple[str, int], Path]:
+    found: dict[tuple[str, int], Path] = {}
+    for file in folder.iterdir():
+        match = _BAND.fullmatch(file.name)
+        if match:
+            found[match["stem"], int(match["number"])] = file
+    return found
+
+
+def _header(file: Path) -> tuple[int, int, int]:
+    """(height, width, bits) of a PNG; only its first 26 bytes are read."""
+    with file.open("rb") as stream:
+        head = stream.read(26)
+    if len(head) < 26 or not head.startswith(_SIGNATURE) or head[12:16] != b"IHDR":
+        raise FormatError(f"{file} is not a PNG")
+    width, height, bits, colour = struct.unpack(">IIBB", head[16:26])
+    if bits not in (8, 16) or colour not in (0, 2, 4, 6):
+        raise FormatError(f"{file} has {bits} bits and colour type {colour}; a band has 8 or 16")
+    return height, width, bits
+
+
+def _load(files: list[Path], plane: tuple[int, int], bits: int) -> npt.NDArray[np.float32]:
+    codes = np.stack([_decode(file, plane) for file in files])
+    return contiguous(contiguous(codes.transpose(1, 2, 0)) / np.float32(2**bits - 1))
+
+
+def _decode(file: Path, plane: tuple[int, int]) -> npt.NDArray[Any]:
+    import cv2
+
+    data = file.read_bytes()
+    _verify(data, file)
+    codes = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if codes is None or codes.shape[:2] != plane:
+        raise FormatError(f"{file} is damaged")
+    if codes.ndim == 3:  # some of CAVE's bands are grey pictures kept as RGBA
+        if not (codes[..., 1:3] == codes[..., :1]).all():
+            raise FormatError(f"{file} is a colour picture; a band is grey")
+        codes = codes[..., 0]
+    return np.asarray(codes)
+
+
+def _verify(data: bytes, file: Path) -> None:
+    """Check the chunks' checksums, so that the decoder never sees a damaged file."""
+    position = len(_SIGNATURE)
+    while position + 12 <= len(data):
+        (length,) = struct.unpack(">I", data[position : position + 4])
+        body = data[position + 4 : position + 8 + length]
+        checksum = data[position + 8 + length : position + 12 + length]
+        if checksum != struct.pack(">I", zlib.crc32(body)):
+            break
+        if body[:4] == b"IEND":
+            return
+        position += 12 + length
+    raise FormatError(f"{file} is truncated or damaged")
+
+
+def _write(cube: xr.DataArray, path: Path) -> None:
+    import json
+
+    import cv2
+
+    values = cube.values
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0.0 and high <= 1.0):  # also catches NaN
+        raise DataError(
+            f"a folder of PNGs keeps values in [0, 1]; got [{low:g}, {high:g}]: "
+            "divide the cube, or choose another format"
+        )
+    path.mkdir()
+    for number in range(values.shape[2]):
+        codes = np.rint(values[:, :, number].astype(np.float64) * _CODES).astype(np.uint16)
+        ok, data = cv2.imencode(".png", codes)
+        if not ok:
+            raise DataError(f"a band of {codes.shape} pixels cannot be a PNG")
+        (path / f"band_{number + 1:02d}.png").write_bytes(data.tobytes())
+    facts = {
+        "wavelengths_nm": wavelengths_of(cube).tolist(),
+        "attributes": json.loads(encode_attrs(cube.attrs)),
+    }
+    (path / _SIDECAR).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+
+
+PNG_FOLDER = CubeFormat(
+    name="png",
+    title="folder of PNGs",
+    suffix="",
+    suffixes=(),
+    preserves="values in [0, 1] rounded to multiples of 1/65535, wavelengths and attributes",
+    peek=_peek,
+    write=_write,
+    recognises=None,
+)
+FORMATS = (PNG_FOLDER,)

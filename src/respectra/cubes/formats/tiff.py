@@ -1,0 +1,114 @@
+"""TIFF: one page a band, or one page with a sample a band.
+
+The wavelengths of other programs' files are rarely in them; ours are in the first page's
+description, as JSON. Integer samples are read as the codes they are.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from respectra.cubes.formats.base import (
+    DEFLATE_RATIO,
+    WAVELENGTH_NAMES,
+    CubeFormat,
+    Stored,
+    contiguous,
+    decode_attrs,
+    encode_attrs,
+    plausible_wavelengths,
+)
+from respectra.cubes.model import wavelengths_of
+from respectra.errors import FormatError
+
+_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_CLASSIC_LIMIT = 2**32 - 2**25  # offsets of classic TIFF have 32 bits
+_UNCOMPRESSED = 1
+
+
+def _peek(path: Path, key: str | None) -> Stored:
+    import tifffile
+
+    with tifffile.TiffFile(path, is_ome=False) as tiff:
+        series = tiff.series[0]
+        sizes = [(axis, n) for axis, n in zip(series.axes, series.shape, strict=True) if n > 1]
+        others = [axis for axis, _ in sizes if axis not in "YX"]
+        if len(others) > 1:
+            raise FormatError(
+                f"{path} has the axes {series.axes} of sizes {series.shape}; a cube has one page "
+                "or one sample a band"
+            )
+        extent = dict(sizes)
+        band = others[0] if others else ""
+        shape = (extent.get("Y", 1), extent.get("X", 1), extent.get(band, 1))
+        facts = _facts(tiff.pages[0].description)
+        grids = (plausible_wavelengths(facts.get(n), shape[2]) for n in WAVELENGTH_NAMES)
+        order = "".join(axis for axis, _ in sizes)
+        uncompressed = series.keyframe.compression == _UNCOMPRESSED
+        return Stored(
+            shape=shape,
+            dtype=np.dtype(series.dtype),
+            stored_bytes=path.stat().st_size,
+            load=lambda: _load(path, shape, order, band),
+            wavelengths_nm=next((grid for grid in grids if grid is not None), None),
+            attrs=decode_attrs(json.dumps(facts.get("attributes", {}))),
+            ratio=1.0 if uncompressed else DEFLATE_RATIO,
+            details={"pages": len(tiff.pages), "axes": series.axes},
+        )
+
+
+def _facts(description: str) -> dict[str, Any]:
+    try:
+        facts = json.loads(description)
+    except ValueError:
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _load(
+    path: Path, shape: tuple[int, int, int], order: str, band: str
+) -> npt.NDArray[np.float32]:
+    import tifffile
+
+    with tifffile.TiffFile(path, is_ome=False) as tiff:
+        values = np.squeeze(tiff.series[0].asarray())
+    wanted = [axis for axis in ("Y", "X", band) if axis and axis in order]
+    view = values.transpose([order.index(axis) for axis in wanted])
+    return contiguous(view.reshape(shape))
+
+
+def _write(cube: xr.DataArray, path: Path) -> None:
+    import tifffile
+
+    facts = {
+        "wavelengths_nm": wavelengths_of(cube).tolist(),
+        "attributes": json.loads(encode_attrs(cube.attrs)),
+    }
+    with tifffile.TiffWriter(path, bigtiff=cube.nbytes > _CLASSIC_LIMIT) as tiff:
+        for number in range(cube.sizes["wavelength"]):
+            tiff.write(
+                np.ascontiguousarray(cube.values[:, :, number]),
+                photometric="minisblack",
+                metadata=None,
+                description=json.dumps(facts) if number == 0 else None,
+                software="Respectra",
+            )
+
+
+TIFF = CubeFormat(
+    name="tiff",
+    title="TIFF file",
+    suffix=".tif",
+    suffixes=(".tif", ".tiff"),
+    preserves="values bit for bit, wavelengths and attributes as JSON in the first description",
+    peek=_peek,
+    write=_write,
+    recognises=lambda head: head.startswith(_MAGICS),
+)
+FORMATS = (TIFF,)

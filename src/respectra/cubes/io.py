@@ -1,0 +1,176 @@
+"""Open and save cubes, whatever their format."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from respectra.cubes.formats import FORMATS, CubeFormat, Stored
+from respectra.cubes.formats.base import guard, reading, writing
+from respectra.cubes.model import (
+    CHALLENGE_WAVELENGTHS_NM,
+    Quantity,
+    check_wavelengths,
+    make_cube,
+    require_cube,
+)
+from respectra.errors import ConfigError, DataError, FormatError
+from respectra.files import atomic_path, ensure_absent, remove
+
+PathLike = str | os.PathLike[str]
+_MOST_BANDS = 100_000
+
+
+def open_cube(
+    path: PathLike,
+    *,
+    wavelengths_nm: npt.ArrayLike | None = None,
+    quantity: Quantity | None = None,
+    key: str | None = None,
+) -> xr.DataArray:
+    """Open a cube from a file or folder.
+
+    The suffix names the format: MATLAB (.mat, versions 5 and 7.3), ENVI (.hdr or its data file),
+    NetCDF (.nc), Zarr (.zarr), NumPy (.npy, .npz), TIFF (.tif); a folder is one PNG a band.
+    Bands come back in ascending order of wavelength whatever their order in the file. Values are
+    those of the file, as float32: nothing is normalised unless the format itself states a scale.
+
+    Args:
+        path: the file or folder.
+        wavelengths_nm: shape (band,), nm, in the order of the file's bands; needed where the
+            file does not know them, and believed where it does.
+        quantity: what the values mean, when the file does not say or is wrong.
+        key: name of the variable, where a file holds several.
+
+    Raises:
+        FormatError: missing, empty, damaged, not what its suffix says, or without wavelengths.
+        DataError: the values are not real numbers, or the cube does not fit into memory.
+    """
+    path = Path(path)
+    entry, stored = peek_cube(path, key)
+    grid = _wavelengths(path, stored, wavelengths_nm)
+    with reading(path, entry.title):
+        values = stored.load()
+    if values.shape != stored.shape:
+        raise FormatError(f"{path} promises shape {stored.shape} and holds {values.shape}")
+    if grid.size > 1 and not (np.diff(grid) > 0).all():
+        order = np.argsort(grid)
+        grid, values = grid[order], np.ascontiguousarray(values[:, :, order])
+    attrs = {"source": path.name, **stored.attrs}
+    kind = attrs.get("quantity", "radiance") if quantity is None else quantity
+    if kind not in get_args(Quantity):
+        raise DataError(f"quantity is 'radiance' or 'reflectance'; got {kind!r} ({path})")
+    cube = make_cube(values, grid)
+    cube.attrs = {**cube.attrs, **attrs, "quantity": kind}
+    return cube
+
+
+def save_cube(
+    cube: xr.DataArray,
+    path: PathLike,
+    *,
+    overwrite: bool = False,
+    format: str | None = None,  # noqa: A002 - the word that xarray and imageio use as well
+) -> None:
+    """Save a cube as float32 with its wavelengths and attributes; whole or not at all.
+
+    Args:
+        cube: dims (y, x, wavelength).
+        path: its suffix names the format, and for ENVI (.bip, .bil, .bsq) the interleave.
+        overwrite: replace what is there.
+        format: a format by name where the suffix is not enough: ``matlab-v5`` for MATLAB 5
+            instead of 7.3, ``png`` for a folder of one 16-bit PNG a band.
+
+    Raises:
+        DataError: not a cube, or values or attributes that the format cannot hold.
+        ConfigError: unknown format or suffix.
+        OutputError: the path exists, or cannot be written.
+    """
+    path = Path(path)
+    cube = require_cube(cube)
+    entry = FORMATS.for_writing(path, format)
+    plain = make_cube(cube.values, cube["wavelength"].values)
+    plain.attrs = dict(cube.attrs)
+    targets = entry.files(path)
+    for target in targets:
+        ensure_absent(target, overwrite=overwrite)
+    with contextlib.ExitStack() as stack:
+        # The first file comes into place last: it is the one that makes the cube visible.
+        temporaries = [
+            stack.enter_context(atomic_path(target, overwrite=overwrite)) for target in targets
+        ]
+        with writing(path):
+            entry.write(plain, *temporaries)
+        if len(targets) > 1:  # an old header must never describe new data
+            remove(targets[0])
+
+
+def peek_cube(path: Path, key: str | None = None) -> tuple[CubeFormat, Stored]:
+    """What a file says of its cube, checked for plausibility, without reading the values.
+
+    Raises:
+        FormatError: missing, empty, damaged, or not what its suffix says.
+        DataError: the values are not real numbers, or the cube does not fit into memory.
+    """
+    with reading(path, "cube"):
+        entry = FORMATS.for_reading(path)
+    with reading(path, entry.title):
+        stored = entry.peek(path, key)
+    guard(stored, path)
+    return entry, stored
+
+
+def parse_wavelengths(text: str) -> npt.NDArray[np.float64]:
+    """Wavelengths in nm from ``400:700:10`` (first:last:step, last included) or ``400,410,420``.
+
+    Raises:
+        ConfigError: it is neither.
+
+    Example:
+        >>> parse_wavelengths("400:420:10")
+        array([400., 410., 420.])
+    """
+    try:
+        if ":" not in text:
+            return np.array([float(part) for part in text.split(",")])
+        first, last, step = (float(part) for part in text.split(":"))
+        count = (last - first) / step + 1
+        if not (1 <= count <= _MOST_BANDS and abs(count - round(count)) < 1e-6):
+            raise ValueError
+        return np.linspace(first, last, round(count))
+    except (ValueError, ZeroDivisionError):
+        raise ConfigError(
+            f"wavelengths are first:last:step in nm, such as 400:700:10 where the steps lead to "
+            f"the last, or a list such as 400,410,420; got {text!r}"
+        ) from None
+
+
+def _wavelengths(
+    path: Path, stored: Stored, given: npt.ArrayLike | None
+) -> npt.NDArray[np.float64]:
+    """Wavelengths in the order of the file's bands, checked once they are sorted."""
+    bands = stored.shape[2]
+    grid = stored.wavelengths_nm if given is None else given
+    if grid is None:
+        hint = "400:700:10"
+        usual = ", the usual grid of 31 bands" if bands == CHALLENGE_WAVELENGTHS_NM.size else ""
+        raise FormatError(
+            f"{path} does not say at which wavelengths its {bands} bands are; "
+            f"pass --wavelengths {hint} (wavelengths_nm=...{usual})"
+        )
+    try:
+        grid = np.asarray(grid, dtype=np.float64)
+        check_wavelengths(np.sort(grid))
+    except (TypeError, ValueError) as error:  # a DataError is a ValueError too
+        raise FormatError(f"{path}: {error}") from None
+    if grid.size != bands:
+        raise FormatError(
+            f"{path} has {bands} bands (shape {stored.shape}) and {grid.size} wavelengths are given"
+        )
+    return grid

@@ -35,7 +35,7 @@ def to_dataset(cube: xr.DataArray) -> xr.Dataset:
         attrs={
             name: cube.attrs[name]
             for name in ("quantity", "units", "source")
-            if isinstance(cube.attrs.get(name), str)
+            if isinstance(cube.attrs.get(name), str) and "\0" not in cube.attrs[name]
         },
     )
     bare.attrs["attributes"] = encode_attrs(cube.attrs)

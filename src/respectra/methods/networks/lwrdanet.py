@@ -51,7 +51,11 @@ class LwrdanetConfig(NetworkConfig):
 
 
 class AttentionBlock(nn.Module):
-    """Residual block with channel and spatial gates in parallel (the authors' RDAB)."""
+    """Residual block with channel and spatial gates in parallel (the authors' RDAB).
+
+    As published, the three 3 x 3 convolutions have biases although batch normalisation, which
+    follows at once, removes any constant: in training their gradient is round-off.
+    """
 
     def __init__(self, width: int, config: LwrdanetConfig) -> None:
         super().__init__()
@@ -379,14 +383,5 @@ METHODS = (
             adapt=_from_keras,
             read=_read_official,
         ),
-        untrained={
-            r"\.(left_conv|conv_a|conv_b)\.bias$": (
-                "batch normalisation follows at once and removes any constant; the authors kept it"
-            ),
-            r"\.(squeeze|excite\.weight)": (
-                "the gate's hidden layer has so few units (one to four as published) that its "
-                "rectifier can be dead from the start"
-            ),
-        },
     ),
 )

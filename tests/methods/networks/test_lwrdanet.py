@@ -106,12 +106,12 @@ def test_moving_statistics_are_those_of_the_last_batch_by_default() -> None:
     x, last = torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16) * 0.3
     net = build_network("lwrdanet", preset="tiny")
     slow = build_network("lwrdanet", preset="tiny", norm_momentum=0.9)
-    block = net.encoder1.blocks[0].norm_in
+    first = net.encoder1.blocks[0].norm_in
     for batch in (x, last):
         net(batch)
         slow(batch)
     seen = net.encoder1.conv(append_coordinates(last)).mean(dim=(0, 2, 3))
-    torch.testing.assert_close(block.running_mean, seen)
+    torch.testing.assert_close(first.running_mean, seen)
     assert slow.encoder1.blocks[0].norm_in.momentum == pytest.approx(0.1)
 
 

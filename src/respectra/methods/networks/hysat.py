@@ -1,0 +1,132 @@
+"""HySAT, a later peer of MST++: the same frame around another attention between bands."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.network import NetworkMethod
+from respectra.methods.networks.blocks import GlobalMean
+from respectra.methods.networks.mst_plus_plus import (
+    Cascade,
+    CascadeConfig,
+    FeedForward,
+    channel_correlation,
+    split_heads,
+)
+
+
+class HySATConfig(CascadeConfig):
+    """Configuration of HySAT; the defaults are the published ones."""
+
+
+class SharedDepthwise(nn.Module):
+    """Three depthwise 3x3 convolutions in a row; all channels of a head share a kernel."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.weight = nn.ParameterList(torch.empty(heads, 1, 3, 3) for _ in range(3))
+        for weight in self.weight:
+            nn.init.kaiming_normal_(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, y, x) -> the same shape."""
+        channels = x.shape[1]
+        for weight in self.weight:
+            kernel = weight.repeat_interleave(channels // weight.shape[0], dim=0)
+            x = F.conv2d(x, kernel, padding=1, groups=channels)
+        return x
+
+
+class HybridAttention(nn.Module):
+    """Attention between channels by their correlation, and by their means on the diagonal."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q = SharedDepthwise(heads)
+        self.to_k = SharedDepthwise(heads)
+        self.to_v = SharedDepthwise(heads)
+        self.mean = GlobalMean()
+        self.neighbours = nn.Conv1d(heads, heads, 3, padding=1)
+        self.correlation_gain = nn.Parameter(torch.ones(heads, 1, 1))
+        self.mean_gain = nn.Parameter(torch.ones(heads, 1, 1))
+        self.project = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, y, x) -> the same shape."""
+        n, channels, height, width = x.shape
+        values = self.to_v(x)
+        q, k, v = (
+            split_heads(maps.permute(0, 2, 3, 1), self.heads)
+            for maps in (self.to_q(x), self.to_k(x), values)
+        )
+        means = self.mean(values).reshape(n, self.heads, channels // self.heads)
+        scores = self.correlation_gain * channel_correlation(k, q)
+        scores = scores + self.mean_gain * torch.diag_embed(self.neighbours(means))
+        mixed = (scores.softmax(dim=-1) @ v).permute(0, 3, 1, 2)
+        out = self.project(mixed.reshape(n, height, width, channels))
+        return torch.as_tensor(out.permute(0, 3, 1, 2))
+
+
+class HybridAttentionBlock(nn.Module):
+    """Positional branch, attention, feed-forward part, each with a residual."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.position = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
+            nn.GELU(),
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
+        )
+        self.attention = HybridAttention(channels, heads)
+        self.feed_forward = FeedForward(channels, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, y, x) -> the same shape."""
+        x = x + self.position(x)
+        x = x + self.attention(x)
+        return torch.as_tensor(x + self.feed_forward(x))
+
+
+def _network(config: HySATConfig) -> nn.Module:
+    return Cascade(config, HybridAttentionBlock, bias=True)
+
+
+METHODS = (
+    NetworkMethod(
+        card=Card(
+            name="hysat",
+            title="HySAT",
+            kind="network",
+            summary=(
+                "The cascade of MST++ with queries, keys and values from small shared kernels, and "
+                "attention that also looks at the mean of each band. A later peer, slightly "
+                "smaller than MST++."
+            ),
+            reference="HySAT, ACM Multimedia 2023",
+            year=2023,
+            decisions=(
+                Decision(
+                    what="Cascade, attention and feed-forward part, biases everywhere",
+                    origin=Origin.CODE,
+                    source="vccimaging/OpticsAwareHSI-Analysis: architecture folder, a PyTorch "
+                    "port of the authors' MindSpore code",
+                ),
+                Decision(
+                    what="Kaiming initialisation of the shared kernels is the normal one",
+                    origin=Origin.READING,
+                ),
+            ),
+            tiling=Tiling.APPROXIMATE,
+            tiling_reason="Attention between bands correlates them over the whole image.",
+            size_multiple=8,
+        ),
+        config=HySATConfig,
+        network=_network,
+        presets={"tiny": {"width": 8, "stages": 2}},
+        halo=lambda config: None,
+    ),
+)

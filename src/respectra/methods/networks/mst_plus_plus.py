@@ -1,0 +1,293 @@
+"""MST++, the winner of the 2022 challenge: attention between bands in a cascade of U-shapes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import pad_to_multiple
+
+
+class CascadeConfig(NetworkConfig):
+    """Configuration of a cascade of U-shaped networks; the defaults are the published ones."""
+
+    width: int = Field(default=31, ge=1)
+    """Channels at full resolution and of one attention head; doubled at every level down."""
+    stages: int = Field(default=3, ge=1)
+    """U-shapes in a row."""
+    levels: int = Field(default=2, ge=0)
+    """Halvings of the resolution within a U-shape."""
+
+
+#: Makes the block of one level from its channels and heads.
+BlockFactory = Callable[[int, int], nn.Module]
+
+
+class FeedForward(nn.Module):
+    """Layer norm, 1x1 to four times the channels, depthwise 3x3, 1x1 back; GELU between them."""
+
+    def __init__(self, channels: int, *, bias: bool) -> None:
+        super().__init__()
+        wide = 4 * channels
+        self.norm = nn.LayerNorm(channels)
+        self.expand = nn.Conv2d(channels, wide, 1, bias=bias)
+        self.mix = nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=bias)
+        self.reduce = nn.Conv2d(wide, channels, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, y, x) -> the same shape."""
+        x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return torch.as_tensor(self.reduce(F.gelu(self.mix(F.gelu(self.expand(x))))))
+
+
+class Encoder(nn.Module):
+    """One level down: a block, whose result is kept, and a strided convolution."""
+
+    def __init__(self, channels: int, block: nn.Module, *, bias: bool) -> None:
+        super().__init__()
+        self.block = block
+        self.down = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, c, y, x) -> (n, c, y, x) and (n, 2c, y/2, x/2)."""
+        x = self.block(x)
+        return x, self.down(x)
+
+
+class Decoder(nn.Module):
+    """One level up: a transposed convolution, fusion with what was kept, a block."""
+
+    def __init__(self, channels: int, block: nn.Module, *, bias: bool) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(2 * channels, channels, 2, stride=2)
+        self.fuse = nn.Conv2d(2 * channels, channels, 1, bias=bias)
+        self.block = block
+
+    def forward(self, x: Tensor, kept: Tensor) -> Tensor:
+        """(n, 2c, y/2, x/2) and (n, c, y, x) -> (n, c, y, x)."""
+        return torch.as_tensor(self.block(self.fuse(torch.cat([self.up(x), kept], dim=1))))
+
+
+class UShape(nn.Module):
+    """A U-shaped network with a residual around it."""
+
+    def __init__(self, config: CascadeConfig, block: BlockFactory, *, bias: bool) -> None:
+        super().__init__()
+        width = config.width
+        scales = [2**level for level in range(config.levels)]
+        self.embedding = nn.Conv2d(width, width, 3, padding=1, bias=bias)
+        self.encoders = nn.ModuleList(
+            Encoder(width * s, block(width * s, s), bias=bias) for s in scales
+        )
+        self.bottleneck = block(width * 2**config.levels, 2**config.levels)
+        self.decoders = nn.ModuleList(
+            Decoder(width * s, block(width * s, s), bias=bias) for s in reversed(scales)
+        )
+        self.mapping = nn.Conv2d(width, width, 3, padding=1, bias=bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(n, width, y, x) -> the same shape; y and x are multiples of 2**levels."""
+        x = self.embedding(image)
+        kept = []
+        for encoder in self.encoders:
+            full, x = encoder(x)
+            kept.append(full)
+        x = self.bottleneck(x)
+        for decoder in self.decoders:
+            x = decoder(x, kept.pop())
+        return torch.as_tensor(self.mapping(x) + image)
+
+
+class Cascade(nn.Module):
+    """The frame of MST++ and its successors: U-shapes in a row between two convolutions.
+
+    The authors' skip around everything needs as many bands as channels; where they differ, a 1x1
+    convolution makes the one from the other.
+    """
+
+    def __init__(self, config: CascadeConfig, block: BlockFactory, *, bias: bool = False) -> None:
+        super().__init__()
+        width, bands = config.width, config.bands
+        self.multiple = max(8, 2**config.levels)
+        self.conv_in = nn.Conv2d(config.channels_in, width, 3, padding=1, bias=bias)
+        self.stages = nn.Sequential(
+            *(UShape(config, block, bias=bias) for _ in range(config.stages))
+        )
+        self.conv_out = nn.Conv2d(width, bands, 3, padding=1, bias=bias)
+        self.skip = nn.Identity() if width == bands else nn.Conv2d(width, bands, 1, bias=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(n, channels_in, y, x) -> (n, bands, y, x)."""
+        height, width = image.shape[-2:]
+        x = self.conv_in(pad_to_multiple(image, self.multiple))
+        out = self.conv_out(self.stages(x)) + self.skip(x)
+        return torch.as_tensor(out[..., :height, :width])
+
+
+class SpectralAttention(nn.Module):
+    """S-MSA: within a head every channel attends to every other one, by their correlation."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q = nn.Linear(channels, channels, bias=False)
+        self.to_k = nn.Linear(channels, channels, bias=False)
+        self.to_v = nn.Linear(channels, channels, bias=False)
+        self.rescale = nn.Parameter(torch.ones(heads, 1, 1))
+        self.project = nn.Linear(channels, channels)
+        self.position = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+            nn.GELU(),
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+        )
+        for linear in (self.to_q, self.to_k, self.to_v, self.project):
+            nn.init.trunc_normal_(linear.weight, std=0.02)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, y, x) -> the same shape."""
+        n, channels, height, width = x.shape
+        pixels = x.permute(0, 2, 3, 1)
+        v = self.to_v(pixels)
+        correlation = channel_correlation(
+            split_heads(self.to_k(pixels), self.heads), split_heads(self.to_q(pixels), self.heads)
+        )
+        mixed = (self.rescale * correlation).softmax(dim=-1) @ split_heads(v, self.heads)
+        mixed = mixed.permute(0, 3, 1, 2).reshape(n, height, width, channels)
+        return torch.as_tensor(
+            self.project(mixed).permute(0, 3, 1, 2) + self.position(v.permute(0, 3, 1, 2))
+        )
+
+
+def split_heads(pixels: Tensor, heads: int) -> Tensor:
+    """(n, y, x, channels) -> (n, heads, channels of a head, pixels)."""
+    n, height, width, channels = pixels.shape
+    return pixels.reshape(n, height * width, heads, channels // heads).permute(0, 2, 3, 1)
+
+
+def channel_correlation(k: Tensor, q: Tensor) -> Tensor:
+    """Products of all channels of k with all of q, each scaled to length 1 over the pixels.
+
+    (n, heads, d, pixels) twice -> (n, heads, d, d), rows of k. The products are scaled rather
+    than the factors: they are few.
+    """
+    k_length = torch.linalg.vector_norm(k, dim=-1).clamp_min(1e-12)
+    q_length = torch.linalg.vector_norm(q, dim=-1).clamp_min(1e-12)
+    return torch.as_tensor((k @ q.mT) / k_length.unsqueeze(-1) / q_length.unsqueeze(-2))
+
+
+class SpectralAttentionBlock(nn.Module):
+    """SAB: attention between channels without a norm before it, then the feed-forward part."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.attention = SpectralAttention(channels, heads)
+        self.feed_forward = FeedForward(channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, y, x) -> the same shape."""
+        x = x + self.attention(x)
+        return torch.as_tensor(x + self.feed_forward(x))
+
+
+class MSTPlusPlusConfig(CascadeConfig):
+    """Configuration of MST++; the defaults are the published ones."""
+
+
+def _network(config: MSTPlusPlusConfig) -> nn.Module:
+    return Cascade(config, SpectralAttentionBlock)
+
+
+#: Parts of our names and what the authors call them, in the order of replacement.
+_RENAMING = (
+    (r"^stages\.", "body."),
+    (r"encoders\.(\d+)\.block\.", r"encoder_layers.\1.0.blocks.0."),
+    (r"encoders\.(\d+)\.down\.", r"encoder_layers.\1.1."),
+    (r"decoders\.(\d+)\.up\.", r"decoder_layers.\1.0."),
+    (r"decoders\.(\d+)\.fuse\.", r"decoder_layers.\1.1."),
+    (r"decoders\.(\d+)\.block\.", r"decoder_layers.\1.2.blocks.0."),
+    (r"bottleneck\.", "bottleneck.blocks.0."),
+    (r"attention\.project\.", "0.proj."),
+    (r"attention\.position\.", "0.pos_emb."),
+    (r"attention\.", "0."),
+    (r"feed_forward\.norm\.", "1.norm."),
+    (r"feed_forward\.expand\.", "1.fn.net.0."),
+    (r"feed_forward\.mix\.", "1.fn.net.2."),
+    (r"feed_forward\.reduce\.", "1.fn.net.4."),
+)
+
+
+def _key(name: str, config: MSTPlusPlusConfig) -> str:
+    for pattern, replacement in _RENAMING:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _configure(state: State) -> MSTPlusPlusConfig:
+    def count(pattern: str) -> int:
+        return len({found[1] for key in state if (found := re.match(pattern, key))})
+
+    width, channels_in = state["conv_in.weight"].shape[:2]
+    return MSTPlusPlusConfig(
+        channels_in=channels_in,
+        bands=state["conv_out.weight"].shape[0],
+        width=width,
+        stages=count(r"body\.(\d+)\."),
+        levels=count(r"body\.0\.encoder_layers\.(\d+)\."),
+    )
+
+
+METHODS = (
+    NetworkMethod(
+        card=Card(
+            name="mst-plus-plus",
+            title="MST++",
+            kind="network",
+            summary=(
+                "Multi-stage spectral-wise transformer: three U-shaped networks in a row whose "
+                "attention runs between bands and not between pixels. Winner of the 2022 "
+                "challenge and small for its accuracy."
+            ),
+            reference=(
+                "Cai et al., MST++: Multi-stage Spectral-wise Transformer for Efficient Spectral "
+                "Reconstruction, CVPR Workshops 2022"
+            ),
+            year=2022,
+            reported={"arad-1k": Score(mrae=0.1645, rmse=0.0248)},
+            decisions=(
+                Decision(
+                    what="Three U-shapes of two levels, spectral attention with 1, 2 and 4 heads",
+                    origin=Origin.PUBLISHED,
+                    source="paper",
+                ),
+                Decision(
+                    what="No norm before the attention, positional branch on the values, padding "
+                    "to a multiple of 8 by reflection, biases in two places alone",
+                    origin=Origin.CODE,
+                    source="caiyuanhao1998/MST-plus-plus: MST_Plus_Plus.py",
+                ),
+            ),
+            tiling=Tiling.APPROXIMATE,
+            tiling_reason="Attention between bands correlates them over the whole image.",
+            size_multiple=8,
+            licence_note="The authors' code and weights are under the MIT licence.",
+        ),
+        config=MSTPlusPlusConfig,
+        network=_network,
+        presets={"tiny": {"width": 8, "stages": 2}},
+        halo=lambda config: None,
+        official=OfficialLayout(
+            configure=_configure,
+            key=_key,
+            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
+            source="github.com/caiyuanhao1998/MST-plus-plus",
+        ),
+    ),
+)

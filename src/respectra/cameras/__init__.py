@@ -1,5 +1,47 @@
 """Cameras: responses, sensors, codecs and the tracks they form; images and their colours."""
 
+from respectra.cameras.image_files import open_image, save_image
 from respectra.cameras.images import CHANNELS, Encoding, make_image, require_image
+from respectra.cameras.response_files import open_response
+from respectra.cameras.responses import (
+    CLEAN_RESPONSE,
+    band_weights,
+    get_response,
+    list_responses,
+    make_response,
+    native_response,
+    require_response,
+    resample_response,
+)
+from respectra.cameras.track import Track
+from respectra.cameras.tracks import (
+    default_response,
+    get_track,
+    list_tracks,
+    track_options,
+    track_summary,
+)
 
-__all__ = ["CHANNELS", "Encoding", "make_image", "require_image"]
+__all__ = [
+    "CHANNELS",
+    "CLEAN_RESPONSE",
+    "Encoding",
+    "Track",
+    "band_weights",
+    "default_response",
+    "get_response",
+    "get_track",
+    "list_responses",
+    "list_tracks",
+    "make_image",
+    "make_response",
+    "native_response",
+    "open_image",
+    "open_response",
+    "require_image",
+    "require_response",
+    "resample_response",
+    "save_image",
+    "track_options",
+    "track_summary",
+]

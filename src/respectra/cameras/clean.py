@@ -1,0 +1,103 @@
+"""The clean track: a colorimetric camera without noise or compression."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+from pydantic import Field
+
+from respectra.cameras import codec
+from respectra.cameras.projection import check_finite, cube_values, project
+from respectra.cameras.track import FloatArray, Track, refuse_negative
+from respectra.config import Config
+from respectra.cubes import require_cube, wavelengths_of
+from respectra.errors import DataError
+
+
+class CleanOptions(Config):
+    """What the clean track does; the defaults are the challenge's."""
+
+    divisor: float = Field(256.0, gt=0)
+    """Signal that is full scale. The challenge divides by 256 although its response sums to 255,
+    so that a spectrum of ones gives 254."""
+    rounding: codec.Rounding = "truncate"
+    negative: Literal["refuse", "clip"] = "refuse"
+    """Negative signals; the challenge asserts that there are none."""
+    overflow: Literal["clip", "refuse"] = "clip"
+    """Signals above full scale; the challenge clips them."""
+    png_compression: int = Field(9, ge=0, le=9)
+
+
+class CleanTrack(Track):
+    """``v = floor(255 · min(1, spectrum · F / 256))``, written as PNG.
+
+    Source: NTIRE 2020 challenge (Arad et al. 2020), the organisers' clean example.
+    """
+
+    name = "clean"
+    summary = "CIE 1964 observer as the camera, no noise, PNG (NTIRE 2020)"
+    file_suffix = "_clean.png"
+    exact = True
+    options: CleanOptions
+
+    @property
+    def full_scale(self) -> float:
+        """The divisor."""
+        return self.options.divisor
+
+    def encode(self, codes: codec.Codes) -> bytes:
+        """A PNG file."""
+        return codec.encode_png(codes, self.options.png_compression)
+
+    def through_codec(self, codes: codec.Codes) -> codec.Codes:
+        """The codes themselves: PNG loses nothing."""
+        return codes
+
+    def render_codes(
+        self, cube: xr.DataArray, *, seed: int | None = None, key: str = ""
+    ) -> codec.Codes:
+        """The camera's 8-bit codes, shape (y, x, 3). There is no noise, so no seed matters."""
+        require_cube(cube)
+        values = cube_values(cube)
+        matrix = self.response_matrix(wavelengths_of(cube))
+        plain = self.options.rounding == "truncate" and self.options.overflow == "clip"
+        if plain and (matrix >= 0).all() and float(values.min()) >= 0.0:
+            return _truncated_codes(values, matrix)
+        linear = refuse_negative(project(values, matrix), self.options.negative)
+        if self.options.overflow == "refuse" and float(linear.max()) > 1.0:
+            raise DataError(
+                f"the cube reaches {linear.max():.4g} times full scale; scale it down, or pass "
+                "the option overflow='clip'"
+            )
+        return codec.quantise(linear * 255.0, self.options.rounding)
+
+
+def _truncated_codes(values: npt.NDArray[np.float32], matrix: FloatArray) -> codec.Codes:
+    """``floor(255 · min(1, values @ matrix))`` as float64 gives it, at the speed of float32.
+
+    The sums are taken in float32. Without negative terms, rounding them moves a sum of n products
+    by at most (n + 2) · 2⁻²⁴ of itself; whatever comes that close to a whole number is summed
+    again in float64.
+    """
+    rows, columns, bands = values.shape
+    pixels = values.reshape(-1, bands)
+    with np.errstate(invalid="ignore", over="ignore"):  # checked on the next line
+        scaled = pixels @ (matrix * 255.0).astype(np.float32)
+    check_finite(scaled)
+    codes = np.minimum(scaled, 255.0).astype(np.uint8)
+    margin = np.float32((bands + 3) * 2.0**-24 * 256.0)
+    distance = np.abs(scaled - np.rint(scaled))
+    close = np.flatnonzero((distance <= margin) & (scaled > 0.0) & (scaled < 256.0))
+    for start in range(0, close.size, _RECHECKED_AT_ONCE):
+        part = close[start : start + _RECHECKED_AT_ONCE]
+        pixel, channel = np.divmod(part, 3)
+        exact = np.einsum("nb,nb->n", pixels[pixel].astype(np.float64), matrix.T[channel])
+        codes.reshape(-1)[part] = codec.quantise(exact * 255.0)
+    return codes.reshape(rows, columns, 3)
+
+
+#: Bounds the memory of an image in which every value is close to a whole number.
+_RECHECKED_AT_ONCE = 65536

@@ -1,0 +1,233 @@
+"""Camera responses: the spectral sensitivity of each channel, labelled and resampled.
+
+A response tells how strongly each channel answers to light of each wavelength. Its values are per
+band of the challenge's grid (10 nm): summing ``spectrum * response`` over the 31 bands gives the
+signal. Grids of another step are weighted by their step, see ``band_weights``.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import importlib.resources
+import re
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from respectra.cameras.images import CHANNELS
+from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, wavelengths_of
+from respectra.cubes.observers import colour_matching
+from respectra.errors import DataError, unknown_name
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Dimensions of a response, in order.
+DIMS = ("wavelength", "channel")
+#: The clean track's camera.
+CLEAN_RESPONSE = "cie-1964-ntire2020"
+#: The organisers' published example of a real-world camera.
+EXAMPLE_RESPONSE = "ntire2020-example-d40"
+#: A response may be continued by zeros where its end lies below this share of the channel's peak.
+NEAR_ZERO = 0.02
+#: Step of the grid on which a spectrum is summed without weights.
+REFERENCE_STEP_NM = 10.0
+
+_OBSERVER_RESPONSES = {
+    "cie-1931-2deg": ("cie1931", "CIE 1931 2° standard observer"),
+    "cie-1964-10deg": ("cie1964", "CIE 1964 10° standard observer"),
+}
+
+
+def make_response(
+    values: npt.ArrayLike, wavelengths_nm: npt.ArrayLike, *, name: str, source: str = ""
+) -> xr.DataArray:
+    """Label an array as a response.
+
+    Args:
+        values: shape (band, 3), R, G, B, any scale; stored as float64.
+        wavelengths_nm: shape (band,), nm, ascending.
+        name: what the camera is called.
+        source: where the values came from.
+
+    Raises:
+        DataError: wrong shape, values that are not finite, or a channel without any signal.
+    """
+    grid = check_wavelengths(wavelengths_nm)
+    table = np.asarray(values, dtype=np.float64)
+    if table.shape != (grid.size, 3):
+        raise DataError(
+            f"a response has one row a wavelength and columns R, G, B; "
+            f"got shape {table.shape} for {grid.size} wavelengths"
+        )
+    if not np.isfinite(table).all():
+        raise DataError(f"the response {name!r} holds values that are not finite numbers")
+    if not (table.max(axis=0) > 0).all():
+        raise DataError(f"the response {name!r} has a channel without any sensitivity")
+    return xr.DataArray(
+        table,
+        dims=DIMS,
+        coords={
+            "wavelength": ("wavelength", grid, {"units": "nm"}),
+            "channel": list(CHANNELS),
+        },
+        attrs={"name": name, "source": source},
+        name="response",
+    )
+
+
+def require_response(response: object) -> xr.DataArray:
+    """Return ``response`` when it is one: dims (wavelength, channel) with channels R, G, B.
+
+    Raises:
+        DataError: it is something else; says what is missing.
+    """
+    if not isinstance(response, xr.DataArray):
+        raise DataError(
+            f"a response is an xarray.DataArray, got {type(response).__name__}; "
+            "label an array with respectra.cameras.make_response(values, wavelengths_nm, name=...)"
+        )
+    if tuple(response.dims) != DIMS or "wavelength" not in response.coords:
+        raise DataError(
+            f"a response has dimensions {DIMS} and wavelengths in nm, got {dict(response.sizes)}"
+        )
+    return make_response(
+        response.values,
+        wavelengths_of(response),
+        name=str(response.attrs.get("name", "unnamed")),
+        source=str(response.attrs.get("source", "")),
+    )
+
+
+def resample_response(response: xr.DataArray, wavelengths_nm: npt.ArrayLike) -> xr.DataArray:
+    """The response at other wavelengths: linear between its samples, zero beyond its ends.
+
+    Args:
+        response: dims (wavelength, channel).
+        wavelengths_nm: shape (band,), nm, ascending.
+
+    Raises:
+        DataError: a wavelength lies beyond an end at which the response is not near zero (above
+            2 % of the channel's peak), so that nobody knows how it goes on.
+    """
+    response = require_response(response)
+    grid = check_wavelengths(wavelengths_nm)
+    known = wavelengths_of(response)
+    table = response.values
+    for beyond, end in ((grid[0] < known[0], 0), (grid[-1] > known[-1], -1)):
+        share = float(np.max(np.abs(table[end]) / table.max(axis=0)))
+        if beyond and share > NEAR_ZERO:
+            raise DataError(
+                f"the response {response.attrs['name']!r} ends at {known[end]:g} nm with "
+                f"{share:.0%} of its peak, and the bands run from {grid[0]:g} to {grid[-1]:g} nm; "
+                "crop the cube to the camera's range or use another response"
+            )
+    columns = [np.interp(grid, known, column, left=0.0, right=0.0) for column in table.T]
+    return make_response(np.stack(columns, axis=1), grid, **response.attrs)
+
+
+def band_weights(wavelengths_nm: npt.ArrayLike) -> FloatArray:
+    """What each band counts for in a sum over bands, in units of 10 nm; shape (band,).
+
+    Exactly one for each band of a 10 nm grid, as the challenge sums. Other grids count each band
+    by its width, so that a scene gives the same picture however finely it was sampled.
+    """
+    grid = check_wavelengths(wavelengths_nm)
+    if grid.size == 1:
+        return np.ones(1)
+    return np.asarray(np.gradient(grid) / REFERENCE_STEP_NM, dtype=np.float64)
+
+
+def get_response(
+    name: str, wavelengths_nm: npt.ArrayLike = CHALLENGE_WAVELENGTHS_NM
+) -> xr.DataArray:
+    """A known camera's response at the given wavelengths, dims (wavelength, channel).
+
+    ``cie-1964-ntire2020`` is the clean track's: the CIE 1964 10° colour-matching functions, each
+    scaled so that its values at 400, 410, ..., 700 nm sum to 255. It equals the organisers'
+    published table to 4e-14.
+
+    Args:
+        name: one of ``list_responses()``.
+        wavelengths_nm: shape (band,), nm, ascending; the challenge's grid by default.
+
+    Raises:
+        ConfigError: unknown name; suggests those near to it.
+        DataError: the wavelengths go beyond what is known of the camera.
+    """
+    return resample_response(native_response(name), wavelengths_nm)
+
+
+def list_responses() -> tuple[str, ...]:
+    """Names of the known responses."""
+    fixed = (CLEAN_RESPONSE, EXAMPLE_RESPONSE, *_OBSERVER_RESPONSES)
+    return (*fixed, *_colour_science_cameras())
+
+
+def native_response(name: str) -> xr.DataArray:
+    """A known camera's response on the grid it was published on.
+
+    Raises:
+        ConfigError: unknown name; suggests those near to it.
+    """
+    if name == CLEAN_RESPONSE:
+        table = _fine_observer("cie1964")
+        gain = 255.0 / colour_matching("cie1964", CHALLENGE_WAVELENGTHS_NM).sum(axis=0)
+        source = (
+            "CIE 1964 10° standard observer (colour-science), each column scaled to sum to 255 "
+            "over 400, 410, ..., 700 nm; the NTIRE 2020 clean track's camera"
+        )
+        return make_response(table * gain, _FINE_NM, name=name, source=source)
+    if name == EXAMPLE_RESPONSE:
+        grid, table = _example_table()
+        source = (
+            "example camera of the NTIRE 2020 real-world track, Arad et al., "
+            "NTIRE2020_spectral (MIT); columns sum to 65535"
+        )
+        return make_response(table, grid, name=name, source=source)
+    if name in _OBSERVER_RESPONSES:
+        observer, title = _OBSERVER_RESPONSES[name]
+        return make_response(
+            _fine_observer(observer), _FINE_NM, name=name, source=f"{title} (colour-science)"
+        )
+    cameras = _colour_science_cameras()
+    if name in cameras:
+        import colour
+
+        camera = colour.MSDS_CAMERA_SENSITIVITIES[cameras[name]]
+        return make_response(
+            np.array(camera.values),
+            np.array(camera.wavelengths),
+            name=name,
+            source=f"{cameras[name]}, relative sensitivity (colour-science)",
+        )
+    raise unknown_name("response", name, list_responses())
+
+
+#: The observers' own table.
+_FINE_NM = np.arange(360.0, 831.0)
+_FINE_NM.setflags(write=False)
+
+
+def _fine_observer(observer: str) -> FloatArray:
+    return colour_matching(observer, _FINE_NM)
+
+
+@functools.cache
+def _colour_science_cameras() -> dict[str, str]:
+    """Our name -> colour-science's name of every camera that it has."""
+    import colour
+
+    return {
+        re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"): title
+        for title in colour.MSDS_CAMERA_SENSITIVITIES
+    }
+
+
+@functools.cache
+def _example_table() -> tuple[FloatArray, FloatArray]:
+    file = importlib.resources.files("respectra.cameras") / "data" / "ntire2020_example_d40.csv"
+    lines = [line for line in file.read_text("utf-8").splitlines() if not line.startswith("#")]
+    rows = np.array(list(csv.reader(lines[1:])), dtype=np.float64)
+    return rows[:, 0], rows[:, 1:]

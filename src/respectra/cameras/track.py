@@ -1,0 +1,213 @@
+"""The track: a response, a sensor and a codec that together turn a cube into an image."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import importlib.metadata
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+import respectra
+from respectra.cameras import codec, projection
+from respectra.cameras.images import CHANNELS, DIMS, make_image, require_image
+from respectra.cameras.responses import band_weights, list_responses, resample_response
+from respectra.config import Config
+from respectra.cubes import require_cube, wavelengths_of
+from respectra.errors import DataError
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Value in [0, 1] of each 8-bit code.
+_CODE_VALUES = (np.arange(256) / 255.0).astype(np.float32)
+_LIBRARIES = ("numpy", "opencv-python-headless", "colour-science")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Track(abc.ABC):
+    """A camera and its processing; made by ``get_track``.
+
+    The linear value of a pixel is ``v = spectrum @ response_matrix``, where 1 is full scale.
+    """
+
+    options: Config
+    response: xr.DataArray
+    """On its own wavelengths, which need not be a cube's."""
+    seed: int = 0
+    """Where the noise comes from, unless ``render`` is given another."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    file_suffix: ClassVar[str]
+    """Added to a scene's name to give the name of its image, as the challenge does."""
+    exact: ClassVar[bool]
+    """Whether a code says, without noise or compression, between which bounds the value lay."""
+
+    def render(self, cube: xr.DataArray, *, seed: int | None = None, key: str = "") -> xr.DataArray:
+        """The image that the track makes of a cube, as read back from its file.
+
+        Args:
+            cube: dims (y, x, wavelength), on any wavelengths that the response covers.
+            seed: where the noise comes from; the track's own by default.
+            key: tells scenes apart that share a seed, such as a file's name.
+
+        Returns:
+            dims (y, x, channel), linear, 8-bit codes / 255; the attribute ``recipe`` says how it
+            was made.
+
+        Raises:
+            DataError: the cube holds NaN or infinite values, or values the track refuses.
+        """
+        codes = self.render_codes(cube, seed=seed, key=key)
+        return self.label(self.through_codec(codes), seed=seed, key=key)
+
+    @abc.abstractmethod
+    def render_codes(
+        self, cube: xr.DataArray, *, seed: int | None = None, key: str = ""
+    ) -> codec.Codes:
+        """The camera's 8-bit codes before the file codec, shape (y, x, 3). See ``render``."""
+
+    @abc.abstractmethod
+    def encode(self, codes: codec.Codes) -> bytes:
+        """The file that the track writes for these codes."""
+
+    def through_codec(self, codes: codec.Codes) -> codec.Codes:
+        """The codes after having been written to a file and read back."""
+        return codec.decode(self.encode(codes))
+
+    def label(self, codes: codec.Codes, *, seed: int | None = None, key: str = "") -> xr.DataArray:
+        """The image of 8-bit codes that this track made with this seed and key."""
+        recipe = self.recipe(seed=seed, key=key)
+        return make_image(
+            _CODE_VALUES[codes], encoding="linear", bits=8, track=self.name, recipe=recipe
+        )
+
+    def response_matrix(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
+        """The matrix M, shape (band, 3), of the linear model ``v = spectrum @ M``.
+
+        The response is sampled at each band, weighted by the band's width (1 on a 10 nm grid), and
+        divided by full scale.
+
+        Raises:
+            DataError: the wavelengths go beyond what is known of the camera.
+        """
+        return self.signal_matrix(wavelengths_nm) / self.full_scale
+
+    def signal_matrix(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
+        """The response at each band times the band's width, shape (band, 3), in its own scale.
+
+        Raises:
+            DataError: the wavelengths go beyond what is known of the camera.
+        """
+        sampled = resample_response(self.response, wavelengths_nm)
+        weights = band_weights(wavelengths_nm)
+        return np.asarray(sampled.values * weights[:, None], dtype=np.float64)
+
+    @property
+    @abc.abstractmethod
+    def full_scale(self) -> float:
+        """The signal that counts as 1."""
+
+    def project(self, cube: xr.DataArray) -> xr.DataArray:
+        """The linear value v of each pixel before noise, clipping and quantisation.
+
+        Returns:
+            dims (y, x, channel), float64, not clipped; 1 is full scale.
+
+        Raises:
+            DataError: the cube holds NaN or infinite values.
+        """
+        require_cube(cube)
+        matrix = self.response_matrix(wavelengths_of(cube))
+        linear = projection.project(projection.cube_values(cube), matrix)
+        return xr.DataArray(
+            linear,
+            dims=DIMS,
+            coords={"channel": list(CHANNELS)},
+            attrs={"encoding": "linear", "track": self.name},
+            name="linear",
+        )
+
+    def code_bounds(self, image: xr.DataArray) -> tuple[FloatArray, FloatArray]:
+        """Between which linear values each code of an image lies: low ≤ v < high.
+
+        The highest code has no upper bound (infinity). Values that were never quantised
+        (``bits`` above 16) are their own bounds. Only where the track is ``exact`` did the scene's
+        own values lie there; noise, demosaicing and JPEG move the others.
+
+        Returns:
+            two arrays of shape (y, x, 3), float64.
+        """
+        values = np.asarray(require_image(image).values, dtype=np.float64)
+        bits = int(image.attrs.get("bits", 8))
+        if bits > 16:
+            return values, values
+        codes = np.rint(values * (2**bits - 1))
+        low, high = codes, codes + 1
+        if self.rounding == "nearest":
+            low, high = np.maximum(codes - 0.5, 0.0), codes + 0.5
+        top = codes == 2**bits - 1
+        return low / (2**bits - 1), np.where(top, np.inf, high / (2**bits - 1))
+
+    def invert_codes(self, image: xr.DataArray) -> FloatArray:
+        """The linear value in the middle of each code's bounds; the lower bound of the highest.
+
+        Rendering these values gives the same codes again.
+
+        Returns:
+            shape (y, x, 3), float64, in the units of ``project``.
+        """
+        low, high = self.code_bounds(image)
+        return np.where(np.isinf(high), low, 0.5 * (low + np.minimum(high, 2.0)))
+
+    @property
+    def rounding(self) -> codec.Rounding:
+        """How values become codes."""
+        rounding: codec.Rounding = getattr(self.options, "rounding", "truncate")
+        return rounding
+
+    def recipe(self, *, seed: int | None = None, key: str = "") -> dict[str, Any]:
+        """Everything that is needed to render the same bytes again, as plain values."""
+        name, source = self.response.attrs["name"], self.response.attrs["source"]
+        response: dict[str, Any] = {"name": name, "source": source}
+        if name not in list_responses():
+            response["wavelengths_nm"] = wavelengths_of(self.response).tolist()
+            response["values"] = self.response.values.tolist()
+        return {
+            "track": self.name,
+            "response": response,
+            "options": self.options.model_dump(mode="json"),
+            "seed": self.seed if seed is None else seed,
+            "key": key,
+            "versions": {"respectra": respectra.__version__, **_library_versions()},
+        }
+
+
+def refuse_negative(linear: FloatArray, policy: str) -> FloatArray:
+    """Apply what a track does about negative signals.
+
+    Raises:
+        DataError: there is one, and the policy is ``refuse``.
+    """
+    low = float(linear.min())
+    if low >= 0:
+        return linear
+    if policy == "clip":
+        return np.maximum(linear, 0.0)
+    raise DataError(
+        f"the cube gives negative signals (down to {low:.3g}), which no camera records; "
+        "clip the cube at 0 or pass the option negative='clip'"
+    )
+
+
+def _library_versions() -> dict[str, str]:
+    versions = {}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = importlib.metadata.version(library)
+        except importlib.metadata.PackageNotFoundError:  # another build of the same library
+            continue
+    return versions

@@ -1,0 +1,75 @@
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from respectra import cameras
+from respectra.errors import FormatError
+
+GRID = np.array([400.0, 500.0, 600.0])
+TABLE = np.array([[0.1, 0.2, 0.9], [0.2, 0.8, 0.3], [0.7, 0.1, 0.0]])
+
+
+def write_csv(path, header=True):
+    lines = ["# a comment", "nm,R,G,B"] if header else []
+    lines += [f"{w},{r},{g},{b}" for w, (r, g, b) in zip(GRID, TABLE, strict=True)]
+    path.write_text("\n".join(lines))
+
+
+def write_hdf5(path):
+    with h5py.File(path, "w") as file:  # MATLAB's axis order is the reverse
+        file["filters"], file["bands"] = TABLE.T, GRID[:, None]
+
+
+WRITERS = {
+    "a.csv": write_csv,
+    "b.txt": lambda path: write_csv(path, header=False),
+    "c.npz": lambda path: np.savez(path, ssf=TABLE, wavelengths=GRID),
+    "d.mat": lambda path: scipy.io.savemat(path, {"filters": TABLE, "bands": GRID[None]}),
+    "e.mat": write_hdf5,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_reads(tmp_path, name):
+    WRITERS[name](tmp_path / name)
+    response = cameras.open_response(tmp_path / name)
+    np.testing.assert_array_equal(response.values, TABLE)
+    np.testing.assert_array_equal(response.wavelength, GRID)
+    assert response.attrs["name"] == name[0]
+
+
+def test_four_columns_leave_out_the_second_green(tmp_path):
+    (tmp_path / "qe.csv").write_text("w,R,G1,G2,B\n400,1,2,9,3\n410,4,5,9,6\n")
+    response = cameras.open_response(tmp_path / "qe.csv")
+    np.testing.assert_array_equal(response.values, [[1, 2, 3], [4, 5, 6]])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.csv", b"", "four numbers"),
+        ("x.csv", b"400,1,2\n", "four numbers"),
+        ("x.csv", b"400,1,2,x\n", "cannot be read"),
+        ("x.csv", b"\xff\xfe\x00", "cannot be read"),
+        ("x.csv", b"500,1,2,3\n400,1,2,3\n", "ascend"),
+        ("x.npz", b"no archive", "not an NPZ"),
+        ("x.mat", b"no matlab", "not a readable MATLAB"),
+        ("x.xlsx", b"", "not a known kind"),
+    ],
+)
+def test_refuses(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(FormatError, match=message):
+        cameras.open_response(tmp_path / name)
+
+
+def test_missing_parts(tmp_path):
+    np.savez(tmp_path / "a.npz", ssf=TABLE)
+    with pytest.raises(FormatError, match="no wavelengths"):
+        cameras.open_response(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", wavelengths=GRID, one=TABLE, two=TABLE)
+    with pytest.raises(FormatError, match="exactly one array"):
+        cameras.open_response(tmp_path / "b.npz")
+    with pytest.raises(FormatError, match="no such file"):
+        cameras.open_response(tmp_path / "c.csv")

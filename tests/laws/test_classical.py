@@ -31,6 +31,9 @@ EQUIVARIANT = [
     fitted("pca"),
     *(fitted("root-polynomial", order=k) for k in (2, 4, 6)),
     fitted("root-polynomial", order=5, loss="relative"),
+    fitted("nearest-neighbour", any_exposure=True),
+    fitted("a-plus", anchors=30, neighbours=40, iterations=1),
+    fitted("sparse-coding", atoms=50, iterations=1),
 ]
 pixels = st.tuples(*[st.floats(1e-4, 1.0) for _ in range(3)])
 

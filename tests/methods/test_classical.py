@@ -25,7 +25,11 @@ from respectra.methods.classical.root_polynomial import root_monomials
 Array = npt.NDArray[np.float64]
 BANDS = 7
 #: Options that make a method quick to fit on few pairs.
-QUICK: dict[str, dict[str, object]] = {}
+QUICK: dict[str, dict[str, object]] = {
+    "sparse-coding": {"atoms": 60, "iterations": 2, "samples": 300},
+    "a-plus": {"anchors": 40, "neighbours": 60, "iterations": 1, "samples": 300},
+    "root-polynomial": {"order": 4},
+}
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,19 @@ from typing import Any
 
 import pytest
 import torch
-from tests.methods.golden import load_golden
+from tests.methods.golden import checkpoint_shapes, load_golden
 from torch import Tensor
 
 from respectra.cli.app import run
 from respectra.errors import ConfigError, FormatError, RespectraWarning
-from respectra.methods import import_official, load_official, load_weights, save_weights
+from respectra.methods import (
+    configure,
+    get_network,
+    import_official,
+    load_official,
+    load_weights,
+    save_weights,
+)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +104,39 @@ def test_a_file_of_nothing_known_names_a_few_keys(awan: dict[str, Tensor]) -> No
     strange = {f"layer{i}.weight": torch.zeros(2, 2) for i in range(9)}
     with pytest.raises(FormatError, match=r"9 are unknown to it \(layer0.*and 6 more\)"):
         load_official("awan", strange)
+
+
+def test_the_method_that_fits_is_named(awan: dict[str, Tensor]) -> None:
+    with pytest.raises(FormatError, match=r"no checkpoint of hrnet: .*these are weights of 'awan'"):
+        load_official("hrnet", awan)
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "checkpoint"),
+    [
+        ("awan", "published", "awan_8x200"),
+        ("awan", "20x128", "awan_20x128"),
+        ("awan", "10x180", "awan_10x180"),
+        ("awan", "8x96", "awan_8x96_toolbox"),
+        ("hrnet", "published", "hrnet_code1"),
+        ("hrnet", "code2", "hrnet_code2"),
+        ("hrnet", "toolbox", "hrnet_toolbox"),
+        ("mst-plus-plus", "published", "mst_plus_plus"),
+    ],
+)
+def test_keys_are_the_authors(name: str, preset: str, checkpoint: str) -> None:
+    config = configure(name, preset=preset)
+    layout = get_network(name).official
+    assert layout is not None
+    with torch.device("meta"):
+        net = get_network(name).network(config)
+        shapes = checkpoint_shapes(checkpoint)
+        state = {key: torch.empty(shape) for key, shape in shapes.items()}
+    ours = {layout.key(key, config): tuple(t.shape) for key, t in net.state_dict().items()}
+    assert ours == shapes
+    told = {"padding"}  # by the track, not by shapes
+    found = layout.configure(state)
+    assert found.model_dump(exclude=told) == config.model_dump(exclude=told)
 
 
 class Payload:

@@ -47,9 +47,9 @@ CHEAP_GMAC = 60
 LARGEST_RADIUS = 160
 
 
-def build(name: str, **options: Any) -> nn.Module:
+def build(name: str, *, seed: int = 2020, **options: Any) -> nn.Module:
     """The tiny network in evaluation mode, no parameter at its initial value."""
-    torch.manual_seed(2020)
+    torch.manual_seed(seed)
     net = build_network(name, preset="tiny", **options).eval()
     with torch.no_grad():
         for parameter in net.parameters():
@@ -229,18 +229,26 @@ def test_float32_agrees_with_float64(name: str) -> None:
 @each_network
 def test_every_parameter_learns(name: str) -> None:
     untrained = get_network(name).untrained
-    net = build(name).train()
-    x = picture(name, 33, 40, n=4)
-    out = net(x)
-    out.sub(torch.rand_like(out)).square().mean().backward()
+    keys = [key for key, _ in build(name).named_parameters()]
+    excused = {key for key in keys if any(re.search(pattern, key) for pattern in untrained)}
     for pattern, reason in untrained.items():
         assert reason
-        assert any(re.search(pattern, key) for key, _ in net.named_parameters()), pattern
-    for key, parameter in net.named_parameters():
-        learns = parameter.grad is not None and bool(parameter.grad.abs().max() > 0)
-        excused = any(re.search(pattern, key) for pattern in untrained)
-        assert learns != excused, f"{key}: gradient {learns}, listed as untrained {excused}"
-        assert parameter.grad is None or parameter.grad.isfinite().all(), key
+        assert any(re.search(pattern, key) for key in keys), f"{pattern} matches no parameter"
+    learned: set[str] = set()
+    # Several draws: in a tiny network a unit can be saturated by chance, not by design.
+    for seed in range(8):
+        net = build(name, seed=seed).train()
+        out = net(picture(name, 33, 40, n=4, seed=seed))
+        out.sub(torch.rand_like(out)).square().mean().backward()
+        for key, parameter in net.named_parameters():
+            if parameter.grad is not None:
+                assert parameter.grad.isfinite().all(), key
+                if parameter.grad.abs().max() > 0:
+                    learned.add(key)
+        if learned == set(keys) - excused:
+            break
+    assert not learned & excused, "these learn: they do not belong into untrained"
+    assert learned | excused == set(keys), f"no gradient: {sorted(set(keys) - learned - excused)}"
 
 
 @each_network

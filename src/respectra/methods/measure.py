@@ -151,7 +151,7 @@ def _count_gmac(name: str, config: NetworkConfig, height: int, width: int) -> fl
 
     net = _on_meta(name, config).eval()
     image = torch.empty(1, config.channels_in, height, width, device="meta")
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net(image)
     return float(counter.get_total_flops()) / 2e9
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tests.methods.golden import param_shapes
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.errors import ConfigError, FormatError
-from respectra.methods import build_network, get_card, get_network
+from respectra.methods import build_network, configure, get_card, get_network
 from respectra.methods.networks.lwrdanet import UpConv, append_coordinates
+from respectra.methods.official import import_official, load_official
 
 LAYOUT = get_network("lwrdanet").official
 assert LAYOUT is not None
@@ -34,16 +37,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def load(state: dict[str, Tensor]) -> nn.Module:
-    """Our network holding the tensors of a Keras file; every one of them is used."""
-    config = LAYOUT.configure(state)
-    net = get_network("lwrdanet").network(config)
-    keys = {name: LAYOUT.key(name, config) for name in net.state_dict()}
-    assert set(keys.values()) == set(state)
-    net.load_state_dict({name: LAYOUT.adapt(key, state[key]) for name, key in keys.items()})
-    return net.eval()
-
-
 @pytest.fixture(scope="module")
 def keras_file(data_dir: Path) -> Path:
     return data_dir / "weights" / "lwrdanet_image_lab.hdf5"
@@ -55,6 +48,14 @@ def test_has_the_published_number_of_parameters() -> None:
     trained = sum(p.numel() for p in net.parameters())
     moving = sum(b.numel() for name, b in net.named_buffers() if "running" in name)
     assert (trained, trained + moving) == (231_539, 233_059)
+
+
+def test_has_the_published_parameter_shapes() -> None:
+    """The published list is in Keras' order of axes, so sizes are compared."""
+    with torch.device("meta"):
+        net = build_network("lwrdanet")
+    published = sorted(map(math.prod, param_shapes("lwrdanet_image_lab")))
+    assert sorted(p.numel() for p in net.parameters()) == published
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 4), (33, 50), (64, 64)])
@@ -222,7 +223,7 @@ def test_wiring_equals_the_stored_graph_with_every_branch_alive(keras_file: Path
     x = torch.rand(2, 64, 64, 3, generator=generator)
     with torch.inference_mode():
         expected = run_keras_graph(topological(graph["layers"]), state, x)
-        net = load(state)
+        net = load_official("lwrdanet", state)
         got = net(x.permute(0, 3, 1, 2))
         net.project.weight.zero_()
         without_u = net(x.permute(0, 3, 1, 2))
@@ -264,7 +265,7 @@ def official_pictures(data_dir: Path) -> list[NDArray[np.uint8]]:
 def test_published_weights_reproject_onto_part_of_each_official_picture(
     data_dir: Path, keras_file: Path
 ) -> None:
-    net = load(dict(LAYOUT.read(keras_file))).to(memory_format=torch.channels_last)
+    net = load_official("lwrdanet", LAYOUT.read(keras_file)).to(memory_format=torch.channels_last)
     pictures = [codes[-98:, 128:256] for codes in official_pictures(data_dir)]
     errors = [reprojection_error(net, codes, data_dir) for codes in pictures]
     assert len(errors) == 20
@@ -277,7 +278,7 @@ def test_published_weights_reproject_onto_the_official_pictures(
     data_dir: Path, keras_file: Path
 ) -> None:
     """Expected: the figures measured when the weights were first examined."""
-    net = load(dict(LAYOUT.read(keras_file))).to(memory_format=torch.channels_last)
+    net = load_official("lwrdanet", LAYOUT.read(keras_file)).to(memory_format=torch.channels_last)
     errors = [reprojection_error(net, codes, data_dir) for codes in official_pictures(data_dir)]
     assert len(errors) == 20
     assert min(errors) > 0.0014
@@ -288,6 +289,19 @@ def test_published_weights_reproject_onto_the_official_pictures(
 def test_the_u_shaped_branch_of_the_published_weights_is_dead(keras_file: Path) -> None:
     state = dict(LAYOUT.read(keras_file))
     assert state["K_x_1/kernel:0"].abs().max() < 5.5e-5
+
+
+def test_the_importer_fills_the_contract(keras_file: Path) -> None:
+    weights = import_official("lwrdanet", keras_file)
+    assert weights.config == configure("lwrdanet")
+    contract = weights.contract
+    assert (contract.track, contract.channel_order, contract.scaling) == ("clean", "RGB", "unit")
+    assert (contract.clip_low, contract.clip_high) == (None, None)
+
+
+def test_a_file_with_other_layers_is_refused(fabricated: Path) -> None:
+    with pytest.raises(FormatError, match=r"no checkpoint of lwrdanet.*missing"):
+        import_official("lwrdanet", fabricated)
 
 
 @pytest.fixture

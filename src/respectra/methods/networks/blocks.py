@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -69,3 +71,92 @@ def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tens
         left, right = left - step_x[0], right - step_x[1]
         top, bottom = top - step_y[0], bottom - step_y[1]
     return x
+
+
+class DenseFusionHead(nn.Module):
+    """First layers of the HSCNN-D family: two parallel paths whose four maps are concatenated.
+
+    Each path is a 3x3 and a 1x1 layer of ``branch`` channels; the result has 4 * branch channels.
+    """
+
+    def __init__(self, channels_in: int, branch: int, *, bias: bool) -> None:
+        super().__init__()
+        self.up1 = nn.Conv2d(channels_in, branch, 3, padding=1, bias=bias)
+        self.up2 = nn.Conv2d(branch, branch, 1, bias=bias)
+        self.down1 = nn.Conv2d(channels_in, branch, 3, padding=1, bias=bias)
+        self.down2 = nn.Conv2d(branch, branch, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels_in, y, x) -> (n, 4 * branch, y, x)."""
+        up = F.relu(self.up1(x))
+        down = F.relu(self.down1(x))
+        return torch.cat([up, F.relu(self.up2(up)), down, F.relu(self.down2(down))], dim=1)
+
+
+class DenseFusionBlock(nn.Module):
+    """Dense block of the HSCNN-D family (Shi et al., 2018): the input, and ``growth`` maps more.
+
+    Args:
+        width: channels of the input.
+        squeeze: channels after the first 1x1 layer.
+        branch: channels of each of the two parallel 3x3 layers.
+        projection: channels of the 1x1 layer behind each of them.
+        growth: new channels, made of all four.
+        bias: whether the layers have biases.
+    """
+
+    def __init__(
+        self, width: int, *, squeeze: int, branch: int, projection: int, growth: int, bias: bool
+    ) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(width, squeeze, 1, bias=bias)
+        self.up1 = nn.Conv2d(squeeze, branch, 3, padding=1, bias=bias)
+        self.up2 = nn.Conv2d(branch, projection, 1, bias=bias)
+        self.down1 = nn.Conv2d(squeeze, branch, 3, padding=1, bias=bias)
+        self.down2 = nn.Conv2d(branch, projection, 1, bias=bias)
+        self.fuse = nn.Conv2d(2 * (branch + projection), growth, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, width, y, x) -> (n, width + growth, y, x)."""
+        y = F.relu(self.squeeze(x))
+        up, down = F.relu(self.up1(y)), F.relu(self.down1(y))
+        maps = [up, F.relu(self.up2(up)), down, F.relu(self.down2(down))]
+        return torch.cat([x, F.relu(self.fuse(torch.cat(maps, dim=1)))], dim=1)
+
+
+@dataclass(frozen=True)
+class DenseFusionWidths:
+    """Channels of the layers of :class:`DenseFusionBlock`; the defaults are HSCNN-D's."""
+
+    squeeze: int = 64
+    branch: int = 16
+    projection: int = 8
+    growth: int = 16
+
+
+def dense_fusion_blocks(
+    width: int, blocks: int, widths: DenseFusionWidths, *, bias: bool
+) -> nn.Sequential:
+    """Dense-fusion blocks in series: (n, width, y, x) -> (n, width + blocks * growth, y, x)."""
+    return nn.Sequential(
+        *(
+            DenseFusionBlock(
+                width + i * widths.growth,
+                squeeze=widths.squeeze,
+                branch=widths.branch,
+                projection=widths.projection,
+                growth=widths.growth,
+                bias=bias,
+            )
+            for i in range(blocks)
+        )
+    )
+
+
+def initialise_dense_fusion(net: nn.Module) -> None:
+    """HSCNN-D's initialisation: He normal by fan-in, biases zero."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

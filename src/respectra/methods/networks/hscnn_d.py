@@ -1,0 +1,135 @@
+"""HSCNN-D: parallel branches of dense-fusion blocks, of the 2018 challenge's winners."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.network import NetworkConfig, NetworkMethod
+from respectra.methods.networks.blocks import (
+    DenseFusionHead,
+    DenseFusionWidths,
+    dense_fusion_blocks,
+    initialise_dense_fusion,
+)
+
+_CODE = "ngchc/HSCNN-Plus: hscnn-d_*/train/model.py, ops.py"
+
+
+class HscnnDConfig(NetworkConfig):
+    """Configuration of :class:`HscnnD`; a branch's head has 4 * branch channels."""
+
+    branches: int = Field(default=3, ge=1)
+    """Parallel branches."""
+    blocks: int = Field(default=58, ge=1)
+    """Dense-fusion blocks of a branch. The authors' depth counts two more: their b60 has 58."""
+    squeeze: int = Field(default=64, ge=1)
+    """Channels after the first layer of a block."""
+    branch: int = Field(default=16, ge=1)
+    """Channels of each of the two parallel 3x3 layers of a block and of the head."""
+    projection: int = Field(default=8, ge=1)
+    """Channels of the 1x1 layer behind each 3x3 layer of a block."""
+    growth: int = Field(default=16, ge=1)
+    """Channels that a block adds."""
+
+
+class HscnnD(nn.Module):
+    """HSCNN-D (Shi et al., 2018): branches side by side, concatenated into one 1x1 layer.
+
+    (n, channels_in, y, x) -> (n, bands, y, x); zero padding, biases everywhere.
+    """
+
+    def __init__(self, config: HscnnDConfig) -> None:
+        super().__init__()
+        widths = DenseFusionWidths(config.squeeze, config.branch, config.projection, config.growth)
+        width = 4 * config.branch
+        self.branches = nn.ModuleList(
+            nn.Sequential(
+                DenseFusionHead(config.channels_in, config.branch, bias=True),
+                dense_fusion_blocks(width, config.blocks, widths, bias=True),
+            )
+            for _ in range(config.branches)
+        )
+        channels = config.branches * (width + config.blocks * config.growth)
+        self.tail = nn.Conv2d(channels, config.bands, 1)
+        initialise_dense_fusion(self)
+        nn.init.trunc_normal_(self.tail.weight, std=1e-3, a=-2e-3, b=2e-3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Recover the bands of each pixel."""
+        maps = torch.cat([branch(x) for branch in self.branches], dim=1)
+        spectra: Tensor = self.tail(maps)
+        return spectra
+
+
+def _halo(config: HscnnDConfig) -> int:
+    return config.blocks + 1
+
+
+METHODS = (
+    NetworkMethod(
+        card=Card(
+            name="hscnn-d",
+            title="HSCNN-D",
+            kind="network",
+            summary=(
+                "Three parallel branches of densely connected blocks, one of the two networks "
+                "that won the 2018 challenge. Deep and slow; purely convolutional, tiles exactly."
+            ),
+            reference=(
+                "Z. Shi et al., HSCNN+: Advanced CNN-based hyperspectral recovery from RGB images, "
+                "CVPR Workshops 2018"
+            ),
+            year=2018,
+            decisions=(
+                Decision(
+                    what="three branches of 58 dense-fusion blocks (widths 64, 16, 8, growth 16) "
+                    "and a 1x1 tail; biases, zero padding",
+                    origin=Origin.CODE,
+                    source=_CODE,
+                ),
+                Decision(
+                    what="He initialisation by fan-in, the tail truncated normal of deviation "
+                    "0.001; their optional non-local module stays off",
+                    origin=Origin.CODE,
+                    source=_CODE,
+                ),
+                Decision(
+                    what="ensemble of the clean track: b60x3 and two b40x3 with weights 0.4, 0.3, "
+                    "0.3; of the other: b60x3, b40x3 and one wide branch b80; each averaged with "
+                    "its left-right flipped run",
+                    origin=Origin.CODE,
+                    source="ngchc/HSCNN-Plus: test scripts",
+                ),
+            ),
+            tiling=Tiling.EXACT,
+            tiling_reason="Only convolutions: every pixel sees a bounded neighbourhood.",
+            memory_gb=6.0,
+        ),
+        config=HscnnDConfig,
+        network=HscnnD,
+        presets={
+            "b60x3": {},
+            "b40x3": {"blocks": 38},
+            "b80x1-wide": {
+                "branches": 1,
+                "blocks": 78,
+                "squeeze": 128,
+                "branch": 32,
+                "projection": 16,
+                "growth": 32,
+            },
+            "tiny": {
+                "branches": 2,
+                "blocks": 3,
+                "squeeze": 32,
+                "branch": 8,
+                "projection": 4,
+                "growth": 8,
+            },
+        },
+        halo=_halo,
+    ),
+)

@@ -1,0 +1,133 @@
+"""HSCNND++: two dense branches, merged and refined by a third (CI Lab)."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.network import NetworkConfig, NetworkMethod
+from respectra.methods.networks.blocks import (
+    DenseFusionHead,
+    DenseFusionWidths,
+    dense_fusion_blocks,
+    initialise_dense_fusion,
+)
+
+_REPORT = "NTIRE 2020 report, section 5.9"
+
+
+class HscnndPlusConfig(NetworkConfig):
+    """Configuration of :class:`HscnndPlus`; heads and merged features have 4 * branch channels."""
+
+    branches: int = Field(default=2, ge=1)
+    """Parallel branches."""
+    blocks: int = Field(default=30, ge=1)
+    """Dense-fusion blocks of a branch."""
+    fusion_blocks: int = Field(default=30, ge=1)
+    """Dense-fusion blocks after the branches are merged."""
+    squeeze: int = Field(default=64, ge=1)
+    """Channels after the first layer of a block."""
+    branch: int = Field(default=16, ge=1)
+    """Channels of each of the two parallel 3x3 layers of a block and of the head."""
+    projection: int = Field(default=8, ge=1)
+    """Channels of the 1x1 layer behind each 3x3 layer of a block."""
+    growth: int = Field(default=16, ge=1)
+    """Channels that a block adds."""
+
+
+class HscnndPlus(nn.Module):
+    """HSCNND++: dense branches side by side, a 1x1 merge, dense blocks again, a 1x1 tail.
+
+    (n, channels_in, y, x) -> (n, bands, y, x); zero padding, biases everywhere.
+    """
+
+    def __init__(self, config: HscnndPlusConfig) -> None:
+        super().__init__()
+        widths = DenseFusionWidths(config.squeeze, config.branch, config.projection, config.growth)
+        width = 4 * config.branch
+        self.branches = nn.ModuleList(
+            nn.Sequential(
+                DenseFusionHead(config.channels_in, config.branch, bias=True),
+                dense_fusion_blocks(width, config.blocks, widths, bias=True),
+            )
+            for _ in range(config.branches)
+        )
+        channels = config.branches * (width + config.blocks * config.growth)
+        self.merge = nn.Conv2d(channels, width, 1)
+        self.fusion = dense_fusion_blocks(width, config.fusion_blocks, widths, bias=True)
+        self.tail = nn.Conv2d(width + config.fusion_blocks * config.growth, config.bands, 1)
+        initialise_dense_fusion(self)
+        nn.init.trunc_normal_(self.tail.weight, std=1e-3, a=-2e-3, b=2e-3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Recover the bands of each pixel."""
+        maps = torch.cat([branch(x) for branch in self.branches], dim=1)
+        spectra: Tensor = self.tail(self.fusion(F.relu(self.merge(maps))))
+        return spectra
+
+
+def _halo(config: HscnndPlusConfig) -> int:
+    return 1 + config.blocks + config.fusion_blocks
+
+
+METHODS = (
+    NetworkMethod(
+        card=Card(
+            name="hscnnd-plus",
+            title="HSCNND++",
+            kind="network",
+            summary=(
+                "HSCNN-D's dense blocks in two branches and a fusing third, trained with a loss of "
+                "differences, structure and edges that its authors found to avoid local minima."
+            ),
+            reference=_REPORT,
+            team="CI Lab",
+            year=2020,
+            rank={"clean": 9, "real-world": 9},
+            reported={
+                "clean": Score(mrae=0.03769, rmse=0.01677),
+                "real-world": Score(mrae=0.07581, rmse=0.02253),
+            },
+            decisions=(
+                Decision(
+                    what="two parallel branches of 30 dense blocks, then a fusion block with 30 "
+                    "more",
+                    origin=Origin.PUBLISHED,
+                    source=_REPORT,
+                ),
+                Decision(
+                    what="dense block and head as in HSCNN-D (widths 64, 16, 8, growth 16), which "
+                    "has six convolutions where the report counts four layers",
+                    origin=Origin.READING,
+                ),
+                Decision(
+                    what="the branches are concatenated and merged by a rectified 1x1 layer of 64 "
+                    "channels; a 1x1 tail gives the bands",
+                    origin=Origin.READING,
+                ),
+                Decision(
+                    what="biases, zero padding and initialisation of HSCNN-D", origin=Origin.READING
+                ),
+            ),
+            tiling=Tiling.EXACT,
+            tiling_reason="Only convolutions: every pixel sees a bounded neighbourhood.",
+            memory_gb=3.5,
+        ),
+        config=HscnndPlusConfig,
+        network=HscnndPlus,
+        presets={
+            "tiny": {
+                "blocks": 3,
+                "fusion_blocks": 3,
+                "squeeze": 32,
+                "branch": 8,
+                "projection": 4,
+                "growth": 8,
+            },
+        },
+        halo=_halo,
+    ),
+)

@@ -1,0 +1,57 @@
+"""Metrics: pure functions of truth and estimate, and one registry of them.
+
+Each takes NumPy arrays, torch tensors or cubes of shape (..., y, x, band), scores every image and
+returns the mean over images. `METRICS` lists them as objects, `score` computes all of one scene,
+`ScoreTable` collects scenes. The torchmetrics classes are in ``streaming``, which imports torch.
+"""
+
+from respectra.evaluation.metrics.absolute import ergas, psnr, rmse, rmse_by_band
+from respectra.evaluation.metrics.angle import sam, sam_map
+from respectra.evaluation.metrics.clusters import spectral_clusters, weighted_mrae
+from respectra.evaluation.metrics.colour import (
+    Rendering,
+    ciede2000,
+    delta_e_2000,
+    delta_e_2000_map,
+    delta_e_2000_quantile,
+)
+from respectra.evaluation.metrics.registry import METRICS, Metric, Settings, get_metric, score
+from respectra.evaluation.metrics.relative import (
+    OnZero,
+    back_projection_mrae,
+    mrae,
+    mrae_by_band,
+    mrae_map,
+    relative_error_quantiles,
+)
+from respectra.evaluation.metrics.structure import ssim
+from respectra.evaluation.metrics.table import ScoreTable
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "OnZero",
+    "Rendering",
+    "ScoreTable",
+    "Settings",
+    "back_projection_mrae",
+    "ciede2000",
+    "delta_e_2000",
+    "delta_e_2000_map",
+    "delta_e_2000_quantile",
+    "ergas",
+    "get_metric",
+    "mrae",
+    "mrae_by_band",
+    "mrae_map",
+    "psnr",
+    "relative_error_quantiles",
+    "rmse",
+    "rmse_by_band",
+    "sam",
+    "sam_map",
+    "score",
+    "spectral_clusters",
+    "ssim",
+    "weighted_mrae",
+]

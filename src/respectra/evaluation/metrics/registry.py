@@ -1,0 +1,245 @@
+"""Every metric as an object: what it is called, what it means, and how to compute it."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from respectra.errors import ConfigError, unknown_name
+from respectra.evaluation.metrics import absolute, angle, clusters, colour, relative, structure
+from respectra.evaluation.metrics.arrays import Array, Pair
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a score depends on besides truth and estimate; belongs beside the result.
+
+    Attributes:
+        floor: smallest denominator of a relative error; 0 is official.
+        on_zero: what a zero in the truth does when the floor is 0.
+        data_range: the dynamic range for PSNR and SSIM, in the unit of the truth.
+        response: camera response, shape (band, channel), for the back-projection.
+        rendering: how spectra become colours; may be left out for cubes.
+        labels: clusters of the truth's spectra, from `spectral_clusters`.
+        clusters: how many to look for when the weighted score is asked for without labels.
+        seed: of that clustering.
+    """
+
+    floor: float = 0.0
+    on_zero: relative.OnZero = "raise"
+    data_range: float = 1.0
+    response: Array | None = None
+    rendering: colour.Rendering = field(default_factory=colour.Rendering)
+    labels: Array | None = None
+    clusters: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One truth, one estimate, the settings, and what several metrics share."""
+
+    truth: Array
+    estimate: Array
+    settings: Settings
+
+    @functools.cached_property
+    def pair(self) -> Pair:
+        """Truth and estimate, checked."""
+        return Pair.of(self.truth, self.estimate)
+
+    @functools.cached_property
+    def colour_differences(self) -> Array:
+        """CIEDE2000 of each pixel."""
+        return colour.delta_e_2000_map(self.truth, self.estimate, self.settings.rendering)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: as in tables and on the command line.
+        title: as a person reads it.
+        unit: of the score; empty for a ratio.
+        better: whether ``lower`` or ``higher`` scores are better.
+        range: lowest and highest possible score.
+        perfect: score of the truth itself.
+        reference: where it is defined.
+        compute: the score of one scene.
+        missing: what the scene lacks for this metric; empty if nothing.
+    """
+
+    name: str
+    title: str
+    unit: str
+    better: Literal["lower", "higher"]
+    range: tuple[float, float]
+    perfect: float
+    reference: str
+    compute: Callable[[Scene], float]
+    missing: Callable[[Scene], str] = lambda scene: ""
+
+
+def _mrae(s: Scene) -> float:
+    return float(relative.mrae(*_pair(s), s.settings.floor, on_zero=s.settings.on_zero))
+
+
+def _back_projection(s: Scene) -> float:
+    response, floor = s.settings.response, s.settings.floor
+    args = (*_pair(s), response, floor)
+    return float(relative.back_projection_mrae(*args, on_zero=s.settings.on_zero))
+
+
+def _weighted(s: Scene) -> float:
+    o = s.settings
+    score = clusters.weighted_mrae(
+        *_pair(s), o.clusters, o.seed, labels=o.labels, floor=o.floor, on_zero=o.on_zero
+    )
+    return float(score)
+
+
+def _relative_p95(s: Scene) -> float:
+    args = (*_pair(s), (0.95,), s.settings.floor)
+    return float(relative.relative_error_quantiles(*args, on_zero=s.settings.on_zero)[0])
+
+
+def _colour_p95(s: Scene) -> float:
+    pixels = s.colour_differences.reshape(-1)
+    return float(s.pair.xp.quantile(pixels, 0.95))
+
+
+def _pair(s: Scene) -> tuple[Array, Array]:
+    return s.truth, s.estimate
+
+
+def _needs_response(s: Scene) -> str:
+    return "" if s.settings.response is not None else "a camera response"
+
+
+def _needs_labels(s: Scene) -> str:
+    return "" if s.settings.labels is not None else "the labels of spectral_clusters(truth)"
+
+
+def _needs_wavelengths(s: Scene) -> str:
+    known = s.settings.rendering.wavelengths_nm is not None or s.pair.wavelengths_nm is not None
+    return "" if known else "the wavelengths of the bands"
+
+
+def _needs_window(s: Scene) -> str:
+    enough = min(s.pair.truth.shape[-3:-1]) >= structure.WINDOW
+    return "" if enough else f"an image of {structure.WINDOW} × {structure.WINDOW} pixels or more"
+
+
+_INF = math.inf
+_ALL = (
+    Metric(
+        "mrae", "MRAE", "", "lower", (0.0, _INF), 0.0, "NTIRE 2020 report, eq. 1", _mrae
+    ),
+    Metric(
+        "rmse", "RMSE", "of the cube", "lower", (0.0, _INF), 0.0, "NTIRE 2020 report, eq. 2",
+        lambda s: float(absolute.rmse(*_pair(s))),
+    ),
+    Metric(
+        "psnr", "PSNR", "dB", "higher", (-_INF, _INF), _INF,
+        "10 log10(range² / MSE), over all bands",
+        lambda s: float(absolute.psnr(*_pair(s), s.settings.data_range)),
+    ),
+    Metric(
+        "psnr_clamped", "PSNR, clamped", "dB", "higher", (0.0, _INF), _INF,
+        "Cai et al. 2022, MST++ toolbox: both limited to [0, range] first",
+        lambda s: float(absolute.psnr(*_pair(s), s.settings.data_range, clamp=True)),
+    ),
+    Metric(
+        "sam", "Spectral angle", "°", "lower", (0.0, 180.0), 0.0,
+        "Kruse et al. 1993, Remote Sensing of Environment 44",
+        lambda s: float(angle.sam(*_pair(s), "deg")),
+    ),
+    Metric(
+        "ssim", "SSIM", "", "higher", (-1.0, 1.0), 1.0,
+        "Wang et al. 2004, IEEE Transactions on Image Processing 13 (4)",
+        lambda s: float(structure.ssim(*_pair(s), s.settings.data_range)),
+        _needs_window,
+    ),
+    Metric(
+        "ergas", "ERGAS", "", "lower", (0.0, _INF), 0.0,
+        "Wald, Data Fusion (2002); resolution ratio 1",
+        lambda s: float(absolute.ergas(*_pair(s), on_zero=s.settings.on_zero)),
+    ),
+    Metric(
+        "back_projection_mrae", "Physical MRAE", "", "lower", (0.0, _INF), 0.0,
+        "NTIRE 2020 report, section 3.4", _back_projection, _needs_response,
+    ),
+    Metric(
+        "weighted_mrae", "Weighted MRAE", "", "lower", (0.0, _INF), 0.0,
+        "NTIRE 2020 report, section 3.5", _weighted, _needs_labels,
+    ),
+    Metric(
+        "relative_error_p95", "Relative error, 95 %", "", "lower", (0.0, _INF), 0.0,
+        "95 % quantile over all values of an image", _relative_p95,
+    ),
+    Metric(
+        "delta_e_2000", "ΔE 2000", "", "lower", (0.0, _INF), 0.0,
+        "CIE 142-2001", lambda s: float(s.colour_differences.mean()), _needs_wavelengths,
+    ),
+    Metric(
+        "delta_e_2000_p95", "ΔE 2000, 95 %", "", "lower", (0.0, _INF), 0.0,
+        "CIE 142-2001; 95 % quantile over pixels", _colour_p95, _needs_wavelengths,
+    ),
+)  # fmt: skip
+#: Every metric by name, in the order of the tables.
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
+
+
+def get_metric(name: str) -> Metric:
+    """A metric by its name.
+
+    Raises:
+        ConfigError: no such metric; names those nearest to it.
+    """
+    if name not in METRICS:
+        raise unknown_name("metric", name, METRICS)
+    return METRICS[name]
+
+
+def score(
+    truth: Array,
+    estimate: Array,
+    settings: Settings | None = None,
+    names: Sequence[str] | None = None,
+) -> dict[str, float]:
+    """Score one estimate by many metrics.
+
+    Args:
+        truth: shape (y, x, band), linear values; a cube, an array or a tensor.
+        estimate: the same shape and kind.
+        settings: floor, response, wavelengths and so on.
+        names: metrics wanted. By default all for which ``settings`` has what is needed; the
+            weighted score among them only when labels are given, for clustering takes long.
+
+    Returns:
+        Score by metric name, in the order asked for.
+
+    Raises:
+        DataError: from the metrics; more than one image.
+        ConfigError: an unknown metric, or one that lacks something it needs.
+    """
+    scene = Scene(truth, estimate, settings or Settings())
+    if scene.pair.lead:
+        raise ConfigError(
+            f"Expected one image (y, x, band), got leading axes {scene.pair.lead}; "
+            "score images one by one and collect them in a ScoreTable"
+        )
+    if names is None:
+        chosen = [metric for metric in _ALL if not metric.missing(scene)]
+    else:
+        chosen = [get_metric(name) for name in names]
+    for metric in chosen:
+        lacks = metric.missing(scene)
+        if lacks and metric.name != "weighted_mrae":
+            raise ConfigError(f"metric {metric.name!r} needs {lacks}; give it in the settings")
+    return {metric.name: metric.compute(scene) for metric in chosen}

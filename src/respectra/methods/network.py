@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -14,6 +14,23 @@ from respectra.config import Config
 from respectra.methods.card import Card
 
 State = Mapping[str, Tensor]
+
+
+@runtime_checkable
+class LowRankNetwork(Protocol):
+    """A network whose cube is coefficients times a basis, so that few values describe a pixel.
+
+    ``forward(x)`` equals ``einsum("nkyx,kb->nbyx", coefficients(x), basis)``.
+    """
+
+    @property
+    def basis(self) -> Tensor:
+        """Basis spectra, (k, bands)."""
+        ...
+
+    def coefficients(self, x: Tensor) -> Tensor:
+        """(n, channels_in, y, x) -> (n, k, y, x)."""
+        ...
 
 
 class NetworkConfig(Config):

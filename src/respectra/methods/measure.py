@@ -149,7 +149,8 @@ def _count_gmac(name: str, config: NetworkConfig, height: int, width: int) -> fl
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    net = _on_meta(name, config).eval()
+    # Without gradients: the counter follows those of weights that are computed from others.
+    net = _on_meta(name, config).eval().requires_grad_(False)
     image = torch.empty(1, config.channels_in, height, width, device="meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         net(image)

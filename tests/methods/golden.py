@@ -48,6 +48,34 @@ def sorted_shapes(net: nn.Module) -> list[tuple[int, ...]]:
     return sorted((tuple(p.shape) for p in net.parameters()), key=lambda s: (len(s), s))
 
 
+def assert_layout(method: str, preset: str, shapes: str, keys: str | None = None) -> None:
+    """A preset has the published parameter shapes and, where known, exactly the authors' keys.
+
+    Args:
+        method: in the registry.
+        preset: of that method.
+        shapes: name of ``param_shapes``.
+        keys: name of ``checkpoint_shapes``; the configuration is read off them too.
+    """
+    from respectra.methods import configure, get_network
+
+    config = configure(method, preset=preset)
+    entry = get_network(method)
+    with torch.device("meta"):
+        net = entry.network(config)
+    assert sorted_shapes(net) == param_shapes(shapes)
+    if keys is not None:
+        assert entry.official is not None
+        wanted = checkpoint_shapes(keys)
+        got = {
+            entry.official.key(ours, config): tuple(tensor.shape)
+            for ours, tensor in net.state_dict().items()
+        }
+        assert got == wanted
+        state = {key: torch.empty(shape, device="meta") for key, shape in wanted.items()}
+        assert entry.official.configure(state) == config
+
+
 def golden_state(entry: Mapping[str, Any], shapes: Shapes) -> dict[str, Tensor]:
     """The weights of a full-size reference vector, made from the hash rule.
 
@@ -81,7 +109,8 @@ def load_golden(
     if not state:
         assert shapes is not None, f"{name} holds no weights; give the shapes"
         state = golden_state(golden_entry(name), shapes)
-    return state, tensors["input"], tensors["output"]
+    # FMNet's own code took spectra interpolated outside of it; both are stored.
+    return state, tensors.get("input_rgb", tensors["input"]), tensors["output"]
 
 
 def assert_golden(

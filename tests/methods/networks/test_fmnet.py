@@ -5,12 +5,29 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.methods.golden import assert_golden, assert_layout, checkpoint_shapes
 
 from respectra.errors import ConfigError
 from respectra.methods import build_network, get_network
 from respectra.methods.measure import count_gmac, count_parameters
 from respectra.methods.networks.blocks import SqueezeExcitation
 from respectra.methods.networks.fmnet import Mixing, spectral_interpolation
+
+
+def test_output_of_the_authors() -> None:
+    assert_golden("fmnet", "fmnet_w8_n2")
+
+
+def test_output_of_the_authors_at_published_size() -> None:
+    assert_golden("fmnet", "fmnet_n2_full", checkpoint_shapes("fmnet_n2"))
+
+
+@pytest.mark.parametrize(
+    ("preset", "shapes", "keys"),
+    [("published", "fmnet_b3_n2", "fmnet_n2"), ("4-blocks", "fmnet_b3_n4", "fmnet_n4")],
+)
+def test_layout_of_the_authors(preset: str, shapes: str, keys: str) -> None:
+    assert_layout("fmnet", preset, shapes, keys)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,10 @@ def _open(path: Path) -> xr.Dataset:
 
 
 def _peek(path: Path, key: str | None) -> Stored:
+    import h5py
+
+    with h5py.File(path, "r"):  # h5netcdf complains on standard error where HDF5 itself refuses
+        pass
     return peek_dataset(path, key, _open, path.stat().st_size, DEFLATE_RATIO)
 
 

@@ -7,6 +7,7 @@ description, as JSON. Integer samples are read as the codes they are.
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ from respectra.cubes.formats.base import (
 )
 from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError
+
+# tifffile logs every oddity of a damaged file; without a handler that ends on standard error.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _CLASSIC_LIMIT = 2**32 - 2**25  # offsets of classic TIFF have 32 bits

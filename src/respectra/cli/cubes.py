@@ -1,0 +1,154 @@
+"""Commands about cubes: convert, inspect, check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from respectra.cli.app import app, fail, out, print_json, say, track_progress
+from respectra.errors import ConfigError, RespectraError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Cubes = Annotated[list[Path], typer.Argument(metavar="CUBE...", help="Files or folders.")]
+Wavelengths = Annotated[
+    str | None,
+    typer.Option("--wavelengths", help="For files that do not say: 400:700:10, or a list in nm."),
+]
+Variable = Annotated[
+    str | None, typer.Option("--key", help="Name of the variable, where a file holds several.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+
+
+@app.command()
+def convert(
+    inputs: Cubes,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="A file; a folder for several inputs.")
+    ],
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="matlab, matlab-v5, envi, netcdf, zarr, npy, npz, tiff or png (a folder); "
+            "by default the output's suffix says it.",
+        ),
+    ] = None,
+    wavelengths: Wavelengths = None,
+    key: Variable = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Save cubes in another format."""
+    from respectra.cubes import open_cube, save_cube
+    from respectra.cubes.formats import FORMATS
+
+    grid = _grid(wavelengths)
+    into_folder = len(inputs) > 1 or (output.is_dir() and output.suffix == "" and form != "png")
+    if into_folder:
+        if form is None:
+            raise ConfigError("several inputs go into a folder: say in which --format")
+        suffix = FORMATS.get(form).suffix
+        targets = [output / f"{path.stem}{suffix}" for path in inputs]
+        twice = {target for target in targets if targets.count(target) > 1}
+        if twice:
+            raise ConfigError(f"several inputs would become {min(twice)}; convert them apart")
+    else:
+        targets = [output]
+        FORMATS.for_writing(output, form)
+    failures = 0
+    for source, target in track_progress(
+        list(zip(inputs, targets, strict=True)), "converting", len(inputs)
+    ):
+        try:
+            cube = open_cube(source, wavelengths_nm=grid, key=key)
+            save_cube(cube, target, overwrite=overwrite, format=form)
+        except RespectraError as error:
+            fail(str(error))
+            failures += 1
+        else:
+            say(f"saved {target}")
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def inspect(cubes: Cubes, key: Variable = None, as_json: AsJson = False) -> None:
+    """Say what cube files hold, without reading their values."""
+    from respectra.cubes import inspect as inspect_cube
+    from respectra.cubes.inspection import describe_wavelengths
+
+    results: list[dict[str, Any]] = []
+    failed = False
+    for path in cubes:
+        try:
+            facts = inspect_cube(path, key=key)
+        except RespectraError as error:
+            fail(str(error))
+            failed = True
+            continue
+        results.append(facts)
+        if not as_json:
+            rows, columns, bands = facts["shape"]
+            out.print(f"{path}", markup=False)
+            lines = {
+                "format": facts["format"],
+                "size": f"{rows} rows, {columns} columns, {bands} bands of {facts['stored_type']}",
+                "bands": describe_wavelengths(facts["wavelengths_nm"]),
+                **facts["attributes"],
+                **facts["details"],
+            }
+            for name, value in lines.items():
+                out.print(f"  {name}: {value}", markup=False)
+    if as_json:
+        print_json(results)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def check(
+    cubes: Cubes,
+    wavelengths: Wavelengths = None,
+    key: Variable = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find what in cubes breaks training and scoring; exit code 1 when something does."""
+    from respectra.cubes import check as check_cube
+    from respectra.cubes import open_cube
+
+    grid = _grid(wavelengths)
+    results: list[dict[str, Any]] = []
+    failed = False
+    for path in cubes:
+        try:
+            report = check_cube(open_cube(path, wavelengths_nm=grid, key=key))
+        except RespectraError as error:
+            fail(str(error))
+            failed = True
+            continue
+        failed = failed or not report.ok
+        results.append({"path": str(path), **report.to_dict()})
+        if not as_json:
+            verdict = "ok" if report.ok else "not usable as it is"
+            out.print(
+                f"{path}: {verdict}; values {report.minimum:g} to {report.maximum:g}, "
+                f"mean {report.mean:.4g}",
+                markup=False,
+            )
+            for finding in report.findings:
+                out.print(f"  {finding.severity}: {finding.message}", markup=False)
+    if as_json:
+        print_json(results)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _grid(text: str | None) -> npt.NDArray[np.float64] | None:
+    from respectra.cubes import parse_wavelengths
+
+    return None if text is None else parse_wavelengths(text)

@@ -1,0 +1,118 @@
+"""Other wavelengths, and parts of the picture."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from respectra.cubes.model import check_wavelengths, make_cube, require_cube, wavelengths_of
+from respectra.errors import ConfigError, DataError
+
+Method = Literal["linear", "band-average"]
+FloatArray = npt.NDArray[np.float64]
+
+
+def resample(
+    cube: xr.DataArray,
+    wavelengths_nm: npt.ArrayLike,
+    method: Method = "linear",
+    *,
+    extrapolate: bool = False,
+) -> xr.DataArray:
+    """A cube at other wavelengths; its spectra are taken as linear between their samples.
+
+    Args:
+        cube: dims (y, x, wavelength).
+        wavelengths_nm: centres of the bands wanted, nm, ascending.
+        method: ``linear`` takes the spectrum's value at each centre: right for going to a finer
+            or an equal grid. ``band-average`` takes its exact mean over each band, which reaches
+            halfway to the neighbouring centres: right for going to a coarser grid, where single
+            values would miss what lies between. The first and the last band are symmetric; a
+            part of them beyond the measured range is left out of the mean.
+        extrapolate: beyond the measured range, hold the nearest measured value.
+
+    Returns:
+        float32 cube with the same attributes.
+
+    Raises:
+        DataError: a centre lies beyond the measured range and ``extrapolate`` is false; the cube
+            holds values that are not finite; the wavelengths are not ascending; one band alone is
+            to be averaged, whose width is unknown.
+        ConfigError: unknown method.
+    """
+    cube = require_cube(cube)
+    if method not in get_args(Method):
+        raise ConfigError(f"method is 'linear' or 'band-average'; got {method!r}")
+    source, target = wavelengths_of(cube), check_wavelengths(wavelengths_nm)
+    outside = target[(target < source[0]) | (target > source[-1])]
+    if outside.size and not extrapolate:
+        raise DataError(
+            f"the cube is known from {source[0]:g} to {source[-1]:g} nm, not at "
+            f"{', '.join(f'{nm:g}' for nm in outside[:5])}{' ...' if outside.size > 5 else ''} nm; "
+            "choose wavelengths within, or pass extrapolate=True to hold the nearest value"
+        )
+    values = cube.values
+    if not np.isfinite(values).all():
+        raise DataError(
+            "the cube holds values that are not finite, which would spread over its bands; "
+            "`respectra check` counts them: replace them first"
+        )
+    if method == "linear":
+        weights = linear_weights(source, target)
+    else:
+        weights = band_average_weights(source, target, extrapolate=extrapolate)
+    resampled = make_cube(values @ weights.astype(np.float32), target)
+    resampled.attrs = dict(cube.attrs)
+    return resampled
+
+
+def linear_weights(source_nm: FloatArray, target_nm: FloatArray) -> FloatArray:
+    """Weights of linear interpolation, shape (source, target); the ends are held beyond them."""
+    return np.stack([np.interp(target_nm, source_nm, unit) for unit in np.eye(source_nm.size)])
+
+
+def band_average_weights(
+    source_nm: FloatArray, target_nm: FloatArray, *, extrapolate: bool = False
+) -> FloatArray:
+    """Weights of the mean over each target band, shape (source, target); each column sums to 1.
+
+    Raises:
+        DataError: there is one target band, whose width is unknown.
+    """
+    if target_nm.size < 2:
+        raise DataError("the width of a single band is unknown; use method='linear'")
+    middles = (target_nm[1:] + target_nm[:-1]) / 2
+    low = np.concatenate([[2 * target_nm[0] - middles[0]], middles])
+    high = np.concatenate([middles, [2 * target_nm[-1] - middles[-1]]])
+    if not extrapolate:
+        low, high = np.maximum(low, source_nm[0]), np.minimum(high, source_nm[-1])
+    columns = []
+    for a, b in zip(low, high, strict=True):
+        if b <= a:  # a cube of one band has no extent to average over
+            columns.append(linear_weights(source_nm, np.array([a]))[:, 0])
+            continue
+        # The spectrum is linear between these knots, so that the trapezoidal rule is exact.
+        knots = np.concatenate([[a], source_nm[(source_nm > a) & (source_nm < b)], [b]])
+        columns.append(np.trapezoid(linear_weights(source_nm, knots), knots, axis=1) / (b - a))
+    return np.stack(columns, axis=1)
+
+
+def crop(cube: xr.DataArray, y: tuple[int, int], x: tuple[int, int]) -> xr.DataArray:
+    """The part of a cube from row ``y[0]`` up to, not including, ``y[1]``; columns likewise.
+
+    Returns a view.
+
+    Raises:
+        DataError: the part is empty or reaches beyond the cube.
+    """
+    cube = require_cube(cube)
+    for axis, (start, stop) in (("y", y), ("x", x)):
+        if not 0 <= start < stop <= cube.sizes[axis]:
+            raise DataError(
+                f"cannot crop {axis} from {start} to {stop}: the cube reaches from 0 to "
+                f"{cube.sizes[axis]}"
+            )
+    return cube.isel(y=slice(*y), x=slice(*x))

@@ -1,0 +1,77 @@
+"""NetCDF and Zarr against plain xarray."""
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+import respectra as rs
+from respectra.errors import FormatError
+
+GRID = [400.0, 500.5, 600.0, 700.0]
+ENGINES = [("a.nc", "h5netcdf"), ("a.nc", "netcdf4"), ("a.zarr", "zarr")]
+
+
+@pytest.fixture
+def values(rng):
+    return rng.random((3, 5, 4), np.float32)
+
+
+@pytest.mark.parametrize(("name", "engine"), ENGINES)
+def test_what_we_write_opens_in_plain_xarray(tmp_path, values, name, engine):
+    if engine == "netcdf4":
+        pytest.importorskip("netCDF4")
+    rs.save_cube(rs.make_cube(values, GRID, quantity="reflectance"), tmp_path / name)
+    options = {"consolidated": False} if engine == "zarr" else {}
+    with xr.open_dataset(tmp_path / name, engine=engine, **options) as dataset:
+        cube = dataset["cube"].load()
+    np.testing.assert_array_equal(cube.values, values)
+    assert cube.dims == ("y", "x", "wavelength")
+    np.testing.assert_array_equal(cube["wavelength"], GRID)
+    assert cube["wavelength"].attrs["units"] == "nm"
+    assert cube.attrs["quantity"] == "reflectance"
+
+
+@pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
+@pytest.mark.parametrize("dims", [("wavelength", "y", "x"), ("band", "x", "y"), ("x", "y", "wl")])
+def test_dimensions_are_known_by_their_names(tmp_path, values, name, dims):
+    band = next(dim for dim in dims if dim not in "xy")
+    cube = xr.DataArray(values, dims=("y", "x", band), coords={band: GRID})
+    dataset = cube.transpose(*dims).to_dataset(name="radiance")
+    if name == "a.nc":
+        dataset.to_netcdf(tmp_path / name, engine="h5netcdf")
+    else:
+        dataset.to_zarr(tmp_path / name, consolidated=False)
+    opened = rs.open_cube(tmp_path / name)
+    np.testing.assert_array_equal(opened.values, values)
+    np.testing.assert_array_equal(opened["wavelength"], GRID)
+
+
+def test_zarr_is_version_3(tmp_path, values):
+    rs.save_cube(rs.make_cube(values, GRID), tmp_path / "a.zarr")
+    assert zarr.open_group(tmp_path / "a.zarr", mode="r").metadata.zarr_format == 3
+
+
+def test_zarr_version_2_opens(tmp_path, values):
+    cube = rs.make_cube(values, GRID)
+    cube.to_dataset(name="cube").to_zarr(tmp_path / "a.zarr", zarr_format=2, consolidated=False)
+    np.testing.assert_array_equal(rs.open_cube(tmp_path / "a.zarr"), cube)
+
+
+def test_a_missing_chunk_of_a_giant_store_is_refused_before_allocation(tmp_path):
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    group.create_array(
+        "cube", shape=(30_000, 30_000, 31), dtype="f4", chunks=(100, 100, 31),
+        dimension_names=("y", "x", "wavelength"),
+    )  # fmt: skip
+    with pytest.raises(FormatError, match="promises 30000 x 30000 x 31"):
+        rs.open_cube(tmp_path / "a.zarr")
+
+
+def test_zarr_names_without_a_store(tmp_path):
+    (tmp_path / "a.zarr").mkdir()
+    with pytest.raises(FormatError, match=r"without zarr\.json"):
+        rs.open_cube(tmp_path / "a.zarr")
+    (tmp_path / "b.zarr").write_text("text")
+    with pytest.raises(FormatError, match="not a folder"):
+        rs.open_cube(tmp_path / "b.zarr")

@@ -1,0 +1,114 @@
+"""MATLAB files against other readers and writers."""
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+import respectra as rs
+from respectra.errors import DataError, FormatError
+
+GRID = np.array([400.0, 500.0, 600.0, 700.0])
+
+
+@pytest.fixture
+def values(rng):
+    return rng.random((3, 5, 4), np.float32)  # every side different, so that no swap goes unseen
+
+
+def test_version_73_as_another_reader_sees_it(tmp_path, values):
+    cube = rs.make_cube(values, GRID, norm_factor=2.5)
+    rs.save_cube(cube, tmp_path / "a.mat")
+    head = (tmp_path / "a.mat").read_bytes()[:520]
+    assert head.startswith(b"MATLAB 7.3 MAT-file")
+    assert head[124:128] == b"\x00\x02IM"
+    assert head[512:520] == b"\x89HDF\r\n\x1a\n"
+    assert scipy.io.matlab.matfile_version(tmp_path / "a.mat") == (2, 0)
+    with h5py.File(tmp_path / "a.mat") as file:
+        np.testing.assert_array_equal(np.transpose(file["cube"]), values)
+        assert file["cube"].attrs["MATLAB_class"] == b"single"
+        assert file["bands"].attrs["MATLAB_class"] == b"double"
+        assert file["bands"].shape == (4, 1)
+        assert file["norm_factor"][()].item() == 2.5
+        text = "".join(map(chr, file["attributes"][()].ravel()))
+        assert '"norm_factor": 2.5' in text
+
+
+def test_version_5_as_scipy_sees_it(tmp_path, values):
+    rs.save_cube(rs.make_cube(values, GRID), tmp_path / "a.mat", format="matlab-v5")
+    read = scipy.io.loadmat(tmp_path / "a.mat")
+    np.testing.assert_array_equal(read["cube"], values)
+    np.testing.assert_array_equal(read["bands"].ravel(), GRID)
+
+
+@pytest.mark.parametrize("key", ["cube", "rad", "ref"])
+def test_version_5_of_others(tmp_path, values, key):
+    extra = {"bands": GRID.astype(np.uint16), "norm_factor": 3.0, "mask": np.ones((3, 5))}
+    scipy.io.savemat(tmp_path / "a.mat", {key: values, **extra}, do_compression=True)
+    cube = rs.open_cube(tmp_path / "a.mat")
+    np.testing.assert_array_equal(cube.values, values)
+    np.testing.assert_array_equal(cube["wavelength"], GRID)
+    assert cube.attrs["norm_factor"] == 3.0
+
+
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize("chunked", [True, False])
+def test_version_73_of_others(tmp_path, values, marked, chunked):
+    with h5py.File(tmp_path / "a.mat", "w", userblock_size=512) as file:
+        storage = {"chunks": (1, 5, 3), "compression": "gzip"} if chunked else {}
+        cube = file.create_dataset("rad", data=values.astype(np.float64).T, **storage)
+        if marked:
+            cube.attrs["MATLAB_class"] = np.bytes_("double")
+        file["bands"] = GRID.reshape(-1, 1)
+    cube = rs.open_cube(tmp_path / "a.mat")
+    np.testing.assert_array_equal(cube.values, values)
+    assert cube.values.flags.c_contiguous
+
+
+def test_a_python_writer_that_kept_its_axes(tmp_path, values):
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file["cube"] = values
+        file["bands"] = GRID
+    np.testing.assert_array_equal(rs.open_cube(tmp_path / "a.mat").values, values)
+
+
+def test_band_numbers_are_not_wavelengths(tmp_path, values):
+    scipy.io.savemat(tmp_path / "a.mat", {"cube": values, "bands": [1, 2, 3, 4]})
+    with pytest.raises(FormatError, match="does not say at which wavelengths"):
+        rs.open_cube(tmp_path / "a.mat")
+
+
+def test_choosing_a_variable(tmp_path, values):
+    scipy.io.savemat(tmp_path / "a.mat", {"a": values, "b": 2 * values, "bands": GRID})
+    with pytest.raises(FormatError, match=r"several arrays.*a \(3, 5, 4\).*key=\.\.\."):
+        rs.open_cube(tmp_path / "a.mat")
+    np.testing.assert_array_equal(rs.open_cube(tmp_path / "a.mat", key="b").values, 2 * values)
+    with pytest.raises(FormatError, match="no variable 'c'; it holds a"):
+        rs.open_cube(tmp_path / "a.mat", key="c")
+
+
+def test_what_is_not_an_array_of_real_numbers(tmp_path, values):
+    scipy.io.savemat(tmp_path / "a.mat", {"cube": {"name": "a struct"}, "bands": GRID})
+    with pytest.raises(FormatError, match="is a struct, not an array of numbers"):
+        rs.open_cube(tmp_path / "a.mat")
+    with h5py.File(tmp_path / "b.mat", "w") as file:
+        file["cube"] = values.astype(np.complex64)
+    with pytest.raises(DataError, match="real numbers"):
+        rs.open_cube(tmp_path / "b.mat")
+
+
+@pytest.mark.parametrize("chunks", [None, (1, 1000, 1000)])
+def test_a_giant_that_was_never_written_is_refused_before_allocation(tmp_path, chunks):
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file.create_dataset("cube", (31, 30_000, 30_000), "f4", chunks=chunks)
+    with pytest.raises(FormatError, match=r"promises 30000 x 30000 x 31 .* truncated"):
+        rs.open_cube(tmp_path / "a.mat", wavelengths_nm=np.arange(400, 701, 10))
+
+
+def test_values_kept_in_other_files_are_refused(tmp_path):
+    (tmp_path / "secret.bin").write_bytes(bytes(96))
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        secret = str(tmp_path / "secret.bin")
+        file.create_dataset("cube", (2, 3, 4), "f4", external=[(secret, 0, 96)])
+    with pytest.raises(FormatError, match="in other files"):
+        rs.open_cube(tmp_path / "a.mat")

@@ -1,7 +1,7 @@
 """The official steps, written out one after the other in plain NumPy and OpenCV.
 
 Independent of the package but for the definition of its random streams: 64 rows a block, each with
-a Philox generator seeded by (seed, SHA-256 of the key) and the block's number.
+an SFC64 generator seeded by (seed, SHA-256 of the key) and the block's number.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def block_noise(electrons, seed, key, sigma):
     words = np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u4").tolist()
     for block, start in enumerate(range(0, len(electrons), 64)):
         sequence = np.random.SeedSequence([seed, *words], spawn_key=(block,))
-        draw = np.random.Generator(np.random.Philox(sequence))
+        draw = np.random.Generator(np.random.SFC64(sequence))
         part = electrons[start : start + 64]
         noisy[start : start + 64] = draw.poisson(part)
         if sigma:

@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import Field
 
 from respectra.cameras import codec
-from respectra.cameras.projection import check_finite, cube_values, project
+from respectra.cameras.projection import cube_values, for_row_blocks, piece_pixels, project
 from respectra.cameras.track import FloatArray, Track, refuse_negative
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of
@@ -64,8 +64,10 @@ class CleanTrack(Track):
         values = cube_values(cube)
         matrix = self.response_matrix(wavelengths_of(cube))
         plain = self.options.rounding == "truncate" and self.options.overflow == "clip"
-        if plain and (matrix >= 0).all() and float(values.min()) >= 0.0:
-            return _truncated_codes(values, matrix)
+        if plain and (matrix >= 0).all():
+            codes = _truncated_codes(values, matrix)
+            if codes is not None:
+                return codes
         linear = refuse_negative(project(values, matrix), self.options.negative)
         if self.options.overflow == "refuse" and float(linear.max()) > 1.0:
             raise DataError(
@@ -75,29 +77,39 @@ class CleanTrack(Track):
         return codec.quantise(linear * 255.0, self.options.rounding)
 
 
-def _truncated_codes(values: npt.NDArray[np.float32], matrix: FloatArray) -> codec.Codes:
+def _truncated_codes(values: npt.NDArray[np.float32], matrix: FloatArray) -> codec.Codes | None:
     """``floor(255 · min(1, values @ matrix))`` as float64 gives it, at the speed of float32.
 
-    The sums are taken in float32. Without negative terms, rounding them moves a sum of n products
-    by at most (n + 2) · 2⁻²⁴ of itself; whatever comes that close to a whole number is summed
-    again in float64.
+    The sums are taken in float32. Rounding moves a sum of n products, none of them negative, by
+    at most (n + 2) · 2⁻²⁴ of itself; where that could change the code, the sum is taken again in
+    float64.
+
+    Returns:
+        the codes, or None where a value is negative or not finite, so that the bound is not one.
     """
     rows, columns, bands = values.shape
-    pixels = values.reshape(-1, bands)
-    with np.errstate(invalid="ignore", over="ignore"):  # checked on the next line
-        scaled = pixels @ (matrix * 255.0).astype(np.float32)
-    check_finite(scaled)
-    codes = np.minimum(scaled, 255.0).astype(np.uint8)
-    margin = np.float32((bands + 3) * 2.0**-24 * 256.0)
-    distance = np.abs(scaled - np.rint(scaled))
-    close = np.flatnonzero((distance <= margin) & (scaled > 0.0) & (scaled < 256.0))
-    for start in range(0, close.size, _RECHECKED_AT_ONCE):
-        part = close[start : start + _RECHECKED_AT_ONCE]
-        pixel, channel = np.divmod(part, 3)
-        exact = np.einsum("nb,nb->n", pixels[pixel].astype(np.float64), matrix.T[channel])
-        codes.reshape(-1)[part] = codec.quantise(exact * 255.0)
-    return codes.reshape(rows, columns, 3)
+    codes = np.empty((rows, columns, 3), np.uint8)
+    fast = (matrix * 255.0).astype(np.float32)
+    margin = (bands + 4) * 2.0**-24
+    low, high = np.float32(1.0 - margin), np.float32(1.0 + margin)
+    usable: list[bool] = []
 
+    def work(start: int, stop: int) -> None:
+        pixels = values[start:stop].reshape(-1, bands)
+        target = codes[start:stop].reshape(-1, 3)
+        step = piece_pixels(bands)
+        for first in range(0, len(pixels), step):
+            part = pixels[first : first + step]
+            scaled = part @ fast
+            usable.append(bool(part.min() >= 0.0) and bool(np.isfinite(scaled.max())))
+            if not usable[-1]:
+                return
+            np.minimum(scaled, np.float32(255.5), out=scaled)
+            at_least, at_most = (scaled * low).astype(np.uint8), (scaled * high).astype(np.uint8)
+            pixel, channel = np.nonzero(at_least != at_most)
+            exact = np.einsum("nb,nb->n", part[pixel].astype(np.float64), matrix.T[channel])
+            at_least[pixel, channel] = codec.quantise(exact * 255.0)
+            target[first : first + len(part)] = at_least
 
-#: Bounds the memory of an image in which every value is close to a whole number.
-_RECHECKED_AT_ONCE = 65536
+    for_row_blocks(rows, work)
+    return codes if all(usable) else None

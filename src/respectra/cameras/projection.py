@@ -1,4 +1,8 @@
-"""Projection: a cube seen through a response, exactly and fast."""
+"""Projection: a cube seen through a response, exactly and fast.
+
+The sums are taken in float64, a piece at a time that the processor's cache holds and that BLAS
+keeps on one thread; so they are the same whatever the number of threads.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,16 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cameras.mosaic import RGGB
 from respectra.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
 AnyFloats = TypeVar("AnyFloats", bound=npt.NDArray[np.floating])
 
-#: Pixels worked on at a time: small enough for the processor's cache, and for BLAS to stay on one
-#: thread, so that the sums do not depend on the number of threads.
-BLOCK_PIXELS = 2048
-#: Rows that one worker takes at a time. Part of what a seed means: see ``sensor``.
+#: Products that OpenBLAS sums on one thread: of two matrices, and of a matrix and a vector.
+_MATRIX_PRODUCTS = 190_000
+_VECTOR_PRODUCTS = 8_200
+#: Rows that one thread takes at a time. Part of what a seed means: see ``sensor``.
 BLOCK_ROWS = 64
 
 
@@ -28,8 +33,13 @@ def cube_values(cube: xr.DataArray) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(cube.values, dtype=np.float32)
 
 
+def piece_pixels(bands: int) -> int:
+    """Pixels to project at a time."""
+    return max(16, _MATRIX_PRODUCTS // (3 * bands))
+
+
 def project(values: npt.NDArray[np.float32], matrix: FloatArray) -> FloatArray:
-    """Sum over the bands in float64: shape (y, x, band) to (y, x, channel).
+    """Sum over the bands: shape (y, x, band) to (y, x, channel), float64.
 
     Raises:
         DataError: a value is not a finite number.
@@ -40,25 +50,55 @@ def project(values: npt.NDArray[np.float32], matrix: FloatArray) -> FloatArray:
     def work(start: int, stop: int) -> None:
         pixels = values[start:stop].reshape(-1, bands)
         target = result[start:stop].reshape(-1, matrix.shape[1])
-        buffer = np.empty((min(BLOCK_PIXELS, len(pixels)), bands))
-        for first in range(0, len(pixels), BLOCK_PIXELS):
-            part = pixels[first : first + BLOCK_PIXELS]
+        step = piece_pixels(bands)
+        buffer = np.empty((step, bands))
+        for first in range(0, len(pixels), step):
+            part = pixels[first : first + step]
             np.copyto(buffer[: len(part)], part)
-            with np.errstate(invalid="ignore"):  # checked when all is done
-                np.matmul(buffer[: len(part)], matrix, out=target[first : first + len(part)])
+            np.matmul(buffer[: len(part)], matrix, out=target[first : first + len(part)])
 
     for_row_blocks(rows, work)
-    return check_finite(result)
+    return check_finite(result, axis=2)
 
 
-def check_finite(projected: AnyFloats) -> AnyFloats:
-    """Refuse a projection of NaN or infinite values.
+def project_mosaic(values: npt.NDArray[np.float32], matrix: FloatArray) -> FloatArray:
+    """What an RGGB sensor sees: ``mosaic(project(values, matrix))``, without the rest.
+
+    Shape (y, x, band) to (y, x), float64.
+
+    Raises:
+        DataError: a value is not a finite number.
+    """
+    rows, columns, bands = values.shape
+    result = np.empty((rows, columns))
+    responses = np.ascontiguousarray(matrix.T)
+
+    def work(start: int, stop: int) -> None:
+        step = 2 * max(8, _VECTOR_PRODUCTS // bands)
+        buffer = np.empty((step, bands))
+        for row in range(start, stop):
+            for first in range(0, columns, step):
+                part = values[row, first : first + step]
+                target = result[row, first : first + step]
+                np.copyto(buffer[: len(part)], part)
+                for parity in (0, 1):
+                    response = responses[RGGB[row % 2][parity]]
+                    seen = buffer[parity : len(part) : 2]
+                    np.matmul(seen, response, out=target[parity::2])
+
+    for_row_blocks(rows, work)
+    return check_finite(result, axis=None)
+
+
+def check_finite(projected: AnyFloats, *, axis: int | None) -> AnyFloats:
+    """Refuse a projection of NaN or infinite values; ``axis`` is that of the channels.
 
     Raises:
         DataError: a value is not a finite number.
     """
     if not (np.isfinite(projected.min()) and np.isfinite(projected.max())):
-        bad = int((~np.isfinite(projected)).any(axis=-1).sum())
+        finite = np.isfinite(projected)
+        bad = int((~(finite if axis is None else finite.all(axis=axis))).sum())
         raise DataError(
             f"{bad} pixels of the cube hold NaN or infinite values and cannot be rendered; "
             "mask or fill them first (respectra check names the bands)"
@@ -69,20 +109,27 @@ def check_finite(projected: AnyFloats) -> AnyFloats:
 def for_row_blocks(rows: int, work: Callable[[int, int], None]) -> None:
     """Call ``work(start, stop)`` for each block of rows, on as many threads as there are cores.
 
-    The blocks are the same however many threads there are.
+    The blocks are the same however many threads there are. NumPy is silent in them about values
+    that are not finite, which the callers check.
     """
-    starts = range(0, rows, BLOCK_ROWS)
-    spans = [(start, min(start + BLOCK_ROWS, rows)) for start in starts]
-    workers = min(
-        len(spans), len(os.sched_getaffinity(0)) if _HAS_AFFINITY else os.cpu_count() or 1
-    )
+    spans = [(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS)]
+
+    def quietly(span: tuple[int, int]) -> None:
+        with np.errstate(invalid="ignore", over="ignore"):
+            work(*span)
+
+    workers = min(len(spans), _cores())
     if workers == 1:
         for span in spans:
-            work(*span)
+            quietly(span)
         return
     with ThreadPoolExecutor(workers) as pool:
-        for future in [pool.submit(work, *span) for span in spans]:
-            future.result()
+        for _ in pool.map(quietly, spans):
+            pass
 
 
-_HAS_AFFINITY = hasattr(os, "sched_getaffinity")
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from pydantic import Field
 
 from respectra.cameras import codec, sensor
-from respectra.cameras.mosaic import Demosaic, demosaic, mosaic
-from respectra.cameras.projection import cube_values, project
+from respectra.cameras.mosaic import Demosaic, demosaic
+from respectra.cameras.projection import cube_values, project, project_mosaic
 from respectra.cameras.track import FloatArray, Track, refuse_negative
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of
@@ -84,14 +85,13 @@ class RealWorldTrack(Track):
                 f"the real-world track needs an even height and width; got {height} × {width}: "
                 "crop the cube by a row or column, or pass the option odd_sizes='accept'"
             )
-        signal = project(cube_values(cube), self.signal_matrix(wavelengths_of(cube)))
-        if options.filter_array:
-            signal = mosaic(signal)
+        see = project_mosaic if options.filter_array else project
+        signal = see(cube_values(cube), self.signal_matrix(wavelengths_of(cube)))
         signal = refuse_negative(signal, options.negative)
         digital = self._expose(signal, self.seed if seed is None else seed, key)
         raw = digital.astype(np.uint16)
         rgb = demosaic(raw, options.demosaic) if options.filter_array else raw
-        return _eight_bits(options.rounding)[rgb]
+        return _eight_bits(rgb, options.rounding)
 
     def _expose(self, signal: FloatArray, seed: int, key: str) -> FloatArray:
         """Noisy 16-bit codes of a signal in the same scale, as float64."""
@@ -114,7 +114,8 @@ class RealWorldTrack(Track):
             dark_sigma_e=dark**2 if options.dark_noise_spread == "squared" else dark,
         )
         electrons *= 1 / electrons_per_code
-        return np.clip(np.rint(electrons, out=electrons), 0.0, FULL_SCALE_DN, out=electrons)
+        np.rint(electrons, out=electrons)
+        return np.clip(electrons, 0.0, FULL_SCALE_DN, out=electrons)
 
 
 def mean_green(signal: FloatArray) -> float:
@@ -127,7 +128,9 @@ def mean_green(signal: FloatArray) -> float:
     return float(np.concatenate([plane.ravel() for plane in planes]).mean())
 
 
-def _eight_bits(rounding: codec.Rounding) -> codec.Codes:
-    """The 8-bit code of each 16-bit one, through the challenge's own floating-point steps."""
-    unit = np.arange(65536) / FULL_SCALE_DN
-    return codec.quantise(np.clip(unit, 0.0, 1.0) * 255.0, rounding)
+def _eight_bits(rgb: npt.NDArray[np.uint16], rounding: codec.Rounding) -> codec.Codes:
+    """8-bit codes of 16-bit ones: 65535 = 257 · 255, so that truncation is a whole division."""
+    if rounding == "truncate":
+        codes: codec.Codes = (rgb // np.uint16(257)).astype(np.uint8)
+        return codes
+    return codec.quantise(rgb * (255.0 / FULL_SCALE_DN), rounding)

@@ -1,7 +1,7 @@
 """The sensor: photons that arrive at random, and noise that is there in the dark.
 
 The noise of an image follows from a seed, a scene's key and the place in the image, and from
-nothing else: each block of 64 rows has its own Philox stream, so that neither the number of
+nothing else: each block of 64 rows has its own random stream, so that neither the number of
 threads nor what was rendered before it changes a byte.
 """
 
@@ -37,7 +37,7 @@ def noise_generator(seed: int, key: str, block: int) -> np.random.Generator:
     digest = hashlib.sha256(key.encode()).digest()
     words = np.frombuffer(digest, dtype="<u4").tolist()
     sequence = np.random.SeedSequence([seed, *words], spawn_key=(block,))
-    return np.random.Generator(np.random.Philox(sequence))
+    return np.random.Generator(np.random.SFC64(sequence))
 
 
 def add_noise(

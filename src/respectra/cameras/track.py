@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 import importlib.metadata
 from typing import Any, ClassVar
 
@@ -21,8 +22,7 @@ from respectra.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Value in [0, 1] of each 8-bit code.
-_CODE_VALUES = (np.arange(256) / 255.0).astype(np.float32)
+_HIGHEST_CODE = np.float32(255.0)
 _LIBRARIES = ("numpy", "opencv-python-headless", "colour-science")
 
 
@@ -82,7 +82,11 @@ class Track(abc.ABC):
         """The image of 8-bit codes that this track made with this seed and key."""
         recipe = self.recipe(seed=seed, key=key)
         return make_image(
-            _CODE_VALUES[codes], encoding="linear", bits=8, track=self.name, recipe=recipe
+            np.divide(codes, _HIGHEST_CODE, dtype=np.float32),
+            encoding="linear",
+            bits=8,
+            track=self.name,
+            recipe=recipe,
         )
 
     def response_matrix(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
@@ -153,7 +157,7 @@ class Track(abc.ABC):
         return low / (2**bits - 1), np.where(top, np.inf, high / (2**bits - 1))
 
     def invert_codes(self, image: xr.DataArray) -> FloatArray:
-        """The linear value in the middle of each code's bounds; the lower bound of the highest.
+        """The linear value in the middle of each code's bounds; full scale for the highest.
 
         Rendering these values gives the same codes again.
 
@@ -161,7 +165,7 @@ class Track(abc.ABC):
             shape (y, x, 3), float64, in the units of ``project``.
         """
         low, high = self.code_bounds(image)
-        return np.where(np.isinf(high), low, 0.5 * (low + np.minimum(high, 2.0)))
+        return np.where(np.isinf(high), 1.0, 0.5 * (low + np.minimum(high, 2.0)))
 
     @property
     def rounding(self) -> codec.Rounding:
@@ -203,6 +207,7 @@ def refuse_negative(linear: FloatArray, policy: str) -> FloatArray:
     )
 
 
+@functools.cache
 def _library_versions() -> dict[str, str]:
     versions = {}
     for library in _LIBRARIES:

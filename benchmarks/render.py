@@ -1,0 +1,102 @@
+"""How fast the tracks render, against a plain transcription of the official steps.
+
+    python benchmarks/render.py [--height 482] [--width 512] [--repeat 9]
+
+Both sides get the same float32 cube of 31 bands and give the image as float32; JPEG tracks are
+encoded and read back by both. PNG compression is left out on both sides: it is one library's call.
+Each figure is the fastest of the repetitions, taken in turns so that both see the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+import respectra as rs
+from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
+
+
+def clean(cube, F, rng):
+    rgb = np.dot(cube, F) / 256
+    if rgb.min() < 0:
+        raise ValueError("negative")
+    codes = (np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+    return (codes / 255).astype(np.float32)
+
+
+def real_world(cube, F, rng):
+    rgb = np.dot(cube, F)
+    mosaic = np.zeros(rgb.shape[:2])
+    mosaic[0::2, 0::2] = rgb[0::2, 0::2, 0]
+    mosaic[1::2, 0::2] = rgb[1::2, 0::2, 1]
+    mosaic[0::2, 1::2] = rgb[0::2, 1::2, 1]
+    mosaic[1::2, 1::2] = rgb[1::2, 1::2, 2]
+    gain = 5000 / np.mean([mosaic[1::2, 0::2], mosaic[0::2, 1::2]])
+    electrons = mosaic * gain
+    noisy = rng.poisson(electrons) + rng.normal(0, 10**2, electrons.shape)
+    digital = np.round(noisy * (1 / gain)).clip(0, 65535)
+    bgr = cv2.cvtColor(digital.astype(np.uint16), cv2.COLOR_BayerBG2BGR_EA)
+    unit = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB) / 65535
+    return through_jpeg((np.clip(unit, 0, 1) * 255).astype(np.uint8), 80)
+
+
+def exposed(cube, F, rng):
+    rgb = np.matmul(cube, F).clip(0, None)
+    noisy = rng.poisson(rgb * 750) / 750
+    noisy *= (0.18 / noisy.mean()) * 255
+    return through_jpeg(noisy.clip(0, 255).astype(np.uint8), 65)
+
+
+def through_jpeg(codes, quality):
+    bgr = cv2.cvtColor(codes, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    back = cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return (back / 255).astype(np.float32)
+
+
+def fastest(runs: dict[str, Callable[[], object]], repeat: int) -> dict[str, float]:
+    """Fastest wall-clock time of each, in milliseconds; they take turns."""
+    best = dict.fromkeys(runs, float("inf"))
+    for _ in range(repeat + 1):  # the first round warms up
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            best[name] = min(best[name], 1e3 * (time.perf_counter() - start))
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--height", type=int, default=482)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--repeat", type=int, default=9)
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(0)
+    shape = (arguments.height, arguments.width, 31)
+    # A smooth scene, so that JPEG has the work that a picture gives it.
+    rough = rng.random((shape[0] // 16 + 1, shape[1] // 16 + 1, 31)).astype(np.float32)
+    smooth = [cv2.resize(rough[..., band], shape[1::-1]) for band in range(31)]
+    values = np.ascontiguousarray(np.stack(smooth, -1))
+    cube = rs.make_cube(values, CHALLENGE_WAVELENGTHS_NM)
+    print(f"{shape[0]} × {shape[1]} × 31, fastest of {arguments.repeat}")
+    print(f"{'track':<12}{'transcription':>15}{'respectra':>12}{'ratio':>8}")
+    for name, plain in (("clean", clean), ("real-world", real_world), ("exposed", exposed)):
+        track = rs.get_track(name)
+        F = track.signal_matrix(CHALLENGE_WAVELENGTHS_NM)
+        best = fastest(
+            {
+                "plain": lambda plain=plain, F=F: plain(values, F, rng),
+                "ours": lambda track=track: track.render(cube),
+            },
+            arguments.repeat,
+        )
+        ratio = best["plain"] / best["ours"]
+        print(f"{name:<12}{best['plain']:>12.1f} ms{best['ours']:>9.1f} ms{ratio:>7.1f}×")
+
+
+if __name__ == "__main__":
+    main()

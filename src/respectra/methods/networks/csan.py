@@ -236,7 +236,7 @@ METHODS = (
         ),
         config=CSANConfig,
         network=CSAN,
-        presets={"tiny": {"width": 8, "growth": 8, "layers": 2, "blocks": 1, "reduction": 2}},
+        presets={"tiny": {"width": 8, "growth": 8, "layers": 2, "blocks": 1, "reduction": 1}},
         halo=_halo,
         untrained={
             r"^aggregations\.0\.fusions\.\d\.(squeeze|excite)": (

@@ -7,9 +7,11 @@ network is counted in about a second and in no memory.
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +27,7 @@ from respectra.methods.registry import (
     get_card,
     get_method,
     get_network,
+    list_methods,
 )
 
 if TYPE_CHECKING:
@@ -83,14 +86,45 @@ def get_facts(name: str, *, preset: str = "published", **options: object) -> Fac
         config = configure(name, preset=preset, **options)
         return Facts(card, preset, config, parameters=None, gmac=None, radius=0)
     network = _network_config(name, preset, options)
+    stored = _stored_counts().get(name, {}).get(preset) if not options else None
+    counts = stored or _count(name, network)
     return Facts(
         card=card,
         preset=preset,
         config=network,
-        parameters=_count_parameters(name, network),
-        gmac=_count_gmac(name, network, *FRAME),
+        parameters=int(counts["parameters"]),
+        gmac=counts["gmac"],
         radius=get_network(name).halo(network),
     )
+
+
+Counts = dict[str, dict[str, dict[str, float]]]
+
+
+def count_every_preset() -> Counts:
+    """Parameters and GMAC of one frame, counted now: name -> preset -> counts.
+
+    What this gives is kept in ``counts.json`` beside this file, so that a listing need not wait
+    for it; a test compares the two.
+    """
+    return {
+        name: {p: _count(name, _network_config(name, p, {})) for p in list_presets(name)}
+        for name in list_methods("network")
+    }
+
+
+@functools.cache
+def _stored_counts() -> Counts:
+    file = resources.files("respectra.methods") / "counts.json"
+    stored: Counts = json.loads(file.read_text()) if file.is_file() else {}
+    return stored
+
+
+def _count(name: str, config: NetworkConfig) -> dict[str, float]:
+    return {
+        "parameters": _count_parameters(name, config),
+        "gmac": round(_count_gmac(name, config, *FRAME), 6),
+    }
 
 
 def list_presets(name: str) -> dict[str, Mapping[str, object]]:
@@ -157,6 +191,7 @@ def _count_gmac(name: str, config: NetworkConfig, height: int, width: int) -> fl
     return float(counter.get_total_flops()) / 2e9
 
 
+@functools.lru_cache(maxsize=1)
 def _on_meta(name: str, config: NetworkConfig) -> nn.Module:
     import torch
 

@@ -40,7 +40,7 @@ def spectral_clusters(
         clusters: how many groups to look for.
         seed: of the random starts, 0 or more.
         cache: folder in which labels are kept and looked up by the values, options and
-            scikit-learn's version; this takes seconds to minutes, reading it milliseconds.
+            scikit-learn's version; this takes minutes for a whole scene, reading it milliseconds.
 
     Returns:
         Label of each pixel, 0 …, int32, shape (y, x).

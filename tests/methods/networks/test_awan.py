@@ -6,7 +6,7 @@ from tests.methods.golden import assert_golden, checkpoint_shapes, param_shapes,
 
 from respectra.errors import ConfigError
 from respectra.methods import build_network
-from respectra.methods.networks.awan import SecondOrderNonLocal
+from respectra.methods.networks.awan import SecondOrderNonLocal, _attend, _attend_by_table
 
 
 @pytest.mark.parametrize("name", ["awan_w16_b2", "awan_w32_b2"])
@@ -52,15 +52,26 @@ def plain(module: SecondOrderNonLocal, quarter: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("attention", ["exact", "table"])
-def test_non_local_module_equals_the_plain_form(attention: str) -> None:
+def test_non_local_module_equals_the_plain_form() -> None:
     x = torch.rand(1, 31, 27, 34)
-    module = non_local(attention, scale=4.0)
+    module = non_local(scale=4.0)
     got = module(x)
     for rows in (slice(0, 13), slice(13, None)):
         for columns in (slice(0, 17), slice(17, None)):
             expected = plain(module, x[:, :, rows, columns])
             torch.testing.assert_close(got[:, :, rows, columns], expected, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sharpness", [0.3, 3.0, 10.0, 300.0])
+def test_table_agrees_with_the_exact_attention(sharpness: float) -> None:
+    torch.manual_seed(0)
+    key, value = torch.rand(2, 1, 5000, 3) * sharpness, torch.rand(2, 1, 5000, 3)
+    query = (key - key.mean(dim=-1, keepdim=True)) / 3
+    got, expected = _attend_by_table(query, key, value), _attend(query, key, value)
+    torch.testing.assert_close(got, expected, rtol=0, atol=3e-4)
+    if sharpness < 1:
+        assert not torch.equal(got, expected), "a table is enough here"
 
 
 def test_table_is_for_evaluation_alone() -> None:

@@ -123,10 +123,11 @@ METHODS = (
             tiling=Tiling.APPROXIMATE,
             tiling_reason="Attention between bands correlates them over the whole image.",
             size_multiple=8,
+            memory_gb=1.1,
         ),
         config=HySATConfig,
         network=_network,
-        presets={"tiny": {"width": 8, "stages": 2}},
+        presets={"tiny": {"width": 12, "stages": 1}},
         halo=lambda config: None,
     ),
 )

@@ -1,0 +1,78 @@
+"""Predictors: a method with its weights, as a function from prepared pixels to spectra."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.errors import ConfigError, FormatError
+from respectra.methods import Weights, get_method
+from respectra.methods.network import NetworkMethod
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class Predictor(Protocol):
+    """Spectra of a picture, or of a piece of one."""
+
+    def __call__(self, pixels: FloatArray) -> FloatArray:
+        """(y, x, 3) as the contract prepares them -> (y, x, band), float32."""
+        ...
+
+
+class ClassicalPredictor:
+    """A fitted classical method."""
+
+    def __init__(self, weights: Weights) -> None:
+        method = get_method(weights.method)
+        if not isinstance(method, type):
+            raise ConfigError(f"{weights.method!r} is not a classical method")
+        self._method = method.from_weights(weights)
+
+    def __call__(self, pixels: FloatArray) -> FloatArray:
+        """(y, x, 3) -> (y, x, band)."""
+        return self._method.predict(pixels)
+
+
+class TorchPredictor:
+    """A network in PyTorch, evaluation mode, channels last.
+
+    Raises:
+        FormatError: the tensors are not those that the configuration needs.
+    """
+
+    def __init__(self, weights: Weights, *, device: str = "cpu") -> None:
+        import torch
+
+        entry = get_method(weights.method)
+        if not isinstance(entry, NetworkMethod):
+            raise ConfigError(f"{weights.method!r} is not a network")
+        network = entry.network(weights.config)
+        state = {name: torch.from_numpy(np.array(t)) for name, t in weights.tensors.items()}
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as error:
+            raise FormatError(
+                f"the weights do not fit {weights.method} as configured: {error}"
+            ) from None
+        self.network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.device = device
+
+    def __call__(self, pixels: FloatArray) -> FloatArray:
+        """(y, x, 3) -> (y, x, band); both ends are views of channels-last tensors."""
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+            spectra: Any = self.network(batch.to(self.device))
+            array: FloatArray = spectra[0].permute(1, 2, 0).float().cpu().numpy()
+        return array
+
+
+def make_predictor(weights: Weights, *, device: str = "cpu") -> Predictor:
+    """The predictor that fits the kind of method."""
+    if isinstance(get_method(weights.method), type):
+        return ClassicalPredictor(weights)
+    return TorchPredictor(weights, device=device)

@@ -1,0 +1,109 @@
+"""A reconstructor honours its contract and its card."""
+
+import numpy as np
+import pytest
+import torch
+
+import respectra as rs
+from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
+from respectra.errors import ConfigError, DataError, FormatError
+from respectra.inference import Reconstructor
+from respectra.methods import Contract, Weights, configure, save_weights
+
+
+def network_weights(name, **contract):
+    torch.manual_seed(1)
+    state = rs.build_network(name, preset="tiny").state_dict()
+    return Weights(
+        method=name,
+        config=configure(name, preset="tiny"),
+        contract=Contract(**contract),
+        tensors={key: tensor.numpy() for key, tensor in state.items()},
+    )
+
+
+@pytest.fixture
+def image(rng):
+    return rs.make_image(rng.random((37, 50, 3)))
+
+
+def test_a_classical_method_works_by_name(image):
+    cube = rs.load("pseudo-inverse")(image)
+    assert cube.shape == (37, 50, 31)
+    assert cube.attrs["method"] == "pseudo-inverse"
+    np.testing.assert_array_equal(cube["wavelength"], CHALLENGE_WAVELENGTHS_NM)
+
+
+def test_a_weights_file_works_by_path(image, tmp_path):
+    weights = network_weights("hscnn-r")
+    save_weights(weights, tmp_path / "w.safetensors")
+    expected = Reconstructor(weights)(image)
+    np.testing.assert_array_equal(rs.load(tmp_path / "w.safetensors")(image), expected)
+
+
+def test_the_network_sees_what_the_contract_says(image):
+    """B, G, R and stretched to the image's own range, then clipped."""
+    weights = network_weights("hscnn-r", channel_order="BGR", scaling="min-max", clip_low=0.0)
+    network = rs.build_network("hscnn-r", preset="tiny").eval()
+    network.load_state_dict({k: torch.from_numpy(v) for k, v in weights.tensors.items()})
+    x = image.values
+    x = ((x - x.min()) / (x.max() - x.min()))[..., ::-1].transpose(2, 0, 1)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(x.copy())[None])[0].clamp(min=0).permute(1, 2, 0)
+    result = Reconstructor(weights)(image).values
+    np.testing.assert_allclose(result, expected.numpy(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("side", [8, 13, 32])
+def test_tiles_do_not_change_the_answer(image, side):
+    weights = network_weights("hscnn-r")
+    whole = Reconstructor(weights, tile=None)(image)
+    tiled = Reconstructor(weights, tile=side)(image)
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
+def test_native_tiles_are_padded_with_zeros_and_cropped():
+    """LWRDANet is defined on 64 x 64 tiles: its answer in one does not depend on the others."""
+    rng = np.random.default_rng(3)
+    values = rng.random((70, 80, 3))
+    rec = Reconstructor(network_weights("lwrdanet"))
+    cube = rec(rs.make_image(values))
+    alone = np.zeros((64, 64, 3))
+    alone[:6, :16] = values[64:, 64:]
+    corner = rec(rs.make_image(alone))
+    np.testing.assert_allclose(cube.values[64:, 64:], corner.values[:6, :16], atol=1e-5)
+
+
+def test_an_unknown_name_suggests_near_ones():
+    with pytest.raises(ConfigError, match="did you mean 'root-polynomial'"):
+        rs.load("root-polynomal")
+
+
+def test_a_network_without_weights_says_where_to_get_them():
+    with pytest.raises(ConfigError, match="import-weights awan"):
+        rs.load("awan")
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    with pytest.raises(FormatError, match="there is no weights file"):
+        rs.load(tmp_path / "none.safetensors")
+
+
+def test_tensors_that_do_not_fit_are_refused():
+    good = network_weights("hscnn-r")
+    tensors = dict(good.tensors)
+    tensors.pop(next(iter(tensors)))
+    bad = Weights(good.method, good.config, good.contract, tensors)
+    with pytest.raises(FormatError, match="do not fit hscnn-r"):
+        Reconstructor(bad)
+
+
+def test_something_else_than_an_image_is_refused():
+    rec = Reconstructor(network_weights("hscnn-r"))
+    with pytest.raises(DataError, match=r"label an array with respectra\.make_image"):
+        rec(np.zeros((4, 4, 3)))
+
+
+def test_a_tile_of_nothing_is_refused():
+    with pytest.raises(ConfigError, match="at least 1 pixel"):
+        Reconstructor(network_weights("hscnn-r"), tile=0)

@@ -1,5 +1,13 @@
 """Cameras: responses, sensors, codecs and the tracks they form; images and their colours."""
 
+from respectra.cameras.colour import (
+    INPUT_KINDS,
+    InputKind,
+    clean_to_srgb,
+    input_encoding,
+    srgb_to_clean,
+    to_track_values,
+)
 from respectra.cameras.image_files import open_image, save_image
 from respectra.cameras.images import CHANNELS, Encoding, make_image, require_image
 from respectra.cameras.response_files import open_response
@@ -13,6 +21,7 @@ from respectra.cameras.responses import (
     require_response,
     resample_response,
 )
+from respectra.cameras.simulation import SimulatedFiles, simulate, simulated_files
 from respectra.cameras.track import Track
 from respectra.cameras.tracks import (
     default_response,
@@ -25,12 +34,17 @@ from respectra.cameras.tracks import (
 __all__ = [
     "CHANNELS",
     "CLEAN_RESPONSE",
+    "INPUT_KINDS",
     "Encoding",
+    "InputKind",
+    "SimulatedFiles",
     "Track",
     "band_weights",
+    "clean_to_srgb",
     "default_response",
     "get_response",
     "get_track",
+    "input_encoding",
     "list_responses",
     "list_tracks",
     "make_image",
@@ -42,6 +56,10 @@ __all__ = [
     "require_response",
     "resample_response",
     "save_image",
+    "simulate",
+    "simulated_files",
+    "srgb_to_clean",
+    "to_track_values",
     "track_options",
     "track_summary",
 ]

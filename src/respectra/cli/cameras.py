@@ -1,0 +1,163 @@
+"""Commands about cameras: simulate, cameras."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from respectra.cli.app import app, fail, out, print_json, say, track_progress
+from respectra.errors import ConfigError, RespectraError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@app.command()
+def simulate(
+    cubes: Annotated[list[Path], typer.Argument(metavar="CUBE...", help="Files or folders.")],
+    folder: Annotated[Path, typer.Option("-o", "--output", help="Folder for the images.")],
+    track: Annotated[
+        str, typer.Option("--track", help="clean, real-world (2020) or exposed (2022).")
+    ] = "clean",
+    response: Annotated[
+        str | None,
+        typer.Option("--response", help="Another camera: its name, or a CSV, NPZ or MATLAB file."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Where the noise comes from.")] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="Change an option of the track."),
+    ] = None,
+    wavelengths: Annotated[
+        str | None, typer.Option("--wavelengths", help="For files that do not say: 400:700:10.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="Variable, where a file holds several.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Render cubes as a camera would; writes each image and its recipe."""
+    from respectra import cameras
+    from respectra.cubes import open_cube, parse_wavelengths
+
+    camera = cameras.get_track(
+        track, seed=seed, response=_response(response), **_options(settings or [])
+    )
+    grid = None if wavelengths is None else parse_wavelengths(wavelengths)
+    names = [path.stem for path in cubes]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise ConfigError(f"several cubes are called {min(twice)}; render them into two folders")
+    failed = False
+    for path in track_progress(cubes, "rendering", len(cubes)):
+        try:
+            cube = open_cube(path, wavelengths_nm=grid, key=key)
+            files = cameras.simulate(camera, cube, folder, path.stem, overwrite=overwrite)
+        except RespectraError as error:
+            text = str(error)
+            fail(text if str(path) in text else f"{path}: {text}")
+            failed = True
+        else:
+            say(f"saved {files.image}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def cameras(
+    name: Annotated[str | None, typer.Argument(help="A response, a track or a file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+) -> None:
+    """List the camera responses and the tracks, or print one of them."""
+    from respectra import cameras as room
+
+    if name is None:
+        facts = _listing()
+        if as_json:
+            print_json(facts)
+            return
+        for title in ("tracks", "responses"):
+            out.print(title)
+            for entry in facts[title]:
+                out.print(f"  {entry['name']}: {entry['summary']}", markup=False)
+    elif name in room.list_tracks():
+        facts = _track(name)
+        if as_json:
+            print_json(facts)
+            return
+        out.print(f"{name}: {facts['summary']}", markup=False)
+        out.print(f"  response: {facts['response']}", markup=False)
+        for option in facts["options"]:
+            out.print(f"  {option['name']} = {option['default']}", markup=False)
+    else:
+        response = _response(name)
+        if isinstance(response, str) or response is None:
+            response = room.native_response(name)
+        _print_response(response, as_json)
+
+
+def _response(text: str | None) -> str | xr.DataArray | None:
+    """A name as it is; a file's response when the text is a path."""
+    from respectra.cameras import open_response
+
+    if text is not None and (Path(text).suffix or Path(text).is_file()):
+        return open_response(text)
+    return text
+
+
+def _options(settings: list[str]) -> dict[str, object]:
+    """``name=value`` texts as options; a value that is no JSON is taken as text."""
+    options: dict[str, object] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--set takes OPTION=VALUE; got {setting!r}")
+        if name in ("seed", "response"):
+            raise ConfigError(f"{name} has an option of its own: --{name} {value}")
+        try:
+            options[name] = json.loads(value)
+        except json.JSONDecodeError:
+            options[name] = value
+    return options
+
+
+def _listing() -> dict[str, Any]:
+    from respectra import cameras as room
+
+    return {
+        "tracks": [
+            {"name": name, "summary": room.track_summary(name)} for name in room.list_tracks()
+        ],
+        "responses": [
+            {"name": name, "summary": room.native_response(name).attrs["source"]}
+            for name in room.list_responses()
+        ],
+    }
+
+
+def _track(name: str) -> dict[str, Any]:
+    from respectra import cameras as room
+
+    fields = room.track_options(name).model_fields
+    options = [{"name": key, "default": field.default} for key, field in fields.items()]
+    return {
+        "name": name,
+        "summary": room.track_summary(name),
+        "response": room.default_response(name),
+        "options": options,
+    }
+
+
+def _print_response(response: xr.DataArray, as_json: bool) -> None:
+    rows = zip(response["wavelength"].values.tolist(), response.values.tolist(), strict=True)
+    if as_json:
+        table = [{"wavelength_nm": nm, "R": r, "G": g, "B": b} for nm, (r, g, b) in rows]
+        print_json({**response.attrs, "values": table})
+        return
+    out.print(f"# {response.attrs['name']}: {response.attrs['source']}", markup=False)
+    out.print("wavelength_nm,R,G,B")
+    for nm, (r, g, b) in rows:
+        out.print(f"{nm:g},{r!r},{g!r},{b!r}", markup=False)

@@ -68,6 +68,14 @@ def test_hscnn_d_default_is_the_deepest_of_its_ensemble() -> None:
     assert configure("hscnn-d") == configure("hscnn-d", preset="b60x3")
 
 
+def test_hscnn_d_is_a_last_layer_on_the_concatenated_branches() -> None:
+    net = build_network("hscnn-d", preset="tiny").double()
+    nn.init.normal_(net.tail.bias)
+    x = torch.rand(1, 3, 9, 9, dtype=torch.float64)
+    maps = torch.cat([branch(x) for branch in net.branches], dim=1)
+    torch.testing.assert_close(net(x), net.tail(maps))
+
+
 def test_hscnn_d_starts_near_zero_as_its_authors_did() -> None:
     torch.manual_seed(0)
     net = build_network("hscnn-d", preset="tiny")

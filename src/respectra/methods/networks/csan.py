@@ -117,6 +117,21 @@ class CrossScaleAggregation(nn.Module):
         return [f + scales[i] if i < len(scales) else f for i, f in enumerate(fused)]
 
 
+class Stage(nn.Module):
+    """A group on every scale, then cross-scale aggregation."""
+
+    def __init__(self, config: CSANConfig, scales: int) -> None:
+        super().__init__()
+        self.groups = nn.ModuleList(ScaleResidualDenseGroup(config) for _ in range(scales))
+        self.aggregate = CrossScaleAggregation(config, scales, min(scales + 1, config.stages))
+
+    def forward(self, scales: Sequence[Tensor]) -> list[Tensor]:
+        """Features by scale, fine to coarse -> features by scale, as many or one more."""
+        refined = [group(f) for group, f in zip(self.groups, scales, strict=True)]
+        out: list[Tensor] = self.aggregate(refined)
+        return out
+
+
 class CSAN(nn.Module):
     """(n, channels_in, y, x) -> (n, bands, y, x), any size; pads by reflection, and crops."""
 
@@ -129,14 +144,7 @@ class CSAN(nn.Module):
             nn.Conv2d(c.width, c.width, 3, padding=1),
             nn.ReLU(),
         )
-        self.stages = nn.ModuleList(
-            nn.ModuleList(ScaleResidualDenseGroup(c) for _ in range(scales))
-            for scales in range(1, c.stages + 1)
-        )
-        self.aggregations = nn.ModuleList(
-            CrossScaleAggregation(c, scales, min(scales + 1, c.stages))
-            for scales in range(1, c.stages + 1)
-        )
+        self.stages = nn.ModuleList(Stage(c, scales) for scales in range(1, c.stages + 1))
         self.refine = nn.ModuleList(
             nn.Conv2d(2 * c.width, c.width, 3, padding=1) for _ in range(c.stages - 1)
         )
@@ -147,8 +155,8 @@ class CSAN(nn.Module):
         height, width = x.shape[-2:]
         entered = self.enter(pad_to_multiple(x, 2 ** (len(self.stages) - 1)))
         scales = [entered]
-        for groups, aggregate in zip(self.stages, self.aggregations, strict=True):
-            scales = aggregate([group(f) for group, f in zip(groups, scales, strict=True)])  # type: ignore[call-overload]
+        for stage in self.stages:
+            scales = stage(scales)
         f = scales.pop()
         for refine in self.refine:
             finer = scales.pop()
@@ -239,7 +247,7 @@ METHODS = (
         presets={"tiny": {"width": 8, "growth": 8, "layers": 2, "blocks": 1, "reduction": 1}},
         halo=_halo,
         untrained={
-            r"^aggregations\.0\.fusions\.\d\.(squeeze|excite)": (
+            r"^stages\.0\.aggregate\.fusions\.\d\.(squeeze|excite)": (
                 "the first stage has one scale, and the softmax over one scale is 1"
             )
         },

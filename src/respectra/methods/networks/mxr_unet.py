@@ -340,6 +340,12 @@ METHODS = (
                     source=f"{_SOURCE} : train_mxr.py, mish/mxresnet.py; "
                     "fastai 1.0.61 : vision/models/unet.py, layers.py",
                 ),
+                Decision(
+                    what="upsampling starts free of checkerboards (ICNR), as published; under "
+                    "weight normalisation fastai 1 set that start and then lost it",
+                    origin=Origin.PUBLISHED,
+                    source="NTIRE 2020 report, section 5.11; corrected in fastai 2 : layers.py",
+                ),
             ),
             tiling=Tiling.APPROXIMATE,
             tiling_reason=(

@@ -1,16 +1,21 @@
 """Laws of cube files: what is saved comes back, and damage never escapes as a foreign error."""
 
+import contextlib
 import json
 import tempfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import scipy.io
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from respectra.cubes import make_cube, open_cube, save_cube
+from respectra.cubes import inspect, make_cube, open_cube, require_cube, save_cube
+from respectra.errors import RespectraError
 
 #: File name and format; these hold every float32 bit for bit, with wavelengths and attributes.
 EXACT = (
@@ -93,3 +98,89 @@ def test_npy_keeps_values_alone(cube):
         save_cube(cube, Path(folder, "cube.npy"))
         back = open_cube(Path(folder, "cube.npy"), wavelengths_nm=cube["wavelength"])
     assert back.values.tobytes() == cube.values.tobytes()
+
+
+# --- damaged files -------------------------------------------------------------------------------
+
+
+def write_v73_gzip(path: Path, values: np.ndarray) -> None:
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset("rad", data=values.T, chunks=(2, 3, 2), compression="gzip")
+        file["bands"] = np.linspace(400, 700, values.shape[2]).reshape(-1, 1)
+
+
+#: Valid files that we do not write ourselves.
+FOREIGN = {
+    "gzip.mat": write_v73_gzip,
+    "deflate-v5.mat": lambda path, values: scipy.io.savemat(
+        path, {"cube": values, "bands": [400, 500, 600, 700]}, do_compression=True
+    ),
+    "deflate.npz": lambda path, values: np.savez_compressed(
+        path, cube_u16=values.astype(np.uint16), scale=0.1, wavelengths=[400, 500, 600, 700]
+    ),
+    "deflate.tif": lambda path, values: tifffile.imwrite(
+        path, values, photometric="minisblack", planarconfig="contig", compression="zlib"
+    ),
+    "imagej.tif": lambda path, values: tifffile.imwrite(
+        path, values.transpose(2, 0, 1), imagej=True
+    ),
+}
+OURS = (*EXACT, ("cube.npy", None), ("folder", "png"))
+
+
+@st.composite
+def damages(draw):
+    """A change of a few bytes, anywhere or among the first ones, where headers are."""
+    kind = draw(st.sampled_from(["flip", "truncate", "insert", "overwrite"]))
+    place = draw(st.floats(0, 1, exclude_max=True))
+    head = draw(st.booleans())
+    data = draw(st.binary(min_size=1, max_size=8) | st.sampled_from([b"\xff" * 8, bytes(8)]))
+    return kind, place, head, data
+
+
+def damage(data: bytes, change) -> bytes:
+    kind, place, head, new = change
+    at = int(place * min(len(data), 1024 if head else len(data)))
+    if kind == "flip" and data:
+        return data[:at] + bytes([data[at] ^ (1 << (new[0] % 8))]) + data[at + 1 :]
+    if kind == "truncate":
+        return data[:at]
+    if kind == "insert":
+        return data[:at] + new + data[at:]
+    return data[:at] + new + data[at + len(new) :]
+
+
+@pytest.fixture(scope="module", params=[*OURS, *FOREIGN], ids=str)
+def valid(request, tmp_path_factory):
+    """A valid cube, and its files."""
+    folder = tmp_path_factory.mktemp("valid")
+    values = np.random.default_rng(7).random((6, 5, 4), np.float32)
+    if isinstance(request.param, tuple):
+        name, form = request.param
+        cube = make_cube(values, [400, 500, 600, 700], source="x", note=[1, {"a": 2}])
+        save_cube(cube, folder / name, format=form)
+    else:
+        name = request.param
+        FOREIGN[name](folder / name, values)
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return folder / name, {path: path.read_bytes() for path in files}
+
+
+@settings(relaxed, max_examples=40)
+@given(data=st.data())
+def test_damaged_files_raise_nothing_but_our_own_errors(valid, data):
+    path, files = valid
+    target = data.draw(st.sampled_from(sorted(files)))
+    changes = data.draw(st.lists(damages(), min_size=1, max_size=3))
+    wavelengths = data.draw(st.sampled_from([None, [400, 500, 600, 700]]))
+    content = files[target]
+    for change in changes:
+        content = damage(content, change)
+    try:
+        target.write_bytes(content)
+        with contextlib.suppress(RespectraError):
+            inspect(path)
+        with contextlib.suppress(RespectraError):
+            require_cube(open_cube(path, wavelengths_nm=wavelengths))
+    finally:
+        target.write_bytes(files[target])

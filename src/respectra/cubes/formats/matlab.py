@@ -1,4 +1,4 @@
-"""MATLAB files: version 7.3, which is HDF5, and version 5.
+"""MATLAB files, version 7.3: HDF5 behind 512 bytes of MATLAB's own. Version 5: see matlab_v5.
 
 MATLAB keeps arrays by columns, HDF5 by rows, so a cube of MATLAB's shape (y, x, band) is an HDF5
 dataset of shape (band, x, y). The challenge's cubes are ``cube`` (2020, 2022) or ``rad`` (2018)
@@ -27,28 +27,25 @@ from respectra.cubes.formats.base import (
     plausible_wavelengths,
     read_head,
 )
+from respectra.cubes.formats.matlab_v5 import SIGNATURE_V5, peek_v5
 from respectra.cubes.model import wavelengths_of
-from respectra.errors import FormatError, OutputError
+from respectra.errors import FormatError
 
 if TYPE_CHECKING:
     import h5py
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_V5 = b"MATLAB 5.0"
 _USER_BLOCK = 512
 _SMALL = 2**20  # an auxiliary variable has no business being larger
 
 
 def _recognises(head: bytes) -> bool:
-    return head.startswith((_V5, _HDF5)) or head[_USER_BLOCK:].startswith(_HDF5)
+    return head.startswith((SIGNATURE_V5, _HDF5)) or head[_USER_BLOCK:].startswith(_HDF5)
 
 
 def _peek(path: Path, key: str | None) -> Stored:
-    head = read_head(path)
-    return _peek_v5(path, key) if head.startswith(_V5) else _peek_hdf5(path, key)
-
-
-# --- version 7.3 -------------------------------------------------------------------------------
+    v5 = read_head(path).startswith(SIGNATURE_V5)
+    return peek_v5(path, key) if v5 else _peek_hdf5(path, key)
 
 
 def _peek_hdf5(path: Path, key: str | None) -> Stored:
@@ -146,87 +143,14 @@ def _mark(data: h5py.Dataset, matlab_class: str) -> None:
     data.attrs.create("MATLAB_class", np.bytes_(matlab_class))
 
 
-# --- version 5 ---------------------------------------------------------------------------------
-
-_V5_TYPES = {
-    "double": "f8", "single": "f4", "int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2",
-    "int32": "i4", "uint32": "u4", "int64": "i8", "uint64": "u8",
-}  # fmt: skip
-
-
-def _peek_v5(path: Path, key: str | None) -> Stored:
-    from scipy.io import loadmat, whosmat
-
-    listing = {name: (shape, kind) for name, shape, kind in whosmat(path, appendmat=False)}
-    name = choose_variable({n: shape for n, (shape, _) in listing.items()}, key, path)
-    shape, kind = listing[name]
-    if kind not in _V5_TYPES:
-        raise FormatError(f"the variable {name!r} of {path} is a {kind}, not an array of numbers")
-    wanted = [
-        n
-        for n in (*WAVELENGTH_NAMES, "attributes", "norm_factor")
-        if n in listing and n != name and np.prod(listing[n][0], dtype=float) <= _SMALL
-    ]
-    others = loadmat(path, variable_names=wanted, appendmat=False) if wanted else {}
-    grids = (plausible_wavelengths(others[n], shape[-1]) for n in WAVELENGTH_NAMES if n in others)
-    attrs = {}
-    if "attributes" in others and others["attributes"].dtype.kind == "U":
-        attrs = decode_attrs("".join(others["attributes"].ravel().tolist()))
-    elif "norm_factor" in others and others["norm_factor"].size == 1:
-        attrs = {"norm_factor": float(others["norm_factor"].ravel()[0])}
-    return Stored(
-        shape=tuple(shape),
-        dtype=np.dtype(_V5_TYPES[kind]),
-        stored_bytes=path.stat().st_size,
-        load=lambda: _load_v5(path, name),
-        wavelengths_nm=next((grid for grid in grids if grid is not None), None),
-        attrs=attrs,
-        ratio=8 * DEFLATE_RATIO,  # MATLAB also keeps doubles that are whole numbers as bytes
-        details={"variable": name, "version": "5"},
-    )
-
-
-def _load_v5(path: Path, name: str) -> npt.NDArray[Any]:
-    from scipy.io import loadmat
-
-    return contiguous(loadmat(path, variable_names=[name], appendmat=False)[name])
-
-
-def _write_v5(cube: xr.DataArray, path: Path) -> None:
-    from scipy.io import savemat
-
-    if cube.nbytes >= 2**31:
-        raise OutputError("a MATLAB 5 file holds at most 2 GiB; write version 7.3 (matlab)")
-    variables: dict[str, Any] = {
-        "cube": cube.values,
-        "bands": wavelengths_of(cube),
-        "attributes": encode_attrs(cube.attrs),
-    }
-    if "norm_factor" in cube.attrs:
-        variables["norm_factor"] = float(cube.attrs["norm_factor"])
-    savemat(path, variables, appendmat=False)
-
-
-_PRESERVES = "values bit for bit, wavelengths, and attributes as JSON in the variable `attributes`"
-
 MATLAB = CubeFormat(
     name="matlab",
     title="MATLAB file",
     suffix=".mat",
     suffixes=(".mat",),
-    preserves=_PRESERVES,
+    preserves="values bit for bit, wavelengths, attributes as JSON in the variable `attributes`",
     peek=_peek,
     write=_write_v73,
     recognises=_recognises,
 )
-MATLAB_V5 = CubeFormat(
-    name="matlab-v5",
-    title="MATLAB 5 file",
-    suffix=".mat",
-    suffixes=(),
-    preserves=_PRESERVES,
-    peek=_peek,
-    write=_write_v5,
-    recognises=_recognises,
-)
-FORMATS = (MATLAB, MATLAB_V5)
+FORMATS = (MATLAB,)

@@ -11,14 +11,17 @@ from respectra.cubes.formats.base import DEFLATE_RATIO, CubeFormat, Stored
 
 
 def _open(path: Path) -> xr.Dataset:
-    return xr.open_dataset(path, engine="h5netcdf", decode_times=False, cache=False)
+    return xr.open_dataset(
+        path, engine="h5netcdf", decode_times=False, cache=False, phony_dims="access"
+    )
 
 
 def _peek(path: Path, key: str | None) -> Stored:
     import h5py
 
-    with h5py.File(path, "r"):  # h5netcdf complains on standard error where HDF5 itself refuses
-        pass
+    with h5py.File(path, "r") as file:
+        # Where this fails, h5netcdf would also complain on standard error.
+        file.attrs.get("_nc3_strict")
     return peek_dataset(path, key, _open, path.stat().st_size, DEFLATE_RATIO)
 
 

@@ -1,5 +1,6 @@
 """NetCDF and Zarr against plain xarray."""
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -75,3 +76,34 @@ def test_zarr_names_without_a_store(tmp_path):
     (tmp_path / "b.zarr").write_text("text")
     with pytest.raises(FormatError, match="not a folder"):
         rs.open_cube(tmp_path / "b.zarr")
+
+
+@pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
+def test_a_giant_coordinate_is_not_read(tmp_path, name):
+    count = 2**33
+    if name == "a.nc":
+        with h5py.File(tmp_path / name, "w") as file:
+            cube = file.create_dataset("cube", (1, 1, count), "f4", chunks=(1, 1, 2**20))
+            for axis, (dim, size) in enumerate((("y", 1), ("x", 1), ("wavelength", count))):
+                file.create_dataset(dim, (size,), "f8", chunks=(min(size, 2**20),))
+                file[dim].make_scale(dim)
+                cube.dims[axis].attach_scale(file[dim])
+    else:
+        group = zarr.open_group(tmp_path / name, mode="w")
+        for array, shape, dims in (
+            ("wavelength", (count,), ("wavelength",)),
+            ("cube", (1, 1, count), ("y", "x", "wavelength")),
+        ):
+            group.create_array(array, shape=shape, dtype="f8", chunks=shape, dimension_names=dims)
+    with pytest.raises(FormatError, match=f"promises 1 x 1 x {count}"):
+        rs.open_cube(tmp_path / name)
+
+
+def test_a_heap_that_the_library_would_walk_for_ever_is_refused(tmp_path, values):
+    rs.save_cube(rs.make_cube(values, GRID), tmp_path / "a.nc")
+    data = bytearray((tmp_path / "a.nc").read_bytes())
+    heap = data.index(b"GCOL")
+    data[heap + 16 : heap + 32] = bytes(16)  # an object 0 of size 0
+    (tmp_path / "a.nc").write_bytes(data)
+    with pytest.raises(FormatError, match="a heap that cannot be read"):
+        rs.open_cube(tmp_path / "a.nc")

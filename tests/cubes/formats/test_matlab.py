@@ -112,3 +112,31 @@ def test_values_kept_in_other_files_are_refused(tmp_path):
         file.create_dataset("cube", (2, 3, 4), "f4", external=[(secret, 0, 96)])
     with pytest.raises(FormatError, match="in other files"):
         rs.open_cube(tmp_path / "a.mat")
+
+
+def test_links_to_other_files_are_not_followed(tmp_path, values):
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["cube"] = values
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file["cube"] = h5py.ExternalLink(tmp_path / "secret.h5", "/cube")
+    with pytest.raises(FormatError, match="holds no array with three dimensions"):
+        rs.open_cube(tmp_path / "a.mat")
+
+
+@pytest.mark.parametrize("at", [0xB8, 0x2D8])  # the tags of the values of `cube` and of `bands`
+@pytest.mark.parametrize("kind", [0, 8, 10, 11, 14, 20, 23, 0xFFFF])
+def test_type_numbers_that_end_the_process_in_scipy(tmp_path, rng, at, kind):
+    cube = rs.make_cube(rng.random((6, 5, 4), np.float32), GRID)
+    rs.save_cube(cube, tmp_path / "a.mat", format="matlab-v5")
+    data = bytearray((tmp_path / "a.mat").read_bytes())
+    assert data[at] in (7, 9)
+    data[at : at + 4] = kind.to_bytes(4, "little")
+    (tmp_path / "a.mat").write_bytes(data)
+    with pytest.raises(FormatError, match=f"have type {kind}|small element|promises"):
+        rs.open_cube(tmp_path / "a.mat")
+
+
+def test_a_complex_wavelength_vector_is_not_read(tmp_path, values):
+    scipy.io.savemat(tmp_path / "a.mat", {"cube": values, "bands": GRID + 1j})
+    with pytest.raises(FormatError, match="does not say at which wavelengths"):
+        rs.open_cube(tmp_path / "a.mat")

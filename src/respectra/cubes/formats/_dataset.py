@@ -23,6 +23,8 @@ from respectra.cubes.formats.base import (
 from respectra.cubes.model import DIMS
 
 _BAND_DIMS = WAVELENGTH_NAMES
+_MOST_BANDS = 100_000  # a coordinate is read before its cube is known to be plausible
+#: Opens a dataset without reading anything of it, its coordinates included.
 Opener = Callable[[Path], AbstractContextManager[xr.Dataset]]
 
 
@@ -56,7 +58,7 @@ def peek_dataset(
         grids = (
             plausible_wavelengths(dataset[n].values, bands)
             for n in names
-            if dataset[n].size == bands
+            if dataset[n].size == bands <= _MOST_BANDS
         )
         attrs = dict(variable.attrs)
         if "attributes" in attrs:

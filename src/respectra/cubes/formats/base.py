@@ -132,7 +132,7 @@ def guard(stored: Stored, path: Path) -> None:
             f"{path} holds an array of {len(stored.shape)} dimensions {stored.shape}; "
             "a cube has three: y, x, wavelength"
         )
-    if 0 in stored.shape:
+    if min(stored.shape) < 1:
         raise FormatError(f"{path} holds an empty array of shape {stored.shape}")
     if stored.dtype.kind not in "fiu":
         raise DataError(

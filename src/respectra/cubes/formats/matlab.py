@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cubes.formats._hdf5 import HDF5_SIGNATURE, check_heaps
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     WAVELENGTH_NAMES,
@@ -34,13 +35,14 @@ from respectra.errors import FormatError
 if TYPE_CHECKING:
     import h5py
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
 _USER_BLOCK = 512
 _SMALL = 2**20  # an auxiliary variable has no business being larger
 
 
 def _recognises(head: bytes) -> bool:
-    return head.startswith((SIGNATURE_V5, _HDF5)) or head[_USER_BLOCK:].startswith(_HDF5)
+    return head.startswith((SIGNATURE_V5, HDF5_SIGNATURE)) or head[_USER_BLOCK:].startswith(
+        HDF5_SIGNATURE
+    )
 
 
 def _peek(path: Path, key: str | None) -> Stored:
@@ -51,10 +53,11 @@ def _peek(path: Path, key: str | None) -> Stored:
 def _peek_hdf5(path: Path, key: str | None) -> Stored:
     import h5py
 
+    check_heaps(path)
     with h5py.File(path, "r") as file:
-        datasets = {
-            name: file[name] for name in file if file.get(name, getclass=True) is h5py.Dataset
-        }
+        # Links to elsewhere are not followed: a cube's file stands alone.
+        own = (name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink))
+        datasets = {name: file[name] for name in own if isinstance(file[name], h5py.Dataset)}
         shapes = {
             name: data.shape[::-1] for name, data in datasets.items() if data.shape is not None
         }

@@ -57,6 +57,10 @@ class _Variable:
     dtype: np.dtype[Any] | None
     is_text: bool = False
 
+    @property
+    def is_real(self) -> bool:
+        return self.dtype is not None and self.dtype.kind in "fiu"
+
 
 def peek_v5(path: Path, key: str | None) -> Stored:
     """What a version 5 file says of its cube; see ``CubeFormat.peek``."""
@@ -68,13 +72,14 @@ def peek_v5(path: Path, key: str | None) -> Stored:
     if cube.dtype is None:
         raise FormatError(f"the variable {name!r} of {path} is not an array of numbers")
     bands = cube.shape[-1] if cube.shape else 0
+    # Complex ones have a second element, whose tag is not checked: they are never read.
     wanted = [
         n
         for n in (*WAVELENGTH_NAMES, "norm_factor", "attributes")
         if n in listing
         and n != name
         and math.prod(listing[n].shape) <= _SMALL
-        and (listing[n].is_text if n == "attributes" else listing[n].dtype is not None)
+        and (listing[n].is_text if n == "attributes" else listing[n].is_real)
     ]
     others = loadmat(path, variable_names=wanted, appendmat=False) if wanted else {}
     grids = (plausible_wavelengths(others[n], bands) for n in WAVELENGTH_NAMES if n in others)

@@ -7,18 +7,25 @@ from pathlib import Path
 import xarray as xr
 
 from respectra.cubes.formats._dataset import peek_dataset, to_dataset
+from respectra.cubes.formats._hdf5 import HDF5_SIGNATURE, check_heaps
 from respectra.cubes.formats.base import DEFLATE_RATIO, CubeFormat, Stored
 
 
 def _open(path: Path) -> xr.Dataset:
     return xr.open_dataset(
-        path, engine="h5netcdf", decode_times=False, cache=False, phony_dims="access"
+        path,
+        engine="h5netcdf",
+        decode_times=False,
+        cache=False,
+        create_default_indexes=False,
+        phony_dims="access",
     )
 
 
 def _peek(path: Path, key: str | None) -> Stored:
     import h5py
 
+    check_heaps(path)
     with h5py.File(path, "r") as file:
         # Where this fails, h5netcdf would also complain on standard error.
         file.attrs.get("_nc3_strict")
@@ -39,6 +46,6 @@ NETCDF = CubeFormat(
     preserves="values bit for bit, wavelengths, and attributes (also as JSON)",
     peek=_peek,
     write=_write,
-    recognises=lambda head: head.startswith(b"\x89HDF\r\n\x1a\n"),
+    recognises=lambda head: head.startswith(HDF5_SIGNATURE),
 )
 FORMATS = (NETCDF,)

@@ -23,7 +23,13 @@ def is_zarr(folder: Path) -> bool:
 
 def _open(path: Path) -> xr.Dataset:
     return xr.open_dataset(
-        path, engine="zarr", decode_times=False, chunks=None, consolidated=False, cache=False
+        path,
+        engine="zarr",
+        decode_times=False,
+        chunks=None,
+        consolidated=False,
+        cache=False,
+        create_default_indexes=False,
     )
 
 

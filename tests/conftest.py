@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# The suite runs two processes on two cores: threads within them would fight over the same cores.
+# Set before numpy and torch are imported, which is when they read it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Tests that start a process run this checkout, whichever one is installed.
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
 

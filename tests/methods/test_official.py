@@ -167,7 +167,10 @@ def test_checkpoints_without_weights(content: Any, match: str, tmp_path: Path) -
         import_official("awan", saved(tmp_path, content), track="clean")
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>Quota exceeded</html>", b"PK\x03\x04 cut off"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>Quota exceeded</html>", b"PK\x03\x04 cut off", b"root:x:0:0", b"\x80\x02q\x00."],
+)
 def test_files_that_are_no_checkpoints(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "net.pth"
     path.write_bytes(content)

@@ -268,7 +268,7 @@ def _configure(state: State) -> AWANConfig:
         bands=state["output_conv2D.conv2d.weight"].shape[0],
         width=width,
         blocks=len(indices),
-        reduction=16 if width // 16 == hidden else width // hidden,
+        reduction=16 if width // 16 == hidden else width // max(1, hidden),
     )
 
 

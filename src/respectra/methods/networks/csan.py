@@ -240,7 +240,7 @@ METHODS = (
                 "after the other; all else is convolution on grids that halve three times."
             ),
             size_multiple=8,
-            memory_gb=2.5,
+            memory_gb=1.6,
         ),
         config=CSANConfig,
         network=CSAN,

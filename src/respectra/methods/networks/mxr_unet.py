@@ -314,7 +314,7 @@ METHODS = (
             title="MXR-U-Net",
             kind="network",
             summary=(
-                "U-Net with a pretrained-style residual encoder, sub-pixel upsampling and "
+                "U-Net with a residual encoder, sub-pixel upsampling and "
                 "self-attention: fast for its size, since most of it works on small grids."
             ),
             reference="Banerjee and Palrecha, MXR-U-Nets for real time hyperspectral "
@@ -353,7 +353,7 @@ METHODS = (
                 "bounded, but the grids of an encoder that halves five times shift with the tile."
             ),
             size_minimum=33,
-            memory_gb=6.5,
+            memory_gb=4.0,
         ),
         config=MXRUNetConfig,
         network=MXRUNet,

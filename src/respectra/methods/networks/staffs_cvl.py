@@ -158,7 +158,7 @@ METHODS = (
                 "of 16 see the same neighbourhoods."
             ),
             size_multiple=16,
-            memory_gb=1.5,
+            memory_gb=1.2,
         ),
         config=StaffsCVLConfig,
         network=StaffsCVL,

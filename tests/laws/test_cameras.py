@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import hypothesis.extra.numpy as hnp
 import numpy as np
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 import respectra as rs
 from respectra import cameras
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
+from respectra.errors import RespectraError
 
 TRACKS = cameras.list_tracks()
 SCENES = hnp.arrays(np.float32, (6, 4, 31), elements=st.floats(0.0078125, 1.0, width=32))
@@ -118,3 +121,35 @@ def test_another_process_with_one_thread_gives_the_same_files(monkeypatch):
         [sys.executable, "-W", "ignore", "-c", _DIGESTS], capture_output=True, text=True, check=True
     )
     assert there.stdout.split() == here
+
+
+def _files():
+    codes = np.random.default_rng(0).integers(0, 256, (12, 14, 3), dtype=np.uint8)
+    image = cameras.make_image(codes / 255.0)
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in (".png", ".jpg", ".tif"):
+            path = Path(folder) / f"a{suffix}"
+            cameras.save_image(image, path)
+            yield suffix, path.read_bytes()
+
+
+FILES = dict(_files())
+
+
+@pytest.mark.parametrize("suffix", FILES)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_damaged_file_opens_or_is_refused(suffix, data):
+    """Whatever bytes are changed or cut off, only our own errors escape."""
+    content = bytearray(FILES[suffix])
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    content = content[: data.draw(st.integers(0, len(content)) | st.just(len(content)))]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"a{suffix}"
+        path.write_bytes(content)
+        try:
+            image = cameras.open_image(path, grey="repeat")
+        except RespectraError:
+            return
+        assert np.isfinite(image.values).all()

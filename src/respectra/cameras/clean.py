@@ -96,20 +96,24 @@ def _truncated_codes(values: npt.NDArray[np.float32], matrix: FloatArray) -> cod
 
     def work(start: int, stop: int) -> None:
         pixels = values[start:stop].reshape(-1, bands)
-        target = codes[start:stop].reshape(-1, 3)
-        step = piece_pixels(bands)
+        scaled = np.empty((len(pixels), 3), np.float32)
+        step, lowest = piece_pixels(bands), np.float32(0.0)
         for first in range(0, len(pixels), step):
             part = pixels[first : first + step]
-            scaled = part @ fast
-            usable.append(bool(part.min() >= 0.0) and bool(np.isfinite(scaled.max())))
-            if not usable[-1]:
-                return
-            np.minimum(scaled, np.float32(255.5), out=scaled)
-            at_least, at_most = (scaled * low).astype(np.uint8), (scaled * high).astype(np.uint8)
-            pixel, channel = np.nonzero(at_least != at_most)
-            exact = np.einsum("nb,nb->n", part[pixel].astype(np.float64), matrix.T[channel])
-            at_least[pixel, channel] = codec.quantise(exact * 255.0)
-            target[first : first + len(part)] = at_least
+            np.matmul(part, fast, out=scaled[first : first + step])
+            lowest = np.minimum(lowest, part.min())  # passes NaN on
+        usable.append(bool(lowest >= 0.0) and bool(np.isfinite(scaled.max())))
+        if not usable[-1]:
+            return
+        np.minimum(scaled, np.float32(255.5), out=scaled)
+        at_least, at_most = (scaled * low).astype(np.uint8), (scaled * high).astype(np.uint8)
+        doubtful = np.flatnonzero(at_least != at_most)
+        for first in range(0, doubtful.size, step):
+            some = doubtful[first : first + step]
+            pixel, channel = np.divmod(some, 3)
+            exact = np.einsum("nb,nb->n", pixels[pixel].astype(np.float64), matrix.T[channel])
+            at_least.reshape(-1)[some] = codec.quantise(exact * 255.0)
+        codes[start:stop] = at_least.reshape(-1, columns, 3)
 
     for_row_blocks(rows, work)
     return codes if all(usable) else None

@@ -10,7 +10,7 @@ import xarray as xr
 from pydantic import Field
 
 from respectra.cameras import codec, sensor
-from respectra.cameras.projection import cube_values, project
+from respectra.cameras.projection import cube_values, for_row_blocks, project
 from respectra.cameras.track import FloatArray, Track, refuse_negative
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of
@@ -76,9 +76,14 @@ class ExposedTrack(Track):
         signal = refuse_negative(signal, options.negative)
         scale = options.electrons_per_unit
         if scale > 0:
-            signal *= scale
-            sensor.add_noise(signal, seed=self.seed if seed is None else seed, key=key)
-            signal /= scale
+            sensor.expose(
+                signal,
+                scale,
+                lambda electrons: np.divide(electrons, scale, out=electrons),
+                out=signal,
+                seed=self.seed if seed is None else seed,
+                key=key,
+            )
         mean = float(signal.mean())
         if mean == 0.0:
             if options.black == "keep":
@@ -87,5 +92,11 @@ class ExposedTrack(Track):
                 "the cube gives no signal at all, so no exposure can be set; leave the image "
                 "out, or pass the option black='keep'"
             )
-        signal *= (options.mean_level / mean) * 255.0
-        return codec.quantise(signal, options.rounding)
+        exposure = (options.mean_level / mean) * 255.0
+        codes = np.empty(signal.shape, np.uint8)
+
+        def work(start: int, stop: int) -> None:
+            codes[start:stop] = codec.quantise(signal[start:stop] * exposure, options.rounding)
+
+        for_row_blocks(len(signal), work)
+        return codes

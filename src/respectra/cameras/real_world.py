@@ -88,34 +88,42 @@ class RealWorldTrack(Track):
         see = project_mosaic if options.filter_array else project
         signal = see(cube_values(cube), self.signal_matrix(wavelengths_of(cube)))
         signal = refuse_negative(signal, options.negative)
-        digital = self._expose(signal, self.seed if seed is None else seed, key)
-        raw = digital.astype(np.uint16)
+        raw = self._expose(signal, self.seed if seed is None else seed, key)
         rgb = demosaic(raw, options.demosaic) if options.filter_array else raw
         return _eight_bits(rgb, options.rounding)
 
-    def _expose(self, signal: FloatArray, seed: int, key: str) -> FloatArray:
-        """Noisy 16-bit codes of a signal in the same scale, as float64."""
+    def _expose(self, signal: FloatArray, seed: int, key: str) -> npt.NDArray[np.uint16]:
+        """Noisy 16-bit codes of a signal in the same scale."""
         options = self.options
+        raw = np.zeros(signal.shape, np.uint16)
         mean = mean_green(signal)
         if mean == 0.0:
             if options.black == "keep":
-                return np.zeros_like(signal)
+                return raw
             raise DataError(
                 "the cube gives no green signal at all, so no exposure can be set; leave the "
                 "image out, or pass the option black='keep'"
             )
         electrons_per_code = options.target_electrons / mean
+        codes_per_electron = 1 / electrons_per_code
+
+        def digitise(electrons: FloatArray) -> FloatArray:
+            electrons *= codes_per_electron
+            np.rint(electrons, out=electrons)
+            return np.clip(electrons, 0.0, FULL_SCALE_DN, out=electrons)
+
         dark = options.dark_noise_e
-        electrons = sensor.add_noise(
-            signal * electrons_per_code,
+        sensor.expose(
+            signal,
+            electrons_per_code,
+            digitise,
+            out=raw,
             seed=seed,
             key=key,
             shot=options.shot_noise,
             dark_sigma_e=dark**2 if options.dark_noise_spread == "squared" else dark,
         )
-        electrons *= 1 / electrons_per_code
-        np.rint(electrons, out=electrons)
-        return np.clip(electrons, 0.0, FULL_SCALE_DN, out=electrons)
+        return raw
 
 
 def mean_green(signal: FloatArray) -> float:

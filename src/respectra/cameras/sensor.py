@@ -8,6 +8,8 @@ threads nor what was rendered before it changes a byte.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,36 +42,48 @@ def noise_generator(seed: int, key: str, block: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(sequence))
 
 
-def add_noise(
-    electrons: FloatArray, *, seed: int, key: str = "", shot: bool = True, dark_sigma_e: float = 0.0
-) -> FloatArray:
-    """Add shot noise and dark noise to a signal; works in place and returns it.
+def expose(
+    signal: FloatArray,
+    electrons_per_unit: float,
+    finish: Callable[[FloatArray], npt.NDArray[Any]],
+    *,
+    out: npt.NDArray[Any],
+    seed: int,
+    key: str = "",
+    shot: bool = True,
+    dark_sigma_e: float = 0.0,
+) -> None:
+    """Count a signal's photo-electrons, with noise, and write it back in the signal's units.
 
     Each block of 64 rows takes its Poisson draws first and its normal draws after them.
 
     Args:
-        electrons: expected photo-electrons, shape (y, x) or (y, x, channel), not negative.
+        signal: expected signal, shape (y, x) or (y, x, channel), not negative.
+        electrons_per_unit: photo-electrons of a signal of 1.
+        finish: from a block's noisy electrons (which it may overwrite) to what goes to ``out``.
+        out: where to, of the signal's shape; may be ``signal`` itself.
         seed: a non-negative integer.
         key: tells scenes apart that share a seed.
-        shot: replace each value by a draw from the Poisson distribution of that mean.
+        shot: replace each mean by a draw from the Poisson distribution of that mean.
         dark_sigma_e: standard deviation of the normal noise added to it, in electrons.
 
     Raises:
         DataError: a signal is negative, or too large to be counted.
     """
-    low, high = float(electrons.min()), float(electrons.max())
+    low, high = float(signal.min()), float(signal.max()) * electrons_per_unit
     if low < 0 or not high <= MOST_ELECTRONS:
         raise DataError(
-            f"a sensor counts between 0 and {MOST_ELECTRONS:g} electrons; got [{low:g}, {high:g}]"
+            f"a sensor counts between 0 and {MOST_ELECTRONS:g} electrons in a pixel; "
+            f"got a signal from {low:g}, up to {high:g} electrons"
         )
 
     def work(start: int, stop: int) -> None:
         generator = noise_generator(seed, key, start // BLOCK_ROWS)
-        part = electrons[start:stop]
+        electrons = signal[start:stop] * electrons_per_unit
         if shot:
-            part[...] = generator.poisson(part)
+            electrons[...] = generator.poisson(electrons)
         if dark_sigma_e > 0:
-            part += generator.normal(0.0, dark_sigma_e, part.shape)
+            electrons += generator.normal(0.0, dark_sigma_e, electrons.shape)
+        out[start:stop] = finish(electrons)
 
-    for_row_blocks(len(electrons), work)
-    return electrons
+    for_row_blocks(len(signal), work)

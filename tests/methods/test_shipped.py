@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from respectra.cameras import get_track
+from respectra.datasets.spectra import illuminants, reflectances
+from respectra.errors import ConfigError
+from respectra.methods import get_method, load_weights
+from respectra.methods.classical.base import ClassicalMethod
+from respectra.methods.shipped import list_shipped, shipped
+
+
+def load(track: str) -> ClassicalMethod:
+    weights = load_weights(shipped(track))
+    entry = get_method(weights.method)
+    assert isinstance(entry, type)
+    return entry.from_weights(weights)
+
+
+def test_the_clean_track_has_default_weights() -> None:
+    assert "clean" in list_shipped()
+    with pytest.raises(ConfigError, match="'clean'"):
+        shipped("cleen")
+
+
+@pytest.mark.parametrize("track", list_shipped())
+def test_shipped_weights_say_what_they_are(track: str) -> None:
+    path = shipped(track)
+    assert path.stat().st_size < 1_000_000
+    weights = load_weights(path)
+    assert weights.contract.track == track
+    assert weights.contract.response is not None
+    assert weights.contract.clip_low == 0.0
+    assert {"seed", "reflectances", "illuminants", "licence", "scores", "protocol"} <= set(
+        weights.provenance
+    )
+    assert weights.provenance["scores"]
+
+
+@pytest.mark.parametrize("track", list_shipped())
+def test_colour_checker_under_daylight_is_recovered(track: str) -> None:
+    # Not among the collections it was fitted on: another measurement of the chart.
+    patches = reflectances("colorchecker-ohta").values
+    light = illuminants("cie").sel(sample="D65").values
+    matrix = get_track(track).response_matrix(np.arange(400.0, 701.0, 10.0))
+    spectra = 0.5 * patches * light
+    method = load(track)
+    estimate = method.predict(spectra @ matrix)
+    assert np.mean(np.abs(estimate - spectra) / np.maximum(spectra, 0.01)) < 0.12
+    # Twice the light, twice the spectrum.
+    np.testing.assert_allclose(method.predict(2 * spectra @ matrix), 2 * estimate, rtol=1e-6)

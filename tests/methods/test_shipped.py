@@ -47,6 +47,7 @@ def test_colour_checker_under_daylight_is_recovered(track: str) -> None:
     spectra = 0.5 * patches * light
     method = load(track)
     estimate = method.predict(spectra @ matrix)
-    assert np.mean(np.abs(estimate - spectra) / np.maximum(spectra, 0.01)) < 0.12
+    error = np.mean(np.abs(estimate - spectra) / np.maximum(spectra, 0.01))
+    assert error < (0.12 if track == "clean" else 0.16)
     # Twice the light, twice the spectrum.
     np.testing.assert_allclose(method.predict(2 * spectra @ matrix), 2 * estimate, rtol=1e-6)

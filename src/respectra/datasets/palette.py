@@ -1,0 +1,144 @@
+"""What synthetic scenes are made of: measured materials, and lights as they come together."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.datasets.spectra import illuminants, list_illuminants, reflectances
+from respectra.errors import ConfigError, unknown_name
+
+Array = npt.NDArray[np.float64]
+
+#: Collections of reflectances that every installation has.
+DEFAULT_MATERIALS = (
+    "rawtoaces",
+    "cie-ces99",
+    "pmc",
+    "colorchecker-babelcolor",
+    "cqs",
+    "cie-tcs",
+)
+#: A light that leaves a band with less than this share of its mean power measures nothing there.
+_LEAST_POWER = 0.02
+#: No material absorbs everything, and none returns more light than it gets.
+_BLACKEST, _WHITEST = 0.004, 0.98
+#: Exponents on a reflectance: a dye in another concentration absorbs along a power of it (Beer).
+_CONCENTRATION = (0.6, 1.7)
+
+
+@dataclass(frozen=True)
+class Materials:
+    """Measured reflectances in families, so that a large collection does not crowd out others."""
+
+    reflectances: Array
+    """Shape (material, band)."""
+    families: tuple[npt.NDArray[np.int64], ...]
+    """Rows of each family."""
+
+    def draw(self, count: int, rng: np.random.Generator) -> Array:
+        """Reflectances for one scene, shape (count, band): some families prevail in it.
+
+        Each is a measured material, or two of them mixed, at a concentration of its dye.
+        """
+        shares = rng.dirichlet(np.full(len(self.families), 0.5))
+        family = rng.choice(len(self.families), (2, count), p=shares)
+        rows = [
+            [self.families[f][rng.integers(len(self.families[f]))] for f in fs] for fs in family
+        ]
+        share = np.where(rng.random(count) < 0.5, rng.uniform(0.5, 1.0, count), 1.0)[:, None]
+        mixed = share * self.reflectances[rows[0]] + (1 - share) * self.reflectances[rows[1]]
+        low, high = np.log(_CONCENTRATION)
+        exponent = np.exp(rng.uniform(low, high, (count, 1)))
+        drawn: Array = np.clip(mixed, _BLACKEST, _WHITEST) ** exponent
+        return np.clip(drawn, _BLACKEST, _WHITEST)
+
+
+@dataclass(frozen=True)
+class Lights:
+    """Measured and standard illuminants, each with a mean of 1."""
+
+    names: tuple[str, ...]
+    spectra: Array
+    """Shape (light, band)."""
+    kinds: tuple[str, ...]
+    """The collection that each light belongs to."""
+
+    def rows(self, *kinds: str) -> npt.NDArray[np.int64]:
+        """The lights of some collections; all of them where those have none."""
+        rows = np.flatnonzero(np.isin(self.kinds, kinds))
+        return rows if rows.size else np.arange(len(self.names))
+
+    def draw(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Lights of one scene: the ambient light first, then one to three lamps or the sun.
+
+        Outdoors a warmer sun meets a bluer sky; indoors lamps light the room and its walls
+        return them; by a window daylight meets a lamp.
+        """
+        place = rng.choice(["outdoors", "indoors", "window"], p=[0.5, 0.3, 0.2])
+        day = self.rows("daylight")
+        lamps = self.rows(str(rng.choice(["cie", "lamps", "blackbody"])))
+        warm = lamps[self.spectra[lamps, -1] > self.spectra[lamps, 0]]
+        lamps = warm if warm.size and rng.random() < 0.8 else lamps
+        if place == "outdoors":
+            sun, sky = np.sort(rng.choice(len(day), 2))
+            return day[[sky, sun]]
+        if place == "window":
+            return np.array([rng.choice(day), rng.choice(day), rng.choice(lamps)])
+        chosen = rng.choice(lamps, rng.integers(1, 4))
+        return np.concatenate([chosen[:1], chosen])
+
+
+@functools.lru_cache(maxsize=8)
+def materials(sources: tuple[str, ...], grid_nm: tuple[float, ...]) -> Materials:
+    """The materials of collections of reflectances on a grid.
+
+    Raises:
+        ConfigError: no collection is named, or one is unknown.
+        MissingExtraError: the package that brings one is not installed.
+        DataError: a collection does not cover the grid.
+    """
+    if not sources:
+        raise ConfigError("name at least one collection of reflectances to make materials of")
+    blocks, families, first = [], [], 0
+    for source in sources:
+        table = reflectances(source, grid_nm)
+        values = np.asarray(table.values, dtype=np.float64)
+        labels = np.zeros(len(values), dtype="U64")
+        if "category" in table.coords:
+            labels = np.array([str(c).rpartition("/")[0] for c in table["category"].values])
+        families += [first + np.flatnonzero(labels == label) for label in np.unique(labels)]
+        blocks.append(values)
+        first += len(values)
+    return Materials(np.concatenate(blocks), tuple(families))
+
+
+@functools.lru_cache(maxsize=8)
+def lights(names: tuple[str, ...], grid_nm: tuple[float, ...]) -> Lights:
+    """Illuminants on a grid: all that are known, or those of some names.
+
+    A light with next to no power in a band (sodium vapour) is left out unless it is named.
+
+    Raises:
+        ConfigError: a name is unknown.
+        DataError: no illuminant covers the grid.
+    """
+    labels: list[str] = []
+    kinds: list[str] = []
+    rows: list[Array] = []
+    for kind in list_illuminants():
+        table = illuminants(kind, grid_nm)
+        for name, power in zip(table["sample"].values, table.values, strict=True):
+            if names or power.min() >= _LEAST_POWER * power.mean():
+                labels.append(str(name))
+                kinds.append(kind)
+                rows.append(power / power.mean())
+    for name in names:
+        if name not in labels:
+            raise unknown_name("illuminant", name, labels)
+    keep = [labels.index(name) for name in names] if names else list(range(len(labels)))
+    spectra = np.stack([rows[k] for k in keep])
+    return Lights(tuple(labels[k] for k in keep), spectra, tuple(kinds[k] for k in keep))

@@ -264,14 +264,14 @@ def _shares(layout: Layout, fields: Array, rng: np.random.Generator) -> Array:
 
 def _pick(fields: Array, which: npt.NDArray[np.int64], thing: npt.NDArray[np.int32]) -> list[Array]:
     """For each row of ``which`` (field of each thing), that field at each pixel."""
-    rows, columns = np.indices(thing.shape, sparse=True)
+    height, width = thing.shape
+    rows, columns = np.arange(height)[:, None], np.arange(width)
     return [fields[of[thing], rows, columns] for of in which]
 
 
 def _sigmoid(values: Array) -> Array:
     # Far from 0 it is 0 or 1 anyway, and the exponential would overflow.
-    result: Array = 1 / (1 + np.exp(-np.clip(values, -30, 30)))
-    return result
+    return np.asarray(1 / (1 + np.exp(-np.clip(values, -30, 30))), np.float32)
 
 
 def _mix(endmembers: Array, thing: npt.NDArray[np.int32], shares: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import xarray as xr
 
-from respectra.cameras import require_image
+from respectra.cameras import require_image, to_track_values
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.inference.predictors import FloatArray, make_predictor
@@ -25,7 +25,10 @@ from respectra.methods import (
 )
 from respectra.methods.fitting import fit_on_measured_spectra
 from respectra.methods.network import NetworkMethod
+from respectra.methods.shipped import shipped
 
+#: The weights that ship with the package, one set a track.
+DEFAULT = "default"
 #: Side of a tile when the user leaves the choice to us.
 AUTO_SIDE = 512
 
@@ -41,7 +44,7 @@ class Reconstructor:
 
     Example:
         >>> import respectra as rs
-        >>> rec = rs.load("root-polynomial")
+        >>> rec = rs.load()
         >>> cube = rec(rs.make_image([[[0.2, 0.3, 0.1]]]))
         >>> dict(cube.sizes)
         {'y': 1, 'x': 1, 'wavelength': 31}
@@ -86,6 +89,8 @@ class Reconstructor:
             DataError: it is no image, or smaller than the method accepts.
         """
         picture = require_image(image)
+        if picture.attrs.get("encoding") == "srgb":
+            picture = to_track_values(picture, "srgb")
         spectra = self.predict(np.asarray(picture.values, dtype=np.float32))
         return make_cube(
             spectra,
@@ -132,7 +137,7 @@ class Reconstructor:
 
 
 def load(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] = DEFAULT,
     *,
     track: str = "clean",
     tile: int | Literal["auto"] | None = "auto",
@@ -141,7 +146,7 @@ def load(
     """Make a reconstructor.
 
     Args:
-        source: a weights file; ``default`` or another name of weights that ship with the package;
+        source: a weights file; ``default``, the weights that ship with the package for the track;
             or the name of a classical method, which is then fitted within seconds on the measured
             spectra that the installed packages bring.
         track: track of the images, for everything that is not a file.
@@ -158,6 +163,8 @@ def load(
 def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Weights:
     """The weights that :func:`load` would use."""
     name = os.fspath(source)
+    if name == DEFAULT:
+        return load_weights(shipped(track))
     classical = list_methods("classical")
     if name in classical:
         return fit_on_measured_spectra(name, track=track)
@@ -168,4 +175,4 @@ def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Wei
             f"no weights of {name!r} ship with the package; train it, or bring the authors' "
             f"checkpoint in with: respectra import-weights {name} FILE -o {name}.safetensors"
         )
-    raise unknown_name("method or weights file", name, classical)
+    raise unknown_name("method or weights file", name, [DEFAULT, *classical])

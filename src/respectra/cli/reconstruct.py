@@ -1,0 +1,133 @@
+"""The ``reconstruct`` command."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from respectra.cli.app import app, print_json, say, track_progress
+from respectra.errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from respectra.inference import Reconstructor
+
+
+class InputKind(StrEnum):
+    """What the values of a picture are."""
+
+    AUTO = "auto"
+    SRGB = "srgb"
+    CLEAN = "clean"
+    REAL_WORLD = "real-world"
+    LINEAR = "linear"
+
+
+@app.command()
+def reconstruct(
+    images: Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG or TIFF.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A cube to write, or a folder of cubes.")
+    ],
+    method: Annotated[str | None, typer.Option(help="A method that needs no weights file.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="A weights file.")] = None,
+    kind: Annotated[
+        InputKind,
+        typer.Option(
+            "--input",
+            help="What the values are. srgb: an ordinary photo. clean, real-world: pictures of the "
+            "challenge's tracks. linear: raw camera values. auto: by the challenge's file names, "
+            "else srgb.",
+        ),
+    ] = InputKind.AUTO,
+    suffix: Annotated[
+        str, typer.Option("--format", help="Format of cubes in a folder: zarr, mat, hdr, nc, ...")
+    ] = "zarr",
+    tile: Annotated[int | None, typer.Option(help="Side of a tile in pixels.", min=1)] = None,
+    preview: Annotated[bool, typer.Option(help="Also write NAME.preview.png.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+) -> None:
+    """Recover the cube behind each picture."""
+    from respectra.files import ensure_absent
+
+    if method and weights:
+        raise ConfigError("--method and --weights exclude each other; give one")
+    targets = _targets(images, output, suffix)
+    for target in targets:
+        ensure_absent(target, overwrite=overwrite)
+    source = str(weights or method or "default")
+    reconstructors: dict[str, Reconstructor] = {}
+    done = []
+    pairs = list(zip(images, targets, strict=True))
+    for image, target in track_progress(pairs, "reconstructing"):
+        actual = _kind_of(image) if kind is InputKind.AUTO else kind
+        track = "real-world" if actual is InputKind.REAL_WORLD else "clean"
+        if track not in reconstructors:
+            reconstructors[track] = _load(source, track, tile)
+        start = time.perf_counter()
+        _reconstruct_one(reconstructors[track], image, actual, target, preview, overwrite)
+        seconds = time.perf_counter() - start
+        done.append({"image": image, "input": actual, "cube": target, "seconds": seconds})
+        if not json:
+            say(f"{image} ({actual}) -> {target}  {seconds:.2f} s")
+    if json:
+        print_json({"method": source, "results": done})
+
+
+def _load(source: str, track: str, tile: int | None) -> Reconstructor:
+    from respectra.inference import load
+
+    return load(source, track=track, tile="auto" if tile is None else tile)
+
+
+def _reconstruct_one(
+    reconstructor: Reconstructor,
+    path: Path,
+    kind: InputKind,
+    target: Path,
+    preview: bool,
+    overwrite: bool,
+) -> None:
+    from respectra.cameras import input_encoding, open_image, to_track_values
+    from respectra.cubes import save_cube, save_preview
+
+    picture = open_image(path, encoding=input_encoding(kind.value))
+    cube = reconstructor(to_track_values(picture, kind.value))
+    cube.attrs["source"] = f"{path.name}, reconstructed by {reconstructor.name}"
+    save_cube(cube, target, overwrite=overwrite)
+    if preview:
+        save_preview(cube, target.with_suffix(".preview.png"), overwrite=overwrite)
+
+
+def _kind_of(path: Path) -> InputKind:
+    """The challenge's own file names say what they hold; anything else is a photo."""
+    if path.name.endswith("_clean.png"):
+        return InputKind.CLEAN
+    if path.name.endswith("_RealWorld.jpg"):
+        return InputKind.REAL_WORLD
+    return InputKind.SRGB
+
+
+def _targets(images: list[Path], output: Path, suffix: str) -> list[Path]:
+    """Where each cube goes: the named file for a single picture, else a folder."""
+    from respectra.cubes.formats import FORMATS
+
+    known = {suffix for entry in FORMATS for suffix in entry.suffixes}
+    ending = f".{suffix.lstrip('.')}"
+    if ending not in known:
+        raise ConfigError(f"unknown format {suffix!r}; known: {', '.join(sorted(known))}")
+    if len(images) == 1 and output.suffix.lower() in known:
+        return [output]
+    if output.suffix.lower() in known:
+        raise OutputError(
+            f"{len(images)} pictures cannot go into the one cube {output}; name a folder"
+        )
+    targets = [output / f"{image.stem}{ending}" for image in images]
+    twice = {t.name for t in targets if targets.count(t) > 1}
+    if twice:
+        raise OutputError(f"several pictures would be written to {', '.join(sorted(twice))}")
+    return targets

@@ -1,0 +1,96 @@
+"""reconstruct, as a person at the terminal meets it."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+import respectra as rs
+from respectra.cli import reconstruct as _  # noqa: F401 - registers the command
+from respectra.cli.app import run
+
+
+@pytest.fixture
+def photo(tmp_path, rng):
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), rng.integers(20, 200, (12, 16, 3), dtype=np.uint8))
+    return path
+
+
+def error_line(capsys) -> str:
+    text = capsys.readouterr().err
+    errors = [line for line in text.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert "Traceback" not in text
+    return errors[0]
+
+
+def test_a_photo_becomes_a_cube_without_any_flag(photo, tmp_path, capsys):
+    assert run(["reconstruct", str(photo), "-o", str(tmp_path / "cube.zarr"), "--preview"]) == 0
+    cube = rs.open_cube(tmp_path / "cube.zarr")
+    assert cube.shape == (12, 16, 31)
+    assert cube.values.min() >= 0
+    assert (tmp_path / "cube.preview.png").is_file()
+    assert "(srgb)" in capsys.readouterr().err
+
+
+def test_the_challenges_names_say_what_a_picture_holds(photo, tmp_path, capsys):
+    clean = photo.rename(tmp_path / "ARAD_HS_0451_clean.png")
+    assert run(["reconstruct", str(clean), "-o", str(tmp_path / "out"), "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    assert result["input"] == "clean"
+    assert rs.open_cube(result["cube"]).shape == (12, 16, 31)
+
+
+def test_codes_of_the_clean_track_are_used_as_they_are(photo, tmp_path):
+    arguments = ["reconstruct", str(photo), "-o", str(tmp_path / "cube.npz"), "--input", "clean"]
+    assert run([*arguments, "--method", "pseudo-inverse"]) == 0
+    expected = rs.load("pseudo-inverse")(rs.open_image(photo))
+    np.testing.assert_array_equal(rs.open_cube(tmp_path / "cube.npz"), expected)
+
+
+def test_several_pictures_go_into_a_folder_in_the_format_asked_for(photo, tmp_path):
+    other = tmp_path / "other.png"
+    other.write_bytes(photo.read_bytes())
+    out = tmp_path / "cubes"
+    assert run(["reconstruct", str(photo), str(other), "-o", str(out), "--format", "mat"]) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["other.mat", "photo.mat"]
+
+
+def test_an_existing_cube_is_refused_before_any_work(photo, tmp_path, capsys):
+    target = tmp_path / "cube.npz"
+    target.write_text("precious")
+    assert run(["reconstruct", str(photo), "-o", str(target)]) == 1
+    assert "--overwrite" in error_line(capsys)
+    assert target.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--method", "root-polinomial"], "did you mean 'root-polynomial'"),
+        (["--weights", "none.safetensors"], "there is no weights file"),
+        (["--method", "wiener", "--weights", "w.safetensors"], "exclude each other"),
+        (["--format", "xyz"], "unknown format 'xyz'"),
+    ],
+)
+def test_bad_options_are_one_clear_line(photo, tmp_path, capsys, extra, message):
+    assert run(["reconstruct", str(photo), "-o", str(tmp_path / "out"), *extra]) == 1
+    assert message in error_line(capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_that_is_none_leaves_no_output(tmp_path, capsys):
+    (tmp_path / "empty.png").touch()
+    assert run(["reconstruct", str(tmp_path / "empty.png"), "-o", str(tmp_path / "c.zarr")]) == 1
+    assert "empty" in error_line(capsys)
+    assert not (tmp_path / "c.zarr").exists()
+
+
+def test_two_pictures_of_one_name_are_refused(photo, tmp_path, capsys):
+    (tmp_path / "sub").mkdir()
+    twin = tmp_path / "sub" / photo.name
+    twin.write_bytes(photo.read_bytes())
+    assert run(["reconstruct", str(photo), str(twin), "-o", str(tmp_path / "out")]) == 1
+    assert "several pictures" in error_line(capsys)

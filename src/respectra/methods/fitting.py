@@ -17,7 +17,7 @@ from respectra.methods.registry import build_classical
 from respectra.methods.weights import Weights
 
 #: Sources that colour-science brings; optional packages would make the result depend on them.
-#: Smooth lights only: the lines of a fluorescent lamp teach a regression spikes that most scenes lack.
+#: Smooth lights only: the lines of a fluorescent lamp teach spikes that most scenes lack.
 REFLECTANCES = ("colorchecker-babelcolor", "pmc", "cie-ces99", "rawtoaces")
 ILLUMINANTS = ("daylight", "blackbody")
 #: Pairs drawn; more changes no score by more than the choice of another seed does.

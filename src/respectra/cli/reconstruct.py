@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -95,8 +95,9 @@ def _reconstruct_one(
     from respectra.cameras import input_encoding, open_image, to_track_values
     from respectra.cubes import save_cube, save_preview
 
-    picture = open_image(path, encoding=input_encoding(kind.value))
-    cube = reconstructor(to_track_values(picture, kind.value))
+    known: Any = kind.value
+    picture = open_image(path, encoding=input_encoding(known))
+    cube = reconstructor(to_track_values(picture, known))
     cube.attrs["source"] = f"{path.name}, reconstructed by {reconstructor.name}"
     save_cube(cube, target, overwrite=overwrite)
     if preview:

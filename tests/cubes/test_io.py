@@ -221,3 +221,11 @@ def test_only_cubes_are_saved(tmp_path):
     with pytest.raises(DataError, match=r"a cube is an xarray\.DataArray"):
         rs.save_cube(np.zeros((2, 2, 2)), tmp_path / "a.npz")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.mat", "a.bil", "a.nc", "a.npz", "a.npy", "a.tif"])
+def test_a_full_disk_is_refused_before_anything_is_written(tmp_path, cube, name, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 1000}))
+    with pytest.raises(OutputError, match=r"needs 0\.0 MiB and 0\.0 MiB is free in"):
+        rs.save_cube(cube, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -20,11 +21,12 @@ from respectra.cubes.model import (
     make_cube,
     require_cube,
 )
-from respectra.errors import ConfigError, DataError, FormatError
+from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.files import atomic_path, ensure_absent, remove
 
 PathLike = str | os.PathLike[str]
 _MOST_BANDS = 100_000
+_OVERHEAD_BYTES = 2**17  # headers, wavelengths, attributes
 
 
 def open_cube(
@@ -100,6 +102,8 @@ def save_cube(
     targets = entry.files(path)
     for target in targets:
         ensure_absent(target, overwrite=overwrite)
+    if not entry.compresses:
+        _require_room(path, plain.nbytes)
     with contextlib.ExitStack() as stack:
         # The first file comes into place last: it is the one that makes the cube visible.
         temporaries = [
@@ -149,6 +153,16 @@ def parse_wavelengths(text: str) -> npt.NDArray[np.float64]:
             f"wavelengths are first:last:step in nm, such as 400:700:10 where the steps lead to "
             f"the last, or a list such as 400,410,420; got {text!r}"
         ) from None
+
+
+def _require_room(path: Path, needed: int) -> None:
+    """Refuse to fill a disk: HDF5 cannot close a file there, and crashes when Python ends."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    free = shutil.disk_usage(folder).free
+    if free < needed + _OVERHEAD_BYTES:
+        raise OutputError(
+            f"{path} needs {needed / 2**20:.1f} MiB and {free / 2**20:.1f} MiB is free in {folder}"
+        )
 
 
 def _wavelengths(

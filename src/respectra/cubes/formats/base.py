@@ -69,6 +69,7 @@ class CubeFormat:
         write: (cube, path, ...) writes one cube to the paths that ``files`` names.
         recognises: whether the first bytes of a file are of this format; None for folders.
         files: the files that a cube saved at a path consists of, the one that is opened first.
+        compresses: whether saved values may take less room than they do in memory.
     """
 
     name: str
@@ -80,6 +81,7 @@ class CubeFormat:
     write: Callable[..., None]
     recognises: Callable[[bytes], bool] | None
     files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
+    compresses: bool = False
 
 
 @contextlib.contextmanager

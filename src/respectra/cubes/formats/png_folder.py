@@ -179,5 +179,6 @@ PNG_FOLDER = CubeFormat(
     peek=_peek,
     write=_write,
     recognises=None,
+    compresses=True,
 )
 FORMATS = (PNG_FOLDER,)

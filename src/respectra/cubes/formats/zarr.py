@@ -57,5 +57,6 @@ ZARR = CubeFormat(
     peek=_peek,
     write=_write,
     recognises=None,
+    compresses=True,
 )
 FORMATS = (ZARR,)

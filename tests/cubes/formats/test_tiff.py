@@ -1,5 +1,7 @@
 """TIFF against OpenCV and tifffile."""
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -75,3 +77,23 @@ def test_damage_is_not_reported_twice(tmp_path, values, capsys, caplog):
     with pytest.raises(FormatError):
         rs.open_cube(tmp_path / "a.tif")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_pages_that_form_a_circle(tmp_path, values, bigtiff, byteorder):
+    path = tmp_path / "a.tif"
+    pages = values.transpose(2, 0, 1)
+    options = {"photometric": "minisblack", "bigtiff": bigtiff, "byteorder": byteorder}
+    tifffile.imwrite(path, pages, **options)
+    np.testing.assert_array_equal(rs.open_cube(path, wavelengths_nm=GRID).values, values)
+    with tifffile.TiffFile(path) as tiff:
+        first, last = tiff.pages[0].offset, tiff.pages[-1].offset
+    data = bytearray(path.read_bytes())
+    code = byteorder + ("Q" if bigtiff else "H")
+    (count,) = struct.unpack_from(code, data, last)
+    end = last + struct.calcsize(code) + count * (20 if bigtiff else 12)
+    struct.pack_into(byteorder + ("Q" if bigtiff else "I"), data, end, first)
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match="its pages have no end"):
+        rs.open_cube(path, wavelengths_nm=GRID)

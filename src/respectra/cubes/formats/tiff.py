@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import logging
+import struct
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +35,14 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 _MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _CLASSIC_LIMIT = 2**32 - 2**25  # offsets of classic TIFF have 32 bits
 _UNCOMPRESSED = 1
+_MOST_PAGES = 100_000
+_LAST_OFFSET = 2**63 - 1
 
 
 def _peek(path: Path, key: str | None) -> Stored:
     import tifffile
 
+    _check_chain(path)
     with tifffile.TiffFile(path, is_ome=False) as tiff:
         series = tiff.series[0]
         sizes = [(axis, n) for axis, n in zip(series.axes, series.shape, strict=True) if n > 1]
@@ -65,6 +69,36 @@ def _peek(path: Path, key: str | None) -> Stored:
             ratio=1.0 if uncompressed else DEFLATE_RATIO,
             details={"pages": len(tiff.pages), "axes": series.axes},
         )
+
+
+def _check_chain(path: Path) -> None:
+    """Refuse a file whose pages point back at one another: tifffile would follow them for ever.
+
+    Raises:
+        FormatError: the pages form a circle, or are more than any cube has bands.
+    """
+    with path.open("rb") as file:
+        header = file.read(16)
+        order = "<" if header[:2] == b"II" else ">"
+        big = header[2:4] in (b"+\0", b"\0+")
+        count_format, offset_format, tag_bytes = ("Q", "Q", 20) if big else ("H", "I", 12)
+        (offset,) = struct.unpack_from(f"{order}{offset_format}", header, 8 if big else 4)
+        seen: set[int] = set()
+        while offset:
+            if offset in seen or len(seen) >= _MOST_PAGES:
+                raise FormatError(f"{path} is damaged: its pages have no end")
+            seen.add(offset)
+            file.seek(min(offset, _LAST_OFFSET))
+            count = _read_integer(file, order + count_format)
+            if count is None:
+                return
+            file.seek(min(file.tell() + count * tag_bytes, _LAST_OFFSET))
+            offset = _read_integer(file, order + offset_format) or 0
+
+
+def _read_integer(file: IO[bytes], form: str) -> int | None:
+    data = file.read(struct.calcsize(form))
+    return struct.unpack(form, data)[0] if len(data) == struct.calcsize(form) else None
 
 
 def _facts(description: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from respectra.evaluation.metrics.colour import (
     delta_e_2000,
     delta_e_2000_map,
     delta_e_2000_quantile,
+    relative_xyz_to_lab,
 )
 from respectra.evaluation.metrics.registry import METRICS, Metric, Settings, get_metric, score
 from respectra.evaluation.metrics.relative import (
@@ -46,6 +47,7 @@ __all__ = [
     "mrae_map",
     "psnr",
     "relative_error_quantiles",
+    "relative_xyz_to_lab",
     "rmse",
     "rmse_by_band",
     "sam",

@@ -26,6 +26,7 @@ def spectral_clusters(
     clusters: int = 1000,
     seed: int = 0,
     *,
+    init_size: int | None = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> Labels:
     """Group the pixels of one image by the shape of their spectra.
@@ -39,6 +40,8 @@ def spectral_clusters(
         truth: shape (y, x, band), linear values. On the CPU.
         clusters: how many groups to look for.
         seed: of the random starts, 0 or more.
+        init_size: pixels among which each start looks for its first centres. None: three batches,
+            as in the official run; 10 000 are many times as fast and as good.
         cache: folder in which labels are kept and looked up by the values, options and
             scikit-learn's version; this takes minutes for a whole scene, reading it milliseconds.
 
@@ -56,17 +59,19 @@ def spectral_clusters(
         raise ConfigError(f"Expected 1 cluster or more, got {clusters}")
     if seed < 0:
         raise ConfigError(f"Expected a seed of 0 or more, got {seed}")
+    if init_size is not None and init_size < 1:
+        raise ConfigError(f"Expected an init_size of 1 pixel or more, got {init_size}")
     pair = Pair.of(truth, truth)
     if pair.lead:
         raise DataError(f"Expected one image (y, x, band), got leading axes {pair.lead}")
     pair.require_finite()
     values = pair.truth.detach().cpu().numpy() if is_tensor(pair.truth) else pair.truth
     if cache is None:
-        return _fit(values, clusters, seed)
-    path = Path(cache) / f"clusters-{_fingerprint(values, clusters, seed)}.npy"
+        return _fit(values, clusters, seed, init_size)
+    path = Path(cache) / f"clusters-{_fingerprint(values, clusters, seed, init_size)}.npy"
     labels = _read(path, values.shape[:2])
     if labels is None:
-        labels = _fit(values, clusters, seed)
+        labels = _fit(values, clusters, seed, init_size)
         with atomic_path(path, overwrite=True) as temporary:
             np.save(temporary, labels, allow_pickle=False)
     return labels
@@ -153,7 +158,7 @@ def _check_labels(labels: Array, pair: Pair) -> Array:
     return labels
 
 
-def _fit(values: Array, clusters: int, seed: int) -> Labels:
+def _fit(values: Array, clusters: int, seed: int, init_size: int | None) -> Labels:
     from sklearn.cluster import MiniBatchKMeans
 
     shape = values.shape[:2]
@@ -168,6 +173,7 @@ def _fit(values: Array, clusters: int, seed: int) -> Labels:
             n_clusters=found,
             batch_size=max(1, len(spectra) // 10),
             n_init=5,
+            init_size=None if init_size is None else max(found, init_size),
             random_state=seed,
         )
         labels[lit] = model.fit_predict(spectra)
@@ -175,11 +181,11 @@ def _fit(values: Array, clusters: int, seed: int) -> Labels:
     return labels.reshape(shape)
 
 
-def _fingerprint(values: Array, clusters: int, seed: int) -> str:
+def _fingerprint(values: Array, clusters: int, seed: int, init_size: int | None) -> str:
     from sklearn import __version__
 
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{values.shape} {values.dtype} {clusters} {seed} {__version__}".encode())
+    digest.update(f"{values.shape} {values.dtype} {clusters} {seed} {init_size} {__version__}".encode())
     digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
 

@@ -179,7 +179,7 @@ def _differences(pair: Pair, rendering: Rendering | None) -> Array:
         raise ConfigError(f"Expected a positive white, got {how.white!r}")
     light = how.illuminant or ("D65" if pair.quantity == "reflectance" else "E")
     weights = pair.constant(_weights(tuple(grid.tolist()), light, how.observer) / how.white)
-    return pair.map(lambda t, e: ciede2000(_lab(t @ weights), _lab(e @ weights)))
+    return pair.map(lambda t, e: ciede2000(relative_xyz_to_lab(t @ weights), relative_xyz_to_lab(e @ weights)))
 
 
 @functools.lru_cache(maxsize=16)
@@ -199,7 +199,7 @@ def _weights(
     return np.asarray(weights / white)
 
 
-def _lab(relative: Array) -> Array:
+def relative_xyz_to_lab(relative: Array) -> Array:
     """CIE L*a*b* of X/Xn, Y/Yn, Z/Zn; the linear part of the curve reaches below zero."""
     xp = namespace(relative)
     edge = 6.0 / 29.0

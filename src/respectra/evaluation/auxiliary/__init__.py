@@ -1,0 +1,110 @@
+"""The auxiliary tests of the challenge's report, and those it asks for between the lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from respectra.errors import unknown_name
+from respectra.evaluation.auxiliary.base import (
+    Case,
+    Challenge,
+    ChallengeTest,
+    Judgement,
+    Recover,
+    Rules,
+    Scores,
+    Test,
+    score,
+)
+from respectra.evaluation.auxiliary.brightness import Brightness
+from respectra.evaluation.auxiliary.cameras import COUNT, OtherCamera, other_camera
+from respectra.evaluation.auxiliary.degradation import Compression, Noise
+from respectra.evaluation.auxiliary.metamers import Metamers, metamer
+from respectra.evaluation.auxiliary.physical import (
+    PhysicalConsistency,
+    image_delta_e,
+    image_errors,
+)
+from respectra.evaluation.auxiliary.spatial import SpatialShuffle, shuffle, unshuffle
+from respectra.evaluation.auxiliary.uncertainty import Calibration, Uncertain, calibration
+from respectra.evaluation.auxiliary.weighted import WeightedAccuracy
+
+_FAMILIES: Mapping[str, tuple[Test, ...]] = {
+    "shuffle": tuple(SpatialShuffle(block=b) for b in (4, 64, 16, 8, 2, 1)),
+    "brightness": tuple(Brightness(factor=f) for f in (0.5, 2.0, 0.1, 0.25, 4.0)),
+    "physical": (PhysicalConsistency(),),
+    "weighted": (WeightedAccuracy(),),
+    "metamer": tuple(Metamers(change=c) for c in ("without", "double", "random")),
+    "noise": tuple(Noise(electrons=e) for e in (20000.0, 5000.0, 1250.0, 300.0)),
+    "jpeg": tuple(Compression(quality=q) for q in (95, 80, 60, 40, 20)),
+    "camera": tuple(OtherCamera(number=n) for n in range(1, COUNT + 1)),
+    "calibration": (Calibration(),),
+}
+#: Every auxiliary test by name. A second collection, which is the test out of scope, is an input
+#: of the evaluation and not in here.
+TESTS: Mapping[str, Test] = MappingProxyType(
+    {test.name: test for tests in _FAMILIES.values() for test in tests}
+)
+
+
+def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
+    """Tests by name.
+
+    Args:
+        names: ``all``, ``official`` (those of the report), ``none``, families such as ``shuffle``,
+            or single tests such as ``shuffle-4``; a list, or a string with commas.
+
+    Raises:
+        ConfigError: an unknown name; suggests those near to it.
+    """
+    words = names.split(",") if isinstance(names, str) else list(names)
+    chosen: dict[str, Test] = {}
+    for word in (w.strip() for w in words):
+        if word == "all":
+            found: Iterable[Test] = TESTS.values()
+        elif word == "official":
+            found = [test for test in TESTS.values() if test.official]
+        elif word in ("none", ""):
+            found = ()
+        elif word in _FAMILIES:
+            found = _FAMILIES[word]
+        elif word in TESTS:
+            found = (TESTS[word],)
+        else:
+            known = ("all", "official", "none", *_FAMILIES, *TESTS)
+            raise unknown_name("auxiliary test", word, known)
+        chosen |= {test.name: test for test in found}
+    return tuple(test for name, test in TESTS.items() if name in chosen)
+
+
+__all__ = [
+    "TESTS",
+    "Brightness",
+    "Calibration",
+    "Case",
+    "Challenge",
+    "ChallengeTest",
+    "Compression",
+    "Judgement",
+    "Metamers",
+    "Noise",
+    "OtherCamera",
+    "PhysicalConsistency",
+    "Recover",
+    "Rules",
+    "Scores",
+    "SpatialShuffle",
+    "Test",
+    "Uncertain",
+    "WeightedAccuracy",
+    "calibration",
+    "image_delta_e",
+    "image_errors",
+    "metamer",
+    "other_camera",
+    "score",
+    "select_tests",
+    "shuffle",
+    "unshuffle",
+]

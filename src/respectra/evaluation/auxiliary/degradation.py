@@ -1,0 +1,94 @@
+"""Degradation: more or less noise, and stronger or weaker compression than a track has."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import xarray as xr
+from pydantic import Field
+
+from respectra.cameras import Track, codec, sensor
+from respectra.errors import ConfigError
+from respectra.evaluation.auxiliary.base import Case, Challenge, ChallengeTest
+
+
+class Noise(ChallengeTest):
+    """Shot noise at a given number of photo-electrons.
+
+    The mean of the green pixels, as the real-world track counts. That track keeps its other
+    properties; the clean one gets shot noise and nothing else; the exposed one as many electrons
+    a unit of signal as lead to the same mean.
+    """
+
+    source = "the real-world track's sensor"
+    electrons: float = Field(5000.0, gt=0)
+    """Mean photo-electrons of the green pixels."""
+
+    @property
+    def name(self) -> str:
+        """``noise-5000``."""
+        return f"noise-{self.electrons:g}"
+
+    @property
+    def title(self) -> str:
+        """``Noise 5000 e⁻``."""
+        return f"Noise {self.electrons:g} e⁻"
+
+    def challenge(self, case: Case) -> Challenge:
+        """The noisy image of the same truth."""
+        truth = case.need_truth()
+        return Challenge(image=self._image(truth, case), truth=truth, valid=case.valid)
+
+    def _image(self, truth: xr.DataArray, case: Case) -> xr.DataArray:
+        track = case.track
+        if track.name == "real-world":
+            return _changed(track, target_electrons=self.electrons).render(
+                truth, seed=case.seed, key=case.scene
+            )
+        linear = track.project(truth).values
+        if track.name == "exposed":
+            per_unit = self.electrons / float(linear[..., 1].mean())
+            return _changed(track, electrons_per_unit=per_unit).render(
+                truth, seed=case.seed, key=case.scene
+            )
+        electrons = self.electrons / float(linear[..., 1].mean())
+        noisy = sensor.add_noise(linear * electrons, seed=case.seed, key=case.scene) / electrons
+        codes = codec.quantise(np.clip(noisy, 0.0, 1.0) * 255.0, track.rounding)
+        return track.label(codes, seed=case.seed, key=case.scene)
+
+
+class Compression(ChallengeTest):
+    """JPEG of a given quality instead of the track's own file."""
+
+    source = "the real-world track's codec"
+    quality: int = Field(80, ge=1, le=100)
+    """OpenCV's quality, 1 to 100; the challenge's is 80."""
+
+    @property
+    def name(self) -> str:
+        """``jpeg-80``."""
+        return f"jpeg-{self.quality}"
+
+    @property
+    def title(self) -> str:
+        """``JPEG 80``."""
+        return f"JPEG {self.quality}"
+
+    def challenge(self, case: Case) -> Challenge:
+        """The compressed image of the same truth."""
+        truth = case.need_truth()
+        codes = case.track.render_codes(truth, seed=case.seed, key=case.scene)
+        read = codec.decode(codec.encode_jpeg(codes, self.quality))
+        image = case.track.label(read, seed=case.seed, key=case.scene)
+        return Challenge(image=image, truth=truth, valid=case.valid)
+
+
+def _changed(track: Track, **options: float) -> Track:
+    """The track with other options, checked."""
+    known = type(track.options).model_fields
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise ConfigError(f"the track {track.name} has no option {unknown[0]!r}")
+    values = {**track.options.model_dump(), **options}
+    return dataclasses.replace(track, options=type(track.options)(**values))

@@ -46,15 +46,21 @@ class Noise(ChallengeTest):
             return _changed(track, target_electrons=self.electrons).render(
                 truth, seed=case.seed, key=case.scene
             )
-        linear = track.project(truth).values
+        linear = np.maximum(track.project(truth).values, 0.0)
+        per_unit = self.electrons / float(linear[..., 1].mean())
         if track.name == "exposed":
-            per_unit = self.electrons / float(linear[..., 1].mean())
             return _changed(track, electrons_per_unit=per_unit).render(
                 truth, seed=case.seed, key=case.scene
             )
-        electrons = self.electrons / float(linear[..., 1].mean())
-        noisy = sensor.add_noise(linear * electrons, seed=case.seed, key=case.scene) / electrons
-        codes = codec.quantise(np.clip(noisy, 0.0, 1.0) * 255.0, track.rounding)
+        codes = np.empty(linear.shape, np.uint8)
+        sensor.expose(
+            linear,
+            per_unit,
+            lambda electrons: codec.quantise(electrons * (255.0 / per_unit), track.rounding),
+            out=codes,
+            seed=case.seed,
+            key=case.scene,
+        )
         return track.label(codes, seed=case.seed, key=case.scene)
 
 

@@ -1,0 +1,313 @@
+"""``respectra evaluate`` scores methods; ``respectra leaderboard`` ranks what was stored."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from respectra.cli.app import app, out, print_json, say, track_progress, warn
+from respectra.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from respectra.evaluation import Options, Results, Table
+
+
+@app.command()
+def evaluate(
+    methods: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="METHOD|WEIGHTS...",
+            help="Classical methods, 'classical' for all of them, weights that ship, or weights "
+            "files; NAME=FILE gives one a name.",
+        ),
+    ] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of scenes.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help="Folder of images whose truth nobody has, instead."),
+    ] = None,
+    track: Annotated[
+        str, typer.Option("--track", help="Tracks: clean, real-world, exposed.")
+    ] = "clean",
+    aux: Annotated[
+        str,
+        typer.Option(
+            "--aux",
+            help="Auxiliary tests: official (those of the challenge's report), all, none, or "
+            "names such as shuffle,brightness-0.5,camera.",
+        ),
+    ] = "official",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to write, or to continue.")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=0, help="Processes; 0 for as many as fit. Same scores.")
+    ] = 1,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of each process.")] = 1,
+    scenes: Annotated[str | None, typer.Option("--scenes", help="Only these: a,b.")] = None,
+    floor: Annotated[
+        float,
+        typer.Option("--floor", min=0.0, help="Smallest denominator of MRAE; 0 is official."),
+    ] = 0.0,
+    on_zero: Annotated[
+        str,
+        typer.Option("--on-zero", help="Zeros in the truth without a floor: raise, inf, exclude."),
+    ] = "raise",
+    crop: Annotated[
+        str, typer.Option("--crop", help="none (2020) or ntire-2022 (128 pixels each side).")
+    ] = "none",
+    seeds: Annotated[str, typer.Option("--seed", help="Seeds of the noise: 0,1.")] = "0",
+    out_of_scope: Annotated[
+        Path | None,
+        typer.Option("--out-of-scope", help="A second folder, of scenes unlike those trained on."),
+    ] = None,
+    official_clusters: Annotated[
+        bool,
+        typer.Option(
+            "--official-clusters", help="Start k-means as the challenge did: minutes a scene."
+        ),
+    ] = False,
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, ...")] = "cpu",
+    timing_runs: Annotated[
+        int, typer.Option("--timing-runs", min=0, help="Runs that are timed; 0 for no timing.")
+    ] = 3,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", help="Blind mode: folder of hidden truths.")
+    ] = None,
+    submitted: Annotated[
+        Path | None, typer.Option("--submitted", help="Blind mode: folder of submitted cubes.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+) -> None:
+    """Score methods as the challenge did: accuracy, cost and auxiliary tests.
+
+    Everything is stored in the output folder. A run that was stopped continues; further methods
+    may be added to a folder later.
+    """
+    from respectra.datasets.collections import open_collection
+    from respectra.evaluation import (
+        Options,
+        evaluate,
+        find_contestants,
+        subjects_of,
+        subjects_without_truth,
+    )
+    from respectra.evaluation.auxiliary import select_tests
+    from respectra.evaluation.run import suitable_jobs
+
+    options = Options(
+        tracks=_words(track),
+        tests=tuple(test.name for test in select_tests(aux)),
+        seeds=_numbers(seeds),
+        floor=floor,
+        on_zero=on_zero,
+        crop=crop,
+        cluster_init_size=None if official_clusters else 10_000,
+    )
+    if truth is not None or submitted is not None:
+        if truth is None or submitted is None or methods or data or images:
+            raise ConfigError("blind mode takes --truth and --submitted, and no methods or --data")
+        _score_blind(submitted, truth, options, as_json)
+        return
+    if not methods:
+        raise ConfigError("name a method or weights file, or 'classical' for all classical methods")
+    if (data is None) == (images is None):
+        raise ConfigError("give the scenes with --data, or images without truth with --images")
+    if output is None:
+        raise ConfigError("say where the report goes: -o FOLDER")
+    collections: dict[str, str] = {}
+    if data is not None:
+        collection = open_collection(data)
+        collections["main"] = collection.name
+        subjects = subjects_of(collection if scenes is None else collection.select(_words(scenes)))
+    else:
+        assert images is not None
+        collections["main"] = images.name
+        subjects = subjects_without_truth(images)
+        if scenes is not None:
+            wanted = _words(scenes)
+            subjects = tuple(subject for subject in subjects if subject.name in wanted)
+    if out_of_scope is not None:
+        further = open_collection(out_of_scope)
+        collections["out-of-scope"] = further.name
+        subjects += subjects_of(further, "out-of-scope")
+    contestants = find_contestants(methods, tracks=options.tracks, device=device)
+    needed_gb = max(float(one.facts.get("memory_gb", 1.5)) for one in contestants)
+    results = evaluate(
+        contestants,
+        subjects,
+        output,
+        options,
+        collections=collections,
+        jobs=jobs or suitable_jobs(len(subjects), needed_gb),
+        threads=threads,
+        timing_runs=timing_runs,
+        progress=track_progress,
+    )
+    _report_failures(results)
+    if as_json:
+        print_json(_summary(results))
+    else:
+        _print_results(results)
+        say(f"stored in {output}")
+    if any(row.note.startswith("failed") for row in results.rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def leaderboard(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RESULTS...", help="Folders that evaluate wrote.")
+    ],
+    form: Annotated[
+        str, typer.Option("--format", help="terminal, markdown or html.")
+    ] = "terminal",
+    metric: Annotated[str, typer.Option("--metric", help="Score to rank by.")] = "mrae",
+    test: Annotated[
+        str, typer.Option("--test", help="plain, or an auxiliary test such as shuffle-4.")
+    ] = "plain",
+    published: Annotated[
+        bool, typer.Option("--published", help="Add the report's tables, as published on ARAD.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write instead.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Rank the methods of one or more evaluations by track."""
+    from respectra.errors import unknown_name
+    from respectra.evaluation import load_results, make_leaderboard, published_table
+    from respectra.evaluation.leaderboard import to_html, to_markdown
+    from respectra.files import atomic_path
+
+    writers = {
+        "terminal": lambda tables: "\n\n".join(table.to_text() for table in tables) + "\n",
+        "markdown": to_markdown,
+        "html": to_html,
+    }
+    if form not in writers:
+        raise unknown_name("format", form, writers)
+    boards = make_leaderboard([load_results(f) for f in folders], metric=metric, test=test)
+    if published:
+        boards += tuple(published_table(number) for number in ("1", "2", "3"))
+    if output is not None:
+        with atomic_path(output, overwrite=overwrite) as path:
+            path.write_text(writers[form](boards), "utf-8")
+        say(f"saved {output}")
+    elif form == "terminal":
+        _print_tables(boards)
+    else:
+        out.print(writers[form](boards), markup=False, end="")
+
+
+def _score_blind(submitted: Path, truth: Path, options: Options, as_json: bool) -> None:
+    from respectra.datasets.collections import open_collection
+    from respectra.evaluation import score_submission, validate_submission
+
+    hidden = open_collection(truth)
+    problems = validate_submission(submitted, hidden)
+    if problems:
+        if as_json:
+            print_json({"valid": False, "problems": [str(problem) for problem in problems]})
+        for problem in problems:
+            warn(str(problem))
+        raise ConfigError(f"the submission is refused: {len(problems)} problems")
+    scores = score_submission(submitted, hidden, options)
+    mean = {
+        name: math.fsum(row[name] for row in scores.values()) / len(scores)
+        for name in next(iter(scores.values()))
+        if all(name in row for row in scores.values())
+    }
+    if as_json:
+        print_json(_finite({"valid": True, "scenes": scores, "mean": mean}))
+        return
+    for scene, row in scores.items():
+        out.print(f"{scene}  MRAE {row['mrae']:.5f}  RMSE {row['rmse']:.5f}", markup=False)
+    out.print(f"mean of {len(scores)} scenes: " + _line(mean), markup=False)
+
+
+def _print_results(results: Results) -> None:
+    from respectra.evaluation import report_tables
+
+    _print_tables(report_tables(results))
+
+
+def _print_tables(tables: tuple[Table, ...]) -> None:
+    for table in tables:
+        if out.is_terminal:
+            out.print(_rich(table), soft_wrap=False)
+            for note in table.notes:
+                out.print(f"[dim]{escape(note)}[/]")
+        else:
+            out.print(table.to_text(), markup=False)
+        out.print()
+
+
+def _rich(table: Table) -> Any:
+    from rich.table import Table as RichTable
+
+    shown = RichTable(title=escape(table.title), title_justify="left", box=None, pad_edge=False)
+    for place, column in enumerate(table.columns):
+        shown.add_column(escape(column), justify="left" if place == 0 else "right")
+    for row in table.rows:
+        shown.add_row(*(escape(cell) for cell in row))
+    return shown
+
+
+def _summary(results: Results) -> dict[str, Any]:
+    """Means by method, track, test and metric, with protocol and costs."""
+    means: list[dict[str, Any]] = []
+    seen = dict.fromkeys((r.method, r.track, r.role, r.test) for r in results.rows)
+    for method, track, role, test in seen:
+        rows = results.select(method=method, track=track, role=role, test=test)
+        names = dict.fromkeys(name for row in rows for name in row.scores)
+        scores = {n: results.mean(method, track, test, n, role=role).value for n in names}
+        means.append({"method": method, "track": track, "role": role, "test": test, **scores})
+    summary: dict[str, Any] = _finite(
+        {
+            "protocol": results.protocol.model_dump(mode="json"),
+            "fingerprint": results.protocol.fingerprint,
+            "means": means,
+            "costs": [cost.model_dump(mode="json") for cost in results.costs],
+        }
+    )
+    return summary
+
+
+def _report_failures(results: Results) -> None:
+    failed = [row for row in results.rows if row.note.startswith("failed")]
+    for row in failed[:5]:
+        warn(f"{row.method} on {row.scene}, {row.track}, {row.test}: {row.note}")
+    if len(failed) > 5:
+        warn(f"and {len(failed) - 5} more failures; results.csv has them all")
+
+
+def _line(scores: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.5f}" for name, value in scores.items())
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for what JSON cannot say."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in _words(text))
+    except ValueError:
+        raise ConfigError(f"seeds are whole numbers such as 0,1; got {text!r}") from None

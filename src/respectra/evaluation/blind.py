@@ -1,0 +1,156 @@
+"""Blind mode: a folder of submitted cubes against truths that the submitter has not seen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from pydantic import Field
+
+from respectra.cameras import get_track
+from respectra.config import Config
+from respectra.cubes import inspect, open_cube, wavelengths_of
+from respectra.datasets.collections import Collection
+from respectra.errors import DataError, RespectraError
+from respectra.evaluation.auxiliary import Case, PhysicalConsistency, WeightedAccuracy, score
+from respectra.evaluation.protocol import Options
+
+#: The variable of a submitted file, as the challenge named it.
+VARIABLE = "cube"
+
+
+class Submission(Config):
+    """What a submitted file must be."""
+
+    suffix: str = ".mat"
+    lowest: float = -0.5
+    """Smallest value: an unlimited network may fall a little below zero, an unscaled one far."""
+    highest: float = Field(2.0)
+    """Largest value: cubes are within [0, 1], those in 8 or 12 bits are not."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a submission is refused.
+
+    Attributes:
+        file: name of the file.
+        what: one sentence.
+    """
+
+    file: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.what}"
+
+
+def validate_submission(
+    folder: str | os.PathLike[str], truth: Collection, rules: Submission | None = None
+) -> tuple[Problem, ...]:
+    """Check a submission as a challenge's server does: names, shapes, NaN, range.
+
+    Args:
+        folder: one file a scene, named as the scene: ``ARAD_HS_0466.mat``; nothing else.
+        truth: the scenes.
+        rules: what a file must be.
+
+    Returns:
+        Every problem found; empty for a good submission.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    how = rules or Submission()
+    root = Path(folder)
+    if not root.is_dir():
+        raise DataError(f"there is no folder {root}; give the folder of submitted cubes")
+    expected = {f"{scene.name}{how.suffix}": scene for scene in truth}
+    present = {path.name for path in root.iterdir()}
+    problems = [Problem(name, "is missing") for name in expected if name not in present]
+    problems += [
+        Problem(name, f"is not expected; a submission holds {len(expected)} files of given names")
+        for name in sorted(present - expected.keys())
+    ]
+    for name, scene in expected.items():
+        if name in present:
+            facts = inspect(scene.cube)
+            problems += _problems(root / name, tuple(facts["shape"]), how)
+    return tuple(problems)
+
+
+def score_submission(
+    folder: str | os.PathLike[str],
+    truth: Collection,
+    options: Options | None = None,
+    *,
+    rules: Submission | None = None,
+    cluster_cache: str | os.PathLike[str] | None = None,
+) -> Mapping[str, Mapping[str, float]]:
+    """Score a submission.
+
+    The metrics of the options; with the tests ``weighted`` and ``physical`` among them, those two
+    as well, by the response of the options' first track.
+
+    Returns:
+        Scene -> metric -> score.
+
+    Raises:
+        DataError: the submission is not valid; names its first problems.
+    """
+    chosen = options or Options()
+    problems = validate_submission(folder, truth, rules)
+    if problems:
+        more = f", and {len(problems) - 3} more problems" if len(problems) > 3 else ""
+        raise DataError(
+            "the submission is refused: " + "; ".join(map(str, problems[:3])) + more
+        )
+    suffix = (rules or Submission()).suffix
+    track = get_track(chosen.tracks[0])
+    judgements = [t for t in (WeightedAccuracy(), PhysicalConsistency()) if t.name in chosen.tests]
+    scored: dict[str, dict[str, float]] = {}
+    for scene in truth:
+        cube = scene.open_cube()
+        estimate = _open(Path(folder) / f"{scene.name}{suffix}", cube)
+        cache = None if cluster_cache is None else Path(cluster_cache)
+        case = Case(
+            scene.name, cube, scene.image(track, cube), track, rules=chosen.rules(cache)
+        )
+        scores = score(cube, estimate, case, chosen.metrics)
+        for test in judgements:
+            scores |= test.score(case, estimate, lambda image: image)
+        scored[scene.name] = scores
+    return scored
+
+
+def _problems(path: Path, shape: tuple[int, ...], how: Submission) -> list[Problem]:
+    name = path.name
+    try:
+        cube = open_cube(path, key=VARIABLE, wavelengths_nm=np.arange(shape[2]) + 400.0)
+    except RespectraError as error:
+        return [Problem(name, f"cannot be read: {error}")]
+    if cube.shape != shape:
+        turned = cube.shape == (shape[1], shape[0], shape[2])
+        hint = "; rows and columns are exchanged" if turned else ""
+        return [Problem(name, f"has shape {cube.shape}, its truth {shape}{hint}")]
+    bad = int((~np.isfinite(cube.values)).sum())
+    if bad:
+        return [Problem(name, f"holds {bad} values that are NaN or infinite")]
+    low, high = float(cube.min()), float(cube.max())
+    if low < how.lowest or high > how.highest:
+        return [
+            Problem(
+                name,
+                f"has values from {low:.4g} to {high:.4g}; they must lie in "
+                f"[{how.lowest:g}, {how.highest:g}], on the scale of the training data",
+            )
+        ]
+    return []
+
+
+def _open(path: Path, truth: xr.DataArray) -> xr.DataArray:
+    return open_cube(path, key=VARIABLE, wavelengths_nm=wavelengths_of(truth))

@@ -1,0 +1,121 @@
+"""The leaderboard: methods of several evaluations ranked by track."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from respectra.errors import ConfigError, unknown_name
+from respectra.evaluation.auxiliary import TESTS
+from respectra.evaluation.metrics import METRICS
+from respectra.evaluation.results import PLAIN, Results, Row
+from respectra.evaluation.tables import NONE, Table, ranking, show, track_title
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}"
+    "table{border-collapse:collapse;margin:1.5rem 0;display:block;overflow-x:auto}"
+    "caption{font-weight:600;text-align:left;padding:.3rem 0}"
+    "th,td{padding:.25rem .8rem;text-align:right;border-bottom:1px solid #8884}"
+    "th:nth-child(2),td:nth-child(2){text-align:left}p{color:#777}"
+    "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}}"
+)
+
+
+def make_leaderboard(
+    results: Sequence[Results], *, metric: str = "mrae", test: str = PLAIN
+) -> tuple[Table, ...]:
+    """One table a track and protocol; what does not compare stands in tables of its own.
+
+    Args:
+        results: evaluations. Those with the same rules on the same scenes are joined.
+        metric: score to rank by.
+        test: ``plain``, or an auxiliary test.
+
+    Raises:
+        ConfigError: nothing given, an unknown test, a metric that no row has, or two different
+            methods of one name.
+    """
+    if not results:
+        raise ConfigError("a leaderboard needs at least one folder of results")
+    if test != PLAIN and test not in TESTS:
+        raise unknown_name("test", test, (PLAIN, *TESTS))
+    measured = {name for one in results for row in one.select(test=test) for name in row.scores}
+    if metric not in measured:
+        raise unknown_name(f"score of the test {test!r}", metric, measured or ("nothing",))
+    groups: dict[str, list[Results]] = {}
+    for one in results:
+        groups.setdefault(one.protocol.fingerprint, []).append(one)
+    boards = []
+    for same in groups.values():
+        joined = _joined(same)
+        boards += [
+            _board(joined, track, metric, test) for track in joined.protocol.options.tracks
+        ]
+    return tuple(boards)
+
+
+def to_markdown(boards: Sequence[Table]) -> str:
+    """All tables in Markdown."""
+    return "\n".join(board.to_markdown() for board in boards)
+
+
+def to_html(boards: Sequence[Table], title: str = "Leaderboard") -> str:
+    """A page of its own that needs nothing from elsewhere."""
+    body = "".join(board.to_html() for board in boards)
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style>"
+        f"<h1>{html.escape(title)}</h1>{body}</html>\n"
+    )
+
+
+def _joined(same: Sequence[Results]) -> Results:
+    """Evaluations by one protocol as one; a method evaluated twice counts once."""
+    protocol = same[0].protocol
+    known: dict[str, str] = {}
+    rows: dict[tuple[object, ...], Row] = {}
+    for one in same:
+        protocol = protocol.joined(one.protocol)
+        for row in one.rows:
+            if known.setdefault(row.method, row.fingerprint) != row.fingerprint:
+                raise ConfigError(
+                    f"two different methods are called {row.method!r}; evaluate one of them "
+                    "under another name: NAME=FILE"
+                )
+            rows.setdefault(row.key, row)
+    return Results(protocol, tuple(rows.values()), tuple(c for one in same for c in one.costs))
+
+
+def _board(results: Results, track: str, metric: str, test: str) -> Table:
+    ranks = ranking(results, track, test=test, metric=metric)
+    names = sorted(results.names, key=lambda name: (ranks.get(name, 10**6), name))
+    further = [m for m in ("mrae", "rmse") if m != metric and test == PLAIN]
+    entries = [
+        (
+            str(ranks.get(name, NONE)),
+            name,
+            show(results.mean(name, track, test, metric)),
+            *(show(results.mean(name, track, test, other)) for other in further),
+            _seconds(results, name, track),
+        )
+        for name in names
+    ]
+    title = METRICS[metric].title if metric in METRICS else metric
+    what = "" if test == PLAIN else f", {TESTS[test].title}"
+    options = results.protocol.options
+    return Table(
+        f"{track_title(track)}{what}",
+        ("Rank", "Method", title, *(METRICS[m].title for m in further), "s/image"),
+        tuple(entries),
+        (
+            f"{len(results.protocol.scene_names())} scenes, floor {options.floor:g}, "
+            f"crop {options.crop}, protocol {results.protocol.fingerprint}. Methods that lack "
+            "scenes are not ranked.",
+        ),
+    )
+
+
+def _seconds(results: Results, name: str, track: str) -> str:
+    cost = results.cost(name, track)
+    return NONE if cost is None else f"{cost.seconds:.3g}"

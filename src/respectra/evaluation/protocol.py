@@ -1,0 +1,187 @@
+"""The protocol: everything that a score depends on besides the method, written beside the result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+import respectra
+from respectra.cameras import list_tracks
+from respectra.config import Config
+from respectra.errors import ConfigError, unknown_name
+from respectra.evaluation import auxiliary
+from respectra.evaluation.metrics import METRICS, OnZero
+
+#: Version of the stored protocol; raised when its meaning changes.
+FORMAT = 1
+#: Metrics of the plain test, in the order of the tables. The weighted and the physical score are
+#: tests of their own.
+PLAIN_METRICS = (
+    "mrae",
+    "rmse",
+    "psnr",
+    "sam",
+    "ssim",
+    "ergas",
+    "relative_error_p95",
+    "delta_e_2000",
+    "delta_e_2000_p95",
+)
+#: Rows and columns that the 2022 challenge left out on each side.
+BORDER_2022 = 128
+#: Tracks whose images do not depend on a seed.
+NOISELESS = frozenset({"clean"})
+#: Rules that hold for every evaluation, in words, kept with each result.
+STATEMENTS: Mapping[str, str] = {
+    "images": "the file beside the cube where there is one, otherwise rendered by the track with "
+    "the scene's name as the key of its noise",
+    "sizes": "a last odd row or column is left out, for the mosaic has even sizes",
+    "shuffle": "blocks from the top left; rows and columns that fill no block are left out",
+    "brightness": "truth scaled, image made anew by the track; the floor is scaled as well",
+    "weighted": "mini-batch k-means on unit spectra of the truth, batch a tenth, five starts",
+    "totals": "mean over scenes and seeds, each counting the same",
+    "no-data": "a spectrum that at least 1 % of the pixels share exactly, that is zero in some "
+    "band and in another one brighter than most pixels of the scene",
+}
+
+
+class Options(Config):
+    """How to score."""
+
+    tracks: tuple[str, ...] = ("clean",)
+    seeds: tuple[int, ...] = (0,)
+    """Seeds of the noise; a track without noise uses the first alone."""
+    metrics: tuple[str, ...] = PLAIN_METRICS
+    tests: tuple[str, ...] = ()
+    """Names of auxiliary tests; see ``respectra.evaluation.auxiliary.select_tests``."""
+    floor: float = Field(0.0, ge=0)
+    """Smallest denominator of a relative error, in the unit of the truth; 0 is official."""
+    on_zero: OnZero = "raise"
+    """What a zero in the truth does when the floor is 0."""
+    clusters: int = Field(1000, ge=1)
+    cluster_init_size: int | None = Field(10_000, ge=1)
+    """Pixels among which each start of k-means looks for its first centres; None is official."""
+    crop: Literal["none", "ntire-2022"] = "none"
+    """``none``: whole images, as in 2020. ``ntire-2022``: without 128 pixels on each side."""
+    mask: Literal["none", "no-data"] = "no-data"
+    """Whether pixels without data are left out; the rule stands in the protocol."""
+
+    @field_validator("tracks")
+    @classmethod
+    def _known_tracks(cls, tracks: tuple[str, ...]) -> tuple[str, ...]:
+        for track in tracks:
+            if track not in list_tracks():
+                raise unknown_name("track", track, list_tracks())
+        return _distinct("tracks", tracks)
+
+    @field_validator("metrics")
+    @classmethod
+    def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in METRICS:
+                raise unknown_name("metric", name, METRICS)
+        return _distinct("metrics", ("mrae", *(n for n in names if n != "mrae")))
+
+    @field_validator("tests")
+    @classmethod
+    def _known_tests(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(test.name for test in auxiliary.select_tests(names))
+
+    @field_validator("seeds")
+    @classmethod
+    def _good_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if any(seed < 0 for seed in seeds):
+            raise ValueError("seeds are non-negative integers")
+        return _distinct("seeds", seeds)
+
+    def seeds_of(self, track: str) -> tuple[int, ...]:
+        """Seeds that a track uses: one where there is no noise."""
+        return self.seeds[:1] if track in NOISELESS else self.seeds
+
+    def rules(self, cluster_cache: Path | None) -> auxiliary.Rules:
+        """What the tests need of this."""
+        return auxiliary.Rules(
+            floor=self.floor,
+            on_zero=self.on_zero,
+            metrics=self.metrics,
+            clusters=self.clusters,
+            cluster_init_size=self.cluster_init_size,
+            cluster_cache=cluster_cache,
+        )
+
+
+class SceneRecord(Config):
+    """A scene as it was scored."""
+
+    name: str
+    role: Literal["main", "out-of-scope"] = "main"
+    truth: str | None
+    """SHA-256 of the cube's file; None where there is no truth."""
+    images: dict[str, str] = Field(default_factory=dict)
+    """Track -> SHA-256 of the image file."""
+
+
+class Protocol(Config):
+    """Options, data and versions: all that somebody needs to reproduce a result."""
+
+    format: int = FORMAT
+    options: Options
+    collections: dict[str, str]
+    """Role -> name of the folder."""
+    scenes: tuple[SceneRecord, ...]
+    statements: dict[str, str] = Field(default_factory=lambda: dict(STATEMENTS))
+    versions: dict[str, str] = Field(default_factory=lambda: _versions())
+
+    @property
+    def fingerprint(self) -> str:
+        """Scores compare where this is equal: the same rules on the same scenes."""
+        kept = {
+            "options": self.options.model_dump(mode="json", exclude={"tests", "metrics", "tracks"}),
+            "scenes": [scene.model_dump(mode="json") for scene in self.scenes],
+            "statements": self.statements,
+        }
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+    def joined(self, other: Protocol) -> Protocol:
+        """This protocol with the tracks and tests of another one too.
+
+        Raises:
+            ConfigError: the two do not compare.
+        """
+        mine, theirs = self.options, other.options
+        if self.fingerprint != other.fingerprint or mine.metrics != theirs.metrics:
+            raise ConfigError(
+                "there is an evaluation with other rules, scenes or metrics, which does not compare"
+            )
+        values = mine.model_dump()
+        values["tracks"] = (*theirs.tracks, *mine.tracks)
+        values["tests"] = (*theirs.tests, *mine.tests)
+        return self.model_copy(update={"options": Options(**values)})
+
+    def scene_names(self, role: str = "main") -> tuple[str, ...]:
+        """Names of the scenes of one role."""
+        return tuple(scene.name for scene in self.scenes if scene.role == role)
+
+
+def _distinct(what: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values:
+        raise ValueError(f"at least one of the {what} is needed")
+    return tuple(dict.fromkeys(values))
+
+
+def _versions() -> dict[str, str]:
+    import numpy
+    import sklearn
+
+    return {
+        "respectra": respectra.__version__,
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "scikit-learn": sklearn.__version__,
+    }

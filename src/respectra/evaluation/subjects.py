@@ -1,0 +1,159 @@
+"""Subjects: the scenes of an evaluation, opened one at a time as cases."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from respectra.cameras import Track, get_track, open_image
+from respectra.cubes import open_cube
+from respectra.datasets.collections import Collection
+from respectra.errors import DataError
+from respectra.evaluation.auxiliary import Case
+from respectra.evaluation.protocol import BORDER_2022, Options, SceneRecord
+
+Role = Literal["main", "out-of-scope"]
+
+#: Endings of the challenge's images, by track.
+_ENDINGS = {"clean": "_clean.png", "real-world": "_RealWorld.jpg"}
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+#: Share of the pixels from which on an exact spectrum counts as a filling.
+_SHARED = 0.01
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A scene to be scored: a cube, images of it, or both."""
+
+    name: str
+    cube: Path | None
+    images: Mapping[str, Path] = field(default_factory=dict)
+    role: Role = "main"
+
+    def record(self) -> SceneRecord:
+        """What the protocol keeps of it."""
+        return SceneRecord(
+            name=self.name,
+            role=self.role,
+            truth=None if self.cube is None else _digest(self.cube),
+            images={track: _digest(path) for track, path in sorted(self.images.items())},
+        )
+
+    def open(self, track_name: str, seed: int, options: Options, cache: Path | None) -> Case:
+        """The case of one track.
+
+        Raises:
+            DataError: the image does not fit the cube, or the track refuses the cube.
+        """
+        track = get_track(track_name, seed=seed)
+        truth = None if self.cube is None else _even(open_cube(self.cube))
+        image = self._image(track, truth, seed)
+        valid = None if truth is None else _valid(truth, options)
+        rules = options.rules(cache)
+        return Case(self.name, truth, image, track, seed=seed, rules=rules, valid=valid)
+
+    def _image(self, track: Track, truth: xr.DataArray | None, seed: int) -> xr.DataArray:
+        if track.name not in self.images:
+            if truth is None:
+                raise DataError(f"{self.name} has neither a cube nor an image of {track.name}")
+            return track.render(truth, seed=seed, key=self.name)
+        image = _even(open_image(self.images[track.name], encoding="linear"))
+        if truth is not None and image.shape[:2] != truth.shape[:2]:
+            raise DataError(
+                f"{self.images[track.name].name} has {image.shape[0]} x {image.shape[1]} pixels, "
+                f"its cube {truth.shape[0]} x {truth.shape[1]}; one of them is not of this scene"
+            )
+        return image
+
+
+def subjects_of(collection: Collection, role: Role = "main") -> tuple[Subject, ...]:
+    """The scenes of a collection."""
+    return tuple(Subject(s.name, s.cube, s.images, role) for s in collection)
+
+
+def subjects_without_truth(folder: str | os.PathLike[str]) -> tuple[Subject, ...]:
+    """Images whose truth nobody has: those of the challenge's names by track, others for any.
+
+    Raises:
+        DataError: the folder is missing or holds no image.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise DataError(f"there is no folder {root}; give the folder that holds the images")
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(root.iterdir()):
+        if path.suffix.lower() not in _PICTURES or path.name.startswith("."):
+            continue
+        tracks = [t for t, end in _ENDINGS.items() if path.name.endswith(end)]
+        name = path.name.removesuffix(_ENDINGS[tracks[0]]) if tracks else path.stem
+        for track in tracks or _ENDINGS:
+            found.setdefault(name, {})[track] = path
+    if not found:
+        raise DataError(f"{root} holds no image; known suffixes: {', '.join(_PICTURES)}")
+    return tuple(Subject(name, None, images) for name, images in found.items())
+
+
+def no_data(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
+    """Pixels that are a filling and no measurement, shape (y, x).
+
+    A spectrum that at least 1 % of the pixels share exactly, that is zero in some band and in
+    another one brighter than most pixels of the scene are there: nothing measured looks so.
+    """
+    spectra = np.ascontiguousarray(cube.values).reshape(-1, cube.sizes["wavelength"])
+    shape = cube.shape[:2]
+    candidates = (spectra == 0).any(axis=1) & (spectra > np.median(spectra, axis=0)).any(axis=1)
+    if candidates.sum() < _SHARED * len(spectra):
+        return np.zeros(shape, bool)
+    rows = spectra[candidates]
+    kinds, inverse, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    filling = counts >= _SHARED * len(spectra)
+    result = np.zeros(len(spectra), bool)
+    result[candidates] = filling[inverse.reshape(-1)]
+    return result.reshape(shape)
+
+
+def _valid(truth: xr.DataArray, options: Options) -> npt.NDArray[np.bool_] | None:
+    """Pixels that count; None for all."""
+    valid = np.ones(truth.shape[:2], bool)
+    if options.mask == "no-data":
+        valid &= ~no_data(truth)
+    if options.crop == "ntire-2022":
+        b = BORDER_2022
+        if min(truth.shape[:2]) <= 2 * b:
+            raise DataError(
+                f"the crop of 2022 leaves out {b} pixels on each side; the scene has "
+                f"{truth.shape[0]} x {truth.shape[1]}: evaluate it without crop"
+            )
+        inside = np.zeros_like(valid)
+        inside[b:-b, b:-b] = True
+        valid &= inside
+    if not valid.any():
+        raise DataError("no pixel of the scene holds data")
+    return None if valid.all() else valid
+
+
+def _even(picture: xr.DataArray) -> xr.DataArray:
+    """Without a last odd row or column."""
+    rows, columns = (max(1, picture.sizes[d] // 2 * 2) for d in ("y", "x"))
+    return picture.isel(y=slice(rows), x=slice(columns))
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of all files of a folder in order of their names."""
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        if path.is_dir():
+            digest.update(str(file.relative_to(path)).encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,248 @@
+"""Tables: what the challenge's report prints, for any results, as text, Markdown and HTML."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from respectra.evaluation.auxiliary import TESTS, Test, select_tests
+from respectra.evaluation.metrics import METRICS
+from respectra.evaluation.results import PLAIN, Mean, Results
+
+#: What a table shows where there is no score.
+NONE = "–"
+_TRACK_TITLES = {"clean": "Clean", "real-world": "Real World", "exposed": "Exposed"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text.
+
+    Attributes:
+        title: one line.
+        columns: titles of the columns; the first one names the row.
+        rows: cells, as many in each as there are columns.
+        notes: lines below it.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def to_markdown(self) -> str:
+        """The table in Markdown."""
+        align = ["---", *["---:"] * (len(self.columns) - 1)]
+        lines = [self.columns, align, *self.rows]
+        body = "\n".join("| " + " | ".join(_cell(c) for c in line) + " |" for line in lines)
+        notes = "".join(f"\n{note}\n" for note in self.notes)
+        return f"**{self.title}**\n\n{body}\n{notes}"
+
+    def to_html(self) -> str:
+        """The table as an HTML element."""
+        head = "".join(f"<th>{html.escape(c)}</th>" for c in self.columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>"
+            for row in self.rows
+        )
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        return (
+            f"<table><caption>{html.escape(self.title)}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+        )
+
+    def to_text(self) -> str:
+        """The table with columns of equal width, for a pipe."""
+        lines = [self.columns, *self.rows]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
+        body = "\n".join(
+            "  ".join(
+                cell.ljust(width) if place == 0 else cell.rjust(width)
+                for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        )
+        return "\n".join([self.title, body, *self.notes])
+
+
+def accuracy_table(results: Results) -> Table:
+    """Table 1: MRAE with its rank, and RMSE, by track; the best method first."""
+    tracks = results.protocol.options.tracks
+    ranks = {track: ranking(results, track) for track in tracks}
+    columns = ["Method"]
+    for track in tracks:
+        columns += [f"{track_title(track)} MRAE", "RMSE"]
+    names = sorted(results.names, key=lambda n: tuple(ranks[t].get(n, 10**6) for t in tracks))
+    rows = []
+    for name in names:
+        cells = [name]
+        for track in tracks:
+            mrae = results.mean(name, track, PLAIN, "mrae")
+            rank = f" ({ranks[track][name]})" if name in ranks[track] else ""
+            cells += [
+                f"{show(mrae)}{rank}",
+                show(results.mean(name, track, PLAIN, "rmse")),
+            ]
+        rows.append(tuple(cells))
+    return Table("1. Accuracy", tuple(columns), tuple(rows), (_rules(results),))
+
+
+def cost_table(results: Results) -> Table:
+    """Table 2: seconds an image and for a 4K frame, and memory."""
+    columns = (
+        "Method", "Track", "s/image", "s/4K frame", "× floor", "Peak MiB", "Added MiB", "Pixels",
+        "Device", "Threads", "Engine", "Tile",
+    )  # fmt: skip
+    rows = [
+        (
+            cost.method, cost.track, f"{cost.seconds:.3g}", f"{cost.seconds_4k:.3g}",
+            f"{cost.seconds_4k / cost.fill_seconds_4k:.3g}", f"{cost.peak_memory_mib:.0f}",
+            f"{cost.added_memory_mib:.0f}", f"{cost.height}×{cost.width}", cost.device,
+            str(cost.threads), cost.engine, cost.tile,
+        )
+        for cost in results.costs
+    ]  # fmt: skip
+    notes = ["4K: 8.5 million pixels, in proportion, as the challenge's report extrapolates."]
+    if results.costs:
+        floor = min(cost.fill_seconds_4k for cost in results.costs)
+        notes.append(
+            f"Floor: writing the values of a 4K cube once takes {floor:.3g} s on this machine "
+            f"({results.costs[0].processor})."
+        )
+    return Table("2. Cost", columns, tuple(rows), tuple(notes))
+
+
+def auxiliary_table(results: Results, track: str) -> Table:
+    """Table 3 of one track: the auxiliary tests that the report has."""
+    tests = [test for test in select_tests("official") if test.name in results.protocol.options.tests]
+    out_of_scope = bool(results.protocol.scene_names("out-of-scope"))
+    columns = [
+        "Method",
+        "Plain",
+        *(["Out-of-Scope"] if out_of_scope else []),
+        *(test.title for test in tests),
+    ]
+    rows = []
+    for name in _by_rank(results, track):
+        cells = [name, show(results.mean(name, track, PLAIN, "mrae"))]
+        if out_of_scope:
+            cells.append(show(results.mean(name, track, PLAIN, "mrae", role="out-of-scope")))
+        cells += [show(results.mean(name, track, t.name, next(iter(t.columns)))) for t in tests]
+        rows.append(tuple(cells))
+    return Table(
+        f"3. Auxiliary tests, {track_title(track)} (MRAE)", tuple(columns), tuple(rows)
+    )
+
+
+def further_table(results: Results, track: str) -> Table:
+    """The tests beyond the report, one row a test: MRAE of each method."""
+    chosen = [TESTS[n] for n in results.protocol.options.tests if not TESTS[n].official]
+    names = _by_rank(results, track)
+    rows = [
+        (test.title, *(show(results.mean(n, track, test.name, next(iter(test.columns)))) for n in names))
+        for test in chosen
+    ]
+    cameras = [test for test in chosen if test.name.startswith("camera-")]
+    if len(cameras) > 1:
+        rows = [row for row in rows if row[0] not in {test.title for test in cameras}]
+        title = f"{len(cameras)} other cameras"
+        rows.append((title, *(show(_pooled(results, n, track, cameras)) for n in names)))
+    return Table(
+        f"4. Beyond the report, {track_title(track)} (MRAE)", ("Test", *names), tuple(rows)
+    )
+
+
+def consistency_table(results: Results, track: str) -> Table:
+    """Physical consistency against the images themselves; needs no truth."""
+    columns = {
+        "image_mrae": "MRAE to the image",
+        "image_error_p95": "95 %",
+        "codes_reproduced": "codes reproduced",
+        "image_delta_e_2000": "ΔE 2000",
+        "image_delta_e_2000_p95": "95 %",
+    }
+    rows = [
+        (name, *(show(results.mean(name, track, "physical", metric)) for metric in columns))
+        for name in results.names
+    ]
+    return Table(
+        f"Physical consistency with the images, {track_title(track)}",
+        ("Method", *columns.values()),
+        tuple(rows),
+    )
+
+
+def report_tables(results: Results) -> tuple[Table, ...]:
+    """The tables that a set of results fills."""
+    options = results.protocol.options
+    has_truth = any(scene.truth is not None for scene in results.protocol.scenes)
+    found: list[Table] = [accuracy_table(results)] if has_truth else []
+    if results.costs:
+        found.append(cost_table(results))
+    for track in options.tracks:
+        if has_truth and options.tests:
+            found.append(auxiliary_table(results, track))
+            if any(not TESTS[name].official for name in options.tests):
+                found.append(further_table(results, track))
+        if "physical" in options.tests and track != "exposed":
+            found.append(consistency_table(results, track))
+    return tuple(found)
+
+
+def ranking(
+    results: Results, track: str, *, test: str = PLAIN, metric: str = "mrae"
+) -> dict[str, int]:
+    """Rank of each method that has all scores; equal scores share a rank.
+
+    Scores are equal when five digits after the point are, which is what the report prints.
+    """
+    better = METRICS[metric].better if metric in METRICS else "lower"
+    scores: dict[str, float] = {}
+    for name in results.names:
+        mean = results.mean(name, track, test, metric)
+        if mean.complete and mean.value is not None:
+            scores[name] = round(mean.value if better == "lower" else -mean.value, 5)
+    ordered = sorted(scores, key=lambda name: (scores[name], name))
+    return {
+        name: 1 + sum(scores[other] < scores[name] for other in ordered) for name in ordered
+    }
+
+
+def show(mean: Mean) -> str:
+    """A mean in five digits; with the number of scenes where some are missing."""
+    if mean.value is None:
+        return NONE
+    text = f"{mean.value:.5f}" if abs(mean.value) < 1000 else f"{mean.value:.4g}"
+    return text if mean.complete else f"{text} [{mean.count}/{mean.expected}]"
+
+
+def track_title(track: str) -> str:
+    """A track as the report writes it."""
+    return _TRACK_TITLES.get(track, track)
+
+
+def _by_rank(results: Results, track: str) -> Sequence[str]:
+    ranks = ranking(results, track)
+    return sorted(results.names, key=lambda name: ranks.get(name, 10**6))
+
+
+def _pooled(results: Results, name: str, track: str, tests: Sequence[Test]) -> Mean:
+    means = [results.mean(name, track, test.name, "mrae") for test in tests]
+    count, expected = sum(m.count for m in means), sum(m.expected for m in means)
+    total = sum(m.value * m.count for m in means if m.value is not None)
+    return Mean(total / count if count else None, count, expected)
+
+
+def _rules(results: Results) -> str:
+    options, names = results.protocol.options, results.protocol.scene_names()
+    floor = f"floor {options.floor:g}" if options.floor else "no floor"
+    zero = "" if options.floor else f", zeros: {options.on_zero}"
+    return (
+        f"Mean over {len(names)} scenes; MRAE with {floor}{zero}; crop: {options.crop}; mask: "
+        f"{options.mask}; protocol {results.protocol.fingerprint}."
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

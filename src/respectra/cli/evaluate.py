@@ -102,15 +102,16 @@ def evaluate(
     from respectra.evaluation.auxiliary import select_tests
     from respectra.evaluation.run import suitable_jobs
 
-    options = Options(
-        tracks=_words(track),
-        tests=tuple(test.name for test in select_tests(aux)),
-        seeds=_numbers(seeds),
-        floor=floor,
-        on_zero=on_zero,
-        crop=crop,
-        cluster_init_size=None if official_clusters else 10_000,
-    )
+    given: dict[str, Any] = {
+        "tracks": _words(track),
+        "tests": tuple(test.name for test in select_tests(aux)),
+        "seeds": _numbers(seeds),
+        "floor": floor,
+        "on_zero": on_zero,
+        "crop": crop,
+        "cluster_init_size": None if official_clusters else 10_000,
+    }
+    options = Options(**given)
     if truth is not None or submitted is not None:
         if truth is None or submitted is None or methods or data or images:
             raise ConfigError("blind mode takes --truth and --submitted, and no methods or --data")
@@ -166,9 +167,7 @@ def leaderboard(
     folders: Annotated[
         list[Path], typer.Argument(metavar="RESULTS...", help="Folders that evaluate wrote.")
     ],
-    form: Annotated[
-        str, typer.Option("--format", help="terminal, markdown or html.")
-    ] = "terminal",
+    form: Annotated[str, typer.Option("--format", help="terminal, markdown or html.")] = "terminal",
     metric: Annotated[str, typer.Option("--metric", help="Score to rank by.")] = "mrae",
     test: Annotated[
         str, typer.Option("--test", help="plain, or an auxiliary test such as shuffle-4.")

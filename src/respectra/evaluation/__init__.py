@@ -48,3 +48,26 @@ def __getattr__(name: str) -> Any:
     if name in _NAMES:
         return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "Contestant",
+    "Options",
+    "Protocol",
+    "Results",
+    "Row",
+    "Subject",
+    "Table",
+    "evaluate",
+    "find_contestants",
+    "load_results",
+    "make_contestant",
+    "make_leaderboard",
+    "metrics",
+    "published_table",
+    "report_tables",
+    "score_submission",
+    "subjects_of",
+    "subjects_without_truth",
+    "validate_submission",
+]

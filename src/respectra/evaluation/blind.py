@@ -29,7 +29,7 @@ class Submission(Config):
     suffix: str = ".mat"
     lowest: float = -0.5
     """Smallest value: an unlimited network may fall a little below zero, an unscaled one far."""
-    highest: float = Field(2.0)
+    highest: float = Field(default=2.0)
     """Largest value: cubes are within [0, 1], those in 8 or 12 bits are not."""
 
 
@@ -106,9 +106,7 @@ def score_submission(
     problems = validate_submission(folder, truth, rules)
     if problems:
         more = f", and {len(problems) - 3} more problems" if len(problems) > 3 else ""
-        raise DataError(
-            "the submission is refused: " + "; ".join(map(str, problems[:3])) + more
-        )
+        raise DataError("the submission is refused: " + "; ".join(map(str, problems[:3])) + more)
     suffix = (rules or Submission()).suffix
     track = get_track(chosen.tracks[0])
     judgements = [t for t in (WeightedAccuracy(), PhysicalConsistency()) if t.name in chosen.tests]
@@ -117,9 +115,7 @@ def score_submission(
         cube = scene.open_cube()
         estimate = _open(Path(folder) / f"{scene.name}{suffix}", cube)
         cache = None if cluster_cache is None else Path(cluster_cache)
-        case = Case(
-            scene.name, cube, scene.image(track, cube), track, rules=chosen.rules(cache)
-        )
+        case = Case(scene.name, cube, scene.image(track, cube), track, rules=chosen.rules(cache))
         scores = score(cube, estimate, case, chosen.metrics)
         for test in judgements:
             scores |= test.score(case, estimate, lambda image: image)

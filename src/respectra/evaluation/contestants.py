@@ -88,7 +88,9 @@ def find_contestants(
     tile: Tile = "auto",
     device: str = "cpu",
 ) -> tuple[Contestant, ...]:
-    """Several contestants; ``classical`` stands for every classical method, ``NAME=FILE`` names one.
+    """Several contestants.
+
+    ``classical`` stands for every classical method; ``NAME=FILE`` names one.
 
     Raises:
         ConfigError: an unknown method or file, or two of one name.

@@ -51,7 +51,11 @@ def scene_details(case: Case) -> dict[str, npt.NDArray[Any]]:
     truth = case.truth
     if truth is None:
         picture = np.rint(255 * case.image.values ** (1 / 2.2)).astype(np.uint8)
-        return {"preview": picture[::step, ::step], "step": _int(step), "shape": _int(height, width)}
+        return {
+            "preview": picture[::step, ::step],
+            "step": _int(step),
+            "shape": _int(height, width),
+        }
     valid = np.ones((height, width), bool) if case.valid is None else case.valid
     pixels, shares = _kinds(truth.values, valid, case.random("details"))
     edges = np.quantile(truth.values.mean(axis=2)[valid], np.linspace(0, 1, BRIGHTNESS_STEPS + 1))
@@ -100,8 +104,8 @@ def method_details(
     if truth is None:
         return found
     rules = case.rules
-    how = {"floor": rules.floor, "on_zero": rules.on_zero}
-    error = np.asarray(metrics.mrae_map(truth, estimate, **how))
+    floor, on_zero = rules.floor, rules.on_zero
+    error = np.asarray(metrics.mrae_map(truth, estimate, floor, on_zero=on_zero))
     rows = truth.values[valid][None], estimate.values[valid][None]
     finite = np.where(np.isfinite(error) & valid, error, np.nan)
     brightness = truth.values.mean(axis=2)
@@ -115,7 +119,7 @@ def method_details(
     )
     found |= {
         "error_map": _block_mean(finite, int(scene["step"][0])).astype(np.float16),
-        "by_band": np.asarray(metrics.mrae_by_band(*rows, **how), np.float32),
+        "by_band": np.asarray(metrics.mrae_by_band(*rows, floor, on_zero=on_zero), np.float32),
         "rmse_by_band": np.asarray(metrics.rmse_by_band(*rows), np.float32),
         "by_brightness": _means(finite[valid], steps, BRIGHTNESS_STEPS)[0],
         "spectra": _at(estimate, scene["pixels"]),

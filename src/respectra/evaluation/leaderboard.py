@@ -48,9 +48,7 @@ def make_leaderboard(
     boards = []
     for same in groups.values():
         joined = _joined(same)
-        boards += [
-            _board(joined, track, metric, test) for track in joined.protocol.options.tracks
-        ]
+        boards += [_board(joined, track, metric, test) for track in joined.protocol.options.tracks]
     return tuple(boards)
 
 

@@ -1,4 +1,4 @@
-"""Measuring what a reconstruction costs: time, memory, and the memory traffic it cannot go below."""
+"""What a reconstruction costs: time, memory, and the memory traffic it cannot go below."""
 
 from __future__ import annotations
 
@@ -200,4 +200,6 @@ def _reset_high_water() -> bool:
 
 def _high_water() -> int:
     status: Any = Path("/proc/self/status").read_text("utf-8")
-    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
+    return next(
+        int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")
+    )

@@ -1,4 +1,4 @@
-"""The protocol: everything that a score depends on besides the method, written beside the result."""
+"""The protocol: all that a score depends on besides the method, written beside the result."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class Options(Config):
     metrics: tuple[str, ...] = PLAIN_METRICS
     tests: tuple[str, ...] = ()
     """Names of auxiliary tests; see ``respectra.evaluation.auxiliary.select_tests``."""
-    floor: float = Field(0.0, ge=0)
+    floor: float = Field(default=0.0, ge=0)
     """Smallest denominator of a relative error, in the unit of the truth; 0 is official."""
     on_zero: OnZero = "raise"
     """What a zero in the truth does when the floor is 0."""
-    clusters: int = Field(1000, ge=1)
-    cluster_init_size: int | None = Field(10_000, ge=1)
+    clusters: int = Field(default=1000, ge=1)
+    cluster_init_size: int | None = Field(default=10_000, ge=1)
     """Pixels among which each start of k-means looks for its first centres; None is official."""
     crop: Literal["none", "ntire-2022"] = "none"
     """``none``: whole images, as in 2020. ``ntire-2022``: without 128 pixels on each side."""

@@ -134,9 +134,7 @@ class Results:
             if all(getattr(row, name) == value for name, value in wanted.items()):
                 yield row
 
-    def mean(
-        self, method: str, track: str, test: str, metric: str, *, role: str = "main"
-    ) -> Mean:
+    def mean(self, method: str, track: str, test: str, metric: str, *, role: str = "main") -> Mean:
         """Mean over scenes and seeds; a scene where the test does not apply is not expected."""
         rows = list(self.select(method=method, track=track, test=test, role=role))
         seeds = self.protocol.options.seeds_of(track)

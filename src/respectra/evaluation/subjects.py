@@ -113,7 +113,7 @@ def no_data(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
     if candidates.sum() < _SHARED * len(spectra):
         return np.zeros(shape, bool)
     rows = spectra[candidates]
-    kinds, inverse, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
     filling = counts >= _SHARED * len(spectra)
     result = np.zeros(len(spectra), bool)
     result[candidates] = filling[inverse.reshape(-1)]

@@ -115,7 +115,9 @@ def cost_table(results: Results) -> Table:
 
 def auxiliary_table(results: Results, track: str) -> Table:
     """Table 3 of one track: the auxiliary tests that the report has."""
-    tests = [test for test in select_tests("official") if test.name in results.protocol.options.tests]
+    tests = [
+        test for test in select_tests("official") if test.name in results.protocol.options.tests
+    ]
     out_of_scope = bool(results.protocol.scene_names("out-of-scope"))
     columns = [
         "Method",
@@ -130,9 +132,7 @@ def auxiliary_table(results: Results, track: str) -> Table:
             cells.append(show(results.mean(name, track, PLAIN, "mrae", role="out-of-scope")))
         cells += [show(results.mean(name, track, t.name, next(iter(t.columns)))) for t in tests]
         rows.append(tuple(cells))
-    return Table(
-        f"3. Auxiliary tests, {track_title(track)} (MRAE)", tuple(columns), tuple(rows)
-    )
+    return Table(f"3. Auxiliary tests, {track_title(track)} (MRAE)", tuple(columns), tuple(rows))
 
 
 def further_table(results: Results, track: str) -> Table:
@@ -140,7 +140,10 @@ def further_table(results: Results, track: str) -> Table:
     chosen = [TESTS[n] for n in results.protocol.options.tests if not TESTS[n].official]
     names = _by_rank(results, track)
     rows = [
-        (test.title, *(show(results.mean(n, track, test.name, next(iter(test.columns)))) for n in names))
+        (
+            test.title,
+            *(show(results.mean(n, track, test.name, next(iter(test.columns)))) for n in names),
+        )
         for test in chosen
     ]
     cameras = [test for test in chosen if test.name.startswith("camera-")]
@@ -204,9 +207,7 @@ def ranking(
         if mean.complete and mean.value is not None:
             scores[name] = round(mean.value if better == "lower" else -mean.value, 5)
     ordered = sorted(scores, key=lambda name: (scores[name], name))
-    return {
-        name: 1 + sum(scores[other] < scores[name] for other in ordered) for name in ordered
-    }
+    return {name: 1 + sum(scores[other] < scores[name] for other in ordered) for name in ordered}
 
 
 def show(mean: Mean) -> str:

@@ -202,7 +202,7 @@ def score(
     valid: npt.NDArray[np.bool_] | None = None,
     labels: npt.NDArray[np.int32] | None = None,
 ) -> dict[str, float]:
-    """Scores of one estimate by the rules of a case; metrics that a masked scene lacks are left out.
+    """Scores of one estimate by a case's rules; metrics that a masked scene lacks are left out.
 
     Args:
         truth: the cube.

@@ -16,7 +16,7 @@ class Brightness(ChallengeTest):
     """
 
     source = "NTIRE 2020 report, section 3.3"
-    factor: float = Field(2.0, gt=0)
+    factor: float = Field(default=2.0, gt=0)
     """Factor on the light."""
 
     @property

@@ -42,7 +42,7 @@ class OtherCamera(ChallengeTest):
     """
 
     source = "ours: the challenge changed no camera"
-    number: int = Field(1, ge=1, le=COUNT)
+    number: int = Field(default=1, ge=1, le=COUNT)
     """Which of the twenty."""
 
     @property
@@ -72,7 +72,10 @@ def other_camera(track: Track, number: int, wavelengths_nm: npt.ArrayLike) -> Tr
     if number <= len(others):
         name, table = others[number - 1]
     else:
-        name, table = f"{track.response.attrs['name']}-derived-{number}", _derived(own, grid, number)
+        name, table = (
+            f"{track.response.attrs['name']}-derived-{number}",
+            _derived(own, grid, number),
+        )
     weights = band_weights(grid)
     balanced = table * ((weights @ own) / (weights @ table))
     response = make_response(balanced, grid, name=name, source="balanced to the track's own camera")

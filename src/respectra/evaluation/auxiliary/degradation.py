@@ -22,7 +22,7 @@ class Noise(ChallengeTest):
     """
 
     source = "the real-world track's sensor"
-    electrons: float = Field(5000.0, gt=0)
+    electrons: float = Field(default=5000.0, gt=0)
     """Mean photo-electrons of the green pixels."""
 
     @property
@@ -68,7 +68,7 @@ class Compression(ChallengeTest):
     """JPEG of a given quality instead of the track's own file."""
 
     source = "the real-world track's codec"
-    quality: int = Field(80, ge=1, le=100)
+    quality: int = Field(default=80, ge=1, le=100)
     """OpenCV's quality, 1 to 100; the challenge's is 80."""
 
     @property

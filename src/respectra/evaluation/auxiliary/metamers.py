@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,11 @@ class Metamers(Judgement):
     """
 
     source = "Fu et al., IEEE Trans. Computational Imaging 2025"
-    columns = {"mrae": "MRAE", "rmse": "RMSE", "truth_mrae": "MRAE of the truth"}
+    columns: ClassVar[Mapping[str, str]] = {
+        "mrae": "MRAE",
+        "rmse": "RMSE",
+        "truth_mrae": "MRAE of the truth",
+    }
     change: Change = "without"
     """What becomes of the part that the camera does not see."""
 

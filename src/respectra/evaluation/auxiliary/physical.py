@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +34,7 @@ class PhysicalConsistency(Judgement):
 
     needs_truth = False
     source = "NTIRE 2020 report, section 3.4"
-    columns = {
+    columns: ClassVar[Mapping[str, str]] = {
         "back_projection_mrae": "Physical MRAE",
         "image_mrae": "MRAE to the image",
         "image_error_p95": "relative error to the image, 95 %",

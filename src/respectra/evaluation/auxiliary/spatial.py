@@ -26,7 +26,7 @@ class SpatialShuffle(ChallengeTest):
     """
 
     source = "NTIRE 2020 report, section 3.2"
-    block: int = Field(4, ge=1)
+    block: int = Field(default=4, ge=1)
     """Side of a block in pixels."""
 
     @property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from respectra.errors import DataError
@@ -34,7 +36,7 @@ class Calibration(Judgement):
     """
 
     source = "Kuleshov, Fenner and Ermon, ICML 2018"
-    columns = {
+    columns: ClassVar[Mapping[str, str]] = {
         "calibration_error": "Calibration error",
         "coverage_68": "within 1 σ",
         "coverage_95": "within 2 σ",
@@ -53,9 +55,10 @@ class Calibration(Judgement):
 
     def score(self, case: Case, estimate: xr.DataArray, recover: Recover) -> Scores:
         """Coverage and calibration; nothing for a method that gives no uncertainty."""
-        if not isinstance(recover, Uncertain):
+        method: object = recover
+        if not isinstance(method, Uncertain):
             return {}
-        cube, deviation = recover.with_uncertainty(case.image)
+        cube, deviation = method.with_uncertainty(case.image)
         return calibration(case.need_truth(), cube, deviation, valid=case.valid)
 
 
@@ -64,7 +67,7 @@ def calibration(
     estimate: xr.DataArray,
     deviation: xr.DataArray,
     *,
-    valid: np.ndarray | None = None,  # type: ignore[type-arg]
+    valid: npt.NDArray[np.bool_] | None = None,
 ) -> dict[str, float]:
     """Scores of standard deviations; see :class:`Calibration`.
 

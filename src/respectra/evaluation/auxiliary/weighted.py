@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import xarray as xr
 
 from respectra.evaluation import metrics
@@ -15,7 +18,7 @@ class WeightedAccuracy(Judgement):
     """
 
     source = "NTIRE 2020 report, section 3.5"
-    columns = {"weighted_mrae": "Weighted MRAE"}
+    columns: ClassVar[Mapping[str, str]] = {"weighted_mrae": "Weighted MRAE"}
 
     @property
     def official(self) -> bool:

@@ -185,7 +185,9 @@ def _fingerprint(values: Array, clusters: int, seed: int, init_size: int | None)
     from sklearn import __version__
 
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{values.shape} {values.dtype} {clusters} {seed} {init_size} {__version__}".encode())
+    digest.update(
+        f"{values.shape} {values.dtype} {clusters} {seed} {init_size} {__version__}".encode()
+    )
     digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
 

@@ -179,7 +179,9 @@ def _differences(pair: Pair, rendering: Rendering | None) -> Array:
         raise ConfigError(f"Expected a positive white, got {how.white!r}")
     light = how.illuminant or ("D65" if pair.quantity == "reflectance" else "E")
     weights = pair.constant(_weights(tuple(grid.tolist()), light, how.observer) / how.white)
-    return pair.map(lambda t, e: ciede2000(relative_xyz_to_lab(t @ weights), relative_xyz_to_lab(e @ weights)))
+    return pair.map(
+        lambda t, e: ciede2000(relative_xyz_to_lab(t @ weights), relative_xyz_to_lab(e @ weights))
+    )
 
 
 @functools.lru_cache(maxsize=16)

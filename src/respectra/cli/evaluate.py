@@ -253,8 +253,8 @@ def _rich(table: Table) -> Any:
     from rich.table import Table as RichTable
 
     shown = RichTable(title=escape(table.title), title_justify="left", box=None, pad_edge=False)
-    for place, column in enumerate(table.columns):
-        shown.add_column(escape(column), justify="left" if place == 0 else "right")
+    for column, left in zip(table.columns, table.left, strict=True):
+        shown.add_column(escape(column), justify="left" if left else "right")
     for row in table.rows:
         shown.add_row(*(escape(cell) for cell in row))
     return shown

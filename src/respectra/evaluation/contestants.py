@@ -30,14 +30,19 @@ class Contestant:
     Attributes:
         name: as in tables; distinct within an evaluation.
         make: gives the method for a track; called in the process that runs it, so it must pickle.
-        fingerprint: changes whenever its answers might.
+        fingerprint: changes whenever its answers might; one for all tracks, or one a track.
         facts: what results keep of it: method, track of the weights, parameters, device, tile.
     """
 
     name: str
     make: Callable[[str], Recover]
-    fingerprint: str
+    fingerprint: str | Mapping[str, str]
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def fingerprint_for(self, track: str) -> str:
+        """The fingerprint on one track."""
+        known = self.fingerprint
+        return known if isinstance(known, str) else known[track]
 
 
 def make_contestant(
@@ -64,6 +69,10 @@ def make_contestant(
     weights = {track: find_weights(source, track=track) for track in tracks}
     some = next(iter(weights.values()))
     label = name or (Path(text).stem if Path(text).suffix else text)
+    prints = {
+        track: hashlib.sha256(f"{digest(w)} {device} {tile}".encode()).hexdigest()[:16]
+        for track, w in weights.items()
+    }
     facts = {
         "method": some.method,
         "source": Path(text).name,
@@ -74,11 +83,9 @@ def make_contestant(
         "tile": tile,
         "config": some.config.model_dump(mode="json"),
         "provenance": dict(some.provenance),
-        "weights": {track: digest(w) for track, w in weights.items()},
     }
-    key = json.dumps([facts["weights"], device, str(tile)], sort_keys=True)
     make = functools.partial(_open, weights=weights, tile=tile, device=device)
-    return Contestant(label, make, hashlib.sha256(key.encode()).hexdigest()[:16], facts)
+    return Contestant(label, make, prints, facts)
 
 
 def find_contestants(

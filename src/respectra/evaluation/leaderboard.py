@@ -16,7 +16,7 @@ _STYLE = (
     "table{border-collapse:collapse;margin:1.5rem 0;display:block;overflow-x:auto}"
     "caption{font-weight:600;text-align:left;padding:.3rem 0}"
     "th,td{padding:.25rem .8rem;text-align:right;border-bottom:1px solid #8884}"
-    "th:nth-child(2),td:nth-child(2){text-align:left}p{color:#777}"
+    ".words{text-align:left}p{color:#777}"
     "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}}"
 )
 
@@ -71,12 +71,12 @@ def to_html(boards: Sequence[Table], title: str = "Leaderboard") -> str:
 def _joined(same: Sequence[Results]) -> Results:
     """Evaluations by one protocol as one; a method evaluated twice counts once."""
     protocol = same[0].protocol
-    known: dict[str, str] = {}
+    known: dict[tuple[str, str], str] = {}
     rows: dict[tuple[object, ...], Row] = {}
     for one in same:
         protocol = protocol.joined(one.protocol)
         for row in one.rows:
-            if known.setdefault(row.method, row.fingerprint) != row.fingerprint:
+            if known.setdefault((row.method, row.track), row.fingerprint) != row.fingerprint:
                 raise ConfigError(
                     f"two different methods are called {row.method!r}; evaluate one of them "
                     "under another name: NAME=FILE"

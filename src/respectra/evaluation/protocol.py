@@ -46,8 +46,7 @@ STATEMENTS: Mapping[str, str] = {
     "brightness": "truth scaled, image made anew by the track; the floor is scaled as well",
     "weighted": "mini-batch k-means on unit spectra of the truth, batch a tenth, five starts",
     "totals": "mean over scenes and seeds, each counting the same",
-    "no-data": "a spectrum that at least 1 % of the pixels share exactly, that is zero in some "
-    "band and in another one brighter than most pixels of the scene",
+    "no-data": "a spectrum that at least 1 % of the pixels share exactly, zero in some band",
 }
 
 
@@ -160,8 +159,8 @@ class Protocol(Config):
                 "there is an evaluation with other rules, scenes or metrics, which does not compare"
             )
         values = mine.model_dump()
-        values["tracks"] = (*theirs.tracks, *mine.tracks)
-        values["tests"] = (*theirs.tests, *mine.tests)
+        values["tracks"] = (*mine.tracks, *theirs.tracks)
+        values["tests"] = (*mine.tests, *theirs.tests)
         return self.model_copy(update={"options": Options(**values)})
 
     def scene_names(self, role: str = "main") -> tuple[str, ...]:

@@ -176,9 +176,10 @@ def _continue(
         The protocol of all that the folder will hold, and the facts of all its methods.
     """
     facts: dict[str, Mapping[str, Any]] = {}
+    tracks = protocol.options.tracks
     if (folder / "protocol.json").is_file():
         try:
-            protocol = protocol.joined(load_protocol(folder))
+            protocol = load_protocol(folder).joined(protocol)
         except ConfigError as error:
             raise ConfigError(f"{folder}: {error}; choose another folder") from None
         if (folder / "methods.json").is_file():
@@ -186,13 +187,20 @@ def _continue(
     elif folder.exists() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty and holds no evaluation; choose another folder")
     for one in contestants:
-        known = facts.get(one.name)
-        if known is not None and known["fingerprint"] != one.fingerprint:
+        known = dict(facts.get(one.name, {}))
+        prints = {track: one.fingerprint_for(track) for track in tracks}
+        before = known.get("fingerprints", {})
+        if any(before.get(track, value) != value for track, value in prints.items()):
             raise ConfigError(
                 f"{folder} holds another method called {one.name!r}; name this one apart: "
                 f"NAME={one.name}"
             )
-        facts[one.name] = {**one.facts, "fingerprint": one.fingerprint}
+        trained = {**known.get("trained_for", {}), **one.facts.get("trained_for", {})}
+        facts[one.name] = {
+            **one.facts,
+            "trained_for": trained,
+            "fingerprints": {**before, **prints},
+        }
     save_protocol(protocol, folder)
     with atomic_path(folder / "methods.json", overwrite=True) as path:
         path.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
@@ -220,7 +228,7 @@ def _measure_costs(
         (one, track)
         for track in work.options.tracks
         for one in work.contestants
-        if (one.fingerprint, track) not in known
+        if (one.fingerprint_for(track), track) not in known
         and (subject.cube is not None or track in subject.images)
     ]
     if runs and wanted:
@@ -233,7 +241,7 @@ def _measure_costs(
                         one.make(track),
                         case.image,
                         method=one.name,
-                        fingerprint=one.fingerprint,
+                        fingerprint=one.fingerprint_for(track),
                         track=track,
                         device=str(one.facts.get("device", "cpu")),
                         threads=work.threads,
@@ -448,7 +456,7 @@ def _row(
         seed=task.seed,
         method=one.name,
         test=test,
-        fingerprint=one.fingerprint,
+        fingerprint=one.fingerprint_for(task.track),
         scores=dict(scores or {}),
         note=note,
         seconds=None if cost is None else cost.seconds,

@@ -104,12 +104,12 @@ def subjects_without_truth(folder: str | os.PathLike[str]) -> tuple[Subject, ...
 def no_data(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
     """Pixels that are a filling and no measurement, shape (y, x).
 
-    A spectrum that at least 1 % of the pixels share exactly, that is zero in some band and in
-    another one brighter than most pixels of the scene are there: nothing measured looks so.
+    A spectrum that at least 1 % of the pixels share exactly and that is zero in some band: no
+    measurement of so many pixels comes out so, not even of a dark scene in 8 bits.
     """
     spectra = np.ascontiguousarray(cube.values).reshape(-1, cube.sizes["wavelength"])
     shape = cube.shape[:2]
-    candidates = (spectra == 0).any(axis=1) & (spectra > np.median(spectra, axis=0)).any(axis=1)
+    candidates = (spectra == 0).any(axis=1)
     if candidates.sum() < _SHARED * len(spectra):
         return np.zeros(shape, bool)
     rows = spectra[candidates]

@@ -31,9 +31,17 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def left(self) -> tuple[bool, ...]:
+        """Whether each column is words, which stand on the left; numbers stand on the right."""
+        return tuple(
+            place == 0 or any(row[place][:1].isalpha() for row in self.rows)
+            for place in range(len(self.columns))
+        )
+
     def to_markdown(self) -> str:
         """The table in Markdown."""
-        align = ["---", *["---:"] * (len(self.columns) - 1)]
+        align = ["---" if left else "---:" for left in self.left]
         lines = [self.columns, align, *self.rows]
         body = "\n".join("| " + " | ".join(_cell(c) for c in line) + " |" for line in lines)
         notes = "".join(f"\n{note}\n" for note in self.notes)
@@ -41,15 +49,20 @@ class Table:
 
     def to_html(self) -> str:
         """The table as an HTML element."""
-        head = "".join(f"<th>{html.escape(c)}</th>" for c in self.columns)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>"
-            for row in self.rows
-        )
+
+        def line(cells: tuple[str, ...], tag: str) -> str:
+            shown = (
+                f"<{tag}{' class=words' if left else ''}>{html.escape(cell)}</{tag}>"
+                for cell, left in zip(cells, self.left, strict=True)
+            )
+            return f"<tr>{''.join(shown)}</tr>"
+
+        head = line(self.columns, "th")
+        body = "".join(line(row, "td") for row in self.rows)
         notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
         return (
             f"<table><caption>{html.escape(self.title)}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+            f"<thead>{head}</thead><tbody>{body}</tbody></table>{notes}"
         )
 
     def to_text(self) -> str:
@@ -58,8 +71,8 @@ class Table:
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
         body = "\n".join(
             "  ".join(
-                cell.ljust(width) if place == 0 else cell.rjust(width)
-                for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+                cell.ljust(width) if left else cell.rjust(width)
+                for cell, width, left in zip(line, widths, self.left, strict=True)
             ).rstrip()
             for line in lines
         )

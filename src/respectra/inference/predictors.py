@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import ConfigError, FormatError
 from respectra.methods import Weights, get_method
-from respectra.methods.network import NetworkMethod
+from respectra.methods.network import NetworkConfig, NetworkMethod
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -46,18 +49,8 @@ class TorchPredictor:
     def __init__(self, weights: Weights, *, device: str = "cpu") -> None:
         import torch
 
-        entry = get_method(weights.method)
-        if not isinstance(entry, NetworkMethod):
-            raise ConfigError(f"{weights.method!r} is not a network")
-        network = entry.network(weights.config)
-        state = {name: torch.from_numpy(np.array(t)) for name, t in weights.tensors.items()}
-        try:
-            network.load_state_dict(state)
-        except RuntimeError as error:
-            raise FormatError(
-                f"the weights do not fit {weights.method} as configured: {error}"
-            ) from None
-        self.network = network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        network = build(weights)
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.device = device
 
     def __call__(self, pixels: FloatArray) -> FloatArray:
@@ -71,7 +64,46 @@ class TorchPredictor:
         return array
 
 
-def make_predictor(weights: Weights, *, device: str = "cpu") -> Predictor:
+def build(weights: Weights) -> nn.Module:
+    """The network of a set of weights, in evaluation mode.
+
+    Raises:
+        FormatError: the tensors are not those that the configuration needs.
+    """
+    import torch
+
+    network = bare_network(weights)
+    state = {name: torch.from_numpy(np.array(t)) for name, t in weights.tensors.items()}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise FormatError(
+            f"the weights do not fit {weights.method} as configured: {error}"
+        ) from None
+    return network.eval()
+
+
+def bare_network(weights: Weights) -> nn.Module:
+    """The network of a set of weights without them: fresh values, evaluation mode."""
+    entry = get_method(weights.method)
+    if not isinstance(entry, NetworkMethod):
+        raise ConfigError(f"{weights.method!r} is not a network")
+    network: nn.Module = entry.network(weights.config).eval()
+    return network
+
+
+def probe_image(weights: Weights, height: int | None = None, width: int | None = None) -> Tensor:
+    """Noise that the network of a set of weights accepts, (1, channels, y, x); small by default."""
+    import torch
+
+    card = get_method(weights.method).card
+    side = max(card.native_tile or 0, card.size_minimum, 4 * card.size_multiple)
+    channels = weights.config.channels_in if isinstance(weights.config, NetworkConfig) else 3
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(1, channels, height or side, width or side, generator=generator)
+
+
+def make_predictor(weights: Weights, *, device: str = "cpu", engine: str = "torch") -> Predictor:
     """The predictor that fits the kind of method."""
     if isinstance(get_method(weights.method), type):
         return ClassicalPredictor(weights)

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 import xarray as xr
 
 from respectra.cameras import require_image, to_track_values
-from respectra.cubes import make_cube
+from respectra.cubes import Quantity, make_cube
 from respectra.errors import ConfigError, DataError, unknown_name
-from respectra.inference.predictors import FloatArray, make_predictor
-from respectra.inference.tiling import predict_native, predict_tiles
+from respectra.inference.memory import (
+    AUTO_SHARE,
+    Budget,
+    free_bytes,
+    give_back_free_memory,
+    measure_memory,
+    parse_memory,
+    resident_bytes,
+)
+from respectra.inference.predictors import FloatArray, TorchPredictor, make_predictor
+from respectra.inference.tiling import Layout, Reader, Region, plan, run
 from respectra.methods import (
     Card,
     Contract,
@@ -27,10 +38,23 @@ from respectra.methods.fitting import fit_on_measured_spectra
 from respectra.methods.network import NetworkMethod
 from respectra.methods.shipped import shipped
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 #: The weights that ship with the package, one set a track.
 DEFAULT = "default"
-#: Side of a tile when the user leaves the choice to us.
-AUTO_SIDE = 512
+#: Pictures up to this many pixels are not cut when memory is left to us and plenty is free.
+SMALL_IMAGE = 512 * 512
+
+
+class CubeFacts(TypedDict, total=False):
+    """Attributes of a reconstructed cube."""
+
+    quantity: Quantity
+    source: str
+    method: str
+    track: str
+    tiling: str
 
 
 class Reconstructor:
@@ -38,8 +62,11 @@ class Reconstructor:
 
     Args:
         weights: method, configuration, contract and what was learned.
-        tile: ``auto``, the side of a tile in pixels, or None for the whole image at once. Where
-            the card says that tiles are exact, the answer does not depend on it.
+        tile: ``auto``, as large as the memory allows; the side of a tile in pixels; or None for
+            the whole image at once. Where the card says that tiles are exact, the answer does not
+            depend on it; where they are not, the cube says so (attribute ``tiling``).
+        max_memory: what this process may hold at its peak, the cube included: bytes, ``2GB``,
+            ``500MB``, or ``auto``: half of what is free.
         device: ``cpu``, ``cuda``, ...
 
     Example:
@@ -55,12 +82,16 @@ class Reconstructor:
         weights: Weights,
         *,
         tile: int | Literal["auto"] | None = "auto",
+        max_memory: str | int = "auto",
         device: str = "cpu",
     ) -> None:
         if isinstance(tile, int) and tile < 1:
             raise ConfigError(f"a tile is at least 1 pixel wide; got {tile}")
+        parse_memory(max_memory)
         self.weights = weights
         self.tile = tile
+        self.max_memory = max_memory
+        self.device = device
         self._predict = make_predictor(weights, device=device)
 
     @property
@@ -87,49 +118,143 @@ class Reconstructor:
 
         Raises:
             DataError: it is no image, or smaller than the method accepts.
+            ConfigError: the memory limit is too small.
         """
         picture = require_image(image)
         if picture.attrs.get("encoding") == "srgb":
             picture = to_track_values(picture, "srgb")
-        spectra = self.predict(np.asarray(picture.values, dtype=np.float32))
+        rgb = np.asarray(picture.values, dtype=np.float32)
+        layout = self._layout_in_memory(rgb)
         return make_cube(
-            spectra,
-            self.contract.wavelengths_nm,
-            quantity=self.contract.quantity,
-            source=f"reconstructed by {self.name}",
-            method=self.name,
-            track=self.contract.track,
+            self._assemble(rgb, layout), self.contract.wavelengths_nm, **self.cube_facts(layout)
         )
 
     def predict(self, rgb: FloatArray) -> FloatArray:
         """Spectra (y, x, band), float32, of linear values (y, x, 3) in the units of the track."""
+        return self._assemble(rgb, self._layout_in_memory(rgb))
+
+    def _layout_in_memory(self, rgb: FloatArray) -> Layout:
         height, width = rgb.shape[:2]
-        smallest = self.card.size_minimum
+        return self.layout(height, width, held=4 * height * width * self.contract.bands)
+
+    def _assemble(self, rgb: FloatArray, layout: Layout) -> FloatArray:
+        bounds = (float(rgb.min()), float(rgb.max()))
+        pieces = self.pieces(lambda rows, columns: rgb[rows, columns], layout, bounds=bounds)
+        if layout.whole:
+            return next(pieces)[1]
+        spectra = np.empty((*rgb.shape[:2], self.contract.bands), np.float32)
+        for region, piece in pieces:
+            spectra[region] = piece
+            del piece
+        return spectra
+
+    def cube_facts(self, layout: Layout) -> CubeFacts:
+        """What is written down with a cube: quantity, source, method, track, how it was cut."""
+        facts: CubeFacts = {
+            "quantity": self.contract.quantity,
+            "source": f"reconstructed by {self.name}",
+            "method": self.name,
+            "track": self.contract.track,
+        }
+        if layout.policy is Tiling.APPROXIMATE and not layout.whole:
+            facts["tiling"] = Tiling.APPROXIMATE.value
+        return facts
+
+    def layout(self, height: int, width: int, *, held: float = 0.0) -> Layout:
+        """How a picture of this size is cut up.
+
+        Args:
+            height: rows.
+            width: columns.
+            held: bytes that the caller will hold besides, such as the cube itself.
+
+        Raises:
+            DataError: the picture is smaller than the method accepts.
+            ConfigError: the memory limit is too small for the least tile.
+        """
+        card = self.card
+        smallest = card.size_minimum
         if min(height, width) < smallest:
             raise DataError(
                 f"{self.name} needs images of at least {smallest} x {smallest} pixels; "
                 f"got {height} x {width}"
             )
-        pixels = self.contract.prepare(rgb)
-        return self.contract.finish(self._spectra(pixels))
-
-    def _spectra(self, pixels: FloatArray) -> FloatArray:
-        card, bands = self.card, self.contract.bands
-        if card.tiling is Tiling.NATIVE and card.native_tile is not None:
-            return predict_native(self._predict, pixels, card.native_tile, bands)
-        halo = self._halo()
-        if self.tile is None or halo is None or card.tiling is not Tiling.EXACT:
-            return self._predict(pixels)
-        side = AUTO_SIDE if self.tile == "auto" else self.tile
-        side = -(-side // card.size_multiple) * card.size_multiple
-        return predict_tiles(
-            self._predict,
-            pixels,
-            bands=bands,
-            side=side,
-            halo=halo,
-            multiple=card.size_multiple,
+        if self.tile is None and card.tiling is not Tiling.NATIVE:
+            return Layout(height, width, card.tiling, (height, width))
+        return plan(
+            height,
+            width,
+            card,
+            halo=self._halo(),
+            side=self.tile if isinstance(self.tile, int) else None,
+            budget=self._budget(height * width, held),
         )
+
+    def pieces(
+        self,
+        read: Reader,
+        layout: Layout,
+        *,
+        bounds: tuple[float, float],
+        means: Sequence[Tensor] | None = None,
+    ) -> Iterator[tuple[Region, FloatArray]]:
+        """Finished spectra of a picture, piece by piece; together they cover it once.
+
+        Args:
+            read: gives linear values in the units of the track, (rows, columns, 3).
+            layout: how the picture is cut.
+            bounds: smallest and largest value of the whole picture.
+            means: what :meth:`take_means` gave; taken first where they are needed and not given.
+
+        Yields:
+            The rows and columns of a piece, and its spectra (y, x, band), float32.
+        """
+
+        def prepared(rows: slice, columns: slice) -> FloatArray:
+            return self.contract.prepare(read(rows, columns), bounds=bounds)
+
+        with contextlib.ExitStack() as stack:
+            if self.needs_means(layout) and isinstance(self._predict, TorchPredictor):
+                from respectra.inference.statistics import given_means
+
+                given = means or self.take_means(read, layout, bounds=bounds)
+                stack.enter_context(given_means(self._predict.network, given))
+            for region, spectra in run(self._predict, prepared, layout):
+                yield region, self.contract.finish(spectra)
+                del spectra
+                if not layout.whole:
+                    give_back_free_memory()
+
+    def needs_means(self, layout: Layout) -> bool:
+        """Whether tiles of this layout need means over the whole picture first."""
+        return layout.policy is Tiling.STATISTICS and not layout.whole
+
+    def take_means(
+        self, read: Reader, layout: Layout, *, bounds: tuple[float, float]
+    ) -> list[Tensor]:
+        """Means over the whole picture that the network uses, for :meth:`pieces`."""
+        from respectra.inference.statistics import take_means
+
+        assert isinstance(self._predict, TorchPredictor)
+        return take_means(
+            self.weights,
+            self._predict,
+            lambda rows, columns: self.contract.prepare(read(rows, columns), bounds=bounds),
+            layout,
+        )
+
+    def _budget(self, pixels: int, held: float) -> Budget | None:
+        """What a piece may take; None where the question does not arise."""
+        if not self.device.startswith("cpu"):
+            return None
+        claim = self.card.memory_gb or 0.5
+        if self.max_memory == "auto" and (
+            isinstance(self.tile, int)
+            or (pixels <= SMALL_IMAGE and claim * 1e9 < AUTO_SHARE * free_bytes())
+        ):
+            return None
+        limit = parse_memory(self.max_memory)
+        return Budget(limit, resident_bytes() + held, measure_memory(self.weights, engine="torch"))
 
     def _halo(self) -> int | None:
         method = get_method(self.weights.method)
@@ -141,6 +266,7 @@ def load(
     *,
     track: str = "clean",
     tile: int | Literal["auto"] | None = "auto",
+    max_memory: str | int = "auto",
     device: str = "cpu",
 ) -> Reconstructor:
     """Make a reconstructor.
@@ -151,13 +277,15 @@ def load(
             spectra that the installed packages bring.
         track: track of the images, for everything that is not a file.
         tile: see :class:`Reconstructor`.
+        max_memory: see :class:`Reconstructor`.
         device: see :class:`Reconstructor`.
 
     Raises:
         ConfigError: there are no such weights.
         FormatError: the file is not a weights file.
     """
-    return Reconstructor(find_weights(source, track=track), tile=tile, device=device)
+    weights = find_weights(source, track=track)
+    return Reconstructor(weights, tile=tile, max_memory=max_memory, device=device)
 
 
 def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Weights:

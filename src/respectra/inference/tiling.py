@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from respectra.errors import ConfigError
+from respectra.inference.memory import Budget, format_bytes
 from respectra.inference.predictors import Predictor
+from respectra.methods import Card, Tiling
 
 FloatArray = npt.NDArray[np.float32]
+Region = tuple[slice, slice]
+#: Reads rows and columns of a picture as the method expects them: (y, x, 3).
+Reader = Callable[[slice, slice], FloatArray]
+#: A tile answers for no more than this many rows and columns: larger ones gain nothing.
+LARGEST_SIDE = 2048
+#: Chosen tiles are not smaller than this; only a side that the user gives is.
+SMALLEST_SIDE = 16
+#: Tiles that are blended see at least this many rows and columns, unless the user says otherwise:
+#: from less, what a method takes for the whole image is a detail.
+SMALLEST_VIEW = 128
+#: Rows and columns over which neighbouring tiles are blended.
+OVERLAP = 64
 
 
 @dataclass(frozen=True)
 class Tile:
     """A piece of a picture: what is read, and the part of the result that is kept."""
 
-    read: tuple[slice, slice]
+    read: Region
     """Rows and columns of the picture that the method sees, halo included."""
-    keep: tuple[slice, slice]
+    keep: Region
     """Rows and columns of the picture that this tile answers for."""
 
     @property
-    def inner(self) -> tuple[slice, slice]:
+    def inner(self) -> Region:
         """The kept part, counted from the corner of what is read."""
         (ry, rx), (ky, kx) = self.read, self.keep
         return (
@@ -32,74 +47,203 @@ class Tile:
         )
 
 
-def cut(height: int, width: int, *, side: int, halo: int, multiple: int = 1) -> Iterator[Tile]:
-    """Tiles that cover a picture once.
+@dataclass(frozen=True)
+class Layout:
+    """How a picture is cut for a method.
+
+    The kept parts form a grid that begins at the top left, whatever the policy; so they can be
+    written into a chunked file as they come.
+    """
+
+    height: int
+    width: int
+    policy: Tiling
+    sides: tuple[int, int]
+    """Rows and columns between the beginnings of tiles."""
+    halo: int = 0
+    """Rows and columns that a tile sees on each side beyond those it answers for."""
+    overlap: int = 0
+    """Rows and columns that it shares with the next tile, for Tiling.APPROXIMATE."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether one piece is the whole picture."""
+        rows, columns = (self._along(axis) for axis in (0, 1))
+        return self.policy is not Tiling.NATIVE and len(rows) == len(columns) == 1
+
+    @property
+    def largest_read(self) -> int:
+        """Pixels that the largest tile reads."""
+        if self.policy is Tiling.NATIVE:
+            return self.sides[0] * self.sides[1]
+        rows, columns = (max(r.stop - r.start for r, _ in self._along(axis)) for axis in (0, 1))
+        return int(rows * columns)
+
+    def tiles(self) -> Iterator[Tile]:
+        """Tiles row by row; their kept parts cover the picture once."""
+        for rows, keep_rows in self._along(0):
+            for columns, keep_columns in self._along(1):
+                yield Tile(read=(rows, columns), keep=(keep_rows, keep_columns))
+
+    def _along(self, axis: int) -> list[tuple[slice, slice]]:
+        """What the tiles read and keep along one axis."""
+        length, side = (self.height, self.width)[axis], self.sides[axis]
+        count = max(1, -(-(length - self.overlap) // side))
+        spans = []
+        for i in range(count):
+            start, stop = i * side, length if i == count - 1 else (i + 1) * side
+            low = max(0, start - self.halo)
+            high = min(length, stop + self.halo + self.overlap)
+            spans.append((slice(low, high), slice(start, stop)))
+        return spans
+
+
+def plan(
+    height: int,
+    width: int,
+    card: Card,
+    *,
+    halo: int | None,
+    side: int | None = None,
+    budget: Budget | None = None,
+) -> Layout:
+    """Choose how to cut a picture.
 
     Args:
         height: rows of the picture.
         width: columns of the picture.
-        side: rows and columns that a tile answers for; a multiple of ``multiple``.
-        halo: rows and columns that it sees beyond them.
-        multiple: what it reads starts at multiples of this, so that a network that shrinks its
-            input samples the same positions in every tile.
+        card: of the method.
+        halo: radius of its receptive field, pixels; None when unbounded.
+        side: rows and columns that a tile answers for; None for the largest that fits.
+        budget: what a piece may take; None when there is no limit.
+
+    Raises:
+        ConfigError: the memory is too small for the least tile; says what would do.
     """
-    reach = -(-halo // multiple) * multiple
-    for top in range(0, height, side):
-        for left in range(0, width, side):
-            bottom, right = min(top + side, height), min(left + side, width)
-            yield Tile(
-                read=(
-                    slice(max(0, top - reach), min(height, bottom + reach)),
-                    slice(max(0, left - reach), min(width, right + reach)),
-                ),
-                keep=(slice(top, bottom), slice(left, right)),
-            )
+    multiple = card.size_multiple
+
+    def layout_of(side: int) -> Layout:
+        if card.tiling is Tiling.APPROXIMATE or halo is None:
+            return _overlapping(height, width, max(side, card.size_minimum), card)
+        side = round_up(side, multiple)
+        return Layout(height, width, card.tiling, (side, side), halo=round_up(halo, multiple))
+
+    def fits(layout: Layout) -> bool:
+        return budget is None or budget.allows(layout.largest_read)
+
+    if card.tiling is Tiling.NATIVE and card.native_tile is not None:
+        native = (card.native_tile, card.native_tile)
+        return _checked(Layout(height, width, Tiling.NATIVE, native), card, budget)
+    whole = Layout(height, width, card.tiling, (height, width))
+    if card.tiling is Tiling.WHOLE:
+        return _checked(whole, card, budget)
+    if side is not None:
+        return _checked(layout_of(side), card, budget)
+    if fits(whole) and max(height, width) <= LARGEST_SIDE:
+        return whole
+    blended = card.tiling is Tiling.APPROXIMATE
+    least = max(SMALLEST_VIEW, card.size_minimum) if blended else SMALLEST_SIDE
+    _checked(layout_of(least), card, budget)
+    low, high = -(-least // multiple), LARGEST_SIDE // multiple
+    while low < high:  # the largest multiple that fits
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(layout_of(middle * multiple)) else (low, middle - 1)
+    return layout_of(low * multiple)
 
 
-def predict_native(predict: Predictor, pixels: FloatArray, side: int, bands: int) -> FloatArray:
-    """Run a method that is defined on square tiles of its own.
+def _checked(layout: Layout, card: Card, budget: Budget | None) -> Layout:
+    if budget is not None and not budget.allows(layout.largest_read):
+        raise ConfigError(
+            f"{format_bytes(budget.limit)} of memory is too little for {card.name}: a tile of "
+            f"{layout.largest_read:,} pixels takes {format_bytes(budget.of(layout.largest_read))} "
+            "with what the process holds already; give at least that"
+        )
+    return layout
 
-    The tiles start at the top left and do not overlap; those at the right and bottom are filled
-    with zeros and cropped afterwards.
+
+def _overlapping(height: int, width: int, side: int, card: Card) -> Layout:
+    """Tiles of about equal size that share a strip with each neighbour."""
+    multiple = card.size_multiple
+    overlap = round_up(max(1, min(OVERLAP, side // 4)), multiple)
+    sides = []
+    for length in (height, width):
+        count = max(1, -(-(length - overlap) // max(side, overlap)))
+        sides.append(max(overlap, round_up(-(-(length - overlap) // count), multiple)))
+    return Layout(height, width, card.tiling, (sides[0], sides[1]), overlap=overlap)
+
+
+def round_up(value: int, multiple: int) -> int:
+    """The next multiple that is not below the value."""
+    return -(-value // multiple) * multiple
+
+
+def run(predict: Predictor, read: Reader, layout: Layout) -> Iterator[tuple[Region, FloatArray]]:
+    """Spectra of a picture in pieces that cover it once, row by row.
 
     Args:
-        predict: takes (side, side, 3).
-        pixels: shape (y, x, 3).
-        side: side of the tiles in pixels.
-        bands: bands of the result.
+        predict: the method; takes (y, x, 3) of any size, for Tiling.NATIVE of its own size.
+        read: gives the pixels as the method expects them.
+        layout: how the picture is cut.
+
+    Yields:
+        The rows and columns of a piece, and its spectra (y, x, band).
     """
-    height, width = pixels.shape[:2]
-    spectra = np.empty((height, width, bands), np.float32)
-    for tile in cut(height, width, side=side, halo=0):
-        piece = pixels[tile.keep]
+    if layout.policy is Tiling.NATIVE:
+        yield from _run_native(predict, read, layout)
+    elif layout.overlap and not layout.whole:
+        yield from _run_blended(predict, read, layout)
+    else:
+        for tile in layout.tiles():
+            yield tile.keep, predict(read(*tile.read))[tile.inner]
+
+
+def _run_native(
+    predict: Predictor, read: Reader, layout: Layout
+) -> Iterator[tuple[Region, FloatArray]]:
+    """A method that is defined on tiles of its own.
+
+    They start at the top left and do not overlap; those at the right and bottom are filled with
+    zeros and cropped afterwards.
+    """
+    for tile in layout.tiles():
+        piece = read(*tile.keep)
         rows, columns = piece.shape[:2]
-        padded = np.zeros((side, side, 3), np.float32)
+        padded = np.zeros((*layout.sides, 3), np.float32)
         padded[:rows, :columns] = piece
-        spectra[tile.keep] = predict(padded)[:rows, :columns]
-    return spectra
+        yield tile.keep, predict(padded)[:rows, :columns]
 
 
-def predict_tiles(
-    predict: Predictor,
-    pixels: FloatArray,
-    *,
-    bands: int,
-    side: int,
-    halo: int,
-    multiple: int = 1,
-) -> FloatArray:
-    """Run a method tile by tile; the result is that of the whole picture.
+def _run_blended(
+    predict: Predictor, read: Reader, layout: Layout
+) -> Iterator[tuple[Region, FloatArray]]:
+    """Overlapping tiles, mixed where they overlap with weights that sum to one.
 
-    Args:
-        predict: takes (y, x, 3) of any size.
-        pixels: shape (y, x, 3).
-        bands: bands of the result.
-        side: rows and columns that a tile answers for.
-        halo: radius of the method's receptive field in pixels.
-        multiple: the method's size multiple.
+    Held besides one tile: the strip that its row shares with the next, as wide as the picture.
     """
-    height, width = pixels.shape[:2]
-    spectra = np.empty((height, width, bands), np.float32)
-    for tile in cut(height, width, side=side, halo=halo, multiple=multiple):
-        spectra[tile.keep] = predict(pixels[tile.read])[tile.inner]
-    return spectra
+    overlap = layout.overlap
+    rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(overlap) + 0.5) / overlap)).astype(np.float32)
+    fall = rise[::-1]
+    above = below = right = np.empty(0, np.float32)
+    for tile in layout.tiles():
+        (rows, columns), (keep_rows, keep_columns) = tile.read, tile.keep
+        spectra = np.array(predict(read(rows, columns)))
+        if rows.start > 0:
+            spectra[:overlap] *= rise[:, None, None]
+        if rows.stop < layout.height:
+            spectra[-overlap:] *= fall[:, None, None]
+        if columns.start > 0:
+            spectra[:, :overlap] *= rise[:, None]
+            spectra[:, :overlap] += right
+        else:
+            above = below
+            below = np.empty((overlap, layout.width, spectra.shape[2]), np.float32)
+        if columns.stop < layout.width:
+            spectra[:, -overlap:] *= fall[:, None]
+            right = spectra[:, -overlap:].copy()
+        # Complete across the columns that are kept; what is shared with the row below waits.
+        kept = spectra[:, : keep_columns.stop - keep_columns.start]
+        if rows.start > 0:
+            kept[:overlap] += above[:, keep_columns]
+        if rows.stop < layout.height:
+            below[:, keep_columns] = kept[-overlap:]
+        yield tile.keep, kept[: keep_rows.stop - keep_rows.start]

@@ -1,0 +1,217 @@
+"""How much memory a method takes, measured, and how much it may take."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from respectra.errors import ConfigError, RespectraError
+from respectra.inference.remembered import fingerprint, machine, remember
+from respectra.methods import Weights, get_method, load_weights, save_weights
+from respectra.methods.measure import count_gmac, peak_memory_bytes
+
+#: Share of the free memory that ``auto`` takes.
+AUTO_SHARE = 0.5
+#: What is added to measurements: allocators keep a part of what they are given back.
+MARGIN = 1.15
+#: Bytes kept free for what libraries load or make when they are first used.
+RESERVE = 40e6
+#: The larger of the two measured pieces costs about this much arithmetic, 10⁹ multiply-adds.
+_TRIAL_GMAC = 60.0
+_TRIAL_SIDES = (64, 512)
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Peak memory of one forward pass beyond what the process holds already, bytes."""
+
+    fixed: float
+    """Independent of the size: packed weights, code, buffers of libraries."""
+    per_pixel: float
+    """For each pixel that the method reads, the result included."""
+
+    def of(self, pixels: int) -> float:
+        """Peak for a piece of so many pixels."""
+        return self.fixed + self.per_pixel * pixels
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit for the memory of this process, and what is known of its use."""
+
+    limit: int
+    """Bytes that the process may hold at its peak."""
+    held: float
+    """Bytes that it holds already, or will whatever the size of a piece."""
+    use: MemoryUse
+
+    def of(self, pixels: int) -> float:
+        """Peak of the process while a piece of so many pixels is computed, bytes."""
+        return self.held + self.use.of(pixels)
+
+    def allows(self, pixels: int) -> bool:
+        """Whether a piece of so many pixels stays within the limit."""
+        return self.of(pixels) <= self.limit
+
+
+def parse_memory(limit: str | int) -> int:
+    """A memory limit in bytes: a number, ``2GB``, ``500 MB``, ``1.5GiB``, or ``auto``.
+
+    ``auto`` is half of what is free now, on top of what this process holds already.
+
+    Raises:
+        ConfigError: it is none of these, or not positive.
+    """
+    if isinstance(limit, str) and limit.strip().lower() == "auto":
+        return int(resident_bytes() + AUTO_SHARE * free_bytes())
+    found = re.fullmatch(r"\s*([\d.]+)\s*([A-Za-z]*)\s*", str(limit))
+    try:
+        if found is None:
+            raise ValueError
+        amount = float(found[1]) * _UNITS[found[2].upper()]
+        if not 1 <= amount < 2**60:
+            raise ValueError
+    except (ValueError, KeyError):
+        raise ConfigError(
+            f"a memory limit is a size such as 2GB, 500MB or 1.5GiB, or auto; got {limit!r}"
+        ) from None
+    return int(amount)
+
+
+def format_bytes(amount: float) -> str:
+    """A size for people: ``1.25 GB``."""
+    return f"{amount / 1e9:.2f} GB" if amount >= 1e8 else f"{amount / 1e6:.1f} MB"
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def free_bytes() -> int:
+    """Memory that can be taken without swapping; a container's own limit counts."""
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
+        free = min(free, max(0, limit - used))
+    except (OSError, ValueError):  # no such group, or "max": no limit
+        pass
+    return free
+
+
+def give_back_free_memory() -> None:
+    """Let the allocator return what it keeps of freed memory to the system, where it can (glibc).
+
+    Without this, pieces of different sizes leave gaps that add up to several times one piece.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def measure_memory(weights: Weights, *, engine: str) -> MemoryUse:
+    """Peak memory of a method, measured in a process of its own and remembered.
+
+    Two pieces of different size are run there once each. It takes a few seconds, the first time
+    that a configuration runs on a machine.
+
+    Raises:
+        RespectraError: the process failed.
+    """
+    # A network's memory follows from its configuration, that of a fitted method from its arrays.
+    fitted = isinstance(get_method(weights.method), type)
+    sizes = sorted((k, v.shape) for k, v in weights.tensors.items()) if fitted else []
+    config = weights.config.model_dump(mode="json")
+    key = fingerprint(weights.method, config, sizes, engine, machine())
+    fixed, per_pixel = remember("memory", key, lambda: _measure_apart(weights, engine))
+    return MemoryUse(float(fixed), float(per_pixel))
+
+
+def _gmac_per_pixel(weights: Weights) -> float:
+    if isinstance(get_method(weights.method), type):
+        return 0.0
+    options = weights.config.model_dump()
+    return count_gmac(weights.method, frame=(128, 128), **options) / 128**2
+
+
+def _sides(weights: Weights) -> tuple[int, int]:
+    """Sides of the two square pieces: as far apart as can be afforded."""
+    small, large = _TRIAL_SIDES
+    if cost := _gmac_per_pixel(weights):
+        large = int(min(large, max(96, (_TRIAL_GMAC / cost) ** 0.5)))
+    return small, large // 32 * 32
+
+
+def _measure_apart(weights: Weights, engine: str) -> tuple[float, float]:
+    import torch
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "weights.safetensors"
+        save_weights(weights, file)
+        task = {
+            "weights": str(file),
+            "engine": engine,
+            "threads": torch.get_num_threads(),
+            "sides": _sides(weights),
+        }
+        code = "from respectra.inference.memory import _child; _child()"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            input=json.dumps(task),
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            check=False,
+        )
+    try:
+        start, *peaks = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        reason = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
+        raise RespectraError(
+            f"the memory of {weights.method} could not be measured ({reason}); "
+            "choose the side of the tiles yourself with tile=..."
+        ) from None
+    first, second = (side**2 for side in task["sides"])  # type: ignore[attr-defined]
+    per_pixel = max(peaks[1] - peaks[0], 0.0) / (second - first)
+    fixed = max(peaks[0] - start - per_pixel * first, 0.0)
+    return MARGIN * fixed + RESERVE, MARGIN * per_pixel
+
+
+def _forget_peak() -> None:
+    """Where the system can (Linux), let the peak count from now; loading has one of its own."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _child() -> None:
+    """What runs in the process of its own: a task from standard input, peaks to the output."""
+    import torch
+
+    from respectra.inference.predictors import make_predictor
+
+    task: dict[str, Any] = json.loads(sys.stdin.read())
+    torch.set_num_threads(task["threads"])
+    predict = make_predictor(load_weights(task["weights"]), engine=task["engine"])
+    rng = np.random.default_rng(0)
+    _forget_peak()
+    results = [peak_memory_bytes()]
+    for side in task["sides"]:
+        predict(rng.random((side, side, 3), dtype=np.float32))
+        results.append(peak_memory_bytes())
+    sys.stdout.write("\n" + json.dumps(results) + "\n")

@@ -1,0 +1,75 @@
+"""Facts of this machine that take a moment to measure, kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from respectra.files import atomic_path
+
+
+def cache_folder() -> Path:
+    """Where measured facts and exported networks are kept; deleting it costs only time.
+
+    ``RESPECTRA_CACHE`` where it is set, else ``respectra`` in the platform's folder for caches.
+    """
+    if chosen := os.environ.get("RESPECTRA_CACHE"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library/Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "respectra"
+
+
+def fingerprint(*parts: object) -> str:
+    """A short name for a combination of values; the same values give the same name."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def machine() -> tuple[str, ...]:
+    """What a measurement depends on besides its subject: processor, threads, versions."""
+    import torch
+
+    return (
+        platform.machine(),
+        _processor(),
+        str(torch.get_num_threads()),
+        torch.__version__,
+        platform.python_version(),
+    )
+
+
+def remember(kind: str, key: str, measure: Callable[[], Any]) -> Any:
+    """What was measured before under this key, or else measure it now and keep it.
+
+    Args:
+        kind: folder of the cache.
+        key: a fingerprint of everything the value depends on.
+        measure: gives a value that JSON can hold.
+    """
+    file = cache_folder() / kind / f"{key}.json"
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(file.read_text())
+    value = measure()
+    with contextlib.suppress(OSError), atomic_path(file, overwrite=True) as temporary:
+        temporary.write_text(json.dumps(value))
+    return value
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()

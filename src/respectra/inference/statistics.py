@@ -1,0 +1,168 @@
+"""Means over the whole image, taken tile by tile before the tiles are computed with them.
+
+Networks take such means through modules of one class, ``blocks.GlobalMean``. Those that depend on
+no other mean are taken in a first pass over all tiles; then, with these given, those that depend
+on them alone, and so on. A pass computes the network no further than to the last mean it takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from respectra.errors import RespectraError
+from respectra.inference.predictors import TorchPredictor, bare_network, probe_image
+from respectra.inference.tiling import Layout, Reader, Tile, round_up
+from respectra.methods import Weights, get_card
+from respectra.methods.networks.blocks import GlobalMean
+
+Hook = Any
+
+
+class _Enough(Exception):  # noqa: N818 - not an error: it ends a pass that has what it wanted
+    """Raised within a network once a pass has seen what it was for."""
+
+
+class _Calls:
+    """Handles the calls of a network's whole-image means by their number within one forward."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._modules = [module for module in network.modules() if isinstance(module, GlobalMean)]
+
+    @contextlib.contextmanager
+    def handled(self, handle: Any) -> Iterator[None]:
+        """``handle(number, input, output)`` may give another output for each call."""
+        number = 0
+
+        def restart(*_: object) -> None:
+            nonlocal number
+            number = 0
+
+        def called(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+            nonlocal number
+            number += 1
+            result: Tensor | None = handle(number - 1, inputs[0], output)
+            return result
+
+        hooks: list[Hook] = [self._network.register_forward_pre_hook(restart)]
+        hooks += [module.register_forward_hook(called) for module in self._modules]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+
+def mean_order(network: nn.Module, image: Tensor) -> list[int]:
+    """The pass in which each whole-image mean can be taken, in the order of the calls.
+
+    Read off the graph that PyTorch records for gradients, so that it does not depend on values.
+
+    Args:
+        network: in evaluation mode.
+        image: any image that it accepts, (1, channels, y, x).
+    """
+    inputs: list[Tensor] = []
+    outputs: list[Tensor] = []
+
+    def record(_: int, x: Tensor, output: Tensor) -> Tensor:
+        inputs.append(x)
+        outputs.append(output if output.requires_grad else output.clone().requires_grad_())
+        return outputs[-1]
+
+    with torch.enable_grad(), _Calls(network).handled(record):
+        network(image)
+    order: list[int] = []
+    for i, x in enumerate(inputs):
+        found: Sequence[Tensor | None] = [None] * i
+        if i and x.requires_grad:
+            found = torch.autograd.grad(x.sum(), outputs[:i], retain_graph=True, allow_unused=True)
+        before = [order[j] for j, gradient in enumerate(found) if gradient is not None]
+        order.append(1 + max(before, default=-1))
+    return order
+
+
+def take_means(
+    weights: Weights, predictor: TorchPredictor, read: Reader, layout: Layout
+) -> list[Tensor]:
+    """Every whole-image mean of a network, (1, channels, 1, 1) each, in the order of the calls.
+
+    Args:
+        weights: whose network it is.
+        predictor: the network.
+        read: gives the pixels as the method expects them.
+        layout: tiles with a halo.
+    """
+    multiple = get_card(weights.method).size_multiple
+    order = mean_order(bare_network(weights), probe_image(weights))
+    means: dict[int, Tensor] = {}
+    for turn in range(max(order, default=-1) + 1):
+        wanted = frozenset(number for number, pass_ in enumerate(order) if pass_ == turn)
+        sums = _Sums(wanted, means, layout, multiple)
+        for tile in layout.tiles():
+            sums.tile = tile
+            with _Calls(predictor.network).handled(sums), contextlib.suppress(_Enough):
+                predictor(read(*tile.read))
+        means.update(sums.means())
+    return [means[number] for number in range(len(order))]
+
+
+class _Sums:
+    """One pass: sums what the tiles answer for, in the maps whose means are wanted."""
+
+    def __init__(
+        self, wanted: frozenset[int], known: dict[int, Tensor], layout: Layout, multiple: int
+    ) -> None:
+        self.wanted, self.known = wanted, known
+        self.layout, self.multiple = layout, multiple
+        self.tile = next(layout.tiles())
+        self.sums: dict[int, Tensor] = {}
+        self.counts = dict.fromkeys(wanted, 0)
+
+    def __call__(self, number: int, x: Tensor, output: Tensor) -> Tensor:
+        if number in self.wanted:
+            kept = _kept(x, self.tile, self.layout, self.multiple)
+            total = kept.sum(dim=(2, 3), keepdim=True, dtype=torch.float64)
+            self.sums[number] = self.sums[number] + total if number in self.sums else total
+            self.counts[number] += kept.shape[2] * kept.shape[3]
+            if number == max(self.wanted):
+                raise _Enough
+        return self.known.get(number, output)
+
+    def means(self) -> dict[int, Tensor]:
+        return {n: (total / self.counts[n]).float() for n, total in self.sums.items()}
+
+
+@contextlib.contextmanager
+def given_means(network: nn.Module, means: Sequence[Tensor]) -> Iterator[None]:
+    """Within this block the network uses these means in place of those of what it sees."""
+    with _Calls(network).handled(lambda number, x, output: means[number]):
+        yield
+
+
+def _kept(x: Tensor, tile: Tile, layout: Layout, multiple: int) -> Tensor:
+    """The part of a map, perhaps at a lower resolution, that a tile answers for.
+
+    At the right and bottom edges of the picture that includes the network's own padding, which
+    counts in the mean of the whole picture too.
+    """
+    parts = []
+    for axis, (size, length) in enumerate(
+        zip(x.shape[2:], (layout.height, layout.width), strict=True)
+    ):
+        read, keep = tile.read[axis], tile.keep[axis]
+        shrink, rest = divmod(round_up(read.stop - read.start, multiple), size)
+        if rest or (keep.start - read.start) % shrink:
+            raise RespectraError(
+                f"a map of {size} rows or columns does not divide a tile of "
+                f"{read.stop - read.start}; run this network with tile=None"
+            )
+        start = (keep.start - read.start) // shrink
+        stop = size if keep.stop == length else (keep.stop - read.start) // shrink
+        parts.append(slice(start, stop))
+    return x[:, :, parts[0], parts[1]]

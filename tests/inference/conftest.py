@@ -1,0 +1,41 @@
+"""Weights for tests: tiny networks with every parameter moved off its initial value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from respectra.methods import Contract, Weights, build_network, configure
+
+
+def tiny_weights(name: str, *, preset: str = "tiny", **contract: object) -> Weights:
+    torch.manual_seed(1)
+    network = build_network(name, preset=preset)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            scale = parameter.std().item() if parameter.numel() > 1 else 0.0
+            parameter.add_(torch.randn_like(parameter) * max(0.2 * scale, 0.02))
+    return Weights(
+        method=name,
+        config=configure(name, preset=preset),
+        contract=Contract(**contract),  # type: ignore[arg-type]
+        tensors={key: tensor.numpy() for key, tensor in network.state_dict().items()},
+    )
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is measured in tests does not end up in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESPECTRA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

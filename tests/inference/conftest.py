@@ -16,7 +16,7 @@ def tiny_weights(name: str, *, preset: str = "tiny", **contract: object) -> Weig
     with torch.no_grad():
         for parameter in network.parameters():
             scale = parameter.std().item() if parameter.numel() > 1 else 0.0
-            parameter.add_(torch.randn_like(parameter) * max(0.2 * scale, 0.02))
+            parameter.add_(torch.randn_like(parameter) * max(0.5 * scale, 0.02))
     return Weights(
         method=name,
         config=configure(name, preset=preset),

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from tests.inference.conftest import tiny_weights
 
 import respectra as rs
@@ -12,6 +13,7 @@ from respectra.inference import Reconstructor
 from respectra.inference.memory import Budget, MemoryUse
 from respectra.inference.tiling import SMALLEST_VIEW, plan, run
 from respectra.methods import Tiling, get_card, list_methods
+from respectra.methods.networks.blocks import GlobalMean
 
 EXACT = [
     name
@@ -41,15 +43,21 @@ def test_tiles_give_what_the_whole_image_gives(name, image):
 
 
 @pytest.mark.parametrize("name", [n for n in EXACT if get_card(n).tiling is Tiling.STATISTICS])
-def test_means_of_tiles_alone_would_give_something_else(name, image):
-    """The first passes are needed: without them the same tiles are visibly off."""
+def test_means_are_those_of_the_whole_image(name, image):
     rec = Reconstructor(tiny_weights(name), tile=61)
-    whole = Reconstructor(rec.weights, tile=None)(image).values
-    layout = rec.layout(HEIGHT, WIDTH)
-    off = np.empty_like(whole)
-    for region, piece in run(rec._predict, lambda y, x: image.values[y, x], layout):
-        off[region] = piece
-    assert abs(off - whole).max() > 1e-4 * abs(whole).max()
+    taken = rec.take_means(
+        lambda y, x: image.values[y, x], rec.layout(HEIGHT, WIDTH), bounds=(0.0, 1.0)
+    )
+    network, expected = rec._predict.network, []
+    for module in network.modules():
+        if isinstance(module, GlobalMean):
+            module.register_forward_hook(lambda _, x, __: expected.append(x[0].mean(dim=(2, 3))))
+    with torch.inference_mode():
+        network(torch.from_numpy(image.values.transpose(2, 0, 1))[None])
+    assert len(taken) == len(expected) > 0
+    for mean, reference in zip(taken, expected, strict=True):
+        scale = float(reference.abs().max())
+        np.testing.assert_allclose(mean.flatten(), reference.flatten(), atol=1e-5 * scale)
 
 
 @pytest.mark.parametrize("name", APPROXIMATE)
@@ -60,7 +68,7 @@ def test_blended_tiles_say_so_and_have_no_seams(name, image):
     assert "tiling" not in whole.attrs
     assert tiled.attrs["tiling"] == "approximate"
     assert np.isfinite(tiled).all()
-    assert abs(tiled - whole).mean() < 0.2 * abs(whole).mean()
+    assert abs(tiled - whole).mean() < 0.5 * abs(whole).mean()
 
 
 def test_blending_copies_of_one_function_is_that_function(image):

@@ -253,8 +253,9 @@ class Reconstructor:
             or (pixels <= SMALL_IMAGE and claim * 1e9 < AUTO_SHARE * free_bytes())
         ):
             return None
-        limit = parse_memory(self.max_memory)
-        return Budget(limit, resident_bytes() + held, measure_memory(self.weights, engine="torch"))
+        # Measured first: it loads libraries, which this process then holds.
+        use = measure_memory(self.weights, engine="torch")
+        return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
 
     def _halo(self) -> int | None:
         method = get_method(self.weights.method)

@@ -5,10 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from respectra.cameras import get_track
-from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
+from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
 from respectra.datasets.metamers import metamers
+from respectra.datasets.patches import MemoryScenes, Patches, PatchOptions, turn
 from respectra.datasets.textures import power_law_fields
 
+GRID = CHALLENGE_WAVELENGTHS_NM
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -34,3 +36,44 @@ def test_a_power_law_field_has_the_slope_it_was_given(seed, slope):
     ring = (frequency > 0.02) & (frequency < 0.4)
     measured = np.polyfit(np.log(frequency[ring]), np.log(amplitude[ring]), 1)[0]
     assert abs(measured + slope) < 0.1
+
+
+@settings(max_examples=30, deadline=None)
+@given(first=st.integers(0, 7), second=st.integers(0, 7))
+def test_symmetries_are_isometries_and_form_a_group(first, second):
+    patch = np.arange(5 * 5 * 2).reshape(5, 5, 2)
+    turned = turn(patch, first)
+    assert sorted(map(tuple, turned.reshape(-1, 2))) == sorted(map(tuple, patch.reshape(-1, 2)))
+    neighbours = np.abs(np.diff(patch[..., 0], axis=0)), np.abs(np.diff(patch[..., 0], axis=1))
+    steps = {int(n.max()) for n in neighbours}
+    assert {int(np.abs(np.diff(turned[..., 0], axis=a)).max()) for a in (0, 1)} == steps
+    both = turn(turned, second)
+    assert any(np.array_equal(both, turn(patch, k)) for k in range(8))
+    assert len({turn(patch, k).tobytes() for k in range(8)}) == 8
+
+
+_SCENES = MemoryScenes(
+    {
+        name: make_cube(np.random.default_rng(k).uniform(0.1, 1, (20 + k, 24, 31)), GRID)
+        for k, name in enumerate("abc")
+    },
+    [get_track("clean")],
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**63),
+    epoch=st.integers(0, 10**6),
+    numbers=st.lists(st.integers(0, 11), min_size=1, max_size=6),
+)
+def test_a_patch_depends_on_seed_epoch_and_number_alone(seed, epoch, numbers):
+    options = PatchOptions(size=8, per_scene=4, symmetries="all", exposure=(0.5, 1.0))
+    together = Patches(_SCENES, options, seed=seed).batch(epoch, numbers)
+    other = Patches(_SCENES, options, seed=seed)
+    other.batch(epoch + 1, [0, 1])
+    for k in reversed(range(len(numbers))):
+        alone = other.batch(epoch, [numbers[k]])
+        np.testing.assert_array_equal(alone.cubes[0], together.cubes[k])
+        np.testing.assert_array_equal(alone.images[0], together.images[k])
+        assert alone.scenes[0] == together.scenes[k]

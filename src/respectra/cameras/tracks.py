@@ -88,6 +88,15 @@ def track_summary(name: str) -> str:
     return _entry(name).track.summary
 
 
+def file_suffix(name: str) -> str:
+    """What a track adds to a scene's name to name its image.
+
+    Raises:
+        ConfigError: unknown track.
+    """
+    return _entry(name).track.file_suffix
+
+
 def default_response(name: str) -> str:
     """Name of the response that a track uses unless told otherwise.
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from respectra.cameras import Track, open_image
 from respectra.cubes import open_cube
 from respectra.cubes.formats import FORMATS
-from respectra.errors import DataError
+from respectra.cubes.io import peek_cube
+from respectra.errors import DataError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,32 @@ class Scene:
     cube: Path
     images: Mapping[str, Path] = field(default_factory=dict)
     """Track -> file."""
+    group: str = ""
+    """The physical scene that it shows; its own name unless several files show one."""
+    wavelengths_nm: tuple[float, ...] | None = None
+    """The bands, for files that do not say; a file that does is believed."""
+    scale: float = 1.0
+    """Value = number in the file times this."""
+    bad: str = ""
+    """Why those who published results left it out, if they did."""
+
+    def __post_init__(self) -> None:
+        if not self.group:
+            object.__setattr__(self, "group", self.name)
 
     def open_cube(self) -> xr.DataArray:
-        """The cube."""
-        return open_cube(self.cube)
+        """The cube.
+
+        Raises:
+            FormatError, DataError: as :func:`respectra.open_cube`.
+        """
+        grid = self.wavelengths_nm
+        if grid is not None:
+            _, stored = peek_cube(self.cube)
+            if stored.wavelengths_nm is not None or stored.shape[2] != len(grid):
+                grid = None
+        cube = open_cube(self.cube, wavelengths_nm=grid)
+        return cube if self.scale == 1.0 else cube.copy(data=cube.values * np.float32(self.scale))
 
     def image(self, track: Track, cube: xr.DataArray | None = None) -> xr.DataArray:
         """The image of a track: the file where there is one, rendered otherwise.
@@ -46,6 +71,8 @@ class Collection:
 
     name: str
     scenes: tuple[Scene, ...]
+    layout: str = "cubes"
+    """How they lie on disk; see ``list_layouts()``."""
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -65,34 +92,48 @@ class Collection:
             raise DataError(
                 f"no scene {', '.join(missing)} in {self.name}; it has {', '.join(by_name)}"
             )
-        return Collection(self.name, tuple(by_name[name] for name in names))
+        return dataclasses.replace(self, scenes=tuple(by_name[name] for name in names))
 
 
-def open_collection(folder: str | os.PathLike[str]) -> Collection:
-    """Find the scenes of a folder: every file or store that holds a cube.
+def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None) -> Collection:
+    """Find the scenes of a folder and of those below it.
 
-    Images beside a cube named as in the challenge (``NAME_clean.png``, ``NAME_RealWorld.jpg``)
-    belong to it.
+    The layout is recognised by the names of the files: the challenges' (``ARAD_HS_####.mat``,
+    ``ARAD_1K_####.mat``, ``BGU_HS_#####.mat``, with their images), ICVL's, CAVE's folders, and
+    otherwise any files that hold cubes. Images called NAME plus a track's ending belong to NAME.
+
+    Args:
+        folder: where the cubes are.
+        layout: one of :func:`list_layouts`, where it should not be recognised.
 
     Raises:
         DataError: the folder is missing or holds no cube.
+        ConfigError: unknown layout.
     """
+    from respectra.datasets.layouts import LAYOUTS, walk
+    from respectra.datasets.splits import list_official_splits, official_split
+
     root = Path(folder)
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; give the folder that holds the cubes")
-    suffixes = {suffix for entry in FORMATS for suffix in entry.suffixes}
-    cubes = sorted(
-        path
-        for path in root.iterdir()
-        if path.suffix.lower() in suffixes and not path.name.startswith(".")
-    )
-    if not cubes:
-        raise DataError(f"{root} holds no cube; known suffixes: {', '.join(sorted(suffixes))}")
-    return Collection(root.name, tuple(Scene(p.stem, p, _images_of(p)) for p in cubes))
+    by_name = {entry.name: entry for entry in LAYOUTS}
+    if layout is not None and layout not in by_name:
+        raise unknown_name("layout", layout, by_name)
+    files = walk(root)
+    for entry in LAYOUTS if layout is None else (by_name[layout],):
+        scenes = entry.find(files)
+        if scenes:
+            known = official_split(entry.name).bad if entry.name in list_official_splits() else {}
+            scenes = [dataclasses.replace(s, bad=known.get(s.name, "")) for s in scenes]
+            scenes.sort(key=lambda scene: scene.name)
+            return Collection(root.name, tuple(scenes), entry.name)
+    suffixes = sorted({suffix for entry in FORMATS for suffix in entry.suffixes})
+    wanted = "cube" if layout is None else f"cube laid out as {layout} ({by_name[layout].title})"
+    raise DataError(f"{root} holds no {wanted}; known suffixes: {', '.join(suffixes)}")
 
 
-def _images_of(cube: Path) -> dict[str, Path]:
-    """Images beside a cube, by track."""
-    patterns = {"clean": "_clean.png", "real-world": "_RealWorld.jpg"}
-    found = {track: cube.with_name(cube.stem + end) for track, end in patterns.items()}
-    return {track: path for track, path in found.items() if path.is_file()}
+def list_layouts() -> dict[str, str]:
+    """The layouts that are recognised, and what they are."""
+    from respectra.datasets.layouts import LAYOUTS
+
+    return {entry.name: entry.title for entry in LAYOUTS}

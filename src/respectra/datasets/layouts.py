@@ -1,0 +1,218 @@
+"""How known data sets lie on disk: which files are cubes, which images belong to them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from respectra.cameras import list_tracks
+from respectra.cameras.tracks import file_suffix
+from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
+from respectra.cubes.formats import FORMATS
+from respectra.cubes.io import peek_cube
+from respectra.datasets.collections import Scene
+from respectra.errors import RespectraError
+
+_GRID = tuple(CHALLENGE_WAVELENGTHS_NM.tolist())
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+_TWELVE_BITS = 1.0 / 4095.0
+
+#: Which physical scene a file of the measured scenes in NPZ archives shows, where the file's name
+#: does not say so. kbr_d1 lies within the CAVE scene feathers, kbr_d2 within chart and stuffed toy;
+#: kbr_d3 and cave101_balloons show the balloons. The MUUFL pieces come from one flight.
+_SAME_SCENE = {
+    "kbr_d1": "cave/feathers",
+    "cave_u8_feathers": "cave/feathers",
+    "kbr_d2": "cave/chart_and_stuffed_toy",
+    "cave256_chart_and_stuffed_toy": "cave/chart_and_stuffed_toy",
+    "kbr_d3": "cave/balloons",
+    "cave101_balloons": "cave/balloons",
+    "cave_u8_paints": "cave/real_and_fake_paints",
+    "cave_u8_sponges": "cave/sponges",
+    "cave_u8_sushi": "cave/fake_and_real_sushi",
+    "muufl_demo_51x88": "muufl-gulfport",
+    "muufl_class_demo": "muufl-gulfport",
+    "muufl_tgt_det_demo": "muufl-gulfport",
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a folder and those below it, and the folders that are themselves cubes."""
+
+    root: Path
+    files: tuple[Path, ...]
+    folders: tuple[Path, ...]
+
+    def by_name(self) -> dict[str, Path]:
+        """Every file by its name; the first in the order of paths where several share one."""
+        found: dict[str, Path] = {}
+        for path in self.files:
+            found.setdefault(path.name, path)
+        return found
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way that scenes lie in a folder."""
+
+    name: str
+    title: str
+    find: Callable[[Files], list[Scene]]
+    """The scenes of a folder; none where it is laid out otherwise."""
+
+
+def walk(root: Path) -> Files:
+    """Everything below a folder, in the order of paths; hidden files are passed over."""
+    files: list[Path] = []
+    folders: list[Path] = []
+    for place, below, names in os.walk(root):
+        here = Path(place)
+        if here != root and _is_cube_folder(here, below, names):
+            folders.append(here)
+            below.clear()
+            continue
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        files += [here / name for name in sorted(names) if not name.startswith(".")]
+    return Files(root, tuple(sorted(files)), tuple(sorted(folders)))
+
+
+def _is_cube_folder(folder: Path, below: list[str], names: list[str]) -> bool:
+    """Whether a folder is a Zarr store or one grey PNG a band."""
+    if folder.suffix == ".zarr" or "zarr.json" in names:
+        return True
+    if sum(name.lower().endswith(".png") for name in names) < 3:
+        return False
+    try:
+        _, stored = peek_cube(folder)
+    except RespectraError:
+        return False
+    return stored.wavelengths_nm is not None
+
+
+def _numbered(
+    pattern: str, images: dict[str, str], *, scale: float = 1.0
+) -> Callable[[Files], list[Scene]]:
+    """Scenes whose cubes are called by a pattern; images are NAME plus an ending, by track."""
+    expression = re.compile(pattern)
+
+    def find(files: Files) -> list[Scene]:
+        by_name = files.by_name()
+        return [
+            Scene(
+                path.stem,
+                path,
+                {
+                    t: by_name[path.stem + end]
+                    for t, end in images.items()
+                    if path.stem + end in by_name
+                },
+                wavelengths_nm=_GRID,
+                scale=scale,
+            )
+            for name, path in by_name.items()
+            if expression.fullmatch(name)
+        ]
+
+    return find
+
+
+def _icvl(files: Files) -> list[Scene]:
+    """MATLAB files whose variable is ``rad``; looked at, for their names follow no pattern."""
+    found = []
+    for path in files.files:
+        if path.suffix.lower() != ".mat":
+            continue
+        try:
+            _, stored = peek_cube(path)
+        except RespectraError:
+            continue  # another layout reports it
+        if stored.details.get("variable") == "rad":
+            found.append(
+                Scene(
+                    path.stem,
+                    path,
+                    wavelengths_nm=_GRID if stored.shape[2] == 31 else None,
+                    scale=_TWELVE_BITS,
+                )
+            )
+    return found
+
+
+def _cave(files: Files) -> list[Scene]:
+    """Folders of one PNG a band."""
+    names = [folder.name.removesuffix("_ms") for folder in files.folders]
+    return [
+        Scene(name, folder, group=f"cave/{name}")
+        for name, folder in zip(names, files.folders, strict=True)
+        if folder.suffix != ".zarr" and names.count(name) == 1
+    ]
+
+
+def _archives(files: Files) -> list[Scene]:
+    """The NPZ archives of measured scenes, by the names they are known under."""
+    known = [path for path in files.files if path.suffix == ".npz" and path.stem in _SAME_SCENE]
+    return list(_any(files)) if known else []
+
+
+def _any(files: Files) -> list[Scene]:
+    """Every file and folder that holds a cube, with the images that stand beside it."""
+    endings = {track: file_suffix(track) for track in list_tracks()}
+    by_name = files.by_name()
+    cubes = list(_cube_files(files, tuple(endings.values())))
+    stems = [path.stem for path in cubes]
+    scenes = []
+    for path in cubes:
+        stem = path.stem
+        name = stem if stems.count(stem) == 1 else path.relative_to(files.root).as_posix()
+        beside = {
+            track: found
+            for track, ending in endings.items()
+            if (found := by_name.get(stem + ending)) is not None and stems.count(stem) == 1
+        }
+        scenes.append(Scene(name, path, beside, group=_SAME_SCENE.get(stem, name)))
+    return scenes
+
+
+def _cube_files(files: Files, endings: tuple[str, ...]) -> Iterator[Path]:
+    suffixes = {suffix for entry in FORMATS for suffix in entry.suffixes}
+    headers = {path.with_suffix("") for path in files.files if path.suffix.lower() == ".hdr"}
+    yield from files.folders
+    for path in files.files:
+        suffix = path.suffix.lower()
+        if suffix not in suffixes or suffix in _IMAGE_SUFFIXES or path.name.endswith(endings):
+            continue
+        data_of_envi = path.with_suffix("") in headers and suffix != ".hdr"
+        if not data_of_envi:
+            yield path
+
+
+#: In the order in which they are tried; the last takes any folder.
+LAYOUTS = (
+    Layout(
+        "arad-2020",
+        "NTIRE 2020: ARAD_HS_####.mat with _clean.png and _RealWorld.jpg",
+        _numbered(r"ARAD_HS_\d{4}\.mat", {"clean": "_clean.png", "real-world": "_RealWorld.jpg"}),
+    ),
+    Layout(
+        "arad-1k",
+        "NTIRE 2022: ARAD_1K_####.mat with .jpg",
+        _numbered(r"ARAD_1K_\d{4}\.mat", {"exposed": ".jpg"}),
+    ),
+    Layout(
+        "bgu",
+        "NTIRE 2018: BGU_HS_#####.mat (rad, 12 bits) with _clean.png and _camera.jpg",
+        _numbered(
+            r"BGU_HS_\d{5}\.mat",
+            {"clean-2018": "_clean.png", "camera-2018": "_camera.jpg"},
+            scale=_TWELVE_BITS,
+        ),
+    ),
+    Layout("icvl", "ICVL: MATLAB files with the variable rad, 12 bits", _icvl),
+    Layout("cave", "CAVE: a folder a scene, one PNG a band", _cave),
+    Layout("archives", "measured scenes as NPZ archives with codes and a scale", _archives),
+    Layout("cubes", "any folder of cubes, with or without images", _any),
+)

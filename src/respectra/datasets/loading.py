@@ -1,0 +1,142 @@
+"""Patches as PyTorch tensors: the data set, its order, and the loader. Imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from respectra.datasets.patches import Batch, Patches
+from respectra.errors import ConfigError
+
+#: Which patch: its epoch, and its number in the epoch.
+PatchKey = tuple[int, int]
+
+
+class TensorBatch(NamedTuple):
+    """Patches as tensors. Images and cubes are channels-last in memory, as networks run fastest."""
+
+    images: torch.Tensor
+    """(n, 3, y, x), float32."""
+    cubes: torch.Tensor
+    """(n, band, y, x), float32."""
+    valid: torch.Tensor
+    """(n, 1, y, x), bool."""
+    scenes: tuple[str, ...]
+
+
+def to_tensors(batch: Batch) -> TensorBatch:
+    """The same numbers as tensors; nothing is copied."""
+    return TensorBatch(
+        torch.from_numpy(batch.images).permute(0, 3, 1, 2),
+        torch.from_numpy(batch.cubes).permute(0, 3, 1, 2),
+        torch.from_numpy(batch.valid)[:, None],
+        batch.scenes,
+    )
+
+
+class PatchDataset(Dataset[TensorBatch]):
+    """Patches by (epoch, number); a whole batch is cut at once, so that collating costs nothing."""
+
+    def __init__(self, patches: Patches) -> None:
+        self.patches = patches
+
+    def __len__(self) -> int:
+        return len(self.patches)
+
+    def __getitem__(self, key: PatchKey) -> TensorBatch:
+        return self.__getitems__([key])
+
+    def __getitems__(self, keys: Sequence[PatchKey]) -> TensorBatch:
+        """A batch of one epoch's patches."""
+        epochs = {epoch for epoch, _ in keys}
+        if len(epochs) != 1:
+            raise ConfigError(f"a batch holds patches of one epoch; got those of {sorted(epochs)}")
+        return to_tensors(self.patches.batch(epochs.pop(), [number for _, number in keys]))
+
+
+class PatchSampler(Sampler[list[PatchKey]]):
+    """The batches of an epoch, those of one process among several.
+
+    Batch b of the epoch holds patches b·B to (b+1)·B − 1; each process takes an equal share of
+    every batch, so that several processes together see what one process would. A remainder
+    smaller than a batch is left out.
+
+    Args:
+        length: patches in an epoch.
+        batch_size: B, of all processes together.
+        epoch: which epoch.
+        start: the first batch, for training that goes on in the middle of an epoch.
+        rank: number of this process.
+        processes: how many there are; they divide the batch size.
+
+    Raises:
+        ConfigError: a number is out of its range, or no batch fits into an epoch.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        *,
+        epoch: int = 0,
+        start: int = 0,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        if batch_size < 1 or processes < 1 or batch_size % processes or not 0 <= rank < processes:
+            raise ConfigError(
+                "a batch is divided among the processes without remainder; got batch_size="
+                f"{batch_size}, processes={processes}, rank={rank}"
+            )
+        self.batches = length // batch_size
+        if self.batches < 1 or not 0 <= start <= self.batches or epoch < 0:
+            raise ConfigError(
+                f"{length} patches make {self.batches} batches of {batch_size}; got start={start}, "
+                f"epoch={epoch}: choose a smaller batch, or more patches per scene"
+            )
+        self.batch_size, self.epoch, self.start = batch_size, epoch, start
+        self.rank, self.processes = rank, processes
+
+    def __len__(self) -> int:
+        return self.batches - self.start
+
+    def __iter__(self) -> Iterator[list[PatchKey]]:
+        share = self.batch_size // self.processes
+        for batch in range(self.start, self.batches):
+            first = batch * self.batch_size + self.rank * share
+            yield [(self.epoch, first + k) for k in range(share)]
+
+
+def patch_loader(
+    patches: Patches,
+    batch_size: int,
+    *,
+    epoch: int = 0,
+    start: int = 0,
+    rank: int = 0,
+    processes: int = 1,
+    workers: int = 0,
+    pin_memory: bool = False,
+) -> DataLoader[TensorBatch]:
+    """A loader of one epoch's batches, (n, 3, y, x) and (n, band, y, x).
+
+    The same batches come whatever the number of workers. See :class:`PatchSampler` for the other
+    arguments and the errors.
+    """
+    sampler = PatchSampler(
+        len(patches), batch_size, epoch=epoch, start=start, rank=rank, processes=processes
+    )
+    return DataLoader(
+        PatchDataset(patches),
+        batch_sampler=sampler,
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        pin_memory=pin_memory,
+    )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -406,7 +406,7 @@ def write_page(parts: Mapping[str, tuple[Weights, list[str]]]) -> None:
 
 _INTRODUCTION = f"""# The default method
 
-`respectra.load("respectra")` uses weights that are part of the package. `scripts/fit_default.py`
+`respectra.load()` uses weights that are part of the package. `scripts/fit_default.py`
 makes them, bit for bit, from spectra that anybody can install; no image was used to fit them.
 With `RESPECTRA_DATA` naming a folder of measured scenes it also measures the scores below and
 writes this page.

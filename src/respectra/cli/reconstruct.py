@@ -101,7 +101,10 @@ def _reconstruct_one(
     cube.attrs["source"] = f"{path.name}, reconstructed by {reconstructor.name}"
     save_cube(cube, target, overwrite=overwrite)
     if preview:
-        save_preview(cube, target.with_suffix(".preview.png"), overwrite=overwrite)
+        # A display's white is D65; the challenge's cameras know no white but equal energy.
+        white = "D65" if kind in (InputKind.SRGB, InputKind.LINEAR) else "E"
+        picture_path = target.with_suffix(".preview.png")
+        save_preview(cube, picture_path, illuminant=white, overwrite=overwrite)
 
 
 def _kind_of(path: Path) -> InputKind:

@@ -77,6 +77,16 @@ def test_formats_hold_the_same():
         assert "0.10000" in text
 
 
+def test_a_wide_table_is_split_into_ones_that_fit():
+    table = published_table("2")
+    parts = table.split(60)
+    assert len(parts) > 1
+    assert [c for part in parts for c in part.columns[1:]] == list(table.columns[1:])
+    assert all(part.columns[0] == "team" for part in parts)
+    assert all(len(line) <= 60 for part in parts for line in part.to_text().split("\n")[1:-1])
+    assert table.split(500) == (table,)
+
+
 def test_published_tables_are_the_reports_and_labelled():
     first, second, third = (published_table(n) for n in ("1", "2", "3"))
     assert len(first.rows) == 14

@@ -200,6 +200,8 @@ def test_images_without_truth_are_judged_by_consistency(folder, tmp_path):
     assert row.scores["image_delta_e_2000"] > 0
     assert "back_projection_mrae" not in row.scores
     assert next(results.select(test="shuffle-4")).note == "the scene has no truth"
+    assert results.mean("grey", "clean", "physical", "image_mrae").complete
+    assert results.mean("grey", "real-world", "physical", "image_mrae").expected == 0
 
 
 def test_results_are_the_same_however_many_processes(subjects, tmp_path):

@@ -241,7 +241,8 @@ def _print_results(results: Results) -> None:
 def _print_tables(tables: tuple[Table, ...]) -> None:
     for table in tables:
         if out.is_terminal:
-            out.print(_rich(table), soft_wrap=False)
+            for part in table.split(out.width):
+                out.print(_rich(part), soft_wrap=False)
             for note in table.notes:
                 out.print(f"[dim]{escape(note)}[/]")
         else:

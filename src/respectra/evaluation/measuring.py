@@ -115,7 +115,7 @@ def measure_cost(
         device=device,
         processor=processor_name(),
         threads=threads,
-        engine=str(getattr(recover, "engine", "torch" if hasattr(recover, "card") else "python")),
+        engine=_engine_of(recover),
         tile=str(getattr(recover, "tile", "")),
         height=height,
         width=width,
@@ -127,6 +127,14 @@ def measure_cost(
         seconds_4k=seconds * PIXELS_4K / (height * width),
         fill_seconds_4k=bytes_4k / fill_rate,
     )
+
+
+def _engine_of(recover: Recover) -> str:
+    """What computes: the engine that a reconstructor names, or that its kind of method has."""
+    card = getattr(recover, "card", None)
+    if card is None:
+        return "python"
+    return "numpy" if card.kind == "classical" else str(getattr(recover, "engine", "torch"))
 
 
 def fill_bandwidth() -> float:

@@ -163,9 +163,14 @@ class Protocol(Config):
         values["tests"] = (*mine.tests, *theirs.tests)
         return self.model_copy(update={"options": Options(**values)})
 
-    def scene_names(self, role: str = "main") -> tuple[str, ...]:
-        """Names of the scenes of one role."""
-        return tuple(scene.name for scene in self.scenes if scene.role == role)
+    def scene_names(self, role: str = "main", track: str | None = None) -> tuple[str, ...]:
+        """Names of the scenes of one role; of those that a track can show, if one is given."""
+        return tuple(
+            scene.name
+            for scene in self.scenes
+            if scene.role == role
+            and (track is None or scene.truth is not None or track in scene.images)
+        )
 
 
 def _distinct(what: str, values: tuple[Any, ...]) -> tuple[Any, ...]:

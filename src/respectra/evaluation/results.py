@@ -139,7 +139,7 @@ class Results:
         rows = list(self.select(method=method, track=track, test=test, role=role))
         seeds = self.protocol.options.seeds_of(track)
         idle = sum(bool(row.note) and not row.note.startswith("failed") for row in rows)
-        expected = len(self.protocol.scene_names(role)) * len(seeds) - idle
+        expected = len(self.protocol.scene_names(role, track)) * len(seeds) - idle
         values = [row.scores[metric] for row in rows if metric in row.scores]
         value = math.fsum(values) / len(values) if values else None
         return Mean(value, len(values), expected)

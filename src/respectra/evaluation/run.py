@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import xarray as xr
 
+from respectra.cubes import inspect
 from respectra.errors import ConfigError, RespectraError
 from respectra.evaluation import metrics
 from respectra.evaluation.auxiliary import (
@@ -111,7 +112,7 @@ def evaluate(
             needs contestants that can be pickled and, in a script, a guarded main block.
         threads: threads of each process.
         timing_runs: runs by which time and memory of each method are measured before anything
-            else, on the first scene; 0 leaves that out.
+            else, on the largest scene; 0 leaves that out.
         cluster_cache: folder that keeps the clusters of the weighted score; in ``report`` by
             default.
         progress: shows how far it got.
@@ -144,7 +145,7 @@ def evaluate(
         threads=threads,
         jobs=jobs,
     )
-    costs = _measure_costs(work, subjects[0], timing_runs, progress)
+    costs = _measure_costs(work, _largest(subjects), timing_runs, progress)
     tasks = _tasks(subjects, chosen)
     for _ in progress(_run(tasks, work), "scoring", len(tasks)):
         pass
@@ -217,10 +218,22 @@ def _tasks(subjects: Sequence[Subject], options: Options) -> list[_Task]:
     ]
 
 
+def _largest(subjects: Sequence[Subject]) -> Subject:
+    """The scene with the most pixels; the first one where none has a cube."""
+
+    def pixels(subject: Subject) -> int:
+        if subject.cube is None:
+            return 0
+        rows, columns, _ = inspect(subject.cube)["shape"]
+        return int(rows * columns)
+
+    return max(subjects, key=pixels)
+
+
 def _measure_costs(
     work: _Work, subject: Subject, runs: int, progress: Progress
 ) -> tuple[Cost, ...]:
-    """Time and memory of each method on the first scene, before the machine is busy."""
+    """Time and memory of each method on one scene, before the machine is busy."""
     path = work.folder / "costs.json"
     costs = [Cost(**c) for c in json.loads(path.read_text("utf-8"))] if path.is_file() else []
     known = {(cost.fingerprint, cost.track) for cost in costs}

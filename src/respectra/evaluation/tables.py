@@ -12,6 +12,8 @@ from respectra.evaluation.results import PLAIN, Mean, Results
 
 #: What a table shows where there is no score.
 NONE = "–"
+#: Spaces between columns.
+_GAP = 2
 _TRACK_TITLES = {"clean": "Clean", "real-world": "Real World", "exposed": "Exposed"}
 
 
@@ -37,6 +39,34 @@ class Table:
         return tuple(
             place == 0 or any(row[place][:1].isalpha() for row in self.rows)
             for place in range(len(self.columns))
+        )
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Characters of the longest cell of each column."""
+        lines = (self.columns, *self.rows)
+        return tuple(max(len(line[i]) for line in lines) for i in range(len(self.columns)))
+
+    def split(self, width: int) -> tuple[Table, ...]:
+        """Tables that fit into so many characters, each with the column that names the rows."""
+        groups: list[list[int]] = []
+        used = 0
+        for place, size in enumerate(self.widths[1:], 1):
+            if not groups or used + _GAP + size > width:
+                groups.append([0])
+                used = self.widths[0]
+            groups[-1].append(place)
+            used += _GAP + size
+        if len(groups) < 2:
+            return (self,)
+        return tuple(
+            Table(
+                self.title if number == 0 else f"{self.title}, continued",
+                tuple(self.columns[i] for i in group),
+                tuple(tuple(row[i] for i in group) for row in self.rows),
+                self.notes if number == len(groups) - 1 else (),
+            )
+            for number, group in enumerate(groups)
         )
 
     def to_markdown(self) -> str:
@@ -67,14 +97,12 @@ class Table:
 
     def to_text(self) -> str:
         """The table with columns of equal width, for a pipe."""
-        lines = [self.columns, *self.rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
         body = "\n".join(
-            "  ".join(
+            (" " * _GAP).join(
                 cell.ljust(width) if left else cell.rjust(width)
-                for cell, width, left in zip(line, widths, self.left, strict=True)
+                for cell, width, left in zip(line, self.widths, self.left, strict=True)
             ).rstrip()
-            for line in lines
+            for line in (self.columns, *self.rows)
         )
         return "\n".join([self.title, body, *self.notes])
 
@@ -104,15 +132,14 @@ def accuracy_table(results: Results) -> Table:
 def cost_table(results: Results) -> Table:
     """Table 2: seconds an image and for a 4K frame, and memory."""
     columns = (
-        "Method", "Track", "s/image", "s/4K frame", "× floor", "Peak MiB", "Added MiB", "Pixels",
-        "Device", "Threads", "Engine", "Tile",
+        "Method", "Track", "s/image", "s/4K", "× floor", "Peak MiB", "Added MiB", "Pixels", "Run",
     )  # fmt: skip
     rows = [
         (
             cost.method, cost.track, f"{cost.seconds:.3g}", f"{cost.seconds_4k:.3g}",
             f"{cost.seconds_4k / cost.fill_seconds_4k:.3g}", f"{cost.peak_memory_mib:.0f}",
-            f"{cost.added_memory_mib:.0f}", f"{cost.height}×{cost.width}", cost.device,
-            str(cost.threads), cost.engine, cost.tile,
+            f"{cost.added_memory_mib:.0f}", f"{cost.height}×{cost.width}",
+            f"{cost.device}, {cost.threads} thr., {cost.engine}, tile {cost.tile}",
         )
         for cost in results.costs
     ]  # fmt: skip

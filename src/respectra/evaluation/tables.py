@@ -98,10 +98,12 @@ class Table:
     def to_text(self) -> str:
         """The table with columns of equal width, for a pipe."""
         body = "\n".join(
-            (" " * _GAP).join(
+            (" " * _GAP)
+            .join(
                 cell.ljust(width) if left else cell.rjust(width)
                 for cell, width, left in zip(line, self.widths, self.left, strict=True)
-            ).rstrip()
+            )
+            .rstrip()
             for line in (self.columns, *self.rows)
         )
         return "\n".join([self.title, body, *self.notes])

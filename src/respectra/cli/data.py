@@ -1,0 +1,283 @@
+"""Commands about data sets: data check, data prepare, data synthesize."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from respectra.cli.app import app, out, print_json, say, track_progress
+from respectra.errors import ConfigError
+
+if TYPE_CHECKING:
+    from respectra.datasets.collections import Collection
+
+T = TypeVar("T")
+
+data = typer.Typer(
+    name="data",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Check folders of scenes, prepare them for training, and make synthetic ones.",
+)
+app.add_typer(data)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that holds the cubes.")]
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        "--layout",
+        help="arad-2020, arad-1k, bgu, icvl, cave, archives or cubes; recognised without it.",
+    ),
+]
+Tracks = Annotated[
+    list[str] | None,
+    typer.Option("--track", help="clean, real-world or exposed; may be repeated."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="OPTION=VALUE", help="Change an option of the tracks."),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Where random numbers come from.")]
+
+
+@data.command()
+def check(
+    folder: Folder,
+    layout: Layout = None,
+    tracks: Tracks = None,
+    settings: Settings = None,
+    seed: Seed = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+) -> None:
+    """Look for what breaks training: bad cubes, images that do not fit, duplicates.
+
+    Images are compared with what their track makes of the cube (all tracks by default). Exit code
+    1 when something was found that breaks training.
+    """
+    from respectra.cameras import get_track, list_tracks
+    from respectra.datasets.checking import check_collection
+    from respectra.datasets.collections import open_collection
+
+    collection = open_collection(folder, layout=layout)
+    wanted = tuple(tracks or list_tracks())
+    changes = _track_options(settings or [], wanted)
+    cameras = [get_track(name, seed=seed, **changes.get(name, {})) for name in wanted]
+    say(f"{folder}: {len(collection)} scenes, layout {collection.layout}")
+    report = check_collection(collection, cameras, progress=_progress("checking"))
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        for scene in report.scenes:
+            size = " x ".join(map(str, scene.shape)) or "unreadable"
+            rest = "" if scene.valid_share == 1 else f", {100 * scene.valid_share:.4g} % measured"
+            out.print(f"{scene.name}: {size}{rest}", markup=False)
+            for finding in scene.findings:
+                out.print(f"  {finding.severity}: {finding.message}", markup=False)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@data.command()
+def prepare(
+    folder: Folder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The store, a folder.")],
+    layout: Layout = None,
+    tracks: Tracks = None,
+    settings: Settings = None,
+    seed: Seed = 0,
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="float32 is exact, float16 takes half the space.")
+    ] = "float32",
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            help="official; or shares by physical scene, train=0.8,validation=0.1,test=0.1. "
+            "Official by default where there is one, these shares otherwise.",
+        ),
+    ] = None,
+    wavelengths: Annotated[
+        str | None, typer.Option("--wavelengths", help="Resample to these bands: 400:700:10.")
+    ] = None,
+    estimate: Annotated[
+        bool,
+        typer.Option("--estimate", help="Only say how large it becomes and how long it takes."),
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store.")] = False,
+) -> None:
+    """Write a memory-mapped store, from which patches come without decoding.
+
+    A run that is stopped goes on when it is started again.
+    """
+    from respectra.cubes import parse_wavelengths
+    from respectra.datasets.collections import open_collection
+    from respectra.datasets.prepare import (
+        PrepareOptions,
+        estimate_seconds,
+        plan_store,
+        prepare_store,
+    )
+
+    collection = open_collection(folder, layout=layout)
+    say(f"{folder}: {len(collection)} scenes, layout {collection.layout}")
+    for scene in collection:
+        if scene.bad:
+            say(f"{scene.name} is left out: {scene.bad}")
+    parts = _split(collection, split, seed)
+    wanted = tuple(tracks or ("clean",))
+    grid = None if wavelengths is None else tuple(parse_wavelengths(wavelengths).tolist())
+    options: dict[str, Any] = {
+        "tracks": wanted,
+        "seed": seed,
+        "dtype": dtype,
+        "wavelengths_nm": grid,
+        "track_options": _track_options(settings or [], wanted),
+    }
+    plan = plan_store(parts, PrepareOptions(**options))
+    for name, part in parts.items():
+        say(f"{name}: {len(part)} scenes")
+    seconds = estimate_seconds(plan)
+    say(f"{plan.size / 2**30:.3g} GiB in all, about {_duration(seconds)}")
+    if estimate:
+        return
+    prepare_store(plan, output, overwrite=overwrite, progress=_progress("preparing"))
+    say(f"saved {output}")
+
+
+@data.command()
+def synthesize(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the cubes.")],
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many scenes.")] = 10,
+    seed: Seed = 0,
+    size: Annotated[str, typer.Option("--size", help="Rows x columns.")] = "256x256",
+    photos: Annotated[
+        Path | None, typer.Option("--photos", help="Photographs that lend their structure.")
+    ] = None,
+    illuminants: Annotated[
+        list[str] | None,
+        typer.Option("--illuminant", help="Draw from this light, such as D65; may be repeated."),
+    ] = None,
+    materials: Annotated[
+        list[str] | None,
+        typer.Option("--materials", help="A collection of reflectances; may be repeated."),
+    ] = None,
+    wavelengths: Annotated[
+        str | None, typer.Option("--wavelengths", help="The bands, such as 400:700:10.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="OPTION=VALUE",
+            help="Another option: things=[30,600], metamers=0.08, exposure=[0.35,1], "
+            "lens_blur_px=[0.5,1], shadows, highlights, interreflections, response.",
+        ),
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--suffix", help="Format of the cubes: .npz, .mat, .nc, ...")
+    ] = ".npz",
+    layers: Annotated[
+        Path | None,
+        typer.Option("--layers", help="Also save reflectance, light and highlights, there."),
+    ] = None,
+) -> None:
+    """Make synthetic scenes of measured materials under measured lights.
+
+    The same seed and options give the same scenes; those that are there already are kept.
+    """
+    from respectra.cubes import parse_wavelengths
+    from respectra.datasets.series import save_scenes
+    from respectra.datasets.synthesize import SynthesisOptions
+
+    rows, columns = _size(size)
+    chosen: dict[str, Any] = {**_parse(settings or []), "height": rows, "width": columns}
+    if photos is not None:
+        chosen["photos"] = photos
+    if illuminants:
+        chosen["illuminants"] = tuple(illuminants)
+    if materials:
+        chosen["materials"] = tuple(materials)
+    if wavelengths is not None:
+        chosen["wavelengths_nm"] = tuple(parse_wavelengths(wavelengths).tolist())
+    files = save_scenes(
+        output,
+        count,
+        seed=seed,
+        options=SynthesisOptions(**chosen),
+        suffix=form,
+        layers=layers,
+        progress=_progress("making"),
+    )
+    say(f"{len(files)} scenes in {output}")
+
+
+def _progress(what: str) -> Callable[[Sequence[T]], Iterable[T]]:
+    return lambda items: track_progress(items, what, len(items))
+
+
+def _parse(settings: list[str]) -> dict[str, Any]:
+    """``name=value`` texts; a value that is no JSON is taken as text."""
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--set takes OPTION=VALUE; got {setting!r}")
+        try:
+            values[name] = json.loads(value)
+        except json.JSONDecodeError:
+            values[name] = value
+    return values
+
+
+def _track_options(settings: list[str], tracks: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Each setting for those of the tracks that have an option of its name."""
+    from respectra.cameras import track_options
+    from respectra.errors import unknown_name
+
+    known = {name: set(track_options(name).model_fields) for name in tracks}
+    values = _parse(settings)
+    for option in values:
+        if not any(option in names for names in known.values()):
+            raise unknown_name("track option", option, set().union(*known.values()))
+    found = {
+        track: {option: value for option, value in values.items() if option in names}
+        for track, names in known.items()
+    }
+    return {track: changes for track, changes in found.items() if changes}
+
+
+def _split(collection: Collection, text: str | None, seed: int) -> Mapping[str, Collection]:
+    from respectra.datasets.splits import list_official_splits, split_by_scene, split_officially
+
+    if text == "official" or (text is None and collection.layout in list_official_splits()):
+        return split_officially(collection)
+    if text is None:
+        return split_by_scene(collection, seed=seed)
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, share = part.partition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip().replace("-", "").isalnum():
+            raise ConfigError(f"--split is official or NAME=SHARE,NAME=SHARE,...; got {text!r}")
+    return split_by_scene(collection, shares, seed=seed)
+
+
+def _size(text: str) -> tuple[int, int]:
+    rows, _, columns = text.lower().partition("x")
+    try:
+        return int(rows), int(columns)
+    except ValueError:
+        raise ConfigError(f"--size is ROWSxCOLUMNS, such as 256x256; got {text!r}") from None
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

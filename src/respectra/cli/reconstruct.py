@@ -47,6 +47,13 @@ def reconstruct(
         str, typer.Option("--format", help="Format of cubes in a folder: zarr, mat, hdr, nc, ...")
     ] = "zarr",
     tile: Annotated[int | None, typer.Option(help="Side of a tile in pixels.", min=1)] = None,
+    guarantee: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What the cubes are made to keep: consistent, consistent-exact, non-negative, "
+            "exposure-invariant, smooth. May be given several times."
+        ),
+    ] = None,
     preview: Annotated[bool, typer.Option(help="Also write NAME.preview.png.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
@@ -67,7 +74,7 @@ def reconstruct(
         actual = _kind_of(image) if kind is InputKind.AUTO else kind
         track = "real-world" if actual is InputKind.REAL_WORLD else "clean"
         if track not in reconstructors:
-            reconstructors[track] = _load(source, track, tile)
+            reconstructors[track] = _load(source, track, tile, guarantee or [])
         start = time.perf_counter()
         _reconstruct_one(reconstructors[track], image, actual, target, preview, overwrite)
         seconds = time.perf_counter() - start
@@ -78,10 +85,10 @@ def reconstruct(
         print_json({"method": source, "results": done})
 
 
-def _load(source: str, track: str, tile: int | None) -> Reconstructor:
+def _load(source: str, track: str, tile: int | None, guarantees: list[str]) -> Reconstructor:
     from respectra.inference import load
 
-    return load(source, track=track, tile="auto" if tile is None else tile)
+    return load(source, track=track, tile=tile or "auto", guarantees=guarantees)
 
 
 def _reconstruct_one(

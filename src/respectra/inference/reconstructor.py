@@ -14,6 +14,7 @@ import xarray as xr
 from respectra.cameras import require_image, to_track_values
 from respectra.cubes import Quantity, make_cube
 from respectra.errors import ConfigError, DataError, unknown_name
+from respectra.inference.guarantees import Guarantees
 from respectra.inference.memory import (
     AUTO_SHARE,
     Budget,
@@ -68,6 +69,7 @@ class Reconstructor:
         max_memory: what this process may hold at its peak, the cube included: bytes, ``2GB``,
             ``500MB``, or ``auto``: half of what is free.
         device: ``cpu``, ``cuda``, ...
+        guarantees: what every cube is made to keep; see :mod:`respectra.inference.guarantees`.
 
     Example:
         >>> import respectra as rs
@@ -84,6 +86,7 @@ class Reconstructor:
         tile: int | Literal["auto"] | None = "auto",
         max_memory: str | int = "auto",
         device: str = "cpu",
+        guarantees: Sequence[str] = (),
     ) -> None:
         if isinstance(tile, int) and tile < 1:
             raise ConfigError(f"a tile is at least 1 pixel wide; got {tile}")
@@ -92,6 +95,7 @@ class Reconstructor:
         self.tile = tile
         self.max_memory = max_memory
         self.device = device
+        self.guarantees = Guarantees(guarantees, weights.contract)
         self._predict = make_predictor(weights, device=device)
 
     @property
@@ -123,6 +127,12 @@ class Reconstructor:
         picture = require_image(image)
         if picture.attrs.get("encoding") == "srgb":
             picture = to_track_values(picture, "srgb")
+        if not self.guarantees:
+            return self._cube(picture)
+        scaled, factor = self.guarantees.scale(picture)
+        return self.guarantees.enforce(self._cube(scaled), picture, factor)[0]
+
+    def _cube(self, picture: xr.DataArray) -> xr.DataArray:
         rgb = np.asarray(picture.values, dtype=np.float32)
         layout = self._layout_in_memory(rgb)
         return make_cube(
@@ -130,7 +140,10 @@ class Reconstructor:
         )
 
     def predict(self, rgb: FloatArray) -> FloatArray:
-        """Spectra (y, x, band), float32, of linear values (y, x, 3) in the units of the track."""
+        """Spectra (y, x, band), float32, of linear values (y, x, 3) in the units of the track.
+
+        They are the method's own: guarantees need an image, which says how it was quantised.
+        """
         return self._assemble(rgb, self._layout_in_memory(rgb))
 
     def _layout_in_memory(self, rgb: FloatArray) -> Layout:
@@ -269,6 +282,7 @@ def load(
     tile: int | Literal["auto"] | None = "auto",
     max_memory: str | int = "auto",
     device: str = "cpu",
+    guarantees: Sequence[str] = (),
 ) -> Reconstructor:
     """Make a reconstructor.
 
@@ -280,13 +294,16 @@ def load(
         tile: see :class:`Reconstructor`.
         max_memory: see :class:`Reconstructor`.
         device: see :class:`Reconstructor`.
+        guarantees: see :class:`Reconstructor`.
 
     Raises:
         ConfigError: there are no such weights.
         FormatError: the file is not a weights file.
     """
     weights = find_weights(source, track=track)
-    return Reconstructor(weights, tile=tile, max_memory=max_memory, device=device)
+    return Reconstructor(
+        weights, tile=tile, max_memory=max_memory, device=device, guarantees=guarantees
+    )
 
 
 def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Weights:

@@ -1,0 +1,87 @@
+"""What keeping guarantees costs, against a tiny network on the same frame, in the same run.
+
+    python benchmarks/guarantees.py [--method hscnn-r] [--repeats 5]
+
+Prints the least processor time of each, since other programs share the machine, and the ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+import respectra as rs
+from respectra.cameras import get_track
+from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
+from respectra.inference import Reconstructor
+from respectra.inference.guarantees import Guarantees
+from respectra.methods import Contract, Weights, configure
+
+HEIGHT, WIDTH = 482, 512
+
+
+def scene() -> np.ndarray:
+    rng = np.random.default_rng(1)
+    amounts = rng.uniform(0.02, 1, (HEIGHT // 16 + 1, WIDTH // 16 + 1, 6)) ** 2
+    amounts = amounts.repeat(16, 0).repeat(16, 1)[:HEIGHT, :WIDTH]
+    bumps = np.exp(-(((np.linspace(0, 1, 31) - np.linspace(0, 1, 6)[:, None]) / 0.15) ** 2))
+    return (amounts @ bumps / 2).astype(np.float32)
+
+
+def least(work: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Least wall-clock and processor seconds."""
+    wall, cpu = [], []
+    for _ in range(repeats):
+        start, used = time.perf_counter(), time.process_time()
+        work()
+        wall.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - used)
+    return min(wall), min(cpu)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--method", default="hscnn-r")
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    truth = make_cube(scene(), CHALLENGE_WAVELENGTHS_NM)
+    image = get_track("clean").render(truth)
+    torch.manual_seed(0)
+    state = rs.build_network(arguments.method, preset="tiny").state_dict()
+    weights = Weights(
+        method=arguments.method,
+        config=configure(arguments.method, preset="tiny"),
+        contract=Contract(),
+        tensors={name: tensor.numpy() for name, tensor in state.items()},
+    )
+    network = Reconstructor(weights)
+    estimate = rs.load()(image)
+    network(image)
+    base = least(lambda: network(image), arguments.repeats)
+    print(f"{arguments.method}, tiny: {base[0]:.3f} s, processor {base[1]:.3f} s")
+    for names in (
+        ["consistent"],
+        ["consistent-exact"],
+        ["consistent", "non-negative"],
+        ["non-negative"],
+        ["smooth"],
+    ):
+        kept = Guarantees(names, Contract())
+        kept.enforce(estimate, image)
+
+        def work(kept: Guarantees = kept) -> object:
+            return kept.enforce(estimate, image)
+
+        wall, cpu = least(work, arguments.repeats)
+        print(
+            f"{' + '.join(names):28} {wall:.3f} s, processor {cpu:.3f} s: "
+            f"{wall / base[0]:.0%} of the network, {cpu / base[1]:.0%} of its processor time"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,275 @@
+"""Guarantees: what a recovered cube is made to keep, whatever method recovered it.
+
+* ``consistent``: the camera sees the recovered spectrum exactly as it saw the pixel. Each spectrum
+  is moved by the least relative change. For an 8-bit image of the clean track that is: into the
+  bounds of the codes, so that rendering the cube gives the very same codes. Channels at the highest
+  code are bounded from below alone. For images that were not quantised it is the linear value
+  itself. For the real-world track see :mod:`respectra.inference.noisy_consistency`.
+* ``consistent-exact``: the same with the linear value in the middle of the code's bounds.
+* ``non-negative``: no value below 0. With ``consistent`` the two hold together; pixels whose colour
+  no spectrum without negative values has are counted, and given the nearest colour there is.
+* ``exposure-invariant``: k times the image gives k times the cube, to rounding: the method sees
+  every image scaled to a maximum of 1. It costs what a method knew about absolute levels.
+* ``smooth``: no spectrum is rougher than 99 % of those of measured materials under daylight. It
+  costs sharp features, such as the lines of lamps; moving into a code's bounds afterwards may
+  roughen a few spectra again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from respectra.cameras import Track, get_track, make_image, require_image
+from respectra.cubes import make_cube, wavelengths_of
+from respectra.errors import ConfigError, DataError, unknown_name
+from respectra.methods import Contract
+
+FloatArray = npt.NDArray[np.float64]
+
+Guarantee = Literal[
+    "consistent", "consistent-exact", "non-negative", "exposure-invariant", "smooth"
+]
+GUARANTEES: tuple[Guarantee, ...] = get_args(Guarantee)
+
+#: Changes are measured relative to each band, but not below this share of the pixel's largest.
+METRIC_FLOOR = 0.02
+#: 99th percentile of ‖second differences at 10 nm‖ / ‖spectrum‖ of 7618 measured reflectances
+#: (colour-science, earthlib) under daylight and equal energy.
+ROUGHEST = 0.24
+_STRENGTHS = tuple(float(x) for x in np.geomspace(0.02, 2e4, 13))
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What keeping the guarantees meant for the pixels of an image."""
+
+    pixels: int
+    moved: int
+    """Pixels whose spectrum had to be moved to be consistent."""
+    unreachable: npt.NDArray[np.bool_]
+    """Shape (y, x): pixels whose values no allowed spectrum gives."""
+    relative_change: float
+    """Mean over pixels of ‖change‖ / ‖estimate‖."""
+    rough: int
+    """Pixels rougher than ``ROUGHEST`` in the end; counted with ``smooth``, else 0."""
+
+
+def check_guarantees(names: Iterable[str]) -> frozenset[Guarantee]:
+    """The guarantees of these names.
+
+    Raises:
+        ConfigError: an unknown name, or two that exclude each other.
+    """
+    asked = list(names)
+    for name in asked:
+        if name not in GUARANTEES:
+            raise unknown_name("guarantee", name, GUARANTEES)
+    if {"consistent", "consistent-exact"} <= set(asked):
+        raise ConfigError("'consistent' and 'consistent-exact' exclude each other; give one")
+    return frozenset(name for name in GUARANTEES if name in asked)
+
+
+class Guarantees:
+    """The guarantees of a reconstructor.
+
+    Args:
+        names: any of ``GUARANTEES``.
+        contract: what the weights expect; its track and response are the camera.
+
+    Raises:
+        ConfigError: an unknown name, or consistency with a camera that is not known or with a
+            method that gives reflectances.
+    """
+
+    def __init__(self, names: Iterable[str], contract: Contract) -> None:
+        self.names = check_guarantees(names)
+        self.track = camera_of(contract) if self.consistent else None
+
+    def __bool__(self) -> bool:
+        return bool(self.names)
+
+    @property
+    def consistent(self) -> bool:
+        """Whether the cube is tied to the image at all."""
+        return bool(self.names & {"consistent", "consistent-exact"})
+
+    def scale(self, image: xr.DataArray) -> tuple[xr.DataArray, float]:
+        """The image as the method is to see it, and what its cube has to be multiplied by."""
+        top = float(image.values.max()) if "exposure-invariant" in self.names else 0.0
+        if top in (0.0, 1.0):
+            return image, 1.0
+        attrs = {"encoding": "linear", "track": image.attrs.get("track", "unknown"), "bits": 32}
+        return make_image(np.minimum(image.values / np.float32(top), 1.0), **attrs), top
+
+    def enforce(
+        self, cube: xr.DataArray, image: xr.DataArray, factor: float = 1.0
+    ) -> tuple[xr.DataArray, Report]:
+        """The cube with the guarantees kept.
+
+        Args:
+            cube: what the method made of the image, or of the image that ``scale`` gave.
+            image: the image itself, linear values of the track.
+            factor: what ``scale`` gave.
+
+        Raises:
+            DataError: the method gave values that are not finite, or the sizes disagree.
+        """
+        picture = require_image(image)
+        height, width = picture.sizes["y"], picture.sizes["x"]
+        if cube.shape[:2] != (height, width):
+            raise DataError(
+                f"the cube has {cube.sizes['y']} x {cube.sizes['x']} pixels, its image "
+                f"{height} x {width}; they have to be of one size"
+            )
+        bands = cube.sizes["wavelength"]
+        spectra = np.array(cube.values, dtype=np.float32, order="C").reshape(-1, bands)
+        if factor != 1.0:
+            spectra *= np.float32(factor)
+        before = spectra.copy()
+        grid = wavelengths_of(cube)
+        non_negative = "non-negative" in self.names
+        if "smooth" in self.names:
+            smooth(spectra, grid)
+        if non_negative:
+            np.maximum(spectra, 0.0, out=spectra)
+        status = np.zeros(len(spectra), np.uint8)
+        if self.track is not None:
+            status = self._move(self.track, spectra, picture, cube, non_negative)
+        report = _report(before, spectra, status.reshape(height, width), grid, self.names)
+        attrs: dict[str, Any] = {**cube.attrs, "guarantees": ", ".join(sorted(self.names))}
+        if report.unreachable.any():
+            attrs["unreachable_pixels"] = int(report.unreachable.sum())
+        return make_cube(spectra.reshape(cube.shape), grid, **attrs), report
+
+    def _move(
+        self,
+        track: Track,
+        spectra: npt.NDArray[np.float32],
+        image: xr.DataArray,
+        cube: xr.DataArray,
+        non_negative: bool,
+    ) -> npt.NDArray[np.uint8]:
+        from respectra.inference.nearest_spectra import NOT_FINITE, move_into
+
+        camera = track.response_matrix(wavelengths_of(cube))
+        if not track.exact:
+            from respectra.inference.noisy_consistency import denoised_values
+
+            seen = (spectra.astype(np.float64) @ camera).reshape(image.shape)
+            low = high = denoised_values(track, image, seen)
+        elif "consistent-exact" in self.names:
+            low, high = track.code_bounds(image)
+            middle = track.invert_codes(image)
+            high = np.where(np.isinf(high), high, middle)
+            low = np.where(np.isinf(high), low, middle)
+        else:
+            low, high = track.code_bounds(image)
+        status = move_into(
+            spectra,
+            camera,
+            np.ascontiguousarray(low.reshape(-1, 3)),
+            np.ascontiguousarray(high.reshape(-1, 3)),
+            non_negative=non_negative,
+            metric_floor=METRIC_FLOOR,
+        )
+        broken = int((status == NOT_FINITE).sum())
+        if broken:
+            raise DataError(
+                f"the method gave NaN or infinite values at {broken} pixels, which no guarantee "
+                "can mend; check its weights and the image"
+            )
+        return status
+
+
+def camera_of(contract: Contract) -> Track:
+    """The track, with the response, that a set of weights was made for.
+
+    Raises:
+        ConfigError: it gives reflectances, or its camera is not known.
+    """
+    if contract.quantity != "radiance":
+        raise ConfigError(
+            f"these weights give {contract.quantity}, which no camera sees without knowing the "
+            "light; consistency needs weights that give radiance"
+        )
+    if contract.response is not None:
+        return get_track(contract.track, response=contract.response.to_response())
+    if contract.track == "clean":
+        return get_track("clean")
+    raise ConfigError(
+        f"the weights do not say which camera made their images of the track {contract.track!r}, "
+        "so that nothing can be consistent with it; use weights whose contract has a response"
+    )
+
+
+def smooth(spectra: npt.NDArray[np.float32], wavelengths_nm: npt.NDArray[np.floating]) -> None:
+    """Smooth, in place, the spectra rougher than ``ROUGHEST``, each just as much as it needs.
+
+    s = argmin ‖s − s₀‖² + λ‖D s‖² with the second differences D and the least λ of a fixed series.
+
+    Args:
+        spectra: shape (n, band).
+        wavelengths_nm: shape (band,).
+    """
+    differences = second_differences(wavelengths_nm)
+    rough = np.flatnonzero(roughness(spectra, differences) > ROUGHEST)
+    start = spectra[rough]
+    for strength in _STRENGTHS:
+        if not rough.size:
+            return
+        penalty = np.eye(start.shape[1]) + strength * differences.T @ differences
+        spectra[rough] = start @ np.linalg.inv(penalty).astype(np.float32)
+        still = roughness(spectra[rough], differences) > ROUGHEST
+        rough, start = rough[still], start[still]
+
+
+def second_differences(wavelengths_nm: npt.NDArray[np.floating]) -> FloatArray:
+    """The matrix D, shape (band − 2, band), of second differences as on a 10 nm grid.
+
+    Divided differences, so that grids of other steps measure the same curvature; each is weighted
+    by its width, so that finer grids do not count more.
+    """
+    grid = np.asarray(wavelengths_nm, dtype=np.float64) / 10.0
+    rows = np.zeros((max(grid.size - 2, 0), grid.size))
+    for i in range(rows.shape[0]):
+        left, right = grid[i + 1] - grid[i], grid[i + 2] - grid[i + 1]
+        rows[i, i : i + 3] = 2 / np.array(
+            [left * (left + right), -left * right, right * (left + right)]
+        )
+    return rows
+
+
+def roughness(spectra: npt.NDArray[np.floating], differences: FloatArray) -> FloatArray:
+    """‖D s‖ / ‖s‖ of each spectrum, shape (n,); 0 where the spectrum is 0."""
+    sizes = np.linalg.norm(spectra, axis=1)
+    curves = np.linalg.norm(spectra @ differences.T.astype(spectra.dtype), axis=1)
+    out: FloatArray = np.divide(curves, sizes, out=np.zeros(len(sizes)), where=sizes > 0)
+    return out
+
+
+def _report(
+    before: npt.NDArray[np.float32],
+    after: npt.NDArray[np.float32],
+    status: npt.NDArray[np.uint8],
+    grid: npt.NDArray[np.floating],
+    names: frozenset[Guarantee],
+) -> Report:
+    change = np.sqrt(np.square(after - before).sum(axis=1))
+    size = np.sqrt(np.square(before).sum(axis=1))
+    rough = 0
+    if "smooth" in names:
+        # A part in a thousand is left to the rounding of float32.
+        rough = int((roughness(after, second_differences(grid)) > 1.001 * ROUGHEST).sum())
+    return Report(
+        pixels=status.size,
+        moved=int((status == 1).sum()),
+        unreachable=status == 2,
+        relative_change=float(np.mean(change / np.maximum(size, 1e-6))),
+        rough=rough,
+    )

@@ -103,8 +103,23 @@ def probe_image(weights: Weights, height: int | None = None, width: int | None =
     return torch.rand(1, channels, height or side, width or side, generator=generator)
 
 
+class TablePredictor:
+    """A method baked into a look-up table."""
+
+    def __init__(self, weights: Weights) -> None:
+        from respectra.inference.tables import Table
+
+        self.table = Table.from_weights(weights)
+
+    def __call__(self, pixels: FloatArray) -> FloatArray:
+        """(y, x, 3) -> (y, x, band)."""
+        return self.table.apply(pixels)
+
+
 def make_predictor(weights: Weights, *, device: str = "cpu", engine: str = "torch") -> Predictor:
     """The predictor that fits the kind of method."""
+    if weights.baked is not None:
+        return TablePredictor(weights)
     if isinstance(get_method(weights.method), type):
         return ClassicalPredictor(weights)
     return TorchPredictor(weights, device=device)

@@ -37,6 +37,9 @@ class Weights:
     """What was learned, by name: a state dict, or a classical method's arrays."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """JSON-able facts: data, seed, steps, scores, versions, licence."""
+    baked: Mapping[str, Any] | None = None
+    """Set when the tensors are a look-up table of the method instead of what it learned: JSON-able
+    facts of the table, see ``respectra.inference.tables``."""
 
     @property
     def parameters(self) -> int:
@@ -60,6 +63,8 @@ def save_weights(
         "card": get_method(weights.method).card.model_dump(mode="json"),
         "provenance": dict(weights.provenance),
     }
+    if weights.baked is not None:
+        header["baked"] = dict(weights.baked)
     arrays = {name: np.asarray(array, order="C") for name, array in weights.tensors.items()}
     with atomic_path(path, overwrite=overwrite) as temporary:
         save_file(arrays, temporary, metadata={_KEY: json.dumps(header, sort_keys=True)})
@@ -97,6 +102,7 @@ def load_weights(path: str | os.PathLike[str]) -> Weights:
             contract=Contract(**header["contract"]),
             tensors=tensors,
             provenance=header["provenance"],
+            baked=header.get("baked"),
         )
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise FormatError(f"the header of {file} is damaged: {error!r}") from None

@@ -1,0 +1,67 @@
+"""The ``bake`` command."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from respectra.cli.app import app, print_json, say
+
+
+class TableGeometry(StrEnum):
+    """Where the nodes of a table lie."""
+
+    AUTO = "auto"
+    CUBE = "cube"
+    RAYS = "rays"
+
+
+@app.command()
+def bake(
+    source: Annotated[
+        str, typer.Argument(metavar="METHOD|WEIGHTS", help="A classical method or a weights file.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The table, NAME.lut.")],
+    nodes: Annotated[
+        int | None,
+        typer.Option(help="Nodes along an axis: 17, 33, 65, ...; by default what suits."),
+    ] = None,
+    geometry: Annotated[
+        TableGeometry,
+        typer.Option(
+            help="rays: dark pixels as accurate as bright ones, for methods whose "
+            "spectra grow with the light. cube: for any method."
+        ),
+    ] = TableGeometry.AUTO,
+    track: Annotated[str, typer.Option(help="Track of the pictures, for a method by name.")] = (
+        "clean"
+    ),
+    overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the measured error as JSON.")] = False,
+) -> None:
+    """Turn a method that looks at one pixel at a time into a look-up table."""
+    from respectra.files import ensure_absent
+    from respectra.inference import find_weights
+    from respectra.inference.tables import bake as make_table
+
+    ensure_absent(output, overwrite=overwrite)
+    known: Any = geometry.value
+    table = make_table(find_weights(source, track=track), nodes=nodes, geometry=known)
+    table.save(output, overwrite=overwrite)
+    facts = table.facts
+    if json:
+        print_json({"table": output, "method": table.method, **facts.model_dump(mode="json")})
+        return
+    say(f"{output}: {table.method} as {facts.geometry} of {facts.nodes} nodes an axis")
+    for where, deviation in (
+        ("all colours", facts.error.anywhere),
+        ("measured surfaces", facts.error.surfaces),
+    ):
+        if deviation is not None:
+            say(
+                f"  departure on {where}: {deviation.mean:.2g} on average, "
+                f"{deviation.p99:.2g} at the 99th percentile, {deviation.maximum:.2g} at most"
+            )

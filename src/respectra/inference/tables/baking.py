@@ -1,0 +1,232 @@
+"""Baking: a per-pixel method becomes a table, and its error is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.errors import ConfigError, RespectraError
+from respectra.inference.predictors import Predictor, make_predictor
+from respectra.inference.tables.geometry import Geometry, node_colours, node_positions, row_count
+from respectra.inference.tables.table import (
+    MOST_NODES,
+    BakingError,
+    Deviation,
+    Table,
+    TableFacts,
+)
+from respectra.methods import Contract, Tiling, Weights, get_method
+from respectra.methods.network import NetworkMethod
+
+FloatArray = npt.NDArray[np.float64]
+#: Takes colours (n, 3) to spectra (n, bands) as the method gives them, before its clip.
+Method = Callable[[npt.NDArray[np.floating]], npt.NDArray[np.float32]]
+
+#: Nodes along an axis unless told otherwise. A table of rays has two axes and can afford more.
+NODES: dict[Geometry, int] = {"cube": 33, "rays": 129}
+#: Square roots tried when the spacing of the nodes is chosen.
+_ROOTS = (0, 1, 2)
+#: A table whose mean error stays below this is exact as far as float32 goes.
+_EXACT = 1e-6
+#: Relative departure from growing with the light that is rounding.
+_ROUNDING = 2e-5
+_PROBES = 20_000
+_DARKEST = 0.01
+_WIDTH = 256
+_SMALLEST_SHARE = 0.01
+
+
+def bake(
+    weights: Weights,
+    *,
+    nodes: int | None = None,
+    geometry: Geometry | Literal["auto"] = "auto",
+    seed: int = 0,
+) -> Table:
+    """Make a table of a method that looks at one pixel at a time.
+
+    Args:
+        weights: of a classical method, or of a network whose receptive field is one pixel.
+        nodes: along each axis, 2 to 513. By default 2 where that is exact (linear methods), else
+            33 for ``cube`` and 129 for ``rays``.
+        geometry: ``rays`` for a method whose spectrum grows with the light, ``cube`` for any;
+            ``auto`` finds out which it is.
+        seed: of the colours on which the error is measured.
+
+    Returns:
+        A table with its measured error. The spacing of its nodes is the one of three with the
+        least mean error.
+
+    Raises:
+        ConfigError: the method looks at more than one pixel, is a table already, does not grow
+            with the light where rays are asked for, or the number of nodes is not allowed.
+    """
+    if nodes is not None and not 2 <= nodes <= MOST_NODES:
+        raise ConfigError(f"a table has 2 to {MOST_NODES} nodes along an axis; got {nodes}")
+    if geometry not in ("auto", *get_args(Geometry)):
+        raise ConfigError(f"geometry is auto, cube or rays; got {geometry!r}")
+    require_per_pixel(weights)
+    predict, contract = make_predictor(weights), weights.contract
+
+    def method(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        return _evaluate(predict, contract, rgb)
+
+    rng = np.random.default_rng(seed)
+    grows = _grows_with_light(method, rng)
+    if geometry == "rays" and not grows:
+        raise ConfigError(
+            f"the spectra of {weights.method} do not grow in proportion to the light, so rays from "
+            "black do not describe it; bake it with geometry='cube'"
+        )
+    chosen: Geometry = ("rays" if grows else "cube") if geometry == "auto" else geometry
+    probes = _probes(rng)
+    expected = method(probes)
+    best: Table | None = None
+    for count, roots in _candidates(chosen, nodes):
+        table = _table(weights, method, chosen, count, roots)
+        deviation = _deviation(table.apply(probes), _clip(expected, contract))
+        if best is None or deviation.mean < best.facts.error.anywhere.mean:
+            facts = table.facts.model_copy(update={"error": BakingError(anywhere=deviation)})
+            best = _replace_facts(table, facts)
+        if deviation.mean < _EXACT:
+            break
+    assert best is not None
+    surfaces = _surfaces(contract.track, seed)
+    if surfaces is None:
+        return best
+    deviation = _deviation(best.apply(surfaces), _clip(method(surfaces), contract))
+    error = BakingError(anywhere=best.facts.error.anywhere, surfaces=deviation)
+    return _replace_facts(best, best.facts.model_copy(update={"error": error}))
+
+
+def require_per_pixel(weights: Weights) -> None:
+    """Refuse methods whose answer at a pixel depends on more than that pixel.
+
+    Raises:
+        ConfigError: says on what it depends.
+    """
+    if weights.baked is not None:
+        raise ConfigError(f"these weights are a table of {weights.method} already")
+    if weights.contract.scaling == "min-max":
+        raise ConfigError(
+            f"these weights of {weights.method} stretch each image to its own minimum and maximum: "
+            "what they give at a pixel depends on the others, so it cannot be a table"
+        )
+    method = get_method(weights.method)
+    if not isinstance(method, NetworkMethod):
+        return
+    reach = method.halo(weights.config) if method.card.tiling is Tiling.EXACT else None
+    if reach != 0:
+        where = "the whole image" if reach is None else f"neighbours up to {reach} pixels away"
+        raise ConfigError(
+            f"{weights.method} looks at {where}: its answer does not follow from one colour, so it "
+            "cannot be a table; methods that look at one pixel can"
+        )
+
+
+def _candidates(geometry: Geometry, nodes: int | None) -> list[tuple[int, int]]:
+    count = NODES[geometry] if nodes is None else nodes
+    tried = [(count, roots) for roots in _ROOTS]
+    return [(2, 0), *tried] if nodes is None else tried
+
+
+def _table(weights: Weights, method: Method, geometry: Geometry, nodes: int, roots: int) -> Table:
+    contract = weights.contract
+    colours = node_colours(geometry, node_positions(nodes, roots))
+    spectra = method(colours)
+    assert spectra.shape == (row_count(geometry, nodes), contract.bands)
+    nothing = Deviation(probes=0, mean=0.0, p99=0.0, maximum=0.0)
+    # Scaling and order are part of the table now, and it clips by itself.
+    own = {"channel_order": "RGB", "scaling": "unit", "mean": None, "std": None}
+    folded = Contract(**{**contract.model_dump(), **own, "clip_low": None, "clip_high": None})
+    return Table(
+        method=weights.method,
+        config=weights.config,
+        contract=folded,
+        facts=TableFacts(
+            geometry=geometry,
+            nodes=nodes,
+            roots=roots,
+            clip_low=contract.clip_low,
+            clip_high=contract.clip_high,
+            error=BakingError(anywhere=nothing),
+        ),
+        spectra=spectra,
+        provenance=weights.provenance,
+    )
+
+
+def _replace_facts(table: Table, facts: TableFacts) -> Table:
+    return Table(table.method, table.config, table.contract, facts, table.spectra, table.provenance)
+
+
+def _evaluate(
+    predict: Predictor, contract: Contract, rgb: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float32]:
+    """Spectra (n, bands) of colours (n, 3), before the clip; the colours as rows of a picture."""
+    spectra = np.empty((len(rgb), contract.bands), np.float32)
+    for start in range(0, len(rgb), _WIDTH * _WIDTH):
+        block = np.asarray(rgb[start : start + _WIDTH * _WIDTH], np.float32)
+        rows = max(-(-len(block) // _WIDTH), 64)  # networks have a least size
+        picture = np.full((rows * _WIDTH, 3), 0.5, np.float32)
+        picture[: len(block)] = block
+        prepared = np.ascontiguousarray(contract.prepare(picture.reshape(rows, _WIDTH, 3)))
+        found = predict(prepared).reshape(-1, contract.bands)
+        spectra[start : start + len(block)] = found[: len(block)]
+    return spectra
+
+
+def _grows_with_light(method: Method, rng: np.random.Generator) -> bool:
+    """Whether k times the light gives k times the spectrum, as far as rounding shows."""
+    colours = rng.random((500, 3))
+    spectra = method(colours)
+    return all(
+        _relative(method(k * colours) / np.float32(k), spectra).max() < _ROUNDING
+        for k in (0.5, 0.1, _DARKEST)
+    )
+
+
+def _probes(rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Colours all over the cube at all levels; half of them along short lines within cells."""
+    colours = rng.random((_PROBES // 2, 3)) * _DARKEST ** rng.random((_PROBES // 2, 1))
+    starts = colours[: _PROBES // 20]
+    steps = np.linspace(0.0, 1.0, 10)[:, None, None] * rng.uniform(-0.05, 0.05, (1, len(starts), 3))
+    lines = np.clip(starts * (1.0 + steps), 0.0, 1.0).reshape(-1, 3)
+    return np.concatenate([colours, lines]).astype(np.float32)
+
+
+def _surfaces(track: str, seed: int) -> npt.NDArray[np.float32] | None:
+    from respectra.methods.fitting import measured_pairs
+
+    try:
+        rgb = measured_pairs(track, count=_PROBES, seed=seed + 1).rgb
+    except RespectraError:  # a camera of the user's own
+        return None
+    return np.clip(rgb, 0.0, 1.0).astype(np.float32)
+
+
+def _clip(spectra: npt.NDArray[np.float32], contract: Contract) -> npt.NDArray[np.float32]:
+    return contract.finish(spectra.copy())
+
+
+def _relative(
+    table: npt.NDArray[np.floating], method: npt.NDArray[np.floating]
+) -> npt.NDArray[np.floating]:
+    """|table - method| over |method|, at least 1 % of the pixel's brightest band."""
+    size = np.abs(method)
+    floor = np.maximum(_SMALLEST_SHARE * size.max(axis=1, keepdims=True), 1e-12)
+    relative: npt.NDArray[np.floating] = np.abs(table - method) / np.maximum(size, floor)
+    return relative
+
+
+def _deviation(table: npt.NDArray[np.float32], method: npt.NDArray[np.float32]) -> Deviation:
+    relative = _relative(table, method)
+    return Deviation(
+        probes=len(table),
+        mean=float(relative.mean(dtype=np.float64)),
+        p99=float(np.quantile(relative, 0.99)),
+        maximum=float(relative.max()),
+    )

@@ -30,6 +30,12 @@ def test_radiance_is_positive_exposed_and_renders(index):
     assert float(image.std()) > 0.01
 
 
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (17, 61), (48, 50)])
+def test_any_size(height, width):
+    cube = synthesize_scene(1, 0, SynthesisOptions(height=height, width=width))
+    assert cube.shape == (height, width, 31)
+
+
 def test_layers_compose_to_the_radiance_before_the_lens():
     options = SynthesisOptions(**SMALL, lens_blur_px=(1e-3, 1e-3), exposure=(0.3, 0.3))
     layers = synthesize_layers(2, 0, options)

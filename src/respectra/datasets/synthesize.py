@@ -31,6 +31,7 @@ Array = npt.NDArray[np.float32]
 _FIELDS = 6
 _PALETTE = 24
 _ROWS_A_BLOCK = 32
+_BLOCK_PX = 8
 _PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 
 
@@ -290,12 +291,36 @@ def _bounced(reflected: Array, strength: float) -> Array:
     import cv2
 
     height, width = reflected.shape[:2]
-    small = (max(2, width // 8), max(2, height // 8))
-    coarse = cv2.resize(reflected, small, interpolation=cv2.INTER_AREA)
+    down = [_block_means(length) for length in (height, width)]
+    coarse = _along_both(reflected, *down)
     coarse = cv2.GaussianBlur(coarse, (0, 0), 2.5)
-    wide: Array = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-    wide *= np.float32(strength)
-    return wide
+    return _along_both(coarse, *(_between_blocks(length) for length in (height, width))) * (
+        np.float32(strength)
+    )
+
+
+def _along_both(values: Array, rows: Array, columns: Array) -> Array:
+    """Apply a matrix along y and one along x; OpenCV resizes no more than 4 channels."""
+    height, width, bands = values.shape
+    turned = (rows @ values.reshape(height, width * bands)).reshape(-1, width, bands)
+    result: Array = columns @ turned
+    return result
+
+
+def _block_means(length: int) -> Array:
+    """The matrix that averages blocks of ``_BLOCK_PX``, the last of them perhaps shorter."""
+    block = np.arange(length) // _BLOCK_PX
+    member = (block == np.arange(block[-1] + 1)[:, None]).astype(np.float32)
+    means: Array = member / member.sum(axis=1, keepdims=True)
+    return means
+
+
+def _between_blocks(length: int) -> Array:
+    """The matrix that interpolates linearly between the centres of blocks."""
+    means = _block_means(length)
+    centres = means @ np.arange(length, dtype=np.float32)
+    weights = [np.interp(np.arange(length), centres, unit) for unit in np.eye(len(centres))]
+    return np.stack(weights, axis=1).astype(np.float32)
 
 
 def _through_lens(radiance: Array, sigma_px: float) -> Array:

@@ -54,6 +54,14 @@ def reconstruct(
             "exposure-invariant, smooth. May be given several times."
         ),
     ] = None,
+    max_memory: Annotated[
+        str,
+        typer.Option(
+            "--max-memory",
+            help="Memory to stay within, such as 2GB; auto: half of what is free. Zarr and ENVI "
+            "cubes may be larger than it.",
+        ),
+    ] = "auto",
     preview: Annotated[bool, typer.Option(help="Also write NAME.preview.png.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
@@ -74,7 +82,7 @@ def reconstruct(
         actual = _kind_of(image) if kind is InputKind.AUTO else kind
         track = "real-world" if actual is InputKind.REAL_WORLD else "clean"
         if track not in reconstructors:
-            reconstructors[track] = _load(source, track, tile, guarantee or [])
+            reconstructors[track] = _load(source, track, tile, max_memory, guarantee or [])
         start = time.perf_counter()
         _reconstruct_one(reconstructors[track], image, actual, target, preview, overwrite)
         seconds = time.perf_counter() - start
@@ -85,10 +93,14 @@ def reconstruct(
         print_json({"method": source, "results": done})
 
 
-def _load(source: str, track: str, tile: int | None, guarantees: list[str]) -> Reconstructor:
+def _load(
+    source: str, track: str, tile: int | None, max_memory: str, guarantees: list[str]
+) -> Reconstructor:
     from respectra.inference import load
 
-    return load(source, track=track, tile=tile or "auto", guarantees=guarantees)
+    return load(
+        source, track=track, tile=tile or "auto", max_memory=max_memory, guarantees=guarantees
+    )
 
 
 def _reconstruct_one(
@@ -101,8 +113,12 @@ def _reconstruct_one(
 ) -> None:
     from respectra.cameras import input_encoding, open_image, to_track_values
     from respectra.cubes import save_cube, save_preview
+    from respectra.inference import reconstruct_file, streams
 
     known: Any = kind.value
+    if not preview and streams(reconstructor, path, target):
+        reconstruct_file(reconstructor, path, target, kind=known, overwrite=overwrite)
+        return
     picture = open_image(path, encoding=input_encoding(known))
     cube = reconstructor(to_track_values(picture, known))
     cube.attrs["source"] = f"{path.name}, reconstructed by {reconstructor.name}"

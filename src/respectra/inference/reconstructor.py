@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +27,7 @@ from respectra.inference.memory import (
     resident_bytes,
 )
 from respectra.inference.predictors import FloatArray, TorchPredictor, make_predictor
+from respectra.inference.remembered import fingerprint
 from respectra.inference.tiling import Layout, Reader, Region, plan, run
 from respectra.methods import (
     Card,
@@ -161,6 +164,15 @@ class Reconstructor:
             del piece
         return spectra
 
+    def signature(self) -> str:
+        """A short name for the method with its weights and options; another answer has another."""
+        tensors = [
+            (name, hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest())
+            for name, array in sorted(self.weights.tensors.items())
+        ]
+        config = self.weights.config.model_dump(mode="json")
+        return fingerprint(self.name, config, self.contract.model_dump(mode="json"), tensors)
+
     def cube_facts(self, layout: Layout) -> CubeFacts:
         """What is written down with a cube: quantity, source, method, track, how it was cut."""
         facts: CubeFacts = {
@@ -173,13 +185,16 @@ class Reconstructor:
             facts["tiling"] = Tiling.APPROXIMATE.value
         return facts
 
-    def layout(self, height: int, width: int, *, held: float = 0.0) -> Layout:
+    def layout(
+        self, height: int, width: int, *, held: float = 0.0, per_pixel: float = 0.0
+    ) -> Layout:
         """How a picture of this size is cut up.
 
         Args:
             height: rows.
             width: columns.
             held: bytes that the caller will hold besides, such as the cube itself.
+            per_pixel: bytes that the caller takes for every pixel of a piece.
 
         Raises:
             DataError: the picture is smaller than the method accepts.
@@ -200,7 +215,7 @@ class Reconstructor:
             card,
             halo=self._halo(),
             side=self.tile if isinstance(self.tile, int) else None,
-            budget=self._budget(height * width, held),
+            budget=self._budget(height * width, held, per_pixel),
         )
 
     def pieces(
@@ -210,6 +225,7 @@ class Reconstructor:
         *,
         bounds: tuple[float, float],
         means: Sequence[Tensor] | None = None,
+        done: frozenset[tuple[int, int]] = frozenset(),
     ) -> Iterator[tuple[Region, FloatArray]]:
         """Finished spectra of a picture, piece by piece; together they cover it once.
 
@@ -218,6 +234,7 @@ class Reconstructor:
             layout: how the picture is cut.
             bounds: smallest and largest value of the whole picture.
             means: what :meth:`take_means` gave; taken first where they are needed and not given.
+            done: first row and column of pieces that are not wanted again.
 
         Yields:
             The rows and columns of a piece, and its spectra (y, x, band), float32.
@@ -232,7 +249,7 @@ class Reconstructor:
 
                 given = means or self.take_means(read, layout, bounds=bounds)
                 stack.enter_context(given_means(self._predict.network, given))
-            for region, spectra in run(self._predict, prepared, layout):
+            for region, spectra in run(self._predict, prepared, layout, done=done):
                 yield region, self.contract.finish(spectra)
                 del spectra
                 if not layout.whole:
@@ -256,7 +273,7 @@ class Reconstructor:
             layout,
         )
 
-    def _budget(self, pixels: int, held: float) -> Budget | None:
+    def _budget(self, pixels: int, held: float, per_pixel: float) -> Budget | None:
         """What a piece may take; None where the question does not arise."""
         if not self.device.startswith("cpu"):
             return None
@@ -268,6 +285,7 @@ class Reconstructor:
             return None
         # Measured first: it loads libraries, which this process then holds.
         use = measure_memory(self.weights, engine="torch")
+        use = dataclasses.replace(use, per_pixel=use.per_pixel + per_pixel)
         return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
 
     def _halo(self) -> int | None:

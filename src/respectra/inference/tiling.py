@@ -21,6 +21,8 @@ Reader = Callable[[slice, slice], FloatArray]
 LARGEST_SIDE = 2048
 #: Chosen tiles are not smaller than this; only a side that the user gives is.
 SMALLEST_SIDE = 16
+#: Larger chosen sides are multiples of this, so that files can be chunked alike.
+ROUND_SIDE = 64
 #: Tiles that are blended see at least this many rows and columns, unless the user says otherwise:
 #: from less, what a method takes for the whole image is a detail.
 SMALLEST_VIEW = 128
@@ -36,6 +38,11 @@ class Tile:
     """Rows and columns of the picture that the method sees, halo included."""
     keep: Region
     """Rows and columns of the picture that this tile answers for."""
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """First row and column of what is kept: the tile's name in its layout."""
+        return self.keep[0].start, self.keep[1].start
 
     @property
     def inner(self) -> Region:
@@ -68,8 +75,12 @@ class Layout:
     @property
     def whole(self) -> bool:
         """Whether one piece is the whole picture."""
-        rows, columns = (self._along(axis) for axis in (0, 1))
-        return self.policy is not Tiling.NATIVE and len(rows) == len(columns) == 1
+        return self.policy is not Tiling.NATIVE and self.count == 1
+
+    @property
+    def count(self) -> int:
+        """Number of tiles."""
+        return len(self._along(0)) * len(self._along(1))
 
     @property
     def largest_read(self) -> int:
@@ -148,7 +159,8 @@ def plan(
     while low < high:  # the largest multiple that fits
         middle = (low + high + 1) // 2
         low, high = (middle, high) if fits(layout_of(middle * multiple)) else (low, middle - 1)
-    return layout_of(low * multiple)
+    side = low * multiple
+    return layout_of(side // ROUND_SIDE * ROUND_SIDE if side > ROUND_SIDE else side)
 
 
 def _checked(layout: Layout, card: Card, budget: Budget | None) -> Layout:
@@ -177,35 +189,44 @@ def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def run(predict: Predictor, read: Reader, layout: Layout) -> Iterator[tuple[Region, FloatArray]]:
+def run(
+    predict: Predictor,
+    read: Reader,
+    layout: Layout,
+    *,
+    done: frozenset[tuple[int, int]] = frozenset(),
+) -> Iterator[tuple[Region, FloatArray]]:
     """Spectra of a picture in pieces that cover it once, row by row.
 
     Args:
         predict: the method; takes (y, x, 3) of any size, for Tiling.NATIVE of its own size.
         read: gives the pixels as the method expects them.
         layout: how the picture is cut.
+        done: first row and column of pieces that are not wanted again.
 
     Yields:
         The rows and columns of a piece, and its spectra (y, x, band).
     """
+    if layout.overlap and not layout.whole:
+        yield from _run_blended(predict, read, layout, done)
+        return
+    tiles = (tile for tile in layout.tiles() if tile.corner not in done)
     if layout.policy is Tiling.NATIVE:
-        yield from _run_native(predict, read, layout)
-    elif layout.overlap and not layout.whole:
-        yield from _run_blended(predict, read, layout)
-    else:
-        for tile in layout.tiles():
-            yield tile.keep, predict(read(*tile.read))[tile.inner]
+        yield from _run_native(predict, read, layout, tiles)
+        return
+    for tile in tiles:
+        yield tile.keep, predict(read(*tile.read))[tile.inner]
 
 
 def _run_native(
-    predict: Predictor, read: Reader, layout: Layout
+    predict: Predictor, read: Reader, layout: Layout, tiles: Iterator[Tile]
 ) -> Iterator[tuple[Region, FloatArray]]:
     """A method that is defined on tiles of its own.
 
     They start at the top left and do not overlap; those at the right and bottom are filled with
     zeros and cropped afterwards.
     """
-    for tile in layout.tiles():
+    for tile in tiles:
         piece = read(*tile.keep)
         rows, columns = piece.shape[:2]
         padded = np.zeros((*layout.sides, 3), np.float32)
@@ -214,7 +235,7 @@ def _run_native(
 
 
 def _run_blended(
-    predict: Predictor, read: Reader, layout: Layout
+    predict: Predictor, read: Reader, layout: Layout, done: frozenset[tuple[int, int]]
 ) -> Iterator[tuple[Region, FloatArray]]:
     """Overlapping tiles, mixed where they overlap with weights that sum to one.
 
@@ -224,7 +245,12 @@ def _run_blended(
     rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(overlap) + 0.5) / overlap)).astype(np.float32)
     fall = rise[::-1]
     above = below = right = np.empty(0, np.float32)
+    wanted = {tile.keep[0].start for tile in layout.tiles() if tile.corner not in done}
     for tile in layout.tiles():
+        # A row of tiles is needed for itself, or for the strip that it shares with the next.
+        if not wanted & {tile.keep[0].start, tile.keep[0].stop}:
+            below = np.zeros((overlap, layout.width, 1), np.float32)
+            continue
         (rows, columns), (keep_rows, keep_columns) = tile.read, tile.keep
         spectra = np.array(predict(read(rows, columns)))
         if rows.start > 0:
@@ -246,4 +272,5 @@ def _run_blended(
             kept[:overlap] += above[:, keep_columns]
         if rows.stop < layout.height:
             below[:, keep_columns] = kept[-overlap:]
-        yield tile.keep, kept[: keep_rows.stop - keep_rows.start]
+        if tile.corner not in done:
+            yield tile.keep, kept[: keep_rows.stop - keep_rows.start]

@@ -28,7 +28,7 @@ from respectra.errors import FormatError
 
 _DATA_SUFFIXES = (".img", ".dat", ".raw", ".bip", ".bil", ".bsq")
 #: Order of (y, x, band) in the file, slowest first, by interleave.
-_ORDERS = {"bip": (0, 1, 2), "bil": (0, 2, 1), "bsq": (2, 0, 1)}
+ORDERS = {"bip": (0, 1, 2), "bil": (0, 2, 1), "bsq": (2, 0, 1)}
 _UNITS_NM = {"nanometers": 1.0, "nm": 1.0, "micrometers": 1e3, "microns": 1e3, "um": 1e3, "μm": 1e3}
 _MARK = "respectra "
 _HEADER_LIMIT = 2**24
@@ -65,7 +65,7 @@ def _peek(path: Path, key: str | None) -> Stored:
     envi.check_compatibility(header)
     layout = envi.gen_params(header)
     interleave = str(header["interleave"]).lower()
-    if interleave not in _ORDERS:
+    if interleave not in ORDERS:
         raise FormatError(f"{header_path}: interleave is bip, bil or bsq; got {interleave!r}")
     shape = (layout.nrows, layout.ncols, layout.nbands)
     if min(shape) < 1 or layout.offset < 0:
@@ -111,7 +111,7 @@ def _load(
     offset: int,
     divisor: float,
 ) -> npt.NDArray[np.float32]:
-    order = _ORDERS[interleave]
+    order = ORDERS[interleave]
     raw = np.fromfile(path, dtype, count=int(np.prod(shape)), offset=offset)
     view = raw.reshape([shape[axis] for axis in order]).transpose(np.argsort(order))
     if divisor != 1.0:
@@ -126,10 +126,8 @@ def _files(path: Path) -> tuple[Path, ...]:
 
 
 def _write(cube: xr.DataArray, header_path: Path, data_path: Path) -> None:
-    from spectral.io import envi
-
     suffix = data_path.suffix.lower().removeprefix(".")
-    interleave = suffix if suffix in _ORDERS else "bip"
+    interleave = suffix if suffix in ORDERS else "bip"
     values = cube.values.astype("<f4", copy=False)
     with data_path.open("wb") as file:
         if interleave == "bsq":
@@ -138,9 +136,30 @@ def _write(cube: xr.DataArray, header_path: Path, data_path: Path) -> None:
         else:
             for row in values:
                 np.ascontiguousarray(row if interleave == "bip" else row.T).tofile(file)
-    rows, columns, bands = values.shape
+    write_header(header_path, values.shape, wavelengths_of(cube), cube.attrs, interleave)
+
+
+def write_header(
+    path: Path,
+    shape: tuple[int, ...],
+    wavelengths_nm: npt.NDArray[np.float64],
+    attrs: Mapping[Any, Any],
+    interleave: str,
+) -> None:
+    """Write the header of little-endian float32 values.
+
+    Args:
+        path: of the header.
+        shape: (y, x, band).
+        wavelengths_nm: one a band, nm.
+        attrs: attributes of the cube.
+        interleave: ``bip``, ``bil`` or ``bsq``.
+    """
+    from spectral.io import envi
+
+    rows, columns, bands = shape
     # As a list of pairs, because the readers of headers strip braces at both ends.
-    pairs = [list(pair) for pair in json.loads(encode_attrs(cube.attrs)).items()]
+    pairs = [list(pair) for pair in json.loads(encode_attrs(attrs)).items()]
     metadata = {
         "description": _MARK + json.dumps(pairs),
         "samples": columns,
@@ -152,9 +171,9 @@ def _write(cube: xr.DataArray, header_path: Path, data_path: Path) -> None:
         "interleave": interleave,
         "byte order": 0,
         "wavelength units": "Nanometers",
-        "wavelength": [repr(float(nm)) for nm in wavelengths_of(cube)],
+        "wavelength": [repr(float(nm)) for nm in wavelengths_nm],
     }
-    envi.write_envi_header(str(header_path), metadata)
+    envi.write_envi_header(str(path), metadata)
 
 
 ENVI = CubeFormat(

@@ -1,0 +1,280 @@
+"""From a picture on disk to a cube on disk, of which only a piece is in memory at a time.
+
+The cube grows in a hidden folder beside its place (``.NAME.part``), together with a journal of
+the pieces that are complete. A run that was killed is taken up there; only a complete cube is
+moved to where it was asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from respectra.cameras.colour import InputKind
+from respectra.errors import ConfigError, OutputError
+from respectra.files import ensure_absent, remove
+from respectra.inference.pictures import Picture, open_picture
+from respectra.inference.reconstructor import Reconstructor
+from respectra.inference.sinks import CubeType, Sink, sink_for
+from respectra.inference.tiling import Layout, Region
+from respectra.methods import Tiling
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PathLike = str | os.PathLike[str]
+#: Cubes above this many bytes are written piece by piece where they can be.
+LARGE_CUBE = 256e6
+#: Of the journal; a half-done cube with another version is begun anew.
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """What a run did."""
+
+    path: Path
+    pieces: int
+    """Pieces of the cube."""
+    resumed: int
+    """Those that a run before this one had completed."""
+    layout: Layout
+
+
+def reconstruct_file(
+    reconstructor: Reconstructor,
+    image_path: PathLike,
+    out_path: PathLike,
+    *,
+    kind: InputKind = "srgb",
+    dtype: CubeType = "float32",
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Streamed:
+    """Reconstruct a picture of any size within the reconstructor's memory limit.
+
+    Args:
+        reconstructor: method, weights, memory limit.
+        image_path: TIFF or .npy, of which only a row of tiles is read at a time; PNG or JPEG,
+            which are decoded as a whole, and count.
+        out_path: a Zarr store (.zarr) or an ENVI file (.hdr, .img, .bip, .bil, .bsq).
+        kind: what the picture's values are; see ``respectra.cameras.to_track_values``.
+        dtype: of the values; ``float16`` for Zarr alone.
+        overwrite: replace what is there.
+        progress: called with the number of complete pieces and of all.
+
+    Raises:
+        FormatError: the picture is missing or damaged.
+        DataError: its values are not those of a picture.
+        ConfigError: the memory limit is too small for one tile, or the format of the cube cannot
+            be written in pieces.
+        OutputError: the cube exists or cannot be written; complete pieces are kept, and the same
+            call takes up the work.
+    """
+    target = Path(out_path)
+    make_sink = sink_for(target)
+    if make_sink is None:
+        raise ConfigError(
+            f"{target} cannot be written piece by piece; choose .zarr, .hdr, .bip, .bil or .bsq"
+        )
+    if reconstructor.guarantees:
+        raise ConfigError(
+            "guarantees look at the whole picture and cannot be kept piece by piece; leave them "
+            "out, or reconstruct in memory"
+        )
+    ensure_absent(target, overwrite=overwrite)
+    picture = open_picture(image_path, kind)
+    folder = target.with_name(f".{target.name}.part")
+    facts = _facts(reconstructor, picture, dtype)
+    with _writing(target, folder):
+        journal = Journal.take_up(folder, facts)
+        layout = _layout(reconstructor, picture, journal)
+        grid = np.array(reconstructor.contract.wavelengths_nm)
+        sink = make_sink(folder, target, layout, grid, dtype)
+        attrs = {"units": "relative", **reconstructor.cube_facts(layout)}
+        attrs["source"] = f"{picture.path.name}, {attrs['source']}"
+        if journal.layout is None:
+            _require_room(sink)
+            sink.create(attrs)
+            journal.begin(layout)
+        resumed = len(journal.done)
+        total = layout.count
+        for region, spectra in _pieces(reconstructor, picture, layout, journal):
+            sink.write(region, spectra)
+            journal.complete(region)
+            if progress is not None:
+                progress(len(journal.done), total)
+        sink.finish(attrs, overwrite=overwrite)
+    remove(folder)
+    return Streamed(target, total, resumed, layout)
+
+
+def streams(reconstructor: Reconstructor, image_path: PathLike, out_path: PathLike) -> bool:
+    """Whether a cube is better written piece by piece: it can be, and it is large or must be.
+
+    A picture that only a reader of whole files understands counts as small here; it is in memory
+    anyway.
+    """
+    path, target = Path(image_path), Path(out_path)
+    if reconstructor.guarantees or sink_for(target) is None:
+        return False
+    if path.suffix.lower() not in (".tif", ".tiff", ".npy"):
+        return False
+    picture = open_picture(path, "linear")
+    size = 4 * picture.height * picture.width * reconstructor.contract.bands
+    return size > LARGE_CUBE or reconstructor.max_memory != "auto"
+
+
+def _facts(reconstructor: Reconstructor, picture: Picture, dtype: CubeType) -> dict[str, Any]:
+    """What a half-done cube must agree on to be taken up."""
+    file = picture.path.stat()
+    return {
+        "method": reconstructor.signature(),
+        "image": [picture.path.name, file.st_size, file.st_mtime_ns],
+        "kind": picture.kind,
+        "dtype": dtype,
+    }
+
+
+def _layout(reconstructor: Reconstructor, picture: Picture, journal: Journal) -> Layout:
+    """As the journal has it, where that still fits; else the largest tiles that fit."""
+    held, bands = float(picture.held_bytes), reconstructor.contract.bands
+    # What a tile takes before and after the method itself: its values in double precision on the
+    # way to the track's units, and the spectra as the file wants them, compressed or not.
+    per_pixel = 8 * 3 * 8 + 2 * 4 * bands
+    size = (picture.height, picture.width)
+    layout = reconstructor.layout(*size, held=held, per_pixel=per_pixel)
+    # Once more, now that it is known how much is held besides a tile.
+    held += picture.row_bytes * (layout.sides[0] + 2 * layout.halo + layout.overlap)
+    held += 2 * 4 * layout.overlap * picture.width * bands
+    layout = reconstructor.layout(*size, held=held, per_pixel=per_pixel)
+    before = journal.layout
+    if before is None:
+        return layout
+    if before.largest_read <= layout.largest_read:
+        return before
+    journal.forget()
+    return layout
+
+
+def _pieces(
+    reconstructor: Reconstructor, picture: Picture, layout: Layout, journal: Journal
+) -> Iterator[tuple[Region, Any]]:
+    bounds = (0.0, 1.0) if reconstructor.contract.keeps_exposure else picture.bounds()
+    means: list[Tensor] | None = None
+    if reconstructor.needs_means(layout) and len(journal.done) < layout.count:
+        means = journal.means()
+        if means is None:
+            means = reconstructor.take_means(picture.read, layout, bounds=bounds)
+            journal.keep_means(means)
+    yield from reconstructor.pieces(
+        picture.read, layout, bounds=bounds, means=means, done=frozenset(journal.done)
+    )
+
+
+class Journal:
+    """Which pieces of a growing cube are complete, one line each in a file beside it."""
+
+    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
+        self.folder, self.facts = folder, {"version": _VERSION, **facts}
+        self.layout: Layout | None = None
+        self.done: set[tuple[int, int]] = set()
+
+    @classmethod
+    def take_up(cls, folder: Path, facts: dict[str, Any]) -> Journal:
+        """The journal of an earlier run with the same facts, or a fresh one."""
+        journal = cls(folder, facts)
+        try:
+            first, *lines = journal._file.read_text().splitlines()
+            header = json.loads(first)
+            same = header["facts"] == json.loads(json.dumps(journal.facts))
+        except (OSError, ValueError, KeyError):
+            same = False
+        if not same:
+            journal.forget()
+            return journal
+        saved = header["layout"]
+        saved["policy"] = Tiling(saved["policy"])
+        saved["sides"] = tuple(saved["sides"])
+        journal.layout = Layout(**saved)
+        for line in lines:
+            with contextlib.suppress(ValueError):  # the last line of a killed run
+                y, x = json.loads(line)
+                journal.done.add((y, x))
+        return journal
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "journal"
+
+    def forget(self) -> None:
+        """Begin anew."""
+        remove(self.folder)
+        self.folder.mkdir(parents=True)
+        self.layout = None
+        self.done = set()
+
+    def begin(self, layout: Layout) -> None:
+        """Write the first line."""
+        self.layout = layout
+        header = {"facts": self.facts, "layout": dataclasses.asdict(layout)}
+        self._file.write_text(json.dumps(header, default=str) + "\n")
+
+    def complete(self, region: Region) -> None:
+        """Note that a piece is written."""
+        key = (region[0].start, region[1].start)
+        with self._file.open("a") as file:
+            file.write(json.dumps(key) + "\n")
+        self.done.add(key)
+
+    def keep_means(self, means: list[Tensor]) -> None:
+        """Keep what first passes gave: they cost as much as the cube itself."""
+        temporary = self.folder / "means.tmp"
+        with temporary.open("wb") as file:
+            np.savez(file, *[mean.numpy() for mean in means])
+        temporary.rename(self.folder / "means.npz")
+
+    def means(self) -> list[Tensor] | None:
+        """What first passes of an earlier run gave."""
+        import torch
+
+        file = self.folder / "means.npz"
+        if not file.is_file():
+            return None
+        with np.load(file) as stored:
+            return [torch.from_numpy(stored[f"arr_{i}"]) for i in range(len(stored.files))]
+
+
+@contextlib.contextmanager
+def _writing(target: Path, folder: Path) -> Iterator[None]:
+    """What goes wrong while the cube grows, in one sentence; the folder stays."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {target}: {error.strerror or error}; what is complete is kept in "
+            f"{folder}: see to the free space and run the same command again"
+        ) from error
+
+
+def _require_room(sink: Sink) -> None:
+    """Refuse a disk that cannot hold the cube, before hours of work."""
+    height, width, bands = sink.shape
+    needed = height * width * bands * sink.dtype.itemsize
+    free = shutil.disk_usage(sink.folder).free
+    if sink.needs_full_room and needed > free:
+        raise OutputError(
+            f"{sink.target} takes {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free there; "
+            "choose another disk, or a Zarr store, which is compressed"
+        )

@@ -165,6 +165,23 @@ def test_other_rules_and_other_methods_of_a_name_are_refused(subjects, tmp_path)
         evaluate([GREY], subjects, tmp_path / "full", timing_runs=0)
 
 
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden"])
+def test_a_name_that_is_no_files_is_refused(subjects, tmp_path, name):
+    with pytest.raises(ConfigError, match="becomes that of a file"):
+        evaluate([Contestant(name, grey, "0001")], subjects, tmp_path / "r", timing_runs=0)
+
+
+def test_several_seeds_are_several_rows_on_a_noisy_track(subjects, tmp_path):
+    options = Options(tracks=("clean", "real-world"), seeds=(3, 4))
+    results = evaluate([GREY], subjects[:1], tmp_path / "r", options, timing_runs=0)
+    assert [(row.track, row.seed) for row in results.rows] == [
+        ("clean", 3),
+        ("real-world", 3),
+        ("real-world", 4),
+    ]
+    assert results.mean("grey", "real-world", PLAIN, "mrae").complete
+
+
 def test_a_failure_is_noted_and_nothing_else_suffers(subjects, tmp_path):
     both = [Contestant("picky", refusing, "0004"), GREY]
     results = evaluate(both, subjects, tmp_path / "r", OPTIONS, timing_runs=0)

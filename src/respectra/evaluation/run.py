@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import concurrent.futures.process
 import json
 import multiprocessing
 import os
@@ -127,6 +128,11 @@ def evaluate(
         raise ConfigError("an evaluation needs at least one method and one scene")
     if jobs < 1 or threads < 1 or timing_runs < 0:
         raise ConfigError("jobs and threads are at least 1, timing runs at least 0")
+    for one in contestants:
+        if not one.name or set(one.name) & set("/\\\0") or one.name.startswith("."):
+            raise ConfigError(
+                f"a method's name becomes that of a file; {one.name!r} cannot be one: NAME=FILE"
+            )
     names = [(subject.role, subject.name) for subject in subjects]
     if len(set(names)) < len(names):
         raise ConfigError("two scenes of one collection have the same name; rename one")
@@ -284,6 +290,11 @@ def _run(tasks: Sequence[_Task], work: _Work) -> Iterator[_Task]:
         try:
             for done in concurrent.futures.as_completed(waiting):
                 yield done.result()
+        except concurrent.futures.process.BrokenProcessPool:
+            raise ConfigError(
+                f"one of {work.jobs} processes was killed, most likely for want of memory; run the "
+                "same again with fewer jobs: what is done is kept"
+            ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -368,9 +379,10 @@ class _Scorer:
                 if (one.name, test.name) in wanted:
                     keep(self._judgement(task, case, one, test, estimate, recover))
             if (one.name, PLAIN) in wanted:
-                scene = self._scene(task, case) if scene is None else scene
-                found = method_details(case, estimate, scene, self._labels(case))
-                save_details(found, details_path(self.work.folder, row))
+                if task.seed == self.work.options.seeds[0]:
+                    scene = self._scene(task, case) if scene is None else scene
+                    found = method_details(case, estimate, scene, self._labels(case))
+                    save_details(found, details_path(self.work.folder, row))
                 note = "" if scores else "the scene has no truth"
                 keep(_row(task, case, one, PLAIN, self.work.jobs, scores, note, cost))
 

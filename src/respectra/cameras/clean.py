@@ -60,7 +60,7 @@ class CleanTrack(Track):
         self, cube: xr.DataArray, *, seed: int | None = None, key: str = ""
     ) -> codec.Codes:
         """The camera's 8-bit codes, shape (y, x, 3). There is no noise, so no seed matters."""
-        require_cube(cube)
+        cube = require_cube(cube)
         values = cube_values(cube)
         matrix = self.response_matrix(wavelengths_of(cube))
         plain = self.options.rounding == "truncate" and self.options.overflow == "clip"

@@ -70,7 +70,7 @@ class ExposedTrack(Track):
         self, cube: xr.DataArray, *, seed: int | None = None, key: str = ""
     ) -> codec.Codes:
         """The camera's 8-bit codes before JPEG, shape (y, x, 3)."""
-        require_cube(cube)
+        cube = require_cube(cube)
         options = self.options
         signal = project(cube_values(cube), self.signal_matrix(wavelengths_of(cube)))
         signal = refuse_negative(signal, options.negative)

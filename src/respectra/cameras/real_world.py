@@ -77,7 +77,7 @@ class RealWorldTrack(Track):
         self, cube: xr.DataArray, *, seed: int | None = None, key: str = ""
     ) -> codec.Codes:
         """The camera's 8-bit codes before JPEG, shape (y, x, 3)."""
-        require_cube(cube)
+        cube = require_cube(cube)
         options = self.options
         height, width = cube.sizes["y"], cube.sizes["x"]
         if options.odd_sizes == "refuse" and (height % 2 or width % 2):

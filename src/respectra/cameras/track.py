@@ -124,7 +124,7 @@ class Track(abc.ABC):
         Raises:
             DataError: the cube holds NaN or infinite values.
         """
-        require_cube(cube)
+        cube = require_cube(cube)
         matrix = self.response_matrix(wavelengths_of(cube))
         linear = projection.project(projection.cube_values(cube), matrix)
         return xr.DataArray(

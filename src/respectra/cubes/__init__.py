@@ -2,7 +2,8 @@
 
 from respectra.cubes.checking import Finding, Report, check
 from respectra.cubes.inspection import inspect
-from respectra.cubes.io import open_cube, parse_wavelengths, save_cube
+from respectra.cubes.io import open_cube, open_low_rank, parse_wavelengths, save_cube
+from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import (
     CHALLENGE_WAVELENGTHS_NM,
     DIMS,
@@ -20,6 +21,7 @@ __all__ = [
     "CHALLENGE_WAVELENGTHS_NM",
     "DIMS",
     "Finding",
+    "LowRankCube",
     "Quantity",
     "Report",
     "check",
@@ -31,6 +33,7 @@ __all__ = [
     "list_illuminants",
     "make_cube",
     "open_cube",
+    "open_low_rank",
     "parse_wavelengths",
     "preview",
     "require_cube",

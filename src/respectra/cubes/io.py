@@ -14,6 +14,7 @@ import xarray as xr
 
 from respectra.cubes.formats import FORMATS, CubeFormat, Stored
 from respectra.cubes.formats.base import guard, reading, writing
+from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import (
     CHALLENGE_WAVELENGTHS_NM,
     Quantity,
@@ -74,7 +75,7 @@ def open_cube(
 
 
 def save_cube(
-    cube: xr.DataArray,
+    cube: xr.DataArray | LowRankCube,
     path: PathLike,
     *,
     overwrite: bool = False,
@@ -83,7 +84,8 @@ def save_cube(
     """Save a cube as float32 with its wavelengths and attributes; whole or not at all.
 
     Args:
-        cube: dims (y, x, wavelength).
+        cube: dims (y, x, wavelength); or a low-rank cube, which Zarr and NetCDF keep as it is
+            (see :func:`open_low_rank`) and other formats expanded.
         path: its suffix names the format, and for ENVI (.bip, .bil, .bsq) the interleave.
         overwrite: replace what is there.
         format: a format by name where the suffix is not enough: ``matlab-v5`` for MATLAB 5
@@ -95,10 +97,14 @@ def save_cube(
         OutputError: the path exists, or cannot be written.
     """
     path = Path(path)
-    cube = require_cube(cube)
     entry = FORMATS.for_writing(path, format)
-    plain = make_cube(cube.values, cube["wavelength"].values)
-    plain.attrs = dict(cube.attrs)
+    plain: xr.DataArray | LowRankCube
+    if isinstance(cube, LowRankCube) and entry.keeps_factors:
+        plain = cube
+    else:
+        cube = require_cube(cube)
+        plain = make_cube(cube.values, cube["wavelength"].values)
+        plain.attrs = dict(cube.attrs)
     targets = entry.files(path)
     for target in targets:
         ensure_absent(target, overwrite=overwrite)
@@ -113,6 +119,21 @@ def save_cube(
             entry.write(plain, *temporaries)
         if len(targets) > 1:  # an old header must never describe new data
             remove(targets[0])
+
+
+def open_low_rank(path: PathLike) -> LowRankCube:
+    """Open a cube that was saved low-rank, without expanding it; ``open_cube`` expands it.
+
+    Raises:
+        FormatError: as ``open_cube``; also a cube that is stored by its values.
+        DataError: as ``open_cube``.
+    """
+    path = Path(path)
+    entry, stored = peek_cube(path)
+    if stored.factors is None:
+        raise FormatError(f"{path} holds a cube by its values, not low-rank; open it as a cube")
+    with reading(path, entry.title):
+        return stored.factors()
 
 
 def peek_cube(path: Path, key: str | None = None) -> tuple[CubeFormat, Stored]:

@@ -87,9 +87,15 @@ def check_wavelengths(wavelengths_nm: npt.ArrayLike) -> npt.NDArray[np.float64]:
 def require_cube(cube: object) -> xr.DataArray:
     """Return ``cube`` when it is one: dims (y, x, wavelength) with known wavelengths in nm.
 
+    A low-rank cube becomes an ordinary one whose values are expanded where they are asked for.
+
     Raises:
         DataError: it is something else; says what is missing.
     """
+    from respectra.cubes.lowrank import LowRankCube  # which builds on this module
+
+    if isinstance(cube, LowRankCube):
+        return cube.lazy()
     if not isinstance(cube, xr.DataArray):
         raise DataError(
             f"a cube is an xarray.DataArray, got {type(cube).__name__}; "

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cubes.formats._low_rank import low_rank_dataset, peek_low_rank
 from respectra.cubes.formats.base import (
     WAVELENGTH_NAMES,
     Stored,
@@ -20,6 +21,7 @@ from respectra.cubes.formats.base import (
     encode_attrs,
     plausible_wavelengths,
 )
+from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import DIMS
 
 _BAND_DIMS = WAVELENGTH_NAMES
@@ -28,8 +30,10 @@ _MOST_BANDS = 100_000  # a coordinate is read before its cube is known to be pla
 Opener = Callable[[Path], AbstractContextManager[xr.Dataset]]
 
 
-def to_dataset(cube: xr.DataArray) -> xr.Dataset:
+def to_dataset(cube: xr.DataArray | LowRankCube) -> xr.Dataset:
     """A dataset that any xarray reads; attributes that its files cannot hold go along as JSON."""
+    if isinstance(cube, LowRankCube):
+        return low_rank_dataset(cube)
     bare = xr.DataArray(
         cube.values,
         dims=DIMS,
@@ -49,6 +53,9 @@ def peek_dataset(
 ) -> Stored:
     """What a dataset says of its cube."""
     with opener(path) as dataset:
+        low_rank = peek_low_rank(dataset, path, opener, stored_bytes, ratio)
+        if low_rank is not None and key is None:
+            return low_rank
         shapes = {str(name): dataset[name].shape for name in dataset.data_vars}
         name = choose_variable(shapes, key, path)
         variable = dataset[name]

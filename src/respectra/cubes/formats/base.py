@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from respectra.cubes.lowrank import LowRankCube
 from respectra.errors import DataError, FormatError, OutputError, RespectraError
 
 #: Deflate, the compression of most formats, shrinks data at most 1032 times.
@@ -38,6 +39,7 @@ class Stored:
         ratio: how many times larger than ``stored_bytes`` the values can be; 1 when they are
             not compressed.
         details: facts for a reader of ``inspect``: the variable's name, the interleave, ...
+        factors: reads the cube without expanding it, where it is stored low-rank.
     """
 
     shape: tuple[int, ...]
@@ -48,6 +50,7 @@ class Stored:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     ratio: float = 1.0
     details: Mapping[str, Any] = field(default_factory=dict)
+    factors: Callable[[], LowRankCube] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -70,6 +73,7 @@ class CubeFormat:
         recognises: whether the first bytes of a file are of this format; None for folders.
         files: the files that a cube saved at a path consists of, the one that is opened first.
         compresses: whether saved values may take less room than they do in memory.
+        keeps_factors: whether ``write`` takes a low-rank cube as it is, without expanding it.
     """
 
     name: str
@@ -82,6 +86,7 @@ class CubeFormat:
     recognises: Callable[[bytes], bool] | None
     files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
     compresses: bool = False
+    keeps_factors: bool = False
 
 
 @contextlib.contextmanager

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from respectra.cubes.formats._dataset import peek_dataset, to_dataset
 from respectra.cubes.formats._hdf5 import HDF5_SIGNATURE, check_heaps
 from respectra.cubes.formats.base import DEFLATE_RATIO, CubeFormat, Stored
+from respectra.cubes.lowrank import LowRankCube
 
 
 def _open(path: Path) -> xr.Dataset:
@@ -32,9 +35,14 @@ def _peek(path: Path, key: str | None) -> Stored:
     return peek_dataset(path, key, _open, path.stat().st_size, DEFLATE_RATIO)
 
 
-def _write(cube: xr.DataArray, path: Path) -> None:
+def _write(cube: xr.DataArray | LowRankCube, path: Path) -> None:
     dataset = to_dataset(cube)
-    encoding = {"cube": {"_FillValue": None}, "wavelength": {"_FillValue": None}}
+    for name, variable in dataset.data_vars.items():
+        if variable.dtype == np.float16:  # which NetCDF does not know
+            dataset[name] = variable.astype(np.float32)
+    encoding: dict[Hashable, dict[str, None]] = {
+        name: {"_FillValue": None} for name in dataset.variables
+    }
     dataset.to_netcdf(path, engine="h5netcdf", encoding=encoding)
 
 
@@ -47,5 +55,6 @@ NETCDF = CubeFormat(
     peek=_peek,
     write=_write,
     recognises=lambda head: head.startswith(HDF5_SIGNATURE),
+    keeps_factors=True,
 )
 FORMATS = (NETCDF,)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
 from respectra.cubes.formats._dataset import peek_dataset, to_dataset
 from respectra.cubes.formats.base import CubeFormat, Stored, folder_bytes
+from respectra.cubes.lowrank import LowRankCube
 from respectra.errors import FormatError
 
 #: A chunk is about this many bytes: whole spectra, a few rows.
@@ -41,11 +44,16 @@ def _peek(path: Path, key: str | None) -> Stored:
     return peek_dataset(path, key, _open, folder_bytes(path), _RATIO)
 
 
-def _write(cube: xr.DataArray, path: Path) -> None:
-    rows, columns, bands = cube.shape
-    height = max(1, min(rows, _CHUNK_BYTES // (4 * columns * bands)))
-    encoding = {"cube": {"chunks": (height, columns, bands), "_FillValue": None}}
-    to_dataset(cube).to_zarr(path, zarr_format=3, consolidated=False, encoding=encoding)
+def _write(cube: xr.DataArray | LowRankCube, path: Path) -> None:
+    dataset = to_dataset(cube)
+    encoding: dict[Hashable, dict[str, Any]] = {
+        name: {"_FillValue": None} for name in dataset.data_vars
+    }
+    name = max(dataset.data_vars, key=lambda name: dataset[name].ndim)
+    rows, columns, depth = dataset[name].shape
+    height = max(1, min(rows, _CHUNK_BYTES // (dataset[name].dtype.itemsize * columns * depth)))
+    encoding[name]["chunks"] = (height, columns, depth)
+    dataset.to_zarr(path, zarr_format=3, consolidated=False, encoding=encoding)
 
 
 ZARR = CubeFormat(
@@ -58,5 +66,6 @@ ZARR = CubeFormat(
     write=_write,
     recognises=None,
     compresses=True,
+    keeps_factors=True,
 )
 FORMATS = (ZARR,)

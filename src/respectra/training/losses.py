@@ -1,0 +1,221 @@
+"""The terms of the losses, and their weighted sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from respectra.errors import ConfigError
+from respectra.training.recipe import (
+    CameraTerm,
+    FeatureTerm,
+    LossRecipe,
+    RelativeTerm,
+    Term,
+)
+
+if TYPE_CHECKING:
+    from respectra.cameras import Track
+    from respectra.methods import Contract
+
+#: What the authors of the camera term divide by: the highest code, where the clean track divides
+#: by 256.
+_RELEASED_SCALE = 255.0
+#: Half the width of SSIM's window of 11 pixels.
+_WINDOW = 11
+
+
+def relative_error(estimate: Tensor, truth: Tensor, floor: float = 0.0) -> Tensor:
+    """|estimate - truth| / max(|truth|, floor), elementwise.
+
+    Infinite or NaN where the truth is zero and the floor too, like the official score.
+    """
+    scale = truth.abs()
+    return (estimate - truth).abs() / (scale.clamp_min(floor) if floor > 0 else scale)
+
+
+def mrae(estimate: Tensor, truth: Tensor, floor: float = 0.0) -> Tensor:
+    """Mean relative absolute error over all values (report, eq. 1)."""
+    return relative_error(estimate, truth, floor).mean()
+
+
+def relative_l2(estimate: Tensor, truth: Tensor, floor: float = 0.0) -> Tensor:
+    """Mean squared relative error over all values."""
+    return relative_error(estimate, truth, floor).square().mean()
+
+
+def one_minus_ssim(estimate: Tensor, truth: Tensor) -> Tensor:
+    """1 - SSIM, averaged over bands and images (n, band, y, x) of at least 11 x 11 pixels.
+
+    Gaussian window of 11 pixels and sigma 1.5, data range 1: the window of Wang et al., 2004, and
+    TensorFlow's default, which CI Lab is taken to have used.
+
+    Raises:
+        ConfigError: the images are smaller than the window.
+    """
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    if min(truth.shape[-2:]) < _WINDOW:
+        raise ConfigError(
+            f"SSIM needs patches of at least {_WINDOW} x {_WINDOW} pixels; "
+            f"got {truth.shape[-2]} x {truth.shape[-1]}: raise patches.size"
+        )
+    similarity = structural_similarity_index_measure(
+        estimate, truth, data_range=1.0, sigma=1.5, kernel_size=_WINDOW
+    )
+    assert isinstance(similarity, Tensor)
+    return 1.0 - similarity
+
+
+def laplacian_l1(estimate: Tensor, truth: Tensor) -> Tensor:
+    """L1 between the Laplacians (0 1 0; 1 -4 1; 0 1 0) over space of each band.
+
+    The outermost pixels have no Laplacian and are left out.
+    """
+    d = estimate - truth
+    inner = d[..., 1:-1, 1:-1]
+    sides = d[..., :-2, 1:-1] + d[..., 2:, 1:-1] + d[..., 1:-1, :-2] + d[..., 1:-1, 2:]
+    return (sides - 4 * inner).abs().mean()
+
+
+class CameraLoss(nn.Module):
+    """AWAN's camera-response term: L1 between the image and the rendered estimate.
+
+    As released (``gradient="none"``): signals divided by 255, clamped to [0, 1], cast to bytes and
+    back. The cast has no gradient, so the term watches and teaches nothing. As intended
+    (``straight-through``): the track's own scale, the same quantisation, whose backward pass is
+    the identity.
+
+    Raises:
+        ConfigError: the track's images do not keep the scene's exposure.
+    """
+
+    matrix: Tensor
+
+    def __init__(self, camera: Track, contract: Contract, term: CameraTerm) -> None:
+        super().__init__()
+        if camera.name == "exposed":
+            raise ConfigError(
+                "the camera term needs images that keep the scene's exposure; those of the track "
+                "'exposed' do not: take loss.camera out"
+            )
+        signals = camera.signal_matrix(contract.wavelengths_nm)
+        released = term.gradient == "none"
+        scale = _RELEASED_SCALE if released and camera.name == "clean" else camera.full_scale
+        matrix = torch.as_tensor(signals / scale, dtype=torch.float32)
+        self.register_buffer("matrix", matrix, persistent=False)
+        self.straight_through = not released
+
+    def forward(self, estimate: Tensor, image: Tensor) -> Tensor:
+        """Estimate (n, band, y, x), image (n, 3, y, x) in R, G, B, linear in [0, 1]."""
+        linear = torch.einsum("nbyx,bc->ncyx", estimate, self.matrix)
+        codes = (linear.clamp(0, 1) * 255).floor() / 255
+        if self.straight_through:
+            codes = linear + (codes - linear).detach()
+        else:
+            codes = codes.detach()
+        return F.l1_loss(codes, image)
+
+
+class PhysicalLoss(nn.Module):
+    """Relative error between the camera's signals of estimate and truth (report, section 3.4)."""
+
+    matrix: Tensor
+
+    def __init__(self, camera: Track, contract: Contract, term: RelativeTerm) -> None:
+        super().__init__()
+        matrix = torch.as_tensor(
+            camera.response_matrix(contract.wavelengths_nm), dtype=torch.float32
+        )
+        self.register_buffer("matrix", matrix, persistent=False)
+        self.floor = term.floor
+
+    def forward(self, estimate: Tensor, truth: Tensor) -> Tensor:
+        """Both (n, band, y, x)."""
+        seen = torch.einsum("nbyx,bc->ncyx", estimate, self.matrix)
+        return mrae(seen, torch.einsum("nbyx,bc->ncyx", truth, self.matrix), self.floor)
+
+
+class Loss(nn.Module):
+    """The weighted sum that a recipe names.
+
+    Args:
+        recipe: which terms, with which weights.
+        camera: the track's camera, for the terms that render.
+        contract: its wavelengths are those of the cubes.
+
+    Raises:
+        ConfigError: a term cannot be had for this track, or lacks its weights file.
+    """
+
+    def __init__(self, recipe: LossRecipe, camera: Track, contract: Contract) -> None:
+        super().__init__()
+        self.weights = {name: term.weight for name, term in recipe.terms()}
+        self._simple: dict[str, Callable[[Tensor, Tensor], Tensor]] = {}
+        self._modules_by_name = nn.ModuleDict()
+        for name, term in recipe.terms():
+            if name in _SIMPLE:
+                self._simple[name] = _SIMPLE[name]
+            elif name in _RELATIVE and isinstance(term, RelativeTerm):
+                self._simple[name] = _Floored(_RELATIVE[name], term.floor)
+            else:
+                self._modules_by_name[name] = _module(term, camera, contract)
+
+    def forward(
+        self, estimate: Tensor, truth: Tensor, image: Tensor
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The sum, and each term before its weight.
+
+        Args:
+            estimate: (n, band, y, x).
+            truth: the same shape.
+            image: (n, 3, y, x), R, G, B, linear values in [0, 1] as the camera gave them.
+        """
+        terms: dict[str, Tensor] = {}
+        for name in self.weights:
+            if name in self._simple:
+                terms[name] = self._simple[name](estimate, truth)
+            else:
+                against = image if name == "camera" else truth
+                terms[name] = self._modules_by_name[name](estimate, against)
+        total = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
+        return total, terms
+
+
+class _Floored:
+    """A relative error with its floor; a class so that it can be sent to another process."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor, float], Tensor], floor: float) -> None:
+        self.function, self.floor = function, floor
+
+    def __call__(self, estimate: Tensor, truth: Tensor) -> Tensor:
+        return self.function(estimate, truth, self.floor)
+
+
+_RELATIVE: Mapping[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "mrae": mrae,
+    "relative_l2": relative_l2,
+}
+_SIMPLE: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": F.l1_loss,
+    "l2": F.mse_loss,
+    "ssim": one_minus_ssim,
+    "laplacian": laplacian_l1,
+}
+
+
+def _module(term: Term, camera: Track, contract: Contract) -> nn.Module:
+    """The terms that hold tensors of their own."""
+    from respectra.training.features import FeatureLoss
+
+    if isinstance(term, CameraTerm):
+        return CameraLoss(camera, contract, term)
+    if isinstance(term, FeatureTerm):
+        return FeatureLoss(term, contract.bands)
+    if isinstance(term, RelativeTerm):
+        return PhysicalLoss(camera, contract, term)
+    raise ConfigError(f"no loss belongs to {type(term).__name__}")

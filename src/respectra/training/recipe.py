@@ -1,0 +1,383 @@
+"""The recipe: everything that decides how a method is trained, as validated values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from respectra.config import Config
+from respectra.datasets.patches import PatchOptions, RenderOptions, Symmetries
+
+if TYPE_CHECKING:
+    from respectra.methods import Contract
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class DataRecipe(Config):
+    """Which scenes train and which validate."""
+
+    split: Literal["auto", "official", "scene"] = "auto"
+    """``official``: the published split of the layout. ``scene``: at random by physical scene.
+    ``auto``: official where there is one."""
+    train_scenes: tuple[str, ...] = ()
+    """Names; all that do not validate when empty."""
+    validation_scenes: tuple[str, ...] = ()
+    """Names; chosen by ``split`` when empty."""
+    validation_share: Share = 0.1
+    """Share of the physical scenes that validate, for a split by scene."""
+
+
+class RenderRecipe(Config):
+    """Render each patch anew instead of taking the scene's image."""
+
+    responses: tuple[str, ...] = ()
+    """Cameras, one drawn for each patch; the track's own without it."""
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """What else to change in the track."""
+    fresh_noise: bool = True
+    """Another noise for each patch of each epoch."""
+
+
+class PatchRecipe(Config):
+    """What is cut out of the scenes. Nothing is varied unless the recipe says so."""
+
+    size: int = Field(default=64, ge=1)
+    """Rows and columns of a patch in pixels."""
+    sampling: Literal["random", "strided"] = "random"
+    """``random``: anywhere, each scene equally often. ``strided``: on a grid, each patch once."""
+    stride: int | None = Field(default=None, ge=1)
+    """Of the grid in pixels; the size by default."""
+    per_scene: int = Field(default=1, ge=1)
+    """Random patches of each scene in an epoch."""
+    symmetries: Symmetries = "none"
+    """From which flips and turns one is drawn for each patch."""
+    exposure: tuple[Positive, Positive] | None = None
+    """Range of a factor on the cube and its image, drawn log-uniformly."""
+    render: RenderRecipe | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.sampling == "random" and self.stride is not None:
+            raise ValueError("stride belongs to sampling: strided")
+        if self.sampling == "strided" and self.per_scene != 1:
+            raise ValueError("per_scene belongs to sampling: random")
+        return self
+
+    def options(self, track: str) -> PatchOptions:
+        """As the patches of a track's images are asked for."""
+        values = self.model_dump(exclude={"render"})
+        if self.render is not None:
+            values["render"] = RenderOptions(track=track, **self.render.model_dump())
+        return PatchOptions(track=track, least_valid=1.0, **values)
+
+
+class OptimizerRecipe(Config):
+    """Adam, or Adam with decoupled weight decay."""
+
+    name: Literal["adam", "adamw"] = "adam"
+    lr: Positive = 1e-4
+    """Learning rate; the highest of the run."""
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    weight_decay: float = Field(default=0.0, ge=0)
+
+
+class ConstantSchedule(Config):
+    """The learning rate stays."""
+
+    name: Literal["constant"] = "constant"
+
+
+class PolynomialSchedule(Config):
+    """lr = final_lr + (lr - final_lr) (1 - t / length) ^ power."""
+
+    name: Literal["polynomial"] = "polynomial"
+    power: Positive = 1.5
+    final_lr: float = Field(default=0.0, ge=0)
+    length: Positive | None = None
+    """In the unit of the recipe's length, and scaled with it; the whole run by default."""
+
+
+class StepSchedule(Config):
+    """lr is multiplied by ``factor`` each time ``every`` has passed, or at ``milestones``."""
+
+    name: Literal["step"] = "step"
+    factor: Positive = 0.5
+    every: Positive | None = None
+    """In the unit of the recipe's length, and scaled with it."""
+    milestones: tuple[Positive, ...] = ()
+    """Likewise."""
+    drops: int | None = Field(default=None, ge=1)
+    """How often ``every`` takes effect; until the end by default."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.every is None) == (not self.milestones):
+            raise ValueError("give either every or milestones")
+        return self
+
+
+class CosineSchedule(Config):
+    """Half a cosine from lr down to final_lr over the whole run; it never rises again."""
+
+    name: Literal["cosine"] = "cosine"
+    final_lr: float = Field(default=0.0, ge=0)
+
+
+class OneCycleSchedule(Config):
+    """Up from initial_lr to lr and down to final_lr, both along a cosine; momentum the other way."""
+
+    name: Literal["one-cycle"] = "one-cycle"
+    initial_lr: Positive = 4e-6
+    final_lr: Positive = 4e-10
+    rise: Share = 0.3
+    """Share of the run that the rise takes."""
+    momentum: tuple[Share, Share] = (0.85, 0.95)
+    """Lowest and highest first beta."""
+
+
+Schedule = Annotated[
+    ConstantSchedule | PolynomialSchedule | StepSchedule | CosineSchedule | OneCycleSchedule,
+    Field(discriminator="name"),
+]
+
+
+class Term(Config):
+    """A term of the loss."""
+
+    weight: Positive = 1.0
+
+
+class RelativeTerm(Term):
+    """A term that divides by the truth."""
+
+    floor: float = Field(default=0.0, ge=0)
+    """Smallest denominator, in the unit of the cubes. Official scores have none, but a zero in the
+    truth then makes the loss infinite."""
+
+
+class CameraTerm(Term):
+    """AWAN's term: L1 between the image and the camera's rendering of the estimate."""
+
+    gradient: Literal["none", "straight-through"] = "straight-through"
+    """``none``: as released, where the cast to bytes lets no gradient through and signals are
+    divided by 255. ``straight-through``: as intended, through the track's own scale, the
+    quantisation counting as the identity in the backward pass."""
+
+
+class SimilarityTerm(Term):
+    """1 - SSIM by band: Gaussian window of 11 pixels, sigma 1.5, data range 1."""
+
+
+class FeatureTerm(Term):
+    """Pixxel's term: L1 of VGG-16 (batch norm) features and of their Gram matrices."""
+
+    weights_file: str
+    """A state dict of VGG-16 with batch norm trained on ImageNet, which the user supplies."""
+    layers: tuple[Positive, Positive, Positive] = (3.0, 9.0, 2.0)
+    """Weight of the features before the third, fourth and fifth pooling."""
+    gram: float = Field(default=5000.0, ge=0)
+    """Weight of the Gram matrices, times the square of the layer's."""
+
+
+class LossRecipe(Config):
+    """A weighted sum; a term that is None takes no part."""
+
+    mrae: RelativeTerm | None = None
+    """Mean relative absolute error."""
+    l1: Term | None = None
+    l2: Term | None = None
+    """Mean squared error."""
+    relative_l2: RelativeTerm | None = None
+    """Mean squared relative error."""
+    ssim: SimilarityTerm | None = None
+    laplacian: Term | None = None
+    """L1 between the Laplacians over space of each band."""
+    camera: CameraTerm | None = None
+    physical: RelativeTerm | None = None
+    """Relative error of the camera's signals: physical consistency."""
+    feature: FeatureTerm | None = None
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not any(True for _ in self.terms()):
+            raise ValueError(f"name at least one term of {', '.join(type(self).model_fields)}")
+        return self
+
+    def terms(self) -> Iterator[tuple[str, Term]]:
+        """The terms that take part, by name."""
+        for name in type(self).model_fields:
+            if (term := getattr(self, name)) is not None:
+                yield name, term
+
+
+class Length(Config):
+    """How long a run is: epochs or optimiser steps."""
+
+    epochs: Positive | None = None
+    steps: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either epochs or steps")
+        return self
+
+    @property
+    def value(self) -> float:
+        """The number, in whichever unit it was given."""
+        return float(self.epochs if self.epochs is not None else self.steps or 0)
+
+    def in_steps(self, steps_per_epoch: float) -> int:
+        """Optimiser steps of the run."""
+        if self.steps is not None:
+            return self.steps
+        return max(1, round(self.value * steps_per_epoch))
+
+
+class ValidationRecipe(Config):
+    """How the run is watched; none of it changes what is learned."""
+
+    every: int | None = Field(default=None, ge=1)
+    """Steps between validations; a twentieth of the run by default."""
+    side: int | None = Field(default=256, ge=8)
+    """The centre of this many rows and columns of each scene is scored; None for all of it."""
+    floor: float = Field(default=0.0, ge=0)
+    """Smallest denominator of the MRAE; at 0, values whose truth is zero are left out."""
+
+
+class InputRecipe(Config):
+    """What the network is fed and what happens to its output: these fields of the contract."""
+
+    channel_order: Literal["RGB", "BGR"] = "RGB"
+    scaling: Literal["unit", "min-max", "standardised"] = "unit"
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    clip_low: float | None = None
+    clip_high: float | None = None
+
+
+class EnsembleRecipe(Config):
+    """How the team averaged results at inference; nothing that training does."""
+
+    self_ensemble: Symmetries = "none"
+    members: tuple[str, ...] = ()
+    """The models that were averaged, in words."""
+    combine: Literal["mean", "weighted", "median"] = "mean"
+    weights: tuple[Positive, ...] = ()
+
+
+class Recipe(Config):
+    """How a network is trained. The defaults are ours; each recipe file states its team's.
+
+    Raises:
+        ConfigError: a name or a value that is not allowed.
+    """
+
+    name: str
+    """METHOD-TRACK."""
+    method: str
+    """Name in the registry."""
+    preset: str = "published"
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """Options of the network that differ from the preset's."""
+    track: str = "clean"
+    source: str = ""
+    """Where the values come from."""
+    entered: bool = True
+    """Whether those who made the method trained it for this track."""
+    input: InputRecipe = InputRecipe()
+    data: DataRecipe = DataRecipe()
+    patches: PatchRecipe = PatchRecipe()
+    batch: int = Field(default=16, ge=1)
+    """Patches of an optimiser step, over all processes together."""
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    schedule: Schedule = ConstantSchedule()
+    loss: LossRecipe = LossRecipe(mrae=RelativeTerm())
+    length: Length = Length(epochs=100)
+    validation: ValidationRecipe = ValidationRecipe()
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Mixed precision is used where the hardware has it, and float32 elsewhere."""
+    clip_gradient: Positive | None = None
+    """Largest norm of the gradient."""
+    seed: int = Field(default=0, ge=0)
+    ensemble: EnsembleRecipe = EnsembleRecipe()
+    undisclosed: tuple[str, ...] = ()
+    """Fields whose values nobody published: our choice."""
+    departures: tuple[str, ...] = ()
+    """Where this differs from what the team did, and why."""
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        from respectra.methods import configure, get_network
+
+        get_network(self.method)
+        configure(self.method, preset=self.preset, **self.options)
+        self.contract()
+        if self.input.scaling == "min-max" and (self.patches.exposure or self.patches.render):
+            raise ValueError(
+                "scaling 'min-max' stretches by the bounds of a scene's own image; it does not go "
+                "with patches.exposure or patches.render"
+            )
+        for path in self.undisclosed:
+            _check_path(self, path)
+        return self
+
+    def contract(self) -> Contract:
+        """What the weights will expect and give."""
+        return _contract(self.track, self.input.model_dump())
+
+
+class ClassicalRecipe(Config):
+    """How a classical method is fitted to the pixels of a collection.
+
+    Raises:
+        ConfigError: a name or a value that is not allowed.
+    """
+
+    name: str
+    method: str
+    preset: str = "published"
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    track: str = "clean"
+    data: DataRecipe = DataRecipe()
+    pixels: int = Field(default=200_000, ge=100)
+    """Pixels drawn from the scenes that train, as many from each."""
+    validation: ValidationRecipe = ValidationRecipe()
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        from respectra.methods import build_classical
+
+        build_classical(self.method, preset=self.preset, **self.options)
+        self.contract()
+        return self
+
+    def contract(self) -> Contract:
+        """What the weights will expect and give."""
+        return _contract(self.track, {"clip_low": 0.0})
+
+
+AnyRecipe = Recipe | ClassicalRecipe
+
+
+def _contract(track: str, values: Mapping[str, Any]) -> Contract:
+    from respectra.cameras import get_track
+    from respectra.methods import Contract, ResponseRecord
+
+    response = ResponseRecord.of(get_track(track).response)
+    return Contract(track=track, response=response, **values)
+
+
+def _check_path(recipe: Config, path: str) -> None:
+    """Refuse a dotted path that names no field."""
+    value: Any = recipe
+    for part in path.split("."):
+        if not isinstance(value, Config) or part not in type(value).model_fields:
+            raise ValueError(f"{path!r} is no field of the recipe")
+        value = getattr(value, part)

@@ -1,0 +1,282 @@
+"""A run: from a recipe and data to weights, in a folder that says all about it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+
+import respectra
+from respectra.cameras import get_track
+from respectra.datasets.patches import Patches
+from respectra.errors import ConfigError, OutputError, RespectraError
+from respectra.methods import load_weights
+from respectra.training.classical import fit_classical
+from respectra.training.data import TrainingData
+from respectra.training.folder import RunFolder
+from respectra.training.hardware import Estimate, estimate_cost, pick_device, pick_precision
+from respectra.training.model_card import model_card
+from respectra.training.module import TrainingModule
+from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Recipe
+from respectra.training.recipe_files import differences, load_recipe, save_recipe
+from respectra.training.recorder import AtomicCheckpoints, OnProgress, Recorder
+from respectra.training.source import TrainingScenes, open_scenes
+
+Data = Sequence[str | os.PathLike[str]] | TrainingScenes
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run left."""
+
+    folder: Path
+    best: Path
+    """The weights with the lowest validation MRAE; the last ones when nothing validated."""
+    scores: Mapping[str, float]
+    """Validation scores of the best weights."""
+    step: int
+    """Step of the best weights."""
+
+
+def train(
+    recipe: AnyRecipe | str | os.PathLike[str],
+    data: Data,
+    out: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    device: str = "auto",
+    processes: int = 1,
+    workers: int = 0,
+    checkpoint_minutes: float = 5.0,
+    on_estimate: Callable[[Estimate], None] | None = None,
+    on_progress: OnProgress | None = None,
+) -> RunResult:
+    """Train a network, or fit a classical method, and leave a run folder.
+
+    A run that is killed at any moment and resumed ends, on a CPU with the same number of threads,
+    with the same bytes as one that was not.
+
+    Args:
+        recipe: a recipe, the name of one, or a YAML file.
+        data: a store, folders of cubes, or scenes that are open already.
+        out: the run folder.
+        resume: continue the run that is there; start one when there is none.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        processes: how many train together, each on its own GPU or its share of the cores. They are
+            started anew and import the calling script: call this under
+            ``if __name__ == "__main__"``.
+        workers: processes that cut patches.
+        checkpoint_minutes: about how long the work since the last checkpoint may get.
+        on_estimate: told what the run will cost, before its first step.
+        on_progress: told about every step; with several processes it must be a function of a
+            module.
+
+    Raises:
+        ConfigError: the recipe is not that of the run to resume, or cannot be followed here.
+        DataError: the data cannot be used, or the loss became infinite or NaN.
+        OutputError: the folder holds a run already, or cannot be written.
+    """
+    if not isinstance(recipe, Recipe | ClassicalRecipe):
+        recipe = load_recipe(recipe)
+    folder = RunFolder(out)
+    if folder.is_started and not resume:
+        raise OutputError(f"{folder.root} holds a run already; resume it or choose another folder")
+    camera = get_track(recipe.track)
+    scenes = data
+    if not isinstance(scenes, TrainingScenes):
+        contract = recipe.contract()
+        scenes = open_scenes(scenes, recipe.data, track=camera, contract=contract, seed=recipe.seed)
+    facts = {
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "scenes": scenes.names(),
+        "sha256": dict(scenes.hashes),
+        "versions": _versions(),
+    }
+    _begin(folder, recipe, facts)
+    if isinstance(recipe, ClassicalRecipe):
+        weights, scores = fit_classical(recipe, scenes, provenance=facts)
+        folder.write_fitted(weights)
+    else:
+        _run(
+            recipe,
+            scenes,
+            folder,
+            facts,
+            device=pick_device(device),
+            processes=processes,
+            workers=workers,
+            checkpoint_minutes=checkpoint_minutes,
+            on_estimate=on_estimate,
+            on_progress=on_progress,
+        )
+    best = load_weights(folder.best)
+    folder.write_card(model_card(recipe, best))
+    return RunResult(
+        folder.root,
+        folder.best,
+        scores=dict(best.provenance["validation"]),
+        step=int(best.provenance.get("step", 0)),
+    )
+
+
+def _begin(folder: RunFolder, recipe: AnyRecipe, facts: Mapping[str, Any]) -> None:
+    """Freeze what decides the run, or see that it is what it was when the run began."""
+    if not folder.is_started:
+        folder.recipe.unlink(missing_ok=True)  # left by a kill between the two files
+        save_recipe(recipe, folder.recipe)
+        folder.write_facts(facts)
+        return
+    changed = differences(load_recipe(folder.recipe), recipe)
+    if changed:
+        raise ConfigError(
+            f"the run in {folder.root} was begun with another recipe ({', '.join(changed)}); "
+            "resume it with the same, or start a new run in another folder"
+        )
+    old = folder.read_facts()
+    if old.get("sha256") != facts["sha256"] or old.get("scenes") != facts["scenes"]:
+        raise ConfigError(
+            f"the run in {folder.root} was begun with other data; resume it with the same files, "
+            "or start a new run in another folder"
+        )
+
+
+def _run(
+    recipe: Recipe,
+    scenes: TrainingScenes,
+    folder: RunFolder,
+    facts: Mapping[str, Any],
+    *,
+    device: torch.device,
+    processes: int,
+    workers: int,
+    checkpoint_minutes: float,
+    on_estimate: Callable[[Estimate], None] | None,
+    on_progress: OnProgress | None,
+) -> None:
+    patches = Patches(scenes.train, recipe.patches.options(recipe.track), seed=recipe.seed)
+    if recipe.batch % processes:
+        raise ConfigError(
+            f"a batch of {recipe.batch} patches cannot be shared equally by {processes} "
+            "processes; change batch"
+        )
+    steps = recipe.length.in_steps(len(patches) / recipe.batch)
+    done = _steps_done(folder)
+    if done >= steps:
+        return
+    module = TrainingModule(recipe, steps=steps)
+    with _quiet_lightning():
+        cost = estimate_cost(
+            module, patches, batch=recipe.batch, processes=processes, device=device
+        )
+        if on_estimate is not None:
+            on_estimate(cost)
+        validate_every = recipe.validation.every or max(1, steps // 20)
+        seconds = max(cost.seconds_per_step, 1e-6)
+        recorder = Recorder(
+            folder,
+            scenes.validation,
+            provenance=facts,
+            validate_every=validate_every,
+            record_every=min(100, max(1, steps // 200)),
+            checkpoint_every=max(1, round(min(60 * checkpoint_minutes / seconds, steps))),
+            on_progress=on_progress,
+        )
+        trainer = Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=processes,
+            strategy=_strategy(processes, device),
+            precision=pick_precision(recipe.precision, device),
+            max_steps=steps,
+            gradient_clip_val=recipe.clip_gradient,
+            callbacks=[recorder],
+            plugins=[AtomicCheckpoints()],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            sync_batchnorm=processes > 1 and device.type == "cuda",
+            default_root_dir=folder.root,
+            num_sanity_val_steps=0,
+        )
+        data = TrainingData(
+            patches,
+            recipe.batch,
+            with_bounds=recipe.input.scaling == "min-max",
+            workers=workers,
+        )
+        checkpoint = folder.checkpoint if done else None
+        _fit(trainer, module, data, checkpoint)
+
+
+def _fit(
+    trainer: Trainer, module: TrainingModule, data: TrainingData, checkpoint: Path | None
+) -> None:
+    """Train; what goes wrong in another process, or an interruption, becomes an error of ours."""
+    from torch.multiprocessing import ProcessRaisedException
+
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except ProcessRaisedException as error:
+        last = str(error).strip().splitlines()[-1]
+        if "respectra.errors." in last:
+            raise RespectraError(last.split(": ", 1)[-1]) from None
+        raise
+    except SystemExit:  # Lightning ends the process when it is interrupted
+        raise KeyboardInterrupt from None
+
+
+def _strategy(processes: int, device: torch.device) -> Strategy | str:
+    if processes == 1:
+        return "auto"
+    return DDPStrategy(
+        start_method="spawn",
+        process_group_backend="nccl" if device.type == "cuda" else "gloo",
+        broadcast_buffers=False,
+    )
+
+
+def _steps_done(folder: RunFolder) -> int:
+    """Optimiser steps behind the checkpoint; 0 without one."""
+    if not folder.checkpoint.is_file():
+        return 0
+    return int(torch.load(folder.checkpoint, map_location="cpu", weights_only=True)["global_step"])
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "respectra": respectra.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+        "numpy": np.__version__,
+    }
+
+
+@contextlib.contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's announcements and hints off the terminal; errors still show."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -1,0 +1,201 @@
+"""Which scenes train and which validate, and where their patches come from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.cameras import Track
+from respectra.cubes import resample, wavelengths_of
+from respectra.datasets.collections import Collection, Scene, open_collection
+from respectra.datasets.patches import SceneSource
+from respectra.datasets.splits import list_official_splits, split_by_scene, split_officially
+from respectra.datasets.store import SceneArrays, StoreSplit, is_store, open_store, require_track
+from respectra.datasets.validity import valid_pixels
+from respectra.errors import ConfigError, DataError
+from respectra.methods import Contract
+from respectra.training.recipe import DataRecipe
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TrainingScenes:
+    """The scenes of a run."""
+
+    train: SceneSource
+    validation: SceneSource | None
+    """None where too few scenes are there to keep some apart."""
+    hashes: Mapping[str, str]
+    """SHA-256 of each file, or of a store's index, by its name."""
+
+    def names(self) -> dict[str, list[str]]:
+        """Names of the scenes of both parts."""
+        parts = {"train": self.train, "validation": self.validation}
+        return {
+            part: [] if source is None else [source[k].name for k in range(len(source))]
+            for part, source in parts.items()
+        }
+
+
+class SceneList:
+    """Scenes in memory, as a source of patches."""
+
+    def __init__(self, scenes: Sequence[SceneArrays], wavelengths_nm: Sequence[float]) -> None:
+        self._scenes = tuple(scenes)
+        self._grid = np.asarray(wavelengths_nm, dtype=np.float64)
+
+    def __len__(self) -> int:
+        return len(self._scenes)
+
+    def __getitem__(self, number: int) -> SceneArrays:
+        return self._scenes[number]
+
+    @property
+    def wavelengths_nm(self) -> npt.NDArray[np.float64]:
+        """Shape (band,)."""
+        return self._grid
+
+
+def open_scenes(
+    folders: Sequence[str | os.PathLike[str]],
+    recipe: DataRecipe,
+    *,
+    track: Track,
+    contract: Contract,
+    seed: int,
+) -> TrainingScenes:
+    """Open what to train on: one store, or folders of scenes, which are read into memory.
+
+    Args:
+        folders: a store made by ``respectra data prepare``, or folders of cubes.
+        recipe: how the scenes are divided. A store brings its own division.
+        track: renders the images that are not there as files.
+        contract: its wavelengths are those of the cubes that come out.
+        seed: decides a division by scene.
+
+    Raises:
+        DataError: there is nothing to train on, or a scene cannot be used.
+        ConfigError: a store together with other folders, or with other wavelengths.
+    """
+    if not folders:
+        raise ConfigError("there is nothing to train on; name a folder of cubes or a store")
+    stores = [is_store(folder) for folder in folders]
+    if any(stores):
+        if len(folders) > 1:
+            raise ConfigError("train on one store, or on folders of cubes; not on several stores")
+        return _from_store(folders[0], contract)
+    train: list[Scene] = []
+    validation: list[Scene] = []
+    for folder in folders:
+        kept, held_out = _divide(open_collection(folder), recipe, seed)
+        train += kept
+        validation += held_out
+    if not train:
+        raise DataError("every scene validates and none is left to train on; name fewer")
+    hashes = {
+        path.name: _sha256(path)
+        for scene in (*train, *validation)
+        for path in (scene.cube, *scene.images.values())
+    }
+
+    def load(scenes: list[Scene]) -> SceneList:
+        return SceneList(
+            [load_scene(scene, track, contract) for scene in scenes], contract.wavelengths_nm
+        )
+
+    return TrainingScenes(load(train), load(validation) if validation else None, hashes)
+
+
+def load_scene(scene: Scene, track: Track, contract: Contract) -> SceneArrays:
+    """Read a scene, on the wavelengths of the contract.
+
+    Raises:
+        DataError: image and cube differ in size, or nothing in it was measured.
+    """
+    cube = scene.open_cube()
+    valid = valid_pixels(cube)
+    if not valid.any():
+        raise DataError(f"{scene.name} holds no measured pixel; leave it out")
+    image = scene.image(track, cube)
+    if image.shape[:2] != cube.shape[:2]:
+        raise DataError(
+            f"the image of {scene.name} has {image.shape[0]} x {image.shape[1]} pixels, "
+            f"its cube {cube.shape[0]} x {cube.shape[1]}; they must show the same"
+        )
+    grid = np.asarray(contract.wavelengths_nm)
+    if not np.array_equal(wavelengths_of(cube), grid):
+        cube = resample(cube, grid)
+    return SceneArrays(
+        name=scene.name,
+        group=scene.group,
+        cube=np.ascontiguousarray(cube.values, dtype=np.float32),
+        images={track.name: (np.ascontiguousarray(image.values, dtype=np.float32), 1.0)},
+        valid=valid,
+        whole=bool(valid.all()),
+    )
+
+
+def image_of(scene: SceneArrays, track: str) -> FloatArray:
+    """Linear values in [0, 1] of a scene's image, (y, x, 3).
+
+    Raises:
+        DataError: the scene has no image of that track.
+    """
+    codes, full_scale = require_track(scene, track)
+    return codes.astype(np.float32) / np.float32(full_scale)
+
+
+def _from_store(folder: str | os.PathLike[str], contract: Contract) -> TrainingScenes:
+    store = open_store(folder)
+    if not np.allclose(store.index.wavelengths_nm, contract.wavelengths_nm):
+        raise ConfigError(
+            f"the store {folder} has {len(store.index.wavelengths_nm)} bands that are not those "
+            "of the recipe; prepare it with the recipe's wavelengths"
+        )
+    validation: StoreSplit | None = store["validation"] if "validation" in store.splits else None
+    return TrainingScenes(store["train"], validation, {Path(folder).name: store.sha256()})
+
+
+def _divide(
+    collection: Collection, recipe: DataRecipe, seed: int
+) -> tuple[list[Scene], list[Scene]]:
+    """Scenes that train and scenes that validate; no physical scene is on both sides."""
+    if recipe.validation_scenes or recipe.train_scenes:
+        there = {scene.name for scene in collection}
+        chosen = [
+            list(collection.select(tuple(n for n in names if n in there)))
+            for names in (recipe.train_scenes, recipe.validation_scenes)
+        ]
+        train, validation = chosen
+        if not recipe.train_scenes:
+            apart = {scene.group for scene in validation}
+            train = [s for s in collection if s.group not in apart and not s.bad]
+        return train, validation
+    official = recipe.split == "official" or (
+        recipe.split == "auto" and collection.layout in list_official_splits()
+    )
+    if official:
+        parts: Mapping[str, Collection] = split_officially(collection)
+    else:
+        share = recipe.validation_share
+        parts = split_by_scene(collection, {"train": 1 - share, "validation": share}, seed=seed)
+    return list(parts.get("train", ())), list(parts.get("validation", ()))
+
+
+def _sha256(path: Path) -> str:
+    """Of a file, or of all files in a folder, in the order of their paths."""
+    if path.is_dir():
+        whole = hashlib.sha256()
+        for inner in sorted(p for p in path.rglob("*") if p.is_file()):
+            whole.update(str(inner.relative_to(path)).encode())
+            whole.update(bytes.fromhex(_sha256(inner)))
+        return whole.hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,105 @@
+"""Which scenes train, and the batches they become."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import respectra as rs
+from respectra.cameras import get_track
+from respectra.datasets.patches import Patches, PatchOptions
+from respectra.errors import ConfigError
+from respectra.methods import Contract
+from respectra.training.data import StepBatches
+from respectra.training.module import prepare
+from respectra.training.recipe import DataRecipe
+from respectra.training.source import TrainingScenes, open_scenes
+
+
+def _open(folder: Path, **recipe: object) -> TrainingScenes:
+    return open_scenes(
+        [folder], DataRecipe(**recipe), track=get_track("clean"), contract=Contract(), seed=0
+    )
+
+
+def test_named_scenes_validate_and_the_rest_trains(scene_folder: Path) -> None:
+    names = _open(scene_folder, validation_scenes=("scene1", "scene3")).names()
+    assert names == {
+        "train": ["scene0", "scene2", "scene4"],
+        "validation": ["scene1", "scene3"],
+    }
+
+
+def test_a_split_by_scene_keeps_some_apart(scene_folder: Path) -> None:
+    scenes = _open(scene_folder, validation_share=0.4)
+    names = scenes.names()
+    assert len(names["validation"]) == 2
+    assert not set(names["train"]) & set(names["validation"])
+    assert len(scenes.hashes) == 5
+
+
+def test_other_wavelengths_are_resampled(scene_folder: Path) -> None:
+    contract = Contract(wavelengths_nm=tuple(range(420, 681, 20)))
+    scenes = open_scenes(
+        [scene_folder], DataRecipe(), track=get_track("clean"), contract=contract, seed=0
+    )
+    assert scenes.train[0].cube.shape[2] == 14
+
+
+def test_nothing_to_train_on_is_an_error(tmp_path: Path, scene_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing to train on"):
+        open_scenes([], DataRecipe(), track=get_track("clean"), contract=Contract(), seed=0)
+    with pytest.raises(rs.RespectraError, match="none is left to train on"):
+        _open(scene_folder, validation_scenes=tuple(f"scene{k}" for k in range(5)))
+
+
+def test_processes_share_the_batch_of_one(scene_folder: Path) -> None:
+    patches = Patches(_open(scene_folder).train, PatchOptions(size=12, symmetries="all"), seed=1)
+    whole = StepBatches(patches, 6)
+    halves = [StepBatches(patches, 6, rank=rank, processes=2) for rank in (0, 1)]
+    for step in (0, 1, 5):  # 4 scenes, so that batches cross epochs
+        parts = [half[step] for half in halves]
+        for k in range(4):
+            torch.testing.assert_close(
+                torch.cat([part[k] for part in parts]), whole[step][k], rtol=0, atol=0
+            )
+        assert parts[0].scenes + parts[1].scenes == whole[step].scenes
+
+
+def test_every_patch_is_seen_once_an_epoch(scene_folder: Path) -> None:
+    source = _open(scene_folder, validation_share=0.0).train
+    patches = Patches(source, PatchOptions(size=32, sampling="strided"), seed=1)
+    batches = StepBatches(patches, 3)
+    steps = range(len(patches))  # three epochs
+    seen = [cube.numpy().tobytes() for step in steps for cube in batches[step].cube]
+    assert all(seen.count(patch) == 3 for patch in seen)
+
+
+def test_a_batch_is_prepared_as_an_image_is(scene_folder: Path) -> None:
+    source = _open(scene_folder).train
+    patches = Patches(source, PatchOptions(size=16), seed=1)
+    batch = StepBatches(patches, 2, with_bounds=True)[0]
+    contracts = [
+        Contract(),
+        Contract(channel_order="BGR"),
+        Contract(scaling="min-max"),
+        Contract(scaling="standardised", mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7)),
+    ]
+    rgb = batch.image[0].permute(1, 2, 0).numpy()
+    low, high = batch.bounds[0].tolist()
+    for contract in contracts:
+        expected = contract.prepare(rgb, bounds=(low, high))
+        prepared = prepare(batch.image, batch.bounds, contract)[0].permute(1, 2, 0)
+        np.testing.assert_allclose(prepared.numpy(), expected, rtol=1e-6, atol=1e-7)
+    assert (low, high) != (0.0, 1.0)
+
+
+def test_batches_are_channels_last(scene_folder: Path) -> None:
+    patches = Patches(_open(scene_folder).train, PatchOptions(size=16), seed=1)
+    for step in (0, 1):
+        batch = StepBatches(patches, 3)[step]
+        assert batch.image.is_contiguous(memory_format=torch.channels_last)
+        assert batch.cube.is_contiguous(memory_format=torch.channels_last)

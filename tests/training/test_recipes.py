@@ -87,7 +87,7 @@ def test_another_schedule_starts_from_its_own_defaults() -> None:
 
 
 def test_what_nobody_published_must_be_a_field() -> None:
-    with pytest.raises(ConfigError, match="optimizer.rate"):
+    with pytest.raises(ConfigError, match=r"optimizer\.rate"):
         Recipe(name="x", method="hscnn-r", undisclosed=("optimizer.rate",))
 
 
@@ -110,7 +110,7 @@ def test_files_that_are_no_recipes_are_refused(tmp_path: Path) -> None:
         (tmp_path / "me.yaml").write_text(text)
         with pytest.raises(FormatError, match=message):
             load_recipe(tmp_path / "me.yaml")
-    with pytest.raises(ConfigError, match="unknown recipe 'awan-clear'.*awan-clean"):
+    with pytest.raises(ConfigError, match=r"unknown recipe 'awan-clear'.*awan-clean"):
         load_recipe("awan-clear")
 
 

@@ -17,11 +17,11 @@ from respectra.training.validation import validate
 
 def fit_classical(
     recipe: ClassicalRecipe, scenes: TrainingScenes, *, provenance: Mapping[str, Any]
-) -> tuple[Weights, Mapping[str, float]]:
+) -> Weights:
     """Fit on measured pixels drawn from the scenes that train, and score on the others.
 
     Returns:
-        the weights, and their validation scores.
+        the weights, their validation scores within.
 
     Raises:
         DataError: the method cannot be fitted to these pixels.
@@ -33,7 +33,7 @@ def fit_classical(
     response = camera.response_matrix(contract.wavelengths_nm)
     method.fit(rgb, spectra, response=response, seed=recipe.seed)
     scores = _score(method, scenes, recipe)
-    return method.to_weights(contract, {**provenance, "validation": dict(scores)}), scores
+    return method.to_weights(contract, {**provenance, "validation": dict(scores)})
 
 
 def draw_pixels(

@@ -114,11 +114,8 @@ class CameraLoss(nn.Module):
         """Estimate (n, band, y, x), image (n, 3, y, x) in R, G, B, linear in [0, 1]."""
         linear = torch.einsum("nbyx,bc->ncyx", estimate, self.matrix)
         codes = (linear.clamp(0, 1) * 255).floor() / 255
-        if self.straight_through:
-            codes = linear + (codes - linear).detach()
-        else:
-            codes = codes.detach()
-        return F.l1_loss(codes, image)
+        seen = linear + (codes - linear).detach() if self.straight_through else codes.detach()
+        return F.l1_loss(seen, image)
 
 
 class PhysicalLoss(nn.Module):

@@ -55,6 +55,9 @@ class PatchRecipe(Config):
     """Random patches of each scene in an epoch."""
     symmetries: Symmetries = "none"
     """From which flips and turns one is drawn for each patch."""
+    least_valid: Share = 0.5
+    """Patches of which a smaller share was measured are passed over; pixels that were not measured
+    take no part in the loss."""
     exposure: tuple[Positive, Positive] | None = None
     """Range of a factor on the cube and its image, drawn log-uniformly."""
     render: RenderRecipe | None = None
@@ -72,7 +75,7 @@ class PatchRecipe(Config):
         values = self.model_dump(exclude={"render"})
         if self.render is not None:
             values["render"] = RenderOptions(track=track, **self.render.model_dump())
-        return PatchOptions(track=track, least_valid=1.0, **values)
+        return PatchOptions(track=track, **values)
 
 
 class OptimizerRecipe(Config):
@@ -129,7 +132,7 @@ class CosineSchedule(Config):
 
 
 class OneCycleSchedule(Config):
-    """Up from initial_lr to lr and down to final_lr, both along a cosine; momentum the other way."""
+    """Up from initial_lr to lr and down to final_lr along cosines; momentum the other way."""
 
     name: Literal["one-cycle"] = "one-cycle"
     initial_lr: Positive = 4e-6

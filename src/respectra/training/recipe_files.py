@@ -178,8 +178,9 @@ def _merge(base: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for name, value in changes.items():
         old = merged.get(name)
-        both = isinstance(old, dict) and isinstance(value, dict)
-        merged[name] = _merge(old, value) if both and name != "schedule" else value
+        if isinstance(old, dict) and isinstance(value, dict) and name not in ("schedule", "length"):
+            value = _merge(old, value)
+        merged[name] = value
     return merged
 
 

@@ -107,8 +107,7 @@ def train(
     }
     _begin(folder, recipe, facts)
     if isinstance(recipe, ClassicalRecipe):
-        weights, scores = fit_classical(recipe, scenes, provenance=facts)
-        folder.write_fitted(weights)
+        folder.write_fitted(fit_classical(recipe, scenes, provenance=facts))
     else:
         _run(
             recipe,
@@ -226,7 +225,7 @@ def _fit(
     trainer: Trainer, module: TrainingModule, data: TrainingData, checkpoint: Path | None
 ) -> None:
     """Train; what goes wrong in another process, or an interruption, becomes an error of ours."""
-    from torch.multiprocessing import ProcessRaisedException
+    from torch.multiprocessing.spawn import ProcessRaisedException
 
     try:
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)

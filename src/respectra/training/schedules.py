@@ -89,4 +89,4 @@ class _Polynomial:
 
     def __call__(self, step: int) -> float:
         left = max(0.0, 1 - step / self.total)
-        return self.lowest + (1 - self.lowest) * left**self.power
+        return float(self.lowest + (1 - self.lowest) * left**self.power)

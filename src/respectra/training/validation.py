@@ -84,8 +84,8 @@ def _run(network: nn.Module, image: Tensor, tile: int | None) -> Tensor:
     if tile is None:
         return torch.as_tensor(network(image))
     bands = [
-        torch.cat([network(piece) for piece in row.split(tile, dim=3)], dim=3)
-        for row in image.split(tile, dim=2)
+        torch.cat([network(piece) for piece in torch.split(row, tile, dim=3)], dim=3)
+        for row in torch.split(image, tile, dim=2)
     ]
     return torch.cat(bands, dim=2)
 

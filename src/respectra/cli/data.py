@@ -173,7 +173,7 @@ def synthesize(
         typer.Option(
             "--set",
             metavar="OPTION=VALUE",
-            help="Another option: things=[30,600], metamers=0.08, exposure=[0.35,1], "
+            help="Another option: things=[30,600], metamers=0.12, exposure=[0.35,1], "
             "lens_blur_px=[0.5,1], shadows, highlights, interreflections, response.",
         ),
     ] = None,

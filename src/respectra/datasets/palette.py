@@ -26,6 +26,9 @@ DEFAULT_MATERIALS = (
 _LEAST_POWER = 0.02
 #: No material absorbs everything, and none returns more light than it gets.
 _BLACKEST, _WHITEST = 0.004, 0.98
+#: A large collection is drawn from more often, along this power of its size; the weights of all
+#: sum to the concentration of a Dirichlet distribution: the lower, the fewer prevail in a scene.
+_SIZE_EXPONENT, _CONCENTRATION_OF_FAMILIES = 0.35, 3.0
 #: Exponents on a reflectance: a dye in another concentration absorbs along a power of it (Beer).
 _CONCENTRATION = (0.6, 1.7)
 
@@ -38,13 +41,16 @@ class Materials:
     """Shape (material, band)."""
     families: tuple[npt.NDArray[np.int64], ...]
     """Rows of each family."""
+    weights: Array
+    """Of each family in a Dirichlet distribution: of a collection's many families a scene has
+    few."""
 
     def draw(self, count: int, rng: np.random.Generator) -> Array:
         """Reflectances for one scene, shape (count, band): some families prevail in it.
 
         Each is a measured material, or two of them mixed, at a concentration of its dye.
         """
-        shares = rng.dirichlet(np.full(len(self.families), 0.5))
+        shares = rng.dirichlet(self.weights)
         family = rng.choice(len(self.families), (2, count), p=shares)
         rows = [
             [self.families[f][rng.integers(len(self.families[f]))] for f in fs] for fs in family
@@ -78,7 +84,7 @@ class Lights:
         Outdoors a warmer sun meets a bluer sky; indoors lamps light the room and its walls
         return them; by a window daylight meets a lamp.
         """
-        place = rng.choice(["outdoors", "indoors", "window"], p=[0.5, 0.3, 0.2])
+        place = rng.choice(["outdoors", "indoors", "window"], p=[0.6, 0.22, 0.18])
         day = self.rows("daylight")
         lamps = self.rows(str(rng.choice(["cie", "lamps", "blackbody"])))
         warm = lamps[self.spectra[lamps, -1] > self.spectra[lamps, 0]]
@@ -103,17 +109,20 @@ def materials(sources: tuple[str, ...], grid_nm: tuple[float, ...]) -> Materials
     """
     if not sources:
         raise ConfigError("name at least one collection of reflectances to make materials of")
-    blocks, families, first = [], [], 0
+    blocks, families, weights, first = [], [], [], 0
     for source in sources:
         table = reflectances(source, grid_nm)
         values = np.asarray(table.values, dtype=np.float64)
         labels = np.zeros(len(values), dtype="U64")
         if "category" in table.coords:
             labels = np.array([str(c).rpartition("/")[0] for c in table["category"].values])
-        families += [first + np.flatnonzero(labels == label) for label in np.unique(labels)]
+        kinds = np.unique(labels)
+        families += [first + np.flatnonzero(labels == kind) for kind in kinds]
+        weights += [len(values) ** _SIZE_EXPONENT / len(kinds)] * len(kinds)
         blocks.append(values)
         first += len(values)
-    return Materials(np.concatenate(blocks), tuple(families))
+    shares = np.array(weights) / sum(weights)
+    return Materials(np.concatenate(blocks), tuple(families), _CONCENTRATION_OF_FAMILIES * shares)
 
 
 @functools.lru_cache(maxsize=8)

@@ -244,8 +244,7 @@ class Patches:
         """Write one patch into its place in a batch."""
         size = self.options.size
         area = (slice(window.y, window.y + size), slice(window.x, window.x + size))
-        # Widening float16 is quick in the order of the file only.
-        cube[:] = turn(scene.cube[area].astype(np.float32, copy=False), window.symmetry)
+        cube[:] = turn(scene.cube[area], window.symmetry)
         if window.exposure != 1.0:
             cube *= np.float32(window.exposure)
         if not scene.whole:

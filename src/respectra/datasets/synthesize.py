@@ -7,6 +7,7 @@ the result and a sensor's range ends it. Every pixel's spectrum, reflectance and
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,8 @@ from respectra.errors import ConfigError, DataError
 Array = npt.NDArray[np.float32]
 
 _FIELDS = 6
-_PALETTE = 24
+_PALETTE = 36
+_GROUNDS = 4
 _ROWS_A_BLOCK = 32
 _BLOCK_PX = 8
 _PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
@@ -47,7 +49,7 @@ class SynthesisOptions(Config):
     """Names of the lights to draw from; all known ones without it."""
     things: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1, le=20000)]] = (30, 600)
     """How many things lie in a scene of 256 × 256 pixels, drawn log-uniformly."""
-    metamers: float = Field(default=0.08, ge=0, le=1)
+    metamers: float = Field(default=0.12, ge=0, le=1)
     """Variation that the camera cannot see, as a share of each reflectance's mean."""
     response: str = CLEAN_RESPONSE
     """The camera that the metamers are made for."""
@@ -136,7 +138,10 @@ def synthesize_layers(
     spectra = available.spectra[chosen]
     layout = _layout(o, rng)
     camera = get_response(o.response, grid).values * band_weights(grid)[:, None]
-    endmembers = _endmembers(o, layout, camera * spectra.mean(axis=0)[:, None], rng)
+    seen = camera * spectra.mean(axis=0)[:, None]
+    endmembers = _endmembers(o, layout, seen, rng)
+    if layout.colours is not None:
+        layout = _relit(layout, endmembers[:, 0] @ seen)
     fields = power_law_fields(_FIELDS, o.height, o.width, rng, (0.9, 1.5))
     shares = _shares(layout, fields, rng)
     diffuse, mirrored = light_maps(
@@ -210,6 +215,9 @@ def _endmembers(
     palette = source.draw(_PALETTE if layout.colours is None else 6 * _PALETTE, rng)
     if layout.colours is None:
         first = rng.integers(len(palette), size=layout.count)
+        # Wide surfaces are seldom vivid: the ground is the greyest of a few.
+        few = palette[:_GROUNDS]
+        first[0] = (few.std(axis=1) / few.mean(axis=1)).argmin()
     else:
         first = _nearest(palette @ seen, layout.colours)
     other = rng.integers(len(palette), size=(2, layout.count))
@@ -226,6 +234,15 @@ def _endmembers(
         strength=o.metamers,
     )
     return changed.reshape(table.shape).astype(np.float32)
+
+
+def _relit(layout: Layout, colours: npt.NDArray[np.floating]) -> Layout:
+    """Light on each thing that makes it as light, beside the others, as in the photograph."""
+    if layout.colours is None:
+        return layout
+    wanted, have = (c.mean(axis=1) / c.mean() for c in (layout.colours, colours))
+    gain = np.clip((wanted + 0.02) / (have + 0.02), 0.2, 4.0).astype(np.float32)
+    return dataclasses.replace(layout, detail=layout.detail * gain[layout.thing])
 
 
 def _nearest(

@@ -15,8 +15,9 @@ Indices = npt.NDArray[np.int32]
 #: largest is a share of the picture's smaller side.
 _SMALLEST_LEAF_PX = (3.0, 24.0)
 _LARGEST_LEAF = 0.5
-#: Levels into which a photograph's lightness and its two colour differences are cut.
-_PHOTO_LEVELS = (8, 3, 3)
+#: A photograph is cut into regions at steps of the logarithms of R/G and B/G, and its lightness
+#: into levels.
+_PHOTO_STEP, _PHOTO_LEVELS = 0.3, 3
 
 
 @dataclass(frozen=True)
@@ -135,16 +136,14 @@ def photo_layout(
     import cv2
 
     part = _random_part(np.asarray(photo, np.float32), height, width, rng)
-    smooth = cv2.GaussianBlur(part, (0, 0), max(1.0, min(height, width) / 160))
+    smooth = cv2.GaussianBlur(part, (0, 0), max(1.0, min(height, width) / 128))
+    red, green, blue = np.moveaxis(np.log(smooth + 0.02), 2, 0)
     light = smooth.mean(axis=2)
-    key = np.zeros((height, width), np.int64)
-    differences = (smooth[..., 0] - smooth[..., 1], smooth[..., 2] - smooth[..., 1])
-    scale = light + 0.02
-    for plane, levels in zip(
-        (light, *(d / scale for d in differences)), _PHOTO_LEVELS, strict=True
-    ):
-        cuts = np.quantile(plane, np.linspace(0, 1, levels + 1)[1:-1])
-        key = key * levels + np.digitize(plane, cuts)
+    cuts = np.quantile(light, np.linspace(0, 1, _PHOTO_LEVELS + 1)[1:-1])
+    key = np.digitize(light, cuts)
+    for ratio in (red - green, blue - green):
+        step = np.floor((ratio - np.median(ratio)) / _PHOTO_STEP + 0.5).astype(np.int64)
+        key = key * 1000 + np.clip(step + 500, 0, 999)
     _, region = np.unique(key, return_inverse=True)
     thing: Indices = region.reshape(height, width).astype(np.int32)
     count = int(thing.max()) + 1

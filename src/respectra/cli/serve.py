@@ -1,0 +1,66 @@
+"""The ``serve`` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from respectra.cli.app import app, say
+from respectra.errors import ConfigError
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8020,
+    token: Annotated[
+        str | None,
+        typer.Option(help="Token that clients show; one is made up for other addresses."),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep results in this folder, not a temporary one.")
+    ] = None,
+    weights: Annotated[
+        list[Path] | None, typer.Option(help="A weights file to offer; may be repeated.")
+    ] = None,
+    origin: Annotated[
+        list[str] | None, typer.Option(help="Another site whose pages may use the service.")
+    ] = None,
+    max_upload: Annotated[int, typer.Option(help="MiB of one upload.", min=1)] = 2048,
+    max_megapixels: Annotated[int, typer.Option(help="Largest picture.", min=1)] = 64,
+    max_queue: Annotated[int, typer.Option(help="Jobs that may wait.", min=1)] = 16,
+    keep_minutes: Annotated[float, typer.Option(help="How long results are kept.", min=0.1)] = 60,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page.")] = False,
+) -> None:
+    """Open a page that shows the spectrum under the pointer, and the service behind it."""
+    from respectra.viewer.limits import Limits
+    from respectra.viewer.server import address, listen, make_server, secured
+    from respectra.viewer.service import Settings
+
+    offered = {path.stem: path for path in weights or []}
+    if len(offered) < len(weights or []):
+        raise ConfigError("two weights files have the same name; rename one")
+    settings = Settings(
+        folder=folder,
+        token=token,
+        weights=offered,
+        origins=tuple(origin or ()),
+        limits=Limits(
+            upload_bytes=max_upload * 2**20,
+            pixels=max_megapixels * 1_000_000,
+            queue=max_queue,
+            expire_s=keep_minutes * 60,
+        ),
+    )
+    settings = secured(settings, host)
+    listener = listen(host, port)
+    server = make_server(settings)
+    url = address(host, listener.getsockname()[1], settings.token)
+    say(f"Respectra is at {url}  (Ctrl+C ends it)")
+    if open_browser:
+        import webbrowser
+
+        webbrowser.open(url)
+    server.run(sockets=[listener])

@@ -1,0 +1,104 @@
+"""The application: routes, static files, errors and safety put together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+
+import respectra
+from respectra.errors import MissingExtraError
+from respectra.viewer.routes_jobs import jobs_router
+from respectra.viewer.routes_results import results_router
+from respectra.viewer.security import Guard
+from respectra.viewer.service import Service, Settings
+
+logger = logging.getLogger("respectra.viewer")
+
+_STATIC = Path(__file__).parent / "static"
+_PLOT_FILES = ("bokeh.min.js", "bokeh-api.min.js")
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service and its page as an ASGI application.
+
+    Args:
+        settings: see :class:`Settings`; by default for this machine alone.
+
+    Raises:
+        MissingExtraError: the plotting library is not installed.
+        ConfigError: the job folder cannot be used.
+    """
+    settings = settings or Settings()
+    plots = _plot_folder()
+    service = Service(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.jobs.start(worker=settings.uploads)
+        try:
+            yield
+        finally:
+            await service.jobs.stop()
+            service.store.close()
+
+    app = FastAPI(
+        title="Respectra",
+        version=respectra.__version__,
+        description="Recover the spectrum behind every pixel of a picture, and look at it.",
+        lifespan=lifespan,
+        docs_url=None,  # its page comes from elsewhere, which the content policy forbids
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+    )
+    app.state.service = service
+    app.add_middleware(
+        Guard,
+        token=settings.token,
+        hosts=None if settings.hosts is None else frozenset(settings.hosts),
+        origins=settings.origins,
+        embed=settings.embed,
+        connections=settings.limits.connections,
+    )
+    app.include_router(jobs_router(service))
+    app.include_router(results_router(service))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        problems = [f"{'.'.join(str(p) for p in e['loc'][1:])}: {e['msg']}" for e in error.errors()]
+        return JSONResponse({"detail": "; ".join(problems)[:1000]}, status_code=422)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        logger.error("an unforeseen error", exc_info=error)
+        return JSONResponse({"detail": "the server failed; its log has the reason"}, 500)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/vendor/{name}", include_in_schema=False)
+    async def vendor(name: str) -> FileResponse:
+        if name not in _PLOT_FILES:
+            raise HTTPException(404, "there is no such file")
+        caching = {"Cache-Control": "private, max-age=86400"}
+        return FileResponse(plots / name, media_type="text/javascript", headers=caching)
+
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+    return app
+
+
+def _plot_folder() -> Path:
+    """Where the installed plotting library keeps its JavaScript."""
+    from importlib.util import find_spec
+
+    spec = find_spec("bokeh")
+    if spec is None or spec.origin is None:
+        raise MissingExtraError("bokeh", "serve", "the viewer")
+    return Path(spec.origin).parent / "server" / "static" / "js"

@@ -1,0 +1,86 @@
+"""A basis of spectra that grows until every pixel of a scene is represented well enough."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+#: Largest error of a represented value, over the scene's largest value.
+TOLERANCE = 6e-4
+MAX_RANK = 32
+#: Pixels that the first fit looks at.
+_SAMPLE = 20_000
+
+
+class GrowingBasis:
+    """Orthonormal spectra; a pixel is its coefficients on them.
+
+    The basis is fitted to a sample by singular values, without a mean, so that k times the light
+    has exactly k times the coefficients. Pixels that it does not reach within the tolerance extend
+    it; coefficients computed before stay right, with zeros for the vectors that came later.
+
+    Args:
+        sample: shape (pixel, band), finite.
+        max_rank: vectors at most.
+    """
+
+    def __init__(self, sample: FloatArray, *, max_rank: int = MAX_RANK) -> None:
+        step = max(1, len(sample) // _SAMPLE)
+        some = sample[::step]
+        self.scale = float(np.abs(some).max()) or 1.0
+        self.max_rank = min(max_rank, sample.shape[1])
+        self._vectors = np.zeros((0, sample.shape[1]), np.float32)
+        self._extend(some / np.float32(self.scale))
+
+    @property
+    def rank(self) -> int:
+        """Number of vectors so far."""
+        return len(self._vectors)
+
+    @property
+    def spectra(self) -> FloatArray:
+        """The basis in the units of the cube, shape (rank, band)."""
+        return self._vectors * np.float32(self.scale)
+
+    def encode(self, pixels: FloatArray) -> tuple[FloatArray, float]:
+        """Coefficients of pixels, shape (pixel, rank), and the largest error of a value.
+
+        The basis grows when it has to and may; the error is what then remains, in the cube's
+        units, rounding to half precision included.
+        """
+        values = pixels / np.float32(self.scale)
+        residual = self._residual(values)
+        worst = np.abs(residual).max(axis=1)
+        if worst.max(initial=0.0) > TOLERANCE:
+            self._extend(residual[worst > TOLERANCE])
+        coefficients = np.asarray(values @ self._vectors.T, np.float32)
+        stored = coefficients.astype(np.float16).astype(np.float32)
+        error = float(np.abs(stored @ self._vectors - values).max(initial=0.0))
+        return coefficients, error * self.scale
+
+    def _residual(self, values: FloatArray) -> FloatArray:
+        return np.asarray(values - (values @ self._vectors.T) @ self._vectors, np.float32)
+
+    def _extend(self, values: FloatArray) -> None:
+        """Add the leading directions of what the basis misses until the tolerance is met."""
+        remaining = values
+        while self.rank < self.max_rank and len(remaining):
+            gram = remaining.T.astype(np.float64) @ remaining
+            _, directions = np.linalg.eigh(gram)
+            room = self.max_rank - self.rank
+            # A few at a time: the worst pixels of the rest may point elsewhere.
+            fresh = directions[:, ::-1][:, : min(2, room)].T
+            self._append(fresh.astype(np.float32))
+            remaining = self._residual(values)
+            worst = np.abs(remaining).max(axis=1)
+            remaining = remaining[worst > TOLERANCE / 2]
+
+    def _append(self, fresh: FloatArray) -> None:
+        stacked = np.concatenate([self._vectors, fresh]).astype(np.float64)
+        for row in range(self.rank, len(stacked)):
+            for _ in range(2):  # twice is enough for orthogonality in double precision
+                stacked[row] -= (stacked[:row] @ stacked[row]) @ stacked[:row]
+            stacked[row] /= np.linalg.norm(stacked[row])
+        self._vectors = stacked.astype(np.float32)

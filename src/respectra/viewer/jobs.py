@@ -1,0 +1,323 @@
+"""The queue: jobs that wait, the worker that does them, results that expire."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from respectra.viewer.limits import Limits
+from respectra.viewer.models import Job, NewJob, State
+from respectra.viewer.store import Store, UploadFiles, new_id
+
+logger = logging.getLogger("respectra.viewer")
+
+#: How long a cancelled job may take to notice before its worker is ended.
+_PATIENCE_S = 3.0
+_ENDED = (State.DONE, State.FAILED, State.CANCELLED)
+
+
+_NO_REQUEST = NewJob(upload=None, truth=None, method="default", guarantees=[])
+
+
+class QueueFull(Exception):  # noqa: N818 - an answer, not a failure
+    """As many jobs wait as may."""
+
+
+@dataclass
+class Entry:
+    """A job, as the service keeps it."""
+
+    name: str
+    kind: Literal["scene", "demo", "export"]
+    request: NewJob
+    task: dict[str, Any]
+    upload: UploadFiles | None = None
+    truth: UploadFiles | None = None
+    id: str = field(default_factory=new_id)
+    state: State = State.QUEUED
+    phase: str = "waiting"
+    share: float = 0.0
+    started: float | None = None
+    viewable: bool = False
+    error: str | None = None
+    forever: bool = False
+    touched: float = field(default_factory=time.monotonic)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in _ENDED
+
+    def announce(self) -> None:
+        """Wake everybody who follows the job."""
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class Jobs:
+    """Jobs by identifier, done one after another by one worker process.
+
+    Args:
+        store: where results go.
+        limits: how many wait, how long they run and are kept.
+    """
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self.store, self.limits = store, limits
+        self.entries: dict[str, Entry] = {}
+        self._waiting: deque[Entry] = deque()
+        self._wake = asyncio.Event()
+        self._running: Entry | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self.ready = asyncio.Event()
+        self.offer: dict[str, Any] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        for job in store.finished():
+            self.add_finished(job, "an earlier result")
+
+    def start(self, *, worker: bool) -> None:
+        """Begin to work and to tidy up; called within the event loop."""
+        self._tasks.append(asyncio.create_task(self._tidy_forever()))
+        if worker:
+            self._tasks.append(asyncio.create_task(self._work_forever()))
+
+    async def stop(self) -> None:
+        """End the worker and everything that waits."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end_worker()
+
+    def add_finished(self, job: str, name: str, *, forever: bool = False) -> Entry:
+        """Take a result in that is on the disk already; it may be kept without end."""
+        entry = Entry(name, "scene", _NO_REQUEST, {}, id=job, state=State.DONE, share=1.0)
+        entry.phase, entry.viewable, entry.forever = "done", True, forever
+        self.entries[job] = entry
+        return entry
+
+    def submit(self, entry: Entry) -> Entry:
+        """Put a job into the queue.
+
+        Raises:
+            QueueFull: too many wait already.
+        """
+        if len(self._waiting) >= self.limits.queue:
+            raise QueueFull
+        self.entries[entry.id] = entry
+        self._hold(entry, +1)
+        self._waiting.append(entry)
+        self._wake.set()
+        return entry
+
+    async def cancel(self, entry: Entry) -> None:
+        """Stop a job, or take it out of the queue."""
+        if entry in self._waiting:
+            self._waiting.remove(entry)
+            self._finish(entry, State.CANCELLED)
+            self._announce_queue()
+        elif entry is self._running:
+            entry.phase = "stopping"
+            entry.announce()
+            await self._send({"command": "cancel"})
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    while not entry.ended:
+                        await entry.changed.wait()
+            except TimeoutError:
+                self._finish(entry, State.CANCELLED)
+                await self._end_worker()
+
+    def remove(self, entry: Entry) -> None:
+        """Forget a job that has ended and delete its result."""
+        self.entries.pop(entry.id, None)
+        self.store.remove_job(entry.id)
+
+    def scene_folder(self, entry: Entry) -> Path:
+        """Where the scenes of a job are: its result, or the first look of an unfinished one."""
+        folder = self.store.job_folder(entry.id)
+        if not folder.is_dir() and entry.viewable:
+            parts = sorted((self.store.root / "jobs").glob(f".{entry.id}.*"))
+            return parts[0] if parts else folder
+        return folder
+
+    def describe(self, entry: Entry) -> Job:
+        """A job as clients see it."""
+        folder = self.scene_folder(entry)
+        scenes = ("recovered", "truth")
+        remaining = None
+        if entry.state is State.RUNNING and entry.started is not None and entry.share > 0.06:
+            remaining = (time.monotonic() - entry.started) * (1 / entry.share - 1)
+        position = list(self._waiting).index(entry) + 1 if entry in self._waiting else None
+        return Job(
+            id=entry.id,
+            name=entry.name,
+            kind=entry.kind,
+            state=entry.state,
+            phase=entry.phase,
+            share=round(entry.share, 4),
+            remaining_s=remaining,
+            queue_position=position,
+            viewable=entry.viewable,
+            scenes=[s for s in scenes if (folder / s / "scene.json").is_file()],
+            method=entry.request.method,
+            input=entry.request.input,
+            guarantees=entry.request.guarantees,
+            upload=entry.upload.id if entry.upload else None,
+            error=entry.error,
+        )
+
+    async def _work_forever(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            await self._worker()  # warm before the first job comes
+        while True:
+            while not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+            entry = self._waiting.popleft()
+            self._running = entry
+            entry.state, entry.phase, entry.started = State.RUNNING, "starting", time.monotonic()
+            entry.announce()
+            self._announce_queue()
+            try:
+                async with asyncio.timeout(self.limits.job_s):
+                    await self._do(entry)
+            except TimeoutError:
+                minutes = self.limits.job_s / 60
+                self._finish(entry, State.FAILED, f"it took longer than {minutes:g} minutes")
+                await self._end_worker()
+            except (OSError, ValueError):
+                logger.exception("the worker failed")
+                self._finish(entry, State.FAILED, "the worker could not be started; try again")
+                await self._end_worker()
+            finally:
+                self._running = None
+                if entry.state in (State.FAILED, State.CANCELLED):
+                    self.store.remove_job(entry.id)
+
+    async def _do(self, entry: Entry) -> None:
+        process = await self._worker()
+        assert process.stdout is not None
+        task = {**entry.task, "output": str(self.store.job_folder(entry.id))}
+        await self._send({"command": "run", "job": entry.id, "task": task})
+        while not entry.ended:
+            line = await process.stdout.readline()
+            if not line:
+                if not entry.ended:
+                    text = "the worker ended unexpectedly; the file may be damaged or too large"
+                    self._finish(entry, State.FAILED, text)
+                self._process = None
+                return
+            self._hear(entry, json.loads(line))
+
+    def _hear(self, entry: Entry, message: dict[str, Any]) -> None:
+        if message.get("job") != entry.id:
+            return
+        match message["event"]:
+            case "progress":
+                entry.phase, entry.share = message["phase"], message["share"]
+                entry.viewable = entry.viewable or message["phase"] == "first"
+                entry.announce()
+            case "done":
+                entry.viewable = entry.kind != "export"
+                self._finish(entry, State.DONE)
+            case "cancelled":
+                self._finish(entry, State.CANCELLED)
+            case "failed":
+                self._finish(entry, State.FAILED, self._without_paths(message["error"]))
+
+    def _without_paths(self, text: str) -> str:
+        """Errors are for people who do not know this machine, and need not."""
+        root = str(self.store.root)
+        words = [w.rsplit("/", 1)[-1] if root in w else w for w in text.split(" ")]
+        return " ".join(words)
+
+    def _finish(self, entry: Entry, state: State, error: str | None = None) -> None:
+        if entry.ended:
+            return
+        entry.state, entry.error = state, error
+        entry.phase = state.value
+        entry.share = 1.0 if state is State.DONE else entry.share
+        entry.viewable = entry.viewable and state is State.DONE
+        entry.touched = time.monotonic()
+        self._hold(entry, -1)
+        entry.announce()
+
+    def _hold(self, entry: Entry, count: int) -> None:
+        """Uploads that a job needs are not removed before it has ended."""
+        for upload in (entry.upload, entry.truth):
+            if upload is not None:
+                upload.busy += count
+                upload.touched = time.monotonic()
+
+    def _announce_queue(self) -> None:
+        for entry in self._waiting:
+            entry.announce()
+
+    async def _worker(self) -> asyncio.subprocess.Process:
+        if self._process is None or self._process.returncode is not None:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "respectra.viewer.worker",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                limit=2**20,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                cwd=self.store.root,
+            )
+            assert self._process.stdout is not None
+            self.offer = json.loads(await self._process.stdout.readline())["offer"]
+            self.ready.set()
+        return self._process
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if self._process is None or self._process.stdin is None:
+            return
+        with contextlib.suppress(ConnectionError):
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            await self._process.stdin.drain()
+
+    async def _end_worker(self) -> None:
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _tidy_forever(self) -> None:
+        while True:
+            await asyncio.sleep(min(30.0, self.limits.expire_s / 2))
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Remove what has expired, and the oldest of what is too much."""
+        now, limits = time.monotonic(), self.limits
+        ended = [e for e in self.entries.values() if e.ended and not e.forever]
+        ended.sort(key=lambda e: e.touched)
+        idle = sorted((u for u in self.store.uploads.values() if not u.busy), key=_touched)
+        surplus = max(0, len(ended) - limits.kept)
+        for number, entry in enumerate(ended):
+            if number < surplus or now - entry.touched > limits.expire_s:
+                self.remove(entry)
+        surplus = max(0, len(idle) - limits.kept)
+        for number, upload in enumerate(idle):
+            if number < surplus or now - upload.touched > limits.expire_s:
+                self.store.remove_upload(upload)
+        for entry in ended:
+            if self.store.used_bytes() <= limits.stored_bytes:
+                break
+            self.remove(entry)
+
+
+def _touched(upload: UploadFiles) -> float:
+    return upload.touched

@@ -1,0 +1,155 @@
+"""What the service takes and gives, as its OpenAPI document states it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class State(StrEnum):
+    """Where a job is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Problem(_Model):
+    """Why a request was refused."""
+
+    detail: str
+
+
+class Upload(_Model):
+    """Files that were received."""
+
+    id: str
+    name: str
+    files: int
+    bytes: int
+
+
+class NewJob(_Model):
+    """A picture or a cube to look at, or the demonstration."""
+
+    upload: str | None = Field(None, description="An upload; none for the demonstration.")
+    truth: str | None = Field(None, description="An upload of a cube to compare with.")
+    method: str = Field("default", max_length=100, description="One of the methods on offer.")
+    input: Literal["auto", "srgb", "clean", "real-world", "linear"] = "auto"
+    guarantees: list[str] = Field(default_factory=list, max_length=8)
+
+
+class NewExport(_Model):
+    """A file to make of a result."""
+
+    format: str = Field(max_length=20, description="One of the formats on offer, such as netcdf.")
+
+
+class Job(_Model):
+    """A job and how far it is."""
+
+    id: str
+    name: str
+    kind: Literal["scene", "demo", "export"]
+    state: State
+    phase: str
+    share: float = Field(description="Share of the work that is done, 0 to 1.")
+    remaining_s: float | None = Field(description="Estimated time to the end.")
+    queue_position: int | None = Field(description="Jobs to be done before it, itself included.")
+    viewable: bool = Field(description="Whether a first look is there.")
+    scenes: list[str] = Field(description="Scenes that can be read: recovered, truth.")
+    method: str
+    input: str
+    guarantees: list[str]
+    upload: str | None
+    error: str | None
+
+
+class Choice(_Model):
+    """Something to choose, in plain words."""
+
+    name: str
+    title: str
+    words: str
+
+
+class Options(_Model):
+    """What this server offers."""
+
+    version: str
+    methods: list[Choice]
+    inputs: list[Choice]
+    guarantees: list[Choice]
+    formats: list[Choice]
+    lights: list[Choice]
+    observers: list[Choice]
+    uploads: bool
+    upload_bytes: int
+    pixels: int
+
+
+class PlaneOut(_Model):
+    """A plane of a scene: a kind of value for every pixel."""
+
+    name: str
+    channels: int
+    dtype: str
+
+
+class SceneOut(_Model):
+    """What a client needs to evaluate spectra by itself.
+
+    The spectrum of a pixel is its ``rank`` coefficients times ``basis``.
+    """
+
+    height: int
+    width: int
+    tile: int
+    levels: list[tuple[int, int]] = Field(description="(height, width) of each level, finest 0.")
+    finest: int = Field(description="The finest level that is complete.")
+    rank: int
+    wavelengths_nm: list[float]
+    basis: list[list[float]]
+    band_colours: list[tuple[float, float, float]] = Field(description="Linear sRGB.")
+    quantity: str
+    scene_light: str
+    planes: list[PlaneOut]
+    largest_error: float
+    peak: float
+    exposure: float
+    invalid_pixels: int
+    differing_pixels: int | None
+    largest_difference: int | None
+    uncertainty: list[float] | None
+    facts: dict[str, str]
+
+
+class Rendering(_Model):
+    """From a spectrum to linear sRGB."""
+
+    matrix: list[tuple[float, float, float]] = Field(description="One row a band.")
+
+
+class Spectra(_Model):
+    """Spectra of pixels."""
+
+    wavelengths_nm: list[float]
+    points: list[tuple[int, int]] = Field(description="(y, x) in pixels.")
+    values: list[list[float]]
+
+
+class Region(_Model):
+    """Mean and spread of a rectangle."""
+
+    wavelengths_nm: list[float]
+    pixels: int
+    mean: list[float]
+    standard_deviation: list[float]

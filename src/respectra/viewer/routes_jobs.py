@@ -1,0 +1,260 @@
+"""Routes: options, uploads, jobs, progress, exports."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi.responses import FileResponse, StreamingResponse
+
+import respectra
+from respectra.cubes.formats import FORMATS
+from respectra.errors import DataError
+from respectra.viewer.jobs import Entry, QueueFull
+from respectra.viewer.models import Choice, Job, NewExport, NewJob, Options, Problem, State, Upload
+from respectra.viewer.security import TooSlow, next_chunk
+from respectra.viewer.service import Service, refuse
+from respectra.viewer.store import UploadFiles, safe_path
+
+JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+FileName = Annotated[str, Query(min_length=1, max_length=300)]
+_HEARTBEAT_S = 15.0
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    return {code: {"model": Problem} for code in codes}
+
+
+def jobs_router(service: Service) -> APIRouter:
+    """The routes of a service."""
+    router = APIRouter(prefix="/api", responses=_problems(400, 401, 403, 503))
+
+    @router.get("/options", response_model=Options, tags=["options"])
+    async def options() -> Options:
+        """What this server offers, in plain words."""
+        settings = service.settings
+        if settings.uploads:
+            try:
+                await asyncio.wait_for(service.jobs.ready.wait(), 120.0)
+            except TimeoutError:
+                raise HTTPException(503, "the worker is not ready; try again") from None
+        offered: dict[str, Any] = dict(service.jobs.offer)
+        if not settings.uploads:
+            from respectra.viewer.offers import lights, observers
+
+            offered = {name: [] for name in ("methods", "inputs", "guarantees", "formats")}
+            offered |= {"lights": lights(), "observers": observers()}
+        methods = [Choice(**choice) for choice in offered.pop("methods")]
+        for name in settings.weights:
+            methods.append(Choice(name=name, title=name, words="Weights given to this server."))
+        return Options(
+            version=respectra.__version__,
+            methods=methods,
+            uploads=settings.uploads,
+            upload_bytes=settings.limits.upload_bytes,
+            pixels=settings.limits.pixels,
+            **offered,
+        )
+
+    @router.post(
+        "/uploads",
+        response_model=Upload,
+        status_code=201,
+        openapi_extra=_BODY,
+        responses=_problems(408, 413, 415, 422),
+        tags=["uploads"],
+    )
+    async def upload(request: Request, name: FileName) -> Upload:
+        """Send a file as the body. A cube of several files goes on with PUT."""
+        _require_bytes(request)
+        _require_uploads(service)
+        service.jobs.tidy()
+        files = service.store.new_upload(name)
+        try:
+            return await _receive(service, files, request, name)
+        except BaseException:
+            service.store.remove_upload(files)
+            raise
+
+    @router.put(
+        "/uploads/{upload_id}",
+        response_model=Upload,
+        openapi_extra=_BODY,
+        responses=_problems(404, 408, 413, 415, 422),
+        tags=["uploads"],
+    )
+    async def upload_more(
+        request: Request, upload_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")], name: FileName
+    ) -> Upload:
+        """Add a file to an upload: the data of an ENVI header, the next part of a folder."""
+        _require_bytes(request)
+        files = service.upload(upload_id)
+        if files.busy:
+            raise HTTPException(422, "a job uses this upload already")
+        return await _receive(service, files, request, name)
+
+    @router.post(
+        "/jobs",
+        response_model=Job,
+        status_code=202,
+        responses=_problems(404, 422, 429),
+        tags=["jobs"],
+    )
+    async def new_job(request: NewJob) -> Job:
+        """Recover a picture's spectra, or look at a cube; without an upload, a demonstration."""
+        _require_uploads(service)
+        return _submit(service, service.new_entry(request))
+
+    @router.get("/jobs/{job}", response_model=Job, responses=_problems(404), tags=["jobs"])
+    async def job_status(job: JobId) -> Job:
+        """How far a job is."""
+        return service.jobs.describe(service.entry(job))
+
+    @router.delete("/jobs/{job}", response_model=Job, responses=_problems(404), tags=["jobs"])
+    async def delete_job(job: JobId) -> Job:
+        """Cancel a job that has not ended; delete the result of one that has."""
+        entry = service.entry(job)
+        if entry.ended:
+            service.jobs.remove(entry)
+        else:
+            await service.jobs.cancel(entry)
+        return service.jobs.describe(entry)
+
+    @router.get(
+        "/jobs/{job}/events",
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {}}}, **_problems(404)},
+        tags=["jobs"],
+    )
+    async def events(job: JobId) -> StreamingResponse:
+        """Progress as server-sent events, each a job; the stream ends with the job."""
+        entry = service.entry(job)
+        if service.event_streams >= service.settings.limits.event_streams:
+            raise HTTPException(503, "too many clients follow jobs; ask for the job instead")
+        return StreamingResponse(_follow(service, entry), media_type="text/event-stream")
+
+    @router.post(
+        "/jobs/{job}/exports",
+        response_model=Job,
+        status_code=202,
+        responses=_problems(404, 409, 422, 429),
+        tags=["results"],
+    )
+    async def export(job: JobId, request: NewExport) -> Job:
+        """Compute the whole cube exactly and save it; the file belongs to the new job."""
+        entry = service.entry(job)
+        if entry.kind == "export" or not entry.viewable:
+            raise HTTPException(409, "there is no result to export")
+        found = next((f for f in FORMATS if f.name == request.format), None)
+        if found is None:
+            raise HTTPException(422, "there is no such format; GET /api/options lists them")
+        return _submit(service, service.new_export(entry, found.suffix))
+
+    @router.get(
+        "/jobs/{job}/file",
+        response_class=FileResponse,
+        responses={200: {"content": {"application/octet-stream": {}}}, **_problems(404)},
+        tags=["results"],
+    )
+    def file(job: JobId) -> FileResponse:
+        """The file of an export."""
+        entry = service.entry(job)
+        folder = service.store.job_folder(entry.id)
+        if entry.kind != "export" or entry.state is not State.DONE or not folder.is_dir():
+            raise HTTPException(404, "there is no such file (yet)")
+        found = next(path for path in folder.iterdir() if path.is_file())
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "_", entry.name.split(".")[0])[:60] or "cube"
+        name = stem + "".join(found.suffixes)
+        return FileResponse(found, filename=name, media_type="application/octet-stream")
+
+    return router
+
+
+def _submit(service: Service, entry: Entry) -> Job:
+    service.jobs.tidy()
+    try:
+        service.jobs.submit(entry)
+    except QueueFull:
+        raise HTTPException(
+            429, "too many jobs wait already; try again in a while", headers={"Retry-After": "5"}
+        ) from None
+    return service.jobs.describe(entry)
+
+
+def _require_uploads(service: Service) -> None:
+    if not service.settings.uploads:
+        raise HTTPException(403, "this server shows what it was started with, nothing else")
+
+
+def _require_bytes(request: Request) -> None:
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind not in ("application/octet-stream", "image/png", "image/jpeg", "image/tiff"):
+        raise HTTPException(415, "send the file itself, as application/octet-stream")
+
+
+async def _receive(service: Service, files: UploadFiles, request: Request, name: str) -> Upload:
+    """Write the body to its place, counting; what is refused leaves nothing."""
+    limits = service.settings.limits
+    if files.files >= limits.upload_files:
+        raise HTTPException(413, f"an upload has at most {limits.upload_files} files")
+    try:
+        target = files.folder / safe_path(name)
+    except DataError as error:
+        raise refuse(error) from None
+    stream = aiter(request.stream())
+    size = 0
+    files.busy += 1
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as out:
+            while (chunk := await next_chunk(stream, limits.idle_s)) is not None:
+                size += len(chunk)
+                if files.bytes + size > limits.upload_bytes:
+                    limit = limits.upload_bytes // 2**20
+                    raise HTTPException(413, f"an upload has at most {limit} MiB")
+                await asyncio.to_thread(out.write, chunk)
+        if size == 0:
+            raise HTTPException(422, "the file is empty")
+    except TooSlow:
+        target.unlink(missing_ok=True)
+        raise HTTPException(408, "the file did not arrive in time; send it again") from None
+    except FileExistsError:
+        raise HTTPException(422, "the upload has a file of this name already") from None
+    except (NotADirectoryError, IsADirectoryError):
+        raise HTTPException(422, "a file and a folder cannot share a name") from None
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise HTTPException(503, "the file could not be stored; try again") from None
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    finally:
+        files.busy -= 1
+    files.files += 1
+    files.bytes += size
+    return Upload(id=files.id, name=files.name, files=files.files, bytes=files.bytes)
+
+
+async def _follow(service: Service, entry: Entry) -> AsyncIterator[str]:
+    service.event_streams += 1
+    try:
+        while True:
+            changed = entry.changed
+            yield f"data: {service.jobs.describe(entry).model_dump_json()}\n\n"
+            if entry.ended:
+                return
+            try:
+                await asyncio.wait_for(changed.wait(), _HEARTBEAT_S)
+            except TimeoutError:
+                yield ": still here\n\n"  # finds out whether the client is
+    finally:
+        service.event_streams -= 1

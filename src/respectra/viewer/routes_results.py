@@ -1,0 +1,263 @@
+"""Routes: scenes and their tiles, spectra, regions, bands, renderings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from fastapi import APIRouter, HTTPException, Path, Query, Response
+
+from respectra.errors import RespectraError
+from respectra.viewer.models import PlaneOut, Problem, Region, Rendering, SceneOut, Spectra
+from respectra.viewer.pyramid import TILE, Plane, level_sizes
+from respectra.viewer.rendering import band_colours, rendering_matrix, scene_light
+from respectra.viewer.scene import Scene
+from respectra.viewer.service import Service
+
+JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+SceneName = Literal["recovered", "truth"]
+PlaneName = Literal["coefficients", "picture", "rerendered", "difference"]
+Index = Annotated[int, Path(ge=0, le=10_000_000)]
+Offset = Annotated[int, Query(ge=0, le=10_000_000)]
+Light = Annotated[str, Query(max_length=20)]
+#: Points in one request.
+_MOST_POINTS = 1000
+#: Rows of a region that are read at once.
+_ROWS = 256
+_PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
+_TILES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": {}}}}
+
+
+def results_router(service: Service) -> APIRouter:
+    """The routes of a service."""
+    responses: dict[int | str, dict[str, Any]] = {
+        code: {"model": Problem} for code in (400, 401, 403, 404, 422, 503)
+    }
+    router = APIRouter(prefix="/api/jobs/{job}/{scene}", responses=responses, tags=["results"])
+
+    @router.get("", response_model=SceneOut)
+    def manifest(job: JobId, scene: SceneName) -> SceneOut:
+        """What is needed to evaluate spectra from coefficients."""
+        return _describe(service.scene(job, scene))
+
+    @router.get("/tiles/{plane}/{level}/{row}/{column}", response_class=Response, responses=_TILES)
+    def tile(
+        job: JobId, scene: SceneName, plane: PlaneName, level: Index, row: Index, column: Index
+    ) -> Response:
+        """Values of a tile: one channel after another, row by row, little-endian."""
+        found = service.scene(job, scene)
+        source = _plane(found, plane)
+        if level >= len(source.sizes) or level < found.manifest.finest:
+            raise HTTPException(404, "there is no such level (yet)")
+        height, width = source.sizes[level]
+        if row * TILE >= height or column * TILE >= width:
+            raise HTTPException(404, "there is no such tile")
+        rows = slice(row * TILE, min((row + 1) * TILE, height))
+        columns = slice(column * TILE, min((column + 1) * TILE, width))
+        channels = found.manifest.rank if plane == "coefficients" else source.info.channels
+        values = source.read(level, rows, columns, channels)
+        settled = found.manifest.finest == 0
+        caching = "private, max-age=86400, immutable" if settled else "no-store"
+        return Response(
+            values.tobytes(),
+            media_type="application/octet-stream",
+            headers={"Cache-Control": caching},
+        )
+
+    @router.get("/rendering", response_model=Rendering)
+    def rendering(
+        job: JobId,
+        scene: SceneName,
+        illuminant: Light = "D65",
+        observer: Light = "cie1931",
+        assumed: Light | None = None,
+        adapt: bool = True,
+    ) -> Rendering:
+        """The matrix that shows the scene under a light, for an observer."""
+        found = service.scene(job, scene).manifest
+        try:
+            matrix = rendering_matrix(
+                found.wavelengths_nm,
+                illuminant=illuminant,
+                observer=observer,
+                scene=assumed or scene_light(found.quantity),
+                adapt=adapt,
+            )
+        except RespectraError as error:
+            raise HTTPException(422, str(error)) from None
+        rows: Any = matrix.tolist()
+        return Rendering(matrix=rows)
+
+    @router.get("/preview.png", response_class=Response, responses=_PNG)
+    def preview(job: JobId, scene: SceneName) -> Response:
+        """The scene as an eye would see it, at its coarsest level."""
+        found = service.scene(job, scene)
+        manifest = found.manifest
+        spectra = _level(found, len(level_sizes(manifest.height, manifest.width)) - 1)
+        light = "D65"
+        matrix = rendering_matrix(
+            manifest.wavelengths_nm, illuminant=light, scene=scene_light(manifest.quantity)
+        )
+        linear = np.clip(spectra @ matrix.astype(np.float32) * manifest.exposure, 0.0, 1.0)
+        curve = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+        return _png(np.rint(curve * 255).astype(np.uint8))
+
+    @router.get("/bands/{band}.png", response_class=Response, responses=_PNG)
+    def band(job: JobId, scene: SceneName, band: Index) -> Response:
+        """One band in grey, at the finest level that has at most a megapixel."""
+        found = service.scene(job, scene)
+        manifest = found.manifest
+        if band >= len(manifest.wavelengths_nm):
+            raise HTTPException(404, "there is no such band")
+        sizes = level_sizes(manifest.height, manifest.width)
+        small = (n for n, (h, w) in enumerate(sizes) if h * w <= 2**20 and n >= manifest.finest)
+        level = next(small, len(sizes) - 1)
+        grey = _level(found, level, band) / (manifest.peak or 1.0)
+        return _png(np.rint(np.clip(grey, 0.0, 1.0) ** (1 / 2.2) * 255).astype(np.uint8))
+
+    @router.get("/spectra", response_model=Spectra)
+    def spectra(
+        job: JobId,
+        scene: SceneName,
+        at: Annotated[str, Query(pattern=r"^\d{1,7},\d{1,7}(;\d{1,7},\d{1,7})*$", max_length=9000)],
+    ) -> Spectra:
+        """Spectra of pixels, given as ``y,x;y,x;...``."""
+        found = service.scene(job, scene)
+        points = _points(at, found)
+        values = [_pixel(found, y, x).tolist() for y, x in points]
+        return Spectra(
+            wavelengths_nm=list(found.manifest.wavelengths_nm), points=points, values=values
+        )
+
+    @router.get("/spectra.csv", response_class=Response)
+    def spectra_csv(
+        job: JobId,
+        scene: SceneName,
+        at: Annotated[str, Query(pattern=r"^\d{1,7},\d{1,7}(;\d{1,7},\d{1,7})*$", max_length=9000)],
+    ) -> Response:
+        """The same as a table: a row a wavelength, a column a pixel."""
+        found = service.scene(job, scene)
+        points = _points(at, found)
+        columns = [_pixel(found, y, x) for y, x in points]
+        lines = ["wavelength_nm," + ",".join(f"y{y} x{x}" for y, x in points)]
+        for row, nm in enumerate(found.manifest.wavelengths_nm):
+            lines.append(f"{nm:g}," + ",".join(f"{c[row]:.7g}" for c in columns))
+        return Response("\n".join(lines) + "\n", media_type="text/csv")
+
+    @router.get("/region", response_model=Region)
+    def region(
+        job: JobId, scene: SceneName, y: Offset, x: Offset, height: Offset, width: Offset
+    ) -> Region:
+        """Mean and standard deviation over the pixels of a rectangle."""
+        found = service.scene(job, scene)
+        manifest = found.manifest
+        inside = y + height <= manifest.height and x + width <= manifest.width
+        if not inside or height < 1 or width < 1:
+            raise HTTPException(422, "the rectangle is empty or reaches beyond the scene")
+        return _statistics(found, y, x, height, width)
+
+    return router
+
+
+def _describe(scene: Scene) -> SceneOut:
+    manifest = scene.manifest
+    basis: Any = [list(row) for row in manifest.basis]
+    return SceneOut(
+        height=manifest.height,
+        width=manifest.width,
+        tile=TILE,
+        levels=level_sizes(manifest.height, manifest.width),
+        finest=manifest.finest,
+        rank=manifest.rank,
+        wavelengths_nm=list(manifest.wavelengths_nm),
+        basis=basis,
+        band_colours=list(band_colours(manifest.wavelengths_nm)),
+        quantity=manifest.quantity,
+        scene_light=scene_light(manifest.quantity),
+        planes=[PlaneOut(**p.model_dump(exclude={"reduce"})) for p in manifest.planes],
+        largest_error=manifest.largest_error,
+        peak=manifest.peak,
+        exposure=manifest.exposure,
+        invalid_pixels=manifest.invalid_pixels,
+        differing_pixels=manifest.differing_pixels,
+        largest_difference=manifest.largest_difference,
+        uncertainty=list(manifest.uncertainty) if manifest.uncertainty else None,
+        facts=manifest.facts,
+    )
+
+
+def _plane(scene: Scene, name: str) -> Plane:
+    plane = scene.plane(name)
+    if plane is None:
+        raise HTTPException(404, "this scene has no such plane")
+    return plane
+
+
+def _level(scene: Scene, level: int, band: int | None = None) -> Any:
+    """Spectra of a whole level, or one band of it."""
+    plane = _plane(scene, "coefficients")
+    basis = np.asarray(scene.manifest.basis, np.float32)
+    basis = basis if band is None else basis[:, band]
+    stored = plane.read(level, slice(None), slice(None), scene.manifest.rank)
+    return np.tensordot(stored.astype(np.float32), basis, axes=(0, 0))
+
+
+def _points(text: str, scene: Scene) -> list[tuple[int, int]]:
+    points = []
+    for pair in text.split(";"):
+        y, x = (int(number) for number in pair.split(","))
+        if y >= scene.manifest.height or x >= scene.manifest.width:
+            raise HTTPException(422, f"the pixel y={y}, x={x} lies beyond the scene")
+        points.append((y, x))
+    if len(points) > _MOST_POINTS:
+        raise HTTPException(422, f"ask for at most {_MOST_POINTS} pixels at once")
+    return points
+
+
+def _pixel(scene: Scene, y: int, x: int) -> Any:
+    level = scene.manifest.finest
+    y, x = y >> level, x >> level
+    return scene.spectra(slice(y, y + 1), slice(x, x + 1), level)[0, 0].astype(float)
+
+
+def _statistics(scene: Scene, y: int, x: int, height: int, width: int) -> Region:
+    """Moments of the coefficients, which give those of the spectra: both are linear."""
+    manifest = scene.manifest
+    level = manifest.finest
+    top, left = y >> level, x >> level
+    bottom = max(top + 1, (y + height) >> level)
+    right = max(left + 1, (x + width) >> level)
+    plane = _plane(scene, "coefficients")
+    count, total = 0, np.zeros(manifest.rank)
+    square = np.zeros((manifest.rank, manifest.rank))
+    shift: Any = None
+    for start in range(top, bottom, _ROWS):
+        rows = slice(start, min(start + _ROWS, bottom))
+        stored = plane.read(level, rows, slice(left, right), manifest.rank)
+        flat = stored.reshape(manifest.rank, -1).astype(np.float64)
+        if shift is None:
+            shift = flat[:, :1]  # moments about a value nearby lose no digits
+        flat = flat - shift
+        count += flat.shape[1]
+        total += flat.sum(axis=1)
+        square += flat @ flat.T
+    basis = np.asarray(manifest.basis)
+    mean = total / count
+    covariance = square / count - np.outer(mean, mean)
+    variance = np.einsum("kb,kl,lb->b", basis, covariance, basis)
+    return Region(
+        wavelengths_nm=list(manifest.wavelengths_nm),
+        pixels=height * width,
+        mean=((mean + shift[:, 0]) @ basis).tolist(),
+        standard_deviation=np.sqrt(np.maximum(variance, 0.0)).tolist(),
+    )
+
+
+def _png(picture: Any) -> Response:
+    import cv2
+
+    swapped = picture[:, :, ::-1] if picture.ndim == 3 else picture
+    ok, data = cv2.imencode(".png", np.ascontiguousarray(swapped))
+    if not ok:
+        raise HTTPException(503, "the picture could not be encoded")
+    return Response(data.tobytes(), media_type="image/png")

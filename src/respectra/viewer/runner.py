@@ -1,0 +1,252 @@
+"""What a worker does for a job: from uploaded files to a scene, from a scene to a cube file."""
+
+from __future__ import annotations
+
+import functools
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from respectra.cameras import InputKind, input_encoding, open_image, to_track_values
+from respectra.config import Config
+from respectra.cubes import open_cube, save_cube
+from respectra.cubes.formats import FORMATS
+from respectra.cubes.io import peek_cube
+from respectra.errors import ConfigError, DataError, FormatError
+from respectra.files import atomic_path
+from respectra.inference import Reconstructor, load
+from respectra.viewer.blocks import CubeSource
+from respectra.viewer.limits import Limits
+from respectra.viewer.scene_writer import Report, write_scene
+from respectra.viewer.sources import PictureSource
+from respectra.viewer.uncertainty import typical_error
+
+#: Cubes have more bands than a picture has channels, alpha included.
+_MOST_CHANNELS = 4
+#: Reconstructors that a worker keeps ready.
+_KEPT_READY = 4
+
+
+class Task(Config):
+    """A job as the worker gets it. Paths are chosen by the service, never by a client."""
+
+    kind: Literal["scene", "demo", "export"]
+    source: Path | None = None
+    """The uploaded file or folder."""
+    truth: Path | None = None
+    """A cube to compare with."""
+    output: Path
+    """Folder of the result; it appears when the job is done."""
+    method: str = "default"
+    input: Literal["auto", "srgb", "clean", "real-world", "linear"] = "auto"
+    guarantees: tuple[str, ...] = ()
+    suffix: str = ".nc"
+    """Format of an export."""
+    limits: Limits = Limits()
+
+
+def run(task: Task, report: Report) -> None:
+    """Do a job. The result is complete or not there.
+
+    Args:
+        task: what to do.
+        report: gets phases and shares of the work done; raises to stop.
+
+    Raises:
+        RespectraError: the files cannot be used; the message is for the client.
+    """
+    with atomic_path(task.output) as folder:
+        folder.mkdir()
+        _JOBS[task.kind](task, folder, report)
+
+
+def _scene(task: Task, folder: Path, report: Report) -> None:
+    report("reading", 0.0)
+    assert task.source is not None
+    truth = None
+    if task.truth is not None:
+        truth = _open_cube(task.truth, task.limits)
+    if is_cube(task.source):
+        cube = _open_cube(task.source, task.limits)
+        _require_same_size(cube, truth)
+        (folder / "recovered").mkdir()
+        facts = {"kind": "cube", "units": str(cube.attrs.get("units", ""))}
+        write_scene(CubeSource(cube), folder / "recovered", report, facts=facts)
+    else:
+        kind = _kind(task)
+        image = open_image(
+            task.source, encoding=input_encoding(kind), max_pixels=task.limits.pixels
+        )
+        _require_same_size(image, truth)
+        _recover(task, image, kind, folder, report)
+    if truth is not None:
+        _write_truth(truth, folder, report)
+
+
+def _demo(task: Task, folder: Path, report: Report) -> None:
+    from respectra.cameras import get_track
+    from respectra.datasets.still_life import still_life
+
+    report("rendering the still life", 0.0)
+    truth = still_life(360, 480)
+    image = get_track("clean").render(truth)
+    save_cube(truth, folder / "truth.npz")
+    _recover(task, image, "clean", folder, report)
+    _write_truth(truth, folder, report)
+
+
+def _recover(
+    task: Task, image: xr.DataArray, kind: InputKind, folder: Path, report: Report
+) -> None:
+    report("getting the method ready", 0.02)
+    reconstructor = _reconstructor(task.method, _track(kind), task.guarantees)
+    values = image.sizes["y"] * image.sizes["x"] * reconstructor.contract.bands
+    if values > task.limits.cube_values:
+        raise DataError(f"the cube would have {values:,} values; crop the picture")
+    place = folder / "recovered"
+    place.mkdir()
+    facts = {"kind": "picture", "method": task.method, "title": reconstructor.card.title}
+    facts |= {"input": kind, "guarantees": ", ".join(task.guarantees)}
+    report("computing", 0.05)
+    write_scene(
+        PictureSource(image, kind, reconstructor),
+        place,
+        report,
+        uncertainty=_typical_error(task.method, _track(kind), task.guarantees),
+        facts=facts,
+    )
+
+
+def _write_truth(truth: xr.DataArray, folder: Path, report: Report) -> None:
+    (folder / "truth").mkdir()
+
+    def later(phase: str, share: float) -> None:
+        report("reading the truth", 0.95)
+
+    write_scene(CubeSource(truth), folder / "truth", later, facts={"kind": "truth"})
+
+
+def _export(task: Task, folder: Path, report: Report) -> None:
+    """Compute the cube again, exactly, and save it as one file; folders become a ZIP archive."""
+    report("computing the cube", 0.0)
+    cube = _exact_cube(task, report)
+    report("writing the file", 0.7)
+    entry = next((f for f in FORMATS if f.suffix == task.suffix), None)
+    if entry is None:
+        raise ConfigError("no format of this suffix; see the options of the service")
+    inner = folder / "files"
+    inner.mkdir()
+    save_cube(cube, inner / f"cube{task.suffix}", format=entry.name)
+    written = sorted(file for file in inner.rglob("*") if file.is_file())
+    if len(written) == 1:
+        written[0].rename(folder / f"cube{task.suffix}")
+    else:
+        archive = folder / f"cube{task.suffix or '.png'}.zip"
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
+            for file in written:
+                target.write(file, file.relative_to(inner).as_posix())
+                file.unlink()
+
+
+def _exact_cube(task: Task, report: Report) -> xr.DataArray:
+    if task.source is None:
+        from respectra.cameras import get_track
+        from respectra.datasets.still_life import still_life
+
+        image, kind = get_track("clean").render(still_life(360, 480)), "clean"
+        return _reconstructor(task.method, "clean", task.guarantees)(image)
+    if is_cube(task.source):
+        return _open_cube(task.source, task.limits)
+    kind = _kind(task)
+    image = open_image(task.source, encoding=input_encoding(kind), max_pixels=task.limits.pixels)
+    report("getting the method ready", 0.1)
+    reconstructor = _reconstructor(task.method, _track(kind), task.guarantees)
+    report("computing the cube", 0.2)
+    return reconstructor(to_track_values(image, kind))
+
+
+def is_cube(path: Path) -> bool:
+    """Whether an upload is a cube rather than a picture; TIFF files can be either.
+
+    Raises:
+        FormatError: it is neither.
+    """
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return True
+    if suffix in (".png", ".jpg", ".jpeg"):
+        return False
+    if suffix in (".tif", ".tiff"):
+        try:
+            _, stored = peek_cube(path)
+        except (FormatError, DataError):
+            return False
+        return stored.shape[2] > _MOST_CHANNELS
+    if any(suffix in entry.suffixes for entry in FORMATS):
+        return True
+    raise FormatError(
+        f"{PurePosixPath(path.name)} is neither a picture (PNG, JPEG, TIFF) nor a cube "
+        "(MATLAB, ENVI, NetCDF, Zarr, NumPy, TIFF, a folder of PNGs)"
+    )
+
+
+def _open_cube(path: Path, limits: Limits) -> xr.DataArray:
+    _, stored = peek_cube(path)
+    height, width, bands = stored.shape
+    if height * width > limits.pixels or height * width * bands > limits.cube_values:
+        raise DataError(
+            f"the cube has {height} × {width} × {bands} values, more than this server takes; "
+            "crop it first"
+        )
+    grid = None
+    if stored.wavelengths_nm is None and bands == 31:
+        grid = np.arange(400.0, 701.0, 10.0)  # the challenge's grid, which such files leave out
+    return open_cube(path, wavelengths_nm=grid)
+
+
+def _require_same_size(scene: xr.DataArray, truth: xr.DataArray | None) -> None:
+    if truth is None:
+        return
+    mine, other = (scene.sizes["y"], scene.sizes["x"]), (truth.sizes["y"], truth.sizes["x"])
+    if mine != other:
+        raise DataError(
+            f"the truth has {other[0]} × {other[1]} pixels and the picture {mine[0]} × {mine[1]}; "
+            "they must show the same pixels"
+        )
+
+
+def _kind(task: Task) -> InputKind:
+    """What the values of a picture are: as told, by the challenge's file names, else a photo."""
+    if task.input != "auto":
+        return task.input
+    name = task.source.name if task.source else ""
+    if name.endswith("_clean.png"):
+        return "clean"
+    return "real-world" if name.endswith("_RealWorld.jpg") else "srgb"
+
+
+def _track(kind: InputKind) -> str:
+    return "real-world" if kind == "real-world" else "clean"
+
+
+@functools.lru_cache(maxsize=_KEPT_READY)
+def _reconstructor(method: str, track: str, guarantees: tuple[str, ...]) -> Reconstructor:
+    if guarantees:
+        return load(method, track=track, guarantees=list(guarantees))  # type: ignore[call-arg]
+    return load(method, track=track)
+
+
+@functools.lru_cache(maxsize=_KEPT_READY)
+def _typical_error(method: str, track: str, guarantees: tuple[str, ...]) -> Any:
+    return typical_error(_reconstructor(method, track, guarantees))
+
+
+_JOBS: dict[str, Callable[[Task, Path, Report], None]] = {
+    "scene": _scene,
+    "demo": _demo,
+    "export": _export,
+}

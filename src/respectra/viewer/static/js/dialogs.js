@@ -1,0 +1,149 @@
+// Compare and export.
+
+import { fileAddress, follow, newExport, newJob, uploadFiles } from "./api.js";
+import { by, download, fillSelect, make, toast } from "./dom.js";
+
+export function setUpCompare(explorer, options) {
+  const dialog = by("compare");
+  const refill = () => {
+    const { job } = explorer;
+    const choices = [{ name: "none", title: "Nothing", words: "" }];
+    if (job.scenes.includes("truth")) {
+      choices.push({ name: "truth", title: "The truth", words: "The cube that belongs to this picture." });
+    }
+    const repeatable = options.uploads && (job.upload || job.kind === "demo");
+    if (repeatable && explorer.scene.info.facts.kind === "picture") {
+      choices.push({ name: "file", title: "A true cube, from a file", words: "" });
+      for (const { name, title, words } of options.methods) {
+        if (name !== job.method) choices.push({ name: `method ${name}`, title: `Method: ${title}`, words });
+      }
+    }
+    const explain = by("compare-words");
+    fillSelect(by("compare-with"), choices, explain, explorer.other ? undefined : choices.at(1)?.name);
+    const toggle = () => { by("truth-field").hidden = by("compare-with").value !== "file"; };
+    by("compare-with").addEventListener("change", toggle);
+    toggle();
+  };
+  by("open-compare").addEventListener("click", () => { refill(); dialog.showModal(); });
+  by("compare-go").addEventListener("click", async () => {
+    const choice = by("compare-with").value;
+    dialog.close();
+    try { await compare(explorer, choice); } catch (error) { toast(error.message, true); }
+  });
+}
+
+async function compare(explorer, choice) {
+  const { job } = explorer;
+  const again = { upload: job.upload, input: job.input, guarantees: job.guarantees };
+  if (choice === "none") {
+    explorer.other = null;
+    delete explorer.state.other;
+    explorer.tools.show(explorer.state, explorer.scene, null);
+    by("plot-note").textContent = "";
+    await explorer.evaluatePins();
+    await explorer.repaint();
+  } else if (choice === "truth") {
+    await explorer.compareWith("truth");
+  } else if (choice === "file") {
+    const files = Array.from(by("truth-file").files, (file) => ({ name: file.name, file }));
+    if (!files.length) throw new Error("Choose the file of the true cube first.");
+    toast("Computing the comparison");
+    const truth = await uploadFiles(files, () => {});
+    const last = await finished(await newJob({ ...again, truth, method: job.method }));
+    await explorer.open(last);
+  } else {
+    toast("Computing the comparison");
+    const last = await finished(await newJob({ ...again, method: choice.slice("method ".length) }));
+    await explorer.compareWith(last.id);
+  }
+}
+
+async function finished(job, onChange = () => {}) {
+  const last = await follow(job.id, onChange);
+  if (last.state !== "done") throw new Error(last.error ?? "It was cancelled.");
+  return last;
+}
+
+export function setUpExport(explorer, options) {
+  const dialog = by("export");
+  const usual = options.formats.some(({ name }) => name === "netcdf") ? "netcdf" : undefined;
+  fillSelect(by("format"), options.formats, by("format-words"), usual);
+  by("open-export").addEventListener("click", () => {
+    const { job } = explorer;
+    by("cube-field").hidden = !options.uploads || !(job.upload || job.kind === "demo");
+    dialog.showModal();
+  });
+  by("save-cube").addEventListener("click", () => saveCube(explorer));
+  by("save-csv").addEventListener("click", () => saveCsv(explorer));
+  by("save-png").addEventListener("click", () => savePng(explorer));
+  by("copy-link").addEventListener("click", async () => {
+    explorer.rememberNow();
+    try {
+      await navigator.clipboard.writeText(location.href);
+      toast("The link is in the clipboard.");
+    } catch {
+      toast("The address bar holds the link.");
+    }
+  });
+}
+
+async function saveCube(explorer) {
+  const bar = by("export-bar");
+  bar.hidden = false;
+  bar.value = 0;
+  by("save-cube").disabled = true;
+  try {
+    const job = await newExport(explorer.job.id, by("format").value);
+    const last = await finished(job, (state) => { bar.value = state.share; });
+    make("a", { href: fileAddress(last.id), download: "" }).click();
+  } catch (error) {
+    toast(error.message, true);
+  } finally {
+    bar.hidden = true;
+    by("save-cube").disabled = false;
+  }
+}
+
+// A row a wavelength; for each pin its spectrum, and its spread or uncertainty where there is one.
+export function csvOf(explorer) {
+  const pins = explorer.pins.items.filter((pin) => pin.spectrum);
+  const quote = (text) => `"${text.replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`;
+  const heads = ["wavelength_nm"];
+  for (const { name, spectrum } of pins) {
+    heads.push(quote(name));
+    if (spectrum.spread) heads.push(quote(`${name} (${spectrum.region ? "standard deviation" : "typical error"})`));
+  }
+  const rows = Array.from(explorer.scene.nm, (nm, b) => [nm, ...pins.flatMap(({ spectrum }) => [
+    spectrum.values[b].toPrecision(7), ...(spectrum.spread ? [spectrum.spread[b].toPrecision(4)] : [])])]);
+  return [heads, ...rows].map((row) => row.join(",")).join("\n") + "\n";
+}
+
+function saveCsv(explorer) {
+  if (!explorer.pins.items.length) { toast("Pin a pixel or a rectangle first."); return; }
+  download(new Blob([csvOf(explorer)], { type: "text/csv" }), "spectra.csv");
+}
+
+// The picture as it stands, and the plot beside it.
+async function savePng(explorer) {
+  const picture = explorer.viewport.canvas;
+  const plots = plotCanvases(by("plot"));
+  const ratio = window.devicePixelRatio || 1;
+  const plotWidth = Math.max(0, ...plots.map(({ canvas }) => canvas.width));
+  const sheet = make("canvas", { width: picture.width + plotWidth, height: picture.height });
+  const context = sheet.getContext("2d");
+  context.fillStyle = getComputedStyle(document.body).backgroundColor;
+  context.fillRect(0, 0, sheet.width, sheet.height);
+  context.drawImage(picture, 0, 0);
+  for (const { canvas } of plots) context.drawImage(canvas, picture.width, 24 * ratio);
+  sheet.toBlob((blob) => download(blob, "respectra.png"), "image/png");
+}
+
+// The plotting library draws into canvases below shadow roots.
+function plotCanvases(root, found = []) {
+  for (const node of root.querySelectorAll("*")) {
+    if (node.tagName === "CANVAS" && node.width > 1) found.push({ canvas: node });
+    if (node.shadowRoot) plotCanvases(node.shadowRoot, found);
+  }
+  return found;
+}
+

@@ -1,0 +1,288 @@
+// The second screen: a picture, the spectrum under the pointer, pins.
+
+import { toast, by, make } from "./dom.js";
+import * as link from "./link.js";
+import { Pins, MOST_PINS } from "./pins.js";
+import { SpectrumPlot } from "./plot.js";
+import { listen } from "./pointer.js";
+import { Scene } from "./scene.js";
+import { Tools } from "./tools.js";
+import { painterFor } from "./views.js";
+import { Viewport } from "./viewport.js";
+
+export class Explorer {
+  constructor(options) {
+    this.options = options;
+    this.viewport = new Viewport(by("stage"), by("canvas"));
+    this.plot = new SpectrumPlot(by("plot"));
+    this.pins = new Pins(by("pins"), (drawn = true) => this.pinsChanged(drawn));
+    this.tools = new Tools(options, (dragging) => this.repaint(dragging));
+    this.state = null;
+    this.scene = null;
+    this.other = null;
+    this.corner = null;
+    this.marking = false;
+    this.viewport.onMoved = () => this.remember();
+    listen(by("stage"), this.viewport, {
+      hover: (pixel) => this.hover(pixel),
+      pin: (pixel) => this.pinPoint(pixel),
+      rectangle: (from, to, done) => this.rectangle(from, to, done),
+      wantsRectangle: () => this.marking,
+    });
+    by("rectangle").addEventListener("click", () => this.setMarking(!this.marking));
+  }
+
+  // Show a job; `wanted` is what a link asks for.
+  async open(job, wanted = null) {
+    const scene = await Scene.open(job.id, "recovered");
+    this.job = job;
+    this.scene = scene;
+    this.other = null;
+    this.state = wanted ?? { ...link.FIRST, rgb: [...link.FIRST.rgb], job: job.id };
+    this.state.job = job.id;
+    document.body.dataset.stage = "scene";
+    by("scene").hidden = false;
+    by("title").textContent = job.name;
+    document.title = `${job.name} · Respectra`;
+    this.pins.clear();
+    this.viewport.cursor = null;
+    this.plot.open(scene);
+    this.viewport.resize();
+    this.viewport.show(scene);
+    const other = this.state.other ?? (job.scenes.includes("truth") ? "truth" : null);
+    this.tools.show(this.state, scene, null);
+    await this.repaint();
+    this.facts();
+    if (other) await this.compareWith(other);
+    for (const pin of wanted?.pins ?? []) this.restore(pin);
+    if (wanted?.at) {
+      const [x, y, scale] = wanted.at;
+      this.viewport.scale = scale;
+      this.viewport.centre(x, y);
+    }
+  }
+
+  // The first look has become the whole scene.
+  async refresh(job) {
+    this.job = job;
+    await this.scene.refresh();
+    if (job.scenes.includes("truth") && !this.other) await this.compareWith("truth");
+    this.tools.show(this.state, this.scene, this.other);
+    await this.repaint();
+    this.facts();
+    this.evaluatePins();
+  }
+
+  // Put another scene beside this one: its truth, or another method's job.
+  async compareWith(other) {
+    try {
+      const scene = other === "truth"
+        ? await Scene.open(this.scene.job, "truth") : await Scene.open(other, "recovered");
+      if (scene.width !== this.scene.width || scene.height !== this.scene.height) {
+        throw new Error("The two scenes differ in size.");
+      }
+      this.other = scene;
+      this.state.other = other;
+    } catch (error) {
+      toast(error.message, true);
+    }
+    this.tools.show(this.state, this.scene, this.other);
+    by("plot-note").textContent = !this.other ? "" : other === "truth" ? "dashed: the truth" : "dashed: the other method";
+    await this.evaluatePins();
+    this.facts();
+    this.remember();
+  }
+
+  async repaint(dragging = false) {
+    const turn = (this.turn = (this.turn ?? 0) + 1);
+    try {
+      const painter = await painterFor(this.state, this.scene, this.other);
+      if (turn !== this.turn) return;
+      this.viewport.draft = dragging;
+      this.viewport.paintWith(painter);
+      const arrived = this.scene.onTile;
+      this.scene.onTile = () => { arrived(); this.retry(); };
+      clearTimeout(this.settling);
+      if (dragging) {
+        this.settling = setTimeout(() => { this.viewport.draft = false; this.viewport.draw(); }, 160);
+      }
+      this.remember();
+    } catch (error) {
+      toast(error.message, true);
+    }
+  }
+
+  hover(pixel) {
+    this.viewport.cursor = pixel;
+    this.viewport.draw();
+    if (!pixel) {
+      this.plot.setLive(null);
+      by("readout").classList.remove("shown");
+      return;
+    }
+    const spectrum = this.spectrumAt(pixel);
+    this.awaited = spectrum && spectrum.level === this.scene.info.finest ? null : pixel;
+    if (!spectrum) return;
+    this.plot.setLive(spectrum);
+    by("readout").textContent = this.describe(pixel, spectrum.values);
+    by("readout").classList.add("shown");
+  }
+
+  // A tile came that the pixel under the pointer, or a pin, was waiting for.
+  retry() {
+    if (this.awaited && this.viewport.cursor) this.hover(this.viewport.cursor);
+    if (this.pins.items.some((pin) => !pin.spectrum)) this.evaluatePins();
+  }
+
+  spectrumAt({ x, y }) {
+    const found = this.scene.spectrum(x, y);
+    if (!found) return null;
+    const { values, level } = found;
+    let spread = null;
+    if (this.scene.info.uncertainty) {
+      const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
+      spread = this.scene.info.uncertainty.map((share) => share * mean);
+    }
+    const second = this.other?.spectrum(x, y);
+    const other = second ? { nm: this.other.nm, values: second.values } : null;
+    return { values, level, spread, other };
+  }
+
+  describe({ x, y }, values) {
+    let top = 0;
+    for (let b = 1; b < values.length; b++) if (values[b] > values[top]) top = b;
+    const place = `x ${x}, y ${y}`;
+    if (this.state.view === "band") {
+      const band = this.scene.nearest(this.state.nm);
+      return `${place} · ${values[band].toPrecision(3)} at ${Math.round(this.scene.nm[band])} nm`;
+    }
+    return `${place} · peak ${values[top].toPrecision(3)} at ${Math.round(this.scene.nm[top])} nm`;
+  }
+
+  pinPoint(pixel) {
+    if (this.pins.full) { toast(`There is room for ${MOST_PINS} pins; remove one first.`); return; }
+    const same = this.pins.items.find((pin) => pin.x === pixel.x && pin.y === pixel.y && !pin.width);
+    if (!same) this.pins.add({ x: pixel.x, y: pixel.y });
+  }
+
+  rectangle(from, to, done = false) {
+    if (!from) { this.draft = null; this.showMarks(); return; }
+    const x = Math.min(from.x, to.x), y = Math.min(from.y, to.y);
+    const width = Math.abs(from.x - to.x) + 1, height = Math.abs(from.y - to.y) + 1;
+    this.draft = done ? null : { x, y, width, height, colour: "#ffffff" };
+    this.showMarks();
+    if (!done) return;
+    this.setMarking(false);
+    if (this.pins.full) toast(`There is room for ${MOST_PINS} pins; remove one first.`);
+    else this.pins.add({ x, y, width, height });
+  }
+
+  restore({ x, y, width, height, colour, name }) {
+    const { scene } = this;
+    const right = x + (width ?? 1), bottom = y + (height ?? 1);
+    if (right <= scene.width && bottom <= scene.height) this.pins.add({ x, y, width, height, colour, name });
+  }
+
+  setMarking(on) {
+    this.marking = on;
+    by("rectangle").setAttribute("aria-pressed", String(on));
+    by("stage").classList.toggle("marking", on);
+  }
+
+  pinsChanged(drawn) {
+    by("pins-note").hidden = this.pins.items.length > 0;
+    if (drawn) { this.showMarks(); this.evaluatePins(); }
+    this.remember();
+  }
+
+  showMarks() {
+    this.viewport.marks = [...this.pins.marks(), ...(this.draft ? [this.draft] : [])];
+    this.viewport.draw();
+  }
+
+  async evaluatePins() {
+    const regions = [];
+    for (const pin of this.pins.items) {
+      if (pin.width === undefined) pin.spectrum = this.spectrumAt(pin);
+      else regions.push(this.evaluateRegion(pin));
+    }
+    await Promise.all(regions);
+    this.plot.setPins(this.pins.items);
+  }
+
+  async evaluateRegion(pin) {
+    try {
+      const { x, y, width, height } = pin;
+      const [own, second] = await Promise.all([
+        this.scene.region(x, y, width, height), this.other?.region(x, y, width, height)]);
+      const other = second ? { nm: second.wavelengths_nm, values: second.mean } : null;
+      pin.spectrum = { values: own.mean, spread: own.standard_deviation, other, region: true };
+    } catch (error) {
+      toast(error.message, true);
+    }
+  }
+
+  // Keyboard: the pixel moves from where it is, or from the middle of what is seen.
+  move(dx, dy) {
+    const { viewport, scene } = this;
+    const [w, h] = viewport.size;
+    const now = viewport.cursor ?? viewport.pixelAt(w / 2, h / 2) ?? { x: scene.width >> 1, y: scene.height >> 1 };
+    const pixel = {
+      x: Math.min(scene.width - 1, Math.max(0, now.x + dx)), y: Math.min(scene.height - 1, Math.max(0, now.y + dy)),
+    };
+    const [px, py] = viewport.toScreen(pixel.x, pixel.y);
+    if (px < 0 || py < 0 || px > w || py > h) viewport.centre(pixel.x, pixel.y);
+    this.hover(pixel);
+    if (this.corner) this.rectangle(this.corner, pixel);
+    clearTimeout(this.speaking);
+    this.speaking = setTimeout(() => { by("spoken").textContent = by("readout").textContent; }, 400);
+  }
+
+  pinHere() { if (this.viewport.cursor) this.pinPoint(this.viewport.cursor); }
+
+  cornerHere() {
+    const { cursor } = this.viewport;
+    if (!cursor) { this.setMarking(!this.marking); return; }
+    if (this.corner) { this.rectangle(this.corner, cursor, true); this.corner = null; }
+    else { this.corner = cursor; this.rectangle(cursor, cursor); }
+  }
+
+  escape() {
+    this.corner = null;
+    this.rectangle(null);
+    this.setMarking(false);
+    this.hover(null);
+  }
+
+  facts() {
+    const { info } = this.scene;
+    const lines = [
+      ["Size", `${info.width.toLocaleString("en")} × ${info.height.toLocaleString("en")} pixels, ${this.scene.bands} bands`],
+      ["Method", info.facts.title ?? (info.facts.kind === "cube" ? "none: a cube as it was given" : "")],
+      ["Camera sees again", info.differing_pixels === null ? "" : again(info)],
+      ["Shown to within", `${(100 * info.largest_error / info.peak).toPrecision(2)} % of the brightest value`],
+      ["Band around a line", info.uncertainty ? "typical error on measured materials under daylight" : ""],
+      ["Not finite", info.invalid_pixels ? `${info.invalid_pixels} pixels, shown as zero` : ""],
+    ];
+    by("facts").replaceChildren(make("dl", {}, ...lines.filter(([, v]) => v).flatMap(
+      ([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })])));
+  }
+
+  remember() {
+    if (!this.scene) return;
+    clearTimeout(this.remembering);
+    this.remembering = setTimeout(() => this.rememberNow(), 250);
+  }
+
+  rememberNow() {
+    const { viewport } = this;
+    const fitted = Math.abs(viewport.scale - viewport.fitScale()) < 1e-9;
+    const middle = viewport.toScene(viewport.size[0] / 2, viewport.size[1] / 2);
+    link.write(this.state, this.pins.items, fitted ? null : [middle.x, middle.y, viewport.scale]);
+  }
+}
+
+function again({ differing_pixels: n, largest_difference: most, height, width }) {
+  if (n === 0) return "exactly the picture that was given";
+  return `${(100 * n / (height * width)).toPrecision(3)} % of the pixels differ, by at most ${most} of 255`;
+}

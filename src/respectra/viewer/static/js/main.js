@@ -1,0 +1,111 @@
+// Where everything is put together.
+
+import { getJob, getOptions, follow } from "./api.js";
+import { setUpCompare, setUpExport } from "./dialogs.js";
+import { by, toast } from "./dom.js";
+import { Explorer } from "./explore.js";
+import { listKeys, listenToKeys } from "./keys.js";
+import * as link from "./link.js";
+import { setUp } from "./start.js";
+
+function flipTheme(explorer) {
+  const root = document.documentElement;
+  root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
+  try { localStorage.setItem("respectra-theme", root.dataset.theme); } catch { /* not kept then */ }
+  explorer?.plot.style();
+}
+
+// Every state of a job on its way: the first look opens the scene, the end completes it.
+function watcher(explorer) {
+  let opened = null;
+  return async (job) => {
+    const bar = by("refine");
+    if (!opened) {
+      opened = explorer.open(job).catch((error) => toast(error.message, true));
+      by("start").hidden = true;
+    }
+    bar.hidden = job.state === "done";
+    bar.value = job.share;
+    await opened;
+    if (job.state === "done" && explorer.job?.id === job.id && explorer.scene.info.finest > 0) {
+      await explorer.refresh(job);
+    } else if (job.state === "done" && explorer.job?.id === job.id) {
+      explorer.job = job;
+      if (job.scenes.includes("truth") && !explorer.other) await explorer.compareWith("truth");
+    }
+  };
+}
+
+async function openLink(explorer) {
+  const wanted = link.read();
+  if (!wanted) return false;
+  try {
+    let job = await getJob(wanted.job);
+    if (!job.viewable && job.state !== "done") job = await follow(job.id, () => {});
+    by("start").hidden = true;
+    await explorer.open(job, wanted);
+    return true;
+  } catch (error) {
+    by("start").hidden = false;
+    toast(error.message, true);
+    history.replaceState(null, "", location.pathname);
+    return false;
+  }
+}
+
+async function begin() {
+  by("theme").addEventListener("click", () => flipTheme(explorer));
+  let explorer = null;
+  listKeys();
+  let options;
+  try {
+    options = await getOptions();
+  } catch (error) {
+    toast(error.message, true);
+    return;
+  }
+  explorer = new Explorer(options);
+  if (options.uploads) {
+    let watch = null;
+    setUp(options, (job) => {
+      if (!watch || watch.id !== job.id) watch = { id: job.id, tell: watcher(explorer) };
+      watch.tell(job);
+    });
+  }
+  setUpCompare(explorer, options);
+  setUpExport(explorer, options);
+  const { viewport } = explorer;
+  const zoom = (factor) => { if (explorer.scene) viewport.zoomBy(factor); };
+  const actions = {
+    "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5),
+    0: () => { viewport.fit(); },
+    1: () => zoom(1 / viewport.scale),
+    "[": () => explorer.tools.shift(-1), "]": () => explorer.tools.shift(1),
+    r: () => explorer.cornerHere(), c: () => by("open-compare").click(), e: () => by("open-export").click(),
+    t: () => flipTheme(explorer), "?": () => by("help").showModal(), Escape: () => explorer.escape(),
+  };
+  const whenOpen = Object.fromEntries(Object.entries(actions).map(([key, act]) => [
+    key, () => { if (explorer.scene || key === "t" || key === "?") act(); }]));
+  listenToKeys({
+    move: (dx, dy) => explorer.scene && explorer.move(dx, dy),
+    pin: () => explorer.scene && explorer.pinHere(),
+    unpin: () => { const last = explorer.pins.items.at(-1); if (last) explorer.pins.remove(last); },
+    view: (step) => explorer.scene && explorer.tools.step(step),
+    keys: whenOpen,
+  });
+  by("zoom-in").addEventListener("click", () => zoom(1.5));
+  by("zoom-out").addEventListener("click", () => zoom(1 / 1.5));
+  by("zoom-fit").addEventListener("click", () => viewport.fit());
+  by("open-help").addEventListener("click", () => by("help").showModal());
+  by("home").addEventListener("click", () => {
+    if (!options.uploads) return;
+    history.replaceState(null, "", location.pathname);
+    location.reload();
+  });
+  window.addEventListener("hashchange", () => openLink(explorer));
+  const linked = await openLink(explorer);
+  if (!linked && !options.uploads) toast("Open the address that was printed: it names what to show.");
+  document.body.dataset.ready = "true";
+}
+
+begin();

@@ -1,0 +1,104 @@
+// Mouse, pen and fingers on the picture: hover, click to pin, drag to pan, pinch and wheel to zoom.
+
+const CLICK_PX = 5;
+
+export function listen(host, viewport, actions) {
+  const fingers = new Map();
+  let start = null;
+  let moved = false;
+  let pinch = null;
+  let frame = null;
+  const at = (event) => {
+    const box = host.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  };
+
+  const hover = (event) => {
+    const stamp = event.timeStamp, place = at(event);
+    if (frame) frame.place = place;
+    else {
+      frame = { place };
+      requestAnimationFrame(() => {
+        const latest = frame.place;
+        frame = null;
+        actions.hover(viewport.pixelAt(...latest));
+        performance.measure("respectra-hover", { start: stamp, end: performance.now() });
+      });
+    }
+  };
+
+  host.addEventListener("pointerdown", (event) => {
+    if (event.button > 0 || event.target.closest("button")) return;
+    host.setPointerCapture(event.pointerId);
+    host.focus({ preventScroll: true });
+    fingers.set(event.pointerId, at(event));
+    if (fingers.size === 2) {
+      pinch = spread(fingers);
+      start = null;
+      actions.rectangle(null, null);
+      return;
+    }
+    moved = false;
+    const rectangle = event.shiftKey || actions.wantsRectangle();
+    start = { place: at(event), last: at(event), rectangle, pixel: viewport.pixelAt(...at(event)) };
+  });
+
+  host.addEventListener("pointermove", (event) => {
+    const place = at(event);
+    if (fingers.has(event.pointerId)) fingers.set(event.pointerId, place);
+    if (pinch && fingers.size === 2) {
+      const now = spread(fingers);
+      viewport.panBy(now.x - pinch.x, now.y - pinch.y);
+      viewport.zoomBy(now.length / pinch.length, [now.x, now.y]);
+      pinch = now;
+      return;
+    }
+    if (!start) { hover(event); return; }
+    moved ||= Math.hypot(place[0] - start.place[0], place[1] - start.place[1]) > CLICK_PX;
+    if (!moved) return;
+    if (start.rectangle && start.pixel) {
+      actions.rectangle(start.pixel, inside(viewport, place));
+      return;
+    }
+    viewport.panBy(place[0] - start.last[0], place[1] - start.last[1]);
+    start.last = place;
+  });
+
+  const end = (event) => {
+    fingers.delete(event.pointerId);
+    if (pinch) { if (fingers.size === 0) pinch = null; return; }
+    if (!start) return;
+    const { rectangle, pixel } = start;
+    start = null;
+    if (event.type === "pointercancel") return;
+    const place = at(event);
+    if (rectangle && moved && pixel) actions.rectangle(pixel, inside(viewport, place), true);
+    else if (!moved) {
+      const here = viewport.pixelAt(...place);
+      actions.hover(here);
+      if (here) actions.pin(here);
+    }
+  };
+  host.addEventListener("pointerup", end);
+  host.addEventListener("pointercancel", end);
+  host.addEventListener("pointerleave", () => { if (!start) actions.hover(null); });
+  host.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    viewport.zoomBy(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0016)), at(event));
+  }, { passive: false });
+}
+
+function spread(fingers) {
+  const [[ax, ay], [bx, by]] = [...fingers.values()];
+  return { x: (ax + bx) / 2, y: (ay + by) / 2, length: Math.max(1, Math.hypot(ax - bx, ay - by)) };
+}
+
+// The pixel of the scene nearest to a point of the screen.
+function inside(viewport, place) {
+  const { x, y } = viewport.toScene(...place);
+  const { width, height } = viewport.scene;
+  return {
+    x: Math.min(width - 1, Math.max(0, Math.floor(x))),
+    y: Math.min(height - 1, Math.max(0, Math.floor(y))),
+  };
+}

@@ -1,0 +1,152 @@
+// The first screen: choose a picture and a method, then wait with a bar, an estimate and a way out.
+
+import { endJob, follow, newJob, uploadFiles } from "./api.js";
+import { by, duration, fillSelect, make, toast } from "./dom.js";
+
+let options = null;
+let running = null;
+
+export function setUp(offered, onViewable) {
+  options = offered;
+  fillSelect(by("method"), options.methods, by("method-words"));
+  fillSelect(by("input"), options.inputs, by("input-words"));
+  showGuarantees();
+  const megapixels = Math.round(options.pixels / 1e6);
+  by("drop-words").textContent += ` (up to ${megapixels} megapixels)`;
+  by("file").addEventListener("change", (event) => {
+    const files = Array.from(event.target.files, (file) => ({ name: file.name, file }));
+    event.target.value = "";
+    if (files.length) begin(files, onViewable);
+  });
+  by("demo").addEventListener("click", () => begin(null, onViewable));
+  by("cancel").addEventListener("click", cancel);
+  listenForDrops(onViewable);
+}
+
+function showGuarantees() {
+  by("guarantees-field").hidden = !options.guarantees.length;
+  by("guarantees").replaceChildren(...options.guarantees.map(({ name, title, words }) => {
+    const box = make("input", { type: "checkbox", value: name, name: "guarantee" });
+    return make("label", { className: "check" }, box, make("span", {}, make("b", { textContent: title }), ` ${words}`));
+  }));
+}
+
+function listenForDrops(onViewable) {
+  const drop = by("drop");
+  const over = (on) => drop.classList.toggle("over", on);
+  document.addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) over(false); });
+  document.addEventListener("drop", async (event) => {
+    event.preventDefault();
+    over(false);
+    if (!options?.uploads || running) return;
+    const files = await droppedFiles(event.dataTransfer);
+    if (files.length) begin(files, onViewable);
+  });
+}
+
+// Files of a drop, those in folders with their path: a Zarr store is a folder.
+async function droppedFiles(transfer) {
+  const entries = Array.from(transfer.items ?? [], (item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.length) return Array.from(transfer.files, (file) => ({ name: file.name, file }));
+  const files = [];
+  for (const entry of entries) await collect(entry, "", files);
+  return files;
+}
+
+async function collect(entry, path, files) {
+  if (entry.isFile) {
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    if (path && file.name.startsWith(".")) return;
+    files.push({ name: path + file.name, file });
+    return;
+  }
+  const reader = entry.createReader();
+  for (;;) {
+    const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!batch.length) return;
+    for (const child of batch) await collect(child, `${path}${entry.name}/`, files);
+  }
+}
+
+export function chosen() {
+  const checked = document.querySelectorAll("#guarantees input:checked");
+  return {
+    method: by("method").value || "default",
+    input: by("input").value || "auto",
+    guarantees: Array.from(checked, (box) => box.value),
+  };
+}
+
+async function begin(files, onViewable) {
+  const request = chosen();
+  try {
+    await run(files, request, onViewable);
+  } catch (error) {
+    document.body.dataset.stage = "start";
+    if (error.name !== "AbortError") toast(error.message, true);
+  } finally {
+    by("wait").hidden = true;
+    running = null;
+  }
+}
+
+// Send files (none for the demonstration), start the job and follow it to its first look.
+export async function run(files, request, onViewable) {
+  running = { abort: new AbortController(), job: null };
+  const mine = running;
+  wait("Receiving the file", 0, "");
+  if (files) {
+    const sending = (share) => wait("Sending the file", share, `${Math.round(share * 100)} %`);
+    request.upload = await uploadFiles(files, sending, mine.abort.signal);
+  }
+  const job = await newJob(request);
+  mine.job = job.id;
+  if (mine.abort.signal.aborted) return endJob(job.id);
+  let shown = false;
+  const started = performance.now();
+  const last = await follow(job.id, (state) => {
+    if (state.viewable && !shown) {
+      shown = true;
+      by("wait").hidden = true;
+      onViewable(state);
+    } else if (shown) {
+      onViewable(state);
+    } else {
+      wait(sentence(state), state.share, estimate(state, started));
+    }
+  });
+  if (last.state === "failed") throw new Error(last.error);
+  if (last.state === "cancelled") throw new DOMException("cancelled", "AbortError");
+  return last;
+}
+
+function sentence(state) {
+  if (state.state === "queued") {
+    return state.queue_position > 1 ? `Waiting: ${state.queue_position - 1} before this one` : "Next in line";
+  }
+  return state.phase.charAt(0).toUpperCase() + state.phase.slice(1);
+}
+
+function estimate(state, started) {
+  if (state.remaining_s) return `${duration(state.remaining_s)} to go`;
+  const waited = (performance.now() - started) / 1000;
+  return waited > 3 ? `${Math.round(waited)} seconds so far` : "";
+}
+
+function wait(title, share, words) {
+  by("wait").hidden = false;
+  by("wait-title").textContent = title;
+  by("wait-bar").value = share;
+  by("wait-words").textContent = words;
+}
+
+async function cancel() {
+  const mine = running;
+  if (!mine) return;
+  by("wait-words").textContent = "Stopping";
+  mine.abort.abort();
+  if (mine.job) {
+    try { await endJob(mine.job); } catch (error) { toast(error.message, true); }
+  }
+}

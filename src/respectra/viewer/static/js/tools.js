@@ -1,0 +1,158 @@
+// The controls below the picture: which view, and what that view can be told.
+
+import { by, make } from "./dom.js";
+import { cividis } from "./paint.js";
+import { MOST_DIFFERENCE, VIEWS, available } from "./views.js";
+
+export class Tools {
+  constructor(options, onChange) {
+    this.options = options;
+    this.onChange = onChange;
+  }
+
+  show(state, scene, other) {
+    this.state = state;
+    this.scene = scene;
+    this.other = other;
+    if (!VIEWS.some(({ name }) => name === state.view) || !available(state.view, scene, other)) {
+      state.view = "colours";
+    }
+    this.showViews();
+    this.showControls();
+  }
+
+  choose(view) {
+    if (!available(view, this.scene, this.other)) return;
+    this.state.view = view;
+    this.showViews();
+    this.showControls();
+    this.onChange();
+  }
+
+  step(by_) {
+    const names = VIEWS.map(({ name }) => name).filter((name) => available(name, this.scene, this.other));
+    const at = names.indexOf(this.state.view);
+    this.choose(names[(at + by_ + names.length) % names.length]);
+  }
+
+  // Move the wavelength by a number of bands.
+  shift(bands) {
+    if (this.state.view !== "band") this.choose("band");
+    const now = this.scene.nearest(this.state.nm);
+    const next = Math.min(this.scene.bands - 1, Math.max(0, now + bands));
+    this.state.nm = this.scene.nm[next];
+    this.showControls();
+    this.onChange();
+  }
+
+  showViews() {
+    by("views").replaceChildren(...VIEWS.filter(({ name }) => available(name, this.scene, this.other)).map(
+      ({ name, title, words }) => {
+        const on = name === this.state.view;
+        const button = make("button", { type: "button", textContent: title, title: words, tabIndex: on ? 0 : -1 });
+        button.dataset.view = name;
+        button.setAttribute("role", "radio");
+        button.setAttribute("aria-checked", String(on));
+        button.addEventListener("click", () => this.choose(name));
+        button.addEventListener("keydown", (event) => {
+          const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+          if (!move) return;
+          event.preventDefault();
+          event.stopPropagation();
+          this.step(move);
+          document.querySelector(`[data-view="${this.state.view}"]`).focus();
+        });
+        return button;
+      }));
+  }
+
+  showControls() {
+    const controls = { band: () => this.band(), false: () => this.falseColour(), light: () => this.light() };
+    const { words } = VIEWS.find(({ name }) => name === this.state.view);
+    by("tools").replaceChildren(...(controls[this.state.view]?.() ?? [make("p", { textContent: this.words(words) })]));
+    this.showLegend();
+  }
+
+  words(plain) {
+    const { view } = this.state;
+    const { differing_pixels: n, largest_difference: most, height, width } = this.scene.info;
+    if (view === "again" && n === 0) return "Not one pixel differs: the recovered spectra give exactly this picture back.";
+    if (view === "again") {
+      const share = (100 * n / (height * width)).toPrecision(3);
+      return `${share} % of the pixels differ from the picture that was given, by at most ${most} of 255 codes; they are tinted blue.`;
+    }
+    if (view === "difference") return "Root mean square over the bands, relative to the other scene.";
+    return plain;
+  }
+
+  showLegend() {
+    const legend = by("legend");
+    legend.hidden = this.state.view !== "difference";
+    if (legend.hidden) return;
+    const bar = make("canvas", { width: 120, height: 1 });
+    const context = bar.getContext("2d");
+    for (let x = 0; x < 120; x++) {
+      context.fillStyle = `rgb(${cividis(x / 119).map(Math.round).join()})`;
+      context.fillRect(x, 0, 1, 1);
+    }
+    const percent = Math.round(100 * MOST_DIFFERENCE);
+    legend.replaceChildren(make("span", { textContent: "0 %" }), bar, make("span", { textContent: `${percent} % and more` }));
+  }
+
+  slider(id, label, nm, onInput) {
+    const { scene } = this;
+    const range = make("input", {
+      type: "range", id, min: 0, max: scene.bands - 1, step: 1, value: scene.nearest(nm), className: "spectral",
+    });
+    const shown = make("output", { textContent: `${Math.round(scene.nm[range.value])} nm` });
+    range.setAttribute("aria-label", label);
+    const colours = scene.info.band_colours.map(
+      (c) => `rgb(${c.map((v) => Math.round(255 * v ** (1 / 2.2))).join()})`);
+    range.style.setProperty("--track", `linear-gradient(90deg, ${colours.join()})`);
+    const speak = () => range.setAttribute("aria-valuetext", `${Math.round(scene.nm[range.value])} nanometres`);
+    speak();
+    range.addEventListener("input", () => {
+      shown.textContent = `${Math.round(scene.nm[range.value])} nm`;
+      speak();
+      onInput(scene.nm[range.value]);
+      this.onChange(true);
+    });
+    range.addEventListener("change", () => this.onChange());
+    return make("label", { className: "slider" }, make("span", { textContent: label }), range, shown);
+  }
+
+  band() {
+    const { state } = this;
+    const tint = this.check("In its own colour", state.tint, (on) => { state.tint = on; });
+    return [this.slider("band", "Wavelength", state.nm, (nm) => { state.nm = nm; }), tint];
+  }
+
+  falseColour() {
+    const { state } = this;
+    return ["Red", "Green", "Blue"].map((name, i) =>
+      this.slider(`false-${i}`, name, state.rgb[i], (nm) => { state.rgb[i] = nm; }));
+  }
+
+  light() {
+    const { state, options } = this;
+    return [
+      this.select("light", "Light", options.lights, state.light, (name) => { state.light = name; }),
+      this.select("observer", "Observer", options.observers, state.observer, (name) => { state.observer = name; }),
+      this.check("The eye adapts to it", state.adapt, (on) => { state.adapt = on; }),
+    ];
+  }
+
+  select(id, label, choices, value, onPick) {
+    const select = make("select", { id }, ...choices.map(
+      ({ name, title }) => make("option", { value: name, textContent: title })));
+    select.value = value;
+    select.addEventListener("change", () => { onPick(select.value); this.onChange(); });
+    return make("label", { className: "pick" }, make("span", { textContent: label }), select);
+  }
+
+  check(label, on, onPick) {
+    const box = make("input", { type: "checkbox", checked: on });
+    box.addEventListener("change", () => { onPick(box.checked); this.onChange(); });
+    return make("label", { className: "check" }, box, make("span", { textContent: label }));
+  }
+}

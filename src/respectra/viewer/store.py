@@ -1,0 +1,153 @@
+"""The job folder: the only place that the service reads and writes."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from respectra.errors import ConfigError, DataError
+from respectra.files import remove
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
+_LONGEST_NAME = 80
+_DEEPEST = 6
+
+
+def new_id() -> str:
+    """An identifier that cannot be guessed and is safe as a name of a file."""
+    return secrets.token_hex(16)
+
+
+def is_id(text: str) -> bool:
+    """Whether a text can be an identifier."""
+    return _ID.fullmatch(text) is not None
+
+
+def safe_path(name: str) -> Path:
+    """A relative path below its folder, made of a client's name for a file.
+
+    Only letters, digits and ``._+-`` remain, no part starts with a dot, none is empty.
+
+    Raises:
+        DataError: nothing is left, or it is nested too deeply.
+    """
+    parts = [_UNSAFE.sub("_", part).lstrip(".") for part in re.split(r"[/\\]", name)]
+    parts = [part[-_LONGEST_NAME:].lstrip(".") for part in parts if part.strip("_")]
+    parts = [part for part in parts if part]
+    if not parts or len(parts) > _DEEPEST:
+        raise DataError("a file needs a name, at most six folders deep")
+    return Path(*parts)
+
+
+@dataclass
+class UploadFiles:
+    """Files of one upload."""
+
+    id: str
+    name: str
+    folder: Path
+    files: int = 0
+    bytes: int = 0
+    busy: int = 0
+    touched: float = field(default_factory=time.monotonic)
+
+    @property
+    def path(self) -> Path:
+        """What a cube or picture is opened from: the file, the header, or the common folder."""
+        entries = sorted(entry for entry in self.folder.iterdir())
+        headers = [entry for entry in entries if entry.suffix.lower() == ".hdr"]
+        if len(entries) == 1:
+            return entries[0]
+        if len(headers) == 1:
+            return headers[0]
+        return self.folder
+
+
+class Store:
+    """Folders of uploads and results.
+
+    Args:
+        folder: kept across runs; without one, a temporary folder that is removed at the end.
+
+    Raises:
+        ConfigError: another server uses the folder, or it cannot be written.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._temporary = folder is None
+        try:
+            self.root = Path(tempfile.mkdtemp(prefix="respectra-")) if folder is None else folder
+            self.root.mkdir(parents=True, exist_ok=True)
+            self.root = self.root.resolve()
+            self._lock = (self.root / "lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"another server uses the folder {folder}; give another") from None
+        except OSError as error:
+            raise ConfigError(f"the folder {folder} cannot be used: {error.strerror}") from None
+        for name in ("uploads", "jobs"):
+            (self.root / name).mkdir(exist_ok=True)
+        self.uploads: dict[str, UploadFiles] = {}
+        self._sweep()
+
+    def new_upload(self, name: str) -> UploadFiles:
+        """An empty upload."""
+        upload = UploadFiles(new_id(), name, self.root / "uploads")
+        upload.folder = self.root / "uploads" / upload.id
+        upload.folder.mkdir()
+        self.uploads[upload.id] = upload
+        return upload
+
+    def job_folder(self, job: str) -> Path:
+        """Where a job's result goes."""
+        return self.root / "jobs" / job
+
+    def finished(self) -> Iterator[str]:
+        """Results that an earlier run left, complete."""
+        for folder in sorted((self.root / "jobs").iterdir()):
+            if is_id(folder.name) and (folder / "recovered" / "scene.json").is_file():
+                yield folder.name
+
+    def remove_upload(self, upload: UploadFiles) -> None:
+        """Forget an upload and delete its files."""
+        self.uploads.pop(upload.id, None)
+        remove(upload.folder)
+
+    def remove_job(self, job: str) -> None:
+        """Delete a result, and whatever an unfinished one left."""
+        remove(self.job_folder(job))
+        for part in (self.root / "jobs").glob(f".{job}.*"):
+            remove(part)
+
+    def used_bytes(self) -> int:
+        """Disk space taken; holes in files take none."""
+        total = 0
+        for folder, _, files in os.walk(self.root):
+            for name in files:
+                with contextlib.suppress(OSError):
+                    total += os.lstat(Path(folder) / name).st_blocks * 512
+        return total
+
+    def close(self) -> None:
+        """Release the folder; a temporary one is deleted."""
+        self._lock.close()
+        if self._temporary:
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove what a killed server left half done, and uploads that nobody knows any more."""
+        for entry in (self.root / "jobs").iterdir():
+            if entry.name.startswith("."):
+                remove(entry)
+        for entry in (self.root / "uploads").iterdir():
+            remove(entry)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from respectra.viewer.app import create_app
     from respectra.viewer.limits import Limits
     from respectra.viewer.service import Settings
-    from respectra.viewer.show import View, show
+    from respectra.viewer.showing import View, show
 
 __all__ = ["Limits", "Settings", "View", "create_app", "show"]
 
@@ -17,9 +17,9 @@ __all__ = ["Limits", "Settings", "View", "create_app", "show"]
 _HOMES = {
     "Limits": "limits",
     "Settings": "service",
-    "View": "show",
+    "View": "showing",
     "create_app": "app",
-    "show": "show",
+    "show": "showing",
 }
 
 

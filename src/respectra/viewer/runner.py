@@ -113,7 +113,7 @@ def _recover(
     facts |= {"input": kind, "guarantees": ", ".join(task.guarantees)}
     report("computing", 0.05)
     write_scene(
-        PictureSource(image, kind, reconstructor),
+        PictureSource(image, kind, reconstructor, whole="exposure-invariant" in task.guarantees),
         place,
         report,
         uncertainty=_typical_error(task.method, _track(kind), task.guarantees),
@@ -235,9 +235,7 @@ def _track(kind: InputKind) -> str:
 
 @functools.lru_cache(maxsize=_KEPT_READY)
 def _reconstructor(method: str, track: str, guarantees: tuple[str, ...]) -> Reconstructor:
-    if guarantees:
-        return load(method, track=track, guarantees=list(guarantees))  # type: ignore[call-arg]
-    return load(method, track=track)
+    return load(method, track=track, guarantees=guarantees)
 
 
 @functools.lru_cache(maxsize=_KEPT_READY)

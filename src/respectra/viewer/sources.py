@@ -17,21 +17,31 @@ from respectra.viewer.blocks import Block, Bytes, FloatArray
 class PictureSource:
     """A picture, reconstructed as it is asked for, with its re-rendering beside it.
 
-    Where the method looks at one pixel at a time, a block is computed from its own pixels; else
-    the whole picture is reconstructed once.
+    Where the method looks at one pixel at a time, a block is computed from its own pixels; else,
+    or when ``whole`` asks for it, the whole picture is reconstructed once.
     """
 
     pictures: tuple[str, ...] = ("picture", "rerendered", "difference")
 
-    def __init__(self, image: xr.DataArray, kind: InputKind, reconstructor: Reconstructor) -> None:
+    def __init__(
+        self,
+        image: xr.DataArray,
+        kind: InputKind,
+        reconstructor: Reconstructor,
+        *,
+        whole: bool = False,
+    ) -> None:
         self._image, self._kind, self._reconstructor = image, kind, reconstructor
         self.height, self.width = image.sizes["y"], image.sizes["x"]
         contract = reconstructor.contract
         self.wavelengths_nm = np.asarray(contract.wavelengths_nm, np.float64)
         self.quantity: str = contract.quantity
-        self._track = get_track("clean" if kind in ("srgb", "linear") else kind)
+        # Noise is not rendered again, so that only the first track gives codes.
+        track = "real-world" if kind == "real-world" else "clean"
+        self._track = get_track(track, negative="clip")
         self._whole: FloatArray | None = None
-        if reconstructor.card.kind != "classical":
+        # Scaling by the picture's brightest value needs the whole picture as well.
+        if reconstructor.card.kind != "classical" or whole:
             self._whole = reconstructor(to_track_values(image, kind)).values
 
     def block(self, rows: slice, columns: slice) -> Block:
@@ -56,7 +66,7 @@ class PictureSource:
 
     def _rendered(self, spectra: FloatArray) -> xr.DataArray:
         """What the camera makes of the spectra, as an image like the one that was given."""
-        cube = make_cube(np.maximum(spectra, 0.0), self.wavelengths_nm)
+        cube = make_cube(spectra, self.wavelengths_nm)
         if self._kind == "clean":
             return self._track.label(self._track.render_codes(cube))
         linear = np.clip(self._track.project(cube).values, 0.0, 1.0)

@@ -54,7 +54,7 @@ def test_options_reach_the_track(tmp_path, scene):
     [
         (["--track", "claen"], "did you mean 'clean'"),
         (["--set", "gamma=2"], "unknown option 'gamma'"),
-        (["--set", "divisor"], "OPTION=VALUE"),
+        (["--set", "divisor"], "NAME=VALUE"),
         (["--set", "seed=2"], "--seed 2"),
         (["--seed", "-1"], "non-negative"),
         (["--response", "nikon"], "unknown response"),

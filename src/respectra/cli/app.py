@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from respectra import __version__
-from respectra.errors import RespectraError, RespectraWarning
+from respectra.errors import ConfigError, RespectraError, RespectraWarning
 
 T = TypeVar("T")
 
@@ -119,3 +119,21 @@ def track_progress(items: Iterable[T], what: str, total: int | None = None) -> I
     )
     with Progress(*columns, console=err, transient=True) as progress:
         yield from progress.track(items, total=count, description=what)
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` texts of ``--set`` as values; one that is no JSON is taken as text.
+
+    Raises:
+        ConfigError: a text without a name or an equals sign.
+    """
+    values: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--set takes NAME=VALUE; got {setting!r}")
+        try:
+            values[name] = json.loads(value)
+        except json.JSONDecodeError:
+            values[name] = value
+    return values

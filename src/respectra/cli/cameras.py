@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from respectra.cli.app import app, fail, out, print_json, say, track_progress
+from respectra.cli.app import app, fail, out, parse_settings, print_json, say, track_progress
 from respectra.errors import ConfigError, RespectraError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def simulate(
     seed: Annotated[int, typer.Option("--seed", help="Where the noise comes from.")] = 0,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="OPTION=VALUE", help="Change an option of the track."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Change an option of the track."),
     ] = None,
     wavelengths: Annotated[
         str | None, typer.Option("--wavelengths", help="For files that do not say: 400:700:10.")
@@ -108,19 +107,11 @@ def _response(text: str | None) -> str | xr.DataArray | None:
     return text
 
 
-def _options(settings: list[str]) -> dict[str, object]:
-    """``name=value`` texts as options; a value that is no JSON is taken as text."""
-    options: dict[str, object] = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or not name:
-            raise ConfigError(f"--set takes OPTION=VALUE; got {setting!r}")
-        if name in ("seed", "response"):
-            raise ConfigError(f"{name} has an option of its own: --{name} {value}")
-        try:
-            options[name] = json.loads(value)
-        except json.JSONDecodeError:
-            options[name] = value
+def _options(settings: list[str]) -> dict[str, Any]:
+    """Options of a track; those with a flag of their own are pointed to it."""
+    options = parse_settings(settings)
+    for name in options.keys() & {"seed", "response"}:
+        raise ConfigError(f"{name} has an option of its own: --{name} {options[name]}")
     return options
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from respectra.cli.app import app, out, print_json, say, track_progress
+from respectra.cli.app import app, out, parse_settings, print_json, say, track_progress
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ Tracks = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="OPTION=VALUE", help="Change an option of the tracks."),
+    typer.Option("--set", metavar="NAME=VALUE", help="Change an option of the tracks."),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Where random numbers come from.")]
 
@@ -172,7 +171,7 @@ def synthesize(
         list[str] | None,
         typer.Option(
             "--set",
-            metavar="OPTION=VALUE",
+            metavar="NAME=VALUE",
             help="Another option: things=[30,600], metamers=0.12, exposure=[0.35,1], "
             "lens_blur_px=[0.5,1], shadows, highlights, interreflections, response.",
         ),
@@ -194,7 +193,7 @@ def synthesize(
     from respectra.datasets.synthesize import SynthesisOptions
 
     rows, columns = _size(size)
-    chosen: dict[str, Any] = {**_parse(settings or []), "height": rows, "width": columns}
+    chosen: dict[str, Any] = {**parse_settings(settings or []), "height": rows, "width": columns}
     if photos is not None:
         chosen["photos"] = photos
     if illuminants:
@@ -219,27 +218,13 @@ def _progress(what: str) -> Callable[[Sequence[T]], Iterable[T]]:
     return lambda items: track_progress(items, what, len(items))
 
 
-def _parse(settings: list[str]) -> dict[str, Any]:
-    """``name=value`` texts; a value that is no JSON is taken as text."""
-    values: dict[str, Any] = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals or not name:
-            raise ConfigError(f"--set takes OPTION=VALUE; got {setting!r}")
-        try:
-            values[name] = json.loads(value)
-        except json.JSONDecodeError:
-            values[name] = value
-    return values
-
-
 def _track_options(settings: list[str], tracks: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Each setting for those of the tracks that have an option of its name."""
     from respectra.cameras import track_options
     from respectra.errors import unknown_name
 
     known = {name: set(track_options(name).model_fields) for name in tracks}
-    values = _parse(settings)
+    values = parse_settings(settings)
     for option in values:
         if not any(option in names for names in known.values()):
             raise unknown_name("track option", option, set().union(*known.values()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from respectra.cli.app import app, err, out, print_json, say
+from respectra.cli.app import app, err, out, parse_settings, print_json, say
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -116,11 +116,7 @@ def _recipe(
         settings["length.steps"] = steps
     if seed is not None:
         settings["seed"] = seed
-    for change in changes:
-        path, separator, value = change.partition("=")
-        if not separator:
-            raise ConfigError(f"--set takes NAME=VALUE; got {change!r}")
-        settings[path] = value
+    settings |= parse_settings(changes)
     return change_recipe(load_recipe(name), settings)
 
 

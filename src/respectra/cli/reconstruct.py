@@ -54,6 +54,14 @@ def reconstruct(
             "exposure-invariant, smooth. May be given several times."
         ),
     ] = None,
+    self_ensemble: Annotated[
+        str,
+        typer.Option(
+            "--self-ensemble",
+            help="Average over flips and turns of the picture: none, horizontal, vertical, flips "
+            "or all eight.",
+        ),
+    ] = "none",
     max_memory: Annotated[
         str,
         typer.Option(
@@ -82,7 +90,9 @@ def reconstruct(
         actual = _kind_of(image) if kind is InputKind.AUTO else kind
         track = "real-world" if actual is InputKind.REAL_WORLD else "clean"
         if track not in reconstructors:
-            reconstructors[track] = _load(source, track, tile, max_memory, guarantee or [])
+            reconstructors[track] = _load(
+                source, track, tile, max_memory, guarantee or [], self_ensemble
+            )
         start = time.perf_counter()
         _reconstruct_one(reconstructors[track], image, actual, target, preview, overwrite)
         seconds = time.perf_counter() - start
@@ -94,12 +104,22 @@ def reconstruct(
 
 
 def _load(
-    source: str, track: str, tile: int | None, max_memory: str, guarantees: list[str]
+    source: str,
+    track: str,
+    tile: int | None,
+    max_memory: str,
+    guarantees: list[str],
+    self_ensemble: str,
 ) -> Reconstructor:
     from respectra.inference import load
 
     return load(
-        source, track=track, tile=tile or "auto", max_memory=max_memory, guarantees=guarantees
+        source,
+        track=track,
+        tile=tile or "auto",
+        max_memory=max_memory,
+        guarantees=guarantees,
+        self_ensemble=self_ensemble,
     )
 
 

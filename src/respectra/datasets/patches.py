@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float32]
 Symmetries = Literal["none", "horizontal", "vertical", "flips", "all"]
 
 #: Which of the eight symmetries each choice draws from: 1 turns rows over, 2 columns, 4 transposes.
-_SYMMETRIES: dict[str, tuple[int, ...]] = {
+SYMMETRIES: Mapping[str, tuple[int, ...]] = {
     "none": (0,),
     "horizontal": (0, 2),
     "vertical": (0, 1),
@@ -207,7 +207,7 @@ class Patches:
         scene, y, x = self._places[int(self._permutation(epoch)[number]) % len(self._places)]
         if o.sampling == "random":
             y, x = self._random_place(int(scene), rng)
-        choices = _SYMMETRIES[o.symmetries]
+        choices = SYMMETRIES[o.symmetries]
         symmetry = choices[int(rng.integers(len(choices)))]
         exposure = 1.0
         if o.exposure is not None:
@@ -356,3 +356,9 @@ def turn(patch: npt.NDArray[Any], symmetry: int) -> npt.NDArray[Any]:
     if symmetry & 2:
         patch = patch[:, ::-1]
     return patch
+
+
+def turn_back(patch: npt.NDArray[Any], symmetry: int) -> npt.NDArray[Any]:
+    """Undo :func:`turn`."""
+    patch = turn(patch, symmetry & 3)
+    return patch.swapaxes(0, 1) if symmetry & 4 else patch

@@ -127,20 +127,34 @@ class Reconstructor:
             DataError: it is no image, or smaller than the method accepts.
             ConfigError: the memory limit is too small.
         """
-        picture = require_image(image)
-        if picture.attrs.get("encoding") == "srgb":
-            picture = to_track_values(picture, "srgb")
+        picture = self.picture_of(image)
         if not self.guarantees:
             return self._cube(picture)
         scaled, factor = self.guarantees.scale(picture)
         return self.guarantees.enforce(self._cube(scaled), picture, factor)[0]
 
+    def picture_of(self, image: xr.DataArray) -> xr.DataArray:
+        """The image in the units of the track.
+
+        Raises:
+            DataError: it is no image.
+        """
+        picture = require_image(image)
+        encoded = picture.attrs.get("encoding") == "srgb"
+        return to_track_values(picture, "srgb") if encoded else picture
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether a picture has to be there as a whole, so that none can be streamed."""
+        return bool(self.guarantees)
+
     def _cube(self, picture: xr.DataArray) -> xr.DataArray:
         rgb = np.asarray(picture.values, dtype=np.float32)
         layout = self._layout_in_memory(rgb)
-        return make_cube(
-            self._assemble(rgb, layout), self.contract.wavelengths_nm, **self.cube_facts(layout)
-        )
+        return self._label(self._assemble(rgb, layout), layout)
+
+    def _label(self, spectra: FloatArray, layout: Layout) -> xr.DataArray:
+        return make_cube(spectra, self.contract.wavelengths_nm, **self.cube_facts(layout))
 
     def predict(self, rgb: FloatArray) -> FloatArray:
         """Spectra (y, x, band), float32, of linear values (y, x, 3) in the units of the track.
@@ -301,6 +315,7 @@ def load(
     max_memory: str | int = "auto",
     device: str = "cpu",
     guarantees: Sequence[str] = (),
+    self_ensemble: str = "none",
 ) -> Reconstructor:
     """Make a reconstructor.
 
@@ -313,12 +328,26 @@ def load(
         max_memory: see :class:`Reconstructor`.
         device: see :class:`Reconstructor`.
         guarantees: see :class:`Reconstructor`.
+        self_ensemble: ``none``, or the symmetries over which the answers are averaged:
+            ``horizontal``, ``vertical``, ``flips`` or ``all``; see
+            :class:`respectra.inference.ensembles.SelfEnsemble`.
 
     Raises:
         ConfigError: there are no such weights.
         FormatError: the file is not a weights file.
     """
     weights = find_weights(source, track=track)
+    if self_ensemble != "none":
+        from respectra.inference.ensembles import SelfEnsemble
+
+        return SelfEnsemble(
+            weights,
+            symmetries=self_ensemble,
+            tile=tile,
+            max_memory=max_memory,
+            device=device,
+            guarantees=guarantees,
+        )
     return Reconstructor(
         weights, tile=tile, max_memory=max_memory, device=device, guarantees=guarantees
     )

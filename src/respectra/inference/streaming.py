@@ -86,10 +86,10 @@ def reconstruct_file(
         raise ConfigError(
             f"{target} cannot be written piece by piece; choose .zarr, .hdr, .bip, .bil or .bsq"
         )
-    if reconstructor.guarantees:
+    if reconstructor.needs_whole:
         raise ConfigError(
-            "guarantees look at the whole picture and cannot be kept piece by piece; leave them "
-            "out, or reconstruct in memory"
+            "guarantees and self-ensembles look at the whole picture and do not work piece by "
+            "piece; leave them out, or reconstruct in memory"
         )
     ensure_absent(target, overwrite=overwrite)
     picture = open_picture(image_path, kind)
@@ -125,7 +125,7 @@ def streams(reconstructor: Reconstructor, image_path: PathLike, out_path: PathLi
     anyway.
     """
     path, target = Path(image_path), Path(out_path)
-    if reconstructor.guarantees or sink_for(target) is None:
+    if reconstructor.needs_whole or sink_for(target) is None:
         return False
     if path.suffix.lower() not in (".tif", ".tiff", ".npy"):
         return False

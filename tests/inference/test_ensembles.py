@@ -1,0 +1,170 @@
+"""Ensembles of one method over symmetries, and of several methods."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import respectra as rs
+from respectra.datasets.patches import SYMMETRIES, turn, turn_back
+from respectra.errors import ConfigError
+from respectra.inference import ModelEnsemble, Reconstructor, SelfEnsemble
+from respectra.inference.ensembles import mean_of, moments
+from respectra.methods import Contract, Weights, configure, save_weights
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    """A small network, which sees edges and so has a sense of direction."""
+    torch.manual_seed(1)
+    config = configure("hscnn-r", preset="tiny", width=8, blocks=1)
+    network = rs.build_network("hscnn-r", preset="tiny", width=8, blocks=1)
+    tensors = {name: t.numpy() for name, t in network.state_dict().items()}
+    return Weights("hscnn-r", config, Contract(), tensors)
+
+
+@pytest.fixture
+def image(rng: np.random.Generator) -> xr.DataArray:
+    return rs.make_image(rng.uniform(0.05, 0.9, (14, 9, 3)), track="clean", bits=32)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("none", 1), ("horizontal", 2), ("vertical", 2), ("flips", 4), ("all", 8)]
+)
+def test_symmetries_of_a_set_differ_and_are_undone(name: str, count: int) -> None:
+    array = np.arange(4 * 6).reshape(4, 6)
+    turned = [turn(array, s) for s in SYMMETRIES[name]]
+    assert len({(t.shape, t.tobytes()) for t in turned}) == count
+    for symmetry, t in zip(SYMMETRIES[name], turned, strict=True):
+        np.testing.assert_array_equal(turn_back(t, symmetry), array)
+
+
+def test_the_mean_over_all_symmetries_is_symmetric(weights: Weights, image: xr.DataArray) -> None:
+    plain, ensemble = Reconstructor(weights), SelfEnsemble(weights, symmetries="all")
+    for symmetry in SYMMETRIES["all"]:
+        other = (
+            image.copy(data=turn(image.values, symmetry))
+            if symmetry < 4
+            else (rs.make_image(turn(image.values, symmetry), track="clean", bits=32))
+        )
+        expected = turn(ensemble(image).values, symmetry)
+        np.testing.assert_allclose(ensemble(other).values, expected, atol=1e-6)
+    assert np.abs(plain(image).values - ensemble(image).values).max() > 1e-4
+
+
+def test_it_is_the_mean_of_what_the_plain_method_says(
+    weights: Weights, image: xr.DataArray
+) -> None:
+    plain = Reconstructor(weights)
+    answers = [plain.predict(image.values), plain.predict(image.values[:, ::-1])[:, ::-1]]
+    cube, deviation = SelfEnsemble(weights, symmetries="horizontal").with_uncertainty(image)
+    np.testing.assert_allclose(cube.values, np.mean(answers, axis=0), atol=1e-6)
+    np.testing.assert_allclose(deviation.values, np.std(answers, axis=0), atol=1e-6)
+    np.testing.assert_allclose(
+        SelfEnsemble(weights, symmetries="horizontal")(image).values, cube.values, atol=1e-6
+    )
+
+
+def test_tiles_do_not_change_it(weights: Weights, image: xr.DataArray) -> None:
+    whole = SelfEnsemble(weights, symmetries="all")(image)
+    tiles = SelfEnsemble(weights, symmetries="all", tile=5)(image)
+    np.testing.assert_allclose(tiles.values, whole.values, atol=1e-5)
+
+
+def test_loading_makes_one(weights: Weights, tmp_path: object, image: xr.DataArray) -> None:
+    path = f"{tmp_path}/weights.safetensors"
+    save_weights(weights, path)
+    rec = rs.load(path, self_ensemble="flips")
+    assert isinstance(rec, SelfEnsemble)
+    assert not isinstance(rs.load(path), SelfEnsemble)
+    assert rec.signature() != rs.load(path).signature()
+    with pytest.raises(ConfigError, match=r"unknown self-ensemble 'flip'.*flips"):
+        rs.load(path, self_ensemble="flip")
+
+
+def test_a_pixelwise_method_agrees_with_itself(
+    image: xr.DataArray, members: list[Reconstructor]
+) -> None:
+    rec = SelfEnsemble(members[2].weights, symmetries="all")
+    cube, deviation = rec.with_uncertainty(image)
+    np.testing.assert_allclose(cube.values, members[2](image).values, atol=1e-6)
+    assert float(np.abs(deviation.values).max()) < 1e-6
+
+
+def test_guarantees_hold_for_the_mean(weights: Weights, image: xr.DataArray) -> None:
+    rec = SelfEnsemble(weights, symmetries="flips", guarantees=["consistent"])
+    track = rs.get_track("clean")
+    seen = track.project(rec(image)).values
+    np.testing.assert_allclose(seen, image.values, atol=1e-5)
+    np.testing.assert_allclose(
+        track.project(rec.with_uncertainty(image)[0]).values, image.values, atol=1e-5
+    )
+
+
+@pytest.fixture(scope="module")
+def members() -> list[Reconstructor]:
+    return [rs.load(name) for name in ("pseudo-inverse", "wiener", "root-polynomial")]
+
+
+def test_mean_weighted_mean_and_median(image: xr.DataArray, members: list[Reconstructor]) -> None:
+    answers = np.stack([member(image).values for member in members])
+    weights = [2.0, 1.0, 1.0]
+    for ensemble, expected in (
+        (ModelEnsemble(members), answers.mean(axis=0)),
+        (
+            ModelEnsemble(members, combine="weighted", weights=weights),
+            np.average(answers, axis=0, weights=weights),
+        ),
+        (ModelEnsemble(members, combine="median"), np.median(answers, axis=0)),
+    ):
+        cube, _ = ensemble.with_uncertainty(image)
+        np.testing.assert_allclose(ensemble(image).values, expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(cube.values, expected, rtol=1e-5, atol=1e-6)
+    assert cube.attrs["ensemble"] == "median"
+
+
+def test_the_spread_is_the_members_deviation(
+    image: xr.DataArray, members: list[Reconstructor]
+) -> None:
+    answers = np.stack([member(image).values for member in members])
+    _, deviation = ModelEnsemble(members).with_uncertainty(image)
+    np.testing.assert_allclose(deviation.values, answers.std(axis=0), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"combine": "average"}, "unknown way to combine"),
+        ({"combine": "weighted"}, "weights belong to"),
+        ({"weights": [1.0, 1.0, 1.0]}, "weights belong to"),
+        ({"combine": "weighted", "weights": [1.0, 1.0]}, "3 positive numbers"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    options: dict[str, object], message: str, members: list[Reconstructor]
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ModelEnsemble(members, **options)
+
+
+def test_members_must_speak_of_the_same(weights: Weights) -> None:
+    other = Reconstructor(
+        Weights(weights.method, weights.config, Contract(track="real-world"), weights.tensors)
+    )
+    with pytest.raises(ConfigError, match="share their track"):
+        ModelEnsemble([Reconstructor(weights), other])
+    with pytest.raises(ConfigError, match="at least one"):
+        ModelEnsemble([])
+
+
+def test_moments_are_numpys(rng: np.random.Generator) -> None:
+    answers = rng.normal(size=(5, 3, 4, 2)).astype(np.float32)
+    weights = [1.0, 2.0, 3.0, 4.0, 5.0]
+    mean, deviation = moments(iter(answers), weights)
+    expected = np.average(answers, axis=0, weights=weights)
+    np.testing.assert_allclose(mean, expected, atol=1e-6)
+    np.testing.assert_allclose(mean_of(iter(answers), weights), expected, atol=1e-6)
+    variance = np.average((answers - expected) ** 2, axis=0, weights=weights)
+    np.testing.assert_allclose(deviation, np.sqrt(variance), atol=1e-6)

@@ -96,6 +96,7 @@ def evaluate(
         Options,
         evaluate,
         find_contestants,
+        save_report,
         subjects_of,
         subjects_without_truth,
     )
@@ -152,12 +153,13 @@ def evaluate(
         timing_runs=timing_runs,
         progress=track_progress,
     )
+    save_report(results, output / "report.html", overwrite=True)
     _report_failures(results)
     if as_json:
         print_json(_summary(results))
     else:
         _print_results(results)
-        say(f"stored in {output}")
+        say(f"stored in {output}; open {output / 'report.html'}")
     if any(row.note.startswith("failed") for row in results.rows):
         raise typer.Exit(1)
 

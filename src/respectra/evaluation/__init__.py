@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from respectra.evaluation.leaderboard import make_leaderboard
     from respectra.evaluation.protocol import Options, Protocol
     from respectra.evaluation.published import published_table
+    from respectra.evaluation.report import build_report, save_report
     from respectra.evaluation.results import Results, Row, load_results
     from respectra.evaluation.run import evaluate
     from respectra.evaluation.subjects import Subject, subjects_of, subjects_without_truth
@@ -30,6 +31,7 @@ _NAMES = {
     "Row": "results",
     "Subject": "subjects",
     "Table": "tables",
+    "build_report": "report",
     "evaluate": "run",
     "find_contestants": "contestants",
     "load_results": "results",
@@ -37,6 +39,7 @@ _NAMES = {
     "make_leaderboard": "leaderboard",
     "published_table": "published",
     "report_tables": "tables",
+    "save_report": "report",
     "score_submission": "blind",
     "subjects_of": "subjects",
     "subjects_without_truth": "subjects",
@@ -58,6 +61,7 @@ __all__ = [
     "Row",
     "Subject",
     "Table",
+    "build_report",
     "evaluate",
     "find_contestants",
     "load_results",
@@ -66,6 +70,7 @@ __all__ = [
     "metrics",
     "published_table",
     "report_tables",
+    "save_report",
     "score_submission",
     "subjects_of",
     "subjects_without_truth",

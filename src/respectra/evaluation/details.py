@@ -7,6 +7,7 @@ brightness and by cluster, histograms of its consistency, and its spectra at tho
 
 from __future__ import annotations
 
+import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -146,7 +147,7 @@ def load_details(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zlib.error):
+    except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile):
         return None
 
 

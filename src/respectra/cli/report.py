@@ -1,0 +1,36 @@
+"""``respectra report`` makes the page of an evaluation that was stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from respectra.cli.app import app, say
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RESULTS", help="Folder that evaluate wrote.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="File to write; report.html in the folder by default."),
+    ] = None,
+    methods: Annotated[
+        str | None,
+        typer.Option("--methods", help="Methods in the figures: a,b. By default the best eight."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Show an evaluation as one HTML page that needs no network.
+
+    Tables, error maps, spectra, where errors lie, consistency, cost, and all that is needed to
+    reproduce them.
+    """
+    from respectra.evaluation import load_results, save_report
+
+    target = folder / "report.html" if output is None else output
+    chosen = None if methods is None else [m.strip() for m in methods.split(",") if m.strip()]
+    save_report(load_results(folder), target, methods=chosen, overwrite=overwrite)
+    say(f"saved {target}")

@@ -1,0 +1,243 @@
+"""Where errors lie: by band, by brightness and by cluster of spectra; and consistency."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.evaluation.details import BRIGHTNESS_STEPS, CONSISTENCY_EDGES, DELTA_E_EDGES
+from respectra.evaluation.report.charts import Plot, Scale, plot, show_value, text
+from respectra.evaluation.report.markup import Child, Markup, join, number, tag
+from respectra.evaluation.report.material import Floats
+from respectra.evaluation.report.page import Context, figure, prose, section, table
+from respectra.evaluation.report.totals import Totals, TrackView, mean_of, pooled_quantile
+from respectra.evaluation.tables import Table, consistency_table
+
+#: Shares of the clusters at which their errors are drawn.
+_SHARES = np.linspace(0.0, 1.0, 51)
+#: Relative errors that a histogram shows, and where one of colour differences may end.
+_CONSISTENCY_SHOWN = (1e-4, 1.0)
+_DELTA_E_ENDS = (2.0, 5.0, 10.0, 20.0)
+
+
+def breakdown(context: Context) -> Markup:
+    """Errors by band, brightness and cluster."""
+    return section(
+        "errors",
+        "Where errors lie",
+        context.each_track(lambda track: _track_breakdown(context, track)),
+    )
+
+
+def consistency(context: Context) -> Markup:
+    """What the camera says of the answers: histograms and table."""
+    return section(
+        "consistency",
+        "Consistency with the images",
+        context.each_track(lambda track: _track_consistency(context, track)),
+    )
+
+
+def _track_breakdown(context: Context, track: TrackView) -> Child:
+    steps = np.arange(1, BRIGHTNESS_STEPS + 1, dtype=np.float64)
+    by_band = _curves(track, lambda totals: totals.mean_by_band(track.grid))
+    by_brightness = _curves(track, lambda totals: mean_of(totals.by_brightness))
+    by_cluster = _curves(track, lambda totals: totals.cluster_curve(_SHARES))
+    charts: list[Child] = []
+    if by_band:
+        title, x_title = "By band", "wavelength (nm)"
+        charts.append(_line_chart(context, title, track.grid, by_band, x_title, _about_grid(track)))
+    if by_brightness:
+        charts.append(
+            _line_chart(
+                context,
+                "By brightness",
+                steps.tolist(),
+                by_brightness,
+                "tenth of the pixels, from dark to bright",
+                "Every tenth has as many pixels, sorted by their mean value in the truth.",
+                dots=True,
+            )
+        )
+    if by_cluster:
+        charts.append(
+            _line_chart(
+                context,
+                "By cluster of spectra",
+                (100 * _SHARES).tolist(),
+                by_cluster,
+                "clusters, from the easiest to the hardest (%)",
+                "The weighted score is the mean over clusters. A steep right end means that rare "
+                "spectra are recovered badly.",
+                y_log=True,
+            )
+        )
+    elif charts:
+        charts.append(prose("Clusters are found by the test “weighted”.", kind="note"))
+    return tag("div", {"class": "charts"}, charts) if charts else None
+
+
+def _about_grid(track: TrackView) -> str:
+    grids = {grid for totals in track.totals.values() for grid, _ in totals.by_band}
+    if len(grids) < 2:
+        return "Mean over the scenes."
+    return "Mean over the scenes with these wavelengths; others have other bands."
+
+
+def _curves(track: TrackView, make: Callable[[Totals], Floats | None]) -> dict[str, Floats]:
+    found = {method: make(totals) for method, totals in track.totals.items()}
+    return {method: values for method, values in found.items() if values is not None}
+
+
+def _line_chart(
+    context: Context,
+    title: str,
+    xs: Sequence[float],
+    curves: dict[str, Floats],
+    x_title: str,
+    caption: str,
+    *,
+    dots: bool = False,
+    y_log: bool = False,
+) -> Markup:
+    """One line a method, and the values as a table for those who want to read them."""
+    every = [float(v) for values in curves.values() for v in values]
+    y_title = "MRAE (logarithmic)" if y_log else "MRAE"
+    field = plot(
+        xs, every, x_title=x_title, y_title=y_title, y_log=y_log, x_margin=0.03 if dots else 0.0
+    )
+    ticks = [(x, f"{x:g}") for x in xs] if dots else None
+    lines = [field.line(xs, v, context.kind(m), m) for m, v in curves.items()]
+    points = [_dots(field, xs, v, context.kind(m)) for m, v in curves.items()] if dots else []
+    ends = "; ".join(
+        f"{m} from {show_value(float(np.nanmin(v)))} to {show_value(float(np.nanmax(v)))}"
+        for m, v in curves.items()
+        if np.isfinite(v).any()
+    )
+    values = Table(
+        f"{title}: MRAE",
+        (x_title, *curves),
+        tuple(
+            (f"{x:g}", *(show_value(float(values[k])) for values in curves.values()))
+            for k, x in enumerate(xs)
+        ),
+    )
+    numbers = tag("details", {"class": "numbers"}, tag("summary", None, "Values"), table(values))
+    drawing = field.figure(f"{title}: MRAE. {ends}.", field.axes(ticks), lines, points)
+    return figure(join([drawing]), title, [caption, numbers])
+
+
+def _dots(field: Plot, xs: Sequence[float], ys: Floats, kind: str) -> Markup:
+    spots = [
+        tag("circle", {"cx": field.x(x), "cy": field.y(float(y)), "r": 3.0})
+        for x, y in zip(xs, ys, strict=True)
+        if np.isfinite(y)
+    ]
+    return tag("g", {"class": f"point {kind}"}, spots)
+
+
+def _track_consistency(context: Context, track: TrackView) -> Child:
+    every = [np.sum(t.delta_e, axis=0) for t in track.totals.values() if t.delta_e]
+    shown = max((pooled_quantile(counts, DELTA_E_EDGES, 0.995)[0] for counts in every), default=0)
+    delta_e_end = next((end for end in _DELTA_E_ENDS if end >= shown), _DELTA_E_ENDS[-1])
+    cards = []
+    for method in context.methods:
+        totals = track.totals[method]
+        charts = [
+            _consistency_chart(context, method, totals.consistency),
+            _delta_e_chart(context, method, totals.delta_e, delta_e_end),
+        ]
+        if any(charts):
+            dot = tag("span", {"class": "dot", "aria-hidden": "true"})
+            name = tag("h4", None, dot, method)
+            cards.append(tag("div", {"class": f"histograms {context.kind(method)}"}, name, charts))
+    tested = "physical" in context.results.protocol.options.tests and track.name != "exposed"
+    if not cards and not tested:
+        return None
+    intro = prose(
+        "Each answer is sent through the camera once more. Left: how far its signal lies outside "
+        "of what the codes of the image allow, relative to them; right, for cameras that see "
+        "colours as people do: the same as a colour difference, of which the eye notices about 1 "
+        "and more. The line marks the 95 % quantile of the pixels of all scenes together. Heights "
+        "go by the square root of the share, so that rare errors are seen."
+    )
+    parts: list[Child] = [intro, tag("div", {"class": "pair"}, cards)]
+    if tested:
+        best = {1: "lower", 2: "lower", 3: "higher", 4: "lower", 5: "lower"}
+        marks = {method: context.kind(method) for method in context.methods}
+        parts.append(table(consistency_table(context.results, track.name), best=best, marks=marks))
+    return join(parts)
+
+
+def _consistency_chart(context: Context, method: str, counts: list[Floats]) -> Child:
+    if not counts:
+        return None
+    total = np.sum(counts, axis=0)
+    first = float(CONSISTENCY_EDGES[1])
+    x = Scale(*_CONSISTENCY_SHOWN, 42, 248, logarithmic=True)
+    field = _field(x, "relative error (logarithmic)")
+    # What is smaller than the first edge has a place of its own on the left: mostly exact zeros.
+    edges = np.clip(CONSISTENCY_EDGES, *_CONSISTENCY_SHOWN)
+    places = [(x(float(a)), x(float(b))) for a, b in pairwise(edges)]
+    places[0] = (8.0, 32.0)
+    labels = [(v, show_value(v)) for v in (1e-3, 0.01, 0.1, 1.0)]
+    under = text(20, field.y.start + 15, "none", "middle")
+    quantile, beyond = pooled_quantile(total, CONSISTENCY_EDGES, 0.95)
+    exact = quantile <= first
+    words = "95 % have none" if exact else _below(quantile, beyond)
+    at = 20.0 if exact else x(quantile)
+    return _histogram(context, method, field, places, total, labels, at, words, under)
+
+
+def _delta_e_chart(context: Context, method: str, counts: list[Floats], end: float) -> Child:
+    if not counts:
+        return None
+    total = np.sum(counts, axis=0)
+    field = _field(Scale(0, end, 8, 248), "ΔE 2000")
+    edges: npt.NDArray[np.float64] = np.clip(DELTA_E_EDGES, 0, end)
+    places = [(field.x(float(a)), field.x(float(b))) for a, b in pairwise(edges)]
+    labels = [(v, show_value(v)) for v in field.x.ticks(6)]
+    quantile, beyond = pooled_quantile(total, DELTA_E_EDGES, 0.95)
+    words = _below(quantile, beyond)
+    return _histogram(context, method, field, places, total, labels, field.x(quantile), words)
+
+
+def _field(x: Scale, title: str) -> Plot:
+    return Plot(260, 130, x, Scale(0, 1, 92, 20), title)
+
+
+def _below(quantile: float, beyond: bool) -> str:
+    return f"95 % below {'more than ' if beyond else ''}{show_value(quantile)}"
+
+
+def _histogram(
+    context: Context,
+    method: str,
+    field: Plot,
+    places: list[tuple[float, float]],
+    counts: Floats,
+    labels: list[tuple[float, str]],
+    quantile_at: float,
+    words: str,
+    *more: Child,
+) -> Markup:
+    """Bars by the square root of their share, and the 95 % quantile as a line."""
+    seen = np.array([b > a for a, b in places])
+    top = counts[seen].max(initial=0) or 1
+    kept = [place for place, use in zip(places, seen, strict=True) if use]
+    heights = np.sqrt(counts[seen] / top).tolist()
+    right = quantile_at > field.width / 2
+    beside = quantile_at + (-4 if right else 4)
+    line = f"M{number(quantile_at)} {number(field.y.start)}V{number(field.y.end - 10)}"
+    return field.figure(
+        f"Histogram for {method} of the {field.x_title}; {words}",
+        field.axes(labels, []),
+        field.bars(kept, heights, context.kind(method)),
+        tag("path", {"class": "quantile", "d": line}),
+        text(beside, field.y.end - 6, words, "end" if right else "start", "halo"),
+        *more,
+        kind="chart histogram",
+    )

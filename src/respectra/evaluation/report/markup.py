@@ -1,0 +1,66 @@
+"""HTML and SVG that cannot be broken by what they say: all text is escaped unless it is markup."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+    __slots__ = ()
+
+
+Child: TypeAlias = str | Iterable["Child"] | None
+Attributes: TypeAlias = Mapping[str, str | float | bool | None]
+
+#: Elements without an end.
+_VOID = frozenset({"meta", "img", "br", "hr"})
+
+
+def tag(name: str, attributes: Attributes | None = None, *children: Child) -> Markup:
+    """An element.
+
+    Args:
+        name: of the element.
+        attributes: True stands alone, None and False are left out, numbers are shortened.
+        children: text, which is escaped; markup, which is not; None, which is nothing; or any of
+            these in a row.
+    """
+    start = f"<{name}{_attributes(attributes or {})}>"
+    return Markup(start if name in _VOID else f"{start}{join(children)}</{name}>")
+
+
+def join(children: Iterable[Child]) -> Markup:
+    """Children one after the other."""
+    return Markup("".join(_text(child) for child in children))
+
+
+def number(value: float) -> str:
+    """A coordinate with at most one digit after the point: a tenth of a pixel is enough."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _text(child: Child) -> str:
+    if child is None:
+        return ""
+    if isinstance(child, Markup):
+        return child
+    if isinstance(child, str):
+        return html.escape(child)
+    return join(child)
+
+
+def _attributes(attributes: Attributes) -> str:
+    parts = []
+    for name, value in attributes.items():
+        if value is None or value is False:
+            continue
+        if value is True:
+            parts.append(f" {name}")
+        else:
+            text = value if isinstance(value, str) else number(value)
+            parts.append(f' {name}="{html.escape(text)}"')
+    return "".join(parts)

@@ -1,0 +1,213 @@
+"""What the page shows, read from stored results: only what is there and has the right shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.evaluation.details import (
+    BRIGHTNESS_STEPS,
+    CONSISTENCY_EDGES,
+    DELTA_E_EDGES,
+    Arrays,
+    load_details,
+)
+from respectra.evaluation.results import PLAIN, Results, Row, details_path, scene_path
+from respectra.evaluation.tables import ranking
+
+Floats = npt.NDArray[np.float64]
+
+#: Methods that figures show; more lines than this cannot be told apart.
+MOST_METHODS = 8
+#: Scenes that are shown one by one.
+MOST_SCENES = 20
+
+
+@dataclass(frozen=True)
+class Pixel:
+    """A pixel with its spectra.
+
+    Attributes:
+        row: of the scene.
+        column: of the scene.
+        truth: shape (band,).
+        estimate: shape (band,).
+    """
+
+    row: int
+    column: int
+    truth: Floats
+    estimate: Floats
+
+    def error(self, floor: float) -> float | None:
+        """Mean relative error over the bands; None where a zero leaves it undefined."""
+        below = np.maximum(self.truth, floor)
+        if (below <= 0).any():
+            return None
+        return float(np.mean(np.abs(self.truth - self.estimate) / below))
+
+
+@dataclass(frozen=True)
+class MethodView:
+    """What one method did on one scene; None where it is not known."""
+
+    error_map: Floats | None
+    by_band: Floats | None
+    by_brightness: Floats | None
+    cluster_errors: Floats | None
+    consistency: Floats | None
+    delta_e: Floats | None
+    spectra: Floats | None
+    best: Pixel | None
+    worst: Pixel | None
+
+
+@dataclass(frozen=True)
+class SceneView:
+    """One scene as one track sees it.
+
+    Attributes:
+        name: of the scene.
+        role: ``main`` or ``out-of-scope``.
+        preview: (y, x, 3), or None.
+        step: pixels of the scene a pixel of previews and maps.
+        wavelengths_nm: of the spectra; empty without a truth.
+        pixels: (kind, 2), row and column of a pixel of each kind of spectrum.
+        spectra: (kind, band), their truths.
+        shares: (kind,), of the pixels looked at.
+        methods: by name.
+    """
+
+    name: str
+    role: str
+    preview: npt.NDArray[np.uint8] | None
+    step: int
+    wavelengths_nm: Floats
+    pixels: npt.NDArray[np.int64]
+    spectra: Floats
+    shares: Floats
+    methods: Mapping[str, MethodView]
+
+
+def charted_methods(results: Results, wanted: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The methods of the figures: those wanted, or the best by their mean rank over the tracks."""
+    if wanted is not None:
+        return tuple(wanted)
+    every = [ranking(results, track) for track in results.protocol.options.tracks]
+
+    def place(name: str) -> float:
+        ranks = [ranks[name] for ranks in every if name in ranks]
+        return sum(ranks) / len(ranks) if ranks else math.inf
+
+    return tuple(sorted(results.names, key=place)[:MOST_METHODS])
+
+
+def plain_scores(results: Results, track: str) -> dict[tuple[str, str, str], float]:
+    """MRAE by (role, scene, method): mean over seeds."""
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for row in results.select(track=track, test=PLAIN):
+        if "mrae" in row.scores:
+            found.setdefault((row.role, row.scene, row.method), []).append(row.scores["mrae"])
+    return {key: math.fsum(values) / len(values) for key, values in found.items()}
+
+
+def shown_scenes(results: Results) -> tuple[tuple[str, str], ...]:
+    """(role, scene) of the scenes shown one by one: all, or spread evenly over their order."""
+    every = [(scene.role, scene.name) for scene in results.protocol.scenes]
+    if len(every) <= MOST_SCENES:
+        return tuple(every)
+    places = np.rint(np.linspace(0, len(every) - 1, MOST_SCENES)).astype(int)
+    return tuple(every[place] for place in places)
+
+
+def read_scene(
+    results: Results, role: str, track: str, name: str, methods: Sequence[str]
+) -> SceneView | None:
+    """A scene with its methods; None where no details of it are stored."""
+    if results.folder is None:
+        return None
+    scene = _read(results.folder, scene_path(results.folder, role, track, name))
+    if scene is None:
+        return None
+    wavelengths = _array(scene, "wavelengths_nm", 1)
+    pixels, spectra = _array(scene, "pixels", 2), _array(scene, "spectra", 2)
+    shares, step = _array(scene, "shares", 1), _array(scene, "step", 1)
+    bands = 0 if wavelengths is None else wavelengths.size
+    kinds = 0 if pixels is None or pixels.shape[1] != 2 else len(pixels)
+    if (
+        pixels is None
+        or spectra is None
+        or shares is None
+        or wavelengths is None
+        or spectra.shape != (kinds, bands)
+        or shares.shape != (kinds,)
+    ):
+        wavelengths, pixels = np.empty(0), np.empty((0, 2))
+        spectra, shares, bands, kinds = np.empty((0, 0)), np.empty(0), 0, 0
+    views = {}
+    for method in methods:
+        about = Row(role, name, track, 0, method, PLAIN)
+        found = _read(results.folder, details_path(results.folder, about))
+        if found is not None:
+            views[method] = _method_view(found, bands, kinds)
+    preview = scene.get("preview")
+    good = preview is not None and preview.ndim == 3 and preview.shape[2] == 3 and preview.size > 0
+    return SceneView(
+        name=name,
+        role=role,
+        preview=np.asarray(preview, np.uint8) if good else None,
+        step=1 if step is None or not step.size else max(1, int(step[0])),
+        wavelengths_nm=wavelengths,
+        pixels=pixels.astype(np.int64),
+        spectra=spectra,
+        shares=shares,
+        methods=views,
+    )
+
+
+def _method_view(found: Arrays, bands: int, kinds: int) -> MethodView:
+    consistency, delta_e = _array(found, "consistency", 1), _array(found, "delta_e", 1)
+    by_brightness = _array(found, "by_brightness", 1)
+    by_band, spectra = _array(found, "by_band", 1), _array(found, "spectra", 2)
+    return MethodView(
+        error_map=_array(found, "error_map", 2),
+        by_band=_of_shape(by_band, (bands,)),
+        by_brightness=_of_shape(by_brightness, (BRIGHTNESS_STEPS,)),
+        cluster_errors=_array(found, "cluster_errors", 1),
+        consistency=_of_shape(consistency, (CONSISTENCY_EDGES.size - 1,)),
+        delta_e=_of_shape(delta_e, (DELTA_E_EDGES.size - 1,)),
+        spectra=_of_shape(spectra, (kinds, bands)),
+        best=_pixel(found, "best", bands),
+        worst=_pixel(found, "worst", bands),
+    )
+
+
+def _pixel(found: Arrays, name: str, bands: int) -> Pixel | None:
+    place = _of_shape(_array(found, name, 1), (2,))
+    spectra = _of_shape(_array(found, f"{name}_spectra", 2), (2, bands))
+    if place is None or spectra is None or not np.isfinite(spectra).all():
+        return None
+    return Pixel(int(place[0]), int(place[1]), spectra[0], spectra[1])
+
+
+def _read(folder: Path, path: Path) -> Arrays | None:
+    """Details, but only from within the folder: names of scenes and methods come from files."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        return None
+    return load_details(path)
+
+
+def _array(arrays: Arrays, name: str, dimensions: int) -> Floats | None:
+    found = arrays.get(name)
+    if found is None or found.ndim != dimensions or found.dtype.kind not in "fiu":
+        return None
+    return None if found.size == 0 else found.astype(np.float64)
+
+
+def _of_shape(array: Floats | None, shape: tuple[int, ...]) -> Floats | None:
+    return array if array is not None and array.shape == shape and array.size else None

@@ -1,0 +1,153 @@
+"""What all sections of the page share: methods and their colours, tracks, tables, figures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from respectra.evaluation.report.markup import Child, Markup, join, tag
+from respectra.evaluation.report.totals import TrackView
+from respectra.evaluation.results import Results
+from respectra.evaluation.tables import Table, track_title
+
+_LEADING_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a section needs to know.
+
+    Attributes:
+        results: the evaluation.
+        methods: those that figures show; the place of one is the number of its colour.
+        tracks: what is shown of each track.
+    """
+
+    results: Results
+    methods: tuple[str, ...]
+    tracks: tuple[TrackView, ...]
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether any scene has a truth."""
+        return any(scene.truth is not None for scene in self.results.protocol.scenes)
+
+    @property
+    def floor(self) -> float:
+        """Smallest denominator of relative errors."""
+        return self.results.protocol.options.floor
+
+    def kind(self, method: str) -> str:
+        """The class that gives a method its colour."""
+        return f"series m{self.methods.index(method)}"
+
+    def each_track(self, make: Callable[[TrackView], Child], heading: str = "h3") -> list[Markup]:
+        """Blocks that the switch of tracks shows one at a time."""
+        blocks = []
+        for place, track in enumerate(self.tracks):
+            content = join([make(track)])
+            if content:
+                title = tag(heading, {"class": "track-title"}, track_title(track.name))
+                blocks.append(tag("div", {"class": f"track t{place}"}, title, content))
+        return blocks
+
+
+def section(place: str, title: str, *content: Child) -> Markup:
+    """A section with its heading; nothing if it holds nothing."""
+    inside = join(content)
+    if not inside:
+        return Markup()
+    head = tag("h2", {"id": f"{place}-title"}, title)
+    return tag("section", {"id": place, "aria-labelledby": f"{place}-title"}, head, inside)
+
+
+def prose(*content: Child, kind: str | None = None) -> Markup:
+    """A paragraph."""
+    return tag("p", {"class": kind}, content)
+
+
+def figure(chart: Child, title: str, caption: Child = None, kind: str | None = None) -> Markup:
+    """A chart with its title above it and what to see in it below."""
+    head = tag("h4", None, title)
+    words = tag("figcaption", None, caption) if caption else None
+    return tag("figure", {"class": kind}, head, chart, words)
+
+
+def table(
+    content: Table,
+    *,
+    best: Mapping[int, str] | None = None,
+    by_row: bool = False,
+    marks: Mapping[str, str] | None = None,
+) -> Markup:
+    """A table that scrolls within itself where the page is narrow.
+
+    Args:
+        content: the table.
+        best: column -> ``lower`` or ``higher``: the best value of it is marked.
+        by_row: mark the lowest value of each row instead.
+        marks: first cell -> class of a dot of its colour before it.
+    """
+    winners = _row_winners(content) if by_row else _column_winners(content, best or {})
+
+    def cell(row: int, column: int, words: str) -> Markup:
+        kinds = ["words"] if content.left[column] else []
+        kinds += ["best"] if (row, column) in winners else []
+        attributes = {"class": " ".join(kinds) or None}
+        if column:
+            return tag("td", attributes, words)
+        dot = (marks or {}).get(words)
+        mark = tag("span", {"class": f"dot {dot}", "aria-hidden": "true"}) if dot else None
+        return tag("th", {**attributes, "scope": "row"}, mark, words)
+
+    head = [
+        tag("th", {"scope": "col", "class": "words" if left else None}, title)
+        for title, left in zip(content.columns, content.left, strict=True)
+    ]
+    body = [
+        tag("tr", None, [cell(r, c, words) for c, words in enumerate(row)])
+        for r, row in enumerate(content.rows)
+    ]
+    whole = tag(
+        "table",
+        None,
+        tag("caption", None, content.title),
+        tag("thead", None, tag("tr", None, head)),
+        tag("tbody", None, body),
+    )
+    frame = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": content.title}
+    return join([tag("div", frame, whole), [prose(note, kind="note") for note in content.notes]])
+
+
+def names_of(methods: Sequence[str]) -> str:
+    """Names in a row, for the words that describe a figure."""
+    return ", ".join(methods)
+
+
+def _value(words: str) -> float | None:
+    """The number a cell begins with; None for a mean that lacks scenes, which does not compare."""
+    found = None if "[" in words else _LEADING_NUMBER.match(words)
+    return float(found.group()) if found else None
+
+
+def _column_winners(content: Table, best: Mapping[int, str]) -> set[tuple[int, int]]:
+    """Cells that are the best of their column, where there is somebody to be better than."""
+    winners = set()
+    for column, better in best.items():
+        values = {r: _value(row[column]) for r, row in enumerate(content.rows)}
+        known = {r: v for r, v in values.items() if v is not None}
+        if len(known) > 1:
+            top = min(known.values()) if better == "lower" else max(known.values())
+            winners |= {(r, column) for r, v in known.items() if v == top}
+    return winners
+
+
+def _row_winners(content: Table) -> set[tuple[int, int]]:
+    winners = set()
+    for r, row in enumerate(content.rows):
+        values = {c: _value(words) for c, words in enumerate(row) if c}
+        known = {c: v for c, v in values.items() if v is not None}
+        if len(known) > 1:
+            winners |= {(r, c) for c, v in known.items() if v == min(known.values())}
+    return winners

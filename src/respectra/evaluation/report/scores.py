@@ -1,0 +1,248 @@
+"""The first half of the page: who is how accurate, at what cost, and what the tests add."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from respectra.evaluation.auxiliary import TESTS
+from respectra.evaluation.measuring import Cost
+from respectra.evaluation.report.charts import Scale, plot, show_value, text
+from respectra.evaluation.report.markup import Child, Markup, join, number, tag
+from respectra.evaluation.report.page import Context, figure, names_of, prose, section, table
+from respectra.evaluation.report.totals import TrackView
+from respectra.evaluation.results import PLAIN
+from respectra.evaluation.tables import (
+    accuracy_table,
+    auxiliary_table,
+    cost_table,
+    further_table,
+    ranking,
+    track_title,
+)
+
+
+def headline(context: Context) -> Markup:
+    """The result in a few figures: the best method of each track."""
+    results = context.results
+    tiles = []
+    for track in context.tracks:
+        ranks = ranking(results, track.name)
+        first = [name for name, rank in ranks.items() if rank == 1]
+        mean = results.mean(first[0], track.name, PLAIN, "mrae").value if first else None
+        if mean is None:
+            continue
+        of = f"best of {len(ranks)} methods" if len(ranks) > 1 else "the only method"
+        tiles.append(
+            tag(
+                "div",
+                {"class": "tile"},
+                prose(f"{track_title(track.name)} track", kind="tile-name"),
+                prose(tag("b", None, f"{mean:.5f}"), " MRAE", kind="tile-value"),
+                prose(tag("strong", None, names_of(first)), f", {of}", kind="tile-note"),
+            )
+        )
+    return tag("div", {"class": "tiles"}, tiles) if tiles else Markup()
+
+
+def accuracy(context: Context) -> Markup:
+    """Table 1."""
+    if not context.has_truth:
+        return Markup()
+    content = accuracy_table(context.results)
+    best = dict.fromkeys(range(1, len(content.columns)), "lower")
+    return section(
+        "accuracy",
+        "Accuracy",
+        prose(
+            "MRAE is the mean relative error over all pixels and bands; RMSE the root of the mean "
+            "square error. Lower is better; the best value of a column is marked."
+        ),
+        table(content, best=best, marks=_marks(context)),
+    )
+
+
+def cost(context: Context) -> Markup:
+    """Table 2, and cost against accuracy."""
+    if not context.results.costs:
+        return Markup()
+    content = cost_table(context.results)
+    charts = context.each_track(lambda track: _cost_chart(context, track))
+    return section(
+        "cost",
+        "Cost",
+        table(content, marks=_marks(context)),
+        charts,
+    )
+
+
+def tests(context: Context) -> Markup:
+    """Table 3, the tests beyond the report, and both as a chart."""
+    chosen = context.results.protocol.options.tests
+    second = bool(context.results.protocol.scene_names("out-of-scope"))
+    if not context.has_truth or not (chosen or second):
+        return Markup()
+    return section(
+        "tests",
+        "Auxiliary tests",
+        prose(
+            "What happens to the error when the picture is not what the method was made for. "
+            "Physical consistency is the error of the camera's values, not of the spectra."
+        ),
+        context.each_track(lambda track: _track_tests(context, track)),
+    )
+
+
+def _marks(context: Context) -> dict[str, str]:
+    return {method: context.kind(method) for method in context.methods}
+
+
+def _cost_chart(context: Context, track: TrackView) -> Child:
+    found = []
+    for method in context.methods:
+        spent = context.results.cost(method, track.name)
+        mrae = context.results.mean(method, track.name, PLAIN, "mrae").value
+        if spent is not None and mrae is not None:
+            found.append((method, spent, mrae))
+    if not found:
+        return None
+    floor = min(spent.fill_seconds_4k for _, spent, _ in found)
+    chart = plot(
+        [floor, *(spent.seconds_4k for _, spent, _ in found)],
+        [mrae for _, _, mrae in found],
+        width=460,
+        height=290,
+        x_title="seconds for a 4K frame (logarithmic)",
+        y_title="MRAE",
+        x_log=True,
+        x_margin=0.06,
+        from_zero=False,
+    )
+    place = chart.x(floor)
+    wall = [
+        tag("path", {"class": "wall", "d": f"M{number(place)} {chart.y.start}V{chart.y.end}"}),
+        text(place + 6, chart.y.start - 8, "writing the cube once", "start", "wall-name"),
+    ]
+    points = _points(context, chart.x, chart.y, found)
+    words = "; ".join(
+        f"{method} {show_value(spent.seconds_4k)} s, MRAE {mrae:.5f}"
+        for method, spent, mrae in found
+    )
+    return figure(
+        chart.figure(f"Cost against accuracy. {words}.", chart.axes(), wall, points),
+        "Cost against accuracy",
+        "Down and to the left is better. The dashed line is the time to write the values of such "
+        "a cube once: no method is faster.",
+        "side",
+    )
+
+
+def _points(
+    context: Context, x: Scale, y: Scale, found: Sequence[tuple[str, Cost, float]]
+) -> list[Markup]:
+    """A point and a name a method; names move down where they would cover each other."""
+    taken: list[tuple[float, float, float]] = []
+    points = []
+    for method, spent, mrae in sorted(found, key=lambda one: -one[2]):
+        across, up = x(spent.seconds_4k), y(mrae)
+        length = 7.0 * len(method) + 10
+        right = across + length > x.end
+        start = across - length if right else across
+        beside = up
+        while any(a < start + length and start < b and abs(beside - h) < 14 for a, b, h in taken):
+            beside += 1
+        taken.append((start, start + length, beside))
+        anchor, shift = ("end", -10) if right else ("start", 10)
+        label = text(across + shift, beside + 4, method, anchor, "point-name")
+        dot = tag("circle", {"cx": across, "cy": up, "r": 6.0})
+        tip = tag("title", None, f"{method}: {show_value(spent.seconds_4k)} s, MRAE {mrae:.5f}")
+        points.append(tag("g", {"class": f"point {context.kind(method)}"}, tip, dot, label))
+    return points
+
+
+def _track_tests(context: Context, track: TrackView) -> Markup:
+    results = context.results
+    official = auxiliary_table(results, track.name)
+    best = dict.fromkeys(range(1, len(official.columns)), "lower")
+    parts: list[Child] = [table(official, best=best, marks=_marks(context))]
+    if any(not TESTS[name].official for name in results.protocol.options.tests):
+        parts.append(table(further_table(results, track.name), by_row=True))
+    return join([_test_chart(context, track), parts])
+
+
+def _test_chart(context: Context, track: TrackView) -> Child:
+    """One row a test, one dot a method: its error against that on the plain pictures."""
+    rows = [(title, scores) for title, scores in _test_rows(context, track) if scores]
+    if len(rows) < 2:
+        return None
+    values = [v for _, scores in rows for v in scores.values() if v > 0]
+    if not values:
+        return None
+    step, left, top, width = 30, 140, 8, 460
+    bottom = top + step * len(rows)
+    lane_step = min(5.0, 20.0 / len(context.methods))
+    x = Scale.over(values, left, width - 14, logarithmic=True)
+    ticks = x.ticks(7)
+    content: list[Child] = [
+        tag(
+            "path",
+            {"class": "grid", "d": "".join(f"M{number(x(v))} {top}V{bottom}" for v in ticks)},
+        ),
+        [text(x(v), bottom + 16, show_value(v), "middle") for v in ticks],
+        text((left + width) / 2, bottom + 34, "MRAE (logarithmic)", "middle", "title"),
+    ]
+    for place, (title, scores) in enumerate(rows):
+        y = top + step * (place + 0.5)
+        content.append(text(left - 10, y + 4, title, "end"))
+        if place:
+            edge = f"M{left} {number(y - step / 2)}H{width - 14}"
+            content.append(tag("path", {"class": "grid", "d": edge}))
+        for lane, method in enumerate(context.methods):
+            value = scores.get(method, 0.0)
+            if value > 0:
+                beside = (lane - (len(context.methods) - 1) / 2) * lane_step
+                tip = tag("title", None, f"{method}, {title}: {value:.5f}")
+                dot = tag("circle", {"cx": x(value), "cy": y + beside, "r": 4.5})
+                content.append(tag("g", {"class": f"point {context.kind(method)}"}, tip, dot))
+    box = {"viewBox": f"0 0 {width} {bottom + 42}", "role": "img", "class": "chart"}
+    label = f"MRAE of {names_of(context.methods)} in each test; the tables below say the same."
+    return figure(
+        tag("svg", {**box, "aria-label": label}, content),
+        "Every test at a glance",
+        "One dot a method, always in the same order. Further to the right is a larger error.",
+        "side",
+    )
+
+
+def _test_rows(context: Context, track: TrackView) -> list[tuple[str, dict[str, float]]]:
+    """(title, method -> MRAE), the plain pictures first."""
+    results = context.results
+    chosen = [TESTS[name] for name in results.protocol.options.tests]
+    chosen = [t for t in chosen if next(iter(t.columns)) in ("mrae", "weighted_mrae")]
+    cameras = [t for t in chosen if t.name.startswith("camera-")]
+    pooled = len(cameras) > 1
+
+    def scores(test: str, metric: str, role: str = "main") -> dict[str, float]:
+        means = {m: results.mean(m, track.name, test, metric, role=role) for m in context.methods}
+        return {
+            m: mean.value
+            for m, mean in means.items()
+            if mean.value is not None and math.isfinite(mean.value)
+        }
+
+    rows = [("Plain", scores(PLAIN, "mrae"))]
+    rows.append(("Out of scope", scores(PLAIN, "mrae", "out-of-scope")))
+    rows += [
+        (t.title, scores(t.name, next(iter(t.columns))))
+        for t in chosen
+        if not (pooled and t in cameras)
+    ]
+    if pooled:
+        every = [scores(t.name, "mrae") for t in cameras]
+        rows.append((f"{len(cameras)} other cameras", _mean_of(every, context.methods)))
+    return rows
+
+
+def _mean_of(every: Sequence[dict[str, float]], methods: Sequence[str]) -> dict[str, float]:
+    known = {m: [scores[m] for scores in every if m in scores] for m in methods}
+    return {m: math.fsum(values) / len(values) for m, values in known.items() if values}

@@ -1,0 +1,125 @@
+"""A track over all of its scenes: where errors lie by band, brightness and cluster; consistency."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.evaluation.report.material import (
+    Floats,
+    MethodView,
+    SceneView,
+    read_scene,
+    shown_scenes,
+)
+from respectra.evaluation.results import Results
+
+
+@dataclass
+class Totals:
+    """What one method did on all scenes of a track that are not out of scope."""
+
+    by_band: list[tuple[tuple[float, ...], Floats]] = field(default_factory=list)
+    by_brightness: list[Floats] = field(default_factory=list)
+    clusters: list[Floats] = field(default_factory=list)
+    consistency: list[Floats] = field(default_factory=list)
+    delta_e: list[Floats] = field(default_factory=list)
+
+    def add(self, scene: SceneView, view: MethodView) -> None:
+        """Count one more scene."""
+        if view.by_band is not None:
+            self.by_band.append((tuple(scene.wavelengths_nm.tolist()), view.by_band))
+        for kept, found in (
+            (self.by_brightness, view.by_brightness),
+            (self.clusters, view.cluster_errors),
+            (self.consistency, view.consistency),
+            (self.delta_e, view.delta_e),
+        ):
+            if found is not None:
+                kept.append(found)
+
+    def mean_by_band(self, grid: tuple[float, ...]) -> Floats | None:
+        """Mean over the scenes on one grid of wavelengths."""
+        rows = [values for own, values in self.by_band if own == grid]
+        return mean_of(rows)
+
+    def cluster_curve(self, shares: Floats) -> Floats | None:
+        """Errors of the clusters of all scenes together, at these shares of them."""
+        if not self.clusters:
+            return None
+        errors = np.concatenate(self.clusters)
+        errors = errors[np.isfinite(errors)]
+        return np.quantile(errors, shares) if errors.size else None
+
+
+@dataclass(frozen=True)
+class TrackView:
+    """A track.
+
+    Attributes:
+        name: of the track.
+        scenes: those that are shown one by one.
+        totals: by method, over all scenes.
+        grid: wavelengths in nm that most scenes have.
+    """
+
+    name: str
+    scenes: tuple[SceneView, ...]
+    totals: Mapping[str, Totals]
+    grid: tuple[float, ...]
+
+
+def read_track(results: Results, track: str, methods: Sequence[str]) -> TrackView:
+    """Everything about a track; the pictures of shown scenes only."""
+    shown = set(shown_scenes(results))
+    totals = {method: Totals() for method in methods}
+    scenes = []
+    grids: Counter[tuple[float, ...]] = Counter()
+    for record in results.protocol.scenes:
+        scene = read_scene(results, record.role, track, record.name, methods)
+        if scene is None:
+            continue
+        if (record.role, record.name) in shown:
+            scenes.append(scene)
+        if record.role == "main":
+            if scene.wavelengths_nm.size:
+                grids[tuple(scene.wavelengths_nm.tolist())] += 1
+            for method, view in scene.methods.items():
+                totals[method].add(scene, view)
+    grid = grids.most_common(1)[0][0] if grids else ()
+    return TrackView(track, tuple(scenes), totals, grid)
+
+
+def mean_of(rows: Sequence[Floats]) -> Floats | None:
+    """Mean of rows, each value over those that are finite."""
+    if not rows:
+        return None
+    stack = np.stack(rows)
+    there = np.isfinite(stack)
+    total, count = np.where(there, stack, 0.0).sum(axis=0), there.sum(axis=0)
+    return np.asarray(np.where(count > 0, total / count.clip(min=1), np.nan))
+
+
+def pooled_quantile(
+    counts: Floats, edges: npt.NDArray[np.float64], share: float
+) -> tuple[float, bool]:
+    """A quantile of all values that histograms counted.
+
+    Returns:
+        The value, interpolated within its bin, and whether it is the last finite edge because the
+        quantile lies beyond it.
+    """
+    total = counts.sum()
+    if total == 0:
+        return float("nan"), False
+    below = np.concatenate([[0.0], np.cumsum(counts)]) / total
+    place = int(np.searchsorted(below, share)) - 1
+    place = min(max(place, 0), counts.size - 1)
+    if not np.isfinite(edges[place + 1]):
+        return float(edges[place]), True
+    within = (share - below[place]) / (below[place + 1] - below[place])
+    return float(edges[place] + within * (edges[place + 1] - edges[place])), False

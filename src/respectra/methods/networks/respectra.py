@@ -1,0 +1,188 @@
+"""Respectra: a small network that predicts only what the camera does not see."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.network import NetworkConfig, NetworkMethod
+from respectra.methods.networks.blocks import GlobalMean
+
+#: Added to ratios before a logarithm is taken.
+_EPSILON = 0.003
+
+
+class RespectraConfig(NetworkConfig):
+    """Configuration of :class:`Respectra`."""
+
+    width: int = Field(default=80, ge=1)
+    """Channels of the per-pixel layers."""
+    layers: int = Field(default=2, ge=1)
+    """Hidden layers after the first."""
+    rank: int = Field(default=12, ge=1)
+    """Basis spectra; only their part that the camera does not see is used."""
+    scene: int = Field(default=24, ge=0)
+    """Length of the code that describes the scene, its light above all; 0: every pixel alone."""
+
+
+class Respectra(nn.Module):
+    """Exact linear part plus a prediction in the camera's null space.
+
+    With the camera A (band, channel), a fixed covariance C of spectra and P = CA(AᵀCA)⁻¹, every
+    spectrum with the pixel's values v is P v + (I − P Aᵀ) ŝ for some ŝ. The network gives ŝ as
+    coefficients times a learned basis, from ratios of the pixel's values; so AᵀS = v whatever it
+    predicts, and k times the light gives k times the spectrum. Pixels are treated one by one, in
+    the light of a code of the whole scene, which is a mean over its pixels in any order.
+
+    The camera enters through P, and through the ratios, which are those that the camera of the
+    clean track would have in the linear estimate P v. :meth:`set_camera` changes it.
+
+    (n, channels_in, y, x) -> (n, bands, y, x).
+    """
+
+    camera: Tensor
+    standard: Tensor
+    covariance: Tensor
+    exact: Tensor
+    free: Tensor
+    spread: Tensor
+
+    def __init__(self, config: RespectraConfig) -> None:
+        super().__init__()
+        bands, width, code = config.bands, config.width, config.scene
+        grid = torch.linspace(0, 1, bands)
+        # Three smooth lobes and a smooth prior: a start that any trained weights replace.
+        peaks = torch.linspace(0.75, 0.15, config.channels_in)
+        lobes = torch.exp(-(((grid[:, None] - peaks) / 0.15) ** 2))
+        lobes = lobes / lobes.sum(dim=0)
+        distance = grid[:, None] - grid
+        self.register_buffer("standard", lobes.clone())
+        self.register_buffer("covariance", torch.exp(-((distance / 0.2) ** 2)) + 0.01)
+        self.register_buffer("camera", lobes.clone())
+        self.register_buffer("exact", torch.zeros(config.channels_in, bands))
+        self.register_buffer("free", torch.zeros(bands, bands))
+        self.register_buffer("spread", torch.ones(bands))
+        self.basis_spectra = nn.Parameter(
+            torch.cos(torch.pi * torch.arange(config.rank)[:, None] * grid) / bands**0.5
+        )
+        features = config.channels_in + 2
+        self.first = nn.Conv2d(features, width, 1)
+        self.hidden = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(config.layers))
+        self.last = nn.Conv2d(width, config.rank, 1)
+        self.doubt = nn.Conv2d(width, bands, 1)
+        self.level = GlobalMean()
+        self.mean = GlobalMean()
+        self.scene = config.scene
+        if code:
+            self.look1 = nn.Conv2d(features + 1, code, 1)
+            self.look2 = nn.Conv2d(code, code, 1)
+            self.tell = nn.Conv2d(code, width, 1)
+        self.set_camera(self.camera)
+
+    def set_camera(self, camera: Tensor) -> None:
+        """Recover spectra behind another camera's pixels from now on.
+
+        Args:
+            camera: shape (bands, channels_in); values of a pixel = spectrum @ camera.
+        """
+        a, c = camera.double(), self.covariance.double()
+        seen = c @ a
+        exact = torch.linalg.pinv(a.T @ seen) @ seen.T
+        with torch.no_grad():
+            self.camera.copy_(camera)
+            self.exact.copy_(exact)
+            self.free.copy_(torch.eye(len(a), dtype=torch.double) - a @ exact)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Recover the bands of each pixel."""
+        return torch.einsum("nkyx,kb->nbyx", self.coefficients(x), self.basis)
+
+    @property
+    def basis(self) -> Tensor:
+        """Basis spectra, (channels_in + rank, bands): the exact part first."""
+        return torch.cat([self.exact, self.basis_spectra @ self.free])
+
+    def coefficients(self, x: Tensor) -> Tensor:
+        """(n, channels_in, y, x) -> (n, channels_in + rank, y, x)."""
+        total, hidden = self._hidden(x)
+        return torch.cat([x, total * self.last(hidden)], dim=1)
+
+    def uncertainty(self, x: Tensor) -> Tensor:
+        """Expected absolute error of each value of ``forward``: (n, bands, y, x)."""
+        total, hidden = self._hidden(x)
+        doubt = torch.exp(self.doubt(hidden).clamp(-8.0, 4.0))
+        return total * doubt * self.spread[:, None, None] / self.spread.numel()
+
+    def _hidden(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum of a pixel's values, and what the last layers see of it."""
+        total, features = self._features(x)
+        h = self.first(features)
+        if self.scene:
+            h = h + self.tell(self.scene_code(features, total))
+        h = F.relu(h)
+        for layer in self.hidden:
+            h = F.relu(layer(h))
+        return total, h
+
+    def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of the values, and ratios: logarithms to the middle channel, shares."""
+        values = torch.einsum("ncyx,cd->ndyx", x, self.exact @ self.standard).clamp_min(0.0)
+        total = values.sum(dim=1, keepdim=True)
+        share = values / total.clamp_min(1e-6)
+        logs = torch.log(share + _EPSILON)
+        ends = logs[:, :1] - logs[:, -1:]
+        middle = logs.mean(dim=1, keepdim=True) - logs[:, 1:2]
+        return total, torch.cat([share * 3.0, ends, middle], dim=1)
+
+    def scene_code(self, features: Tensor, total: Tensor) -> Tensor:
+        """(n, features, y, x) and (n, 1, y, x) -> (n, scene, 1, 1)."""
+        level = torch.log(total / self.level(total).clamp_min(1e-6) + 0.05)
+        looked = F.relu(self.look1(torch.cat([features, level], dim=1)))
+        return self.mean(F.relu(self.look2(looked)))
+
+
+METHODS = (
+    NetworkMethod(
+        card=Card(
+            name="respectra",
+            title="Respectra",
+            kind="network",
+            summary=(
+                "The project's own: a small network that predicts only what the camera does not "
+                "see, pixel by pixel in the light of a code of the whole scene. Made for machines "
+                "without a GPU."
+            ),
+            reference="docs/method.md",
+            year=2026,
+            decisions=(
+                Decision(
+                    what="exact linear part P v with P = CA(AᵀCA)⁻¹, and a prediction in the "
+                    "camera's null space on top: any answer has the pixel's values",
+                    origin=Origin.PUBLISHED,
+                    source="range-null-space decomposition; docs/method.md",
+                ),
+                Decision(
+                    what="features are ratios, the scene code is a mean over pixels: exposure "
+                    "scales the answer, the order of the pixels has no influence",
+                    origin=Origin.PUBLISHED,
+                    source="docs/method.md",
+                ),
+            ),
+            tiling=Tiling.STATISTICS,
+            tiling_reason="Pixels are independent once the scene's mean code is known.",
+            memory_gb=1.2,
+        ),
+        config=RespectraConfig,
+        network=Respectra,
+        presets={
+            "xs": {"width": 36, "scene": 12},
+            "pixel": {"scene": 0},
+            "tiny": {"width": 24, "layers": 1, "scene": 8},
+        },
+        halo=lambda config: 0,
+        untrained={r"doubt\..*": "trained by its own loss, through uncertainty()"},
+    ),
+)

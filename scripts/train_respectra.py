@@ -284,10 +284,8 @@ def score(network: Any, track: str, names: tuple[str, ...], folder: Path) -> dic
     result = {}
     for scene in load_scenes(track, names, folder):
         rgb = torch.from_numpy(scene.rgb).permute(2, 0, 1)[None]
-        # A code stands for the middle of its bounds.
-        values = torch.where(rgb < 1, rgb + 0.5 / 255, rgb)
         with torch.inference_mode():
-            estimate = network(values)[0].permute(1, 2, 0).clamp_min(0).numpy()[scene.valid]
+            estimate = network(rgb)[0].permute(1, 2, 0).clamp_min(0).numpy()[scene.valid]
         truth = scene.truth[scene.valid]
         result[scene.name] = float(np.mean(np.abs(estimate - truth) / np.maximum(truth, FLOOR)))
     return result
@@ -299,7 +297,6 @@ def to_weights(network: Any, recipe: Recipe, scores: dict[str, Any]) -> Weights:
     contract = Contract(
         track=recipe.track,
         clip_low=0.0,
-        codes="middle",
         response=ResponseRecord.of(camera.response),
     )
     provenance = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import numpy as np
 import xarray as xr
 
-from respectra.cameras import get_track, require_image, to_track_values
+from respectra.cameras import require_image, to_track_values
 from respectra.cubes import Quantity, make_cube
 from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.inference.guarantees import Guarantees
@@ -150,8 +150,6 @@ class Reconstructor:
 
     def _cube(self, picture: xr.DataArray) -> xr.DataArray:
         rgb = np.asarray(picture.values, dtype=np.float32)
-        if self.contract.codes == "middle":
-            rgb = get_track(self.contract.track).invert_codes(picture).astype(np.float32)
         layout = self._layout_in_memory(rgb)
         return self._label(self._assemble(rgb, layout), layout)
 

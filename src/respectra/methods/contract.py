@@ -60,9 +60,6 @@ class Contract(Config):
     mean: tuple[float, float, float] | None = None
     """Channel means for ``standardised``, in R, G, B order."""
     std: tuple[float, float, float] | None = None
-    codes: Literal["as-is", "middle"] = "as-is"
-    """What the linear value of a code is: the code over the highest one, as the challenge's methods
-    take it, or the middle of the bounds between which the scene's own value lay."""
     wavelengths_nm: tuple[float, ...] = tuple(CHALLENGE_WAVELENGTHS_NM.tolist())
     quantity: Quantity = "radiance"
     clip_low: float | None = None

@@ -33,6 +33,15 @@ class LowRankNetwork(Protocol):
         ...
 
 
+@runtime_checkable
+class CameraAware(Protocol):
+    """A network that is told which camera made its images; a buffer of its weights keeps it."""
+
+    def set_camera(self, camera: Tensor) -> None:
+        """Shape (bands, channels_in); the values of a pixel are its spectrum @ camera."""
+        ...
+
+
 class NetworkConfig(Config):
     """Base of every network's configuration; its defaults are the published configuration."""
 

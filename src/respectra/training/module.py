@@ -13,6 +13,7 @@ from torch import Tensor
 from respectra.cameras import get_track
 from respectra.errors import DataError
 from respectra.methods import Contract, build_network
+from respectra.methods.network import CameraAware
 from respectra.training.data import Batch
 from respectra.training.losses import Loss
 from respectra.training.recipe import Recipe
@@ -39,6 +40,9 @@ class TrainingModule(LightningModule):
         self.contract = recipe.contract()
         torch.manual_seed(recipe.seed)
         network = build_network(recipe.method, preset=recipe.preset, **recipe.options)
+        if isinstance(network, CameraAware):
+            camera = get_track(recipe.track).response_matrix(self.contract.wavelengths_nm)
+            network.set_camera(torch.from_numpy(camera))
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = Loss(recipe.loss, get_track(recipe.track), self.contract)
         self.latest: dict[str, Tensor] = {}

@@ -141,7 +141,8 @@ class Respectra(nn.Module):
         """(n, features, y, x) and (n, 1, y, x) -> (n, scene, 1, 1)."""
         level = torch.log(total / self.level(total).clamp_min(1e-6) + 0.05)
         looked = F.relu(self.look1(torch.cat([features, level], dim=1)))
-        return self.mean(F.relu(self.look2(looked)))
+        code: Tensor = self.mean(F.relu(self.look2(looked)))
+        return code
 
 
 METHODS = (

@@ -323,7 +323,7 @@ def synthetic(folder: Path, scenes: list[str], methods: list[str], tracks: tuple
 
 def test_twenty_scenes_of_noise_stay_below_five_megabytes(tmp_path):
     scenes = [f"scene {n}" for n in range(20)]
-    methods = [f"method {n}" for n in range(8)]
+    methods = [f"method {n}" for n in range(6)]
     made = synthetic(tmp_path, scenes, methods, ("clean", "real-world"))
     assert len(build_report(made).encode()) < 5_000_000
 

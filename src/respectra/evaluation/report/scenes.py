@@ -70,7 +70,8 @@ def scenes(context: Context) -> Markup:
     intro = (
         "Numbers on a picture mark a pixel in the middle of each kind of spectrum in it, the most "
         "frequent kind first; their spectra are plotted. In an error map ▲ marks the pixel of "
-        "least and ▼ that of largest error among those that are not dark."
+        "least and ▼ that of largest error among those that are not dark; their spectra are "
+        "below it, and the number is their MRAE."
         if maps
         else "These images have no truth: nobody can say where a method errs."
     )

@@ -131,8 +131,12 @@ def _cost_chart(context: Context, track: TrackView) -> Child:
     return figure(
         chart.figure(f"Cost against accuracy. {words}.", chart.axes(), wall, points),
         "Cost against accuracy",
-        "Down and to the left is better. The dashed line is the time to write the values of such "
-        "a cube once: no method is faster.",
+        [
+            "Down and to the left is better. The dashed line is the time to write the values of "
+            "such a cube once: no method is faster. None of the others is both faster and more "
+            "accurate than one of these:",
+            tag("ul", None, [_named(context, m, "") for m in _best_bargains(found)]),
+        ],
         "side",
     )
 
@@ -158,6 +162,35 @@ def _points(
         tip = tag("title", None, f"{method}: {show_value(spent.seconds_4k)} s, MRAE {mrae:.5f}")
         points.append(tag("g", {"class": f"point {context.kind(method)}"}, tip, dot, label))
     return points
+
+
+def _best_bargains(found: Sequence[tuple[str, Cost, float]]) -> list[str]:
+    """Methods that no other one beats in both time and error, the fastest first."""
+    kept: list[str] = []
+    least = math.inf
+    for method, _, mrae in sorted(found, key=lambda one: (one[1].seconds_4k, one[2])):
+        if mrae < least:
+            kept.append(method)
+            least = mrae
+    return kept
+
+
+def _weakest(context: Context, rows: Sequence[tuple[str, dict[str, float]]]) -> list[Markup]:
+    """The test in which each method's error grows most."""
+    plain = rows[0][1]
+    items = []
+    for method in context.methods:
+        known = [(s[method] / plain[method], title) for title, s in rows[1:] if method in s
+                 and plain.get(method)]  # fmt: skip
+        if known:
+            factor, title = max(known)
+            items.append(_named(context, method, f": {title}, ×{show_value(factor)}"))
+    return items
+
+
+def _named(context: Context, method: str, words: str) -> Markup:
+    dot = tag("span", {"class": f"dot {context.kind(method)}", "aria-hidden": "true"})
+    return tag("li", None, dot, method, words)
 
 
 def _track_tests(context: Context, track: TrackView) -> Markup:
@@ -209,7 +242,11 @@ def _test_chart(context: Context, track: TrackView) -> Child:
     return figure(
         tag("svg", {**box, "aria-label": label}, content),
         "Every test at a glance",
-        "One dot a method, always in the same order. Further to the right is a larger error.",
+        [
+            "One dot a method, always in the same order; further to the right is a larger error. "
+            "Where each method loses most against its plain score:",
+            tag("ul", None, _weakest(context, rows)),
+        ],
         "side",
     )
 

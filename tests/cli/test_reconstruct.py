@@ -5,6 +5,8 @@ import json
 import cv2
 import numpy as np
 import pytest
+import xarray as xr
+from tests.inference.clips import write_clip
 
 import respectra as rs
 from respectra.cli import reconstruct as _  # noqa: F401 - registers the command
@@ -94,3 +96,18 @@ def test_two_pictures_of_one_name_are_refused(photo, tmp_path, capsys):
     twin.write_bytes(photo.read_bytes())
     assert run(["reconstruct", str(photo), str(twin), "-o", str(tmp_path / "out")]) == 1
     assert "several pictures" in error_line(capsys)
+
+
+def test_a_clip_becomes_a_cube_in_time_and_its_flicker_is_said(tmp_path, rng, capsys):
+    pytest.importorskip("av")
+    frames = rng.integers(20, 200, (3, 12, 16, 3), dtype=np.uint8)
+    clip = write_clip(tmp_path / "clip.mkv", frames)
+    arguments = ["reconstruct", str(clip), "-o", str(tmp_path / "clip.zarr"), "--json"]
+    assert run([*arguments, "--method", "pseudo-inverse"]) == 0
+    text = capsys.readouterr()
+    (result,) = json.loads(text.out)["results"]
+    assert result["frames"] == 3
+    assert result["flicker"] == result["change_of_spectra"] - result["change_of_image"]
+    assert "flicker" in text.err
+    video = xr.open_zarr(result["cube"], consolidated=False).cube
+    assert video.shape == (3, 12, 16, 31)

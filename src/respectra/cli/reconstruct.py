@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from respectra.cli.app import app, print_json, say, track_progress
+from respectra.cli.app import app, print_json, say, show_progress, track_progress, warn
 from respectra.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ class InputKind(StrEnum):
 
 @app.command()
 def reconstruct(
-    images: Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG or TIFF.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Pictures (PNG, JPEG, TIFF) or video clips.")
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A cube to write, or a folder of cubes.")
     ],
@@ -70,12 +72,18 @@ def reconstruct(
             "cubes may be larger than it.",
         ),
     ] = "auto",
-    preview: Annotated[bool, typer.Option(help="Also write NAME.preview.png.")] = False,
+    preview: Annotated[
+        bool, typer.Option(help="Also write NAME.preview.png, for pictures.")
+    ] = False,
+    skip_bad_frames: Annotated[
+        bool, typer.Option(help="Leave out frames of a clip that cannot be decoded, and say so.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
     """Recover the cube behind each picture."""
     from respectra.files import ensure_absent
+    from respectra.inference.clips import CLIP_SUFFIXES
 
     if method and weights:
         raise ConfigError("--method and --weights exclude each other; give one")
@@ -86,7 +94,8 @@ def reconstruct(
     reconstructors: dict[str, Reconstructor] = {}
     done = []
     pairs = list(zip(images, targets, strict=True))
-    for image, target in track_progress(pairs, "reconstructing"):
+    single_clip = len(pairs) == 1 and images[0].suffix.lower() in CLIP_SUFFIXES
+    for image, target in pairs if single_clip else track_progress(pairs, "reconstructing"):
         actual = _kind_of(image) if kind is InputKind.AUTO else kind
         track = "real-world" if actual is InputKind.REAL_WORLD else "clean"
         if track not in reconstructors:
@@ -94,9 +103,15 @@ def reconstruct(
                 source, track, tile, max_memory, guarantee or [], self_ensemble
             )
         start = time.perf_counter()
-        _reconstruct_one(reconstructors[track], image, actual, target, preview, overwrite)
+        result: dict[str, Any] = {"image": image, "input": actual, "cube": target}
+        if image.suffix.lower() in CLIP_SUFFIXES:
+            result |= _reconstruct_clip(
+                reconstructors[track], image, actual, target, skip_bad_frames, overwrite
+            )
+        else:
+            _reconstruct_one(reconstructors[track], image, actual, target, preview, overwrite)
         seconds = time.perf_counter() - start
-        done.append({"image": image, "input": actual, "cube": target, "seconds": seconds})
+        done.append({**result, "seconds": seconds})
         if not json:
             say(f"{image} ({actual}) -> {target}  {seconds:.2f} s")
     if json:
@@ -148,6 +163,45 @@ def _reconstruct_one(
         white = "D65" if kind in (InputKind.SRGB, InputKind.LINEAR) else "E"
         picture_path = target.with_suffix(".preview.png")
         save_preview(cube, picture_path, illuminant=white, overwrite=overwrite)
+
+
+def _reconstruct_clip(
+    reconstructor: Reconstructor,
+    path: Path,
+    kind: InputKind,
+    target: Path,
+    skip_bad_frames: bool,
+    overwrite: bool,
+) -> dict[str, Any]:
+    """Reconstruct a clip, say what is to be known of it, and give that for JSON."""
+    from respectra.inference import reconstruct_video
+
+    known: Any = kind.value
+    with show_progress("frame") as progress:
+        done = reconstruct_video(
+            reconstructor,
+            path,
+            target,
+            kind=known,
+            on_bad_frame="skip" if skip_bad_frames else "stop",
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if done.resumed:
+        say(f"{path}: {done.resumed} of {done.frames} frames were there from an earlier run")
+    if done.skipped_s:
+        times = ", ".join(f"{time:.3f}" for time in done.skipped_s)
+        warn(f"{path}: no frame could be decoded at {times} s")
+    facts: dict[str, Any] = {"frames": done.frames, "skipped_s": done.skipped_s, "flicker": None}
+    if done.flicker is not None:
+        flicker = done.flicker
+        facts["flicker"] = flicker.excess
+        facts["change_of_spectra"], facts["change_of_image"] = flicker.spectra, flicker.image
+        say(
+            f"{path}: {done.frames} frames; from frame to frame the spectra change by "
+            f"{flicker.spectra:.2%}, the clip by {flicker.image:.2%}: flicker {flicker.excess:+.2%}"
+        )
+    return facts
 
 
 def _kind_of(path: Path) -> InputKind:

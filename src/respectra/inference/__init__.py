@@ -3,14 +3,18 @@
 from respectra.inference.ensembles import ModelEnsemble, SelfEnsemble
 from respectra.inference.reconstructor import Reconstructor, find_weights, load
 from respectra.inference.streaming import Streamed, reconstruct_file, streams
+from respectra.inference.video import Flicker, ReconstructedVideo, reconstruct_video
 
 __all__ = [
+    "Flicker",
     "ModelEnsemble",
+    "ReconstructedVideo",
     "Reconstructor",
     "SelfEnsemble",
     "Streamed",
     "find_weights",
     "load",
     "reconstruct_file",
+    "reconstruct_video",
     "streams",
 ]

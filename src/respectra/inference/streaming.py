@@ -95,7 +95,7 @@ def reconstruct_file(
     picture = open_picture(image_path, kind)
     folder = target.with_name(f".{target.name}.part")
     facts = _facts(reconstructor, picture, dtype)
-    with _writing(target, folder):
+    with keeping_complete(target, folder):
         journal = Journal.take_up(folder, facts)
         layout = _layout(reconstructor, picture, journal)
         grid = np.array(reconstructor.contract.wavelengths_nm)
@@ -255,8 +255,8 @@ class Journal:
 
 
 @contextlib.contextmanager
-def _writing(target: Path, folder: Path) -> Iterator[None]:
-    """What goes wrong while the cube grows, in one sentence; the folder stays."""
+def keeping_complete(target: Path, folder: Path) -> Iterator[None]:
+    """What goes wrong while a cube grows in a folder, in one sentence; the folder stays."""
     try:
         yield
     except OutputError:

@@ -32,7 +32,8 @@ VALIDATION = ("cave_u8_sponges", "samson")
 def network_recipe(method: str, steps: int, size: int, batch: int, lr: float):
     """The common recipe, with the input that the network's own recipe states."""
     own = load_recipe(f"{method}-clean")
-    tile = get_network(method).card.native_tile
+    card = get_network(method).card
+    side = card.native_tile or max(size, -(-card.size_minimum // 8) * 8)
     return recipe_of(
         {
             "name": f"{method}-clean",
@@ -40,7 +41,7 @@ def network_recipe(method: str, steps: int, size: int, batch: int, lr: float):
             "preset": "tiny",
             "input": own.input.model_dump(),
             "data": {"validation_scenes": VALIDATION},
-            "patches": {"size": tile or size, "symmetries": "all"},
+            "patches": {"size": side, "symmetries": "all"},
             "batch": batch,
             "optimizer": {"lr": lr},
             "schedule": {"name": "one-cycle", "initial_lr": lr / 10, "final_lr": lr / 1000},

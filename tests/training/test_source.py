@@ -10,9 +10,13 @@ import torch
 
 import respectra as rs
 from respectra.cameras import get_track
+from respectra.datasets.collections import open_collection
 from respectra.datasets.patches import Patches, PatchOptions
-from respectra.errors import ConfigError
+from respectra.datasets.prepare import plan_store, prepare_store
+from respectra.datasets.splits import split_by_scene
+from respectra.errors import ConfigError, DataError
 from respectra.methods import Contract
+from respectra.training import source
 from respectra.training.data import StepBatches
 from respectra.training.module import prepare
 from respectra.training.recipe import DataRecipe
@@ -54,6 +58,25 @@ def test_nothing_to_train_on_is_an_error(tmp_path: Path, scene_folder: Path) -> 
         open_scenes([], DataRecipe(), track=get_track("clean"), contract=Contract(), seed=0)
     with pytest.raises(rs.RespectraError, match="none is left to train on"):
         _open(scene_folder, validation_scenes=tuple(f"scene{k}" for k in range(5)))
+
+
+def test_scenes_larger_than_the_memory_go_into_a_store(
+    scene_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_SHARE", 1e-9)
+    with pytest.raises(DataError, match="respectra data prepare"):
+        _open(scene_folder)
+
+
+def test_a_store_trains_like_its_folder(scene_folder: Path, tmp_path: Path) -> None:
+    parts = split_by_scene(open_collection(scene_folder), {"train": 0.9, "validation": 0.1})
+    prepare_store(plan_store(parts), tmp_path / "store")
+    folder, store = _open(scene_folder), _open(tmp_path / "store")
+    assert store.names() == folder.names()
+    options = PatchOptions(size=16, symmetries="all")
+    one, other = (StepBatches(Patches(s.train, options, seed=4), 3)[1] for s in (folder, store))
+    for k in range(4):
+        torch.testing.assert_close(one[k], other[k], rtol=0, atol=0)
 
 
 def test_processes_share_the_batch_of_one(scene_folder: Path) -> None:

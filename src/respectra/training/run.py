@@ -241,11 +241,19 @@ def _fit(
 def _strategy(processes: int, device: torch.device) -> Strategy | str:
     if processes == 1:
         return "auto"
-    return DDPStrategy(
-        start_method="spawn",
-        process_group_backend="nccl" if device.type == "cuda" else "gloo",
-        broadcast_buffers=False,
-    )
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    return _QuietDDP(start_method="spawn", process_group_backend=backend)
+
+
+class _QuietDDP(DDPStrategy):
+    """Several processes, none of which announces itself."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Called first of all in a new process."""
+        self.__dict__.update(state)
+        warnings.filterwarnings("ignore", module="lightning")
+        for logger in _lightning_loggers():
+            logger.setLevel(logging.ERROR)
 
 
 def _steps_done(folder: RunFolder) -> int:
@@ -265,10 +273,14 @@ def _versions() -> dict[str, str]:
     }
 
 
+def _lightning_loggers() -> list[logging.Logger]:
+    return [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+
+
 @contextlib.contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Keep Lightning's announcements and hints off the terminal; errors still show."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    loggers = _lightning_loggers()
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
+import xarray as xr
 
 from respectra.cameras import Track
 from respectra.cubes import resample, wavelengths_of
+from respectra.cubes.io import peek_cube
 from respectra.datasets.collections import Collection, Scene, open_collection
 from respectra.datasets.patches import SceneSource
+from respectra.datasets.prepare import file_sha256
 from respectra.datasets.splits import list_official_splits, split_by_scene, split_officially
 from respectra.datasets.store import SceneArrays, StoreSplit, is_store, open_store, require_track
 from respectra.datasets.validity import valid_pixels
@@ -23,6 +28,8 @@ from respectra.methods import Contract
 from respectra.training.recipe import DataRecipe
 
 FloatArray = npt.NDArray[np.float32]
+#: Scenes are read into memory when they take less than this share of what is free.
+_SHARE = 0.7
 
 
 @dataclass(frozen=True)
@@ -100,10 +107,12 @@ def open_scenes(
     if not train:
         raise DataError("every scene validates and none is left to train on; name fewer")
     hashes = {
-        path.name: _sha256(path)
+        path.name: file_sha256(path)
         for scene in (*train, *validation)
         for path in (scene.cube, *scene.images.values())
     }
+
+    _require_memory([*train, *validation])
 
     def load(scenes: list[Scene]) -> SceneList:
         return SceneList(
@@ -136,10 +145,20 @@ def load_scene(scene: Scene, track: Track, contract: Contract) -> SceneArrays:
         name=scene.name,
         group=scene.group,
         cube=np.ascontiguousarray(cube.values, dtype=np.float32),
-        images={track.name: (np.ascontiguousarray(image.values, dtype=np.float32), 1.0)},
+        images={track.name: _codes(image)},
         valid=valid,
         whole=bool(valid.all()),
     )
+
+
+def _codes(image: xr.DataArray) -> tuple[npt.NDArray[Any], float]:
+    """The codes of an image, and the one that is 1, as a store keeps them."""
+    bits = int(image.attrs.get("bits", 8))
+    if bits > 16:  # values that were never quantised
+        return np.array(image.values, dtype=np.float32, order="C"), 1.0
+    full_scale = float(2**bits - 1)
+    kind = np.uint8 if bits <= 8 else np.uint16
+    return np.rint(np.asarray(image.values) * full_scale).astype(kind), full_scale
 
 
 def image_of(scene: SceneArrays, track: str) -> FloatArray:
@@ -150,6 +169,21 @@ def image_of(scene: SceneArrays, track: str) -> FloatArray:
     """
     codes, full_scale = require_track(scene, track)
     return codes.astype(np.float32) / np.float32(full_scale)
+
+
+def _require_memory(scenes: Sequence[Scene]) -> None:
+    """Refuse scenes that do not fit into memory, before they are read.
+
+    Raises:
+        DataError: they take more than is free.
+    """
+    wanted = sum(4 * math.prod(peek_cube(scene.cube)[1].shape) for scene in scenes)
+    free = psutil.virtual_memory().available
+    if wanted > _SHARE * free:
+        raise DataError(
+            f"the {len(scenes)} scenes take {wanted / 1e9:.3g} GB of {free / 1e9:.3g} GB that are "
+            "free; make a store, which is read as it is needed: respectra data prepare DIR -o STORE"
+        )
 
 
 def _from_store(folder: str | os.PathLike[str], contract: Contract) -> TrainingScenes:
@@ -187,15 +221,3 @@ def _divide(
         share = recipe.validation_share
         parts = split_by_scene(collection, {"train": 1 - share, "validation": share}, seed=seed)
     return list(parts.get("train", ())), list(parts.get("validation", ()))
-
-
-def _sha256(path: Path) -> str:
-    """Of a file, or of all files in a folder, in the order of their paths."""
-    if path.is_dir():
-        whole = hashlib.sha256()
-        for inner in sorted(p for p in path.rglob("*") if p.is_file()):
-            whole.update(str(inner.relative_to(path)).encode())
-            whole.update(bytes.fromhex(_sha256(inner)))
-        return whole.hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

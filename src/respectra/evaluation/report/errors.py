@@ -13,14 +13,16 @@ from respectra.evaluation.report.charts import Plot, Scale, plot, show_value, te
 from respectra.evaluation.report.markup import Child, Markup, join, number, tag
 from respectra.evaluation.report.material import Floats
 from respectra.evaluation.report.page import Context, figure, prose, section, table
-from respectra.evaluation.report.totals import Totals, TrackView, mean_of, pooled_quantile
+from respectra.evaluation.report.totals import Totals, TrackView, mean_of
 from respectra.evaluation.tables import Table, consistency_table
 
 #: Shares of the clusters at which their errors are drawn.
 _SHARES = np.linspace(0.0, 1.0, 51)
 #: Relative errors that a histogram shows, and where one of colour differences may end.
 _CONSISTENCY_SHOWN = (1e-4, 1.0)
-_DELTA_E_ENDS = (2.0, 5.0, 10.0, 20.0)
+_DELTA_E_ENDS = (1.0, 2.0, 5.0, 10.0, 20.0)
+#: Share of the pixels from which on a histogram says what lies beyond its end.
+_WORTH_SAYING = 0.0005
 
 
 def breakdown(context: Context) -> Markup:
@@ -140,15 +142,15 @@ def _dots(field: Plot, xs: Sequence[float], ys: Floats, kind: str) -> Markup:
 
 
 def _track_consistency(context: Context, track: TrackView) -> Child:
-    every = [np.sum(t.delta_e, axis=0) for t in track.totals.values() if t.delta_e]
-    shown = max((pooled_quantile(counts, DELTA_E_EDGES, 0.995)[0] for counts in every), default=0)
+    known = [np.mean(t.delta_e_p95) for t in track.totals.values() if t.delta_e_p95]
+    shown = 1.5 * float(max(known, default=0.0))
     delta_e_end = next((end for end in _DELTA_E_ENDS if end >= shown), _DELTA_E_ENDS[-1])
     cards = []
     for method in context.methods:
         totals = track.totals[method]
         charts = [
-            _consistency_chart(context, method, totals.consistency),
-            _delta_e_chart(context, method, totals.delta_e, delta_e_end),
+            _consistency_chart(context, method, totals),
+            _delta_e_chart(context, method, totals, delta_e_end),
         ]
         if any(charts):
             dot = tag("span", {"class": "dot", "aria-hidden": "true"})
@@ -161,8 +163,8 @@ def _track_consistency(context: Context, track: TrackView) -> Child:
         "Each answer is sent through the camera once more. Left: how far its signal lies outside "
         "of what the codes of the image allow, relative to them; right, for cameras that see "
         "colours as people do: the same as a colour difference, of which the eye notices about 1 "
-        "and more. The line marks the 95 % quantile of the pixels of all scenes together. Heights "
-        "go by the square root of the share, so that rare errors are seen."
+        "and more. Bars count the pixels of all scenes and go by the square root of their share, "
+        "so that rare errors are seen; the line marks the 95 % quantile, mean over the scenes."
     )
     parts: list[Child] = [intro, tag("div", {"class": "pair"}, cards)]
     if tested:
@@ -172,11 +174,9 @@ def _track_consistency(context: Context, track: TrackView) -> Child:
     return join(parts)
 
 
-def _consistency_chart(context: Context, method: str, counts: list[Floats]) -> Child:
-    if not counts:
+def _consistency_chart(context: Context, method: str, totals: Totals) -> Child:
+    if not totals.consistency:
         return None
-    total = np.sum(counts, axis=0)
-    first = float(CONSISTENCY_EDGES[1])
     x = Scale(*_CONSISTENCY_SHOWN, 42, 248, logarithmic=True)
     field = _field(x, "relative error (logarithmic)")
     # What is smaller than the first edge has a place of its own on the left: mostly exact zeros.
@@ -185,32 +185,26 @@ def _consistency_chart(context: Context, method: str, counts: list[Floats]) -> C
     places[0] = (8.0, 32.0)
     labels = [(v, show_value(v)) for v in (1e-3, 0.01, 0.1, 1.0)]
     under = text(20, field.y.start + 15, "none", "middle")
-    quantile, beyond = pooled_quantile(total, CONSISTENCY_EDGES, 0.95)
-    exact = quantile <= first
-    words = "95 % have none" if exact else _below(quantile, beyond)
-    at = 20.0 if exact else x(quantile)
-    return _histogram(context, method, field, places, total, labels, at, words, under)
+    quantile = float(np.mean(totals.consistency_p95)) if totals.consistency_p95 else None
+    at = 20.0 if quantile is not None and quantile <= CONSISTENCY_EDGES[1] else None
+    counts = np.sum(totals.consistency, axis=0)
+    return _histogram(context, method, field, places, counts, labels, quantile, at, under)
 
 
-def _delta_e_chart(context: Context, method: str, counts: list[Floats], end: float) -> Child:
-    if not counts:
+def _delta_e_chart(context: Context, method: str, totals: Totals, end: float) -> Child:
+    if not totals.delta_e:
         return None
-    total = np.sum(counts, axis=0)
     field = _field(Scale(0, end, 8, 248), "ΔE 2000")
     edges: npt.NDArray[np.float64] = np.clip(DELTA_E_EDGES, 0, end)
     places = [(field.x(float(a)), field.x(float(b))) for a, b in pairwise(edges)]
     labels = [(v, show_value(v)) for v in field.x.ticks(6)]
-    quantile, beyond = pooled_quantile(total, DELTA_E_EDGES, 0.95)
-    words = _below(quantile, beyond)
-    return _histogram(context, method, field, places, total, labels, field.x(quantile), words)
+    quantile = float(np.mean(totals.delta_e_p95)) if totals.delta_e_p95 else None
+    counts = np.sum(totals.delta_e, axis=0)
+    return _histogram(context, method, field, places, counts, labels, quantile)
 
 
 def _field(x: Scale, title: str) -> Plot:
     return Plot(260, 130, x, Scale(0, 1, 92, 20), title)
-
-
-def _below(quantile: float, beyond: bool) -> str:
-    return f"95 % below {'more than ' if beyond else ''}{show_value(quantile)}"
 
 
 def _histogram(
@@ -220,24 +214,36 @@ def _histogram(
     places: list[tuple[float, float]],
     counts: Floats,
     labels: list[tuple[float, str]],
-    quantile_at: float,
-    words: str,
+    quantile: float | None,
+    quantile_at: float | None = None,
     *more: Child,
 ) -> Markup:
-    """Bars by the square root of their share, and the 95 % quantile as a line."""
+    """Bars by the square root of their share, the 95 % quantile, and what lies beyond the end."""
     seen = np.array([b > a for a, b in places])
     top = counts[seen].max(initial=0) or 1
     kept = [place for place, use in zip(places, seen, strict=True) if use]
     heights = np.sqrt(counts[seen] / top).tolist()
-    right = quantile_at > field.width / 2
-    beside = quantile_at + (-4 if right else 4)
-    line = f"M{number(quantile_at)} {number(field.y.start)}V{number(field.y.end - 10)}"
+    said, marks = "", []
+    if quantile is not None:
+        said = f"95 %: {show_value(quantile)}"
+        at = field.x(quantile) if quantile_at is None else quantile_at
+        right = at > field.width / 2
+        line = f"M{number(at)} {number(field.y.start)}V{number(field.y.end - 10)}"
+        anchor, beside = ("end", at - 4) if right else ("start", at + 4)
+        marks = [
+            tag("path", {"class": "quantile", "d": line}),
+            text(beside, field.y.end - 6, said, anchor, "halo"),
+        ]
+    beyond = counts[~seen].sum() / (counts.sum() or 1)
+    if beyond >= _WORTH_SAYING:
+        words = f"{show_value(100 * beyond)} % beyond →"
+        said += f"; {words}"
+        marks.append(text(field.x.end, field.y.end + 12, words, "end"))
     return field.figure(
-        f"Histogram for {method} of the {field.x_title}; {words}",
+        f"Histogram for {method} of the {field.x_title}; {said}",
         field.axes(labels, []),
         field.bars(kept, heights, context.kind(method)),
-        tag("path", {"class": "quantile", "d": line}),
-        text(beside, field.y.end - 6, words, "end" if right else "start", "halo"),
+        marks,
         *more,
         kind="chart histogram",
     )

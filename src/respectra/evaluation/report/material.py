@@ -62,6 +62,8 @@ class MethodView:
     cluster_errors: Floats | None
     consistency: Floats | None
     delta_e: Floats | None
+    consistency_p95: float | None
+    delta_e_p95: float | None
     spectra: Floats | None
     best: Pixel | None
     worst: Pixel | None
@@ -181,6 +183,8 @@ def _method_view(found: Arrays, bands: int, kinds: int) -> MethodView:
         cluster_errors=_array(found, "cluster_errors", 1),
         consistency=_of_shape(consistency, (CONSISTENCY_EDGES.size - 1,)),
         delta_e=_of_shape(delta_e, (DELTA_E_EDGES.size - 1,)),
+        consistency_p95=_number(found, "consistency_p95"),
+        delta_e_p95=_number(found, "delta_e_p95"),
         spectra=_of_shape(spectra, (kinds, bands)),
         best=_pixel(found, "best", bands),
         worst=_pixel(found, "worst", bands),
@@ -207,6 +211,11 @@ def _array(arrays: Arrays, name: str, dimensions: int) -> Floats | None:
     if found is None or found.ndim != dimensions or found.dtype.kind not in "fiu":
         return None
     return None if found.size == 0 else found.astype(np.float64)
+
+
+def _number(arrays: Arrays, name: str) -> float | None:
+    found = _of_shape(_array(arrays, name, 1), (1,))
+    return float(found[0]) if found is not None and np.isfinite(found[0]) else None
 
 
 def _of_shape(array: Floats | None, shape: tuple[int, ...]) -> Floats | None:

@@ -59,7 +59,11 @@ def scenes(context: Context) -> Markup:
         min(_ONE_MAP, _ALL_MAPS // max(1, len(maps))),
     )
     keys = list(dict.fromkeys((scene.role, scene.name) for scene in every))
-    cards = [_card(gallery, place, *key) for place, key in enumerate(keys)]
+    cards = (
+        [_card(gallery, place, *key) for place, key in enumerate(keys)]
+        if maps
+        else [tag("div", {"class": "maps"}, [_picture(context, *key) for key in keys])]
+    )
     total = len(context.results.protocol.scenes)
     few = (
         f"{len(keys)} of {total} scenes, at even distances in their order; at most {MOST_SCENES} "
@@ -121,6 +125,21 @@ def _card(gallery: _Gallery, place: int, role: str, name: str) -> Markup:
         for track, (number_, scene) in views.items()
     ]
     return tag("details", {"class": "scene", "open": place < _OPEN}, summary, blocks)
+
+
+def _picture(context: Context, role: str, name: str) -> Markup | None:
+    """A scene of which nothing is known but its picture."""
+    scene = next(
+        scene
+        for track in context.tracks
+        for scene in track.scenes
+        if (scene.role, scene.name) == (role, name)
+    )
+    if scene.preview is None:
+        return None
+    uri = data_uri(scene.preview, _ONE_PREVIEW)
+    image = tag("img", {"class": "map", "src": uri, "alt": f"Preview of {name}"})
+    return tag("figure", None, image, tag("figcaption", None, name))
 
 
 def _summary_scores(gallery: _Gallery, track: str, role: str, name: str) -> Child:

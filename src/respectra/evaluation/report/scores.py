@@ -40,9 +40,22 @@ def headline(context: Context) -> Markup:
                 prose(f"{track_title(track.name)} track", kind="tile-name"),
                 prose(tag("b", None, f"{mean:.5f}"), " MRAE", kind="tile-value"),
                 prose(tag("strong", None, names_of(first)), f", {of}", kind="tile-note"),
+                _colour_said(context, first[0], track.name),
             )
         )
     return tag("div", {"class": "tiles"}, tiles) if tiles else Markup()
+
+
+def _colour_said(context: Context, method: str, track: str) -> Markup | None:
+    """How true to the image's colours the best method is, where that was tested."""
+    mean, high = (
+        context.results.mean(method, track, "physical", f"image_delta_e_2000{end}").value
+        for end in ("", "_p95")
+    )
+    if mean is None or high is None:
+        return None
+    words = f"ΔE 2000 to the image: mean {show_value(mean)}, 95 % {show_value(high)}"
+    return prose(words, kind="tile-note")
 
 
 def accuracy(context: Context) -> Markup:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.evaluation.report.material import (
     Floats,
@@ -28,6 +27,8 @@ class Totals:
     clusters: list[Floats] = field(default_factory=list)
     consistency: list[Floats] = field(default_factory=list)
     delta_e: list[Floats] = field(default_factory=list)
+    consistency_p95: list[float] = field(default_factory=list)
+    delta_e_p95: list[float] = field(default_factory=list)
 
     def add(self, scene: SceneView, view: MethodView) -> None:
         """Count one more scene."""
@@ -41,6 +42,12 @@ class Totals:
         ):
             if found is not None:
                 kept.append(found)
+        for quantiles, quantile in (
+            (self.consistency_p95, view.consistency_p95),
+            (self.delta_e_p95, view.delta_e_p95),
+        ):
+            if quantile is not None:
+                quantiles.append(quantile)
 
     def mean_by_band(self, grid: tuple[float, ...]) -> Floats | None:
         """Mean over the scenes on one grid of wavelengths."""
@@ -102,24 +109,3 @@ def mean_of(rows: Sequence[Floats]) -> Floats | None:
     there = np.isfinite(stack)
     total, count = np.where(there, stack, 0.0).sum(axis=0), there.sum(axis=0)
     return np.asarray(np.where(count > 0, total / count.clip(min=1), np.nan))
-
-
-def pooled_quantile(
-    counts: Floats, edges: npt.NDArray[np.float64], share: float
-) -> tuple[float, bool]:
-    """A quantile of all values that histograms counted.
-
-    Returns:
-        The value, interpolated within its bin, and whether it is the last finite edge because the
-        quantile lies beyond it.
-    """
-    total = counts.sum()
-    if total == 0:
-        return float("nan"), False
-    below = np.concatenate([[0.0], np.cumsum(counts)]) / total
-    place = int(np.searchsorted(below, share)) - 1
-    place = min(max(place, 0), counts.size - 1)
-    if not np.isfinite(edges[place + 1]):
-        return float(edges[place]), True
-    within = (share - below[place]) / (below[place + 1] - below[place])
-    return float(edges[place] + within * (edges[place + 1] - edges[place])), False

@@ -3,12 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from respectra.cameras import get_track
+from respectra.cameras import get_track, make_image
+from respectra.cubes import make_cube
 from respectra.datasets.spectra import illuminants, reflectances
 from respectra.errors import ConfigError
 from respectra.methods import get_method, load_weights
 from respectra.methods.classical.base import ClassicalMethod
-from respectra.methods.shipped import list_shipped, shipped
+from respectra.methods.shipped import list_shipped, shipped, shipped_network
 
 
 def load(track: str) -> ClassicalMethod:
@@ -51,3 +52,28 @@ def test_colour_checker_under_daylight_is_recovered(track: str) -> None:
     assert error < (0.12 if track == "clean" else 0.16)
     # Twice the light, twice the spectrum.
     np.testing.assert_allclose(method.predict(2 * spectra @ matrix), 2 * estimate, rtol=1e-6)
+
+
+def test_the_network_that_ships_is_small_and_says_what_it_is() -> None:
+    path = shipped_network("clean")
+    assert path.stat().st_size < 200_000
+    weights = load_weights(path)
+    assert weights.method == "respectra"
+    assert {"recipe", "reflectances", "lights", "licence", "scores"} <= set(weights.provenance)
+    with pytest.raises(ConfigError, match="'respectra'"):
+        shipped_network("cleen")
+
+
+def test_the_network_that_ships_recovers_the_colour_checker() -> None:
+    """And it is consistent with the real camera, not with the one that it starts from."""
+    import respectra
+
+    patches = reflectances("colorchecker-ohta").values
+    track = get_track("clean")
+    truth = make_cube(0.5 * patches.reshape(4, 6, -1), np.arange(400.0, 701.0, 10.0))
+    values = track.project(truth).values
+    recover = respectra.load("respectra")
+    estimate = recover(make_image(values, bits=32))
+    error = np.abs(estimate - truth) / np.maximum(truth, 0.01)
+    assert float(error.mean()) < 0.12
+    np.testing.assert_allclose(track.project(estimate), values, atol=2e-3)

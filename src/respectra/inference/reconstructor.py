@@ -40,7 +40,7 @@ from respectra.methods import (
 )
 from respectra.methods.fitting import fit_on_measured_spectra
 from respectra.methods.network import NetworkMethod
-from respectra.methods.shipped import shipped
+from respectra.methods.shipped import shipped, shipped_network
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -321,8 +321,8 @@ def load(
 
     Args:
         source: a weights file; ``default``, the weights that ship with the package for the track;
-            or the name of a classical method, which is then fitted within seconds on the measured
-            spectra that the installed packages bring.
+            ``respectra``, the project's own network; or the name of a classical method, which is
+            then fitted within seconds on the measured spectra that the installed packages bring.
         track: track of the images, for everything that is not a file.
         tile: see :class:`Reconstructor`.
         max_memory: see :class:`Reconstructor`.
@@ -358,6 +358,8 @@ def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Wei
     name = os.fspath(source)
     if name == DEFAULT:
         return load_weights(shipped(track))
+    if name == "respectra":
+        return load_weights(shipped_network(track))
     classical = list_methods("classical")
     if name in classical:
         return fit_on_measured_spectra(name, track=track)

@@ -98,7 +98,7 @@ class Respectra(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Recover the bands of each pixel."""
-        return torch.einsum("nkyx,kb->nbyx", self.coefficients(x), self.basis)
+        return F.conv2d(self.coefficients(x), self.basis.T[:, :, None, None])
 
     @property
     def basis(self) -> Tensor:
@@ -122,9 +122,9 @@ class Respectra(nn.Module):
         h = self.first(features)
         if self.scene:
             h = h + self.tell(self.scene_code(features, total))
-        h = F.relu(h)
+        h = F.relu(h, inplace=True)
         for layer in self.hidden:
-            h = F.relu(layer(h))
+            h = F.relu(layer(h), inplace=True)
         return total, h
 
     def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -45,6 +45,8 @@ from respectra.methods.shipped import shipped, shipped_network
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from respectra.cubes import LowRankCube
+
 #: The weights that ship with the package, one set a track.
 DEFAULT = "default"
 #: Pictures up to this many pixels are not cut when memory is left to us and plenty is free.
@@ -155,6 +157,17 @@ class Reconstructor:
 
     def _label(self, spectra: FloatArray, layout: Layout) -> xr.DataArray:
         return make_cube(spectra, self.contract.wavelengths_nm, **self.cube_facts(layout))
+
+    def low_rank(
+        self, image: xr.DataArray, *, rank: int | None = None, tolerance: float = 0.01
+    ) -> LowRankCube:
+        """Recover the cube behind an image as coefficients and a basis.
+
+        See :func:`respectra.inference.low_rank.recover_low_rank`.
+        """
+        from respectra.inference.low_rank import recover_low_rank
+
+        return recover_low_rank(self, image, rank=rank, tolerance=tolerance)
 
     def predict(self, rgb: FloatArray) -> FloatArray:
         """Spectra (y, x, band), float32, of linear values (y, x, 3) in the units of the track.

@@ -1,8 +1,10 @@
 """Compiled loops that look colours up and write spectra: vectorised over bands, without the GIL.
 
-Rows of a table are padded with zeros to whole vector registers, and whole rows are written: what
-spills over the end of one pixel's spectrum is overwritten by the next pixels'. Only the last pixels
-of a piece write their bands alone, so that pieces of a picture can be written at the same time.
+Rows of a table are padded with zeros to whole vector registers, and whole registers are written:
+what spills over the end of one pixel's spectrum is overwritten by the next pixels'. Only the last
+pixels of a piece write their bands alone, so that pieces of a picture can be written at the same
+time. The innermost step, a weighted sum of rows, is given to LLVM as vector instructions: left to
+find them by itself, it spends more time on checks that arrays do not overlap than on the sum.
 
 Threads are Python's: numba's own layers abort the process when two threads of a program call them
 at once, as a server does.
@@ -15,55 +17,84 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.extending import intrinsic, overload
+from numba.core import cgutils
+from numba.extending import intrinsic
 
-#: Floats that one vector register holds at most on the machines we know (AVX-512).
-PADDING = 8
+#: Floats that are handled at a time: one register of AVX2, two of SSE or NEON.
+LANES = 8
 #: May fuse multiplications and additions and ignore the sign of zero; values are finite, which
 #: ``usable`` has made sure of.
 _FAST = {"contract", "nsz", "nnan", "ninf", "reassoc"}
+_FLAGS = ("contract", "nsz", "nnan", "ninf")
+_FLOATS = ir.VectorType(ir.FloatType(), LANES)
+
+
+def _spread(builder: Any, value: Any) -> Any:
+    """One float in all lanes."""
+    first = builder.insert_element(ir.Constant(_FLOATS, ir.Undefined), value, ir.IntType(32)(0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(first, ir.Constant(_FLOATS, ir.Undefined), mask)
+
+
+def _converted(builder: Any, kind: Any, values: Any, scale: Any) -> Any:
+    """Floats as the elements of the output."""
+    if kind == types.float32:
+        return values
+    if kind == types.int16:  # the bits of float16, rounded as numpy rounds
+        halves = builder.fptrunc(values, ir.VectorType(ir.HalfType(), LANES))
+        return builder.bitcast(halves, ir.VectorType(ir.IntType(16), LANES))
+    # Codes: adding a half and truncating rounds, as the values are not negative.
+    half = _spread(builder, ir.FloatType()(0.5))
+    codes = builder.fadd(builder.fmul(values, scale, flags=_FLAGS), half, flags=_FLAGS)
+    wide = builder.fptosi(codes, ir.VectorType(ir.IntType(32), LANES))
+    return builder.trunc(wide, ir.VectorType(ir.IntType(kind.bitwidth), LANES))
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _half_bits(typing_context: Any, value: Any) -> Any:
-    """The bits of the nearest float16, as numpy rounds; one instruction for eight values."""
+def _blend(
+    typing_context: Any,
+    out: Any,
+    start: Any,
+    table: Any,
+    rows: Any,
+    weights: Any,
+    low: Any,
+    high: Any,
+    scale: Any,
+) -> Any:
+    """out[start : start + padded] = the clipped sum of weights times rows, in the output's type.
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        half = builder.fptrunc(arguments[0], ir.HalfType())
-        return builder.bitcast(half, ir.IntType(16))
+    ``rows`` and ``weights`` are tuples of the same length; nothing is checked.
+    """
 
-    return types.int16(types.float32), generate
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> None:
+        count = len(signature.args[3])
+        target = context.make_array(signature.args[0])(context, builder, arguments[0])
+        source = context.make_array(signature.args[2])(context, builder, arguments[2])
+        padded = cgutils.unpack_tuple(builder, source.shape)[1]
+        chosen = cgutils.unpack_tuple(builder, arguments[3], count)
+        begins = [builder.gep(source.data, [builder.mul(row, padded)]) for row in chosen]
+        factors = [_spread(builder, w) for w in cgutils.unpack_tuple(builder, arguments[4], count)]
+        least, most, unit = (_spread(builder, value) for value in arguments[5:])
+        kind = signature.args[0].dtype
+        stored = _converted(builder, kind, least, unit).type
+        end = builder.gep(target.data, [arguments[1]])
+        with cgutils.for_range_slice(
+            builder, padded.type(0), padded, padded.type(LANES), inc=True
+        ) as (band, _):
+            total = None
+            for begin, factor in zip(begins, factors, strict=True):
+                place = builder.bitcast(builder.gep(begin, [band]), _FLOATS.as_pointer())
+                term = builder.fmul(builder.load(place, align=4), factor, flags=_FLAGS)
+                total = term if total is None else builder.fadd(total, term, flags=_FLAGS)
+            above = builder.fcmp_ordered(">", total, least, flags=_FLAGS)
+            total = builder.select(above, total, least)
+            below = builder.fcmp_ordered("<", total, most, flags=_FLAGS)
+            total = builder.select(below, total, most)
+            place = builder.bitcast(builder.gep(end, [band]), stored.as_pointer())
+            builder.store(_converted(builder, kind, total, unit), place, align=kind.bitwidth // 8)
 
-
-def _write(out: Any, start: Any, row: Any, count: Any, scale: Any) -> Any:
-    """Convert the first ``count`` values of a row and write them; see the overload."""
-    raise NotImplementedError  # compiled code only
-
-
-@overload(_write, inline="never")  # type: ignore[untyped-decorator]
-def _write_as(out: Any, start: Any, row: Any, count: Any, scale: Any) -> Any:
-    if out.dtype == types.float32:
-
-        def write(out: Any, start: Any, row: Any, count: Any, scale: Any) -> Any:
-            target = out[start:]
-            for c in range(count):
-                target[c] = row[c]
-    elif out.dtype == types.int16:  # the bits of float16
-
-        def write(out: Any, start: Any, row: Any, count: Any, scale: Any) -> Any:
-            target = out[start:]
-            for c in range(count):
-                target[c] = _half_bits(row[c])
-    else:  # codes: value = code / scale; adding a half and truncating rounds, values are >= 0
-        kind = out.dtype
-        half = np.float32(0.5)
-
-        def write(out: Any, start: Any, row: Any, count: Any, scale: Any) -> Any:
-            target = out[start:]
-            for c in range(count):
-                target[c] = kind(np.int32(row[c] * scale + half))
-
-    return write
+    return types.void(out, start, table, rows, weights, low, high, scale), generate
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -81,8 +112,16 @@ def _cell(value: Any, positions: Any, inverse_steps: Any, top: int, roots: int) 
     even = value
     for _ in range(roots):
         even = np.sqrt(even)
-    i = min(int(even * np.float32(top)), top - 1)
+    i = min(np.int64(np.int32(even * np.float32(top))), top - 1)
     return i, (value - positions[i]) * inverse_steps[i]
+
+
+@njit(inline="always")  # type: ignore[untyped-decorator]
+def _sorted(a: Any, step_a: int, b: Any, step_b: int) -> Any:
+    """The larger fraction with its step first; choices instead of branches nobody can predict."""
+    ahead = a >= b
+    first = (a if ahead else b, step_a if ahead else step_b)
+    return first, (b if ahead else a, step_b if ahead else step_a)
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -112,33 +151,29 @@ def look_up_cube(
         high: greatest value written.
         scale: codes for a value of one, where integers are written.
         bands: values a pixel.
-        out: flat, pixels * bands values.
+        out: flat, pixels * bands values: float32, int16 for the bits of float16, or codes.
     """
     n = positions.size
     top = n - 1
     padded = table.shape[1]
-    row = np.empty(padded, np.float32)
+    tail = np.empty(padded, out.dtype)
     for p in range(rgb.shape[0]):
         i, f0 = _cell(np.float32(rgb[p, 0]) * unit, positions, inverse_steps, top, roots)
         j, f1 = _cell(np.float32(rgb[p, 1]) * unit, positions, inverse_steps, top, roots)
         k, f2 = _cell(np.float32(rgb[p, 2]) * unit, positions, inverse_steps, top, roots)
-        s0, s1, s2 = n * n, n, 1
         # From the near corner of the cell to the far one, along the largest fraction first.
-        if f0 < f1:
-            f0, f1, s0, s1 = f1, f0, s1, s0
-        if f1 < f2:
-            f1, f2, s1, s2 = f2, f1, s2, s1
-        if f0 < f1:
-            f0, f1, s0, s1 = f1, f0, s1, s0
-        corner = (i * n + j) * n + k
-        a, b = table[corner], table[corner + s0]
-        c, d = table[corner + s0 + s1], table[corner + s0 + s1 + s2]
-        w0, w1, w2, w3 = np.float32(1) - f0, f0 - f1, f1 - f2, f2
-        for band in range(padded):
-            value = w0 * a[band] + w1 * b[band] + w2 * c[band] + w3 * d[band]
-            row[band] = min(max(value, low), high)
+        (f0, s0), (f1, s1) = _sorted(f0, n * n, f1, n)
+        (f1, s1), (f2, s2) = _sorted(f1, s1, f2, 1)
+        (f0, s0), (f1, s1) = _sorted(f0, s0, f1, s1)
+        near = (i * n + j) * n + k
+        rows = (near, near + s0, near + s0 + s1, near + s0 + s1 + s2)
+        weights = (np.float32(1) - f0, f0 - f1, f1 - f2, f2)
         start = p * bands
-        _write(out, start, row, padded if start + padded <= out.size else bands, scale)
+        if start + padded <= out.size:
+            _blend(out, start, table, rows, weights, low, high, scale)
+        else:
+            _blend(tail, 0, table, rows, weights, low, high, scale)
+            out[start : start + bands] = tail[:bands]
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -163,7 +198,7 @@ def look_up_rays(
     n = positions.size
     top = n - 1
     padded = table.shape[1]
-    row = np.empty(padded, np.float32)
+    tail = np.empty(padded, out.dtype)
     for p in range(rgb.shape[0]):
         red, green, blue = rgb[p, 0], rgb[p, 1], rgb[p, 2]
         if red >= green and red >= blue:
@@ -176,15 +211,14 @@ def look_up_rays(
         inverse = np.float32(1) / max(level, np.float32(1e-30))
         i, f0 = _cell(np.float32(first) * inverse, positions, inverse_steps, top, roots)
         j, f1 = _cell(np.float32(second) * inverse, positions, inverse_steps, top, roots)
-        step = n
-        if f0 < f1:
-            f0, f1, step = f1, f0, 1
-        corner = (face * n + i) * n + j
-        a, b, c = table[corner], table[corner + step], table[corner + n + 1]
+        (f0, step), (f1, _) = _sorted(f0, n, f1, 1)
+        near = (face * n + i) * n + j
+        rows = (near, near + step, near + n + 1)
         level *= unit
-        w0, w1, w2 = level * (np.float32(1) - f0), level * (f0 - f1), level * f1
-        for band in range(padded):
-            value = w0 * a[band] + w1 * b[band] + w2 * c[band]
-            row[band] = min(max(value, low), high)
+        weights = (level * (np.float32(1) - f0), level * (f0 - f1), level * f1)
         start = p * bands
-        _write(out, start, row, padded if start + padded <= out.size else bands, scale)
+        if start + padded <= out.size:
+            _blend(out, start, table, rows, weights, low, high, scale)
+        else:
+            _blend(tail, 0, table, rows, weights, low, high, scale)
+            out[start : start + bands] = tail[:bands]

@@ -220,6 +220,55 @@ class Table:
             weights.method, weights.config, weights.contract, facts, spectra, weights.provenance
         )
 
+    def basis(self, rank: int | None = None, *, tolerance: float = 0.01) -> FloatArray:
+        """Orthonormal spectra of which all those of the table are nearly sums.
+
+        Args:
+            rank: how many; by default the least that keeps to the tolerance.
+            tolerance: greatest departure of a node's spectrum, over its brightest band. As
+                interpolation takes means of nodes, it holds between them too.
+
+        Returns:
+            Shape (k, bands).
+
+        Raises:
+            ConfigError: there are fewer bands than the rank, or the rank is below 1.
+        """
+        bands = self.spectra.shape[1]
+        if rank is not None and not 1 <= rank <= bands:
+            raise ConfigError(f"a rank of {bands} bands lies from 1 to {bands}; got {rank}")
+        peaks = np.abs(self.spectra).max(axis=1, keepdims=True)
+        shapes = (self.spectra / np.where(peaks > 0, peaks, 1.0)).astype(np.float64)
+        vectors = np.linalg.eigh(shapes.T @ shapes)[1][:, ::-1]
+        if rank is None:
+            departures = shapes.copy()
+            for rank in range(1, bands + 1):
+                axis = vectors[:, rank - 1 : rank]
+                departures -= (departures @ axis) @ axis.T
+                if np.abs(departures).max() <= tolerance:
+                    break
+        return np.ascontiguousarray(vectors[:, :rank].T, dtype=np.float32)
+
+    def coefficients(self, rgb: npt.NDArray[Any], basis: FloatArray) -> FloatArray:
+        """What the spectra of pixels have of a basis of :meth:`basis`, before the clip.
+
+        Args:
+            rgb: as for :meth:`apply`.
+            basis: shape (k, bands).
+
+        Returns:
+            Shape (..., k), float32.
+
+        Raises:
+            DataError: as :meth:`apply`.
+        """
+        pixels, unit = _pixels(rgb)
+        out = np.empty((*np.shape(rgb)[:-1], len(basis)), np.float32)
+        rows = padded_rows(self.spectra @ basis.T)
+        limits = (-np.inf, np.inf, 1.0)
+        _look_up(self.facts, rows, len(basis), pixels, unit, limits, out.reshape(-1), _cores())
+        return out
+
     @functools.cached_property
     def _rows(self) -> FloatArray:
         return padded_rows(self.spectra)
@@ -227,9 +276,9 @@ class Table:
 
 def padded_rows(values: npt.NDArray[Any]) -> FloatArray:
     """Rows filled up with zeros to whole vector registers."""
-    from respectra.inference.tables.kernels import PADDING
+    from respectra.inference.tables.kernels import LANES
 
-    rows = np.zeros((len(values), -(-values.shape[1] // PADDING) * PADDING), np.float32)
+    rows = np.zeros((len(values), -(-values.shape[1] // LANES) * LANES), np.float32)
     rows[:, : values.shape[1]] = values
     return rows
 

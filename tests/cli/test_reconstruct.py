@@ -57,7 +57,7 @@ def test_several_pictures_go_into_a_folder_in_the_format_asked_for(photo, tmp_pa
     other.write_bytes(photo.read_bytes())
     out = tmp_path / "cubes"
     assert run(["reconstruct", str(photo), str(other), "-o", str(out), "--format", "mat"]) == 0
-    assert sorted(p.name for p in out.iterdir()) == ["other.mat", "photo.mat"]
+    assert sorted(p.name for p in out.glob("*.mat")) == ["other.mat", "photo.mat"]
 
 
 def test_an_existing_cube_is_refused_before_any_work(photo, tmp_path, capsys):
@@ -111,3 +111,58 @@ def test_a_clip_becomes_a_cube_in_time_and_its_flicker_is_said(tmp_path, rng, ca
     assert "flicker" in text.err
     video = xr.open_zarr(result["cube"], consolidated=False).cube
     assert video.shape == (3, 12, 16, 31)
+
+
+@pytest.fixture
+def shots(tmp_path, rng):
+    """A folder with two pictures, one that is damaged, and a file that is no picture."""
+    folder = tmp_path / "shots"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.png", "c.png", "more/d.png"):
+        codes = rng.integers(20, 200, (12, 16, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / name), codes)
+    (folder / "b.png").write_bytes((folder / "a.png").read_bytes()[:60])
+    (folder / "notes.txt").write_text("three pictures")
+    return folder
+
+
+def statuses(capsys) -> dict[str, str]:
+    results = json.loads(capsys.readouterr().out)["results"]
+    return {result["image"].rpartition("/")[2]: result["status"] for result in results}
+
+
+def test_a_folder_goes_on_after_a_bad_file_and_is_taken_up(shots, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["reconstruct", str(shots), "-o", str(out), "--method", "pseudo-inverse"]
+    assert run(arguments) == 1
+    assert "b.png" in error_line(capsys)
+    assert sorted(p.name for p in out.iterdir()) == ["a.zarr", "c.zarr", "manifest.jsonl"]
+    (shots / "b.png").write_bytes((shots / "c.png").read_bytes())
+    assert run([*arguments, "--json"]) == 0
+    assert statuses(capsys) == {"a.png": "skipped", "b.png": "done", "c.png": "skipped"}
+
+
+def test_a_pattern_keeps_folders(shots, tmp_path, capsys):
+    (shots / "b.png").unlink()
+    out = tmp_path / "out"
+    pattern = str(shots / "**" / "*.png")
+    assert run(["reconstruct", pattern, "-o", str(out), "--method", "pseudo-inverse"]) == 0
+    assert rs.open_cube(out / "more" / "d.zarr").shape == (12, 16, 31)
+    assert rs.open_cube(out / "a.zarr").shape == (12, 16, 31)
+
+
+def test_fail_fast_stops_at_the_first_failure(shots, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = ["reconstruct", str(shots), "-o", str(out), "--method", "pseudo-inverse"]
+    assert run([*arguments, "--fail-fast"]) == 1
+    assert "b.png" in error_line(capsys)
+    assert not (out / "c.zarr").exists()
+    assert (out / "a.zarr").exists()
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path, capsys):
+    (tmp_path / "none").mkdir()
+    for name in ("none", "*.png"):
+        assert run(["reconstruct", str(tmp_path / name), "-o", str(tmp_path / "out")]) == 1
+        assert "no picture" in error_line(capsys)
+    assert not (tmp_path / "out").exists()

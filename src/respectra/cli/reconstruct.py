@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from respectra.cli.app import app, print_json, say, show_progress, track_progress, warn
+from respectra.cli.app import app, fail, print_json, say, show_progress, track_progress, warn
 from respectra.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from respectra.inference import Reconstructor
+    from respectra.inference.folders import Job
 
 
 class InputKind(StrEnum):
@@ -29,7 +32,10 @@ class InputKind(StrEnum):
 @app.command()
 def reconstruct(
     images: Annotated[
-        list[Path], typer.Argument(help="Pictures (PNG, JPEG, TIFF) or video clips.")
+        list[Path],
+        typer.Argument(
+            help="Pictures (PNG, JPEG, TIFF), video clips, folders or patterns of them."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A cube to write, or a folder of cubes.")
@@ -78,44 +84,79 @@ def reconstruct(
     skip_bad_frames: Annotated[
         bool, typer.Option(help="Leave out frames of a clip that cannot be decoded, and say so.")
     ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first picture that fails.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
-    """Recover the cube behind each picture."""
+    """Recover the cube behind each picture, of files, folders or patterns."""
     from respectra.files import ensure_absent
     from respectra.inference.clips import CLIP_SUFFIXES
+    from respectra.inference.folders import Job, find_inputs, run_jobs
 
     if method and weights:
         raise ConfigError("--method and --weights exclude each other; give one")
-    targets = _targets(images, output, suffix)
-    for target in targets:
-        ensure_absent(target, overwrite=overwrite)
+    inputs = find_inputs(images)
+    targets = _targets(inputs, output, suffix)
     source = str(weights or method or "default")
     reconstructors: dict[str, Reconstructor] = {}
-    done = []
-    pairs = list(zip(images, targets, strict=True))
-    single_clip = len(pairs) == 1 and images[0].suffix.lower() in CLIP_SUFFIXES
-    for image, target in pairs if single_clip else track_progress(pairs, "reconstructing"):
-        actual = _kind_of(image) if kind is InputKind.AUTO else kind
-        track = "real-world" if actual is InputKind.REAL_WORLD else "clean"
+    # One picture by its name, or into a cube by its name; whatever else has a manifest.
+    single = len(inputs) == 1 and (inputs[0][0] == images[0] or targets == [output])
+
+    def choose(job: Job) -> Reconstructor:
+        track = "real-world" if job.kind == "real-world" else "clean"
         if track not in reconstructors:
             reconstructors[track] = _load(
                 source, track, tile, max_memory, guarantee or [], self_ensemble
             )
+        return reconstructors[track]
+
+    def work(reconstructor: Reconstructor, job: Job) -> dict[str, Any]:
+        if job.source.suffix.lower() in CLIP_SUFFIXES:
+            return _reconstruct_clip(reconstructor, job, skip_bad_frames, overwrite, single)
+        _reconstruct_one(reconstructor, job, preview, overwrite)
+        return {}
+
+    jobs = []
+    for (path, _), target in zip(inputs, targets, strict=True):
+        actual: Any = (_kind_of(path) if kind is InputKind.AUTO else kind).value
+        jobs.append(Job(path, target, actual))
+    results: list[dict[str, Any]] = []
+
+    def report(job: Job, seconds: float, status: str = "done", **facts: Any) -> None:
+        place = {"image": job.source, "input": job.kind, "cube": job.target, "status": status}
+        results.append({**place, **facts, "seconds": seconds})
+        if not json and status != "failed":
+            done = "there already" if status == "skipped" else f"{seconds:.2f} s"
+            say(f"{job.source} ({job.kind}) -> {job.target}  {done}")
+
+    failures = []
+    if single:
+        (job,) = jobs
+        ensure_absent(job.target, overwrite=overwrite)
+        reconstructor = choose(job)
         start = time.perf_counter()
-        result: dict[str, Any] = {"image": image, "input": actual, "cube": target}
-        if image.suffix.lower() in CLIP_SUFFIXES:
-            result |= _reconstruct_clip(
-                reconstructors[track], image, actual, target, skip_bad_frames, overwrite
-            )
-        else:
-            _reconstruct_one(reconstructors[track], image, actual, target, preview, overwrite)
-        seconds = time.perf_counter() - start
-        done.append({**result, "seconds": seconds})
-        if not json:
-            say(f"{image} ({actual}) -> {target}  {seconds:.2f} s")
+        facts = work(reconstructor, job)
+        report(job, time.perf_counter() - start, **facts)
+    else:
+        options = {"guarantees": sorted(guarantee or []), "tile": tile, "preview": preview}
+        outcomes = run_jobs(
+            jobs, output, choose, work, options=options, overwrite=overwrite, fail_fast=fail_fast
+        )
+        for outcome in track_progress(outcomes, "reconstructing", len(jobs)):
+            if outcome.error is not None:
+                failures.append(outcome.error)
+                report(outcome.job, outcome.seconds, "failed", error=outcome.error)
+            else:
+                report(outcome.job, outcome.seconds, outcome.status, **outcome.facts)
     if json:
-        print_json({"method": source, "results": done})
+        print_json({"method": source, "results": results})
+    if failures:
+        say(f"{len(failures)} of {len(jobs)} failed; the same command tries them again:")
+        for message in failures:
+            fail(message)
+        raise typer.Exit(1)
 
 
 def _load(
@@ -139,50 +180,42 @@ def _load(
 
 
 def _reconstruct_one(
-    reconstructor: Reconstructor,
-    path: Path,
-    kind: InputKind,
-    target: Path,
-    preview: bool,
-    overwrite: bool,
+    reconstructor: Reconstructor, job: Job, preview: bool, overwrite: bool
 ) -> None:
     from respectra.cameras import input_encoding, open_image, to_track_values
     from respectra.cubes import save_cube, save_preview
     from respectra.inference import reconstruct_file, streams
 
-    known: Any = kind.value
+    path, target, kind = job.source, job.target, job.kind
     if not preview and streams(reconstructor, path, target):
-        reconstruct_file(reconstructor, path, target, kind=known, overwrite=overwrite)
+        reconstruct_file(reconstructor, path, target, kind=kind, overwrite=overwrite)
         return
-    picture = open_image(path, encoding=input_encoding(known))
-    cube = reconstructor(to_track_values(picture, known))
+    picture = open_image(path, encoding=input_encoding(kind))
+    cube = reconstructor(to_track_values(picture, kind))
     cube.attrs["source"] = f"{path.name}, reconstructed by {reconstructor.name}"
     save_cube(cube, target, overwrite=overwrite)
     if preview:
         # A display's white is D65; the challenge's cameras know no white but equal energy.
-        white = "D65" if kind in (InputKind.SRGB, InputKind.LINEAR) else "E"
+        white = "D65" if kind in ("srgb", "linear") else "E"
         picture_path = target.with_suffix(".preview.png")
         save_preview(cube, picture_path, illuminant=white, overwrite=overwrite)
 
 
 def _reconstruct_clip(
-    reconstructor: Reconstructor,
-    path: Path,
-    kind: InputKind,
-    target: Path,
-    skip_bad_frames: bool,
-    overwrite: bool,
+    reconstructor: Reconstructor, job: Job, skip_bad_frames: bool, overwrite: bool, alone: bool
 ) -> dict[str, Any]:
     """Reconstruct a clip, say what is to be known of it, and give that for JSON."""
     from respectra.inference import reconstruct_video
 
-    known: Any = kind.value
-    with show_progress("frame") as progress:
+    path = job.source
+    # Among others, the files are what is counted; a terminal shows one bar at a time.
+    shown = show_progress("frame") if alone else contextlib.nullcontext()
+    with shown as progress:
         done = reconstruct_video(
             reconstructor,
             path,
-            target,
-            kind=known,
+            job.target,
+            kind=job.kind,
             on_bad_frame="skip" if skip_bad_frames else "stop",
             overwrite=overwrite,
             progress=progress,
@@ -213,22 +246,27 @@ def _kind_of(path: Path) -> InputKind:
     return InputKind.SRGB
 
 
-def _targets(images: list[Path], output: Path, suffix: str) -> list[Path]:
+def _targets(inputs: list[tuple[Path, Path]], output: Path, suffix: str) -> list[Path]:
     """Where each cube goes: the named file for a single picture, else a folder."""
     from respectra.cubes.formats import FORMATS
+    from respectra.inference.clips import CLIP_SUFFIXES
 
     known = {suffix for entry in FORMATS for suffix in entry.suffixes}
     ending = f".{suffix.lstrip('.')}"
     if ending not in known:
         raise ConfigError(f"unknown format {suffix!r}; known: {', '.join(sorted(known))}")
-    if len(images) == 1 and output.suffix.lower() in known:
+    if len(inputs) == 1 and output.suffix.lower() in known:
         return [output]
     if output.suffix.lower() in known:
         raise OutputError(
-            f"{len(images)} pictures cannot go into the one cube {output}; name a folder"
+            f"{len(inputs)} pictures cannot go into the one cube {output}; name a folder"
         )
-    targets = [output / f"{image.stem}{ending}" for image in images]
-    twice = {t.name for t in targets if targets.count(t) > 1}
+    targets = []
+    for path, place in inputs:
+        clip = path.suffix.lower() in CLIP_SUFFIXES
+        targets.append(output / place.with_name(place.stem + (".zarr" if clip else ending)))
+    counts = Counter(targets)
+    twice = sorted(target.name for target, count in counts.items() if count > 1)
     if twice:
-        raise OutputError(f"several pictures would be written to {', '.join(sorted(twice))}")
+        raise OutputError(f"several pictures would be written to {', '.join(twice)}")
     return targets

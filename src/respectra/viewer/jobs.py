@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections import deque
@@ -22,6 +23,8 @@ logger = logging.getLogger("respectra.viewer")
 
 #: How long a cancelled job may take to notice before its worker is ended.
 _PATIENCE_S = 3.0
+#: Folders and the name that ends them.
+_ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:[^\s/:;,'\"]+/)+[^\s/:;,'\"]*")
 _ENDED = (State.DONE, State.FAILED, State.CANCELLED)
 
 
@@ -237,9 +240,8 @@ class Jobs:
 
     def _without_paths(self, text: str) -> str:
         """Errors are for people who do not know this machine, and need not."""
-        root = str(self.store.root)
-        words = [w.rsplit("/", 1)[-1] if root in w else w for w in text.split(" ")]
-        return " ".join(words)
+        text = text.replace(f"{self.store.root}/", "/x/x/")
+        return _ABSOLUTE.sub(lambda path: path[0].rsplit("/", 1)[-1], text)
 
     def _finish(self, entry: Entry, state: State, error: str | None = None) -> None:
         if entry.ended:

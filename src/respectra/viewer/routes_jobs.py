@@ -15,7 +15,7 @@ from respectra.cubes.formats import FORMATS
 from respectra.errors import DataError
 from respectra.viewer.jobs import Entry, QueueFull
 from respectra.viewer.models import Choice, Job, NewExport, NewJob, Options, Problem, State, Upload
-from respectra.viewer.security import TooSlow, next_chunk
+from respectra.viewer.security import next_chunk
 from respectra.viewer.service import Service, refuse
 from respectra.viewer.store import UploadFiles, safe_path
 
@@ -28,6 +28,10 @@ _BODY: dict[str, Any] = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
+
+
+#: What any request with a body can meet.
+_BODY_PROBLEMS = (408, 413)
 
 
 def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
@@ -106,7 +110,7 @@ def jobs_router(service: Service) -> APIRouter:
         "/jobs",
         response_model=Job,
         status_code=202,
-        responses=_problems(404, 422, 429),
+        responses=_problems(404, 422, 429, *_BODY_PROBLEMS),
         tags=["jobs"],
     )
     async def new_job(request: NewJob) -> Job:
@@ -146,7 +150,7 @@ def jobs_router(service: Service) -> APIRouter:
         "/jobs/{job}/exports",
         response_model=Job,
         status_code=202,
-        responses=_problems(404, 409, 422, 429),
+        responses=_problems(404, 409, 422, 429, *_BODY_PROBLEMS),
         tags=["results"],
     )
     async def export(job: JobId, request: NewExport) -> Job:
@@ -224,9 +228,6 @@ async def _receive(service: Service, files: UploadFiles, request: Request, name:
                 await asyncio.to_thread(out.write, chunk)
         if size == 0:
             raise HTTPException(422, "the file is empty")
-    except TooSlow:
-        target.unlink(missing_ok=True)
-        raise HTTPException(408, "the file did not arrive in time; send it again") from None
     except FileExistsError:
         raise HTTPException(422, "the upload has a file of this name already") from None
     except (NotADirectoryError, IsADirectoryError):

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -97,11 +98,6 @@ class Guard:
         bounded = receive if uploading else _bounded(receive)
         try:
             await self.app(scope, bounded, sealed)
-        except BodyTooLarge:
-            text = f"a request of this kind has at most {_LARGEST_JSON} bytes"
-            await _problem(413, text)(scope, receive, sealed)
-        except TooSlow:
-            await _problem(408, "the request did not arrive in time")(scope, receive, sealed)
         finally:
             self._free += 1
 
@@ -148,12 +144,18 @@ class Guard:
             headers["Cache-Control"] = "no-store"
 
 
-class BodyTooLarge(Exception):  # noqa: N818 - an answer, not a failure
+class BodyTooLarge(HTTPException):
     """More bytes than are taken."""
 
+    def __init__(self) -> None:
+        super().__init__(413, f"a request of this kind has at most {_LARGEST_JSON} bytes")
 
-class TooSlow(Exception):  # noqa: N818
+
+class TooSlow(HTTPException):
     """Nothing came for too long."""
+
+    def __init__(self) -> None:
+        super().__init__(408, "the request did not arrive in time")
 
 
 def _bounded(receive: Receive) -> Receive:

@@ -1,0 +1,158 @@
+"""What the service bears: clients that upload, wait, read tiles and spectra, and delete.
+
+    python benchmarks/service_load.py --clients 32 --seconds 60
+
+Prints what was served, queued and refused, latencies of reading, and the memory of the service and
+its worker before and after.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+import cv2
+import httpx
+import numpy as np
+import psutil
+
+COMMAND = [sys.executable, "-c", "from respectra.cli import main; main()", "serve", "--port", "0"]
+BYTES = {"content-type": "application/octet-stream"}
+
+
+@dataclass
+class Tally:
+    """What the clients met."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    latencies_s: dict[str, list[float]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, what: str, seconds: float | None = None) -> None:
+        with self.lock:
+            self.counts[what] += 1
+            if seconds is not None:
+                self.latencies_s.setdefault(what, []).append(seconds)
+
+
+def picture(height: int = 192, width: int = 256) -> bytes:
+    codes = np.random.default_rng().integers(0, 255, (height // 8, width // 8, 3), np.uint8)
+    return cv2.imencode(".png", np.kron(codes, np.ones((8, 8, 1), np.uint8)))[1].tobytes()
+
+
+def client(url: str, until: float, tally: Tally) -> None:
+    """One client, until the time is up."""
+    with httpx.Client(base_url=url, timeout=60) as http:
+        while time.monotonic() < until:
+            try:
+                once(http, until, tally)
+            except httpx.HTTPError as error:
+                tally.add(f"broken ({type(error).__name__})")
+
+
+def once(http: httpx.Client, until: float, tally: Tally) -> None:
+    upload = timed(http, tally, "upload", "POST", "/api/uploads?name=a.png", content=picture(),
+                   headers=BYTES)  # fmt: skip
+    if upload is None:
+        return
+    job = timed(http, tally, "submit", "POST", "/api/jobs", json={"upload": upload.json()["id"]})
+    if job is None:
+        time.sleep(random.uniform(0.2, 1.0))
+        return
+    tally.add("queued")
+    base = f"/api/jobs/{job.json()['id']}"
+    while (state := http.get(base).json())["state"] in ("queued", "running"):
+        if time.monotonic() > until:
+            http.delete(base)
+            tally.add("unfinished at the end")
+            return
+        time.sleep(0.1)
+    tally.add(state["state"])
+    if state["state"] != "done":
+        return
+    for _ in range(5):
+        timed(http, tally, "read", "GET", f"{base}/recovered")
+        timed(http, tally, "read", "GET", f"{base}/recovered/tiles/coefficients/0/0/0")
+        y, x = random.randrange(192), random.randrange(256)
+        timed(http, tally, "read", "GET", f"{base}/recovered/spectra?at={y},{x}")
+    http.delete(base)
+
+
+def timed(http: httpx.Client, tally: Tally, what: str, method: str, path: str, **more: object):
+    start = time.perf_counter()
+    answer = http.request(method, path, **more)
+    if answer.status_code >= 400:
+        tally.add(f"{what} refused ({answer.status_code})")
+        return None
+    tally.add(what, time.perf_counter() - start)
+    return answer
+
+
+def memory_mib(process: psutil.Process) -> float:
+    """Memory of the service and its worker that nobody else shares."""
+    family = [process, *process.children(recursive=True)]
+    return sum(p.memory_full_info().uss for p in family) / 2**20
+
+
+def measure(clients: int, seconds: float, warm_s: float = 10.0) -> dict[str, object]:
+    """Start a server, put it under load, and tell what happened."""
+    server = subprocess.Popen(COMMAND, stderr=subprocess.PIPE, text=True)
+    try:
+        url = re.search(r"http://\S+", server.stderr.readline())[0]
+        process = psutil.Process(server.pid)
+        httpx.get(f"{url}api/options", timeout=120)
+        # Memory is compared between two states of rest after load: the first load loads libraries.
+        load(url, clients, warm_s, Tally())
+        before = rest(url, process)
+        tally = Tally()
+        load(url, clients, seconds, tally)
+        after = rest(url, process)
+    finally:
+        server.terminate()
+        server.wait(20)
+    latencies = {
+        f"{what} p{share}": 1e3 * float(np.quantile(seconds_each, share / 100))
+        for what, seconds_each in tally.latencies_s.items()
+        for share in (50, 95)
+    }
+    return {
+        "clients": clients,
+        "seconds": seconds,
+        "counts": dict(sorted(tally.counts.items())),
+        "latencies_ms": latencies,
+        "memory_before_mib": before,
+        "memory_after_mib": after,
+        "memory_ratio": after / before,
+    }
+
+
+def load(url: str, clients: int, seconds: float, tally: Tally) -> None:
+    until = time.monotonic() + seconds
+    threads = [threading.Thread(target=client, args=(url, until, tally)) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def rest(url: str, process: psutil.Process) -> float:
+    """Let the queue run empty, then look at the memory."""
+    time.sleep(3.0)
+    httpx.get(f"{url}api/options", timeout=60)
+    return memory_mib(process)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    options = parser.parse_args()
+    print(json.dumps(measure(options.clients, options.seconds), indent=2))

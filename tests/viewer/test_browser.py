@@ -1,0 +1,210 @@
+"""The page in a real browser: Debian's Chromium, driven by Playwright."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import sync_playwright
+from tests.viewer.conftest import png
+
+import respectra as rs
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium"
+)
+
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+LIVE = "Bokeh.documents.at(-1).get_model_by_name('live').data"
+WAIT_MS = 90_000
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    """A page whose errors, refused scripts and foreign requests fail the test."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    outside = []
+    page.on("request", lambda r: outside.append(r.url) if not r.url.startswith(
+        (server.url, "blob:", "data:")) else None)  # fmt: skip
+    page.goto(server.url)
+    page.wait_for_selector("body[data-ready]")
+    yield page
+    context.close()
+    assert not problems
+    assert not outside
+
+
+def choose(page, name, data):
+    page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": data})
+    page.wait_for_selector("body[data-stage=scene]")
+    page.wait_for_selector("#refine", state="hidden")
+
+
+def screen(page, x, y):
+    """Where a pixel of a picture of 32 x 24 is on the screen, when all of it is shown."""
+    box = page.locator("#stage").bounding_box()
+    scale = min((box["width"] - 16) / 32, (box["height"] - 16) / 24)
+    left = box["x"] + box["width"] / 2 - 16 * scale
+    top = box["y"] + box["height"] / 2 - 12 * scale
+    return left + (x + 0.5) * scale, top + (y + 0.5) * scale
+
+
+def live_spectrum(page, x, y):
+    page.mouse.move(*screen(page, x, y))
+    page.wait_for_function(
+        f"document.querySelector('#readout').textContent.includes('x {x}, y {y}')"
+    )
+    return np.array(page.evaluate(f"Array.from({LIVE}.y)"))
+
+
+@pytest.fixture
+def expected(tmp_path):
+    path = tmp_path / "a_clean.png"
+    path.write_bytes(png())
+    return rs.load(guarantees=["consistent"])(rs.open_image(path)).values
+
+
+def test_drop_wait_hover_read(page, expected):
+    choose(page, "a_clean.png", png())
+    for x, y in ((3, 5), (20, 14), (31, 23)):
+        np.testing.assert_allclose(live_spectrum(page, x, y), expected[y, x], atol=1e-3, rtol=1e-3)
+
+
+def test_pin_slide_export_and_come_back_by_the_link(page, expected, tmp_path):
+    choose(page, "a_clean.png", png())
+    page.mouse.click(*screen(page, 10, 6))
+    page.keyboard.down("Shift")
+    page.mouse.move(*screen(page, 4, 8))
+    page.mouse.down()
+    page.mouse.move(*screen(page, 7, 10))
+    page.mouse.move(*screen(page, 9, 11))
+    page.mouse.up()
+    page.keyboard.up("Shift")
+    page.locator("#pins li").nth(1).wait_for()
+    page.fill("#pins li:nth-child(1) input[type=text]", '=cmd|"<b>x')
+    page.click("[data-view=band]")
+    page.fill("#band", "20")
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(400)
+
+    page.click("#open-export")
+    with page.expect_download() as waiting:
+        page.click("#save-csv")
+    lines = Path(waiting.value.path()).read_text().splitlines()
+    assert lines[0].startswith('wavelength_nm,"\'=cmd|""<b>x"')
+    table = np.array([[float(v) for v in line.split(",")] for line in lines[1:]])
+    np.testing.assert_allclose(table[:, 1], expected[6, 10], atol=1e-3, rtol=1e-3)
+    part = expected[8:12, 4:10].reshape(-1, 31)
+    np.testing.assert_allclose(table[:, -2], part.mean(axis=0), atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(table[:, -1], part.std(axis=0), atol=1e-3, rtol=1e-3)
+    with page.expect_download() as waiting:
+        page.click("#save-png")
+    assert Path(waiting.value.path()).read_bytes()[:4] == b"\x89PNG"
+    page.select_option("#format", "npz")
+    with page.expect_download() as waiting:
+        page.click("#save-cube")
+    path = tmp_path / "cube.npz"
+    waiting.value.save_as(path)
+    np.testing.assert_array_equal(rs.open_cube(path).values, expected)
+
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link)
+    page.wait_for_selector("[data-view=band][aria-checked=true]")
+    page.locator("#pins li").nth(1).wait_for()
+    assert page.input_value("#pins li:nth-child(1) input[type=text]") == '=cmd|"<b>x'
+    assert page.input_value("#band") == "20"
+
+
+def test_the_keyboard_does_it_all(page, expected):
+    choose(page, "a_clean.png", png())
+    page.focus("#stage")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.locator("#pins li").nth(0).wait_for()
+    page.keyboard.press("r")
+    for key in ("Shift+ArrowLeft", "ArrowDown", "r"):
+        page.keyboard.press(key)
+    page.locator("#pins li").nth(1).wait_for()
+    page.keyboard.press("]")
+    page.wait_for_selector("[data-view=band][aria-checked=true]")
+    before = page.input_value("#band")
+    page.keyboard.press("]")
+    page.wait_for_function(f"document.querySelector('#band').value === '{int(before) + 1}'")
+    page.keyboard.press("Backspace")
+    page.wait_for_function("document.querySelectorAll('#pins li').length === 1")
+
+
+def test_every_view_is_drawn_and_the_truth_is_beside_it(page):
+    page.click("#demo")
+    page.wait_for_selector("[data-view=difference]")
+    shots = {}
+    for view in ("colours", "picture", "band", "false", "light", "again", "difference"):
+        page.click(f"[data-view={view}]")
+        page.wait_for_timeout(500)
+        shots[view] = page.locator("#canvas").screenshot()
+    assert len({*shots.values()}) >= 5
+    assert "truth" in page.inner_text("#plot-note")
+
+
+def test_a_bad_file_is_explained_and_one_can_go_on(page):
+    page.set_input_files(
+        "#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"GIF89a" * 9}
+    )
+    page.wait_for_selector("#toast.bad")
+    assert "GIF" in page.inner_text("#toast")
+    choose(page, "a_clean.png", png())
+
+
+def test_markup_in_a_name_is_text(page):
+    choose(page, "<img src=x onerror=document.body.dataset.hacked=1>_clean.png", png())
+    assert "<img" in page.inner_text("#title")
+    assert page.evaluate("document.body.dataset.hacked") is None
+
+
+def test_a_phone_shows_all_of_it_without_scrolling_sideways(browser, server, photo_job):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    for address in (server.url, f"{server.url}#job={photo_job['id']}"):
+        page.goto("about:blank")
+        page.goto(address)
+        page.wait_for_selector("body[data-ready]")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.touchscreen.tap(195, 300)
+    page.locator("#pins li").nth(0).wait_for()
+    small = page.evaluate(
+        "[...document.querySelectorAll('button')]"
+        ".filter(b => b.offsetParent && b.offsetHeight < 34).length"
+    )
+    assert small == 0
+    context.close()
+
+
+def test_show_opens_with_its_cube(browser, rng):
+    cube = rs.make_cube(rng.random((24, 32, 31)), np.arange(400, 701, 10))
+    with rs.viewer.show(cube, open_browser=False) as view:
+        page = browser.new_page(viewport={"width": 1200, "height": 800})
+        page.set_default_timeout(WAIT_MS)
+        page.goto(view.url)
+        page.wait_for_selector("body[data-stage=scene]")
+        page.wait_for_timeout(500)
+        np.testing.assert_allclose(live_spectrum(page, 9, 4), cube.values[4, 9], atol=1e-3)
+        page.close()

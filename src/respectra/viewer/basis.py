@@ -44,21 +44,29 @@ class GrowingBasis:
         """The basis in the units of the cube, shape (rank, band)."""
         return self._vectors * np.float32(self.scale)
 
-    def encode(self, pixels: FloatArray) -> tuple[FloatArray, float]:
+    def encode(self, pixels: FloatArray) -> tuple[npt.NDArray[np.float16], float]:
         """Coefficients of pixels, shape (pixel, rank), and the largest error of a value.
 
         The basis grows when it has to and may; the error is what then remains, in the cube's
         units, rounding to half precision included.
         """
         values = pixels / np.float32(self.scale)
-        residual = self._residual(values)
-        worst = np.abs(residual).max(axis=1)
-        if worst.max(initial=0.0) > TOLERANCE:
-            self._extend(residual[worst > TOLERANCE])
-        coefficients = np.asarray(values @ self._vectors.T, np.float32)
-        stored = coefficients.astype(np.float16).astype(np.float32)
-        error = float(np.abs(stored @ self._vectors - values).max(initial=0.0))
-        return coefficients, error * self.scale
+        stored, worst = self._stored(values)
+        if self.rank < self.max_rank and worst.max(initial=0.0) > TOLERANCE:
+            # Rounding alone can be that large, so that only the exact residual tells.
+            suspects = self._residual(values[worst > TOLERANCE])
+            missed = np.abs(suspects).max(axis=1) > TOLERANCE
+            if missed.any():
+                self._extend(suspects[missed])
+                stored, worst = self._stored(values)
+        return stored, float(worst.max(initial=0.0)) * self.scale
+
+    def _stored(self, values: FloatArray) -> tuple[npt.NDArray[np.float16], FloatArray]:
+        """Coefficients as they are kept, and each pixel's largest error with them."""
+        stored = (values @ self._vectors.T).astype(np.float16)
+        gap = stored.astype(np.float32) @ self._vectors
+        gap -= values
+        return stored, np.asarray(np.maximum(gap.max(axis=1), -gap.min(axis=1)), np.float32)
 
     def _residual(self, values: FloatArray) -> FloatArray:
         return np.asarray(values - (values @ self._vectors.T) @ self._vectors, np.float32)

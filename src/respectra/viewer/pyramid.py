@@ -99,11 +99,13 @@ class Plane:
 
     def _halve(self, band: Array) -> Array:
         rows, columns = band.shape
-        even = np.pad(band, ((0, rows % 2), (0, columns % 2)), mode="edge")
-        quads = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2)
+        wide = band if self.info.reduce == "max" else band.astype(np.float32)
+        even = np.pad(wide, ((0, rows % 2), (0, columns % 2)), mode="edge")
+        # Strided sums are several times faster than a mean over a reshaped array.
+        a, b, c, d = even[::2, ::2], even[::2, 1::2], even[1::2, ::2], even[1::2, 1::2]
         if self.info.reduce == "max":
-            return np.asarray(quads.max(axis=(1, 3)))
-        mean = quads.mean(axis=(1, 3), dtype=np.float32)
+            return np.asarray(np.maximum(np.maximum(a, b), np.maximum(c, d)))
+        mean = (a + b + c + d) * np.float32(0.25)
         return np.asarray(np.rint(mean) if self.info.dtype == "uint8" else mean)
 
     def _shape(self, level: int) -> tuple[int, int, int]:

@@ -81,6 +81,7 @@ export class Explorer {
       if (scene.width !== this.scene.width || scene.height !== this.scene.height) {
         throw new Error("The two scenes differ in size.");
       }
+      scene.onTile = () => { this.viewport.draw(); this.retry(); };
       this.other = scene;
       this.state.other = other;
     } catch (error) {
@@ -100,8 +101,9 @@ export class Explorer {
       if (turn !== this.turn) return;
       this.viewport.draft = dragging;
       this.viewport.paintWith(painter);
-      const arrived = this.scene.onTile;
-      this.scene.onTile = () => { arrived(); this.retry(); };
+      for (const scene of [this.scene, this.other]) {
+        if (scene) scene.onTile = () => { this.viewport.draw(); this.retry(); };
+      }
       clearTimeout(this.settling);
       if (dragging) {
         this.settling = setTimeout(() => { this.viewport.draft = false; this.viewport.draw(); }, 160);
@@ -121,7 +123,7 @@ export class Explorer {
       return;
     }
     const spectrum = this.spectrumAt(pixel);
-    this.awaited = spectrum && spectrum.level === this.scene.info.finest ? null : pixel;
+    this.awaited = spectrum && this.settled({ spectrum }) ? null : pixel;
     if (!spectrum) return;
     this.plot.setLive(spectrum);
     by("readout").textContent = this.describe(pixel, spectrum.values);
@@ -131,7 +133,13 @@ export class Explorer {
   // A tile came that the pixel under the pointer, or a pin, was waiting for.
   retry() {
     if (this.awaited && this.viewport.cursor) this.hover(this.viewport.cursor);
-    if (this.pins.items.some((pin) => !pin.spectrum)) this.evaluatePins();
+    if (this.pins.items.some((pin) => !this.settled(pin))) this.evaluatePins();
+  }
+
+  // Whether a pin shows all that it ever will: the finest level, and the other scene.
+  settled({ spectrum }) {
+    if (!spectrum) return false;
+    return spectrum.region || (spectrum.level === this.scene.info.finest && (!this.other || spectrum.other));
   }
 
   spectrumAt({ x, y }) {

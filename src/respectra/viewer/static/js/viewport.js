@@ -32,7 +32,6 @@ export class Viewport {
 
   paintWith(painter) {
     this.painter = painter;
-    for (const { scene } of painter.layers) scene.onTile = () => this.draw();
     this.draw();
   }
 

@@ -75,11 +75,13 @@ class GrowingBasis:
         """Add the leading directions of what the basis misses until the tolerance is met."""
         remaining = values
         while self.rank < self.max_rank and len(remaining):
-            gram = remaining.T.astype(np.float64) @ remaining
-            _, directions = np.linalg.eigh(gram)
-            room = self.max_rank - self.rank
-            # A few at a time: the worst pixels of the rest may point elsewhere.
-            fresh = directions[:, ::-1][:, : min(2, room)].T
+            exact = remaining.astype(np.float64)
+            power, directions = np.linalg.eigh(exact.T @ exact)
+            # A direction whose mean strength is visible is needed by some pixel for certain; of
+            # the others two at a time, since the worst pixels of the rest may point elsewhere.
+            certain = int((power > len(exact) * (TOLERANCE / 2) ** 2).sum())
+            count = min(max(2, certain), self.max_rank - self.rank)
+            fresh = directions[:, ::-1][:, :count].T
             self._append(fresh.astype(np.float32))
             remaining = self._residual(values)
             worst = np.abs(remaining).max(axis=1)

@@ -39,6 +39,11 @@ def bake(
     track: Annotated[str, typer.Option(help="Track of the pictures, for a method by name.")] = (
         "clean"
     ),
+    cube_file: Annotated[
+        Path | None,
+        typer.Option(help="Also write a proof, PROOF.cube: sRGB to spectrum to sRGB."),
+    ] = None,
+    light: Annotated[str, typer.Option(help="Light of the proof: D65, A, FL2, ...")] = "D65",
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the measured error as JSON.")] = False,
 ) -> None:
@@ -46,11 +51,16 @@ def bake(
     from respectra.files import ensure_absent
     from respectra.inference import find_weights
     from respectra.inference.tables import bake as make_table
+    from respectra.inference.tables.proof import save_proof
 
-    ensure_absent(output, overwrite=overwrite)
+    for target in (output, cube_file):
+        if target is not None:
+            ensure_absent(target, overwrite=overwrite)
     known: Any = geometry.value
     table = make_table(find_weights(source, track=track), nodes=nodes, geometry=known)
     table.save(output, overwrite=overwrite)
+    if cube_file is not None:
+        save_proof(table, cube_file, light=light, overwrite=overwrite)
     facts = table.facts
     if json:
         print_json({"table": output, "method": table.method, **facts.model_dump(mode="json")})

@@ -250,3 +250,12 @@ def test_the_muufl_triangle_is_no_data_and_laboratory_scenes_are_all_data(data_d
     assert no_data(scenes["muufl_demo_51x88"].open_cube()).mean() == pytest.approx(0.135, abs=0.01)
     for name in ("cave101_balloons", "kbr_d3", "samson", "cave_u8_feathers"):
         assert not no_data(scenes[name].open_cube()).any(), name
+
+
+def test_zeros_where_there_is_no_data_stop_nothing(tmp_path, rng):
+    values = rng.uniform(0.1, 0.9, (16, 16, 31))
+    values[8:, 8:] = np.linspace(0, 0.5, 31)
+    save_cube(make_cube(values, CHALLENGE_WAVELENGTHS_NM), tmp_path / "scenes" / "gap.npz")
+    found = subjects_of(open_collection(tmp_path / "scenes"))
+    results = evaluate([GREY], found, tmp_path / "r", Options(), timing_runs=0)
+    assert np.isfinite(results.rows[0].scores["mrae"])

@@ -106,7 +106,9 @@ def method_details(
         return found
     rules = case.rules
     floor, on_zero = rules.floor, rules.on_zero
-    error = np.asarray(metrics.mrae_map(truth, estimate, floor, on_zero=on_zero))
+    # The map shows the whole frame: zeros of pixels that do not count must not stop it.
+    shown = "exclude" if on_zero == "raise" else on_zero
+    error = np.asarray(metrics.mrae_map(truth, estimate, floor, on_zero=shown))
     rows = truth.values[valid][None], estimate.values[valid][None]
     finite = np.where(np.isfinite(error) & valid, error, np.nan)
     brightness = truth.values.mean(axis=2)

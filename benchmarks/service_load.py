@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import httpx
@@ -96,13 +97,14 @@ def timed(http: httpx.Client, tally: Tally, what: str, method: str, path: str, *
     return answer
 
 
-def memory_mib(process: psutil.Process) -> float:
-    """Memory of the service and its worker that nobody else shares."""
-    family = [process, *process.children(recursive=True)]
-    return sum(p.memory_full_info().uss for p in family) / 2**20
+def memory_mib(process: psutil.Process) -> dict[str, float]:
+    """Memory that nobody else shares, of the service and of its worker."""
+    workers = process.children(recursive=True)
+    own = process.memory_full_info().uss / 2**20
+    return {"service": own, "worker": sum(p.memory_full_info().uss for p in workers) / 2**20}
 
 
-def measure(clients: int, seconds: float, warm_s: float = 10.0) -> dict[str, object]:
+def measure(clients: int, seconds: float, warm_s: float = 10.0) -> dict[str, Any]:
     """Start a server, put it under load, and tell what happened."""
     server = subprocess.Popen(COMMAND, stderr=subprocess.PIPE, text=True)
     try:
@@ -130,7 +132,7 @@ def measure(clients: int, seconds: float, warm_s: float = 10.0) -> dict[str, obj
         "latencies_ms": latencies,
         "memory_before_mib": before,
         "memory_after_mib": after,
-        "memory_ratio": after / before,
+        "memory_ratio": sum(after.values()) / sum(before.values()),
     }
 
 
@@ -143,10 +145,13 @@ def load(url: str, clients: int, seconds: float, tally: Tally) -> None:
         thread.join()
 
 
-def rest(url: str, process: psutil.Process) -> float:
-    """Let the queue run empty, then look at the memory."""
-    time.sleep(3.0)
-    httpx.get(f"{url}api/options", timeout=60)
+def rest(url: str, process: psutil.Process) -> dict[str, float]:
+    """Let the queue run empty and one job be done, so that the worker is there, then look."""
+    with httpx.Client(base_url=url, timeout=120) as http:
+        upload = http.post("/api/uploads?name=a.png", content=picture(), headers=BYTES).json()
+        job = http.post("/api/jobs", json={"upload": upload["id"]}).json()["id"]
+        while http.get(f"/api/jobs/{job}").json()["state"] in ("queued", "running"):
+            time.sleep(0.2)
     return memory_mib(process)
 
 

@@ -22,7 +22,7 @@ from respectra.viewer.store import Store, UploadFiles, new_id
 logger = logging.getLogger("respectra.viewer")
 
 #: How long a cancelled job may take to notice before its worker is ended.
-_PATIENCE_S = 3.0
+_PATIENCE_S = 6.0
 #: Folders and the name that ends them.
 _ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:[^\s/:;,'\"]+/)+[^\s/:;,'\"]*")
 _ENDED = (State.DONE, State.FAILED, State.CANCELLED)

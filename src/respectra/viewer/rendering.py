@@ -114,7 +114,9 @@ def band_colours(wavelengths_nm: tuple[float, ...]) -> tuple[tuple[float, float,
     grid = np.asarray(wavelengths_nm)
     xyz = colour_matching("cie1931", grid)
     srgb = colour.RGB_COLOURSPACES["sRGB"]
-    rgb = np.maximum(xyz @ srgb.matrix_XYZ_to_RGB.T, 0.0)
+    rgb = xyz @ srgb.matrix_XYZ_to_RGB.T
+    # No display shows pure wavelengths: white is mixed in until no channel is negative.
+    rgb = rgb - np.minimum(rgb.min(axis=1, keepdims=True), 0.0)
     top = rgb.max(axis=1, keepdims=True)
     coloured = np.where(top > 1e-3, rgb / np.maximum(top, 1e-9), 0.5)
     return tuple((float(r), float(g), float(b)) for r, g, b in coloured)

@@ -43,6 +43,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(512)  # whoever reads the address may connect at once
     except OSError as error:
         listener.close()
         raise OutputError(

@@ -1,0 +1,104 @@
+"""The ``bench`` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from respectra.cli.app import app, out, say
+from respectra.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from respectra.evaluation.benchmarking import Benchmark, Run
+
+
+@app.command()
+def bench(
+    methods: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="METHOD|WEIGHTS...",
+            help="Methods by name or weights files; by default what reconstruct uses.",
+        ),
+    ] = None,
+    sizes: Annotated[
+        str, typer.Option(help="Megapixels of the pictures, with commas between.")
+    ] = "0.25,2,8.3",
+    threads: Annotated[
+        int | None, typer.Option(help="Threads to use; by default all cores.", min=1)
+    ] = None,
+    patience: Annotated[
+        float, typer.Option(help="Leave out what takes more seconds for one picture.", min=0.1)
+    ] = 60.0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for bench.json and bench.png.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Measure how fast methods run here, and how near to what the machine can do."""
+    from rich.console import Console
+
+    from respectra.evaluation.benchmarking import benchmark, save_benchmark
+    from respectra.files import ensure_absent
+
+    try:
+        megapixels = [float(size) for size in sizes.split(",")]
+    except ValueError:
+        raise ConfigError(f"--sizes takes numbers such as 0.25,2,8.3; got {sizes!r}") from None
+    if output is not None:
+        for name in ("bench.json", "bench.png"):
+            ensure_absent(output / name, overwrite=overwrite)
+
+    def report(run: Run) -> None:
+        done = run.reason if run.seconds is None else f"{run.seconds:.3g} s"
+        say(f"{run.label}: {done}")
+
+    result = benchmark(
+        methods or ["default"],
+        sizes_mp=megapixels,
+        threads=threads,
+        patience_s=patience,
+        progress=report,
+    )
+    if output is not None:
+        save_benchmark(result, output, overwrite=overwrite)
+        say(f"saved {output / 'bench.json'} and {output / 'bench.png'}")
+    if json:
+        out.file.write(result.model_dump_json(indent=2) + "\n")
+    else:
+        out.print(str(result.roofs), markup=False)
+        # As wide as it is also where the output is no terminal, which has no width.
+        Console(file=out.file, width=max(out.width, 110)).print(_table(result))
+
+
+def _table(result: Benchmark) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
+    for name in ("method", "engine", "type"):
+        table.add_column(name, no_wrap=True)
+    for name in ("MP", "s", "MP/s", "peak MiB", "added MiB", "memory", "arithmetic"):
+        table.add_column(name, justify="right", no_wrap=True)
+
+    def shown(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    for run in result.runs:
+        table.add_row(
+            run.method,
+            run.engine,
+            run.dtype,
+            f"{run.height * run.width / 1e6:.2f}",
+            shown(run.seconds, ".3g"),
+            shown(run.megapixels_s, ".3g"),
+            shown(run.peak_memory_mib, ".0f"),
+            shown(run.added_memory_mib, ".0f"),
+            shown(run.memory_share, ".1%"),
+            shown(run.arithmetic_share, ".1%"),
+        )
+    return table

@@ -1,0 +1,328 @@
+"""Throughput of methods on this machine: engines, sizes and types, against what the machine can do.
+
+Two roofs are measured in the same run: the rate at which memory is copied, and that at which
+matrices of float32 are multiplied. A reconstruction has to read three values and write as many as
+there are bands for every pixel, and a network has to do its multiply-adds; neither can be faster
+than its roof, unless it is computed by fewer operations than are counted.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.config import Config
+from respectra.errors import ConfigError, RespectraError
+from respectra.evaluation.figures import PALETTE, new_figure, save_figure
+from respectra.evaluation.measuring import limited_threads, measured, processor_name
+from respectra.files import atomic_path
+from respectra.inference import Reconstructor, find_weights
+from respectra.methods import Contract, Weights, build_network, configure, get_card, list_methods
+from respectra.methods.measure import FRAME, count_gmac
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FloatArray = npt.NDArray[np.float32]
+#: Megapixels that are measured by default; 0.25 is the challenge's frame, 8.3 one of 4K video.
+SIZES_MP = (0.25, 2.0, 8.3)
+#: The plain forward pass takes memory in proportion; it is measured up to so many pixels.
+_LARGEST_PLAIN = 300_000
+_COPY_BYTES = 256 * 2**20
+_MATRIX = 1536
+
+
+class Roofs(Config):
+    """What this machine can do, measured."""
+
+    processor: str
+    threads: int
+    copy_gb_s: float
+    """10⁹ bytes a second, read and written ones together."""
+    fill_gb_s: float
+    """10⁹ bytes a second written."""
+    gflop_s: float
+    """10⁹ operations of a matrix product in float32 a second; a multiply-add is two."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.processor}, {self.threads} thread{'s' if self.threads > 1 else ''}: "
+            f"fills {self.fill_gb_s:.1f} GB/s, copies {self.copy_gb_s:.1f} GB/s, "
+            f"multiplies {self.gflop_s:.0f} GFLOP/s"
+        )
+
+
+class Run(Config):
+    """One method in one way on one size."""
+
+    method: str
+    engine: str
+    """``plain``: the network's forward pass on the whole picture, as a reference. ``torch``,
+    ``numpy``, ``table``: what a reconstructor does, cut into tiles where it is large."""
+    dtype: str
+    height: int
+    width: int
+    runs: int = 0
+    seconds: float | None = None
+    """Median; None where it was not run."""
+    megapixels_s: float | None = None
+    peak_memory_mib: float | None = None
+    """Largest resident memory of the whole process."""
+    added_memory_mib: float | None = None
+    """The same above what the process held before."""
+    memory_share: float | None = None
+    """Of the rate of copying: picture in and cube out, over the time."""
+    arithmetic_share: float | None = None
+    """Of the rate of matrix products: operations of the network as published, over the time; None
+    for methods whose operations are not counted."""
+    memory_limit_mp_s: float
+    """Megapixels a second if moving picture and cube were all there is."""
+    arithmetic_limit_mp_s: float | None = None
+    """Megapixels a second if matrix products were all there is."""
+    reason: str | None = None
+    """Why it was not run."""
+
+    @property
+    def label(self) -> str:
+        """Method, engine, type and size in one line."""
+        size = self.height * self.width / 1e6
+        return f"{self.method}, {self.engine}, {self.dtype}, {size:.2g} MP"
+
+
+class Benchmark(Config):
+    """All of one run."""
+
+    roofs: Roofs
+    runs: tuple[Run, ...]
+
+
+def measure_roofs(threads: int) -> Roofs:
+    """Measure what the machine can do with this many threads; the best of a few tries."""
+    import torch
+
+    source = torch.ones(_COPY_BYTES // 4)
+    target = torch.zeros_like(source)
+    left, right = torch.rand(2, _MATRIX, _MATRIX)
+    with limited_threads(threads), torch.inference_mode():
+        fill = _best(lambda: target.fill_(1.0))
+        copy = _best(lambda: target.copy_(source))
+        product = _best(lambda: torch.mm(left, right))
+    return Roofs(
+        processor=processor_name(),
+        threads=threads,
+        copy_gb_s=2 * _COPY_BYTES / copy / 1e9,
+        fill_gb_s=_COPY_BYTES / fill / 1e9,
+        gflop_s=2 * _MATRIX**3 / product / 1e9,
+    )
+
+
+def benchmark(
+    sources: Sequence[str],
+    *,
+    sizes_mp: Sequence[float] = SIZES_MP,
+    threads: int | None = None,
+    patience_s: float = 60.0,
+    progress: Callable[[Run], None] | None = None,
+) -> Benchmark:
+    """Measure methods in every way that they can run.
+
+    Args:
+        sources: weights files, ``default``, or names of methods; a network by its name has fresh
+            weights, which take the same time.
+        sizes_mp: megapixels of the pictures.
+        threads: as many as there are cores by default.
+        patience_s: what would take longer for one picture is not run, judged by the size before.
+        progress: called with each run.
+
+    Raises:
+        ConfigError: no such method or weights, or a size that is none.
+    """
+    import torch
+
+    if not sizes_mp or min(sizes_mp) <= 0:
+        raise ConfigError(f"sizes are positive numbers of megapixels; got {list(sizes_mp)}")
+    every = [_weights_of(source) for source in sources]
+    count = threads or torch.get_num_threads()
+    roofs = measure_roofs(count)
+    runs = []
+    with limited_threads(count):
+        for weights in every:
+            for engine, dtype, recover in _ways(weights):
+                pace = None
+                for height, width in map(_shape_of, sorted(sizes_mp)):
+                    run = _measure(
+                        weights, engine, dtype, recover, (height, width), roofs, pace, patience_s
+                    )
+                    if run.seconds is not None:
+                        pace = run.seconds / (height * width)
+                    runs.append(run)
+                    if progress is not None:
+                        progress(run)
+    return Benchmark(roofs=roofs, runs=tuple(runs))
+
+
+def save_benchmark(result: Benchmark, folder: Path, *, overwrite: bool = False) -> None:
+    """Write ``bench.json`` and ``bench.png`` into a folder.
+
+    Raises:
+        OutputError: they exist and ``overwrite`` is false, or cannot be written.
+    """
+    with atomic_path(folder / "bench.json", overwrite=overwrite) as path:
+        path.write_text(result.model_dump_json(indent=2) + "\n")
+    save_figure(plot_benchmark(result), folder / "bench.png", overwrite=overwrite)
+
+
+def plot_benchmark(result: Benchmark) -> Figure:
+    """Bars of megapixels a second on a logarithmic scale, each under its two roofs."""
+    runs = [run for run in result.runs if run.megapixels_s is not None]
+    figure = new_figure(8.5, 1.8 + 0.34 * max(1, len(runs)))
+    axes = figure.add_subplot()
+    places = np.arange(len(runs))
+    rates = [run.megapixels_s or 0.0 for run in runs]
+    axes.barh(places, rates, color=PALETTE[5], label="measured")
+    for attribute, colour, name in (
+        ("memory_limit_mp_s", PALETTE[0], "memory roof"),
+        ("arithmetic_limit_mp_s", PALETTE[1], "arithmetic roof"),
+    ):
+        limits = [(i, getattr(run, attribute)) for i, run in enumerate(runs)]
+        known = [(i, limit) for i, limit in limits if limit is not None]
+        if known:
+            at, values = zip(*known, strict=True)
+            axes.plot(values, at, "|", color=colour, markersize=14, markeredgewidth=3, label=name)
+    for place, run in zip(places, runs, strict=True):
+        axes.annotate(
+            f"{run.megapixels_s:.3g}",
+            (float(run.megapixels_s or 0.0), float(place)),
+            xytext=(-4, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=8,
+        )
+    axes.set_xscale("log")
+    low = min((rate for rate in rates if rate), default=1.0)
+    axes.set_xlim(left=low / 10)
+    axes.set_yticks(places, [run.label for run in runs])
+    axes.invert_yaxis()
+    axes.set_xlabel("megapixels a second")
+    axes.set_title(str(result.roofs), fontsize=9)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.9 / figure.get_figheight()), ncols=3)
+    return figure
+
+
+def _weights_of(source: str) -> Weights:
+    """What is measured; a network by its name gets fresh weights."""
+    if source not in list_methods("network"):
+        return find_weights(source)
+    network = build_network(source)
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return Weights(source, configure(source), Contract(), tensors)
+
+
+Recover = Callable[[FloatArray], Any]
+
+
+def _ways(weights: Weights) -> Iterator[tuple[str, str, Recover]]:
+    """Engine, type of the result, and what recovers it, for every way in which a method runs."""
+    from respectra.inference.tables import Table, bake
+
+    if weights.baked is None:
+        kind = get_card(weights.method).kind
+        if kind == "network":
+            yield "plain", "float32", _plain(weights)
+        reconstructor = Reconstructor(weights)
+        yield ("torch" if kind == "network" else "numpy"), "float32", reconstructor.predict
+    try:
+        table = bake(weights) if weights.baked is None else Table.from_weights(weights)
+    except RespectraError:  # not a method that looks at one pixel at a time
+        return
+    yield "table", "float32", lambda rgb: table.apply(rgb)
+    yield "table", "float16", lambda rgb: table.apply(rgb, dtype="float16")
+
+
+def _plain(weights: Weights) -> Recover:
+    """The forward pass as anyone would write it: float32, planes of channels, nothing rewritten."""
+    import torch
+
+    from respectra.inference.predictors import build
+
+    network = build(weights)
+
+    def recover(rgb: FloatArray) -> Any:
+        batch = torch.from_numpy(weights.contract.prepare(rgb).transpose(2, 0, 1).copy())[None]
+        with torch.no_grad():
+            return network(batch)
+
+    return recover
+
+
+def _measure(
+    weights: Weights,
+    engine: str,
+    dtype: str,
+    recover: Recover,
+    shape: tuple[int, int],
+    roofs: Roofs,
+    pace: float | None,
+    patience_s: float,
+) -> Run:
+    """One case: a run that is not counted, then three, or one where a picture takes seconds."""
+    height, width = shape
+    pixels = height * width
+    moved = 3 * 4 + weights.contract.bands * np.dtype(dtype).itemsize
+    facts: dict[str, Any] = {
+        "method": weights.method,
+        "engine": engine,
+        "dtype": dtype,
+        "height": height,
+        "width": width,
+        "memory_limit_mp_s": 1e3 * roofs.copy_gb_s / moved,
+    }
+    flop = 0.0
+    if weights.baked is None and engine in ("plain", "torch"):
+        options = weights.config.model_dump()
+        flop = 2e9 * count_gmac(weights.method, frame=FRAME, **options) / (FRAME[0] * FRAME[1])
+        facts["arithmetic_limit_mp_s"] = 1e3 * roofs.gflop_s / flop if flop else None
+    if engine == "plain" and pixels > _LARGEST_PLAIN:
+        return Run(**facts, reason="the plain pass is for small pictures")
+    if pace is not None and pace * pixels > patience_s:
+        return Run(**facts, reason=f"would take about {pace * pixels:.0f} s")
+    rgb = np.random.default_rng(0).random((height, width, 3), dtype=np.float32)
+    first = measured(lambda: recover(rgb))[1]
+    repeats = 3 if first.seconds < patience_s / 10 else 1
+    every = [measured(lambda: recover(rgb))[1] for _ in range(repeats)]
+    seconds = statistics.median(one.seconds for one in every)
+    return Run(
+        **facts,
+        runs=repeats,
+        seconds=seconds,
+        megapixels_s=pixels / seconds / 1e6,
+        peak_memory_mib=max(one.peak_mib for one in (first, *every)),
+        added_memory_mib=max(one.added_mib for one in (first, *every)),
+        memory_share=pixels * moved / seconds / (1e9 * roofs.copy_gb_s),
+        arithmetic_share=pixels * flop / seconds / (1e9 * roofs.gflop_s) if flop else None,
+    )
+
+
+def _shape_of(megapixels: float) -> tuple[int, int]:
+    """Rows and columns: the challenge's frame, else 16:9 as in video."""
+    if round(megapixels, 2) == 0.25:
+        return FRAME
+    height = max(8, round((megapixels * 1e6 * 9 / 16) ** 0.5))
+    return height, round(height * 16 / 9)
+
+
+def _best(work: Callable[[], Any], tries: int = 5) -> float:
+    """Seconds of the fastest of a few calls."""
+    times = []
+    for _ in range(tries):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)

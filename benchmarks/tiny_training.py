@@ -59,9 +59,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/tiny"))
     parser.add_argument("--only", default="")
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--size", type=int, default=24)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--lr", type=float, default=1e-2)
     options = parser.parse_args()
     names = [n for n in options.only.split(",") if n] or list_methods("network")
 

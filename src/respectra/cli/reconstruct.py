@@ -78,6 +78,9 @@ def reconstruct(
             "cubes may be larger than it.",
         ),
     ] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="What runs networks: auto, torch, plain or onnx.")
+    ] = "auto",
     preview: Annotated[
         bool, typer.Option(help="Also write NAME.preview.png, for pictures.")
     ] = False,
@@ -108,7 +111,7 @@ def reconstruct(
         track = "real-world" if job.kind == "real-world" else "clean"
         if track not in reconstructors:
             reconstructors[track] = _load(
-                source, track, tile, max_memory, guarantee or [], self_ensemble
+                source, track, tile, max_memory, engine, guarantee or [], self_ensemble
             )
         return reconstructors[track]
 
@@ -164,6 +167,7 @@ def _load(
     track: str,
     tile: int | None,
     max_memory: str,
+    engine: Any,
     guarantees: list[str],
     self_ensemble: str,
 ) -> Reconstructor:
@@ -174,6 +178,7 @@ def _load(
         track=track,
         tile=tile or "auto",
         max_memory=max_memory,
+        engine=engine,
         guarantees=guarantees,
         self_ensemble=self_ensemble,
     )

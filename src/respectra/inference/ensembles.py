@@ -11,6 +11,7 @@ import xarray as xr
 from respectra.cubes import make_cube
 from respectra.datasets.patches import SYMMETRIES, turn, turn_back
 from respectra.errors import ConfigError, unknown_name
+from respectra.inference.engines import Engine
 from respectra.inference.predictors import FloatArray
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout
@@ -53,11 +54,17 @@ class SelfEnsemble(Reconstructor):
         tile: int | Literal["auto"] | None = "auto",
         max_memory: str | int = "auto",
         device: str = "cpu",
+        engine: Engine = "auto",
         guarantees: Sequence[str] = (),
     ) -> None:
         self.symmetries = check_symmetries(symmetries)
         super().__init__(
-            weights, tile=tile, max_memory=max_memory, device=device, guarantees=guarantees
+            weights,
+            tile=tile,
+            max_memory=max_memory,
+            device=device,
+            engine=engine,
+            guarantees=guarantees,
         )
 
     @property

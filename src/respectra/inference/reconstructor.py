@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import xarray as xr
 from respectra.cameras import require_image, to_track_values
 from respectra.cubes import Quantity, make_cube
 from respectra.errors import ConfigError, DataError, unknown_name
+from respectra.inference.engines import ENGINES, Engine
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.memory import (
     AUTO_SHARE,
@@ -26,8 +26,13 @@ from respectra.inference.memory import (
     parse_memory,
     resident_bytes,
 )
-from respectra.inference.predictors import FloatArray, TorchPredictor, make_predictor
-from respectra.inference.remembered import fingerprint
+from respectra.inference.predictors import (
+    FloatArray,
+    Predictor,
+    TorchPredictor,
+    make_predictor,
+    signature,
+)
 from respectra.inference.tiling import Layout, Reader, Region, plan, run
 from respectra.methods import (
     Card,
@@ -46,9 +51,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from respectra.cubes import LowRankCube
+    from respectra.inference.engines.onnx import OnnxPredictor
 
 #: The weights that ship with the package, one set a track.
 DEFAULT = "default"
+#: From so many pixels on, finding out which engine is fastest is worth its time.
+TRIAL_PIXELS = 10**6
 #: Pictures up to this many pixels are not cut when memory is left to us and plenty is free.
 SMALL_IMAGE = 512 * 512
 
@@ -74,6 +82,9 @@ class Reconstructor:
         max_memory: what this process may hold at its peak, the cube included: bytes, ``2GB``,
             ``500MB``, or ``auto``: half of what is free.
         device: ``cpu``, ``cuda``, ...
+        engine: what runs a network: ``torch`` (rewritten for the CPU), ``plain`` (as it is
+            written), ``onnx`` (ONNX Runtime, with the extra ``onnx``), or ``auto``: what an earlier
+            trial on this machine found fastest; pictures of a megapixel and more start one.
         guarantees: what every cube is made to keep; see :mod:`respectra.inference.guarantees`.
 
     Example:
@@ -91,17 +102,24 @@ class Reconstructor:
         tile: int | Literal["auto"] | None = "auto",
         max_memory: str | int = "auto",
         device: str = "cpu",
+        engine: Engine = "auto",
         guarantees: Sequence[str] = (),
     ) -> None:
         if isinstance(tile, int) and tile < 1:
             raise ConfigError(f"a tile is at least 1 pixel wide; got {tile}")
         parse_memory(max_memory)
+        if engine not in ENGINES:
+            raise unknown_name("engine", engine, ENGINES)
         self.weights = weights
         self.tile = tile
         self.max_memory = max_memory
         self.device = device
         self.guarantees = Guarantees(guarantees, weights.contract)
-        self._predict = make_predictor(weights, device=device)
+        self.engine = engine
+        self._predict = make_predictor(weights, device=device, engine=engine)
+        self._onnx: OnnxPredictor | None = None
+        if engine == "onnx" and isinstance(self._predict, TorchPredictor):
+            self._onnx = self._runtime()
 
     @property
     def card(self) -> Card:
@@ -192,13 +210,8 @@ class Reconstructor:
         return spectra
 
     def signature(self) -> str:
-        """A short name for the method with its weights and options; another answer has another."""
-        tensors = [
-            (name, hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest())
-            for name, array in sorted(self.weights.tensors.items())
-        ]
-        config = self.weights.config.model_dump(mode="json")
-        return fingerprint(self.name, config, self.contract.model_dump(mode="json"), tensors)
+        """A short name for the method with its weights; another answer has another."""
+        return signature(self.weights)
 
     def cube_facts(self, layout: Layout) -> CubeFacts:
         """What is written down with a cube: quantity, source, method, track, how it was cut."""
@@ -276,11 +289,30 @@ class Reconstructor:
 
                 given = means or self.take_means(read, layout, bounds=bounds)
                 stack.enter_context(given_means(self._predict.network, given))
-            for region, spectra in run(self._predict, prepared, layout, done=done):
+            for region, spectra in run(self._engine(layout), prepared, layout, done=done):
                 yield region, self.contract.finish(spectra)
                 del spectra
                 if not layout.whole:
                     give_back_free_memory()
+
+    def _engine(self, layout: Layout) -> Predictor:
+        """What runs the tiles of a layout."""
+        torch_predictor = self._predict
+        if not isinstance(torch_predictor, TorchPredictor) or self.needs_means(layout):
+            return torch_predictor  # only there can means be given to a network
+        large = layout.height * layout.width >= TRIAL_PIXELS
+        if self.engine == "auto" and self.device == "cpu" and self._onnx is None and large:
+            from respectra.inference.engines.choice import fastest
+
+            if fastest(self.weights, torch_predictor) == "onnx":
+                self._onnx = self._runtime()
+        return self._onnx or torch_predictor
+
+    def _runtime(self) -> OnnxPredictor:
+        from respectra.inference.engines.onnx import OnnxPredictor
+
+        assert isinstance(self._predict, TorchPredictor)
+        return OnnxPredictor(self.weights, self._predict)
 
     def needs_means(self, layout: Layout) -> bool:
         """Whether tiles of this layout need means over the whole picture first."""
@@ -311,7 +343,7 @@ class Reconstructor:
         ):
             return None
         # Measured first: it loads libraries, which this process then holds.
-        use = measure_memory(self.weights, engine="torch")
+        use = measure_memory(self.weights, engine=self.engine)
         use = dataclasses.replace(use, per_pixel=use.per_pixel + per_pixel)
         return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
 
@@ -327,6 +359,7 @@ def load(
     tile: int | Literal["auto"] | None = "auto",
     max_memory: str | int = "auto",
     device: str = "cpu",
+    engine: Engine = "auto",
     guarantees: Sequence[str] = (),
     self_ensemble: str = "none",
 ) -> Reconstructor:
@@ -340,6 +373,7 @@ def load(
         tile: see :class:`Reconstructor`.
         max_memory: see :class:`Reconstructor`.
         device: see :class:`Reconstructor`.
+        engine: see :class:`Reconstructor`.
         guarantees: see :class:`Reconstructor`.
         self_ensemble: ``none``, or the symmetries over which the answers are averaged:
             ``horizontal``, ``vertical``, ``flips`` or ``all``; see
@@ -359,10 +393,16 @@ def load(
             tile=tile,
             max_memory=max_memory,
             device=device,
+            engine=engine,
             guarantees=guarantees,
         )
     return Reconstructor(
-        weights, tile=tile, max_memory=max_memory, device=device, guarantees=guarantees
+        weights,
+        tile=tile,
+        max_memory=max_memory,
+        device=device,
+        engine=engine,
+        guarantees=guarantees,
     )
 
 

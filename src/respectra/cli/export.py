@@ -1,0 +1,39 @@
+"""``respectra export``: networks for other people's runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from respectra.cli.app import app, say
+
+
+@app.command()
+def export(
+    weights: Annotated[Path, typer.Argument(help="Weights file of a network.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="ONNX file to write.")],
+    height: Annotated[int, typer.Option(help="Rows of the pictures it takes.", min=1)] = 512,
+    width: Annotated[int, typer.Option(help="Columns of the pictures it takes.", min=1)] = 512,
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
+) -> None:
+    """Write a network as ONNX for pictures of one size, checked against PyTorch.
+
+    The metadata entry "respectra" says what goes in and what comes out.
+    """
+    from respectra.errors import OutputError
+    from respectra.files import ensure_absent
+    from respectra.inference.engines.onnx import export_onnx
+    from respectra.methods import load_weights
+
+    if output.suffix.lower() != ".onnx":
+        raise OutputError(f"an ONNX file ends with .onnx; got {output.name}")
+    ensure_absent(output, overwrite=overwrite)
+    loaded = load_weights(weights)
+    difference = export_onnx(loaded, output, height=height, width=width, overwrite=overwrite)
+    say(
+        f"{output}: {loaded.method}, image (1, 3, {height}, {width}) -> cube "
+        f"(1, {loaded.contract.bands}, {height}, {width}); differs from PyTorch by "
+        f"{difference:.1e} of the largest value"
+    )

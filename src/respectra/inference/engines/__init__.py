@@ -1,0 +1,8 @@
+"""Engines: ways to run the same network."""
+
+from typing import Literal
+
+#: ``auto``: by a trial. ``plain``: PyTorch as the network is written. ``torch``: PyTorch with the
+#: network rewritten for the CPU. ``onnx``: ONNX Runtime.
+Engine = Literal["auto", "plain", "torch", "onnx"]
+ENGINES: tuple[Engine, ...] = ("auto", "plain", "torch", "onnx")

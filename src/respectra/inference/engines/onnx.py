@@ -1,0 +1,219 @@
+"""ONNX: networks for other people's runtimes, and ONNX Runtime as an engine of our own.
+
+A file is made for one height and width: with sizes left open the runtime takes three to four
+times the memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from respectra.errors import ConfigError, MissingExtraError, RespectraError
+from respectra.files import atomic_path
+from respectra.inference.predictors import (
+    FloatArray,
+    TorchPredictor,
+    build,
+    probe_image,
+    signature,
+)
+from respectra.inference.remembered import cache_folder, fingerprint
+from respectra.methods import Weights, get_method
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: Largest difference from PyTorch that an export may show, relative to the largest value.
+TOLERANCE = 1e-4
+#: Pieces of so many different shapes get an export of their own; rarer ones run in PyTorch.
+MOST_SHAPES = 4
+_METADATA = "respectra"
+
+
+def available() -> bool:
+    """Whether what exporting and running need is installed."""
+    return all(importlib.util.find_spec(m) for m in ("onnx", "onnxscript", "onnxruntime"))
+
+
+def export_onnx(
+    weights: Weights,
+    path: str | os.PathLike[str],
+    *,
+    height: int = 512,
+    width: int = 512,
+    overwrite: bool = False,
+) -> float:
+    """Write a network as ONNX, checked against PyTorch on noise.
+
+    The input ``image`` (1, channels, height, width) holds values as ``Contract.prepare`` gives
+    them; the output ``cube`` is (1, bands, height, width). The metadata entry ``respectra`` is
+    JSON: method, configuration, contract, provenance.
+
+    Args:
+        weights: of a network.
+        path: where to.
+        height: rows of the pictures it will take.
+        width: columns.
+        overwrite: replace what is there.
+
+    Returns:
+        The largest difference from PyTorch, relative to the largest value.
+
+    Raises:
+        ConfigError: a classical method, a size below the method's least, or a network that cannot
+            be exported.
+        MissingExtraError: the extra ``onnx`` is not installed.
+        RespectraError: the export does not give what PyTorch gives.
+    """
+    method = get_method(weights.method)
+    if isinstance(method, type):
+        raise ConfigError(
+            f"{weights.method} is a classical method; ONNX is for networks. It can be baked into "
+            "a look-up table instead"
+        )
+    card = method.card
+    if not card.exports_onnx or getattr(weights.config, "attention", "exact") == "table":
+        raise ConfigError(
+            f"{weights.method} as configured cannot be exported to ONNX; see respectra methods "
+            f"{weights.method}"
+        )
+    least = card.native_tile or card.size_minimum
+    if min(height, width) < least:
+        raise ConfigError(
+            f"{weights.method} takes pictures of at least {least} x {least} pixels; "
+            f"got {height} x {width}"
+        )
+    if not available():
+        raise MissingExtraError("onnx, onnxscript and onnxruntime", "onnx", "exporting to ONNX")
+    network, image = build(weights), probe_image(weights, height, width)
+    with atomic_path(path, overwrite=overwrite) as temporary:
+        _write(network, image, temporary, weights)
+        difference = _difference(network, image, temporary)
+        if difference > TOLERANCE:
+            raise RespectraError(
+                f"the ONNX export of {weights.method} differs from PyTorch by {difference:.1e} of "
+                f"its largest value, more than {TOLERANCE:.0e}; it was not kept"
+            )
+    return difference
+
+
+def _write(network: nn.Module, image: Tensor, path: Path, weights: Weights) -> None:
+    import onnx
+    import torch
+
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            (image,),
+            dynamo=True,
+            verbose=False,
+            input_names=["image"],
+            output_names=["cube"],
+        )
+    assert program is not None
+    model = program.model_proto
+    header = {
+        "method": weights.method,
+        "config": weights.config.model_dump(mode="json"),
+        "contract": weights.contract.model_dump(mode="json"),
+        "provenance": dict(weights.provenance),
+    }
+    entry = model.metadata_props.add()
+    entry.key, entry.value = _METADATA, json.dumps(header, sort_keys=True, default=str)
+    onnx.save(model, path)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Exporters tell the terminal about every optional package that is absent."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _session(path: Path) -> Any:
+    import onnxruntime
+    import torch
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _difference(network: nn.Module, image: Tensor, path: Path) -> float:
+    import torch
+
+    with torch.inference_mode():
+        expected = network(image).numpy()
+    (got,) = _session(path).run(None, {"image": image.numpy()})
+    return float(np.abs(got - expected).max() / max(np.abs(expected).max(), 1e-30))
+
+
+class OnnxPredictor:
+    """A network in ONNX Runtime, exported once for each shape and kept in the cache folder.
+
+    Args:
+        weights: of a network.
+        fallback: runs pieces of rare shapes.
+
+    Raises:
+        MissingExtraError: the extra ``onnx`` is not installed.
+    """
+
+    def __init__(self, weights: Weights, fallback: TorchPredictor) -> None:
+        if not available():
+            raise MissingExtraError("onnxruntime", "onnx", "the engine 'onnx'")
+        self._weights, self._fallback = weights, fallback
+        self._sessions: dict[tuple[int, int], Any] = {}
+
+    def __call__(self, pixels: FloatArray) -> FloatArray:
+        """(y, x, 3) -> (y, x, band)."""
+        height, width = pixels.shape[:2]
+        session = self._session(height, width)
+        if session is None:
+            return self._fallback(pixels)
+        image = np.ascontiguousarray(pixels.transpose(2, 0, 1))[None]
+        (cube,) = session.run(None, {"image": image})
+        spectra: FloatArray = np.ascontiguousarray(cube[0].transpose(1, 2, 0))
+        return spectra
+
+    def _session(self, height: int, width: int) -> Any:
+        shape = (height, width)
+        if shape not in self._sessions:
+            if len(self._sessions) == MOST_SHAPES:
+                return None
+            file = self._file(height, width)
+            if not file.is_file():
+                export_onnx(self._weights, file, height=height, width=width, overwrite=True)
+            self._sessions[shape] = _session(file)
+        return self._sessions[shape]
+
+    def _file(self, height: int, width: int) -> Path:
+        import onnx
+        import torch
+
+        weights = self._weights
+        name = fingerprint(signature(weights), height, width, torch.__version__, onnx.__version__)
+        return cache_folder() / "onnx" / f"{name}.onnx"

@@ -64,8 +64,8 @@ print(json.dumps([peak_memory_bytes(), tiles, layout.sides]))
 
 
 def test_a_limit_is_kept(tmp_path):
-    """Libraries and the cube take 0.5 GB of it; the whole image at once would take more."""
-    limit = 640e6
+    """Libraries and the cube take 0.6 GB of it; the whole image at once would take more."""
+    limit = 760e6
     from respectra.methods import save_weights
 
     save_weights(tiny_weights("rpan"), tmp_path / "w.safetensors")

@@ -88,7 +88,8 @@ def test_blending_copies_of_one_function_is_that_function(image):
 def test_a_stretch_to_the_range_of_the_image_uses_the_whole_image(image):
     weights = tiny_weights("hscnn-r", scaling="min-max")
     whole = Reconstructor(weights, tile=None)(image)
-    np.testing.assert_allclose(Reconstructor(weights, tile=50)(image), whole, atol=1e-5)
+    tiled = Reconstructor(weights, tile=52)(image)
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-5 * float(abs(whole).max()))
 
 
 @pytest.mark.parametrize("name", ["hscnn-r", "hrnet", "staffs-cvl", "awan", "mst-plus-plus"])
@@ -124,7 +125,7 @@ def test_too_little_memory_for_a_tile_says_how_much_would_do():
     use = MemoryUse(fixed=5e7, per_pixel=4000)
     with pytest.raises(ConfigError, match=r"200\.0 MB|0\.20 GB") as caught:
         plan(1000, 1000, card, halo=70, budget=Budget(int(2e8), held=1.9e8, use=use))
-    needed = 1.9e8 + use.of(156 * 156)
+    needed = 1.9e8 + use.of(160 * 160)
     assert f"{needed / 1e9:.2f} GB" in str(caught.value)
     plan(1000, 1000, card, halo=70, budget=Budget(int(needed + 1), held=1.9e8, use=use))
 

@@ -51,7 +51,7 @@ def test_the_network_sees_what_the_contract_says(image):
     with torch.inference_mode():
         expected = network(torch.from_numpy(x.copy())[None])[0].clamp(min=0).permute(1, 2, 0)
     result = Reconstructor(weights)(image).values
-    np.testing.assert_allclose(result, expected.numpy(), atol=1e-5, rtol=0)
+    np.testing.assert_allclose(result, expected.numpy(), atol=3e-5, rtol=0)
 
 
 @pytest.mark.parametrize("side", [8, 13, 32])
@@ -59,7 +59,7 @@ def test_tiles_do_not_change_the_answer(image, side):
     weights = network_weights("hscnn-r")
     whole = Reconstructor(weights, tile=None)(image)
     tiled = Reconstructor(weights, tile=side)(image)
-    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-5 * float(abs(whole).max()))
 
 
 def test_native_tiles_are_padded_with_zeros_and_cropped():

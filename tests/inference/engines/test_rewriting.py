@@ -35,7 +35,9 @@ def image(height, width, channels=3, n=1):
 
 @pytest.mark.parametrize(("name", "options"), REWRITTEN.items(), ids=REWRITTEN)
 @pytest.mark.parametrize("size", [(37, 61), (33, 18)])
-def test_a_rewritten_network_gives_the_same(name, options, size):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_rewritten_network_gives_the_same(name, options, size, threads):
+    torch.set_num_threads(threads)
     torch.manual_seed(1)
     network = build_network(name, **options).eval()
     faster = rewrite(copy.deepcopy(network))

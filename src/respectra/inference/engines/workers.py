@@ -14,23 +14,28 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 
-def run_parts(part: Callable[[int, int], None], length: int, grain: int = 1) -> None:
+def run_parts(part: Callable[[int, int], None], length: int) -> None:
     """Call ``part(start, stop)`` for ranges that cover ``length``, on PyTorch's number of threads.
 
     Args:
         part: does not depend on the order of the calls; releases the interpreter's lock.
         length: what is divided.
-        grain: ranges begin at multiples of this.
     """
     threads = torch.get_num_threads()
-    step = max(grain, -(-length // (threads * grain)) * grain)
+    step = -(-length // threads)
     if step >= length:
-        part(0, length)
+        _run(part, 0, length)
         return
     pool = _pool(threads)
-    jobs = [pool.submit(part, start, min(start + step, length)) for start in range(0, length, step)]
+    starts = range(0, length, step)
+    jobs = [pool.submit(_run, part, start, min(start + step, length)) for start in starts]
     for job in jobs:
         job.result()
+
+
+def _run(part: Callable[[int, int], None], start: int, stop: int) -> None:
+    with torch.inference_mode():  # a setting of each thread
+        part(start, stop)
 
 
 @functools.cache

@@ -20,8 +20,8 @@ from respectra.methods import build_network, get_card, list_methods
 
 #: Networks that are rewritten, narrow but wide enough for it.
 REWRITTEN = {
-    "hscnn-r": {"width": 20, "blocks": 2},
-    "rpan": {"width": 24, "groups": 1, "blocks": 2, "bias": True},
+    "hscnn-r": {"width": 32, "blocks": 2},
+    "rpan": {"width": 33, "groups": 1, "blocks": 2, "bias": True},
     "hrnet": {"width": 32, "dense_blocks": (1, 0, 1, 0)},
     "awan": {"width": 33, "blocks": 1},
     "fmnet": {"width": 16, "blocks": 1},
@@ -61,9 +61,9 @@ def test_the_engine_agrees_with_the_network_as_written(name):
 @pytest.mark.parametrize("size", [(5, 9), (24, 33)])
 def test_winograd_is_the_convolution_with_what_follows_it(padding, kernel, size):
     torch.manual_seed(1)
-    conv = nn.Conv2d(17, 40, kernel, padding=kernel // 2, padding_mode=padding)
+    conv = nn.Conv2d(33, 40, kernel, padding=kernel // 2, padding_mode=padding)
     assert fits(conv)
-    x, add = image(*size, channels=17, n=2), image(*size, channels=40, n=2)
+    x, add = image(*size, channels=33, n=2), image(*size, channels=40, n=2)
     slopes = torch.linspace(-0.5, 1.5, 40)
     with torch.inference_mode():
         expected = F.prelu(0.3 * conv(x) + add, slopes)
@@ -108,7 +108,7 @@ def test_gelu_and_gates_are_exact_to_single_precision():
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_the_number_of_threads_changes_nothing_and_stays(threads):
-    weights = tiny_weights("hscnn-r", preset="published", width=20, blocks=1)
+    weights = tiny_weights("hscnn-r", preset="published", width=32, blocks=1)
     predict = TorchPredictor(weights)
     pixels = np.random.default_rng(0).random((50, 41, 3), dtype=np.float32)
     torch.set_num_threads(1)

@@ -25,7 +25,7 @@ _BLOCK = 32
 #: Transformed values of the tiles that are taken through together, bytes.
 _CACHE_BYTES = 3 * 2**19
 #: Layers with fewer channels than this gain nothing.
-FEWEST_CHANNELS = 16
+FEWEST_CHANNELS = 32
 
 #: Points at which polynomials are multiplied, and the factors that go with them; the sixth point
 #: is infinity.

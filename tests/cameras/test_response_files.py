@@ -73,3 +73,26 @@ def test_missing_parts(tmp_path):
         cameras.open_response(tmp_path / "b.npz")
     with pytest.raises(FormatError, match="no such file"):
         cameras.open_response(tmp_path / "c.csv")
+
+
+def test_an_archive_holds_many_cameras(tmp_path):
+    many = np.stack([TABLE, TABLE[::-1], TABLE * 2])
+    np.savez(tmp_path / "many.npz", ssf=many, wavelengths=GRID, names=np.array(["x", "y", "z"]))
+    found = cameras.open_responses(tmp_path / "many.npz")
+    assert [one.attrs["name"] for one in found] == ["x", "y", "z"]
+    np.testing.assert_array_equal(found[1].values, TABLE[::-1])
+    np.savez(tmp_path / "bare.npz", ssf=many, wavelengths=GRID)
+    assert cameras.open_responses(tmp_path / "bare.npz")[2].attrs["name"] == "bare-03"
+
+
+def test_a_folder_holds_many_cameras_in_the_order_of_their_names(tmp_path):
+    for name in ("b.csv", "a.csv"):
+        write_csv(tmp_path / name)
+    (tmp_path / "readme.md").write_text("nothing")
+    found = cameras.open_responses(tmp_path)
+    assert [one.attrs["name"] for one in found] == ["a", "b"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FormatError, match="no response file"):
+        cameras.open_responses(tmp_path / "empty")
+    with pytest.raises(FormatError, match="no such file"):
+        cameras.open_responses(tmp_path / "none.csv")

@@ -10,7 +10,7 @@ from respectra.cameras.colour import (
 )
 from respectra.cameras.image_files import open_image, save_image
 from respectra.cameras.images import CHANNELS, Encoding, make_image, require_image
-from respectra.cameras.response_files import open_response
+from respectra.cameras.response_files import open_response, open_responses
 from respectra.cameras.responses import (
     CLEAN_RESPONSE,
     band_weights,
@@ -52,6 +52,7 @@ __all__ = [
     "native_response",
     "open_image",
     "open_response",
+    "open_responses",
     "require_image",
     "require_response",
     "resample_response",

@@ -82,7 +82,7 @@ def test_a_wide_table_is_split_into_ones_that_fit():
     parts = table.split(60)
     assert len(parts) > 1
     assert [c for part in parts for c in part.columns[1:]] == list(table.columns[1:])
-    assert all(part.columns[0] == "team" for part in parts)
+    assert all(part.columns[0] == "Team" for part in parts)
     assert all(len(line) <= 60 for part in parts for line in part.to_text().split("\n")[1:-1])
     assert table.split(500) == (table,)
 
@@ -93,7 +93,10 @@ def test_published_tables_are_the_reports_and_labelled():
     assert first.rows[0][2:5] == ("0.03010", "1", "0.01293")
     assert second.rows[10][:2] == ("StaffsCVL", "0.034")
     assert third.rows[3] == (
-        "IPIC_SSR", "real-world", "0.12556", "0.45796", "0.08000", "0.06598", "0.03290", "0.07944",
+        "IPIC_SSR", "Real World", "0.12556", "0.45796", "0.08000", "0.06598", "0.03290", "0.07944",
+    )  # fmt: skip
+    assert first.columns == (
+        "Team", "User name", "Clean MRAE", "Rank", "RMSE", "Real World MRAE", "Rank", "RMSE",
     )  # fmt: skip
     assert all("published on ARAD" in table.title for table in (first, second, third))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from respectra.cameras import get_track
+from respectra.cameras import get_response, get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
 from respectra.errors import ConfigError, DataError
 from respectra.evaluation.auxiliary import (
@@ -19,8 +19,11 @@ from respectra.evaluation.auxiliary import (
     SpatialShuffle,
     WeightedAccuracy,
     calibration,
+    camera_names,
+    choose_cameras,
     image_delta_e,
     metamer,
+    mismatching_pixels,
     other_camera,
     select_tests,
 )
@@ -92,6 +95,61 @@ def test_twenty_other_cameras_differ_and_keep_white():
         np.testing.assert_allclose(table.sum(axis=0), own.sum(axis=0))
         assert np.abs(table - own).max() > 1e-3
         assert all(np.abs(table - other).max() > 1e-3 for other in tables[:place])
+
+
+def test_a_setting_that_the_track_has_anyway_is_said_to_repeat_it():
+    for name, repeating in {"clean": set(), "real-world": {"noise-5000", "jpeg-80"}}.items():
+        assert {n for n, test in TESTS.items() if test.repeats(get_track(name))} == repeating
+
+
+def test_derived_cameras_are_called_so():
+    names = camera_names(get_track("clean"))
+    assert len(names) == 20
+    assert "cie-1964-ntire2020" not in names
+    assert names[-1] == "derived-20"
+    assert sum(name.startswith("derived") for name in names) < 17
+
+
+def test_given_cameras_take_the_place_of_all_others(cube):
+    known = [get_response(n) for n in ("nikon-5100-npl", "sigma-sdmerill-npl", "cie-1964-10deg")]
+    short = known[0].isel(wavelength=slice(0, 20)).assign_attrs(name="short")
+    chosen = choose_cameras([*known, known[0] * 2.0, short])
+    assert [one.name for one in chosen] == [*(r.attrs["name"] for r in known), "short"]
+    case = case_of(cube, cameras=chosen)
+    tests = [TESTS[f"camera-{number:02d}"] for number in range(1, 6)]
+    lacks = [test.missing(case) for test in tests]
+    assert lacks[:2] == ["", ""]
+    assert "track's own camera" in lacks[2]
+    assert "'short' ends at 590 nm" in lacks[3]
+    assert lacks[4] == "only 4 cameras were given"
+    given, other = (
+        other_camera(case.track, 2, CHALLENGE_WAVELENGTHS_NM, chosen),
+        get_track("clean", response="sigma-sdmerill-npl"),
+    )
+    ratio = given.project(cube) / other.project(cube)
+    np.testing.assert_allclose(ratio, ratio.values[:1, :1].repeat(18, 0).repeat(26, 1), rtol=1e-6)
+
+
+def test_of_many_cameras_twenty_are_spread_over_all():
+    base = get_response("nikon-5100-npl")
+    many = [
+        base.copy(data=base.values ** (1 + n / 50)).assign_attrs(name=f"n{n}") for n in range(58)
+    ]
+    chosen = [one.name for one in choose_cameras(many)]
+    assert chosen == [f"n{3 * n}" for n in range(20)]
+
+
+def test_pixels_differ_whose_codes_do(cube):
+    track = get_track("clean")
+    image = track.render(cube)
+    assert not mismatching_pixels(cube, image, track).any()
+    moved = cube.copy()
+    moved[3, 4] *= 1.5
+    moved[5, 6] = -1.0
+    found = mismatching_pixels(moved, image, track)
+    assert np.argwhere(found).tolist() == [[3, 4], [5, 6]]
+    real = get_track("real-world")
+    assert mismatching_pixels(cube, real.render(cube), real) is None
 
 
 def test_weighted_counts_rare_spectra_as_much_as_frequent_ones():

@@ -44,6 +44,16 @@ def evaluate(
             "names such as shuffle,brightness-0.5,camera.",
         ),
     ] = "official",
+    guarantees: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--guarantees",
+            metavar="A,B...",
+            help="Score every method a second time with its cubes made to keep these: consistent, "
+            "consistent-exact, non-negative, exposure-invariant, smooth. Given again, a third "
+            "time with others.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder to write, or to continue.")
     ] = None,
@@ -68,6 +78,18 @@ def evaluate(
         Path | None,
         typer.Option("--out-of-scope", help="A second folder, of scenes unlike those trained on."),
     ] = None,
+    out_of_scope_scenes: Annotated[
+        str | None,
+        typer.Option("--out-of-scope-scenes", help="Only these of it; of --data without it: a,b."),
+    ] = None,
+    cameras: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--cameras",
+            help="Responses for the test 'camera': a file, an archive or a folder of them. Of more "
+            "than twenty, twenty at even distances.",
+        ),
+    ] = None,
     official_clusters: Annotated[
         bool,
         typer.Option(
@@ -91,6 +113,7 @@ def evaluate(
     Everything is stored in the output folder. A run that was stopped continues; further methods
     may be added to a folder later.
     """
+    from respectra.cameras import open_responses
     from respectra.datasets.collections import open_collection
     from respectra.evaluation import (
         Options,
@@ -100,7 +123,7 @@ def evaluate(
         subjects_of,
         subjects_without_truth,
     )
-    from respectra.evaluation.auxiliary import select_tests
+    from respectra.evaluation.auxiliary import choose_cameras, select_tests
     from respectra.evaluation.run import suitable_jobs
 
     given: dict[str, Any] = {
@@ -111,6 +134,7 @@ def evaluate(
         "on_zero": on_zero,
         "crop": crop,
         "cluster_init_size": None if official_clusters else 10_000,
+        "cameras": choose_cameras(r for path in cameras or () for r in open_responses(path)),
     }
     options = Options(**given)
     if truth is not None or submitted is not None:
@@ -136,11 +160,22 @@ def evaluate(
         if scenes is not None:
             wanted = _words(scenes)
             subjects = tuple(subject for subject in subjects if subject.name in wanted)
-    if out_of_scope is not None:
-        further = open_collection(out_of_scope)
+    second = out_of_scope or (data if out_of_scope_scenes is not None else None)
+    if second is not None:
+        further = open_collection(second)
         collections["out-of-scope"] = further.name
+        if out_of_scope_scenes is not None:
+            further = further.select(_words(out_of_scope_scenes))
         subjects += subjects_of(further, "out-of-scope")
-    contestants = find_contestants(methods, tracks=options.tracks, device=device)
+    contestants = find_contestants(
+        methods,
+        tracks=options.tracks,
+        guarantees=[_words(words) for words in guarantees or ()],
+        device=device,
+    )
+    for one in contestants:
+        for name, reason in one.facts["absent"].items():
+            warn(f"{one.name} takes no part in {name}: {reason}")
     needed_gb = max(float(one.facts.get("memory_gb", 1.5)) for one in contestants)
     results = evaluate(
         contestants,

@@ -6,17 +6,20 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from respectra.errors import ConfigError
 from respectra.evaluation.auxiliary import Recover
 from respectra.inference import Reconstructor, find_weights
+from respectra.inference.guarantees import GUARANTEES, Guarantee, Guarantees, check_guarantees
 from respectra.methods import Weights, get_card, list_methods
+
+T = TypeVar("T")
 
 #: What a process needs for a method whose card claims nothing.
 MEMORY_GB = 1.5
@@ -30,8 +33,11 @@ class Contestant:
     Attributes:
         name: as in tables; distinct within an evaluation.
         make: gives the method for a track; called in the process that runs it, so it must pickle.
-        fingerprint: changes whenever its answers might; one for all tracks, or one a track.
-        facts: what results keep of it: method, track of the weights, parameters, device, tile.
+        fingerprint: changes whenever its answers might; one for all tracks, or one a track: it
+            takes part in these alone.
+        facts: what results keep of it: method, track of the weights, parameters, device, tile;
+            ``base`` and ``guarantees`` where it is another one made to keep something; ``absent``,
+            track -> why it takes no part.
     """
 
     name: str
@@ -44,12 +50,17 @@ class Contestant:
         known = self.fingerprint
         return known if isinstance(known, str) else known[track]
 
+    def takes_part(self, track: str) -> bool:
+        """Whether it can be asked about images of a track."""
+        return isinstance(self.fingerprint, str) or track in self.fingerprint
+
 
 def make_contestant(
     source: str | os.PathLike[str],
     *,
     tracks: Iterable[str] = ("clean",),
     name: str | None = None,
+    guarantees: Iterable[str] = (),
     tile: Tile = "auto",
     device: str = "cpu",
 ) -> Contestant:
@@ -58,40 +69,25 @@ def make_contestant(
     Args:
         source: as for :func:`respectra.load`. A classical method is fitted for each track.
         tracks: tracks of the evaluation.
-        name: as in tables; the method's name or the file's stem by default.
+        name: as in tables; the method's name or the file's stem by default. The guarantees are
+            added to it: ``pca+consistent``.
+        guarantees: what its cubes are made to keep, as for :func:`respectra.load`.
         tile: as for :func:`respectra.load`.
         device: as for :func:`respectra.load`.
 
     Raises:
-        ConfigError: there is no such method or file.
+        ConfigError: there is no such method or file for any of the tracks, or guarantees that it
+            cannot keep on any of them.
     """
-    text = os.fspath(source)
-    weights = {track: find_weights(source, track=track) for track in tracks}
-    some = next(iter(weights.values()))
-    label = name or (Path(text).stem if Path(text).suffix else text)
-    prints = {
-        track: hashlib.sha256(f"{digest(w)} {device} {tile}".encode()).hexdigest()[:16]
-        for track, w in weights.items()
-    }
-    facts = {
-        "method": some.method,
-        "source": Path(text).name,
-        "trained_for": {track: w.contract.track for track, w in weights.items()},
-        "parameters": some.parameters,
-        "memory_gb": get_card(some.method).memory_gb or MEMORY_GB,
-        "device": device,
-        "tile": tile,
-        "config": some.config.model_dump(mode="json"),
-        "provenance": dict(some.provenance),
-    }
-    make = functools.partial(_open, weights=weights, tile=tile, device=device)
-    return Contestant(label, make, prints, facts)
+    found = _contestants(source, tracks, name, [guarantees], tile, device)
+    return found[0]
 
 
 def find_contestants(
     sources: Iterable[str],
     *,
     tracks: Iterable[str] = ("clean",),
+    guarantees: Iterable[Iterable[str]] = (),
     tile: Tile = "auto",
     device: str = "cpu",
 ) -> tuple[Contestant, ...]:
@@ -99,18 +95,26 @@ def find_contestants(
 
     ``classical`` stands for every classical method; ``NAME=FILE`` names one.
 
+    Args:
+        sources: methods and files.
+        tracks: tracks of the evaluation.
+        guarantees: sets of guarantees; with each of them every method takes part once more.
+        tile: as for :func:`respectra.load`.
+        device: as for :func:`respectra.load`.
+
     Raises:
-        ConfigError: an unknown method or file, or two of one name.
+        ConfigError: an unknown method or file, guarantees that cannot be kept, or two of one name.
     """
-    every = tuple(tracks)
+    every, sets = tuple(tracks), [(), *map(tuple, guarantees)]
     found: list[Contestant] = []
     for source in sources:
         label, sign, path = source.partition("=")
         if sign:
-            found.append(make_contestant(path, tracks=every, name=label, tile=tile, device=device))
+            found += _contestants(path, every, label, sets, tile, device)
             continue
         names = list_methods("classical") if source == "classical" else [source]
-        found += [make_contestant(n, tracks=every, tile=tile, device=device) for n in names]
+        for name in names:
+            found += _contestants(name, every, None, sets, tile, device)
     distinct: dict[str, Contestant] = {}
     for one in found:
         known = distinct.setdefault(one.name, one)
@@ -133,5 +137,102 @@ def digest(weights: Weights) -> str:
     return sha.hexdigest()
 
 
-def _open(track: str, *, weights: Mapping[str, Weights], tile: Tile, device: str) -> Recover:
-    return Reconstructor(weights[track], tile=tile, device=device)
+def _contestants(
+    source: str | os.PathLike[str],
+    tracks: Iterable[str],
+    name: str | None,
+    guarantees: Iterable[Iterable[str]],
+    tile: Tile,
+    device: str,
+) -> list[Contestant]:
+    """A method with each of some sets of guarantees; its weights are made ready once."""
+    text = os.fspath(source)
+    label = name or (Path(text).stem if Path(text).suffix else text)
+    weights, absent = _for_tracks(tracks, lambda track: find_weights(source, track=track))
+    return [
+        _contestant(label, text, weights, absent, check_guarantees(kept), tile, device)
+        for kept in guarantees
+    ]
+
+
+def _contestant(
+    base: str,
+    source: str,
+    weights: Mapping[str, Weights],
+    absent: Mapping[str, str],
+    kept: frozenset[Guarantee],
+    tile: Tile,
+    device: str,
+) -> Contestant:
+    words = [word for word in GUARANTEES if word in kept]
+    fit, unfit = _for_tracks(weights, lambda track: _keeping(weights[track], words, track))
+    some = next(iter(fit.values()))
+    prints = {
+        track: hashlib.sha256(
+            " ".join([digest(w), device, str(tile), *words]).encode()
+        ).hexdigest()[:16]
+        for track, w in fit.items()
+    }
+    facts = {
+        "method": some.method,
+        "source": Path(source).name,
+        "base": base,
+        "guarantees": words,
+        "absent": {**absent, **unfit},
+        "trained_for": {track: w.contract.track for track, w in fit.items()},
+        "parameters": some.parameters,
+        "memory_gb": get_card(some.method).memory_gb or MEMORY_GB,
+        "device": device,
+        "tile": tile,
+        "config": some.config.model_dump(mode="json"),
+        "provenance": dict(some.provenance),
+    }
+    make = functools.partial(_open, weights=fit, guarantees=words, tile=tile, device=device)
+    return Contestant("+".join([base, *words]), make, prints, facts)
+
+
+def _for_tracks(
+    tracks: Iterable[str], make: Callable[[str], T]
+) -> tuple[dict[str, T], dict[str, str]]:
+    """What is made for each track, and why it is not for the others.
+
+    Raises:
+        ConfigError: it is for none.
+    """
+    made: dict[str, T] = {}
+    absent: dict[str, str] = {}
+    error: ConfigError | None = None
+    for track in tracks:
+        try:
+            made[track] = make(track)
+        except ConfigError as reason:
+            absent[track], error = str(reason), reason
+    if error is not None and not made:
+        raise error
+    return made, absent
+
+
+def _keeping(weights: Weights, guarantees: Iterable[str], track: str) -> Weights:
+    """The weights, if they can keep the guarantees on images of a track.
+
+    Raises:
+        ConfigError: they cannot: the camera is another one, or not known.
+    """
+    kept = Guarantees(guarantees, weights.contract)
+    if kept.consistent and weights.contract.track != track:
+        raise ConfigError(
+            f"these weights are for the camera of the track {weights.contract.track!r}, so that "
+            f"consistency with images of {track!r} means nothing; use weights made for it"
+        )
+    return weights
+
+
+def _open(
+    track: str,
+    *,
+    weights: Mapping[str, Weights],
+    guarantees: Sequence[str],
+    tile: Tile,
+    device: str,
+) -> Recover:
+    return Reconstructor(weights[track], tile=tile, device=device, guarantees=guarantees)

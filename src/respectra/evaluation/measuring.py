@@ -18,6 +18,7 @@ import xarray as xr
 
 from respectra.config import Config
 from respectra.evaluation.auxiliary import Recover
+from respectra.inference.reconstructor import TRIAL_PIXELS, Reconstructor
 
 T = TypeVar("T")
 
@@ -115,8 +116,8 @@ def measure_cost(
         device=device,
         processor=processor_name(),
         threads=threads,
-        engine=_engine_of(recover),
-        tile=str(getattr(recover, "tile", "")),
+        engine=_engine_of(recover, height * width),
+        tile=_tile_of(recover, height, width),
         height=height,
         width=width,
         runs=runs,
@@ -129,12 +130,24 @@ def measure_cost(
     )
 
 
-def _engine_of(recover: Recover) -> str:
-    """What computes: the engine that a reconstructor names, or that its kind of method has."""
-    card = getattr(recover, "card", None)
-    if card is None:
+def _engine_of(recover: Recover, pixels: int) -> str:
+    """What computes: the engine that a reconstructor ran, or that its kind of method has."""
+    if not isinstance(recover, Reconstructor):
         return "python"
-    return "numpy" if card.kind == "classical" else str(getattr(recover, "engine", "torch"))
+    if recover.weights.baked is not None:
+        return "table"
+    if recover.card.kind == "classical":
+        return "numpy"
+    tried = recover.engine == "auto" and pixels >= TRIAL_PIXELS
+    return "torch" if recover.engine == "auto" and not tried else recover.engine
+
+
+def _tile_of(recover: Recover, height: int, width: int) -> str:
+    """How an image of this size was cut; empty where that is not known."""
+    if not isinstance(recover, Reconstructor):
+        return ""
+    layout = recover.layout(height, width)
+    return "whole" if layout.whole else "×".join(map(str, layout.sides))
 
 
 def fill_bandwidth() -> float:

@@ -17,6 +17,7 @@ from respectra.config import Config
 from respectra.errors import ConfigError, unknown_name
 from respectra.evaluation import auxiliary
 from respectra.evaluation.metrics import METRICS, OnZero
+from respectra.methods import ResponseRecord
 
 #: Version of the stored protocol; raised when its meaning changes.
 FORMAT = 1
@@ -45,6 +46,7 @@ STATEMENTS: Mapping[str, str] = {
     "shuffle": "blocks from the top left; rows and columns that fill no block are left out",
     "brightness": "truth scaled, image made anew by the track; the floor is scaled as well",
     "weighted": "mini-batch k-means on unit spectra of the truth, batch a tenth, five starts",
+    "cameras": "each balanced: an equal-energy white gives what the track's own gives it",
     "totals": "mean over scenes and seeds, each counting the same",
     "no-data": "a spectrum that at least 1 % of the pixels share exactly, zero in some band",
 }
@@ -68,6 +70,9 @@ class Options(Config):
     """Pixels among which each start of k-means looks for its first centres; None is official."""
     crop: Literal["none", "ntire-2022"] = "none"
     """``none``: whole images, as in 2020. ``ntire-2022``: without 128 pixels on each side."""
+    cameras: tuple[ResponseRecord, ...] = ()
+    """Cameras of the test with other cameras, at most twenty; see
+    ``respectra.evaluation.auxiliary.choose_cameras``. By default known and derived ones."""
     mask: Literal["none", "no-data"] = "no-data"
     """Whether pixels without data are left out; the rule stands in the protocol."""
 
@@ -92,6 +97,14 @@ class Options(Config):
     def _known_tests(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(test.name for test in auxiliary.select_tests(names))
 
+    @field_validator("cameras")
+    @classmethod
+    def _distinct_cameras(cls, cameras: tuple[ResponseRecord, ...]) -> tuple[ResponseRecord, ...]:
+        names = [camera.name for camera in cameras]
+        if len(set(names)) < len(names) or len(names) > auxiliary.COUNT:
+            raise ValueError(f"up to {auxiliary.COUNT} cameras of different names are needed")
+        return cameras
+
     @field_validator("seeds")
     @classmethod
     def _good_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -112,6 +125,7 @@ class Options(Config):
             clusters=self.clusters,
             cluster_init_size=self.cluster_init_size,
             cluster_cache=cluster_cache,
+            cameras=self.cameras,
         )
 
 

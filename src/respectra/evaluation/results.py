@@ -128,6 +128,10 @@ class Results:
         """Names of the methods, in the order of the rows."""
         return tuple(dict.fromkeys(row.method for row in self.rows))
 
+    def names_of(self, track: str) -> tuple[str, ...]:
+        """Names of the methods that took part in a track."""
+        return tuple(dict.fromkeys(row.method for row in self.select(track=track)))
+
     def select(self, **wanted: Any) -> Iterator[Row]:
         """Rows whose columns have these values: ``select(method="pca", test="plain")``."""
         for row in self.rows:
@@ -143,6 +147,16 @@ class Results:
         values = [row.scores[metric] for row in rows if metric in row.scores]
         value = math.fsum(values) / len(values) if values else None
         return Mean(value, len(values), expected)
+
+    def total(self, method: str, track: str, test: str, metric: str) -> float | None:
+        """Sum over scenes and seeds, for what counts something; None where nothing is known."""
+        rows = self.select(method=method, track=track, test=test, role="main")
+        values = [row.scores[metric] for row in rows if metric in row.scores]
+        return math.fsum(values) if values else None
+
+    def guarantees(self, method: str) -> tuple[str, ...]:
+        """What a method's cubes were made to keep."""
+        return tuple(self.methods.get(method, {}).get("guarantees", ()))
 
     def cost(self, method: str, track: str) -> Cost | None:
         """What a method costs."""

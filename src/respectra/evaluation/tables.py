@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from respectra.evaluation.auxiliary import TESTS, Test, select_tests
+from respectra.cameras import get_track
+from respectra.evaluation.auxiliary import (
+    TESTS,
+    OtherCamera,
+    Test,
+    camera_names,
+    select_tests,
+)
 from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Mean, Results
 
@@ -179,22 +186,74 @@ def auxiliary_table(results: Results, track: str) -> Table:
 
 def further_table(results: Results, track: str) -> Table:
     """The tests beyond the report, one row a test: MRAE of each method."""
-    chosen = [TESTS[n] for n in results.protocol.options.tests if not TESTS[n].official]
+    options = results.protocol.options
+    chosen = [TESTS[n] for n in options.tests if not TESTS[n].official]
     names = _by_rank(results, track)
+    camera = get_track(track)
     rows = [
         (
-            test.title,
+            f"{test.title} *" if test.repeats(camera) else test.title,
             *(show(results.mean(n, track, test.name, next(iter(test.columns)))) for n in names),
         )
         for test in chosen
     ]
-    cameras = [test for test in chosen if test.name.startswith("camera-")]
+    cameras = [test for test in chosen if isinstance(test, OtherCamera)]
     if len(cameras) > 1:
         rows = [row for row in rows if row[0] not in {test.title for test in cameras}]
         title = f"{len(cameras)} other cameras"
         rows.append((title, *(show(_pooled(results, n, track, cameras)) for n in names)))
+    notes = []
+    if any(test.repeats(camera) for test in chosen):
+        notes.append("* The track has this setting anyway: the test repeats its plain images.")
+    if cameras:
+        known = camera_names(camera, options.cameras)
+        notes.append(f"Other cameras: {', '.join(known[test.number - 1] for test in cameras)}.")
     return Table(
-        f"4. Beyond the report, {track_title(track)} (MRAE)", ("Test", *names), tuple(rows)
+        f"4. Beyond the report, {track_title(track)} (MRAE)",
+        ("Test", *names),
+        tuple(rows),
+        tuple(notes),
+    )
+
+
+def guarantees_table(results: Results, track: str) -> Table:
+    """Methods with and without guarantees, each beside itself."""
+
+    def score(test: str, metric: str) -> Callable[[str], str]:
+        return lambda name: show(results.mean(name, track, test, metric))
+
+    def differing(name: str) -> str:
+        count, of = (
+            results.total(name, track, "physical", metric)
+            for metric in ("mismatching_pixels", "pixels")
+        )
+        return NONE if count is None or of is None else f"{count:,.0f} of {of:,.0f}"
+
+    columns: dict[str, Callable[[str], str]] = {
+        "MRAE": score(PLAIN, "mrae"),
+        "RMSE": score(PLAIN, "rmse"),
+        "Physical MRAE": score("physical", "back_projection_mrae"),
+        "MRAE to the image": score("physical", "image_mrae"),
+        "Pixels that differ": differing,
+        "ΔE 2000 to the image": score("physical", "image_delta_e_2000"),
+        "Brightness ×0.5": score("brightness-0.5", "mrae"),
+        "Brightness ×2": score("brightness-2", "mrae"),
+    }
+    names = _families(results, track)
+    cells = {title: [make(name) for name in names] for title, make in columns.items()}
+    kept = {title: column for title, column in cells.items() if set(column) != {NONE}}
+    notes = []
+    if "Physical MRAE" in kept:
+        notes.append(
+            "Physical MRAE is the report's: camera signals of the answer against those of the "
+            "truth, which the image has in 8 bits only. MRAE to the image counts what lies "
+            "outside of the bounds of the image's codes."
+        )
+    return Table(
+        f"Guarantees, {track_title(track)}",
+        ("Method", *kept),
+        tuple(zip(names, *kept.values(), strict=True)),
+        tuple(notes),
     )
 
 
@@ -209,7 +268,7 @@ def consistency_table(results: Results, track: str) -> Table:
     }
     rows = [
         (name, *(show(results.mean(name, track, "physical", metric)) for metric in columns))
-        for name in results.names
+        for name in results.names_of(track)
     ]
     return Table(
         f"Physical consistency with the images, {track_title(track)}",
@@ -232,6 +291,8 @@ def report_tables(results: Results) -> tuple[Table, ...]:
                 found.append(further_table(results, track))
         if "physical" in options.tests and track != "exposed":
             found.append(consistency_table(results, track))
+        if _families(results, track):
+            found.append(guarantees_table(results, track))
     return tuple(found)
 
 
@@ -267,7 +328,21 @@ def track_title(track: str) -> str:
 
 def _by_rank(results: Results, track: str) -> Sequence[str]:
     ranks = ranking(results, track)
-    return sorted(results.names, key=lambda name: ranks.get(name, 10**6))
+    return sorted(results.names_of(track), key=lambda name: ranks.get(name, 10**6))
+
+
+def _families(results: Results, track: str) -> list[str]:
+    """Methods that also take part with guarantees, each before those that keep some."""
+    names = results.names_of(track)
+    base = {name: str(results.methods.get(name, {}).get("base", name)) for name in names}
+    several = {base[name] for name in names if results.guarantees(name)}
+    return [
+        name
+        for family in dict.fromkeys(base.values())
+        if family in several
+        for name in sorted(names, key=lambda n: len(results.guarantees(n)))
+        if base[name] == family
+    ]
 
 
 def _pooled(results: Results, name: str, track: str, tests: Sequence[Test]) -> Mean:

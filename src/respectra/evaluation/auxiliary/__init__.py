@@ -18,13 +18,20 @@ from respectra.evaluation.auxiliary.base import (
     score,
 )
 from respectra.evaluation.auxiliary.brightness import Brightness
-from respectra.evaluation.auxiliary.cameras import COUNT, OtherCamera, other_camera
+from respectra.evaluation.auxiliary.cameras import (
+    COUNT,
+    OtherCamera,
+    camera_names,
+    choose_cameras,
+    other_camera,
+)
 from respectra.evaluation.auxiliary.degradation import Compression, Noise
 from respectra.evaluation.auxiliary.metamers import Metamers, metamer
 from respectra.evaluation.auxiliary.physical import (
     PhysicalConsistency,
     image_delta_e,
     image_errors,
+    mismatching_pixels,
 )
 from respectra.evaluation.auxiliary.spatial import SpatialShuffle, shuffle, unshuffle
 from respectra.evaluation.auxiliary.uncertainty import Calibration, Uncertain, calibration
@@ -79,6 +86,7 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
 
 
 __all__ = [
+    "COUNT",
     "TESTS",
     "Brightness",
     "Calibration",
@@ -99,9 +107,12 @@ __all__ = [
     "Uncertain",
     "WeightedAccuracy",
     "calibration",
+    "camera_names",
+    "choose_cameras",
     "image_delta_e",
     "image_errors",
     "metamer",
+    "mismatching_pixels",
     "other_camera",
     "score",
     "select_tests",

@@ -18,9 +18,10 @@ import xarray as xr
 
 from respectra.cameras import Track
 from respectra.config import Config
-from respectra.errors import DataError
+from respectra.errors import DataError, unknown_name
 from respectra.evaluation import metrics
 from respectra.evaluation.metrics.structure import WINDOW
+from respectra.methods import ResponseRecord
 
 #: A method as scoring sees it: a function from an image to a cube.
 Recover = Callable[[xr.DataArray], xr.DataArray]
@@ -41,6 +42,7 @@ class Rules:
         cluster_init_size: pixels among which each start of k-means looks for its first centres;
             None for three batches, as in the official run.
         cluster_cache: folder that keeps the labels of a truth.
+        cameras: of the test with other cameras; those that the package knows, if empty.
     """
 
     floor: float = 0.0
@@ -49,6 +51,7 @@ class Rules:
     clusters: int = 1000
     cluster_init_size: int | None = 10_000
     cluster_cache: Path | None = None
+    cameras: tuple[ResponseRecord, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +153,10 @@ class Test(Config, ABC):
         """Why the test does not apply to a case; empty if it does."""
         return "the scene has no truth" if self.needs_truth and case.truth is None else ""
 
+    def repeats(self, track: Track) -> bool:
+        """Whether a track has this setting anyway, so that the test repeats its plain images."""
+        return False
+
 
 class ChallengeTest(Test):
     """A test that shows the method another image."""
@@ -226,6 +233,20 @@ def score(
     too_small = min(truth.shape[:2]) < WINDOW
     chosen = [name for name in names if not (name == "ssim" and too_small)]
     return metrics.score(truth, estimate, settings, chosen)
+
+
+def changed_track(track: Track, **options: object) -> Track:
+    """The track with other options, checked.
+
+    Raises:
+        ConfigError: it has no such option, or refuses the value.
+    """
+    known = type(track.options).model_fields
+    for name in options:
+        if name not in known:
+            raise unknown_name(f"option of the track {track.name}", name, known)
+    values = {**track.options.model_dump(), **options}
+    return dataclasses.replace(track, options=type(track.options)(**values))
 
 
 def _pixels(cube: xr.DataArray, valid: npt.NDArray[np.bool_]) -> xr.DataArray:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 from pydantic import Field
 
 from respectra.cameras import (
     Track,
     band_weights,
-    get_response,
     list_responses,
     make_response,
     resample_response,
 )
-from respectra.cubes import wavelengths_of
+from respectra.cameras.responses import native_response
+from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, wavelengths_of
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary.base import Case, Challenge, ChallengeTest
+from respectra.methods import ResponseRecord
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -36,9 +39,11 @@ _SAME = 1e-6
 class OtherCamera(ChallengeTest):
     """The image is made by another camera; the method does not know.
 
-    The first cameras are the known responses; the others are the track's own with each channel
+    The cameras are those that the rules name. Where they name none, the first ones are the
+    responses that the package knows, and the others are derived: the track's own with each channel
     shifted by up to 12 nm and made up to 1.2 times as wide or as narrow, from a fixed seed. All
     are balanced: each channel gives an equal-energy white the value that the track's own gives it.
+    No matrix corrects their colours.
     """
 
     source = "ours: the challenge changed no camera"
@@ -55,50 +60,103 @@ class OtherCamera(ChallengeTest):
         """``Camera 1``."""
         return f"Camera {self.number}"
 
+    def missing(self, case: Case) -> str:
+        """Fewer cameras than this were given, or this one sees too little or is the track's own."""
+        lacks = super().missing(case)
+        if lacks or case.truth is None:
+            return lacks
+        given = case.rules.cameras
+        if given and self.number > len(given):
+            return f"only {len(given)} cameras were given"
+        if given and _alike(given[self.number - 1].to_response(), case.track.response):
+            return f"{given[self.number - 1].name} is the track's own camera"
+        try:
+            other_camera(case.track, self.number, wavelengths_of(case.truth), given)
+        except DataError as error:
+            return str(error)
+        return ""
+
     def challenge(self, case: Case) -> Challenge:
         """The other camera's image of the same truth."""
         truth = case.need_truth()
-        camera = other_camera(case.track, self.number, wavelengths_of(truth))
+        camera = other_camera(case.track, self.number, wavelengths_of(truth), case.rules.cameras)
         image = camera.render(truth, seed=case.seed, key=case.scene)
         return Challenge(image=image, truth=truth, valid=case.valid)
 
 
-def other_camera(track: Track, number: int, wavelengths_nm: npt.ArrayLike) -> Track:
-    """The track with camera ``number`` of the twenty, counted from 1, sampled at wavelengths."""
+def other_camera(
+    track: Track,
+    number: int,
+    wavelengths_nm: npt.ArrayLike,
+    given: Sequence[ResponseRecord] = (),
+) -> Track:
+    """The track with another camera, balanced as its own is.
+
+    Args:
+        track: whose sensor and codec are kept.
+        number: of the camera, counted from 1.
+        wavelengths_nm: shape (band,), at which the camera is sampled.
+        given: the cameras; by default the known ones, and derived ones up to twenty.
+
+    Raises:
+        DataError: the camera was not measured at all of the wavelengths.
+    """
     grid = np.asarray(wavelengths_nm, dtype=np.float64)
     own = resample_response(track.response, grid).values
-    known = _known(tuple(grid.tolist()))
-    others = [(name, table) for name, table in known if not _alike(own, table)]
-    if number <= len(others):
-        name, table = others[number - 1]
+    real = [one.to_response() for one in given] or _known_others(track)
+    if number <= len(real):
+        name = str(real[number - 1].attrs["name"])
+        table = resample_response(real[number - 1], grid).values
     else:
-        name, table = (
-            f"{track.response.attrs['name']}-derived-{number}",
-            _derived(own, grid, number),
-        )
+        name, table = camera_names(track)[number - 1], _derived(own, grid, number)
     weights = band_weights(grid)
     balanced = table * ((weights @ own) / (weights @ table))
     response = make_response(balanced, grid, name=name, source="balanced to the track's own camera")
     return dataclasses.replace(track, response=response)
 
 
-@functools.lru_cache(maxsize=8)
-def _known(wavelengths_nm: tuple[float, ...]) -> tuple[tuple[str, FloatArray], ...]:
-    """Known responses that reach over these wavelengths, each a camera of its own."""
-    found: list[tuple[str, FloatArray]] = []
-    for name in list_responses():
-        try:
-            table = np.asarray(get_response(name, wavelengths_nm).values, dtype=np.float64)
-        except DataError:  # it was not measured at all of these wavelengths
-            continue
-        if not any(_alike(table, other) for _, other in found):
-            found.append((name, table))
-    return tuple(found)
+def camera_names(track: Track, given: Sequence[ResponseRecord] = ()) -> tuple[str, ...]:
+    """Names of the other cameras of a track; ``derived-05`` is its own, changed."""
+    if given:
+        return tuple(one.name for one in given)
+    known = [str(one.attrs["name"]) for one in _known_others(track)]
+    return (*known, *(f"derived-{number:02d}" for number in range(len(known) + 1, COUNT + 1)))
 
 
-def _alike(first: FloatArray, second: FloatArray) -> bool:
-    """Whether two responses differ by a balance only."""
-    gap = first / first.max(axis=0) - second / second.max(axis=0)
+def choose_cameras(responses: Iterable[xr.DataArray]) -> tuple[ResponseRecord, ...]:
+    """Cameras for the test: each kind once; of more than twenty, twenty at even distances."""
+    kinds = _kinds(responses)
+    places = range(len(kinds))
+    if len(kinds) > COUNT:
+        places = np.rint(np.linspace(0, len(kinds) - 1, COUNT)).astype(int).tolist()
+    return tuple(ResponseRecord.of(kinds[place]) for place in places)
+
+
+def _known_others(track: Track) -> list[xr.DataArray]:
+    return [one for one in _known() if not _alike(one, track.response)]
+
+
+@functools.cache
+def _known() -> tuple[xr.DataArray, ...]:
+    return tuple(_kinds(native_response(name) for name in list_responses()))
+
+
+def _kinds(responses: Iterable[xr.DataArray]) -> list[xr.DataArray]:
+    """The responses without those that are like one before them."""
+    found: list[xr.DataArray] = []
+    for response in responses:
+        if not any(_alike(response, other) for other in found):
+            found.append(response)
+    return found
+
+
+def _alike(first: xr.DataArray, second: xr.DataArray) -> bool:
+    """Whether two responses differ, within 400 to 700 nm, by a balance only."""
+    one, two = (
+        np.stack([np.interp(CHALLENGE_WAVELENGTHS_NM, wavelengths_of(r), c) for c in r.values.T])
+        for r in (first, second)
+    )
+    gap = one / one.max(axis=1, keepdims=True) - two / two.max(axis=1, keepdims=True)
     return float(np.abs(gap).max()) < _SAME
 
 

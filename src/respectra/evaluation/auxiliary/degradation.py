@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import xarray as xr
 from pydantic import Field
 
 from respectra.cameras import Track, codec, sensor
-from respectra.errors import ConfigError
-from respectra.evaluation.auxiliary.base import Case, Challenge, ChallengeTest
+from respectra.evaluation.auxiliary.base import Case, Challenge, ChallengeTest, changed_track
 
 
 class Noise(ChallengeTest):
@@ -35,6 +32,10 @@ class Noise(ChallengeTest):
         """``Noise 5000 e⁻``."""
         return f"Noise {self.electrons:g} e⁻"
 
+    def repeats(self, track: Track) -> bool:
+        """Where it is the real-world track's own level of light."""
+        return getattr(track.options, "target_electrons", None) == self.electrons
+
     def challenge(self, case: Case) -> Challenge:
         """The noisy image of the same truth."""
         truth = case.need_truth()
@@ -43,13 +44,13 @@ class Noise(ChallengeTest):
     def _image(self, truth: xr.DataArray, case: Case) -> xr.DataArray:
         track = case.track
         if track.name == "real-world":
-            return _changed(track, target_electrons=self.electrons).render(
+            return changed_track(track, target_electrons=self.electrons).render(
                 truth, seed=case.seed, key=case.scene
             )
         linear = np.maximum(track.project(truth).values, 0.0)
         per_unit = self.electrons / float(linear[..., 1].mean())
         if track.name == "exposed":
-            return _changed(track, electrons_per_unit=per_unit).render(
+            return changed_track(track, electrons_per_unit=per_unit).render(
                 truth, seed=case.seed, key=case.scene
             )
         codes = np.empty(linear.shape, np.uint8)
@@ -81,6 +82,10 @@ class Compression(ChallengeTest):
         """``JPEG 80``."""
         return f"JPEG {self.quality}"
 
+    def repeats(self, track: Track) -> bool:
+        """Where it is the track's own quality."""
+        return getattr(track.options, "jpeg_quality", None) == self.quality
+
     def challenge(self, case: Case) -> Challenge:
         """The compressed image of the same truth."""
         truth = case.need_truth()
@@ -88,13 +93,3 @@ class Compression(ChallengeTest):
         read = codec.decode(codec.encode_jpeg(codes, self.quality))
         image = case.track.label(read, seed=case.seed, key=case.scene)
         return Challenge(image=image, truth=truth, valid=case.valid)
-
-
-def _changed(track: Track, **options: float) -> Track:
-    """The track with other options, checked."""
-    known = type(track.options).model_fields
-    unknown = [name for name in options if name not in known]
-    if unknown:
-        raise ConfigError(f"the track {track.name} has no option {unknown[0]!r}")
-    values = {**track.options.model_dump(), **options}
-    return dataclasses.replace(track, options=type(track.options)(**values))

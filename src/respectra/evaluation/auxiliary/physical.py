@@ -13,7 +13,14 @@ import xarray as xr
 from respectra.cameras import Track
 from respectra.cubes import colour_matching
 from respectra.evaluation import metrics
-from respectra.evaluation.auxiliary.base import Case, Judgement, Recover, Scores, score
+from respectra.evaluation.auxiliary.base import (
+    Case,
+    Judgement,
+    Recover,
+    Scores,
+    changed_track,
+    score,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -28,8 +35,10 @@ class PhysicalConsistency(Judgement):
     the truth, unquantised. The others need no truth. They measure how far the signal lies outside
     of the bounds that each code of the image stands for, so that a truth scores zero in a track
     that is exact: relative to the middle of the bounds, and as a colour difference for cameras
-    that see colours as people do, as the clean track's does. The exposed track sets the level of
-    each image anew, which leaves nothing to compare with: there only the official score remains.
+    that see colours as people do, as the clean track's does; and where the track is exact they
+    count the pixels whose codes are others once the answer is rendered. The exposed track sets the
+    level of each image anew, which leaves nothing to compare with: there only the official score
+    remains.
     """
 
     needs_truth = False
@@ -41,6 +50,8 @@ class PhysicalConsistency(Judgement):
         "codes_reproduced": "codes reproduced",
         "image_delta_e_2000": "ΔE to the image",
         "image_delta_e_2000_p95": "ΔE to the image, 95 %",
+        "mismatching_pixels": "pixels that differ",
+        "pixels": "pixels",
     }
 
     @property
@@ -75,6 +86,10 @@ class PhysicalConsistency(Judgement):
         if differences is not None:
             scores["image_delta_e_2000"] = float(differences[kept].mean())
             scores["image_delta_e_2000_p95"] = float(np.quantile(differences[kept], 0.95))
+        differing = mismatching_pixels(estimate, case.image, case.track)
+        if differing is not None:
+            scores["mismatching_pixels"] = float(np.count_nonzero(differing[kept]))
+            scores["pixels"] = float(differing[kept].size)
         return scores
 
 
@@ -105,6 +120,22 @@ def image_delta_e(estimate: xr.DataArray, image: xr.DataArray, track: Track) -> 
         metrics.relative_xyz_to_lab(signal @ to_xyz), metrics.relative_xyz_to_lab(allowed @ to_xyz)
     )
     return differences
+
+
+def mismatching_pixels(
+    estimate: xr.DataArray, image: xr.DataArray, track: Track
+) -> npt.NDArray[np.bool_] | None:
+    """Pixels whose code in any channel is another one once the answer is rendered.
+
+    Returns:
+        Shape (y, x); None for tracks with noise or compression, and for images without 8-bit
+        codes.
+    """
+    if not track.exact or image.attrs.get("bits") != 8:
+        return None
+    seen = changed_track(track, negative="clip").render_codes(estimate)
+    differing: npt.NDArray[np.bool_] = (seen != np.rint(image.values * 255.0)).any(axis=2)
+    return differing
 
 
 def _signal_and_allowed(

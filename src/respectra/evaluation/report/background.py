@@ -54,6 +54,8 @@ def protocol(context: Context) -> Markup:
         ),
         "Metrics": ", ".join(options.metrics),
         "Tests": ", ".join(options.tests) or "none",
+        "Other cameras": ", ".join(camera.name for camera in options.cameras)
+        or "those known, and derived ones",
         "Versions": ", ".join(f"{name} {version}" for name, version in frozen.versions.items()),
     }  # fmt: skip
     return section(
@@ -81,7 +83,10 @@ def reproduction_command(results: Results) -> tuple[str | None, tuple[str, ...]]
     frozen = results.protocol
     options = frozen.options
     sources, notes = [], []
+    kept = dict.fromkeys(filter(None, map(results.guarantees, results.names)))
     for name in results.names:
+        if results.guarantees(name):
+            continue
         source = results.methods.get(name, {}).get("source")
         if not isinstance(source, str):
             notes.append(f"{name} was made in Python, not on the command line")
@@ -89,7 +94,7 @@ def reproduction_command(results: Results) -> tuple[str | None, tuple[str, ...]]
             plain = source in (name, f"{name}.safetensors")
             sources.append(source if plain else f"{name}={source}")
     reachable = Options(
-        **{**options.model_dump(), "clusters": Options().clusters, "mask": Options().mask,
+        **{**dict(options), "clusters": Options().clusters, "mask": Options().mask,
            "metrics": Options().metrics}
     )  # fmt: skip
     if reachable != options or options.cluster_init_size not in (None, Options().cluster_init_size):
@@ -102,6 +107,12 @@ def reproduction_command(results: Results) -> tuple[str | None, tuple[str, ...]]
     words += ["--scenes", ",".join(frozen.scene_names())]
     if frozen.scene_names("out-of-scope"):
         words += ["--out-of-scope", frozen.collections.get("out-of-scope", "SCENES")]
+        words += ["--out-of-scope-scenes", ",".join(frozen.scene_names("out-of-scope"))]
+    for names in kept:
+        words += ["--guarantees", ",".join(names)]
+    if options.cameras:
+        words += ["--cameras", "CAMERAS"]
+        notes.append("CAMERAS stands for files of the responses that Options names")
     words += ["--track", ",".join(options.tracks), "--aux", _tests(options.tests)]
     words += ["--floor", repr(options.floor), "--on-zero", options.on_zero]
     words += ["--crop", options.crop, "--seed", ",".join(map(str, options.seeds))]
@@ -133,7 +144,9 @@ def _tests(names: tuple[str, ...]) -> str:
 
 def _command(results: Results) -> Markup:
     command, notes = reproduction_command(results)
-    options = json.dumps(results.protocol.options.model_dump(mode="json"), indent=1)
+    values = results.protocol.options.model_dump(mode="json")
+    values["cameras"] = [camera["name"] for camera in values["cameras"]]
+    options = json.dumps(values, indent=1)
     return join(
         [
             tag("pre", {"tabindex": "0"}, tag("code", None, command)) if command else None,

@@ -16,7 +16,7 @@ from respectra.evaluation.report.markup import Attributes, Child, Markup, join, 
 from respectra.evaluation.report.material import MOST_METHODS, charted_methods
 from respectra.evaluation.report.page import Context, prose
 from respectra.evaluation.report.scenes import scenes
-from respectra.evaluation.report.scores import accuracy, cost, headline, tests
+from respectra.evaluation.report.scores import accuracy, cost, guarantees, headline, tests
 from respectra.evaluation.report.totals import read_track
 from respectra.evaluation.results import Results
 from respectra.evaluation.tables import track_title
@@ -61,6 +61,7 @@ def build_report(results: Results, *, methods: Sequence[str] | None = None) -> s
         scenes(context),
         breakdown(context),
         consistency(context),
+        guarantees(context),
         published(),
         protocol(context),
     ]

@@ -97,7 +97,10 @@ class SceneView:
 
 
 def charted_methods(results: Results, wanted: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The methods of the figures: those wanted, or the best by their mean rank over the tracks."""
+    """The methods of the figures: those wanted, or the best by their mean rank over the tracks.
+
+    Those that keep guarantees differ little from themselves without and are in figures on demand.
+    """
     if wanted is not None:
         return tuple(wanted)
     every = [ranking(results, track) for track in results.protocol.options.tracks]
@@ -106,7 +109,8 @@ def charted_methods(results: Results, wanted: Sequence[str] | None = None) -> tu
         ranks = [ranks[name] for ranks in every if name in ranks]
         return sum(ranks) / len(ranks) if ranks else math.inf
 
-    return tuple(sorted(results.names, key=place)[:MOST_METHODS])
+    plain = [name for name in results.names if not results.guarantees(name)]
+    return tuple(sorted(plain or results.names, key=place)[:MOST_METHODS])
 
 
 def plain_scores(results: Results, track: str) -> dict[tuple[str, str, str], float]:

@@ -17,6 +17,7 @@ from respectra.evaluation.tables import (
     auxiliary_table,
     cost_table,
     further_table,
+    guarantees_table,
     ranking,
     track_title,
 )
@@ -103,6 +104,29 @@ def tests(context: Context) -> Markup:
             "Physical consistency is the error of the camera's values, not of the spectra."
         ),
         context.each_track(lambda track: _track_tests(context, track)),
+    )
+
+
+def guarantees(context: Context) -> Markup:
+    """Methods with and without guarantees."""
+    results = context.results
+
+    def compared(track: TrackView) -> Child:
+        content = guarantees_table(results, track.name)
+        return table(content, marks=_marks(context)) if content.rows else None
+
+    blocks = context.each_track(compared)
+    if not blocks:
+        return Markup()
+    return section(
+        "guarantees",
+        "Guarantees",
+        prose(
+            "The same methods, with their cubes made to keep what their names add: the camera sees "
+            "the cube as it saw the scene, no value is negative, and so on. Each stands below "
+            "itself without."
+        ),
+        blocks,
     )
 
 

@@ -1,0 +1,216 @@
+"""The scorer: every method and every test on one scene at a time, in one process."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.errors import RespectraError
+from respectra.evaluation import metrics
+from respectra.evaluation.auxiliary import (
+    TESTS,
+    Case,
+    Challenge,
+    ChallengeTest,
+    Judgement,
+    Recover,
+    Test,
+    score,
+)
+from respectra.evaluation.contestants import Contestant
+from respectra.evaluation.details import method_details, save_details, scene_details
+from respectra.evaluation.journal import Task, read_journal
+from respectra.evaluation.measuring import Measured, measured
+from respectra.evaluation.protocol import Options
+from respectra.evaluation.results import PLAIN, Row, details_path, scene_path
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What every process knows."""
+
+    contestants: tuple[Contestant, ...]
+    options: Options
+    folder: Path
+    cache: Path
+    threads: int
+    jobs: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sheet:
+    """The rows that a task's journal lacks, and the journal that takes them."""
+
+    task: Task
+    case: Case
+    wanted: frozenset[tuple[str, str]]
+    file: TextIO
+    jobs: int
+
+    def wants(self, one: Contestant, test: str) -> bool:
+        """Whether a row is missing."""
+        return (one.name, test) in self.wanted
+
+    def row(self, one: Contestant, test: str) -> Row:
+        """What the row is about."""
+        return Row(
+            role=self.task.subject.role,
+            scene=self.task.subject.name,
+            track=self.task.track,
+            seed=self.task.seed,
+            method=one.name,
+            test=test,
+        )
+
+    def write(
+        self,
+        one: Contestant,
+        test: str,
+        scores: Mapping[str, float] | None = None,
+        *,
+        note: str = "",
+        cost: Measured | None = None,
+    ) -> None:
+        """Put a row into the journal, if it is missing there."""
+        if not self.wants(one, test):
+            return
+        row = dataclasses.replace(
+            self.row(one, test),
+            fingerprint=one.fingerprint_for(self.task.track),
+            scores=scores or {},
+            note=note,
+            seconds=None if cost is None else cost.seconds,
+            peak_memory_mib=None if cost is None else cost.peak_mib,
+            height=self.case.image.sizes["y"],
+            width=self.case.image.sizes["x"],
+            jobs=self.jobs,
+        )
+        self.file.write(json.dumps(row.as_dict()) + "\n")
+        self.file.flush()
+
+
+class Scorer:
+    """Scores tasks in one process, which keeps the methods it has made."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.tests: tuple[Test, ...] = tuple(TESTS[name] for name in work.options.tests)
+        self._made: dict[tuple[str, str], Recover] = {}
+
+    def score(self, task: Task) -> None:
+        """Add the rows that a task's journal lacks."""
+        journal = task.journal(self.work.folder)
+        done = {(row.method, row.test) for row in read_journal(journal)}
+        # What is drawn out of scope is scored plainly: the collection is the test.
+        tests = self.tests if task.subject.role == "main" else ()
+        names = (PLAIN, *(test.name for test in tests))
+        takers = [one for one in self.work.contestants if one.takes_part(task.track)]
+        wanted = frozenset((one.name, name) for one in takers for name in names) - done
+        if not wanted:
+            return
+        case = task.subject.open(task.track, task.seed, self.work.options, self.work.cache)
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        with journal.open("a", encoding="utf-8") as file:
+            sheet = _Sheet(task, case, wanted, file, self.work.jobs)
+            self._judge(sheet, [test for test in tests if isinstance(test, Judgement)])
+            for test in tests:
+                if isinstance(test, ChallengeTest):
+                    self._challenge(sheet, test)
+
+    def _judge(self, sheet: _Sheet, tests: Sequence[Judgement]) -> None:
+        """The plain test and the judgements: all that needs the cube of the image as it is."""
+        names = (PLAIN, *(test.name for test in tests))
+        case, options, track = sheet.case, self.work.options, sheet.task.track
+        scene: dict[str, Any] | None = None
+        for one in self.work.contestants:
+            if not any(sheet.wants(one, name) for name in names):
+                continue
+            scores: Mapping[str, float] = {}
+            try:
+                recover = self._recover(one, track)
+                estimate, cost = measured(lambda: recover(case.image))  # noqa: B023 - called here
+                if case.truth is not None:
+                    scores = score(case.truth, estimate, case, options.metrics, valid=case.valid)
+            except RespectraError as error:
+                for name in names:
+                    sheet.write(one, name, note=f"failed: {error}")
+                continue
+            for test in tests:
+                if sheet.wants(one, test.name):
+                    given, lacks = _judgement(test, case, estimate, recover)
+                    sheet.write(one, test.name, given, note=lacks)
+            if sheet.wants(one, PLAIN):
+                if sheet.task.seed == options.seeds[0]:
+                    scene = self._scene(sheet) if scene is None else scene
+                    found = method_details(case, estimate, scene, self._labels(case))
+                    save_details(found, details_path(self.work.folder, sheet.row(one, PLAIN)))
+                note = "" if scores else "the scene has no truth"
+                sheet.write(one, PLAIN, scores, note=note, cost=cost)
+
+    def _challenge(self, sheet: _Sheet, test: ChallengeTest) -> None:
+        """One challenge: its image is made once and shown to every method."""
+        takers = [one for one in self.work.contestants if sheet.wants(one, test.name)]
+        if not takers:
+            return
+        challenge: Challenge | None = None
+        lacks = test.missing(sheet.case)
+        if not lacks:
+            try:
+                challenge = test.challenge(sheet.case)
+            except RespectraError as error:
+                lacks = f"failed: {error}"
+        for one in takers:
+            if challenge is None:
+                sheet.write(one, test.name, note=lacks)
+                continue
+            try:
+                recover = self._recover(one, sheet.task.track)
+                sheet.write(one, test.name, test.score(sheet.case, recover, challenge))
+            except RespectraError as error:
+                sheet.write(one, test.name, note=f"failed: {error}")
+
+    def _recover(self, one: Contestant, track: str) -> Recover:
+        key = one.name, track
+        if key not in self._made:
+            self._made[key] = one.make(track)
+        return self._made[key]
+
+    def _scene(self, sheet: _Sheet) -> dict[str, npt.NDArray[Any]]:
+        found = scene_details(sheet.case)
+        subject = sheet.task.subject
+        path = scene_path(self.work.folder, subject.role, sheet.task.track, subject.name)
+        save_details(found, path)
+        return found
+
+    def _labels(self, case: Case) -> npt.NDArray[np.int32] | None:
+        """Clusters of the scene, where the weighted score keeps them."""
+        if "weighted" not in self.work.options.tests or case.truth is None:
+            return None
+        rules = case.rules
+        return metrics.spectral_clusters(
+            case.truth,
+            rules.clusters,
+            case.seed,
+            init_size=rules.cluster_init_size,
+            cache=rules.cluster_cache,
+        )
+
+
+def _judgement(
+    test: Judgement, case: Case, estimate: Any, recover: Recover
+) -> tuple[dict[str, float], str]:
+    """The scores of a judgement, and why there are none."""
+    lacks = test.missing(case)
+    if lacks:
+        return {}, lacks
+    try:
+        scores = dict(test.score(case, estimate, recover))
+    except RespectraError as error:
+        return {}, f"failed: {error}"
+    return scores, "" if scores else "the method does not offer it"

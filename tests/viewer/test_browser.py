@@ -19,7 +19,7 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-LIVE = "Bokeh.documents.at(-1).get_model_by_name('live').data"
+LIVE = "document.querySelector('#plot').spectrum"
 WAIT_MS = 90_000
 
 
@@ -71,7 +71,7 @@ def live_spectrum(page, x, y):
     page.wait_for_function(
         f"document.querySelector('#readout').textContent.includes('x {x}, y {y}')"
     )
-    return np.array(page.evaluate(f"Array.from({LIVE}.y)"))
+    return np.array(page.evaluate(f"Array.from({LIVE}.values)"))
 
 
 @pytest.fixture

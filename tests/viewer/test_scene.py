@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import respectra as rs
-from respectra.viewer.blocks import CubeSource
+from respectra.viewer.blocks import Block, CubeSource
 from respectra.viewer.pyramid import Plane, PlaneInfo, level_sizes
 from respectra.viewer.scene import Scene
 from respectra.viewer.scene_writer import write_scene
@@ -36,6 +36,75 @@ def test_coarser_levels_are_means(rng, tmp_path):
     np.testing.assert_allclose(coarse, means, atol=2e-3 * means.max())
 
 
+class Speckled:
+    """A picture of few colours, recovered by the colour: spectra that name it."""
+
+    pictures = ("picture", "difference")
+    quantity = "radiance"
+    wavelengths_nm = np.arange(400.0, 701.0, 100.0)
+
+    def __init__(self, codes):
+        self.codes = codes
+        self.height, self.width = codes.shape
+        self.asked = []
+
+    def colours(self, rows, columns):
+        return self.codes[rows, columns]
+
+    def block(self, rows, columns):
+        raise AssertionError("by the colour, not by the pixel")
+
+    def block_of(self, colours):
+        self.asked.extend(colours.tolist())
+        grey = (colours[:, None] % 256).astype(np.float32)
+        spectra = grey / 255 * np.array([1, 2, 3, 4], np.float32)
+        plain = np.repeat(grey.astype(np.uint8), 3, axis=1)
+        difference = (colours[:, None] == 7).astype(np.uint8)
+        return Block(spectra, pictures={"picture": plain, "difference": difference})
+
+
+@pytest.mark.parametrize(("height", "width"), [(900, 1203), (800, 601), (30, 41)])
+def test_each_colour_is_computed_once_and_all_levels_are_right(rng, tmp_path, height, width):
+    source = Speckled(rng.integers(0, 200, (height, width)).astype(np.int32))
+    manifest = write_scene(source, tmp_path, lambda phase, share: None)
+    assert sorted(source.asked) == sorted(set(source.codes.ravel().tolist()))
+    assert manifest.differing_pixels == (source.codes == 7).sum()
+    scene = Scene(tmp_path)
+    grey = source.codes.astype(np.float64)
+    for level in range(len(level_sizes(height, width))):
+        side = 2**level
+        padded = np.pad(grey, [(0, -length % side) for length in grey.shape], mode="edge")
+        means = padded.reshape(-(-height // side), side, -1, side).mean(axis=(1, 3))
+        shown = scene.spectra(slice(None), slice(None), level)
+        np.testing.assert_allclose(shown[..., 1], means / 255 * 2, atol=4e-3)
+        picture = scene.plane("picture").read(level, slice(None), slice(None))
+        np.testing.assert_allclose(picture[0], means, atol=0.51)
+    part = scene.spectra(slice(10, 20), slice(width - 3, width))
+    np.testing.assert_allclose(part[..., 0], grey[10:20, -3:] / 255, atol=2e-3)
+
+
+def test_what_is_looked_at_is_computed_first_and_can_be_read_at_once(rng, tmp_path):
+    cube = cube_of(rng, 1100, 1600)
+    seen = []
+
+    def report(phase, share):
+        if phase == "computing" and not seen:
+            scene = Scene(tmp_path)
+            seen.append(scene.manifest)
+            there = scene.spectra(slice(1050, 1052), slice(100, 103))
+            np.testing.assert_allclose(there, cube.values[1050:1052, 100:103], atol=5e-3)
+
+    write_scene(CubeSource(cube), tmp_path, report, focus=lambda: (1060, 90))
+    (first,) = seen
+    assert first.finest > 0
+    assert first.ready == ((2, 0),)
+    assert first.level_of(1099, 511) == 0
+    assert first.level_of(1099, 512) == first.finest
+    assert first.covers(1, slice(512, 550), slice(0, 256))
+    assert not first.covers(1, slice(500, 550), slice(0, 256))
+    assert Scene(tmp_path).manifest.level_of(0, 0) == 0
+
+
 def test_values_that_are_not_finite_are_counted_and_shown_as_zero(rng, tmp_path):
     cube = cube_of(rng, 20, 30)
     cube.values[3, 4, 5] = np.nan
@@ -57,9 +126,9 @@ def test_a_difference_keeps_its_maximum_when_it_shrinks(tmp_path):
     info = PlaneInfo(name="difference", channels=1, dtype="uint8", reduce="max")
     plane = Plane(tmp_path, info, 600, 601)
     plane.create()
-    values = np.zeros((600, 601, 1), np.uint8)
-    values[301, 600] = 9
+    values = np.zeros((1, 600, 601), np.uint8)
+    values[0, 301, 600] = 9
     plane.write(0, slice(None), slice(None), values)
-    plane.fill_from(0)
+    plane.fill_from(0, 1)
     assert plane.open(1)[0, 150, 300] == 9
     assert np.count_nonzero(plane.open(1)) == 1

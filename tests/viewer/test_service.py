@@ -133,6 +133,25 @@ def test_the_picture_is_given_back_where_that_is_guaranteed(client):
     assert client.get(f"{base}/rerendered/0/0/0").content == given
 
 
+def test_a_large_picture_can_be_looked_at_before_it_is_done(client, tmp_path):
+    data = png(960, 1000)
+    job = client.submit(upload=client.upload(data), input="clean")["id"]
+    while not (state := client.get(f"/api/jobs/{job}").json())["viewable"]:
+        assert state["state"] in ("queued", "running"), state
+    assert client.put(f"/api/jobs/{job}/focus", json={"y": 900, "x": 20}).status_code == 204
+    base = f"/api/jobs/{job}/recovered"
+    info = client.get(base).json()
+    early = client.get(f"{base}/spectra", params={"at": "900,20"}).json()["values"]
+    assert client.wait(job)["state"] == "done"
+    late = client.get(f"{base}/spectra", params={"at": "900,20"}).json()["values"]
+    np.testing.assert_allclose(early, late, atol=1e-3)  # colours fill squares of 4 x 4 here
+    assert client.get(base).json()["finest"] == 0
+    assert info["levels"][0] == [960, 1000]
+    (tmp_path / "large.png").write_bytes(data)
+    expected = rs.load()(rs.open_image(tmp_path / "large.png")[900:901, 20:21]).values[0]
+    np.testing.assert_allclose(late, expected, atol=1e-3)
+
+
 def test_a_job_can_be_cancelled_while_it_waits(client, service):
     sizes = ((800, 1200), (24, 32), (24, 32))
     jobs = [client.submit(upload=client.upload(png(*size)))["id"] for size in sizes]

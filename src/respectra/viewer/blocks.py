@@ -1,9 +1,9 @@
-"""Cubes that are read by rectangles."""
+"""Scenes that are read by rectangles."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,19 +12,20 @@ import xarray as xr
 from respectra.cubes import require_cube, wavelengths_of
 
 Bytes = npt.NDArray[np.uint8]
+Colours = npt.NDArray[np.int32]
 FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Block:
-    """A rectangle of a scene."""
+    """Some pixels of a scene."""
 
     spectra: FloatArray
-    """Shape (y, x, band); values that are not finite are zero."""
+    """Shape (pixel, band); values that are not finite are zero."""
     invalid: int = 0
     """Pixels that held a value which is not finite."""
     pictures: dict[str, Bytes] = field(default_factory=dict)
-    """Further planes by name, shape (y, x, channel)."""
+    """Further planes by name, shape (pixel, channel)."""
 
 
 class Source(Protocol):
@@ -37,7 +38,20 @@ class Source(Protocol):
     pictures: tuple[str, ...]
 
     def block(self, rows: slice, columns: slice) -> Block:
-        """The rectangle; slices may have a step."""
+        """A rectangle, row by row; slices may have a step."""
+        ...
+
+
+@runtime_checkable
+class ColourSource(Source, Protocol):
+    """A scene whose pixels of one colour are all alike, so that each colour is computed once."""
+
+    def colours(self, rows: slice, columns: slice) -> Colours:
+        """Shape (y, x): each pixel's 8-bit codes as one number below 2²⁴."""
+        ...
+
+    def block_of(self, colours: Colours) -> Block:
+        """Pixels of these colours, shape (pixel,)."""
         ...
 
 
@@ -54,7 +68,7 @@ class CubeSource:
 
     def block(self, rows: slice, columns: slice) -> Block:
         """The rectangle."""
-        values = np.array(self._values[rows, columns])
+        values = np.array(self._values[rows, columns]).reshape(-1, self._values.shape[2])
         bad = ~np.isfinite(values)
         values[bad] = 0.0
-        return Block(values, int(bad.any(axis=2).sum()))
+        return Block(values, int(bad.any(axis=1).sum()))

@@ -140,6 +140,11 @@ class Jobs:
                 self._finish(entry, State.CANCELLED)
                 await self._end_worker()
 
+    async def focus(self, entry: Entry, y: int, x: int) -> None:
+        """Let a running job go on from the pixel that somebody looks at."""
+        if entry is self._running:
+            await self._send({"command": "focus", "job": entry.id, "y": y, "x": x})
+
     def remove(self, entry: Entry) -> None:
         """Forget a job that has ended and delete its result."""
         self.entries.pop(entry.id, None)
@@ -227,7 +232,8 @@ class Jobs:
             return
         match message["event"]:
             case "progress":
-                entry.phase, entry.share = message["phase"], message["share"]
+                entry.phase = message["phase"]
+                entry.share = max(entry.share, message["share"])
                 entry.viewable = entry.viewable or message["phase"] == "first"
                 entry.announce()
             case "done":

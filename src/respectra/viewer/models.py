@@ -47,6 +47,13 @@ class NewJob(_Model):
     guarantees: list[str] = Field(default_factory=list, max_length=8)
 
 
+class Focus(_Model):
+    """The pixel that somebody looks at."""
+
+    y: int = Field(ge=0, le=10_000_000)
+    x: int = Field(ge=0, le=10_000_000)
+
+
 class NewExport(_Model):
     """A file to make of a result."""
 
@@ -115,6 +122,10 @@ class SceneOut(_Model):
     tile: int
     levels: list[tuple[int, int]] = Field(description="(height, width) of each level, finest 0.")
     finest: int = Field(description="The finest level that is complete.")
+    block: int = Field(description="Side of a block in pixels of level 0.")
+    ready: list[tuple[int, int]] = Field(
+        description="While finest is not 0: (row, column) of blocks that all levels have."
+    )
     rank: int
     wavelengths_nm: list[float]
     basis: list[list[float]]

@@ -14,7 +14,17 @@ import respectra
 from respectra.cubes.formats import FORMATS
 from respectra.errors import DataError
 from respectra.viewer.jobs import Entry, QueueFull
-from respectra.viewer.models import Choice, Job, NewExport, NewJob, Options, Problem, State, Upload
+from respectra.viewer.models import (
+    Choice,
+    Focus,
+    Job,
+    NewExport,
+    NewJob,
+    Options,
+    Problem,
+    State,
+    Upload,
+)
 from respectra.viewer.security import next_chunk
 from respectra.viewer.service import Service, refuse
 from respectra.viewer.store import UploadFiles, safe_path
@@ -132,6 +142,11 @@ def jobs_router(service: Service) -> APIRouter:
         else:
             await service.jobs.cancel(entry)
         return service.jobs.describe(entry)
+
+    @router.put("/jobs/{job}/focus", status_code=204, responses=_problems(404, 422), tags=["jobs"])
+    async def focus(job: JobId, request: Focus) -> None:
+        """Say where somebody looks: what is still to be computed goes on from there."""
+        await service.jobs.focus(service.entry(job), request.y, request.x)
 
     @router.get(
         "/jobs/{job}/events",

@@ -11,7 +11,7 @@ from respectra.errors import RespectraError
 from respectra.viewer.models import PlaneOut, Problem, Region, Rendering, SceneOut, Spectra
 from respectra.viewer.pyramid import TILE, Plane, level_sizes
 from respectra.viewer.rendering import band_colours, rendering_matrix, scene_light
-from respectra.viewer.scene import Scene
+from respectra.viewer.scene import BLOCK, Scene
 from respectra.viewer.service import Service
 
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
@@ -47,13 +47,15 @@ def results_router(service: Service) -> APIRouter:
         """Values of a tile: one channel after another, row by row, little-endian."""
         found = service.scene(job, scene)
         source = _plane(found, plane)
-        if level >= len(source.sizes) or level < found.manifest.finest:
-            raise HTTPException(404, "there is no such level (yet)")
+        if level >= len(source.sizes):
+            raise HTTPException(404, "there is no such level")
         height, width = source.sizes[level]
         if row * TILE >= height or column * TILE >= width:
             raise HTTPException(404, "there is no such tile")
         rows = slice(row * TILE, min((row + 1) * TILE, height))
         columns = slice(column * TILE, min((column + 1) * TILE, width))
+        if not found.manifest.covers(level, rows, columns):
+            raise HTTPException(404, "this tile is not computed yet")
         channels = found.manifest.rank if plane == "coefficients" else source.info.channels
         values = source.read(level, rows, columns, channels)
         settled = found.manifest.finest == 0
@@ -168,6 +170,8 @@ def _describe(scene: Scene) -> SceneOut:
         tile=TILE,
         levels=level_sizes(manifest.height, manifest.width),
         finest=manifest.finest,
+        block=BLOCK,
+        ready=list(manifest.ready),
         rank=manifest.rank,
         wavelengths_nm=list(manifest.wavelengths_nm),
         basis=basis,
@@ -215,7 +219,7 @@ def _points(text: str, scene: Scene) -> list[tuple[int, int]]:
 
 
 def _pixel(scene: Scene, y: int, x: int) -> Any:
-    level = scene.manifest.finest
+    level = scene.manifest.level_of(y, x)
     y, x = y >> level, x >> level
     return scene.spectra(slice(y, y + 1), slice(x, x + 1), level)[0, 0].astype(float)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -21,8 +22,8 @@ from respectra.files import atomic_path
 from respectra.inference import Reconstructor, load
 from respectra.viewer.blocks import CubeSource
 from respectra.viewer.limits import Limits
-from respectra.viewer.scene_writer import Report, write_scene
-from respectra.viewer.sources import PictureSource
+from respectra.viewer.scene_writer import Focus, Report, write_scene
+from respectra.viewer.sources import picture_source
 from respectra.viewer.uncertainty import typical_error
 
 #: Cubes have more bands than a picture has channels, alpha included.
@@ -49,22 +50,23 @@ class Task(Config):
     limits: Limits = Limits()
 
 
-def run(task: Task, report: Report) -> None:
+def run(task: Task, report: Report, focus: Focus = lambda: None) -> None:
     """Do a job. The result is complete or not there.
 
     Args:
         task: what to do.
         report: gets phases and shares of the work done; raises to stop.
+        focus: where somebody looks; what is left is computed from there.
 
     Raises:
         RespectraError: the files cannot be used; the message is for the client.
     """
     with atomic_path(task.output) as folder:
         folder.mkdir()
-        _JOBS[task.kind](task, folder, report)
+        _JOBS[task.kind](task, folder, report, focus)
 
 
-def _scene(task: Task, folder: Path, report: Report) -> None:
+def _scene(task: Task, folder: Path, report: Report, focus: Focus) -> None:
     report("reading", 0.0)
     assert task.source is not None
     truth = None
@@ -75,19 +77,19 @@ def _scene(task: Task, folder: Path, report: Report) -> None:
         _require_same_size(cube, truth)
         (folder / "recovered").mkdir()
         facts = {"kind": "cube", "units": str(cube.attrs.get("units", ""))}
-        write_scene(CubeSource(cube), folder / "recovered", report, facts=facts)
+        write_scene(CubeSource(cube), folder / "recovered", report, focus=focus, facts=facts)
     else:
         kind = _kind(task)
         image = open_image(
             task.source, encoding=input_encoding(kind), max_pixels=task.limits.pixels
         )
         _require_same_size(image, truth)
-        _recover(task, image, kind, folder, report)
+        _recover(task, image, kind, folder, report, focus)
     if truth is not None:
         _write_truth(truth, folder, report)
 
 
-def _demo(task: Task, folder: Path, report: Report) -> None:
+def _demo(task: Task, folder: Path, report: Report, focus: Focus) -> None:
     from respectra.cameras import get_track
     from respectra.datasets.still_life import still_life
 
@@ -95,12 +97,12 @@ def _demo(task: Task, folder: Path, report: Report) -> None:
     truth = still_life(360, 480)
     image = get_track("clean").render(truth)
     save_cube(truth, folder / "truth.npz")
-    _recover(task, image, "clean", folder, report)
+    _recover(task, image, "clean", folder, report, focus)
     _write_truth(truth, folder, report)
 
 
 def _recover(
-    task: Task, image: xr.DataArray, kind: InputKind, folder: Path, report: Report
+    task: Task, image: xr.DataArray, kind: InputKind, folder: Path, report: Report, focus: Focus
 ) -> None:
     report("getting the method ready", 0.02)
     reconstructor = _reconstructor(task.method, _track(kind), task.guarantees)
@@ -112,13 +114,14 @@ def _recover(
     facts = {"kind": "picture", "method": task.method, "title": reconstructor.card.title}
     facts |= {"input": kind, "guarantees": ", ".join(task.guarantees)}
     report("computing", 0.05)
-    write_scene(
-        PictureSource(image, kind, reconstructor, whole="exposure-invariant" in task.guarantees),
-        place,
-        report,
-        uncertainty=_typical_error(task.method, _track(kind), task.guarantees),
-        facts=facts,
-    )
+
+    def tick(share: float) -> None:
+        report("computing", 0.1 + 0.5 * share)
+
+    with tempfile.TemporaryDirectory(dir=folder) as kept:
+        source = picture_source(image, kind, reconstructor, Path(kept), tick)
+        uncertainty = _typical_error(task.method, _track(kind), task.guarantees)
+        write_scene(source, place, report, focus=focus, uncertainty=uncertainty, facts=facts)
 
 
 def _write_truth(truth: xr.DataArray, folder: Path, report: Report) -> None:
@@ -130,7 +133,7 @@ def _write_truth(truth: xr.DataArray, folder: Path, report: Report) -> None:
     write_scene(CubeSource(truth), folder / "truth", later, facts={"kind": "truth"})
 
 
-def _export(task: Task, folder: Path, report: Report) -> None:
+def _export(task: Task, folder: Path, report: Report, focus: Focus) -> None:
     """Compute the cube again, exactly, and save it as one file; folders become a ZIP archive."""
     report("computing the cube", 0.0)
     cube = _exact_cube(task, report)
@@ -243,7 +246,7 @@ def _typical_error(method: str, track: str, guarantees: tuple[str, ...]) -> Any:
     return typical_error(_reconstructor(method, track, guarantees))
 
 
-_JOBS: dict[str, Callable[[Task, Path, Report], None]] = {
+_JOBS: dict[str, Callable[[Task, Path, Report, Focus], None]] = {
     "scene": _scene,
     "demo": _demo,
     "export": _export,

@@ -11,6 +11,9 @@ import numpy.typing as npt
 from respectra.config import Config
 from respectra.viewer.pyramid import Plane, PlaneInfo
 
+#: Side of the blocks in which a scene is computed.
+BLOCK = 512
+
 
 class Manifest(Config):
     """What a page needs to know of a scene before it asks for tiles."""
@@ -22,8 +25,12 @@ class Manifest(Config):
     basis: tuple[tuple[float, ...], ...]
     """Spectra in the cube's units; a pixel's spectrum is its coefficients times these."""
     planes: tuple[PlaneInfo, ...]
+    stored_from: int = 0
+    """The finest level that is stored; finer ones are looked up by colour."""
     finest: int = 0
     """The finest level that is complete."""
+    ready: tuple[tuple[int, int], ...] = ()
+    """While finer levels are computed: (row, column) of the blocks that are there in all levels."""
     largest_error: float = 0.0
     """Largest difference between the cube and what coefficients and basis give."""
     peak: float = 1.0
@@ -43,6 +50,21 @@ class Manifest(Config):
         """Coefficients of a pixel."""
         return len(self.basis)
 
+    def covers(self, level: int, rows: slice, columns: slice) -> bool:
+        """Whether a rectangle of a level can be read."""
+        if level >= self.finest:
+            return True
+        ready, side = set(self.ready), BLOCK >> level
+        return all(
+            (y, x) in ready
+            for y in range(rows.start // side, (rows.stop - 1) // side + 1)
+            for x in range(columns.start // side, (columns.stop - 1) // side + 1)
+        )
+
+    def level_of(self, y: int, x: int) -> int:
+        """The finest level at which a pixel of the scene can be read."""
+        return 0 if self.covers(0, slice(y, y + 1), slice(x, x + 1)) else self.finest
+
 
 class Scene:
     """Reads a scene from its folder."""
@@ -57,7 +79,8 @@ class Scene:
         manifest = self.manifest
         for info in manifest.planes:
             if info.name == name:
-                return Plane(self.folder, info, manifest.height, manifest.width)
+                size = (manifest.height, manifest.width)
+                return Plane(self.folder, info, *size, stored_from=manifest.stored_from)
         return None
 
     def spectra(self, rows: slice, columns: slice, level: int = 0) -> npt.NDArray[np.float32]:

@@ -1,26 +1,34 @@
-"""Writing a scene: a coarse look first, then every block, then the zoom levels."""
+"""Writing a scene: a coarse look first, then every block, those nearest to the pointer first."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from respectra.files import atomic_path
 from respectra.viewer.basis import MAX_RANK, GrowingBasis
-from respectra.viewer.blocks import Block, Source
+from respectra.viewer.blocks import Block, ColourSource, FloatArray, Source
+from respectra.viewer.palette import Palette, numbers_file
 from respectra.viewer.pyramid import Plane, PlaneInfo, level_sizes
 from respectra.viewer.rendering import rendering_matrix, scene_light
-from respectra.viewer.scene import Manifest
+from respectra.viewer.scene import BLOCK, Manifest
 
 #: A first look has at most this many pixels; everything finer follows.
 FIRST_LOOK_PIXELS = 400_000
-#: Side of the blocks in which a scene is computed.
-_BLOCK = 512
+#: Time between two statements of what can be read already.
+_NEWS_S = 0.3
+#: Levels from this one on are stored where finer ones can be looked up by colour.
+_STORED_FROM = 2
 
+Array = npt.NDArray[Any]
 Report = Callable[[str, float], None]
+#: Gives the (row, column) that somebody looks at, or None.
+Focus = Callable[[], tuple[int, int] | None]
 
 
 def write_scene(
@@ -28,22 +36,24 @@ def write_scene(
     folder: Path,
     report: Report,
     *,
+    focus: Focus = lambda: None,
     uncertainty: npt.NDArray[np.float64] | None = None,
     facts: dict[str, str] | None = None,
 ) -> Manifest:
     """Turn a source into a scene.
 
     A coarse look is written first and reported as the phase ``first``; then the scene is computed
-    block by block and its coarser levels from the finest.
+    block by block, each with its coarser levels.
 
     Args:
         source: the spectra.
         folder: where to; it exists and holds no scene yet.
         report: gets a phase and the share of the work that is done; may raise to stop.
+        focus: where to go on; by default outwards from the middle.
         uncertainty: see :class:`Manifest`.
         facts: what the page tells about the scene.
     """
-    return _Writer(source, folder, report, uncertainty, facts or {}).run()
+    return _Writer(source, folder, report, focus, uncertainty, facts or {}).run()
 
 
 class _Writer:
@@ -52,11 +62,12 @@ class _Writer:
         source: Source,
         folder: Path,
         report: Report,
+        focus: Focus,
         uncertainty: npt.NDArray[np.float64] | None,
         facts: dict[str, str],
     ) -> None:
         self.source, self.folder, self.report, self.facts = source, folder, report, facts
-        self.uncertainty = uncertainty
+        self.focus, self.uncertainty = focus, uncertainty
         self.sizes = level_sizes(source.height, source.width)
         rank = min(MAX_RANK, len(source.wavelengths_nm))
         infos = [PlaneInfo(name="coefficients", channels=rank, dtype="float16")]
@@ -71,7 +82,15 @@ class _Writer:
                 )
             )
         self.infos = tuple(infos)
-        self.planes = {i.name: Plane(folder, i, source.height, source.width) for i in infos}
+        self.stored_from = 0
+        if isinstance(source, ColourSource):
+            self.stored_from = min(_STORED_FROM, len(self.sizes) - 1)
+        size = (source.height, source.width)
+        self.planes = {
+            info.name: Plane(folder, info, *size, stored_from=self.stored_from) for info in infos
+        }
+        self.palette: Palette | None = None
+        self.ready: list[tuple[int, int]] = []
         self.largest_error = 0.0
         self.peak = 0.0
         self.invalid = 0
@@ -82,54 +101,125 @@ class _Writer:
         for plane in self.planes.values():
             plane.create()
         first = self._first_level()
-        step = 2**first
-        look = self.source.block(slice(None, None, step), slice(None, None, step))
-        bands = look.spectra.shape[2]
-        self.basis = GrowingBasis(look.spectra.reshape(-1, bands))
-        self.exposure = _exposure(look.spectra, self.source)
-        self._store(first, slice(None), slice(None), look)
-        for plane in self.planes.values():
-            plane.fill_from(first)
-        manifest = self._manifest(first)
-        if first == 0:
-            return manifest
-        self.report("first", 0.1)
-        self.peak, self.invalid, self.differing, self.largest_difference = 0.0, 0, 0, 0
-        self._compute_all()
+        if isinstance(self.source, ColourSource):
+            self._begin_colours(self.source, first)
+        else:
+            self._begin(first)
+        if first:
+            self._fill_from(first)
+            self._manifest(first)
+            self.report("first", 0.1)
+            # What is counted by pixels is counted anew; what holds for colours stays true.
+            self.invalid, self.differing = 0, 0
+        self._compute_all(first)
         return self._manifest(0)
 
     def _first_level(self) -> int:
+        """The level that is shown first; 0 where all of it is done at once."""
         for level, (height, width) in enumerate(self.sizes):
             if height * width <= FIRST_LOOK_PIXELS:
-                return level
+                return max(level, self.stored_from) if level else 0
         return len(self.sizes) - 1
 
-    def _compute_all(self) -> None:
-        height, width = self.source.height, self.source.width
-        corners = [(y, x) for y in range(0, height, _BLOCK) for x in range(0, width, _BLOCK)]
-        for done, (top, left) in enumerate(corners):
-            self.report("computing", 0.1 + 0.8 * done / len(corners))
-            rows = slice(top, min(top + _BLOCK, height))
-            columns = slice(left, min(left + _BLOCK, width))
-            self._store(0, rows, columns, self.source.block(rows, columns))
-        self.report("zoom levels", 0.9)
-        for plane in self.planes.values():
-            plane.fill_from(0, lambda: self.report("zoom levels", 0.93))
+    def _begin(self, first: int) -> None:
+        """Fit the basis to every 2^first-th pixel, and show these."""
+        step = 2**first
+        look = self.source.block(slice(None, None, step), slice(None, None, step))
+        self._adopt(look.spectra)
+        if first:
+            height, width = self.sizes[first]
+            self._store_look(first, _shaped(self._encode(look), height, width))
 
-    def _store(self, level: int, rows: slice, columns: slice, block: Block) -> None:
-        height, width, bands = block.spectra.shape
-        coefficients, error = self.basis.encode(block.spectra.reshape(-1, bands))
-        shaped = coefficients.reshape(height, width, -1)
-        self.planes["coefficients"].write(level, rows, columns, shaped)
-        for name, values in block.pictures.items():
-            self.planes[name].write(level, rows, columns, values)
+    def _begin_colours(self, source: ColourSource, first: int) -> None:
+        """The same by colours."""
+        step = 2**first
+        colours = source.colours(slice(None, None, step), slice(None, None, step))
+        distinct, places = np.unique(colours, return_inverse=True)
+        look = source.block_of(distinct)
+        self._adopt(look.spectra, places.ravel())
+        values = self._encode(look)
+        channels = {info.name: info.channels for info in self.infos}
+        self.palette = Palette(self.folder, channels, lambda c: self._encode(source.block_of(c)))
+        self.palette.learn(distinct, values)
+        self.numbers = np.memmap(
+            numbers_file(self.folder), np.int32, "w+", shape=(source.height, source.width)
+        )
+        if first:
+            looked = {name: array[places.ravel()] for name, array in values.items()}
+            self._store_look(first, _shaped(looked, *self.sizes[first]))
+
+    def _store_look(self, first: int, values: dict[str, Array]) -> None:
+        for name, array in self._count(values).items():
+            self.planes[name].write(first, slice(None), slice(None), array)
+
+    def _adopt(self, spectra: FloatArray, places: npt.NDArray[np.integer] | None = None) -> None:
+        """Fit the basis and the exposure; ``places`` say which spectrum each pixel has."""
+        self.basis = GrowingBasis(spectra)
+        self.exposure = _exposure(spectra, places, self.source)
+
+    def _compute_all(self, first: int) -> None:
+        height, width = self.source.height, self.source.width
+        left_over = {(y, x) for y in range(0, height, BLOCK) for x in range(0, width, BLOCK)}
+        coarsest = min(max(first, self.stored_from), len(self.sizes) - 1)
+        total, told = len(left_over), time.monotonic()
+        middle = (height / 2, width / 2)
+        while left_over:
+            near = self.focus() or middle
+            top, left = min(left_over, key=lambda corner: _distance(corner, near))
+            left_over.remove((top, left))
+            rows = slice(top, min(top + BLOCK, height))
+            columns = slice(left, min(left + BLOCK, width))
+            self._compute(rows, columns, coarsest)
+            self.ready.append((top // BLOCK, left // BLOCK))
+            if first and (time.monotonic() - told > _NEWS_S or len(self.ready) == 1):
+                self._manifest(first)
+                told = time.monotonic()
+            self.report("computing", 0.1 + 0.85 * len(self.ready) / total)
+        self._fill_from(coarsest)
+
+    def _compute(self, rows: slice, columns: slice, coarsest: int) -> None:
+        """A block in all levels from the finest to ``coarsest``."""
+        levels = range(self.stored_from, coarsest + 1)
+        size = (rows.stop - rows.start, columns.stop - columns.start)
+        source = self.source
+        if self.palette is None or not isinstance(source, ColourSource):
+            values = self._count(_shaped(self._encode(source.block(rows, columns)), *size))
+            for name, array in values.items():
+                self.planes[name].write_levels(levels, rows.start, columns.start, array)
+            return
+        self.numbers[rows, columns] = self.palette.numbers(source.colours(rows, columns))
+        for name, plane in self.planes.items():
+            if name == "difference":
+                self._count({name: plane.look_up(0, rows, columns)})
+            if levels:
+                start = levels.start
+                y = slice(rows.start >> start, -(-rows.stop >> start))
+                x = slice(columns.start >> start, -(-columns.stop >> start))
+                array = plane.look_up(start, y, x, self._used(name))
+                plane.write_levels(levels, rows.start, columns.start, array)
+
+    def _encode(self, block: Block) -> dict[str, Array]:
+        """Values by plane, shape (pixel, channel)."""
+        coefficients, error = self.basis.encode(block.spectra)
         self.largest_error = max(self.largest_error, error)
         self.peak = max(self.peak, float(block.spectra.max()))
         self.invalid += block.invalid
-        if "difference" in block.pictures:
-            gap = block.pictures["difference"]
-            self.differing += int((gap > 0).sum())
+        return {"coefficients": coefficients, **block.pictures}
+
+    def _count(self, values: dict[str, Array]) -> dict[str, Array]:
+        if "difference" in values:
+            gap = values["difference"]
+            self.differing += int(np.count_nonzero(gap))
             self.largest_difference = max(self.largest_difference, int(gap.max()))
+        return values
+
+    def _used(self, name: str) -> int:
+        """Channels of a plane that hold anything."""
+        return self.basis.rank if name == "coefficients" else self.planes[name].info.channels
+
+    def _fill_from(self, level: int) -> None:
+        for name, plane in self.planes.items():
+            plane.fill_from(level, self._used(name))
 
     def _manifest(self, finest: int) -> Manifest:
         known = "difference" in self.planes
@@ -141,7 +231,9 @@ class _Writer:
             quantity=self.source.quantity,
             basis=tuple(tuple(row) for row in self.basis.spectra.astype(float).tolist()),
             planes=self.infos,
+            stored_from=self.stored_from,
             finest=finest,
+            ready=tuple(self.ready) if finest else (),
             largest_error=self.largest_error,
             peak=self.peak,
             exposure=self.exposure,
@@ -156,12 +248,23 @@ class _Writer:
         return manifest
 
 
-def _exposure(spectra: npt.NDArray[np.float32], source: Source) -> float:
+def _shaped(values: dict[str, Array], height: int, width: int) -> dict[str, Array]:
+    """From (pixel, channel) to (channel, y, x)."""
+    return {name: array.T.reshape(-1, height, width) for name, array in values.items()}
+
+
+def _distance(corner: tuple[int, int], point: tuple[float, float]) -> float:
+    """Squared distance from the middle of a block."""
+    half = BLOCK / 2
+    return (corner[0] + half - point[0]) ** 2 + (corner[1] + half - point[1]) ** 2
+
+
+def _exposure(spectra: FloatArray, places: npt.NDArray[np.integer] | None, source: Source) -> float:
     """The factor with which all but the brightest half per cent stay below white."""
     if source.quantity == "reflectance":
         return 1.0
     grid = source.wavelengths_nm
     matrix = rendering_matrix(grid, illuminant=scene_light(source.quantity))
-    some = spectra.reshape(-1, spectra.shape[2])[::7]
-    level = float(np.quantile((some @ matrix.astype(np.float32)).max(axis=1), 0.995))
+    light = (spectra @ matrix.astype(np.float32)).max(axis=1)
+    level = float(np.quantile(light if places is None else light[places], 0.995))
     return 1.0 / level if level > 0 else 1.0

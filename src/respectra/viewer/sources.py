@@ -1,7 +1,9 @@
-"""A picture through a method, block by block, with what the camera makes of the result."""
+"""A picture through a method, with what the camera makes of the result beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -11,26 +13,42 @@ from respectra.cameras import InputKind, clean_to_srgb, get_track, make_image, t
 from respectra.cameras.colour import encode_srgb
 from respectra.cubes import make_cube
 from respectra.inference import Reconstructor
-from respectra.viewer.blocks import Block, Bytes, FloatArray
+from respectra.viewer.blocks import Block, Bytes, Colours, FloatArray, Source
+
+#: Gets the share of the work that is done; raises to stop.
+Tick = Callable[[float], None]
 
 
-class PictureSource:
-    """A picture, reconstructed as it is asked for, with its re-rendering beside it.
+def picture_source(
+    image: xr.DataArray,
+    kind: InputKind,
+    reconstructor: Reconstructor,
+    folder: Path,
+    tick: Tick = lambda share: None,
+) -> Source:
+    """The way in which a picture can be recovered rectangle by rectangle.
 
-    Where the method looks at one pixel at a time, a block is computed from its own pixels; else,
-    or when ``whole`` asks for it, the whole picture is reconstructed once.
+    Args:
+        image: the picture as its file holds it.
+        kind: what its values are.
+        reconstructor: the method.
+        folder: for what has to be kept meanwhile; its files may be removed afterwards.
+        tick: follows work that concerns the whole picture.
     """
+    local = kind == "real-world" and reconstructor.guarantees.consistent
+    if reconstructor.card.kind != "classical" or local:
+        return WholeSource(image, kind, reconstructor, folder, tick)
+    if image.attrs.get("bits") == 8:
+        return CodeSource(image, kind, reconstructor)
+    return PixelSource(image, kind, reconstructor)
+
+
+class _Picture:
+    """What all of these have in common: the picture, and how the camera sees spectra."""
 
     pictures: tuple[str, ...] = ("picture", "rerendered", "difference")
 
-    def __init__(
-        self,
-        image: xr.DataArray,
-        kind: InputKind,
-        reconstructor: Reconstructor,
-        *,
-        whole: bool = False,
-    ) -> None:
+    def __init__(self, image: xr.DataArray, kind: InputKind, reconstructor: Reconstructor) -> None:
         self._image, self._kind, self._reconstructor = image, kind, reconstructor
         self.height, self.width = image.sizes["y"], image.sizes["x"]
         contract = reconstructor.contract
@@ -39,28 +57,17 @@ class PictureSource:
         # Noise is not rendered again, so that only the first track gives codes.
         track = "real-world" if kind == "real-world" else "clean"
         self._track = get_track(track, negative="clip")
-        self._whole: FloatArray | None = None
-        # Scaling by the picture's brightest value needs the whole picture as well.
-        if reconstructor.card.kind != "classical" or whole:
-            self._whole = reconstructor(to_track_values(image, kind)).values
 
-    def block(self, rows: slice, columns: slice) -> Block:
-        """The rectangle."""
-        part = self._image[rows, columns]
-        if self._whole is None:
-            spectra = self._reconstructor(to_track_values(part, self._kind)).values
-        else:
-            spectra = self._whole[rows, columns]
-        shown = self._display(part)
+    def _beside(self, part: xr.DataArray, spectra: FloatArray) -> Block:
+        """Spectra of a part of the picture, and the planes that go with them."""
         seen = self._rendered(spectra)
-        again = self._display(seen)
         gap = np.abs(self._codes(part).astype(np.int16) - self._codes(seen)).max(axis=2)
         return Block(
-            np.asarray(spectra, np.float32),
+            spectra.reshape(-1, spectra.shape[2]),
             pictures={
-                "picture": shown,
-                "rerendered": again,
-                "difference": gap.astype(np.uint8)[..., None],
+                "picture": _display(part).reshape(-1, 3),
+                "rerendered": _display(seen).reshape(-1, 3),
+                "difference": gap.astype(np.uint8).reshape(-1, 1),
             },
         )
 
@@ -78,10 +85,109 @@ class PictureSource:
         values: Any = image.values
         if self._kind == "linear" and image.attrs.get("encoding") == "linear":
             values = encode_srgb(values)
-        return cast(Bytes, np.rint(values * 255.0).astype(np.uint8))
+        return _eight_bits(values)
 
-    def _display(self, image: xr.DataArray) -> Bytes:
-        values: Any = image.values
-        if image.attrs.get("encoding") == "linear":
-            values = encode_srgb(values)
-        return cast(Bytes, np.rint(values * 255.0).astype(np.uint8))
+
+class PixelSource(_Picture):
+    """A picture through a method that looks at one pixel at a time."""
+
+    def __init__(self, image: xr.DataArray, kind: InputKind, reconstructor: Reconstructor) -> None:
+        super().__init__(image, kind, reconstructor)
+        brightest = np.unravel_index(int(image.values.argmax()), image.shape)[:2]
+        self._brightest: FloatArray = image.values[brightest].reshape(1, 1, 3)
+
+    def block(self, rows: slice, columns: slice) -> Block:
+        """The rectangle."""
+        return self._recovered(self._image.values[rows, columns].reshape(-1, 1, 3))
+
+    def _recovered(self, values: FloatArray) -> Block:
+        """Pixels of the picture, shape (pixel, 1, 3)."""
+        # Exposure is that of the whole picture: its brightest pixel takes part in everything.
+        together = np.concatenate([values, self._brightest])
+        picture = make_image(together, **cast(Any, self._image.attrs))
+        spectra = self._reconstructor(to_track_values(picture, self._kind)).values
+        return self._beside(picture[:-1], np.asarray(spectra[:-1], np.float32))
+
+
+class CodeSource(PixelSource):
+    """An 8-bit picture through a method that looks at one pixel at a time."""
+
+    def colours(self, rows: slice, columns: slice) -> Colours:
+        """Each pixel's codes as one number."""
+        codes = _eight_bits(self._image.values[rows, columns]).astype(np.int32)
+        return (codes[..., 0] << 16) | (codes[..., 1] << 8) | codes[..., 2]
+
+    def block_of(self, colours: Colours) -> Block:
+        """Pixels of these colours."""
+        codes = np.stack([colours >> 16, (colours >> 8) & 255, colours & 255], axis=-1)
+        return self._recovered((codes[:, None].astype(np.float32)) / np.float32(255))
+
+
+class WholeSource(_Picture):
+    """A picture through a method that looks at more than single pixels.
+
+    It is reconstructed piece by piece when a part of it is first asked for, and waits in a file;
+    a reduced picture, which rectangles with a step ask for, is reconstructed by itself.
+    """
+
+    def __init__(
+        self,
+        image: xr.DataArray,
+        kind: InputKind,
+        reconstructor: Reconstructor,
+        folder: Path,
+        tick: Tick,
+    ) -> None:
+        super().__init__(image, kind, reconstructor)
+        self._file, self._tick = folder / "spectra.raw", tick
+        self._spectra: FloatArray | None = None
+        self._factor = 1.0
+        # Noise is told from detail by looking at neighbours: such cubes are made in one go.
+        self._at_once = kind == "real-world" and reconstructor.guarantees.consistent
+
+    def block(self, rows: slice, columns: slice) -> Block:
+        """The rectangle."""
+        part = self._image[rows, columns]
+        if (rows.step or 1) > 1:
+            spectra = self._reconstructor(to_track_values(part, self._kind)).values
+        else:
+            if self._spectra is None:
+                self._spectra = self._reconstructed()
+            spectra = self._guaranteed(np.array(self._spectra[rows, columns]), part)
+        return self._beside(part, np.asarray(spectra, np.float32))
+
+    def _reconstructed(self) -> FloatArray:
+        picture = to_track_values(self._image, self._kind)
+        reconstructor = self._reconstructor
+        if self._at_once:
+            spectra: FloatArray = reconstructor(picture).values
+            return spectra
+        scaled, self._factor = reconstructor.guarantees.scale(picture)
+        rgb = np.asarray(scaled.values, np.float32)
+        layout = reconstructor.layout(self.height, self.width)
+        shape = (self.height, self.width, len(self.wavelengths_nm))
+        kept = np.memmap(self._file, np.float32, "w+", shape=shape)
+        bounds = (float(rgb.min()), float(rgb.max()))
+        pieces = reconstructor.pieces(lambda y, x: rgb[y, x], layout, bounds=bounds)
+        for done, (region, spectra) in enumerate(pieces):
+            self._tick(done / layout.count)
+            kept[region] = spectra
+        return kept
+
+    def _guaranteed(self, spectra: FloatArray, part: xr.DataArray) -> FloatArray:
+        guarantees = self._reconstructor.guarantees
+        if self._at_once or not guarantees:
+            return spectra
+        cube = make_cube(spectra, self.wavelengths_nm)
+        kept = guarantees.enforce(cube, to_track_values(part, self._kind), self._factor)[0]
+        values: FloatArray = kept.values
+        return values
+
+
+def _display(image: xr.DataArray) -> Bytes:
+    values: Any = image.values
+    return _eight_bits(encode_srgb(values) if image.attrs.get("encoding") == "linear" else values)
+
+
+def _eight_bits(values: Any) -> Bytes:
+    return cast(Bytes, np.rint(values * 255.0).astype(np.uint8))

@@ -30,7 +30,9 @@ def main() -> None:
     os.dup2(2, 1)
     tasks: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     cancelled = threading.Event()
-    threading.Thread(target=_listen, args=(tasks, cancelled), daemon=True).start()
+    looked_at: dict[str, tuple[int, int]] = {}
+    listening = (tasks, cancelled, looked_at)
+    threading.Thread(target=_listen, args=listening, daemon=True).start()
     from respectra.viewer.offers import offer
     from respectra.viewer.runner import Task, run  # heavy; the service answers meanwhile
 
@@ -38,6 +40,7 @@ def main() -> None:
     while True:
         message = tasks.get()
         cancelled.clear()
+        looked_at.clear()
         job = message["job"]
 
         def report(phase: str, share: float, job: str = job) -> None:
@@ -45,9 +48,11 @@ def main() -> None:
                 raise Cancelled
             _say(reports, {"event": "progress", "job": job, "phase": phase, "share": share})
 
+        def focus(job: str = job) -> tuple[int, int] | None:
+            return looked_at.get(job)
+
         try:
-            task = Task(**message["task"])
-            run(task, report)
+            run(Task(**message["task"]), report, focus)
             _say(reports, {"event": "done", "job": job})
         except Cancelled:
             _say(reports, {"event": "cancelled", "job": job})
@@ -62,11 +67,17 @@ def main() -> None:
             _say(reports, {"event": "failed", "job": job, "error": text})
 
 
-def _listen(tasks: queue.SimpleQueue[dict[str, Any]], cancelled: threading.Event) -> None:
+def _listen(
+    tasks: queue.SimpleQueue[dict[str, Any]],
+    cancelled: threading.Event,
+    looked_at: dict[str, tuple[int, int]],
+) -> None:
     for line in sys.stdin:
         message = json.loads(line)
         if message["command"] == "cancel":
             cancelled.set()
+        elif message["command"] == "focus":
+            looked_at[message["job"]] = (message["y"], message["x"])
         else:
             tasks.put(message)
     os._exit(0)

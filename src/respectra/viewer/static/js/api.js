@@ -21,15 +21,19 @@ export async function getJSON(path) {
   return (await ask(path)).json();
 }
 
+function sending(method, body) {
+  return { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+}
+
 export async function postJSON(path, body) {
-  const headers = { "Content-Type": "application/json" };
-  return (await ask(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
+  return (await ask(path, sending("POST", body))).json();
 }
 
 export function getOptions() { return getJSON("/api/options"); }
 export function getJob(id) { return getJSON(`/api/jobs/${id}`); }
 export function newJob(request) { return postJSON("/api/jobs", request); }
 export function newExport(id, format) { return postJSON(`/api/jobs/${id}/exports`, { format }); }
+export function lookAt(id, y, x) { return ask(`/api/jobs/${id}/focus`, sending("PUT", { y, x })); }
 export function fileAddress(id) { return `/api/jobs/${id}/file`; }
 
 export async function endJob(id) {

@@ -1,5 +1,6 @@
 // The second screen: a picture, the spectrum under the pointer, pins.
 
+import { lookAt } from "./api.js";
 import { toast, by, make } from "./dom.js";
 import * as link from "./link.js";
 import { Pins, MOST_PINS } from "./pins.js";
@@ -10,10 +11,13 @@ import { Tools } from "./tools.js";
 import { painterFor } from "./views.js";
 import { Viewport } from "./viewport.js";
 
+const UPDATE_MS = 400;
+const LOOK_MS = 200;
+
 export class Explorer {
   constructor(options) {
     this.options = options;
-    this.viewport = new Viewport(by("stage"), by("canvas"));
+    this.viewport = new Viewport(by("stage"), by("canvas"), by("cross"));
     this.plot = new SpectrumPlot(by("plot"));
     this.pins = new Pins(by("pins"), (drawn = true) => this.pinsChanged(drawn));
     this.tools = new Tools(options, (dragging) => this.repaint(dragging));
@@ -45,7 +49,7 @@ export class Explorer {
     by("title").textContent = job.name;
     document.title = `${job.name} · Respectra`;
     this.pins.clear();
-    this.viewport.cursor = null;
+    this.viewport.point(null);
     this.plot.open(scene);
     this.viewport.resize();
     this.viewport.show(scene);
@@ -60,6 +64,19 @@ export class Explorer {
       this.viewport.scale = scale;
       this.viewport.centre(x, y);
     }
+  }
+
+  // Some more of the scene has been computed.
+  async progress() {
+    const now = performance.now();
+    if (now - (this.updated ?? 0) < UPDATE_MS) return;
+    this.updated = now;
+    const { rank } = this.scene;
+    await this.scene.update();
+    if (this.scene.rank !== rank) await this.repaint();
+    this.viewport.draw();
+    if (this.viewport.cursor) this.hover(this.viewport.cursor);
+    this.retry();
   }
 
   // The first look has become the whole scene.
@@ -81,7 +98,7 @@ export class Explorer {
       if (scene.width !== this.scene.width || scene.height !== this.scene.height) {
         throw new Error("The two scenes differ in size.");
       }
-      scene.onTile = () => { this.viewport.draw(); this.retry(); };
+      this.attend(scene);
       this.other = scene;
       this.state.other = other;
     } catch (error) {
@@ -101,9 +118,7 @@ export class Explorer {
       if (turn !== this.turn) return;
       this.viewport.draft = dragging;
       this.viewport.paintWith(painter);
-      for (const scene of [this.scene, this.other]) {
-        if (scene) scene.onTile = () => { this.viewport.draw(); this.retry(); };
-      }
+      this.attend(this.scene);
       clearTimeout(this.settling);
       if (dragging) {
         this.settling = setTimeout(() => { this.viewport.draft = false; this.viewport.draw(); }, 160);
@@ -114,20 +129,34 @@ export class Explorer {
     }
   }
 
+  attend(scene) {
+    scene.onTile = () => { this.viewport.draw(); this.retry(); };
+    scene.onGrown = () => this.repaint();
+  }
+
   hover(pixel) {
-    this.viewport.cursor = pixel;
-    this.viewport.draw();
+    this.viewport.point(pixel);
     if (!pixel) {
+      this.awaited = null;
       this.plot.setLive(null);
       by("readout").classList.remove("shown");
       return;
     }
     const spectrum = this.spectrumAt(pixel);
-    this.awaited = spectrum && this.settled({ spectrum }) ? null : pixel;
+    this.awaited = this.settled({ ...pixel, spectrum }) ? null : pixel;
+    if (this.scene.levelOf(pixel.x, pixel.y) > 0) this.lookAt(pixel);
     if (!spectrum) return;
     this.plot.setLive(spectrum);
-    by("readout").textContent = this.describe(pixel, spectrum.values);
+    by("readout").textContent = this.describe(pixel, spectrum);
     by("readout").classList.add("shown");
+  }
+
+  // Let the server go on from here.
+  lookAt({ x, y }) {
+    const now = performance.now();
+    if (now - (this.looked ?? 0) < LOOK_MS) return;
+    this.looked = now;
+    lookAt(this.job.id, y, x).catch(() => {}); // it goes on somewhere else then
   }
 
   // A tile came that the pixel under the pointer, or a pin, was waiting for.
@@ -137,15 +166,18 @@ export class Explorer {
   }
 
   // Whether a pin shows all that it ever will: the finest level, and the other scene.
-  settled({ spectrum }) {
+  settled({ x, y, spectrum }) {
     if (!spectrum) return false;
-    return spectrum.region || (spectrum.level === this.scene.info.finest && (!this.other || spectrum.other));
+    if (spectrum.region) return true;
+    const { levels } = spectrum;
+    return levels[0] === this.scene.levelOf(x, y) && (!this.other || levels[1] === this.other.levelOf(x, y));
   }
 
   spectrumAt({ x, y }) {
     const found = this.scene.spectrum(x, y);
     if (!found) return null;
     const { values, level } = found;
+    const levels = [level];
     let spread = null;
     if (this.scene.info.uncertainty) {
       const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
@@ -153,13 +185,14 @@ export class Explorer {
     }
     const second = this.other?.spectrum(x, y);
     const other = second ? { nm: this.other.nm, values: second.values } : null;
-    return { values, level, spread, other };
+    if (second) levels.push(second.level);
+    return { values, levels, spread, other };
   }
 
-  describe({ x, y }, values) {
+  describe({ x, y }, { values, levels }) {
     let top = 0;
     for (let b = 1; b < values.length; b++) if (values[b] > values[top]) top = b;
-    const place = `x ${x}, y ${y}`;
+    const place = `x ${x}, y ${y}${levels[0] ? " (first look)" : ""}`;
     if (this.state.view === "band") {
       const band = this.scene.nearest(this.state.nm);
       return `${place} · ${values[band].toPrecision(3)} at ${Math.round(this.scene.nm[band])} nm`;

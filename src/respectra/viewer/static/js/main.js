@@ -16,34 +16,49 @@ function flipTheme(explorer) {
 }
 
 // Every state of a job on its way: the first look opens the scene, the end completes it.
-function watcher(explorer) {
+function watcher(explorer, wanted = null) {
   let opened = null;
   return async (job) => {
     const bar = by("refine");
     if (!opened) {
-      opened = explorer.open(job).catch((error) => toast(error.message, true));
+      opened = explorer.open(job, wanted).catch((error) => toast(error.message, true));
       by("start").hidden = true;
     }
     bar.hidden = job.state === "done";
     bar.value = job.share;
     await opened;
-    if (job.state === "done" && explorer.job?.id === job.id && explorer.scene.info.finest > 0) {
+    if (explorer.job?.id !== job.id) return;
+    const partial = explorer.scene.info.finest > 0;
+    if (job.state === "done" && partial) {
       await explorer.refresh(job);
-    } else if (job.state === "done" && explorer.job?.id === job.id) {
+    } else if (job.state === "done") {
       explorer.job = job;
       if (job.scenes.includes("truth") && !explorer.other) await explorer.compareWith("truth");
+    } else if (partial) {
+      await explorer.progress();
     }
   };
+}
+
+// A link to a job that is still at work: from its first look on as if it had been begun here.
+function followLink(explorer, job, wanted) {
+  const tell = watcher(explorer, wanted);
+  return new Promise((resolve, reject) => {
+    const ended = follow(job.id, (state) => { if (state.viewable) resolve(tell(state)); });
+    ended.then(({ state, error }) => {
+      if (state !== "done") reject(new Error(error ?? "This job was cancelled."));
+    }, reject);
+  });
 }
 
 async function openLink(explorer) {
   const wanted = link.read();
   if (!wanted) return false;
   try {
-    let job = await getJob(wanted.job);
-    if (!job.viewable && job.state !== "done") job = await follow(job.id, () => {});
+    const job = await getJob(wanted.job);
     by("start").hidden = true;
-    await explorer.open(job, wanted);
+    if (job.state === "done") await explorer.open(job, wanted);
+    else await followLink(explorer, job, wanted);
     return true;
   } catch (error) {
     by("start").hidden = false;

@@ -18,7 +18,8 @@ export function paintColours(weights) {
   return ([tile], image) => {
     const n = tile.width * tile.height;
     const r = new Float32Array(n), g = new Float32Array(n), b = new Float32Array(n);
-    for (let k = 0; k < weights.length; k++) {
+    const rank = Math.min(tile.channels, weights.length);
+    for (let k = 0; k < rank; k++) {
       const [wr, wg, wb] = weights[k];
       const start = k * n;
       for (let i = 0; i < n; i++) {
@@ -38,7 +39,8 @@ export function paintBand(weights, tint) {
   return ([tile], image) => {
     const n = tile.width * tile.height;
     const sum = new Float32Array(n);
-    for (let k = 0; k < weights.length; k++) {
+    const rank = Math.min(tile.channels, weights.length);
+    for (let k = 0; k < rank; k++) {
       const w = weights[k];
       const start = k * n;
       for (let i = 0; i < n; i++) sum[i] += w * HALF[tile.values[start + i]];
@@ -104,10 +106,10 @@ for (let i = 0; i < 256; i++) RAMP.set(cividis(i / 255), 3 * i);
 export function paintDifference(first, second, most) {
   const products = first.basis.map((a) => Float64Array.from(second.basis, (b) => dot(a, b)));
   const scaleA = dot(first.basis[0], first.basis[0]), scaleB = dot(second.basis[0], second.basis[0]);
-  const ka = first.rank, kb = second.rank;
   const floor = 0.01 * second.info.peak * Math.sqrt(second.bands);
   return ([one, two], image) => {
     const n = one.width * one.height;
+    const ka = Math.min(one.channels, products.length), kb = Math.min(two.channels, products[0].length);
     const out = image.data;
     const a = new Float64Array(ka), b = new Float64Array(kb);
     for (let i = 0, o = 0; i < n; i++, o += 4) {

@@ -1,6 +1,8 @@
-// The spectra, drawn with Bokeh: one live line, up to eight pins with spread, the other scene dashed.
+// The spectra: axes and up to eight pins drawn by Bokeh, the live line above them by ourselves.
 
-const MOST = 8;
+import { LiveLine } from "./live.js";
+import { MOST_PINS } from "./pins.js";
+
 const THEMES = {
   light: { ink: "#1d2129", soft: "#69707d", grid: "#e6e4de", live: "#1d2129" },
   dark: { ink: "#eceef2", soft: "#9aa2b1", grid: "#2a2e37", live: "#ffffff" },
@@ -10,6 +12,7 @@ export class SpectrumPlot {
   constructor(host) {
     this.host = host;
     this.slots = [];
+    this.live = new LiveLine(host);
   }
 
   // A new scene has its own wavelengths.
@@ -35,10 +38,18 @@ export class SpectrumPlot {
     figure.below[0].axis_label = "wavelength, nm";
     figure.left[0].axis_label = scene.info.quantity;
     this.strip(figure, nm, scene.info.band_colours);
-    this.slots = Array.from({ length: MOST }, () => this.slot(figure, 2.25));
-    this.live = this.slot(figure, 2.5, "live");
+    this.slots = Array.from({ length: MOST_PINS }, () => this.slot(figure, 2.25));
     this.style();
-    Bokeh.Plotting.show(figure, this.host);
+    this.view = null;
+    this.most = 0;
+    this.live.frame = null;
+    this.live.show(null);
+    Bokeh.Plotting.show(figure, this.host).then((view) => {
+      if (figure !== this.figure) return; // another scene was opened meanwhile
+      this.view = view;
+      view.repainted.connect(() => this.live.place(view));
+      this.live.place(view);
+    });
   }
 
   // What colour a wavelength has, along the axis.
@@ -56,10 +67,10 @@ export class SpectrumPlot {
     });
   }
 
-  slot(figure, width, name) {
+  slot(figure, width) {
     const { Bokeh } = window;
     const empty = () => ({ x: [], y: [], low: [], high: [] });
-    const main = new Bokeh.ColumnDataSource({ data: empty(), name: name ?? null });
+    const main = new Bokeh.ColumnDataSource({ data: empty() });
     const other = new Bokeh.ColumnDataSource({ data: { x: [], y: [] } });
     const band = figure.varea({ field: "x" }, { field: "low" }, { field: "high" }, {
       source: main, fill_alpha: 0.16,
@@ -89,7 +100,8 @@ export class SpectrumPlot {
     for (const grid of this.figure.center) {
       grid.setv({ grid_line_color: theme.grid, grid_line_width: 1 });
     }
-    this.colour(this.live, theme.live);
+    this.live.colour = theme.live;
+    this.live.draw();
   }
 
   colour(slot, colour) {
@@ -99,7 +111,11 @@ export class SpectrumPlot {
   }
 
   // { values, spread, other } or null for nothing.
-  setLive(spectrum) { this.fill(this.live, spectrum); }
+  setLive(spectrum) {
+    this.live.show(spectrum && { nm: this.nm, ...spectrum });
+    this.most = spectrum ? highest(spectrum) : 0;
+    if (spectrum) this.rescale(false);
+  }
 
   setPins(pins) {
     this.slots.forEach((slot, i) => {
@@ -130,14 +146,12 @@ export class SpectrumPlot {
     if (other) slot.other.data = { x: Array.from(other.nm), y: Array.from(other.values) };
     else if (slot.other.data.x.length) slot.other.data = { x: [], y: [] };
     slot.filled = true;
-    slot.most = Math.max(...y, ...(other?.values ?? []));
-    if (spread) slot.most = Math.max(slot.most, ...y.map((v, b) => v + Math.min(spread[b], 0.35 * v)));
-    if (slot === this.live) this.rescale(false);
+    slot.most = highest(spectrum);
   }
 
   // The axis follows in steps, so that it does not tremble under a moving pointer.
   rescale(shrink) {
-    const most = Math.max(this.live.most ?? 0, ...this.slots.map((slot) => slot.most ?? 0), 1e-6);
+    const most = Math.max(this.most, ...this.slots.map((slot) => slot.most ?? 0), 1e-6);
     const fits = most * 1.08 <= this.top && most * 1.08 > this.top * (shrink ? 0.6 : 0.3);
     if (fits) return;
     this.top = niceAbove(most * 1.15);
@@ -146,6 +160,16 @@ export class SpectrumPlot {
     const { data } = this.stripSource;
     this.stripSource.data = { ...data, bottom: this.nm.map(() => foot), top: this.nm.map(() => foot * 0.3) };
   }
+}
+
+// The highest value that the axis has to show; of a wide band not all.
+function highest({ values, spread, other }) {
+  let most = 0;
+  for (let b = 0; b < values.length; b++) {
+    most = Math.max(most, values[b] + (spread ? Math.min(spread[b], 0.35 * values[b]) : 0));
+  }
+  for (const value of other?.values ?? []) most = Math.max(most, value);
+  return most;
 }
 
 function niceAbove(value) {

@@ -1,31 +1,34 @@
 // Mouse, pen and fingers on the picture: hover, click to pin, drag to pan, pinch and wheel to zoom.
 
 const CLICK_PX = 5;
+const RAW_MS = 4;
 
 export function listen(host, viewport, actions) {
   const fingers = new Map();
   let start = null;
   let moved = false;
   let pinch = null;
-  let frame = null;
+  let hovered = null;
+  let last = 0;
   const at = (event) => {
     const box = host.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
 
+  // Browsers hold movements back until the next frame begins; raw ones come at once, so that the
+  // spectrum is ready when it does. Every frame gets the last place, whatever came raw.
   const hover = (event) => {
-    const stamp = event.timeStamp, place = at(event);
-    if (frame) frame.place = place;
-    else {
-      frame = { place };
-      requestAnimationFrame(() => {
-        const latest = frame.place;
-        frame = null;
-        actions.hover(viewport.pixelAt(...latest));
-        performance.measure("respectra-hover", { start: stamp, end: performance.now() });
-      });
-    }
+    const place = at(event);
+    if (hovered && hovered[0] === place[0] && hovered[1] === place[1]) return;
+    hovered = place;
+    actions.hover(viewport.pixelAt(...place));
+    last = performance.now();
+    performance.measure("respectra-hover", { start: event.timeStamp, end: last });
+    performance.clearMeasures("respectra-hover"); // observers have it
   };
+  host.addEventListener("pointerrawupdate", (event) => {
+    if (!start && !fingers.size && performance.now() - last > RAW_MS) hover(event);
+  });
 
   host.addEventListener("pointerdown", (event) => {
     if (event.button > 0 || event.target.closest("button")) return;
@@ -81,7 +84,7 @@ export function listen(host, viewport, actions) {
   };
   host.addEventListener("pointerup", end);
   host.addEventListener("pointercancel", end);
-  host.addEventListener("pointerleave", () => { if (!start) actions.hover(null); });
+  host.addEventListener("pointerleave", () => { if (!start) { hovered = null; actions.hover(null); } });
   host.addEventListener("wheel", (event) => {
     event.preventDefault();
     viewport.zoomBy(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0016)), at(event));

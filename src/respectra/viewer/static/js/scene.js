@@ -3,7 +3,7 @@
 import { ask, getJSON } from "./api.js";
 import { HALF } from "./half.js";
 
-const KEPT_TILES = 160;
+const KEPT_BYTES = 2 ** 28;
 const AT_ONCE = 6;
 
 export class Scene {
@@ -12,8 +12,11 @@ export class Scene {
     this.name = name;
     this.tiles = new Map();
     this.waiting = new Map();
+    this.bytes = 0;
     this.active = 0;
+    this.wanted = null; // the tile below the pointer goes before all others
     this.onTile = () => {};
+    this.onGrown = () => {};
     this.take(info);
   }
 
@@ -21,11 +24,18 @@ export class Scene {
     return new Scene(job, name, await getJSON(`/api/jobs/${job}/${name}`));
   }
 
-  // A first look becomes the whole scene: the basis may have grown, finer tiles exist.
-  async refresh() {
+  // More of a scene that is still computed can be read. The basis may have grown; tiles that came
+  // before stay right, since its new spectra count nothing in them.
+  async update() {
     this.take(await getJSON(`/api/jobs/${this.job}/${this.name}`));
+  }
+
+  // A first look has become the whole scene: its coarse levels are means now.
+  async refresh() {
+    await this.update();
     this.tiles.clear();
     this.waiting.clear();
+    this.bytes = 0;
   }
 
   take(info) {
@@ -35,6 +45,7 @@ export class Scene {
     this.rank = info.rank;
     this.basis = info.basis.map((row) => Float32Array.from(row));
     this.planes = new Map(info.planes.map((plane) => [plane.name, plane]));
+    this.ready = new Set(info.ready.map(String));
   }
 
   get height() { return this.info.height; }
@@ -42,6 +53,21 @@ export class Scene {
   get coarsest() { return this.info.levels.length - 1; }
 
   has(plane) { return this.planes.has(plane); }
+
+  // Whether a tile of a level has been computed.
+  covers(level, row, column) {
+    const { finest, tile, block } = this.info;
+    if (level >= finest) return true;
+    const side = block >> level;
+    const [height, width] = this.info.levels[level];
+    const bottom = Math.min(height, (row + 1) * tile) - 1, right = Math.min(width, (column + 1) * tile) - 1;
+    for (let y = Math.floor(row * tile / side); y <= Math.floor(bottom / side); y++) {
+      for (let x = Math.floor(column * tile / side); x <= Math.floor(right / side); x++) {
+        if (!this.ready.has(`${y},${x}`)) return false;
+      }
+    }
+    return true;
+  }
 
   // The tile if it is here; otherwise it is asked for, and onTile tells when it has come.
   tile(plane, level, row, column) {
@@ -52,6 +78,7 @@ export class Scene {
       this.tiles.set(key, found);
       return found;
     }
+    if (!this.covers(level, row, column)) return null;
     if (!this.waiting.has(key)) {
       this.waiting.set(key, { plane, level, row, column, asked: false });
       this.pump();
@@ -65,60 +92,92 @@ export class Scene {
   }
 
   pump() {
-    for (const [key, entry] of this.waiting) {
+    const first = this.waiting.get(this.wanted);
+    const others = this.waiting.entries();
+    if (first && !first.asked && this.active < AT_ONCE) this.start(this.wanted, first);
+    for (const [key, entry] of others) {
       if (this.active >= AT_ONCE) return;
-      if (entry.asked) continue;
-      entry.asked = true;
-      this.active++;
-      this.load(key, entry).finally(() => { this.active--; this.pump(); });
+      if (!entry.asked) this.start(key, entry);
     }
+  }
+
+  start(key, entry) {
+    entry.asked = true;
+    this.active++;
+    this.load(key, entry).finally(() => { this.active--; this.pump(); });
   }
 
   async load(key, entry) {
     const { plane, level, row, column } = entry;
-    const basisThen = this.info;
     try {
       const response = await ask(`/api/jobs/${this.job}/${this.name}/tiles/${key}`);
       const buffer = await response.arrayBuffer();
-      if (basisThen !== this.info) return;
-      const [height, width] = this.info.levels[level];
+      if (this.waiting.get(key) !== entry) return; // the scene was refreshed meanwhile
+      const [rows, columns] = this.info.levels[level];
       const side = this.info.tile;
+      const height = Math.min(side, rows - row * side), width = Math.min(side, columns - column * side);
       const half = this.planes.get(plane).dtype === "float16";
-      this.tiles.set(key, {
-        plane, level, row, column,
-        height: Math.min(side, height - row * side),
-        width: Math.min(side, width - column * side),
-        values: half ? new Uint16Array(buffer) : new Uint8Array(buffer),
-      });
-      while (this.tiles.size > KEPT_TILES) this.tiles.delete(this.tiles.keys().next().value);
+      const values = half ? new Uint16Array(buffer) : new Uint8Array(buffer);
+      const channels = values.length / (height * width);
+      if (half && channels > this.rank) {
+        await this.update();
+        this.onGrown();
+      }
+      this.keep(key, { plane, level, row, column, height, width, channels, values });
       this.onTile();
     } catch {
       // The next drawing asks again; a server that is gone is reported where the user acts.
     } finally {
-      this.waiting.delete(key);
+      if (this.waiting.get(key) === entry) this.waiting.delete(key);
     }
   }
 
+  keep(key, tile) {
+    this.tiles.set(key, tile);
+    this.bytes += tile.values.byteLength;
+    for (const [oldest, { values }] of this.tiles) {
+      if (this.bytes <= KEPT_BYTES) return;
+      this.tiles.delete(oldest);
+      this.bytes -= values.byteLength;
+    }
+  }
+
+  // The finest level that a pixel has by now.
+  levelOf(x, y) {
+    const { block, finest } = this.info;
+    return finest && this.ready.has(`${Math.floor(y / block)},${Math.floor(x / block)}`) ? 0 : finest;
+  }
+
   // The spectrum at a pixel from the finest tile that is here; null when there is none yet.
-  spectrum(x, y, wanted = 0) {
+  spectrum(x, y) {
     const side = this.info.tile;
-    const start = Math.max(this.info.finest, wanted);
+    const start = this.levelOf(x, y);
     for (let level = start; level <= this.coarsest; level++) {
       const px = x >> level, py = y >> level;
       const row = Math.floor(py / side), column = Math.floor(px / side);
       const tile = level === start
-        ? this.tile("coefficients", level, row, column)
+        ? this.want(level, row, column)
         : this.tiles.get(`coefficients/${level}/${row}/${column}`);
       if (tile) return { values: this.evaluate(tile, px - column * side, py - row * side), level };
     }
     return null;
   }
 
+  // A tile of coefficients, before everything else; the one that was wanted before is not any more.
+  want(level, row, column) {
+    const key = `coefficients/${level}/${row}/${column}`;
+    if (key !== this.wanted) {
+      if (this.waiting.get(this.wanted)?.asked === false) this.waiting.delete(this.wanted);
+      this.wanted = key;
+    }
+    return this.tile("coefficients", level, row, column);
+  }
+
   evaluate(tile, x, y) {
     const out = new Float64Array(this.bands);
     const plane = tile.width * tile.height;
     const at = y * tile.width + x;
-    for (let k = 0; k < this.rank; k++) {
+    for (let k = 0; k < tile.channels; k++) {
       const weight = HALF[tile.values[k * plane + at]];
       if (weight === 0) continue;
       const row = this.basis[k];

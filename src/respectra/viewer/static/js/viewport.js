@@ -5,9 +5,10 @@ const MOST_ZOOM = 64;
 const KEPT_PAINTED = 220;
 
 export class Viewport {
-  constructor(host, canvas) {
+  constructor(host, canvas, cross) {
     this.host = host;
     this.canvas = canvas;
+    this.cross = cross; // marks the pixel under the pointer without a redrawing of the picture
     this.context = canvas.getContext("2d", { alpha: true });
     this.painted = new Map();
     this.painter = null;
@@ -112,8 +113,7 @@ export class Viewport {
   // The level whose pixels are nearest to those of the screen, never coarser than them.
   level() {
     const exact = Math.floor(Math.log2(1 / (this.scale * this.ratio)) + 1e-6);
-    const level = Math.max(this.scene.info.finest, exact + (this.draft ? 1 : 0));
-    return Math.min(this.scene.coarsest, level);
+    return Math.min(this.scene.coarsest, Math.max(0, exact + (this.draft ? 1 : 0)));
   }
 
   draw() {
@@ -128,18 +128,39 @@ export class Viewport {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, ...this.size);
     const wanted = this.level();
+    const complete = Math.max(wanted, this.scene.info.finest);
     const until = performance.now() + BUDGET_MS;
     for (const { scene } of this.painter.layers) scene.forget();
     let unfinished = false;
     // Coarse levels lie below fine ones, so that there is always something to see.
     for (let level = this.scene.coarsest; level >= wanted; level--) {
-      const must = level === wanted || level === this.scene.coarsest;
+      const must = level === wanted || level === complete || level === this.scene.coarsest;
       for (const place of this.visible(level)) {
         unfinished = this.drawTile(level, place, must, until) || unfinished;
       }
     }
-    this.drawMarks();
+    for (const mark of this.marks) this.drawMark(context, mark);
+    this.placeCursor();
     if (unfinished) this.draw();
+  }
+
+  // The pixel under the pointer, or null.
+  point(pixel) {
+    this.cursor = pixel;
+    this.placeCursor();
+  }
+
+  placeCursor() {
+    const { cross, cursor } = this;
+    if (!cursor) { cross.style.visibility = "hidden"; return; }
+    const [x, y] = this.toScreen(cursor.x + 0.5, cursor.y + 0.5);
+    const side = 2 * Math.max(5, this.scale / 2);
+    if (side !== this.side) {
+      this.side = side;
+      cross.style.width = cross.style.height = `${side}px`;
+    }
+    cross.style.transform = `translate(${x - side / 2}px, ${y - side / 2}px)`;
+    cross.style.visibility = "visible";
   }
 
   // True when painting has to go on in the next frame.
@@ -196,19 +217,6 @@ export class Viewport {
         const height = Math.min(tile, levelHeight - row * tile) * step;
         yield { row, column, x: column * side, y: row * side, width, height };
       }
-    }
-  }
-
-  drawMarks() {
-    const { context } = this;
-    for (const mark of this.marks) this.drawMark(context, mark);
-    if (!this.cursor) return;
-    const [x, y] = this.toScreen(this.cursor.x + 0.5, this.cursor.y + 0.5);
-    const half = Math.max(5, this.scale / 2);
-    for (const [colour, width] of [["rgba(0,0,0,.55)", 3], ["#fff", 1.25]]) {
-      context.strokeStyle = colour;
-      context.lineWidth = width;
-      context.strokeRect(x - half, y - half, 2 * half, 2 * half);
     }
   }
 

@@ -1,0 +1,82 @@
+"""The colours of a picture on disk: a number for each pixel, and for each number its values.
+
+A photograph of 24 megapixels has some hundred thousand colours. What has been computed for one
+holds for all its pixels, is computed once and takes room once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.viewer.blocks import Colours
+
+Array = npt.NDArray[Any]
+Numbers = npt.NDArray[np.int32]
+
+_ALL = 1 << 24
+#: Colours that are computed at a time.
+_AT_ONCE = 1 << 17
+
+
+def numbers_file(folder: Path) -> Path:
+    """The file with the number of each pixel: int32, shape (y, x)."""
+    return folder / "colours.raw"
+
+
+def table_file(folder: Path, name: str) -> Path:
+    """The file with a row of values for each number."""
+    return folder / f"{name}.table.raw"
+
+
+def open_table(folder: Path, name: str, dtype: str, channels: int) -> Array:
+    """Values of all numbers, shape (number, channel)."""
+    file = table_file(folder, name)
+    rows = file.stat().st_size // (channels * np.dtype(dtype).itemsize)
+    return np.asarray(np.memmap(file, dtype, "r", shape=(rows, channels)))
+
+
+class Palette:
+    """Gives colours numbers, and appends what is computed for them to the tables.
+
+    Args:
+        folder: of the scene.
+        channels: of the table of each name; what is computed may have fewer, zeros follow.
+        compute: from colours, shape (colour,), to arrays of shape (colour, channel) by name.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        channels: Mapping[str, int],
+        compute: Callable[[Colours], Mapping[str, Array]],
+    ) -> None:
+        self._folder, self._channels, self._compute = folder, channels, compute
+        self._number = np.full(_ALL, -1, np.int32)
+        self._count = 0
+
+    def numbers(self, colours: Colours) -> Numbers:
+        """Numbers of pixels of these colours; new ones are computed first."""
+        numbers = self._number[colours]
+        if (numbers < 0).any():
+            fresh = np.unique(colours[numbers < 0])
+            for start in range(0, len(fresh), _AT_ONCE):
+                part = fresh[start : start + _AT_ONCE]
+                self.learn(part, self._compute(part))
+            numbers = self._number[colours]
+        return numbers
+
+    def learn(self, colours: Colours, values: Mapping[str, Array]) -> None:
+        """Take in what was computed for colours that are new, each given once."""
+        for name, array in values.items():
+            rows = np.zeros((len(colours), self._channels[name]), array.dtype)
+            rows[:, : array.shape[1]] = array
+            with table_file(self._folder, name).open("ab") as file:
+                file.write(rows.tobytes())
+        end = self._count + len(colours)
+        self._number[colours] = np.arange(self._count, end, dtype=np.int32)
+        self._count = end

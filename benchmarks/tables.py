@@ -4,7 +4,8 @@
 
 The picture is a smooth ramp with noise. Each figure is the fastest of the repetitions, which take
 turns with the fill: wall-clock time with all threads, and processor time on one thread, which other
-work on the machine disturbs less. Buffers are used again, except on the line "first touch".
+work on the machine disturbs less. Buffers are used again, except on the lines "new memory", which
+are compared with filling new memory.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ import numpy as np
 
 from respectra.inference import find_weights
 from respectra.inference.tables import bake
+
+NEW = "fill, new memory"
+COEFFICIENTS = 8
 
 
 def picture(height: int, width: int) -> np.ndarray:
@@ -35,29 +39,26 @@ def main() -> None:
     codes = np.rint(image * 255).astype(np.uint8)
     full = np.zeros((*image.shape[:2], 31), np.float32)
     half = np.zeros(full.shape, np.float16)
-    runs = {}
+    few = np.zeros((*image.shape[:2], COEFFICIENTS), np.float32)
+    runs = {"fill": lambda n: full.fill(1.0), NEW: lambda n: np.full(full.shape, 1, np.float32)}
     for method in ("root-polynomial", "polynomial"):
         table = bake(find_weights(method))
         facts = table.facts
         name = f"{method} ({facts.geometry}, {facts.nodes} nodes)"
-        basis = table.basis(8)
+        basis = table.basis(COEFFICIENTS)
         runs |= {
             f"{name}, float32": lambda n, t=table: t.apply(image, out=full, threads=n),
             f"{name}, 8-bit input": lambda n, t=table: t.apply(codes, out=full, threads=n),
             f"{name}, float16": lambda n, t=table: t.apply(image, out=half, threads=n),
-            f"{name}, first touch": lambda n, t=table: t.apply(image, threads=n),
-            f"{name}, 8 coefficients, first touch": (
-                lambda n, t=table, b=basis: t.coefficients(image, b) if n is None else None
+            f"{name}, {COEFFICIENTS} coefficients": (
+                lambda n, t=table, b=basis: t.coefficients(image, b, out=few, threads=n)
             ),
+            f"{name}, float32, new memory": lambda n, t=table: t.apply(image, threads=n),
         }
-    fill = [float("inf")] * 2
     best = {name: [float("inf")] * 2 for name in runs}
     for run in runs.values():
         run(None)
     for _ in range(options.repeat):
-        wall, cpu = time.perf_counter(), time.thread_time()
-        full.fill(1.0)
-        fill = [min(fill[0], time.perf_counter() - wall), min(fill[1], time.thread_time() - cpu)]
         for name, run in runs.items():
             wall = time.perf_counter()
             run(None)
@@ -65,11 +66,12 @@ def main() -> None:
             run(1)
             cpu = time.thread_time() - cpu
             best[name] = [min(best[name][0], wall), min(best[name][1], cpu)]
-    print(f"{options.width} x {options.height}, 31 bands; times of filling the float32 buffer:")
-    print(f"{'fill':62s} {fill[0]:.3f} s   one thread {fill[1]:.3f} s of processor time")
+    print(f"{options.width} x {options.height}, 31 bands")
+    print(f"{'':58s} all threads       one thread, processor time")
     for name, (wall, cpu) in best.items():
-        one = f"   one thread {cpu / fill[1]:5.2f} x" if cpu > 1e-4 else ""
-        print(f"{name:62s} {wall:.3f} s {wall / fill[0]:5.2f} x{one}")
+        base = best[NEW if "new memory" in name else "fill"]
+        ratios = wall / base[0], cpu / base[1]
+        print(f"{name:58s} {wall:.3f} s {ratios[0]:5.2f} x   {cpu:.3f} s {ratios[1]:5.2f} x")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from respectra.config import Config
 from respectra.errors import ConfigError, DataError, FormatError
-from respectra.inference.tables.geometry import Geometry, node_positions, row_count
+from respectra.inference.tables.geometry import Geometry, row_count
 from respectra.methods import Contract, Weights, save_weights
 
 FloatArray = npt.NDArray[np.float32]
@@ -122,15 +122,8 @@ class Table:
             if dtype not in get_args(Output):
                 raise ConfigError(f"dtype is one of {', '.join(get_args(Output))}; got {dtype!r}")
             out = np.empty(shape, dtype)
-        elif (
-            out.shape != shape
-            or not out.flags.c_contiguous
-            or str(out.dtype) not in get_args(Output)
-        ):
-            raise DataError(
-                f"out is a C-contiguous array of shape {shape} and type "
-                f"{', '.join(get_args(Output))}; got {out.dtype} {out.shape}"
-            )
+        else:
+            _require_buffer(out, shape, get_args(Output))
         facts = self.facts
         low = -np.inf if facts.clip_low is None else facts.clip_low
         high = np.inf if facts.clip_high is None else facts.clip_high
@@ -249,12 +242,21 @@ class Table:
                     break
         return np.ascontiguousarray(vectors[:, :rank].T, dtype=np.float32)
 
-    def coefficients(self, rgb: npt.NDArray[Any], basis: FloatArray) -> FloatArray:
+    def coefficients(
+        self,
+        rgb: npt.NDArray[Any],
+        basis: FloatArray,
+        *,
+        out: FloatArray | None = None,
+        threads: int | None = None,
+    ) -> FloatArray:
         """What the spectra of pixels have of a basis of :meth:`basis`, before the clip.
 
         Args:
             rgb: as for :meth:`apply`.
             basis: shape (k, bands).
+            out: C-contiguous float32 array of shape (..., k) to write into.
+            threads: as many as there are cores by default.
 
         Returns:
             Shape (..., k), float32.
@@ -263,10 +265,14 @@ class Table:
             DataError: as :meth:`apply`.
         """
         pixels, unit = _pixels(rgb)
-        out = np.empty((*np.shape(rgb)[:-1], len(basis)), np.float32)
+        shape = (*np.shape(rgb)[:-1], len(basis))
+        if out is None:
+            out = np.empty(shape, np.float32)
+        else:
+            _require_buffer(out, shape, ("float32",))
         rows = padded_rows(self.spectra @ basis.T)
-        limits = (-np.inf, np.inf, 1.0)
-        _look_up(self.facts, rows, len(basis), pixels, unit, limits, out.reshape(-1), _cores())
+        limits, flat = (-np.inf, np.inf, 1.0), out.reshape(-1)
+        _look_up(self.facts, rows, len(basis), pixels, unit, limits, flat, threads or _cores())
         return out
 
     @functools.cached_property
@@ -299,6 +305,14 @@ def _pixels(rgb: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], float]:
     return np.ascontiguousarray(array).reshape(-1, 3), unit
 
 
+def _require_buffer(out: npt.NDArray[Any], shape: tuple[int, ...], dtypes: tuple[str, ...]) -> None:
+    if out.shape != shape or not out.flags.c_contiguous or str(out.dtype) not in dtypes:
+        raise DataError(
+            f"out is a C-contiguous array of shape {shape} and type {', '.join(dtypes)}; "
+            f"got {out.dtype} {out.shape}"
+        )
+
+
 def _look_up(
     facts: TableFacts,
     rows: FloatArray,
@@ -313,26 +327,27 @@ def _look_up(
     from respectra.inference.tables import kernels
 
     kernel = kernels.look_up_cube if facts.geometry == "cube" else kernels.look_up_rays
-    positions = node_positions(facts.nodes, facts.roots)
-    arrays = (positions.astype(np.float32), (1.0 / np.diff(positions)).astype(np.float32))
     low, high, scale = (np.float32(value) for value in limits)
+    registers = (0,) * (rows.shape[1] // kernels.LANES)
     flat = out.view(np.int16) if out.dtype == np.float16 else out
     check = pixels.dtype == np.float32
 
     def run(start: int) -> bool:
         piece = pixels[start : start + _PIECE]
-        if check and not kernels.usable(piece.reshape(-1), np.float32(1)):
+        values = piece.reshape(-1)
+        if check and not kernels.usable(values, np.float32(1)):
             return False
         kernel(
-            piece,
+            values,
             np.float32(unit),
             rows,
-            *arrays,
+            facts.nodes,
             facts.roots,
             low,
             high,
             scale,
             bands,
+            registers,
             flat[start * bands : (start + len(piece)) * bands],
         )
         return True

@@ -15,7 +15,7 @@ from respectra.cli import bake as command  # noqa: F401 - registers it
 from respectra.cli.app import run
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.errors import ConfigError, DataError, FormatError
-from respectra.inference import Reconstructor
+from respectra.inference import Reconstructor, find_weights
 from respectra.inference.tables import Table, bake
 from respectra.methods import Contract, Weights, build_classical, configure, load_weights
 from respectra.methods.classical.base import ClassicalMethod
@@ -287,3 +287,91 @@ def test_numba_is_imported_when_a_table_is_used_and_not_before():
         "sys.exit('numba' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def coded_image():
+    """8-bit codes of all kinds: dark, bright, saturated, with channels at 0 and at 255."""
+    rng = np.random.default_rng(3)
+    codes = rng.integers(0, 256, (60, 50, 3))
+    codes[:10] //= 32
+    codes[10:20, :, 1] = 0
+    codes[20:30] = np.where(codes[20:30] > 128, 255, 0)
+    return rs.make_image(codes.astype(np.float32) / np.float32(255), bits=8, track="clean")
+
+
+@pytest.mark.parametrize(
+    ("name", "geometry"), [("root-polynomial", "rays"), ("polynomial", "cube")]
+)
+def test_a_consistent_table_gives_the_image_back_to_the_bit(name, geometry, coded_image, tmp_path):
+    table = bake(find_weights(name), guarantees=["consistent"], nodes=17)
+    assert table.facts.geometry == geometry
+    table.save(tmp_path / "method.lut")
+    plain = rs.load(name)(coded_image)
+    cube = rs.load(tmp_path / "method.lut")(coded_image)
+    track = rs.get_track("clean")
+    np.testing.assert_array_equal(track.render(cube), coded_image)
+    assert cube.attrs["guarantees"] == "consistent"
+    assert (track.project(plain) - coded_image).max() > 0.5 / 255
+
+
+def test_a_consistent_table_keeps_its_speed_and_is_not_moved_again(coded_image, monkeypatch):
+    weights = bake(find_weights("polynomial"), guarantees=["consistent"], nodes=9).to_weights()
+    reconstructor = Reconstructor(weights, guarantees=["consistent"])
+    with monkeypatch.context() as patch:
+        patch.setattr(type(reconstructor.guarantees), "enforce", None)
+        reconstructor(coded_image)
+    finer = rs.make_image(0.2 + 0.6 * coded_image.values, bits=16, track="clean")
+    cube = reconstructor(finer)
+    low, high = rs.get_track("clean").code_bounds(finer)
+    seen = rs.get_track("clean").project(cube).values
+    assert ((seen > low - 1e-6) & (seen < high + 1e-6)).all()
+
+
+def test_a_table_without_negative_values(rng):
+    table = bake(fitted("polynomial", order=3), guarantees=["non-negative"], nodes=9)
+    rgb = rng.random((5000, 3), dtype=np.float32)
+    assert bake(fitted("polynomial", order=3), nodes=9).apply(rgb).min() < 0
+    assert table.apply(rgb).min() >= 0
+    assert table.facts.guarantees == ("non-negative",)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["consistent-exact"], "depends on how many bits"),
+        (["smooth"], "spectra between smooth ones"),
+        (["exposure-invariant"], "brightest pixel of the image"),
+        (["consistent", "non-negative"], "no spectrum without negative values has"),
+    ],
+)
+def test_guarantees_that_do_not_hold_between_nodes_are_refused(names, message):
+    with pytest.raises(ConfigError, match=message):
+        bake(find_weights("polynomial"), guarantees=names)
+
+
+def test_a_table_of_a_noisy_camera_cannot_be_consistent():
+    with pytest.raises(ConfigError, match="one of neighbourhoods"):
+        bake(find_weights("polynomial", track="real-world"), guarantees=["consistent"])
+
+
+def test_a_table_is_neither_measured_nor_cut(cube, monkeypatch, rng):
+    from respectra.inference import reconstructor as module
+
+    monkeypatch.setattr(module, "measure_memory", None)
+    image = rs.make_image(rng.random((20, 3000, 3)))
+    table = Reconstructor(cube[1].to_weights(), max_memory="8GB")
+    assert table._layout_in_memory(image.values).whole
+    np.testing.assert_array_equal(table(image), cube[1].apply(image.values))
+    with pytest.raises(ConfigError, match=r"too little for polynomial: a tile of 60,000 pixels"):
+        Reconstructor(cube[1].to_weights(), max_memory="1MB")(image)
+
+
+def test_coefficients_go_into_a_buffer_that_fits(cube, rng):
+    _, table = cube
+    rgb, basis = rng.random((40, 30, 3), dtype=np.float32), table.basis(4)
+    buffer = np.full((40, 30, 4), np.nan, np.float32)
+    assert table.coefficients(rgb, basis, out=buffer) is buffer
+    np.testing.assert_array_equal(buffer, table.coefficients(rgb, basis))
+    with pytest.raises(DataError, match="type float32; got float16"):
+        table.coefficients(rgb, basis, out=buffer.astype(np.float16))

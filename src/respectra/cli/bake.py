@@ -36,6 +36,10 @@ def bake(
             "spectra grow with the light. cube: for any method."
         ),
     ] = TableGeometry.AUTO,
+    guarantee: Annotated[
+        list[str] | None,
+        typer.Option(help="consistent or non-negative: what the table keeps by itself."),
+    ] = None,
     track: Annotated[str, typer.Option(help="Track of the pictures, for a method by name.")] = (
         "clean"
     ),
@@ -57,7 +61,12 @@ def bake(
         if target is not None:
             ensure_absent(target, overwrite=overwrite)
     known: Any = geometry.value
-    table = make_table(find_weights(source, track=track), nodes=nodes, geometry=known)
+    table = make_table(
+        find_weights(source, track=track),
+        nodes=nodes,
+        geometry=known,
+        guarantees=guarantee or (),
+    )
     table.save(output, overwrite=overwrite)
     if cube_file is not None:
         save_proof(table, cube_file, light=light, overwrite=overwrite)
@@ -65,7 +74,8 @@ def bake(
     if json:
         print_json({"table": output, "method": table.method, **facts.model_dump(mode="json")})
         return
-    say(f"{output}: {table.method} as {facts.geometry} of {facts.nodes} nodes an axis")
+    kept = f", {' and '.join(facts.guarantees)}" if facts.guarantees else ""
+    say(f"{output}: {table.method} as {facts.geometry} of {facts.nodes} nodes an axis{kept}")
     for where, deviation in (
         ("all colours", facts.error.anywhere),
         ("measured surfaces", facts.error.surfaces),

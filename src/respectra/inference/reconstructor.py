@@ -19,7 +19,9 @@ from respectra.inference.engines import ENGINES, Engine
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.memory import (
     AUTO_SHARE,
+    RESERVE,
     Budget,
+    MemoryUse,
     free_bytes,
     give_back_free_memory,
     measure_memory,
@@ -29,11 +31,13 @@ from respectra.inference.memory import (
 from respectra.inference.predictors import (
     FloatArray,
     Predictor,
+    TablePredictor,
     TorchPredictor,
     make_predictor,
     signature,
 )
-from respectra.inference.tiling import Layout, Reader, Region, plan, run
+from respectra.inference.tables.keeping import BITS
+from respectra.inference.tiling import Layout, Reader, Region, checked, plan, run
 from respectra.methods import (
     Card,
     Contract,
@@ -148,8 +152,10 @@ class Reconstructor:
             ConfigError: the memory limit is too small.
         """
         picture = self.picture_of(image)
-        if not self.guarantees:
-            return self._cube(picture)
+        kept = self._kept_by_table(picture)
+        if self.guarantees.names <= kept:
+            cube = self._cube(picture)
+            return cube.assign_attrs(guarantees=", ".join(sorted(kept))) if kept else cube
         scaled, factor = self.guarantees.scale(picture)
         return self.guarantees.enforce(self._cube(scaled), picture, factor)[0]
 
@@ -167,6 +173,14 @@ class Reconstructor:
     def needs_whole(self) -> bool:
         """Whether a picture has to be there as a whole, so that none can be streamed."""
         return bool(self.guarantees)
+
+    def _kept_by_table(self, picture: xr.DataArray) -> frozenset[str]:
+        """Guarantees that a table was baked with and that hold for this picture."""
+        if not isinstance(self._predict, TablePredictor):
+            return frozenset()
+        kept = frozenset(self._predict.table.facts.guarantees)
+        coded = picture.attrs.get("bits") == BITS
+        return kept if coded else kept - {"consistent"}
 
     def _cube(self, picture: xr.DataArray) -> xr.DataArray:
         rgb = np.asarray(picture.values, dtype=np.float32)
@@ -196,10 +210,15 @@ class Reconstructor:
 
     def _layout_in_memory(self, rgb: FloatArray) -> Layout:
         height, width = rgb.shape[:2]
+        if isinstance(self._predict, TablePredictor) and self.tile == "auto":
+            # It takes no memory but that of its result, which cutting would only copy.
+            whole = Layout(height, width, self.card.tiling, (height, width))
+            return checked(whole, self.card, self._budget(height * width, 0.0, 0.0))
         return self.layout(height, width, held=4 * height * width * self.contract.bands)
 
     def _assemble(self, rgb: FloatArray, layout: Layout) -> FloatArray:
-        bounds = (float(rgb.min()), float(rgb.max()))
+        stretched = self.contract.scaling == "min-max"
+        bounds = (float(rgb.min()), float(rgb.max())) if stretched else (0.0, 1.0)
         pieces = self.pieces(lambda rows, columns: rgb[rows, columns], layout, bounds=bounds)
         if layout.whole:
             return next(pieces)[1]
@@ -342,8 +361,11 @@ class Reconstructor:
             or (pixels <= SMALL_IMAGE and claim * 1e9 < AUTO_SHARE * free_bytes())
         ):
             return None
-        # Measured first: it loads libraries, which this process then holds.
-        use = measure_memory(self.weights, engine=self.engine)
+        if isinstance(self._predict, TablePredictor):
+            use = MemoryUse(RESERVE, 4.0 * (3 + self.contract.bands))
+        else:
+            # Measured first: it loads libraries, which this process then holds.
+            use = measure_memory(self.weights, engine=self.engine)
         use = dataclasses.replace(use, per_pixel=use.per_pixel + per_pixel)
         return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
 

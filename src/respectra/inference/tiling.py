@@ -147,17 +147,17 @@ def plan(
 
     if card.tiling is Tiling.NATIVE and card.native_tile is not None:
         native = (card.native_tile, card.native_tile)
-        return _checked(Layout(height, width, Tiling.NATIVE, native), card, budget)
+        return checked(Layout(height, width, Tiling.NATIVE, native), card, budget)
     whole = Layout(height, width, card.tiling, (height, width))
     if card.tiling is Tiling.WHOLE:
-        return _checked(whole, card, budget)
+        return checked(whole, card, budget)
     if side is not None:
-        return _checked(layout_of(side), card, budget)
+        return checked(layout_of(side), card, budget)
     if fits(whole) and max(height, width) <= LARGEST_SIDE:
         return whole
     blended = card.tiling is Tiling.APPROXIMATE
     least = max(SMALLEST_VIEW, card.size_minimum) if blended else SMALLEST_SIDE
-    _checked(layout_of(least), card, budget)
+    checked(layout_of(least), card, budget)
     low, high = -(-least // multiple), LARGEST_SIDE // multiple
     while low < high:  # the largest multiple that fits
         middle = (low + high + 1) // 2
@@ -166,7 +166,12 @@ def plan(
     return layout_of(side // ROUND_SIDE * ROUND_SIDE if side > ROUND_SIDE else side)
 
 
-def _checked(layout: Layout, card: Card, budget: Budget | None) -> Layout:
+def checked(layout: Layout, card: Card, budget: Budget | None) -> Layout:
+    """The layout, when its largest tile stays within the budget.
+
+    Raises:
+        ConfigError: it does not; says what would do.
+    """
     if budget is not None and not budget.allows(layout.largest_read):
         raise ConfigError(
             f"{format_bytes(budget.limit)} of memory is too little for {card.name}: a tile of "

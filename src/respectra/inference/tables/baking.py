@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from respectra.errors import ConfigError, RespectraError
 from respectra.inference.predictors import Predictor, make_predictor
 from respectra.inference.tables.geometry import Geometry, node_colours, node_positions, row_count
+from respectra.inference.tables.keeping import move_to_colours, require_bakeable
 from respectra.inference.tables.table import (
     MOST_NODES,
     BakingError,
@@ -44,6 +45,7 @@ def bake(
     *,
     nodes: int | None = None,
     geometry: Geometry | Literal["auto"] = "auto",
+    guarantees: Iterable[str] = (),
     seed: int = 0,
 ) -> Table:
     """Make a table of a method that looks at one pixel at a time.
@@ -54,6 +56,8 @@ def bake(
             33 for ``cube`` and 129 for ``rays``.
         geometry: ``rays`` for a method whose spectrum grows with the light, ``cube`` for any;
             ``auto`` finds out which it is.
+        guarantees: ``consistent`` or ``non-negative``, which the table then keeps by itself; see
+            :mod:`respectra.inference.tables.keeping`.
         seed: of the colours on which the error is measured.
 
     Returns:
@@ -62,34 +66,58 @@ def bake(
 
     Raises:
         ConfigError: the method looks at more than one pixel, is a table already, does not grow
-            with the light where rays are asked for, or the number of nodes is not allowed.
+            with the light where rays are asked for, the number of nodes is not allowed, or a
+            guarantee cannot be part of a table.
     """
     if nodes is not None and not 2 <= nodes <= MOST_NODES:
         raise ConfigError(f"a table has 2 to {MOST_NODES} nodes along an axis; got {nodes}")
     if geometry not in ("auto", *get_args(Geometry)):
         raise ConfigError(f"geometry is auto, cube or rays; got {geometry!r}")
     require_per_pixel(weights)
+    kept = require_bakeable(guarantees, weights.contract)
     predict, contract = make_predictor(weights), weights.contract
 
-    def method(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    def plain(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         return _evaluate(predict, contract, rgb)
 
     rng = np.random.default_rng(seed)
-    grows = _grows_with_light(method, rng)
+    grows = _grows_with_light(plain, rng)
     if geometry == "rays" and not grows:
         raise ConfigError(
             f"the spectra of {weights.method} do not grow in proportion to the light, so rays from "
             "black do not describe it; bake it with geometry='cube'"
         )
     chosen: Geometry = ("rays" if grows else "cube") if geometry == "auto" else geometry
+    clip = (contract.clip_low, contract.clip_high)
+    method = plain
+    if "consistent" in kept:
+        clip = (None, None)
+
+        def method(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+            spectra = contract.finish(plain(rgb))
+            move_to_colours(spectra, rgb, contract, chosen)
+            return spectra
+
+    elif "non-negative" in kept:
+        clip = (max(contract.clip_low or 0.0, 0.0), contract.clip_high)
+    draft = TableFacts(
+        geometry=chosen,
+        nodes=2,
+        roots=0,
+        clip_low=clip[0],
+        clip_high=clip[1],
+        guarantees=tuple(sorted(kept)),
+        error=BakingError(anywhere=Deviation(probes=0, mean=0.0, p99=0.0, maximum=0.0)),
+    )
     probes = _probes(rng)
-    expected = method(probes)
+    expected = np.clip(method(probes), *clip)
     best: Table | None = None
     for count, roots in _candidates(chosen, nodes):
-        table = _table(weights, method, chosen, count, roots)
-        deviation = _deviation(table.apply(probes), _clip(expected, contract))
+        facts = draft.model_copy(update={"nodes": count, "roots": roots})
+        table = _table(weights, method, facts)
+        deviation = _deviation(table.apply(probes), expected)
         if best is None or deviation.mean < best.facts.error.anywhere.mean:
-            facts = table.facts.model_copy(update={"error": BakingError(anywhere=deviation)})
+            facts = facts.model_copy(update={"error": BakingError(anywhere=deviation)})
             best = _replace_facts(table, facts)
         if deviation.mean < _EXACT:
             break
@@ -97,7 +125,7 @@ def bake(
     surfaces = _surfaces(contract.track, seed)
     if surfaces is None:
         return best
-    deviation = _deviation(best.apply(surfaces), _clip(method(surfaces), contract))
+    deviation = _deviation(best.apply(surfaces), np.clip(method(surfaces), *clip))
     error = BakingError(anywhere=best.facts.error.anywhere, surfaces=deviation)
     return _replace_facts(best, best.facts.model_copy(update={"error": error}))
 
@@ -133,30 +161,15 @@ def _candidates(geometry: Geometry, nodes: int | None) -> list[tuple[int, int]]:
     return [(2, 0), *tried] if nodes is None else tried
 
 
-def _table(weights: Weights, method: Method, geometry: Geometry, nodes: int, roots: int) -> Table:
+def _table(weights: Weights, method: Method, facts: TableFacts) -> Table:
     contract = weights.contract
-    colours = node_colours(geometry, node_positions(nodes, roots))
+    colours = node_colours(facts.geometry, node_positions(facts.nodes, facts.roots))
     spectra = method(colours)
-    assert spectra.shape == (row_count(geometry, nodes), contract.bands)
-    nothing = Deviation(probes=0, mean=0.0, p99=0.0, maximum=0.0)
+    assert spectra.shape == (row_count(facts.geometry, facts.nodes), contract.bands)
     # Scaling and order are part of the table now, and it clips by itself.
     own = {"channel_order": "RGB", "scaling": "unit", "mean": None, "std": None}
     folded = Contract(**{**contract.model_dump(), **own, "clip_low": None, "clip_high": None})
-    return Table(
-        method=weights.method,
-        config=weights.config,
-        contract=folded,
-        facts=TableFacts(
-            geometry=geometry,
-            nodes=nodes,
-            roots=roots,
-            clip_low=contract.clip_low,
-            clip_high=contract.clip_high,
-            error=BakingError(anywhere=nothing),
-        ),
-        spectra=spectra,
-        provenance=weights.provenance,
-    )
+    return Table(weights.method, weights.config, folded, facts, spectra, weights.provenance)
 
 
 def _replace_facts(table: Table, facts: TableFacts) -> Table:
@@ -206,10 +219,6 @@ def _surfaces(track: str, seed: int) -> npt.NDArray[np.float32] | None:
     except RespectraError:  # a camera of the user's own
         return None
     return np.clip(rgb, 0.0, 1.0).astype(np.float32)
-
-
-def _clip(spectra: npt.NDArray[np.float32], contract: Contract) -> npt.NDArray[np.float32]:
-    return contract.finish(spectra.copy())
 
 
 def _relative(

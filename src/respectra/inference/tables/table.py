@@ -63,6 +63,8 @@ class TableFacts(Config):
     clip_low: float | None = None
     """Lower clip of the method, applied after interpolation."""
     clip_high: float | None = None
+    guarantees: tuple[str, ...] = ()
+    """Kept by every result; ``consistent`` with 8-bit codes."""
     error: BakingError
 
     @field_validator("clip_low", "clip_high")

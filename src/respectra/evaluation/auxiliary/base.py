@@ -10,7 +10,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from respectra.errors import DataError, unknown_name
 from respectra.evaluation import metrics
 from respectra.evaluation.metrics.structure import WINDOW
 from respectra.methods import ResponseRecord
+
+T = TypeVar("T")
 
 #: A method as scoring sees it: a function from an image to a cube.
 Recover = Callable[[xr.DataArray], xr.DataArray]
@@ -67,6 +69,7 @@ class Case:
         rules: how to score.
         valid: pixels that count, shape (y, x); None for all.
         renderer: what makes an image of a cube; the track by default.
+        kept: what :meth:`once` made.
     """
 
     scene: str
@@ -77,6 +80,14 @@ class Case:
     rules: Rules = dataclasses.field(default_factory=Rules)
     valid: npt.NDArray[np.bool_] | None = None
     renderer: Callable[[xr.DataArray], xr.DataArray] | None = None
+    kept: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """What depends on the scene alone, made for the first method and kept for the others."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        found: T = self.kept[name]
+        return found
 
     def need_truth(self) -> xr.DataArray:
         """The truth.

@@ -33,6 +33,16 @@ def test_every_set_of_guarantees_is_a_method_of_its_own():
     assert {one.facts["base"] for one in found} == {"pca"}
 
 
+def test_what_is_fitted_does_not_depend_on_threads():
+    import threadpoolctl
+
+    prints = []
+    for threads in (1, 2):
+        with threadpoolctl.threadpool_limits(threads):
+            prints.append(make_contestant("rbf").fingerprint_for("clean"))
+    assert prints[0] == prints[1]
+
+
 def test_an_unknown_guarantee_is_refused():
     with pytest.raises(ConfigError, match="did you mean 'consistent'"):
         find_contestants(["pca"], guarantees=[["consistant"]])

@@ -15,6 +15,7 @@ import numpy as np
 
 from respectra.errors import ConfigError
 from respectra.evaluation.auxiliary import Recover
+from respectra.evaluation.measuring import limited_threads
 from respectra.inference import Reconstructor, find_weights
 from respectra.inference.guarantees import GUARANTEES, Guarantee, Guarantees, check_guarantees
 from respectra.methods import Weights, get_card, list_methods
@@ -148,7 +149,9 @@ def _contestants(
     """A method with each of some sets of guarantees; its weights are made ready once."""
     text = os.fspath(source)
     label = name or (Path(text).stem if Path(text).suffix else text)
-    weights, absent = _for_tracks(tracks, lambda track: find_weights(source, track=track))
+    # One thread: with several, what is fitted would differ in its last digits from run to run.
+    with limited_threads(1):
+        weights, absent = _for_tracks(tracks, lambda track: find_weights(source, track=track))
     return [
         _contestant(label, text, weights, absent, check_guarantees(kept), tile, device)
         for kept in guarantees

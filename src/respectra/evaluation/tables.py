@@ -145,8 +145,8 @@ def cost_table(results: Results) -> Table:
     )  # fmt: skip
     rows = [
         (
-            cost.method, cost.track, f"{cost.seconds:.3g}", f"{cost.seconds_4k:.3g}",
-            f"{cost.seconds_4k / cost.fill_seconds_4k:.3g}", f"{cost.peak_memory_mib:.0f}",
+            cost.method, cost.track, _three_digits(cost.seconds), _three_digits(cost.seconds_4k),
+            _three_digits(cost.seconds_4k / cost.fill_seconds_4k), f"{cost.peak_memory_mib:.0f}",
             f"{cost.added_memory_mib:.0f}", f"{cost.height}×{cost.width}",
             f"{cost.device}, {cost.threads} thr., {cost.engine}, tile {cost.tile}",
         )
@@ -203,6 +203,10 @@ def further_table(results: Results, track: str) -> Table:
         title = f"{len(cameras)} other cameras"
         rows.append((title, *(show(_pooled(results, n, track, cameras)) for n in names)))
     notes = []
+    empty = [row[0] for row in rows if set(row[1:]) <= {NONE}]
+    if empty:
+        rows = [row for row in rows if row[0] not in empty]
+        notes.append(f"For no method and scene: {', '.join(empty)}.")
     if any(test.repeats(camera) for test in chosen):
         notes.append("* The track has this setting anyway: the test repeats its plain images.")
     if cameras:
@@ -319,6 +323,10 @@ def show(mean: Mean) -> str:
         return NONE
     text = f"{mean.value:.5f}" if abs(mean.value) < 1000 else f"{mean.value:.4g}"
     return text if mean.complete else f"{text} [{mean.count}/{mean.expected}]"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def track_title(track: str) -> str:

@@ -17,7 +17,7 @@ Child: TypeAlias = str | Iterable["Child"] | None
 Attributes: TypeAlias = Mapping[str, str | float | bool | None]
 
 #: Elements without an end.
-_VOID = frozenset({"meta", "img", "br", "hr"})
+_VOID = frozenset({"meta", "img", "br", "hr", "wbr"})
 
 
 def tag(name: str, attributes: Attributes | None = None, *children: Child) -> Markup:

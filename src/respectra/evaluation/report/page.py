@@ -99,10 +99,10 @@ def table(
             return tag("td", attributes, words)
         dot = (marks or {}).get(words)
         mark = tag("span", {"class": f"dot {dot}", "aria-hidden": "true"}) if dot else None
-        return tag("th", {**attributes, "scope": "row"}, mark, words)
+        return tag("th", {**attributes, "scope": "row"}, mark, _breakable(words))
 
     head = [
-        tag("th", {"scope": "col", "class": "words" if left else None}, title)
+        tag("th", {"scope": "col", "class": "words" if left else None}, _breakable(title))
         for title, left in zip(content.columns, content.left, strict=True)
     ]
     body = [
@@ -118,6 +118,15 @@ def table(
     )
     frame = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": content.title}
     return join([tag("div", frame, whole), [prose(note, kind="note") for note in content.notes]])
+
+
+def _breakable(words: str) -> Child:
+    """A name that may go on in the next line after each ``+``."""
+    first, *more = words.split("+")
+    if not more:
+        return words
+    name = [first, *(join(["+", tag("wbr"), part]) for part in more)]
+    return tag("span", {"class": "breakable"}, name)
 
 
 def names_of(methods: Sequence[str]) -> str:

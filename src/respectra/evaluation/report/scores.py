@@ -29,7 +29,8 @@ def headline(context: Context) -> Markup:
     tiles = []
     for track in context.tracks:
         ranks = ranking(results, track.name)
-        first = [name for name, rank in ranks.items() if rank == 1]
+        best = [name for name, rank in ranks.items() if rank == 1]
+        first = [name for name in best if not results.guarantees(name)] or best
         mean = results.mean(first[0], track.name, PLAIN, "mrae").value if first else None
         if mean is None:
             continue
@@ -181,16 +182,16 @@ def _cost_chart(context: Context, track: TrackView) -> Child:
 def _points(
     context: Context, x: Scale, y: Scale, found: Sequence[tuple[str, Cost, float]]
 ) -> list[Markup]:
-    """A point and a name a method; names move down where they would cover each other."""
-    taken: list[tuple[float, float, float]] = []
+    """A point and a name a method; names move down where they would cover others or points."""
+    placed = [(method, spent, mrae, x(spent.seconds_4k), y(mrae)) for method, spent, mrae in found]
+    taken = [(across - 8, across + 8, up) for *_, across, up in placed]
     points = []
-    for method, spent, mrae in sorted(found, key=lambda one: -one[2]):
-        across, up = x(spent.seconds_4k), y(mrae)
-        length = 7.0 * len(method) + 10
-        right = across + length > x.end
-        start = across - length if right else across
+    for method, spent, mrae, across, up in sorted(placed, key=lambda one: one[4]):
+        length = 7.0 * len(method)
+        right = across + length + 10 > x.end
+        start = across - length - 9 if right else across + 9
         beside = up
-        while any(a < start + length and start < b and abs(beside - h) < 14 for a, b, h in taken):
+        while any(a < start + length and start < b and abs(beside - h) < 13 for a, b, h in taken):
             beside += 1
         taken.append((start, start + length, beside))
         anchor, shift = ("end", -10) if right else ("start", 10)

@@ -82,33 +82,48 @@ class Plane:
     def read(self, level: int, rows: slice, columns: slice, channels: int | None = None) -> Array:
         """Values of shape (channel, y, x), copied."""
         if level < self._stored_from:
-            return self.look_up(level, rows, columns, channels)
+            return self._look_up(level, rows, columns, channels)
         return np.array(self.open(level)[:channels, rows, columns])
 
-    def look_up(
-        self, level: int, rows: slice, columns: slice, channels: int | None = None
-    ) -> Array:
-        """The same for any level, from the colours of its pixels."""
+    def _look_up(self, level: int, rows: slice, columns: slice, channels: int | None) -> Array:
         height, width = self.sizes[0]
         side = 2**level
         top, bottom, _ = rows.indices(self.sizes[level][0])
         left, right, _ = columns.indices(self.sizes[level][1])
         file = np.memmap(numbers_file(self._folder), np.int32, "r", shape=(height, width))
-        numbers = np.array(file[top * side : bottom * side, left * side : right * side])
-        lacking = [(0, -length % side) for length in numbers.shape]
-        numbers = np.pad(numbers, lacking, mode="edge")
+        numbers = file[top * side : bottom * side, left * side : right * side]
         info = self.info
         table = open_table(self._folder, info.name, info.dtype, info.channels)
+        return self.reduced(numbers, table, level, channels)
+
+    def reduced(
+        self, numbers: Array, table: Array, level: int, channels: int | None = None
+    ) -> Array:
+        """Values of a level, from the colours of its pixels at the finest one.
+
+        Args:
+            numbers: shape (y, x): the row of each pixel in the table.
+            table: shape (number, channel).
+            level: how often to halve.
+            channels: how many are wanted; all by default.
+
+        Returns:
+            shape (channel, y, x).
+        """
+        side = 2**level
+        lacking = [(0, -length % side) for length in numbers.shape]
+        padded = np.pad(numbers, lacking, mode="edge")
+        largest = self.info.reduce == "max"
         total: Any = None
-        for part in (numbers[y::side, x::side] for y in range(side) for x in range(side)):
+        for part in (padded[y::side, x::side] for y in range(side) for x in range(side)):
             values = np.take(table, part, axis=0)[..., :channels]
             if total is None:
-                total = values if level == 0 or info.reduce == "max" else values.astype(np.float32)
-            elif info.reduce == "max":
+                total = values if level == 0 or largest else values.astype(np.float32)
+            elif largest:
                 np.maximum(total, values, out=total)
             else:
                 total += values
-        if level and info.reduce == "mean":
+        if level and not largest:
             total *= np.float32(0.25**level)
         return np.ascontiguousarray(self._stored(total).transpose(2, 0, 1))
 

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.files import atomic_path
+from respectra.viewer.averaging import mean_of_halves
 from respectra.viewer.basis import MAX_RANK, GrowingBasis
 from respectra.viewer.blocks import Block, ColourSource, FloatArray, Source
-from respectra.viewer.palette import Palette, numbers_file
+from respectra.viewer.palette import Palette, numbers_file, open_table
 from respectra.viewer.pyramid import Plane, PlaneInfo, level_sizes
 from respectra.viewer.rendering import rendering_matrix, scene_light
 from respectra.viewer.scene import BLOCK, Manifest
@@ -187,16 +188,19 @@ class _Writer:
             for name, array in values.items():
                 self.planes[name].write_levels(levels, rows.start, columns.start, array)
             return
-        self.numbers[rows, columns] = self.palette.numbers(source.colours(rows, columns))
+        numbers = self.palette.numbers(source.colours(rows, columns))
+        self.numbers[rows, columns] = numbers
         for name, plane in self.planes.items():
+            table = open_table(self.folder, name, plane.info.dtype, plane.info.channels)
             if name == "difference":
-                self._count({name: plane.look_up(0, rows, columns)})
-            if levels:
-                start = levels.start
-                y = slice(rows.start >> start, -(-rows.stop >> start))
-                x = slice(columns.start >> start, -(-columns.stop >> start))
-                array = plane.look_up(start, y, x, self._used(name))
-                plane.write_levels(levels, rows.start, columns.start, array)
+                self._count({name: table[numbers]})
+            if not levels:
+                continue
+            if plane.info.dtype == "float16":
+                array = mean_of_halves(numbers, table, self.basis.rank, 2**levels.start)
+            else:
+                array = plane.reduced(numbers, table, levels.start)
+            plane.write_levels(levels, rows.start, columns.start, array)
 
     def _encode(self, block: Block) -> dict[str, Array]:
         """Values by plane, shape (pixel, channel)."""

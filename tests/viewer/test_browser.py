@@ -1,8 +1,10 @@
 """The page in a real browser: Debian's Chromium, driven by Playwright."""
 
+import re
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
@@ -69,7 +71,7 @@ def screen(page, x, y):
 def live_spectrum(page, x, y):
     page.mouse.move(*screen(page, x, y))
     page.wait_for_function(
-        f"document.querySelector('#readout').textContent.includes('x {x}, y {y}')"
+        f"() => document.querySelector('#readout').textContent.includes('x {x}, y {y}')"
     )
     return np.array(page.evaluate(f"Array.from({LIVE}.values)"))
 
@@ -116,7 +118,9 @@ def test_pin_slide_export_and_come_back_by_the_link(page, expected, tmp_path):
     np.testing.assert_allclose(table[:, -1], part.std(axis=0), atol=1e-3, rtol=1e-3)
     with page.expect_download() as waiting:
         page.click("#save-png")
-    assert Path(waiting.value.path()).read_bytes()[:4] == b"\x89PNG"
+    sheet = cv2.imread(str(waiting.value.path()))
+    plot = sheet[60:400, int(page.locator("#stage").bounding_box()["width"]) :]
+    assert (np.ptp(plot.astype(int), axis=2) > 60).sum() > 200  # lines of the pins' colours
     page.select_option("#format", "npz")
     with page.expect_download() as waiting:
         page.click("#save-cube")
@@ -147,9 +151,9 @@ def test_the_keyboard_does_it_all(page, expected):
     page.wait_for_selector("[data-view=band][aria-checked=true]")
     before = page.input_value("#band")
     page.keyboard.press("]")
-    page.wait_for_function(f"document.querySelector('#band').value === '{int(before) + 1}'")
+    page.wait_for_function(f"() => document.querySelector('#band').value === '{int(before) + 1}'")
     page.keyboard.press("Backspace")
-    page.wait_for_function("document.querySelectorAll('#pins li').length === 1")
+    page.wait_for_function("() => document.querySelectorAll('#pins li').length === 1")
 
 
 def test_every_view_is_drawn_and_the_truth_is_beside_it(page):
@@ -171,6 +175,77 @@ def test_a_bad_file_is_explained_and_one_can_go_on(page):
     page.wait_for_selector("#toast.bad")
     assert "GIF" in page.inner_text("#toast")
     choose(page, "a_clean.png", png())
+
+
+def test_a_header_and_its_data_come_together(page, rng, tmp_path):
+    cube = rs.make_cube(rng.random((24, 32, 5)).astype(np.float32), [450, 500, 550, 600, 650])
+    rs.save_cube(cube, tmp_path / "scene.hdr")
+    files = sorted(tmp_path.iterdir(), reverse=True)
+    assert len(files) == 2
+    page.set_input_files("#file", files)
+    page.wait_for_selector("body[data-stage=scene]")
+    assert page.inner_text("#title") == "scene.hdr"
+    np.testing.assert_allclose(live_spectrum(page, 9, 4), cube.values[4, 9], atol=1e-3)
+
+
+def test_files_can_be_dropped(page, expected):
+    page.evaluate(
+        """async (bytes) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], "a_clean.png"));
+          const drop = new DragEvent("drop", { dataTransfer: transfer, bubbles: true });
+          document.querySelector("#drop").dispatchEvent(drop);
+        }""",
+        list(png()),
+    )
+    page.wait_for_selector("body[data-stage=scene]")
+    np.testing.assert_allclose(live_spectrum(page, 3, 5), expected[5, 3], atol=1e-3, rtol=1e-3)
+
+
+def test_a_large_picture_shows_its_spectra_before_it_is_done(page, tmp_path):
+    data = png(976, 1008)  # as many pixels as this server takes
+    page.set_input_files("#file", {"name": "a_clean.png", "mimeType": "image/png", "buffer": data})
+    page.wait_for_selector("body[data-stage=scene]")
+    box = page.locator("#stage").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.8)
+    page.wait_for_function(f"() => {LIVE}?.values.length === 31")
+    page.wait_for_selector("#refine", state="hidden")
+    page.wait_for_function(
+        "() => !document.querySelector('#readout').textContent.includes('first')"
+    )
+    x, y = map(int, re.findall(r"[xy] (\d+)", page.inner_text("#readout")))
+    (tmp_path / "a.png").write_bytes(data)
+    part = rs.open_image(tmp_path / "a.png")[y : y + 1, x : x + 1]
+    expected = rs.load(guarantees=["consistent"])(part).values[0, 0]
+    np.testing.assert_allclose(
+        page.evaluate(f"Array.from({LIVE}.values)"), expected, atol=1e-3, rtol=1e-3
+    )
+
+
+def test_two_fingers_zoom_and_move(browser, server, photo_job):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.goto(f"{server.url}#job={photo_job['id']}")
+    page.wait_for_selector("body[data-ready]")
+    box = page.locator("#stage").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    devtools = context.new_cdp_session(page)
+
+    def touch(kind, *gap):
+        points = [{"x": x + s * g, "y": y, "id": i} for g in gap for i, s in enumerate((-1, 1))]
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 30)
+    for gap in (40, 60, 90, 120):
+        touch("touchMove", gap)
+    touch("touchEnd")
+    page.wait_for_function("() => location.hash.includes('at=')")
+    scale = float(page.url.split("at=")[1].split("&")[0].split("%2C")[2])
+    fitted = min((box["width"] - 16) / 32, (box["height"] - 16) / 24)
+    assert scale == pytest.approx(4 * fitted, rel=0.05)
+    assert not page.locator("#pins li").count()
+    context.close()
 
 
 def test_markup_in_a_name_is_text(page):

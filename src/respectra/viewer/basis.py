@@ -10,6 +10,9 @@ FloatArray = npt.NDArray[np.float32]
 #: Largest error of a value over the scene's largest; rounding to half precision adds about as much.
 TOLERANCE = 2.5e-4
 MAX_RANK = 32
+#: Coefficients are kept this much larger, and the basis smaller: half precision is coarse, and
+#: slow to convert, below 6e-5.
+_ENLARGED = np.float32(64.0)
 #: Pixels that the first fit looks at.
 _SAMPLE = 20_000
 
@@ -42,7 +45,7 @@ class GrowingBasis:
     @property
     def spectra(self) -> FloatArray:
         """The basis in the units of the cube, shape (rank, band)."""
-        return self._vectors * np.float32(self.scale)
+        return self._vectors * (np.float32(self.scale) / _ENLARGED)
 
     def encode(self, pixels: FloatArray) -> tuple[npt.NDArray[np.float16], float]:
         """Coefficients of pixels, shape (pixel, rank), and the largest error of a value.
@@ -63,8 +66,8 @@ class GrowingBasis:
 
     def _stored(self, values: FloatArray) -> tuple[npt.NDArray[np.float16], FloatArray]:
         """Coefficients as they are kept, and each pixel's largest error with them."""
-        stored = (values @ self._vectors.T).astype(np.float16)
-        gap = stored.astype(np.float32) @ self._vectors
+        stored = (values @ (self._vectors.T * _ENLARGED)).astype(np.float16)
+        gap = stored.astype(np.float32) @ (self._vectors / _ENLARGED)
         gap -= values
         return stored, np.asarray(np.maximum(gap.max(axis=1), -gap.min(axis=1)), np.float32)
 

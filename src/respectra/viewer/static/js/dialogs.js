@@ -2,6 +2,7 @@
 
 import { fileAddress, follow, newExport, newJob, uploadFiles } from "./api.js";
 import { by, download, fillSelect, make, toast } from "./dom.js";
+import { sheetOf } from "./sheet.js";
 
 export function setUpCompare(explorer, options) {
   const dialog = by("compare");
@@ -123,27 +124,6 @@ function saveCsv(explorer) {
   download(new Blob([csvOf(explorer)], { type: "text/csv" }), "spectra.csv");
 }
 
-// The picture as it stands, and the plot beside it.
-async function savePng(explorer) {
-  const picture = explorer.viewport.canvas;
-  const plots = plotCanvases(by("plot"));
-  const ratio = window.devicePixelRatio || 1;
-  const plotWidth = Math.max(0, ...plots.map(({ canvas }) => canvas.width));
-  const sheet = make("canvas", { width: picture.width + plotWidth, height: picture.height });
-  const context = sheet.getContext("2d");
-  context.fillStyle = getComputedStyle(document.body).backgroundColor;
-  context.fillRect(0, 0, sheet.width, sheet.height);
-  context.drawImage(picture, 0, 0);
-  for (const { canvas } of plots) context.drawImage(canvas, picture.width, 24 * ratio);
-  sheet.toBlob((blob) => download(blob, "respectra.png"), "image/png");
+function savePng(explorer) {
+  sheetOf(explorer).toBlob((blob) => download(blob, "respectra.png"), "image/png");
 }
-
-// The plotting library draws into canvases below shadow roots.
-function plotCanvases(root, found = []) {
-  for (const node of root.querySelectorAll("*")) {
-    if (node.tagName === "CANVAS" && node.width > 1) found.push({ canvas: node });
-    if (node.shadowRoot) plotCanvases(node.shadowRoot, found);
-  }
-  return found;
-}
-

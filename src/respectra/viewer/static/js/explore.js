@@ -8,7 +8,7 @@ import { SpectrumPlot } from "./plot.js";
 import { listen } from "./pointer.js";
 import { Scene } from "./scene.js";
 import { Tools } from "./tools.js";
-import { painterFor } from "./views.js";
+import { guidesOf, painterFor } from "./views.js";
 import { Viewport } from "./viewport.js";
 
 const UPDATE_MS = 400;
@@ -118,6 +118,8 @@ export class Explorer {
       if (turn !== this.turn) return;
       this.viewport.draft = dragging;
       this.viewport.paintWith(painter);
+      this.plot.setGuides(guidesOf(this.state, this.scene));
+      if (this.viewport.cursor) this.hover(this.viewport.cursor);
       this.attend(this.scene);
       clearTimeout(this.settling);
       if (dragging) {

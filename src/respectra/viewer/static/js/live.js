@@ -9,6 +9,7 @@ export class LiveLine {
     this.frame = null;
     this.spectrum = null;
     this.colour = "#000";
+    this.guides = [];
   }
 
   // The plot was painted: its frame may be elsewhere, its axes may have other ends.
@@ -31,6 +32,7 @@ export class LiveLine {
     if (this.canvas.height !== height) this.canvas.height = height;
     if (!this.canvas.isConnected) this.host.append(this.canvas);
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.context.clearRect(0, 0, host.width, host.height); // the frame may have been elsewhere
     this.draw();
   }
 
@@ -45,14 +47,19 @@ export class LiveLine {
     const { context, frame, spectrum } = this;
     if (!frame) return;
     context.clearRect(...frame);
-    if (!spectrum) return;
     context.save();
     context.beginPath();
     context.rect(...frame);
     context.clip();
+    for (const { nm, colour } of this.guides) this.guide(nm, colour);
+    if (spectrum) this.curve(spectrum);
+    context.restore();
+  }
+
+  curve({ nm, values, spread, other }) {
+    const { context } = this;
     context.lineJoin = context.lineCap = "round";
     context.strokeStyle = context.fillStyle = this.colour;
-    const { nm, values, spread, other } = spectrum;
     if (spread) this.band(nm, values, spread);
     if (other) {
       context.setLineDash([5, 4]);
@@ -62,7 +69,20 @@ export class LiveLine {
     }
     context.lineWidth = 2.5;
     this.line(nm, values);
-    context.restore();
+  }
+
+  // Where on the axis the picture's bands are.
+  guide(nm, colour) {
+    const { context } = this;
+    const at = this.x.start + this.x.step * nm;
+    context.beginPath();
+    context.moveTo(at, this.frame[1]);
+    context.lineTo(at, this.frame[1] + this.frame[3]);
+    context.strokeStyle = colour;
+    context.lineWidth = 1.5;
+    context.setLineDash([2, 3]);
+    context.stroke();
+    context.setLineDash([]);
   }
 
   line(nm, values) {

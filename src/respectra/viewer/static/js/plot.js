@@ -117,6 +117,12 @@ export class SpectrumPlot {
     if (spectrum) this.rescale(false);
   }
 
+  // Wavelengths that the picture shows: [{ nm, colour }], the colour that of the text by default.
+  setGuides(guides) {
+    this.live.guides = guides.map(({ nm, colour }) => ({ nm, colour: colour ?? this.live.colour }));
+    this.live.draw();
+  }
+
   setPins(pins) {
     this.slots.forEach((slot, i) => {
       const pin = pins[i];
@@ -147,6 +153,15 @@ export class SpectrumPlot {
     else if (slot.other.data.x.length) slot.other.data = { x: [], y: [] };
     slot.filled = true;
     slot.most = highest(spectrum);
+  }
+
+  // All of it as a canvas, as it is on the screen.
+  picture() {
+    const { canvas } = this.view.export("png", true);
+    const context = canvas.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.drawImage(this.live.canvas, 0, 0, canvas.width, canvas.height);
+    return canvas;
   }
 
   // The axis follows in steps, so that it does not tremble under a moving pointer.

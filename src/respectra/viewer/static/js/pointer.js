@@ -21,7 +21,8 @@ export function listen(host, viewport, actions) {
     const place = at(event);
     if (hovered && hovered[0] === place[0] && hovered[1] === place[1]) return;
     hovered = place;
-    actions.hover(viewport.pixelAt(...place));
+    const pixel = viewport.pixelAt(...place);
+    if (pixel) actions.hover(pixel); // what was seen last stays, so that one can go and look at it
     last = performance.now();
     performance.measure("respectra-hover", { start: event.timeStamp, end: last });
     performance.clearMeasures("respectra-hover"); // observers have it
@@ -33,6 +34,7 @@ export function listen(host, viewport, actions) {
   host.addEventListener("pointerdown", (event) => {
     if (event.button > 0 || event.target.closest("button")) return;
     host.setPointerCapture(event.pointerId);
+    host.classList.add("pointed"); // who clicks needs no frame that says where the keys go
     host.focus({ preventScroll: true });
     fingers.set(event.pointerId, at(event));
     if (fingers.size === 2) {
@@ -78,13 +80,13 @@ export function listen(host, viewport, actions) {
     if (rectangle && moved && pixel) actions.rectangle(pixel, inside(viewport, place), true);
     else if (!moved) {
       const here = viewport.pixelAt(...place);
-      actions.hover(here);
-      if (here) actions.pin(here);
+      if (here) { actions.hover(here); actions.pin(here); }
     }
   };
+  host.addEventListener("keydown", () => host.classList.remove("pointed"));
   host.addEventListener("pointerup", end);
   host.addEventListener("pointercancel", end);
-  host.addEventListener("pointerleave", () => { if (!start) { hovered = null; actions.hover(null); } });
+  host.addEventListener("pointerleave", () => { hovered = null; });
   host.addEventListener("wheel", (event) => {
     event.preventDefault();
     viewport.zoomBy(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.0016)), at(event));

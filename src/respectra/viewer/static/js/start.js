@@ -82,6 +82,8 @@ export function chosen() {
 
 async function begin(files, onViewable) {
   const request = chosen();
+  // A header names the cube; its data follow.
+  files?.sort((a, b) => /\.hdr$/i.test(b.name) - /\.hdr$/i.test(a.name));
   try {
     await run(files, request, onViewable);
   } catch (error) {

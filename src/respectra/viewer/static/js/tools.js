@@ -49,7 +49,8 @@ export class Tools {
     by("views").replaceChildren(...VIEWS.filter(({ name }) => available(name, this.scene, this.other)).map(
       ({ name, title, words }) => {
         const on = name === this.state.view;
-        const button = make("button", { type: "button", textContent: title, title: words, tabIndex: on ? 0 : -1 });
+        const isError = name === "difference" && this.state.other === "truth";
+        const button = make("button", { type: "button", textContent: isError ? "Error" : title, title: words, tabIndex: on ? 0 : -1 });
         button.dataset.view = name;
         button.setAttribute("role", "radio");
         button.setAttribute("aria-checked", String(on));
@@ -81,7 +82,10 @@ export class Tools {
       const share = (100 * n / (height * width)).toPrecision(3);
       return `${share} % of the pixels differ from the picture that was given, by at most ${most} of 255 codes; they are tinted blue.`;
     }
-    if (view === "difference") return "Root mean square over the bands, relative to the other scene.";
+    if (view === "difference") {
+      const other = this.state.other === "truth" ? "the truth" : "the other method";
+      return `Root mean square over the bands, relative to ${other}.`;
+    }
     return plain;
   }
 

@@ -22,6 +22,14 @@ export function available(view, scene, other) {
   return true;
 }
 
+// The wavelengths that a view is made of, as [{ nm, colour }].
+export function guidesOf({ view, nm, rgb }, scene) {
+  const own = (at) => scene.nm[scene.nearest(at)];
+  if (view === "band") return [{ nm: own(nm) }];
+  if (view !== "false") return [];
+  return rgb.map((at, i) => ({ nm: own(at), colour: ["#d22b2b", "#2a9d3f", "#3a6fe0"][i] }));
+}
+
 const matrices = new Map();
 
 async function matrixFor(scene, light, observer, adapt) {

@@ -78,3 +78,19 @@ def test_the_variable_and_the_format_are_strict(truth, submitted):
     problems = validate_submission(submitted, truth)
     assert len(problems) == 2
     assert all("cannot be read" in p.what for p in problems)
+
+
+def test_a_submission_scores_as_a_method_that_gives_these_cubes(tmp_path, rng):
+    from respectra.evaluation import Contestant, evaluate, subjects_of
+
+    values = rng.uniform(0.1, 0.9, (13, 15, 31))
+    values[8:, 8:] = np.linspace(0, 0.5, 31)  # no data
+    save_cube(make_cube(values, CHALLENGE_WAVELENGTHS_NM), tmp_path / "truth" / "a.npz")
+    answer = make_cube(np.full((13, 15, 31), 0.4), CHALLENGE_WAVELENGTHS_NM)
+    save_cube(answer, tmp_path / "submitted" / "a.mat")
+    truth = open_collection(tmp_path / "truth")
+    options = Options(tracks=("real-world",), tests=("physical",))
+    blind = score_submission(tmp_path / "submitted", truth, options)["a"]
+    method = Contestant("m", lambda track: lambda image: answer[:12, :14], "0001")
+    seen = evaluate([method], subjects_of(truth), tmp_path / "r", options, timing_runs=0)
+    assert blind == {name: value for row in seen.rows for name, value in row.scores.items()}

@@ -252,6 +252,18 @@ def test_the_muufl_triangle_is_no_data_and_laboratory_scenes_are_all_data(data_d
         assert not no_data(scenes[name].open_cube()).any(), name
 
 
+def test_what_a_layout_knows_of_its_files_is_kept(tmp_path, rng):
+    import scipy.io
+
+    (tmp_path / "scenes").mkdir()
+    values = rng.uniform(400, 4000, (12, 12, 31))
+    scipy.io.savemat(tmp_path / "scenes" / "BGU_HS_00001.mat", {"rad": values})
+    (subject,) = subjects_of(open_collection(tmp_path / "scenes"))
+    truth = subject.open("clean", 0, Options(), None).need_truth()
+    np.testing.assert_allclose(truth.values, values / 4095, rtol=1e-6)
+    np.testing.assert_array_equal(truth["wavelength"], CHALLENGE_WAVELENGTHS_NM)
+
+
 def test_zeros_where_there_is_no_data_stop_nothing(tmp_path, rng):
     values = rng.uniform(0.1, 0.9, (16, 16, 31))
     values[8:, 8:] = np.linspace(0, 0.5, 31)

@@ -11,13 +11,13 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from respectra.cameras import get_track
 from respectra.config import Config
 from respectra.cubes import inspect, open_cube, wavelengths_of
 from respectra.datasets.collections import Collection
 from respectra.errors import DataError, RespectraError
-from respectra.evaluation.auxiliary import Case, PhysicalConsistency, WeightedAccuracy, score
+from respectra.evaluation.auxiliary import PhysicalConsistency, WeightedAccuracy, score
 from respectra.evaluation.protocol import Options
+from respectra.evaluation.subjects import even, subjects_of
 
 #: The variable of a submitted file, as the challenge named it.
 VARIABLE = "cube"
@@ -91,7 +91,7 @@ def score_submission(
     rules: Submission | None = None,
     cluster_cache: str | os.PathLike[str] | None = None,
 ) -> Mapping[str, Mapping[str, float]]:
-    """Score a submission.
+    """Score a submission, by the same rules as everything else: mask, crop, even sizes.
 
     The metrics of the options; with the tests ``weighted`` and ``physical`` among them, those two
     as well, by the response of the options' first track.
@@ -108,18 +108,17 @@ def score_submission(
         more = f", and {len(problems) - 3} more problems" if len(problems) > 3 else ""
         raise DataError("the submission is refused: " + "; ".join(map(str, problems[:3])) + more)
     suffix = (rules or Submission()).suffix
-    track = get_track(chosen.tracks[0])
     judgements = [t for t in (WeightedAccuracy(), PhysicalConsistency()) if t.name in chosen.tests]
+    cache = None if cluster_cache is None else Path(cluster_cache)
     scored: dict[str, dict[str, float]] = {}
-    for scene in truth:
-        cube = scene.open_cube()
-        estimate = _open(Path(folder) / f"{scene.name}{suffix}", cube)
-        cache = None if cluster_cache is None else Path(cluster_cache)
-        case = Case(scene.name, cube, scene.image(track, cube), track, rules=chosen.rules(cache))
-        scores = score(cube, estimate, case, chosen.metrics)
+    for subject in subjects_of(truth):
+        case = subject.open(chosen.tracks[0], chosen.seeds[0], chosen, cache)
+        cube = case.need_truth()
+        estimate = even(_open(Path(folder) / f"{subject.name}{suffix}", cube))
+        scores = score(cube, estimate, case, chosen.metrics, valid=case.valid)
         for test in judgements:
             scores |= test.score(case, estimate, lambda image: image)
-        scored[scene.name] = scores
+        scored[subject.name] = scores
     return scored
 
 

@@ -14,8 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras import Track, get_track, open_image
-from respectra.cubes import open_cube
-from respectra.datasets.collections import Collection
+from respectra.datasets.collections import Collection, Scene
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary import Case
 from respectra.evaluation.protocol import BORDER_2022, Options, SceneRecord
@@ -31,12 +30,23 @@ _SHARED = 0.01
 
 @dataclass(frozen=True)
 class Subject:
-    """A scene to be scored: a cube, images of it, or both."""
+    """A scene to be scored: a cube, images of it, or both.
+
+    Attributes:
+        name: of the scene.
+        cube: its file; None where only images are known.
+        images: track -> file.
+        role: ``main``, or ``out-of-scope`` for the second collection.
+        wavelengths_nm: the bands, for files that do not say.
+        scale: value = number in the file times this.
+    """
 
     name: str
     cube: Path | None
     images: Mapping[str, Path] = field(default_factory=dict)
     role: Role = "main"
+    wavelengths_nm: tuple[float, ...] | None = None
+    scale: float = 1.0
 
     def record(self) -> SceneRecord:
         """What the protocol keeps of it."""
@@ -54,18 +64,23 @@ class Subject:
             DataError: the image does not fit the cube, or the track refuses the cube.
         """
         track = get_track(track_name, seed=seed)
-        truth = None if self.cube is None else _even(open_cube(self.cube))
+        truth = None if self.cube is None else even(self._open_cube(self.cube))
         image = self._image(track, truth, seed)
         valid = None if truth is None else _valid(truth, options)
         rules = options.rules(cache)
         return Case(self.name, truth, image, track, seed=seed, rules=rules, valid=valid)
+
+    def _open_cube(self, path: Path) -> xr.DataArray:
+        return Scene(
+            self.name, path, wavelengths_nm=self.wavelengths_nm, scale=self.scale
+        ).open_cube()
 
     def _image(self, track: Track, truth: xr.DataArray | None, seed: int) -> xr.DataArray:
         if track.name not in self.images:
             if truth is None:
                 raise DataError(f"{self.name} has neither a cube nor an image of {track.name}")
             return track.render(truth, seed=seed, key=self.name)
-        image = _even(open_image(self.images[track.name], encoding="linear"))
+        image = even(open_image(self.images[track.name], encoding="linear"))
         if truth is not None and image.shape[:2] != truth.shape[:2]:
             raise DataError(
                 f"{self.images[track.name].name} has {image.shape[0]} x {image.shape[1]} pixels, "
@@ -76,7 +91,9 @@ class Subject:
 
 def subjects_of(collection: Collection, role: Role = "main") -> tuple[Subject, ...]:
     """The scenes of a collection."""
-    return tuple(Subject(s.name, s.cube, s.images, role) for s in collection)
+    return tuple(
+        Subject(s.name, s.cube, s.images, role, s.wavelengths_nm, s.scale) for s in collection
+    )
 
 
 def subjects_without_truth(folder: str | os.PathLike[str]) -> tuple[Subject, ...]:
@@ -140,8 +157,8 @@ def _valid(truth: xr.DataArray, options: Options) -> npt.NDArray[np.bool_] | Non
     return None if valid.all() else valid
 
 
-def _even(picture: xr.DataArray) -> xr.DataArray:
-    """Without a last odd row or column."""
+def even(picture: xr.DataArray) -> xr.DataArray:
+    """A cube or an image without a last odd row or column."""
     rows, columns = (max(1, picture.sizes[d] // 2 * 2) for d in ("y", "x"))
     return picture.isel(y=slice(rows), x=slice(columns))
 

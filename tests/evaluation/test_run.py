@@ -153,6 +153,16 @@ def test_methods_tests_and_tracks_are_added_later(subjects, tmp_path):
     assert not results.mean("grey", "real-world", PLAIN, "mrae").complete
 
 
+def test_two_evaluations_do_not_write_to_one_folder(subjects, tmp_path):
+    def meddling(track: str) -> Any:
+        with pytest.raises(ConfigError, match="another evaluation is writing"):
+            evaluate([GREY], subjects, tmp_path / "r", timing_runs=0)
+        return grey(track)
+
+    first = dataclasses.replace(GREY, make=meddling)
+    assert evaluate([first], subjects, tmp_path / "r", timing_runs=0).names == ("grey",)
+
+
 def test_other_rules_and_other_methods_of_a_name_are_refused(subjects, tmp_path):
     evaluate([GREY], subjects, tmp_path / "r", Options(), timing_runs=0)
     with pytest.raises(ConfigError, match="other rules, scenes or metrics"):

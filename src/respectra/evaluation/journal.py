@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from respectra.errors import ConfigError
 from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.protocol import Options
 from respectra.evaluation.results import PLAIN, Row, merge_rows
@@ -37,6 +39,29 @@ def tasks_of(subjects: Sequence[Subject], options: Options) -> list[Task]:
         for seed in options.seeds_of(track)
         if subject.cube is not None or track in subject.images
     ]
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Be the only process that writes results to a folder, where the system can say so.
+
+    Raises:
+        ConfigError: another one does.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"another evaluation is writing to {folder}; wait for it, or choose another folder"
+            ) from None
+        yield
 
 
 def read_journal(path: Path) -> list[Row]:

@@ -15,7 +15,7 @@ import psutil
 
 from respectra.errors import ConfigError
 from respectra.evaluation.contestants import Contestant
-from respectra.evaluation.journal import Task, collect_rows, tasks_of
+from respectra.evaluation.journal import Task, collect_rows, sole_writer, tasks_of
 from respectra.evaluation.measuring import limited_threads
 from respectra.evaluation.protocol import Options, Protocol
 from respectra.evaluation.results import Results, load_protocol, save_protocol, save_results
@@ -60,7 +60,7 @@ def evaluate(
 
     Raises:
         ConfigError: the folder holds an evaluation by another protocol, nothing to evaluate, or
-            two different methods of one name.
+            two different methods of one name; another process writes to the folder.
         DataError: a scene's file cannot be read.
     """
     chosen = options or Options()
@@ -71,23 +71,24 @@ def evaluate(
         collections=dict(collections or {}),
         scenes=tuple(subject.record() for subject in subjects),
     )
-    protocol, facts = _continue(folder, protocol, contestants)
-    work = Work(
-        contestants=tuple(contestants),
-        options=chosen,
-        folder=folder,
-        cache=folder / "clusters" if cluster_cache is None else Path(cluster_cache),
-        threads=threads,
-        jobs=jobs,
-    )
-    costs = measure_costs(work, largest(subjects), timing_runs, progress)
-    tasks = tasks_of(subjects, chosen)
-    for _ in progress(_run(tasks, work), "scoring", len(tasks)):
-        pass
-    rows = collect_rows(tasks_of(subjects, protocol.options), folder, facts, protocol.options)
-    results = Results(protocol, rows, costs, facts, folder)
-    save_results(results, folder)
-    return results
+    with sole_writer(folder):
+        protocol, facts = _continue(folder, protocol, contestants)
+        work = Work(
+            contestants=tuple(contestants),
+            options=chosen,
+            folder=folder,
+            cache=folder / "clusters" if cluster_cache is None else Path(cluster_cache),
+            threads=threads,
+            jobs=jobs,
+        )
+        costs = measure_costs(work, largest(subjects), timing_runs, progress)
+        tasks = tasks_of(subjects, chosen)
+        for _ in progress(_run(tasks, work), "scoring", len(tasks)):
+            pass
+        rows = collect_rows(tasks_of(subjects, protocol.options), folder, facts, protocol.options)
+        results = Results(protocol, rows, costs, facts, folder)
+        save_results(results, folder)
+        return results
 
 
 def suitable_jobs(subjects: int, memory_gb: float, memory_share: float = 0.6) -> int:
@@ -141,7 +142,7 @@ def _continue(
             raise ConfigError(f"{folder}: {error}; choose another folder") from None
         if (folder / "methods.json").is_file():
             facts = json.loads((folder / "methods.json").read_text("utf-8"))
-    elif folder.exists() and any(folder.iterdir()):
+    elif any(not path.name.startswith(".") for path in folder.glob("*")):
         raise ConfigError(f"{folder} is not empty and holds no evaluation; choose another folder")
     for one in contestants:
         known = dict(facts.get(one.name, {}))

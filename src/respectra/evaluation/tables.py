@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from respectra.evaluation.auxiliary import (
     camera_names,
     select_tests,
 )
+from respectra.evaluation.learned import learned_notes, without_learned
 from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Mean, Results
 
@@ -135,7 +137,18 @@ def accuracy_table(results: Results) -> Table:
                 show(results.mean(name, track, PLAIN, "rmse")),
             ]
         rows.append(tuple(cells))
-    return Table("1. Accuracy", tuple(columns), tuple(rows), (_rules(results),))
+    notes = (_rules(results), *learned_notes(results))
+    return Table("1. Accuracy", tuple(columns), tuple(rows), notes)
+
+
+def unseen_table(results: Results) -> Table | None:
+    """Table 1 on the scenes that no method has learned from; None where that is all or none."""
+    rest = without_learned(results)
+    if rest is None:
+        return None
+    names = ", ".join(rest.protocol.scene_names())
+    title = "1. Accuracy on scenes that no method has learned from"
+    return dataclasses.replace(accuracy_table(rest), title=title, notes=(f"Scenes: {names}.",))
 
 
 def cost_table(results: Results) -> Table:
@@ -286,6 +299,9 @@ def report_tables(results: Results) -> tuple[Table, ...]:
     options = results.protocol.options
     has_truth = any(scene.truth is not None for scene in results.protocol.scenes)
     found: list[Table] = [accuracy_table(results)] if has_truth else []
+    unseen = unseen_table(results) if has_truth else None
+    if unseen is not None:
+        found.append(unseen)
     if results.costs:
         found.append(cost_table(results))
     for track in options.tracks:

@@ -20,6 +20,7 @@ from respectra.evaluation.tables import (
     guarantees_table,
     ranking,
     track_title,
+    unseen_table,
 )
 
 
@@ -64,8 +65,11 @@ def accuracy(context: Context) -> Markup:
     """Table 1."""
     if not context.has_truth:
         return Markup()
-    content = accuracy_table(context.results)
-    best = dict.fromkeys(range(1, len(content.columns)), "lower")
+    content = [accuracy_table(context.results)]
+    unseen = unseen_table(context.results)
+    if unseen is not None:
+        content.append(unseen)
+    best = dict.fromkeys(range(1, len(content[0].columns)), "lower")
     return section(
         "accuracy",
         "Accuracy",
@@ -73,7 +77,7 @@ def accuracy(context: Context) -> Markup:
             "MRAE is the mean relative error over all pixels and bands; RMSE the root of the mean "
             "square error. Lower is better; the best value of a column is marked."
         ),
-        table(content, best=best, marks=_marks(context)),
+        [table(one, best=best, marks=_marks(context)) for one in content],
     )
 
 

@@ -1,0 +1,48 @@
+"""Scenes that a method has learned from are named, and a table leaves them out."""
+
+from __future__ import annotations
+
+from respectra.evaluation import Options, Protocol, Results, Row, report_tables
+from respectra.evaluation.learned import learned_scenes, without_learned
+from respectra.evaluation.protocol import SceneRecord
+
+
+def results(provenance: dict[str, object]) -> Results:
+    scenes = tuple(SceneRecord(name=name, truth=f"sha-{name}") for name in ("a", "b", "c"))
+    rows = tuple(
+        Row("main", scene.name, "clean", 0, method, "plain", scores={"mrae": value, "rmse": value})
+        for method, values in {"net": (0.1, 0.1, 0.9), "other": (0.5, 0.5, 0.5)}.items()
+        for scene, value in zip(scenes, values, strict=True)
+    )
+    protocol = Protocol(options=Options(), collections={}, scenes=scenes, versions={})
+    return Results(protocol, rows, methods={"net": {"provenance": provenance}, "other": {}})
+
+
+PROVENANCE = {
+    "sha256": {"renamed.npz": "sha-a", "b.npz": "sha-b", "elsewhere.npz": "sha-z"},
+    "scenes": {"train": ["renamed", "elsewhere"], "validation": ["b"]},
+}
+
+
+def test_scenes_are_known_by_their_files_and_not_by_their_names():
+    assert learned_scenes(results(PROVENANCE), "net") == {"a": "train", "b": "validation"}
+    assert learned_scenes(results(PROVENANCE), "other") == {}
+    assert learned_scenes(results({"sha256": "broken"}), "net") == {}
+
+
+def test_a_table_has_the_other_scenes_alone():
+    tables = report_tables(results(PROVENANCE))
+    assert "net was trained on a and was chosen by b." in tables[0].notes
+    assert [row[0] for row in tables[0].rows] == ["net", "other"]
+    assert "no method has learned" in tables[1].title
+    assert tables[1].rows == (
+        ("other", "0.50000 (1)", "0.50000"),
+        ("net", "0.90000 (2)", "0.90000"),
+    )
+    assert tables[1].notes == ("Scenes: c.",)
+
+
+def test_there_is_no_such_table_where_it_would_be_empty_or_the_same():
+    assert without_learned(results({})) is None
+    everything = {"sha256": {name: f"sha-{name}" for name in "abc"}}
+    assert without_learned(results(everything)) is None

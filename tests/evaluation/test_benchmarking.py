@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from respectra.cli import bench as _  # noqa: F401 - registers the command
+from respectra.cli import bench as command  # noqa: F401 - registers the command
 from respectra.cli.app import run
 from respectra.errors import ConfigError
 from respectra.evaluation import benchmarking
 from respectra.evaluation.benchmarking import benchmark, measure_roofs, plot_benchmark
+from respectra.inference.engines import onnx
 from respectra.methods.measure import count_gmac
 
 
@@ -33,12 +34,13 @@ def test_shares_and_limits_follow_from_the_roofs():
         ("numpy", "float32"),
         ("table", "float32"),
         ("table", "float16"),
+        ("table", "3 coefficients"),
     ]
     for r in result.runs:
-        size = {"float32": 4, "float16": 2}[r.dtype]
+        written = {"float32": 4 * 31, "float16": 2 * 31, "3 coefficients": 4 * 3}[r.dtype]
         pixels = r.height * r.width
         assert pixels == pytest.approx(0.01e6, rel=0.02)
-        rate = pixels * (12 + 31 * size) / r.seconds / 1e9
+        rate = pixels * (12 + written) / r.seconds / 1e9
         assert r.memory_share == pytest.approx(rate / result.roofs.copy_gb_s)
         assert r.megapixels_s / r.memory_limit_mp_s == pytest.approx(r.memory_share)
         assert r.arithmetic_share is None
@@ -49,10 +51,12 @@ def test_shares_and_limits_follow_from_the_roofs():
 def test_networks_are_measured_plain_and_as_they_are_run(monkeypatch):
     monkeypatch.setattr(benchmarking, "FRAME", (16, 24))
     result = benchmark(["hscnn-r"], sizes_mp=[0.25, 2], threads=1, patience_s=10)
-    plain, large_plain, torch, large = result.runs
-    assert [plain.engine, large_plain.engine, torch.engine, large.engine] == 2 * ["plain"] + 2 * [
-        "torch"
-    ]
+    engines = [run.engine for run in result.runs]
+    assert engines[:4] == ["plain", "plain", "torch", "torch"]
+    if onnx.available():
+        assert engines[4:] == ["onnx", "onnx"]
+        assert result.runs[4].arithmetic_share > 0
+    _, large_plain, torch, large = result.runs[:4]
     assert "small pictures" in large_plain.reason
     assert "would take" in large.reason
     assert large.seconds is None
@@ -67,7 +71,7 @@ def test_the_command_writes_table_json_and_plot(tmp_path, capsys):
     assert run([*arguments, "-o", str(tmp_path)]) == 0
     assert "pseudo-inverse" in capsys.readouterr().out
     saved = json.loads((tmp_path / "bench.json").read_text())
-    assert len(saved["runs"]) == 3
+    assert len(saved["runs"]) == 4
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
     assert run([*arguments, "-o", str(tmp_path)]) == 1
     assert "exists already" in capsys.readouterr().err

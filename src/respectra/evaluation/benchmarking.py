@@ -8,6 +8,7 @@ than its roof, unless it is computed by fewer operations than are counted.
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from respectra.evaluation.figures import PALETTE, new_figure, save_figure
 from respectra.evaluation.measuring import limited_threads, measured, processor_name
 from respectra.files import atomic_path
 from respectra.inference import Reconstructor, find_weights
+from respectra.inference.memory import give_back_free_memory
 from respectra.methods import Contract, Weights, build_network, configure, get_card, list_methods
 from respectra.methods.measure import FRAME, count_gmac
 
@@ -64,8 +66,9 @@ class Run(Config):
     method: str
     engine: str
     """``plain``: the network's forward pass on the whole picture, as a reference. ``torch``,
-    ``numpy``, ``table``: what a reconstructor does, cut into tiles where it is large."""
+    ``onnx``, ``numpy``, ``table``: what a reconstructor does, cut into tiles where it is large."""
     dtype: str
+    """Of the values, or how many coefficients there are of each pixel instead."""
     height: int
     width: int
     runs: int = 0
@@ -153,12 +156,10 @@ def benchmark(
     runs = []
     with limited_threads(count):
         for weights in every:
-            for engine, dtype, recover in _ways(weights):
+            for way in _ways(weights):
                 pace = None
                 for height, width in map(_shape_of, sorted(sizes_mp)):
-                    run = _measure(
-                        weights, engine, dtype, recover, (height, width), roofs, pace, patience_s
-                    )
+                    run = _measure(weights, way, (height, width), roofs, pace, patience_s)
                     if run.seconds is not None:
                         pace = run.seconds / (height * width)
                     runs.append(run)
@@ -228,22 +229,46 @@ def _weights_of(source: str) -> Weights:
 Recover = Callable[[FloatArray], Any]
 
 
-def _ways(weights: Weights) -> Iterator[tuple[str, str, Recover]]:
-    """Engine, type of the result, and what recovers it, for every way in which a method runs."""
+@dataclasses.dataclass(frozen=True)
+class _Way:
+    """One way in which a method runs."""
+
+    engine: str
+    dtype: str
+    written_bytes: int
+    """For each pixel."""
+    recover: Recover
+
+
+def _ways(weights: Weights) -> Iterator[_Way]:
+    """Every way in which a method runs."""
+    from respectra.inference.engines import onnx
     from respectra.inference.tables import Table, bake
 
+    bands = weights.contract.bands
+    whole, half = ("float32", 4 * bands), ("float16", 2 * bands)
     if weights.baked is None:
-        kind = get_card(weights.method).kind
-        if kind == "network":
-            yield "plain", "float32", _plain(weights)
-        reconstructor = Reconstructor(weights)
-        yield ("torch" if kind == "network" else "numpy"), "float32", reconstructor.predict
+        network = get_card(weights.method).kind == "network"
+        if network:
+            yield _Way("plain", *whole, _plain(weights))
+        yield _Way(
+            "torch" if network else "numpy",
+            *whole,
+            Reconstructor(weights, engine="torch").predict,
+        )
+        if onnx.available() and onnx.exportable(weights):
+            yield _Way("onnx", *whole, Reconstructor(weights, engine="onnx").predict)
     try:
         table = bake(weights) if weights.baked is None else Table.from_weights(weights)
     except RespectraError:  # not a method that looks at one pixel at a time
         return
-    yield "table", "float32", lambda rgb: table.apply(rgb)
-    yield "table", "float16", lambda rgb: table.apply(rgb, dtype="float16")
+    basis = table.basis()
+    count = len(basis)
+    yield _Way("table", *whole, lambda rgb: table.apply(rgb))
+    yield _Way("table", *half, lambda rgb: table.apply(rgb, dtype="float16"))
+    yield _Way(
+        "table", f"{count} coefficients", 4 * count, lambda rgb: table.coefficients(rgb, basis)
+    )
 
 
 def _plain(weights: Weights) -> Recover:
@@ -264,9 +289,7 @@ def _plain(weights: Weights) -> Recover:
 
 def _measure(
     weights: Weights,
-    engine: str,
-    dtype: str,
-    recover: Recover,
+    way: _Way,
     shape: tuple[int, int],
     roofs: Roofs,
     pace: float | None,
@@ -275,28 +298,31 @@ def _measure(
     """One case: a run that is not counted, then three, or one where a picture takes seconds."""
     height, width = shape
     pixels = height * width
-    moved = 3 * 4 + weights.contract.bands * np.dtype(dtype).itemsize
+    moved = 3 * 4 + way.written_bytes
     facts: dict[str, Any] = {
         "method": weights.method,
-        "engine": engine,
-        "dtype": dtype,
+        "engine": way.engine,
+        "dtype": way.dtype,
         "height": height,
         "width": width,
         "memory_limit_mp_s": 1e3 * roofs.copy_gb_s / moved,
     }
     flop = 0.0
-    if weights.baked is None and engine in ("plain", "torch"):
+    if weights.baked is None and way.engine in ("plain", "torch", "onnx"):
         options = weights.config.model_dump()
         flop = 2e9 * count_gmac(weights.method, frame=FRAME, **options) / (FRAME[0] * FRAME[1])
         facts["arithmetic_limit_mp_s"] = 1e3 * roofs.gflop_s / flop if flop else None
-    if engine == "plain" and pixels > _LARGEST_PLAIN:
+    if way.engine == "plain" and pixels > _LARGEST_PLAIN:
         return Run(**facts, reason="the plain pass is for small pictures")
     if pace is not None and pace * pixels > patience_s:
         return Run(**facts, reason=f"would take about {pace * pixels:.0f} s")
     rgb = np.random.default_rng(0).random((height, width, 3), dtype=np.float32)
-    first = measured(lambda: recover(rgb))[1]
+    if way.engine == "onnx":  # an export is made once and kept, and is no part of its memory
+        Reconstructor(weights, engine="onnx").predict(rgb)
+        give_back_free_memory()
+    first = measured(lambda: way.recover(rgb))[1]
     repeats = 3 if first.seconds < patience_s / 10 else 1
-    every = [measured(lambda: recover(rgb))[1] for _ in range(repeats)]
+    every = [measured(lambda: way.recover(rgb))[1] for _ in range(repeats)]
     seconds = statistics.median(one.seconds for one in every)
     return Run(
         **facts,

@@ -21,7 +21,7 @@ def fastest(weights: Weights, torch_predictor: TorchPredictor) -> Engine:
     The trial takes some seconds, the export included, the first time that a configuration runs
     on a machine.
     """
-    if not onnx.available() or not _exports(weights):
+    if not onnx.available() or not onnx.exportable(weights):
         return "torch"
     key = fingerprint(weights.method, weights.config.model_dump(mode="json"), machine())
 
@@ -34,13 +34,6 @@ def fastest(weights: Weights, torch_predictor: TorchPredictor) -> Engine:
         return min(rivals, key=lambda name: _seconds(rivals[name], pixels))
 
     return "onnx" if remember("engines", key, trial) == "onnx" else "torch"
-
-
-def _exports(weights: Weights) -> bool:
-    from respectra.methods import get_card
-
-    table = getattr(weights.config, "attention", "exact") == "table"
-    return get_card(weights.method).exports_onnx and not table
 
 
 def _seconds(predict: Predictor, pixels: FloatArray) -> float:

@@ -46,6 +46,14 @@ def available() -> bool:
     return all(importlib.util.find_spec(m) for m in ("onnx", "onnxscript", "onnxruntime"))
 
 
+def exportable(weights: Weights) -> bool:
+    """Whether weights are of a network that, as configured, can be exported."""
+    method = get_method(weights.method)
+    if isinstance(method, type) or weights.baked is not None:
+        return False
+    return method.card.exports_onnx and getattr(weights.config, "attention", "exact") != "table"
+
+
 def export_onnx(
     weights: Weights,
     path: str | os.PathLike[str],
@@ -83,7 +91,7 @@ def export_onnx(
             "a look-up table instead"
         )
     card = method.card
-    if not card.exports_onnx or getattr(weights.config, "attention", "exact") == "table":
+    if not exportable(weights):
         raise ConfigError(
             f"{weights.method} as configured cannot be exported to ONNX; see respectra methods "
             f"{weights.method}"

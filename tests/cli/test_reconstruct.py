@@ -113,6 +113,21 @@ def test_a_clip_becomes_a_cube_in_time_and_its_flicker_is_said(tmp_path, rng, ca
     assert video.shape == (3, 12, 16, 31)
 
 
+def test_low_rank_keeps_coefficients_of_pictures_and_clips(photo, tmp_path, rng, capsys):
+    pytest.importorskip("av")
+    clip = write_clip(tmp_path / "clip.mkv", rng.integers(9, 99, (2, 12, 16, 3), dtype=np.uint8))
+    arguments = ["reconstruct", str(photo), str(clip), "-o", str(tmp_path / "out"), "--low-rank"]
+    assert run([*arguments, "--method", "wiener"]) == 0
+    low = rs.cubes.open_low_rank(tmp_path / "out" / f"{photo.stem}.zarr")
+    assert low.basis.shape == (3, 31)
+    video = xr.open_zarr(tmp_path / "out" / "clip.zarr", consolidated=False)
+    assert dict(video.coefficients.sizes) == {"time": 2, "y": 12, "x": 16, "component": 3}
+    capsys.readouterr()
+    arguments = ["reconstruct", str(photo), "-o", str(tmp_path / "c.zarr"), "--low-rank"]
+    assert run([*arguments, "--method", "root-polynomial"]) == 1
+    assert "bake it into a table" in capsys.readouterr().err
+
+
 @pytest.fixture
 def shots(tmp_path, rng):
     """A folder with two pictures, one that is damaged, and a file that is no picture."""

@@ -11,7 +11,8 @@ from tests.inference.conftest import tiny_weights
 
 import respectra as rs
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
-from respectra.inference import Reconstructor, reconstruct_file
+from respectra.files import remove
+from respectra.inference import Reconstructor, SelfEnsemble, reconstruct_file
 from respectra.inference.pictures import TiffPicture, WholePicture, open_picture
 from respectra.inference.sinks import EnviSink, ZarrSink
 from respectra.methods import save_weights
@@ -59,6 +60,18 @@ def test_pieces_of_a_tiff_are_those_of_the_whole(tmp_path, codes, options, dtype
     assert picture.bounds() == pytest.approx((whole.min(), whole.max()))
 
 
+class StopError(Exception):
+    pass
+
+
+def stop_after(count):
+    def progress(done, _):
+        if done == count:
+            raise StopError
+
+    return progress
+
+
 def test_only_what_must_be_is_read_whole(tmp_path, tiff, codes):
     assert isinstance(open_picture(tiff, "srgb"), TiffPicture)
     one_strip = tmp_path / "one.tif"
@@ -84,6 +97,73 @@ def test_a_streamed_cube_is_the_one_made_in_memory(tmp_path, tiff, name, suffix)
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize("kind", ["clean", "srgb"])
+@pytest.mark.parametrize(
+    "names",
+    [["consistent"], ["consistent-exact", "non-negative"], ["exposure-invariant", "smooth"]],
+    ids="+".join,
+)
+def test_guarantees_are_kept_piece_by_piece(tmp_path, codes, names, kind):
+    tifffile.imwrite(tmp_path / "p.tif", codes // 2, photometric="rgb", rowsperstrip=16)
+    rec = Reconstructor(tiny_weights("hscnn-r"), tile=32, guarantees=names)
+    target = tmp_path / "cube.zarr"
+    with pytest.raises(StopError):
+        reconstruct_file(rec, tmp_path / "p.tif", target, kind=kind, progress=stop_after(3))
+    done = reconstruct_file(rec, tmp_path / "p.tif", target, kind=kind)
+    assert done.resumed == 3
+    image = rs.open_image(tmp_path / "p.tif", encoding="srgb" if kind == "srgb" else "linear")
+    expected = rec(image.assign_attrs(track="clean"))
+    cube = rs.open_cube(target)
+    scale = np.abs(expected.values).max()
+    np.testing.assert_allclose(cube.values, expected.values, rtol=0, atol=1e-5 * scale)
+    for name in ("guarantees", "unreachable_pixels"):
+        assert cube.attrs.get(name) == expected.attrs.get(name)
+
+
+def test_a_streamed_cube_that_is_consistent_gives_the_picture_back(tmp_path, tiff, codes):
+    rec = Reconstructor(tiny_weights("mst-plus-plus"), tile=32, guarantees=["consistent"])
+    reconstruct_file(rec, tiff, tmp_path / "cube.zarr", kind="clean")
+    cube = rs.open_cube(tmp_path / "cube.zarr")
+    again = np.floor(255 * rs.get_track("clean").project(cube).clip(max=1.0))
+    wrong = (again != codes).any("channel")
+    assert int(wrong.sum()) <= cube.attrs.get("unreachable_pixels", 0) < 10
+
+
+def test_guarantees_that_look_at_neighbourhoods_are_refused(tmp_path, tiff):
+    weights = rs.load("pseudo-inverse", track="real-world").weights
+    rec = Reconstructor(weights, guarantees=["consistent"])
+    with pytest.raises(ConfigError, match=r"looks at neighbourhoods.*reconstruct in memory"):
+        reconstruct_file(rec, tiff, tmp_path / "cube.zarr", kind="real-world")
+
+
+@pytest.mark.parametrize("symmetries", ["horizontal", "all"])
+def test_tiles_of_a_self_ensemble_are_turned_one_by_one(tmp_path, tiff, symmetries):
+    rec = SelfEnsemble(
+        tiny_weights("hscnn-r"), symmetries=symmetries, tile=32, guarantees=["non-negative"]
+    )
+    expected = rec(rs.open_image(tiff, encoding="srgb"))
+    reconstruct_file(rec, tiff, tmp_path / "cube.bip")
+    values = rs.open_cube(tmp_path / "cube.bip").values
+    np.testing.assert_allclose(values, expected.values, rtol=0, atol=1e-5 * expected.values.max())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tic-rc", "do not give what the turned picture gives"),
+        ("staffs-cvl", "takes 16 x 16 pixels together"),
+        ("fmnet", None),
+    ],
+)
+def test_self_ensembles_that_need_the_whole_picture_say_so(tmp_path, tiff, name, message):
+    rec = SelfEnsemble(tiny_weights(name), symmetries="flips", tile=32)
+    reason = rec.why_whole(HEIGHT, WIDTH)
+    assert (reason is None) == (message is None)
+    if message is not None:
+        with pytest.raises(ConfigError, match=message):
+            reconstruct_file(rec, tiff, tmp_path / "cube.zarr")
+
+
 def test_numpy_arrays_are_pictures_too(tmp_path, codes):
     np.save(tmp_path / "p.npy", codes)
     rec = Reconstructor(tiny_weights("hscnn-r"), tile=32)
@@ -91,18 +171,6 @@ def test_numpy_arrays_are_pictures_too(tmp_path, codes):
     expected = rec(rs.make_image(codes / 255)).values
     values = rs.open_cube(tmp_path / "c.zarr").values
     np.testing.assert_allclose(values, expected.astype(np.float16), atol=1e-3)
-
-
-class StopError(Exception):
-    pass
-
-
-def stop_after(count):
-    def progress(done, _):
-        if done == count:
-            raise StopError
-
-    return progress
 
 
 @pytest.mark.parametrize("name", ["hscnn-r", "tic-rc", "mst-plus-plus"])
@@ -150,6 +218,50 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_is_done(tmp_path, tiff, monk
     assert not target.exists()
     monkeypatch.undo()
     assert reconstruct_file(rec, tiff, target).resumed == 2
+
+
+@pytest.mark.parametrize("suffix", ["zarr", "bip"])
+def test_a_vanished_folder_is_an_error_and_not_made_again(tmp_path, tiff, suffix):
+    rec = Reconstructor(tiny_weights("hscnn-r"), tile=32)
+    (tmp_path / "out").mkdir()
+    target = tmp_path / "out" / f"cube.{suffix}"
+    with pytest.raises(OutputError, match=r"cannot write .*run the same command again"):
+        reconstruct_file(rec, tiff, target, progress=lambda *_: remove(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+_KILLED = """
+import os, signal, sys
+from respectra.inference import Reconstructor, reconstruct_file
+from respectra.methods import load_weights
+
+def stop(done, _):
+    if done == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+reconstruct_file(Reconstructor(load_weights(sys.argv[1]), tile=32), *sys.argv[2:], progress=stop)
+"""
+
+
+def test_a_killed_process_is_taken_up(tmp_path, tiff):
+    save_weights(tiny_weights("hscnn-r"), tmp_path / "w.safetensors")
+    target = tmp_path / "cube.zarr"
+    paths = [str(path) for path in (tmp_path / "w.safetensors", tiff, target)]
+    done = subprocess.run([sys.executable, "-c", _KILLED, *paths], check=False)
+    assert done.returncode == -9
+    assert not target.exists()
+    assert reconstruct_file(rs.load(paths[0], tile=32), tiff, target).resumed == 4
+
+
+def test_pictures_and_limits_that_are_too_small_say_so(tmp_path, tiff, codes):
+    out = tmp_path / "c.zarr"
+    small = tmp_path / "small.tif"
+    tifffile.imwrite(small, codes[:8, :20], photometric="rgb")
+    with pytest.raises(DataError, match=r"hrnet needs images of at least 9 x 9 .* got 8 x 20"):
+        reconstruct_file(Reconstructor(tiny_weights("hrnet"), tile=32), small, out)
+    with pytest.raises(ConfigError, match=r"10\.0 MB of memory is too little for hscnn-r"):
+        reconstruct_file(Reconstructor(tiny_weights("hscnn-r"), max_memory="10MB"), tiff, out)
+    assert not out.exists()
 
 
 def test_an_existing_cube_is_refused_or_replaced(tmp_path, tiff):

@@ -17,9 +17,11 @@ from tests.inference.conftest import tiny_weights
 
 import respectra as rs
 from respectra.errors import ConfigError, DataError, FormatError, MissingExtraError, OutputError
-from respectra.inference import Reconstructor
+from respectra.inference import Reconstructor, find_weights
 from respectra.inference.clips import Clip
-from respectra.inference.video import _ahead, _Store, reconstruct_video
+from respectra.inference.tables import bake
+from respectra.inference.video import _ahead, reconstruct_video
+from respectra.inference.video_store import VideoStore
 
 av = pytest.importorskip("av")
 COUNT, HEIGHT, WIDTH = 5, 36, 50
@@ -90,7 +92,7 @@ def test_a_still_clip_does_not_flicker(tmp_path, frames, linear):
 
 
 def test_flicker_of_large_frames_is_taken_on_a_grid(tmp_path, rng, linear, monkeypatch):
-    monkeypatch.setattr("respectra.inference.video.FLICKER_PIXELS", 120)
+    monkeypatch.setattr("respectra.inference.video_store.FLICKER_PIXELS", 120)
     frames = rng.integers(20, 200, (3, 47, 61, 3), dtype=np.uint8)
     clip = write_clip(tmp_path / "clip.mkv", frames)
     done = reconstruct_video(linear, clip, tmp_path / "out.zarr")
@@ -122,6 +124,41 @@ def test_a_stopped_run_leaves_nothing_and_goes_on_at_the_next_frame(tmp_path, cl
     assert done.flicker == whole.flicker
     first, second = (xr.open_zarr(path, consolidated=False).cube for path in (target, whole.path))
     xr.testing.assert_identical(first.load(), second.load())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_coefficients_are_stored_with_their_basis(tmp_path, clip, frames, dtype):
+    weights = bake(find_weights("root-polynomial"), nodes=17).to_weights()
+    rec, target = Reconstructor(weights), tmp_path / "out.zarr"
+
+    def run(progress=None):
+        return reconstruct_video(rec, clip, target, low_rank=True, dtype=dtype, progress=progress)
+
+    def stop(done, _):
+        if done == 2:
+            raise StopError
+
+    with pytest.raises(StopError):
+        run(stop)
+    done = run()
+    assert done.resumed == 2
+    stored = xr.open_zarr(target, consolidated=False)
+    assert stored.coefficients.dims == ("time", "y", "x", "component")
+    assert stored.coefficients.dtype == dtype
+    assert stored.sizes["component"] < 31
+    video = xr.dot(stored.coefficients, stored.basis) + stored.mean_spectrum
+    expected = np.stack([alone(rec, codes) for codes in frames])
+    peaks = np.abs(expected).max(axis=-1, keepdims=True)
+    np.testing.assert_array_less(np.abs(video.values - expected) / peaks, 0.03)
+    whole = reconstruct_video(rec, clip, tmp_path / "whole.zarr")
+    assert done.flicker.spectra == pytest.approx(whole.flicker.spectra, rel=0.01)
+    assert done.flicker.image == pytest.approx(whole.flicker.image, rel=1e-6)
+
+
+def test_methods_without_coefficients_say_what_to_do(tmp_path, clip):
+    rec = Reconstructor(tiny_weights("hscnn-r"))
+    with pytest.raises(ConfigError, match="bake it into a table"):
+        reconstruct_video(rec, clip, tmp_path / "out.zarr", low_rank=True)
 
 
 def test_another_method_begins_anew(tmp_path, clip, linear):
@@ -162,7 +199,7 @@ def test_a_killed_process_is_taken_up(tmp_path, clip, linear):
 
 
 def test_a_full_disk_keeps_complete_frames(tmp_path, clip, linear, monkeypatch):
-    write = _Store.write
+    write = VideoStore.write
 
     def full(self, index, *piece):
         if index == 2:
@@ -170,7 +207,7 @@ def test_a_full_disk_keeps_complete_frames(tmp_path, clip, linear, monkeypatch):
         write(self, index, *piece)
 
     target = tmp_path / "out.zarr"
-    monkeypatch.setattr(_Store, "write", full)
+    monkeypatch.setattr(VideoStore, "write", full)
     with pytest.raises(OutputError, match=r"No space left.*run the same command again"):
         reconstruct_video(linear, clip, target)
     assert not target.exists()

@@ -84,6 +84,14 @@ def reconstruct(
     preview: Annotated[
         bool, typer.Option(help="Also write NAME.preview.png, for pictures.")
     ] = False,
+    low_rank: Annotated[
+        bool,
+        typer.Option(
+            "--low-rank",
+            help="Store coefficients and their basis instead of spectra (Zarr, NetCDF, clips), "
+            "for tables and methods that give them.",
+        ),
+    ] = False,
     skip_bad_frames: Annotated[
         bool, typer.Option(help="Leave out frames of a clip that cannot be decoded, and say so.")
     ] = False,
@@ -117,8 +125,10 @@ def reconstruct(
 
     def work(reconstructor: Reconstructor, job: Job) -> dict[str, Any]:
         if job.source.suffix.lower() in CLIP_SUFFIXES:
-            return _reconstruct_clip(reconstructor, job, skip_bad_frames, overwrite, single)
-        _reconstruct_one(reconstructor, job, preview, overwrite)
+            return _reconstruct_clip(
+                reconstructor, job, low_rank, skip_bad_frames, overwrite, single
+            )
+        _reconstruct_one(reconstructor, job, preview, low_rank, overwrite)
         return {}
 
     jobs = []
@@ -143,7 +153,12 @@ def reconstruct(
         facts = work(reconstructor, job)
         report(job, time.perf_counter() - start, **facts)
     else:
-        options = {"guarantees": sorted(guarantee or []), "tile": tile, "preview": preview}
+        options = {
+            "guarantees": sorted(guarantee or []),
+            "tile": tile,
+            "preview": preview,
+            "low_rank": low_rank,
+        }
         outcomes = run_jobs(
             jobs, output, choose, work, options=options, overwrite=overwrite, fail_fast=fail_fast
         )
@@ -185,20 +200,28 @@ def _load(
 
 
 def _reconstruct_one(
-    reconstructor: Reconstructor, job: Job, preview: bool, overwrite: bool
+    reconstructor: Reconstructor, job: Job, preview: bool, low_rank: bool, overwrite: bool
 ) -> None:
     from respectra.cameras import input_encoding, open_image, to_track_values
     from respectra.cubes import save_cube, save_preview
     from respectra.inference import reconstruct_file, streams
 
     path, target, kind = job.source, job.target, job.kind
-    if not preview and streams(reconstructor, path, target):
+    if not (preview or low_rank) and streams(reconstructor, path, target):
         reconstruct_file(reconstructor, path, target, kind=kind, overwrite=overwrite)
         return
     picture = open_image(path, encoding=input_encoding(kind))
-    cube = reconstructor(to_track_values(picture, kind))
-    cube.attrs["source"] = f"{path.name}, reconstructed by {reconstructor.name}"
-    save_cube(cube, target, overwrite=overwrite)
+    values = to_track_values(picture, kind)
+    source = f"{path.name}, reconstructed by {reconstructor.name}"
+    if low_rank:
+        factors = reconstructor.low_rank(values)
+        factors.attrs["source"] = source
+        save_cube(factors, target, overwrite=overwrite)
+        cube = factors.lazy()
+    else:
+        cube = reconstructor(values)
+        cube.attrs["source"] = source
+        save_cube(cube, target, overwrite=overwrite)
     if preview:
         # A display's white is D65; the challenge's cameras know no white but equal energy.
         white = "D65" if kind in ("srgb", "linear") else "E"
@@ -207,7 +230,12 @@ def _reconstruct_one(
 
 
 def _reconstruct_clip(
-    reconstructor: Reconstructor, job: Job, skip_bad_frames: bool, overwrite: bool, alone: bool
+    reconstructor: Reconstructor,
+    job: Job,
+    low_rank: bool,
+    skip_bad_frames: bool,
+    overwrite: bool,
+    alone: bool,
 ) -> dict[str, Any]:
     """Reconstruct a clip, say what is to be known of it, and give that for JSON."""
     from respectra.inference import reconstruct_video
@@ -221,6 +249,7 @@ def _reconstruct_clip(
             path,
             job.target,
             kind=job.kind,
+            low_rank=low_rank,
             on_bad_frame="skip" if skip_bad_frames else "stop",
             overwrite=overwrite,
             progress=progress,

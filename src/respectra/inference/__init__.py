@@ -3,7 +3,8 @@
 from respectra.inference.ensembles import ModelEnsemble, SelfEnsemble
 from respectra.inference.reconstructor import Reconstructor, find_weights, load
 from respectra.inference.streaming import Streamed, reconstruct_file, streams
-from respectra.inference.video import Flicker, ReconstructedVideo, reconstruct_video
+from respectra.inference.video import ReconstructedVideo, reconstruct_video
+from respectra.inference.video_store import Flicker
 
 __all__ = [
     "Flicker",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -14,8 +14,11 @@ from respectra.errors import ConfigError, unknown_name
 from respectra.inference.engines import Engine
 from respectra.inference.predictors import FloatArray
 from respectra.inference.reconstructor import Reconstructor
-from respectra.inference.tiling import Layout
-from respectra.methods import Weights
+from respectra.inference.tiling import Layout, Reader, Region, run
+from respectra.methods import Tiling, Weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Combine = Literal["mean", "weighted", "median"]
 #: Rows of which a median is taken at a time.
@@ -69,8 +72,55 @@ class SelfEnsemble(Reconstructor):
 
     @property
     def needs_whole(self) -> bool:
-        """Flipped pictures begin at their ends, so that the whole has to be there."""
+        """It is more than the spectra of pieces."""
         return True
+
+    def why_whole(self, height: int, width: int) -> str | None:
+        """Why a picture of this size has to be in memory as a whole; None where it need not.
+
+        Turned tiles give what the turned picture gives where tiles are exact by their halo alone,
+        and where squares that the network takes as one lie alike from either end.
+        """
+        multiple = self.card.size_multiple
+        if self.card.tiling is not Tiling.EXACT:
+            return f"turned tiles of {self.name} do not give what the turned picture gives"
+        if height % multiple or width % multiple:
+            return (
+                f"{self.name} takes {multiple} x {multiple} pixels together, and they lie "
+                f"otherwise in a turned picture of {height} x {width}"
+            )
+        return super().why_whole(height, width)
+
+    @property
+    def answer_bytes(self) -> int:
+        """That of guarantees, the mean, and one answer turned back."""
+        return super().answer_bytes + 3 * 4 * self.contract.bands
+
+    def streamed(
+        self,
+        read: Reader,
+        layout: Layout,
+        *,
+        bounds: tuple[float, float],
+        means: Sequence[Tensor] | None = None,
+        done: frozenset[tuple[int, int]] = frozenset(),
+    ) -> Iterator[tuple[Region, FloatArray]]:
+        """Means of the answers to each tile turned, halo included."""
+        predict = self._engine(layout)
+
+        def finished(pixels: FloatArray) -> FloatArray:
+            return self.contract.finish(predict(pixels))
+
+        def answer(pixels: FloatArray) -> FloatArray:
+            return mean_of(
+                turn_back(finished(np.ascontiguousarray(turn(pixels, symmetry))), symmetry)
+                for symmetry in SYMMETRIES[self.symmetries]
+            )
+
+        def prepared(rows: slice, columns: slice) -> FloatArray:
+            return self.contract.prepare(read(rows, columns), bounds=bounds)
+
+        return run(answer, prepared, layout, done=done)
 
     def with_uncertainty(self, image: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
         """The cube, and the standard deviation of the answers, an array of the same shape.

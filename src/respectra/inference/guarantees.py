@@ -100,9 +100,29 @@ class Guarantees:
         """Whether the cube is tied to the image at all."""
         return bool(self.names & {"consistent", "consistent-exact"})
 
-    def scale(self, image: xr.DataArray) -> tuple[xr.DataArray, float]:
-        """The image as the method is to see it, and what its cube has to be multiplied by."""
-        top = float(image.values.max()) if "exposure-invariant" in self.names else 0.0
+    @property
+    def by_pixels(self) -> bool:
+        """Whether they can be kept by a part of an image without its surroundings.
+
+        Consistency with a noisy camera cannot: it is one of neighbourhoods.
+        """
+        return self.track is None or self.track.exact
+
+    @property
+    def scales(self) -> bool:
+        """Whether the brightest value of the whole image has to be known."""
+        return "exposure-invariant" in self.names
+
+    def scale(self, image: xr.DataArray, top: float | None = None) -> tuple[xr.DataArray, float]:
+        """The image as the method is to see it, and what its cube has to be multiplied by.
+
+        Args:
+            image: linear values of the track; a whole image, or a part of one.
+            top: largest value of the whole image, for a part.
+        """
+        if not self.scales:
+            return image, 1.0
+        top = float(image.values.max()) if top is None else top
         if top in (0.0, 1.0):
             return image, 1.0
         attrs = {"encoding": "linear", "track": image.attrs.get("track", "unknown"), "bits": 32}

@@ -2,23 +2,82 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras import require_image, to_track_values
 from respectra.cubes import LowRankCube
 from respectra.errors import ConfigError
 from respectra.inference.predictors import Predictor, TablePredictor, TorchPredictor, make_predictor
-from respectra.inference.tiling import run
+from respectra.inference.tiling import Layout, run
 from respectra.methods.network import LowRankNetwork
 
 if TYPE_CHECKING:
     from respectra.inference.reconstructor import Reconstructor
 
 FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A method as coefficients of each pixel and the spectra that they weigh."""
+
+    coefficients: Predictor
+    """Pixels as the contract prepares them, (y, x, 3) -> (y, x, component)."""
+    basis: FloatArray
+    """Shape (component, band)."""
+    mean: FloatArray | None
+    """Shape (band,): what is added to the weighted sum."""
+    clip: tuple[float | None, float | None]
+    """Of the sum."""
+
+    def expand(self, coefficients: FloatArray) -> FloatArray:
+        """Spectra (..., band) of coefficients (..., component)."""
+        spectra = coefficients.astype(np.float32, copy=False) @ self.basis
+        if self.mean is not None:
+            spectra += self.mean
+        return spectra if self.clip == (None, None) else np.clip(spectra, *self.clip)
+
+
+def factorise(
+    reconstructor: Reconstructor, *, rank: int | None = None, tolerance: float = 0.01
+) -> Factors:
+    """What makes coefficients of a picture, and the basis that they are weights of.
+
+    * A table: the leading spectra of its nodes.
+    * A network of coefficients and basis (``staffs-cvl``): its own.
+    * A method affine in R, G, B (``pca``, ``wiener``, ``pseudo-inverse``): the pixel itself.
+
+    Args:
+        reconstructor: without guarantees, which change the spectra of single pixels, and without
+            self-ensemble.
+        rank: coefficients a pixel of a table; by default the least that keeps to ``tolerance``.
+        tolerance: see :meth:`respectra.inference.tables.Table.basis`.
+
+    Raises:
+        ConfigError: the method gives no weights on a basis, or guarantees or a self-ensemble are
+            asked for.
+    """
+    if reconstructor.needs_whole:
+        raise ConfigError(
+            "guarantees and self-ensembles change single spectra; a low-rank cube cannot carry them"
+        )
+    contract = reconstructor.contract
+    clip = (contract.clip_low, contract.clip_high)
+    predictor = make_predictor(reconstructor.weights, device=reconstructor.device)
+    if isinstance(predictor, TablePredictor):
+        table = predictor.table
+        basis = table.basis(rank, tolerance=tolerance)
+        clip = (table.facts.clip_low, table.facts.clip_high)
+        return Factors(lambda pixels: table.coefficients(pixels, basis), basis, None, clip)
+    if isinstance(predictor, TorchPredictor) and isinstance(predictor.network, LowRankNetwork):
+        basis = predictor.network.basis.detach().float().cpu().numpy()
+        return Factors(_network_coefficients(predictor), basis, None, clip)
+    basis, mean = _affine(predictor, reconstructor.name)
+    return Factors(lambda pixels: np.ascontiguousarray(pixels), basis, mean, clip)
 
 
 def recover_low_rank(
@@ -28,61 +87,53 @@ def recover_low_rank(
     rank: int | None = None,
     tolerance: float = 0.01,
 ) -> LowRankCube:
-    """The cube behind an image, as coefficients and a basis.
-
-    * A table: coefficients on the leading spectra of its nodes.
-    * A network of coefficients and basis (``staffs-cvl``): its own, tile by tile.
-    * A method affine in R, G, B (``pca``, ``wiener``, ``pseudo-inverse``): the pixel itself.
+    """The cube behind an image, as coefficients and a basis; see :func:`factorise`.
 
     Args:
-        reconstructor: without guarantees, which change the spectra of single pixels.
+        reconstructor: see :func:`factorise`.
         image: as for the reconstructor.
-        rank: coefficients a pixel of a table; by default the least that keeps to ``tolerance``.
-        tolerance: see :meth:`respectra.inference.tables.Table.basis`.
+        rank: see :func:`factorise`.
+        tolerance: see :func:`factorise`.
 
     Raises:
-        ConfigError: the method gives no weights on a basis, or guarantees are asked for.
+        ConfigError: as :func:`factorise`.
         DataError: as the reconstructor.
     """
-    if reconstructor.guarantees:
-        raise ConfigError("guarantees change single spectra; a low-rank cube cannot carry them")
-    picture = require_image(image)
-    if picture.attrs.get("encoding") == "srgb":
-        picture = to_track_values(picture, "srgb")
-    rgb = np.asarray(picture.values, dtype=np.float32)
+    factors = factorise(reconstructor, rank=rank, tolerance=tolerance)
     contract = reconstructor.contract
-    clip = (contract.clip_low, contract.clip_high)
-    predictor = make_predictor(reconstructor.weights, device=reconstructor.device)
-    mean: FloatArray | None = None
-    if isinstance(predictor, TablePredictor):
-        table = predictor.table
-        basis = table.basis(rank, tolerance=tolerance)
-        coefficients = table.coefficients(rgb, basis)
-        clip = (table.facts.clip_low, table.facts.clip_high)
-    elif isinstance(predictor, TorchPredictor) and isinstance(predictor.network, LowRankNetwork):
-        coefficients = _network_coefficients(reconstructor, predictor, rgb)
-        basis = predictor.network.basis.detach().float().cpu().numpy()
+    rgb = np.asarray(reconstructor.picture_of(image).values, dtype=np.float32)
+    height, width = rgb.shape[:2]
+    bounds = (float(rgb.min()), float(rgb.max()))
+    count = len(factors.basis)
+    layout = Layout(height, width, reconstructor.card.tiling, (height, width))
+    if reconstructor.card.kind == "network" and reconstructor.weights.baked is None:
+        layout = reconstructor.layout(height, width, held=4 * height * width * count)
+
+    def read(rows: slice, columns: slice) -> FloatArray:
+        return contract.prepare(rgb[rows, columns], bounds=bounds)
+
+    pieces = run(factors.coefficients, read, layout)
+    if layout.whole:
+        coefficients = next(pieces)[1]
     else:
-        basis, mean = _affine(predictor, reconstructor.name)
-        coefficients = np.ascontiguousarray(contract.prepare(rgb))
-    facts: dict[str, Any] = {
-        "quantity": contract.quantity,
-        "source": f"reconstructed by {reconstructor.name}",
-        "method": reconstructor.name,
-        "track": contract.track,
-    }
+        coefficients = np.empty((height, width, count), np.float32)
+        for region, piece in pieces:
+            coefficients[region] = piece
+    facts: dict[str, Any] = {**reconstructor.cube_facts(layout)}
     return LowRankCube(
-        coefficients, basis, contract.wavelengths_nm, mean=mean, clip=clip, attrs=facts
+        coefficients,
+        factors.basis,
+        contract.wavelengths_nm,
+        mean=factors.mean,
+        clip=factors.clip,
+        attrs=facts,
     )
 
 
-def _network_coefficients(
-    reconstructor: Reconstructor, predictor: TorchPredictor, rgb: FloatArray
-) -> FloatArray:
+def _network_coefficients(predictor: TorchPredictor) -> Predictor:
     import torch
 
     network: Any = predictor.network
-    bounds = (float(rgb.min()), float(rgb.max()))
 
     def predict(pixels: FloatArray) -> FloatArray:
         with torch.inference_mode():
@@ -91,15 +142,7 @@ def _network_coefficients(
             array: FloatArray = found[0].permute(1, 2, 0).float().cpu().numpy()
         return array
 
-    def read(rows: slice, columns: slice) -> FloatArray:
-        return reconstructor.contract.prepare(rgb[rows, columns], bounds=bounds)
-
-    height, width = rgb.shape[:2]
-    layout = reconstructor.layout(height, width, held=4 * height * width * len(network.basis))
-    coefficients = np.empty((height, width, len(network.basis)), np.float32)
-    for region, piece in run(predict, read, layout):
-        coefficients[region] = piece
-    return coefficients
+    return predict
 
 
 def _affine(predictor: Predictor, name: str) -> tuple[FloatArray, FloatArray]:

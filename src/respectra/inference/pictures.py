@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from respectra.cameras import input_encoding, make_image, open_image, to_track_values
 from respectra.cameras.colour import InputKind
@@ -30,12 +31,14 @@ class Picture(ABC):
     Attributes:
         height: rows.
         width: columns.
+        bits: depth of the codes in the file; 32 for floating point.
         row_bytes: memory that one row takes while it is held for reading.
         held_bytes: memory that the picture takes whatever is read of it.
     """
 
     height: int
     width: int
+    bits: int
     row_bytes: int
     held_bytes: int = 0
 
@@ -50,7 +53,11 @@ class Picture(ABC):
         """Codes of some rows, (rows, width, 3 or 4)."""
 
     def read(self, rows: slice, columns: slice) -> FloatArray:
-        """Linear values (rows, columns, 3) in the units of the track.
+        """Linear values (rows, columns, 3) in the units of the track; see :meth:`image`."""
+        return np.asarray(self.image(rows, columns).values, np.float32)
+
+    def image(self, rows: slice, columns: slice) -> xr.DataArray:
+        """A part of the picture, linear, in the units of the track.
 
         Raises:
             FormatError: the file is damaged.
@@ -62,7 +69,7 @@ class Picture(ABC):
             self._band = rows
         codes = self._codes[:, columns]
         try:
-            return self._values(codes)
+            return self._track_values(codes)
         except DataError as error:
             raise type(error)(f"{self.path}: {error}") from None
 
@@ -75,7 +82,7 @@ class Picture(ABC):
             highs.append(float(band.max()))
         return min(lows), max(highs)
 
-    def _values(self, codes: npt.NDArray[Any]) -> FloatArray:
+    def _track_values(self, codes: npt.NDArray[Any]) -> xr.DataArray:
         full = 1 if np.issubdtype(codes.dtype, np.floating) else np.iinfo(codes.dtype).max
         if codes.shape[2] == 4:
             if not (codes[..., 3] == full).all():
@@ -86,8 +93,12 @@ class Picture(ABC):
             codes = codes[..., :3]
         values = codes.astype(np.float32)
         values /= np.float32(full)
-        image = make_image(values, encoding=input_encoding(self.kind))
-        return np.asarray(to_track_values(image, self.kind).values, np.float32)
+        image = make_image(values, encoding=input_encoding(self.kind), bits=self.bits)
+        return to_track_values(image, self.kind)
+
+
+def _bits_of(dtype: np.dtype[Any]) -> int:
+    return 32 if np.issubdtype(dtype, np.floating) else 8 * dtype.itemsize
 
 
 def open_picture(path: str | os.PathLike[str], kind: InputKind) -> Picture:
@@ -122,6 +133,7 @@ class WholePicture(Picture):
         image = open_image(path, encoding=input_encoding(kind))
         self._all: FloatArray = np.asarray(image.values, np.float32)
         self.height, self.width = self._all.shape[:2]
+        self.bits = int(image.attrs["bits"])
         self.row_bytes = 0
 
     def _read_rows(self, rows: slice) -> npt.NDArray[Any]:
@@ -141,6 +153,7 @@ class NumpyPicture(Picture):
         if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
             raise FormatError(f"{path} holds {array.dtype}; use 8 or 16 bits or floating point")
         self.height, self.width = array.shape[:2]
+        self.bits = _bits_of(array.dtype)
         self.row_bytes = 3 * self.width * array.dtype.itemsize
 
     def _map(self) -> npt.NDArray[Any]:
@@ -160,6 +173,7 @@ class TiffPicture(Picture):
     def __init__(self, path: Path, kind: InputKind, page: Any) -> None:
         super().__init__(path, kind)
         self.height, self.width = int(page.imagelength), int(page.imagewidth)
+        self.bits = _bits_of(page.dtype)
         self._page = page
         self._samples = int(page.samplesperpixel)
         self._segment = (

@@ -152,7 +152,7 @@ class Reconstructor:
             ConfigError: the memory limit is too small.
         """
         picture = self.picture_of(image)
-        kept = self._kept_by_table(picture)
+        kept = self.kept_by_table(picture.attrs.get("bits", BITS))
         if self.guarantees.names <= kept:
             cube = self._cube(picture)
             return cube.assign_attrs(guarantees=", ".join(sorted(kept))) if kept else cube
@@ -171,16 +171,27 @@ class Reconstructor:
 
     @property
     def needs_whole(self) -> bool:
-        """Whether a picture has to be there as a whole, so that none can be streamed."""
+        """Whether calling it takes more than the spectra of pieces one by one."""
         return bool(self.guarantees)
 
-    def _kept_by_table(self, picture: xr.DataArray) -> frozenset[str]:
-        """Guarantees that a table was baked with and that hold for this picture."""
+    def why_whole(self, height: int, width: int) -> str | None:
+        """Why a picture of this size has to be in memory as a whole; None where it need not."""
+        if self.guarantees.by_pixels:
+            return None
+        return f"consistency with the noisy track {self.contract.track!r} looks at neighbourhoods"
+
+    @property
+    def answer_bytes(self) -> int:
+        """Memory for each pixel of a piece besides what the method itself takes."""
+        # Spectra that guarantees move, and their bounds in double precision.
+        return 2 * 4 * self.contract.bands + 4 * 3 * 8 if self.guarantees else 0
+
+    def kept_by_table(self, bits: int) -> frozenset[str]:
+        """Guarantees that a table was baked with and that hold for pictures of so many bits."""
         if not isinstance(self._predict, TablePredictor):
             return frozenset()
         kept = frozenset(self._predict.table.facts.guarantees)
-        coded = picture.attrs.get("bits") == BITS
-        return kept if coded else kept - {"consistent"}
+        return kept if bits == BITS else kept - {"consistent"}
 
     def _cube(self, picture: xr.DataArray) -> xr.DataArray:
         rgb = np.asarray(picture.values, dtype=np.float32)
@@ -313,6 +324,21 @@ class Reconstructor:
                 del spectra
                 if not layout.whole:
                     give_back_free_memory()
+
+    def streamed(
+        self,
+        read: Reader,
+        layout: Layout,
+        *,
+        bounds: tuple[float, float],
+        means: Sequence[Tensor] | None = None,
+        done: frozenset[tuple[int, int]] = frozenset(),
+    ) -> Iterator[tuple[Region, FloatArray]]:
+        """The pieces of the whole answer, without guarantees; see :meth:`pieces`.
+
+        The piece that was read last holds all pixels of the piece that is given.
+        """
+        return self.pieces(read, layout, bounds=bounds, means=means, done=done)
 
     def _engine(self, layout: Layout) -> Predictor:
         """What runs the tiles of a layout."""

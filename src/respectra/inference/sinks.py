@@ -52,7 +52,7 @@ class Sink(ABC):
         self.shape = (layout.height, layout.width, wavelengths_nm.size)
 
     @abstractmethod
-    def create(self, attrs: Mapping[str, Any]) -> None:
+    def create(self) -> None:
         """Begin an empty cube with these attributes."""
 
     @abstractmethod
@@ -82,19 +82,17 @@ class ZarrSink(Sink):
 
     needs_full_room = False
 
-    def create(self, attrs: Mapping[str, Any]) -> None:
+    def create(self) -> None:
         """Begin an empty store."""
         import zarr
 
         group = zarr.create_group(self._store, zarr_format=3, overwrite=True)
-        plain = {k: v for k, v in attrs.items() if k in ("quantity", "units", "source")}
         group.create_array(
             "cube",
             shape=self.shape,
             chunks=(*(_chunk(side) for side in self.layout.sides), self.shape[2]),
             dtype=self.dtype,
             dimension_names=DIMS,
-            attributes={**plain, "attributes": encode_attrs(attrs)},
         )
         grid = group.create_array(
             "wavelength",
@@ -117,7 +115,12 @@ class ZarrSink(Sink):
         group["cube"][region] = spectra.astype(self.dtype, copy=False)  # type: ignore[index]
 
     def finish(self, attrs: Mapping[str, Any], *, overwrite: bool) -> None:
-        """Move the store into its place."""
+        """Write down what is known of the cube, and move the store into its place."""
+        import zarr
+
+        plain = {k: v for k, v in attrs.items() if k in ("quantity", "units", "source")}
+        array = zarr.open_array(self._store, path="cube", mode="r+")
+        array.update_attributes({**plain, "attributes": encode_attrs(attrs)})
         with atomic_path(self.target, overwrite=overwrite) as temporary:
             self._store.rename(temporary)
 
@@ -146,7 +149,7 @@ class EnviSink(Sink):
     def _data(self) -> Path:
         return self.folder / "cube.raw"
 
-    def create(self, attrs: Mapping[str, Any]) -> None:
+    def create(self) -> None:
         """Begin an empty file of the full size."""
         if self.dtype != np.float32:
             raise ConfigError(

@@ -18,10 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
+import xarray as xr
 
 from respectra.cameras.colour import InputKind
+from respectra.cubes import make_cube
 from respectra.errors import ConfigError, OutputError
 from respectra.files import ensure_absent, remove
+from respectra.inference.guarantees import Guarantees
 from respectra.inference.pictures import Picture, open_picture
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.sinks import CubeType, Sink, sink_for
@@ -35,7 +39,7 @@ PathLike = str | os.PathLike[str]
 #: Cubes above this many bytes are written piece by piece where they can be.
 LARGE_CUBE = 256e6
 #: Of the journal; a half-done cube with another version is begun anew.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -86,13 +90,13 @@ def reconstruct_file(
         raise ConfigError(
             f"{target} cannot be written piece by piece; choose .zarr, .hdr, .bip, .bil or .bsq"
         )
-    if reconstructor.needs_whole:
-        raise ConfigError(
-            "guarantees and self-ensembles look at the whole picture and do not work piece by "
-            "piece; leave them out, or reconstruct in memory"
-        )
     ensure_absent(target, overwrite=overwrite)
     picture = open_picture(image_path, kind)
+    reason = reconstructor.why_whole(picture.height, picture.width)
+    if reason is not None:
+        raise ConfigError(
+            f"{reason}, which does not work piece by piece; leave it out, or reconstruct in memory"
+        )
     folder = target.with_name(f".{target.name}.part")
     facts = _facts(reconstructor, picture, dtype)
     with keeping_complete(target, folder):
@@ -104,15 +108,20 @@ def reconstruct_file(
         attrs["source"] = f"{picture.path.name}, {attrs['source']}"
         if journal.layout is None:
             _require_room(sink)
-            sink.create(attrs)
+            sink.create()
             journal.begin(layout)
         resumed = len(journal.done)
         total = layout.count
-        for region, spectra in _pieces(reconstructor, picture, layout, journal):
+        for region, spectra, unreachable in _pieces(reconstructor, picture, layout, journal):
             sink.write(region, spectra)
-            journal.complete(region)
+            journal.complete(region, unreachable)
             if progress is not None:
                 progress(len(journal.done), total)
+        names = reconstructor.guarantees.names | reconstructor.kept_by_table(picture.bits)
+        if names:
+            attrs["guarantees"] = ", ".join(sorted(names))
+        if journal.unreachable:
+            attrs["unreachable_pixels"] = journal.unreachable
         sink.finish(attrs, overwrite=overwrite)
     remove(folder)
     return Streamed(target, total, resumed, layout)
@@ -125,11 +134,13 @@ def streams(reconstructor: Reconstructor, image_path: PathLike, out_path: PathLi
     anyway.
     """
     path, target = Path(image_path), Path(out_path)
-    if reconstructor.needs_whole or sink_for(target) is None:
+    if sink_for(target) is None:
         return False
     if path.suffix.lower() not in (".tif", ".tiff", ".npy"):
         return False
     picture = open_picture(path, "linear")
+    if reconstructor.why_whole(picture.height, picture.width) is not None:
+        return False
     size = 4 * picture.height * picture.width * reconstructor.contract.bands
     return size > LARGE_CUBE or reconstructor.max_memory != "auto"
 
@@ -139,6 +150,7 @@ def _facts(reconstructor: Reconstructor, picture: Picture, dtype: CubeType) -> d
     file = picture.path.stat()
     return {
         "method": reconstructor.signature(),
+        "guarantees": sorted(reconstructor.guarantees.names),
         "image": [picture.path.name, file.st_size, file.st_mtime_ns],
         "kind": picture.kind,
         "dtype": dtype,
@@ -150,7 +162,7 @@ def _layout(reconstructor: Reconstructor, picture: Picture, journal: Journal) ->
     held, bands = float(picture.held_bytes), reconstructor.contract.bands
     # What a tile takes before and after the method itself: its values in double precision on the
     # way to the track's units, and the spectra as the file wants them, compressed or not.
-    per_pixel = 8 * 3 * 8 + 2 * 4 * bands
+    per_pixel = 8 * 3 * 8 + 2 * 4 * bands + reconstructor.answer_bytes
     size = (picture.height, picture.width)
     layout = reconstructor.layout(*size, held=held, per_pixel=per_pixel)
     # Once more, now that it is known how much is held besides a tile.
@@ -168,17 +180,59 @@ def _layout(reconstructor: Reconstructor, picture: Picture, journal: Journal) ->
 
 def _pieces(
     reconstructor: Reconstructor, picture: Picture, layout: Layout, journal: Journal
-) -> Iterator[tuple[Region, Any]]:
-    bounds = (0.0, 1.0) if reconstructor.contract.keeps_exposure else picture.bounds()
+) -> Iterator[tuple[Region, Any, int]]:
+    """Rows and columns, spectra, and the number of unreachable pixels of pieces."""
+    guarantees, contract = reconstructor.guarantees, reconstructor.contract
+    bounds = (0.0, 1.0)
+    if guarantees.scales or not contract.keeps_exposure:
+        bounds = picture.bounds()
+    source = _Source(picture, guarantees, bounds[1])
+    if source.factor != 1.0:
+        bounds = (bounds[0] / source.factor, 1.0)
     means: list[Tensor] | None = None
     if reconstructor.needs_means(layout) and len(journal.done) < layout.count:
         means = journal.means()
         if means is None:
-            means = reconstructor.take_means(picture.read, layout, bounds=bounds)
+            means = reconstructor.take_means(source.read, layout, bounds=bounds)
             journal.keep_means(means)
-    yield from reconstructor.pieces(
-        picture.read, layout, bounds=bounds, means=means, done=frozenset(journal.done)
+    pieces = reconstructor.streamed(
+        source.read, layout, bounds=bounds, means=means, done=frozenset(journal.done)
     )
+    kept = reconstructor.kept_by_table(picture.bits)
+    for region, spectra in pieces:
+        if guarantees.names <= kept:
+            yield region, spectra, 0
+        else:
+            cube = make_cube(spectra, contract.wavelengths_nm)
+            cube, report = guarantees.enforce(cube, source.seen(region), source.factor)
+            yield region, cube.values, int(report.unreachable.sum())
+        del spectra
+
+
+class _Source:
+    """A picture as a method is to see it, which remembers the part that was read last."""
+
+    def __init__(self, picture: Picture, guarantees: Guarantees, top: float) -> None:
+        self._picture, self._guarantees, self._top = picture, guarantees, top
+        self.factor = top if guarantees.scales and top > 0 else 1.0
+        """What the cube has to be multiplied by."""
+        self._last: tuple[slice, slice, xr.DataArray] | None = None
+
+    def read(self, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
+        """Linear values of a part."""
+        image = self._picture.image(rows, columns)
+        if self._guarantees:
+            self._last = rows, columns, image
+        return np.asarray(self._guarantees.scale(image, self._top)[0].values, np.float32)
+
+    def seen(self, region: Region) -> xr.DataArray:
+        """The picture itself in a region of what was read last."""
+        assert self._last is not None
+        rows, columns, image = self._last
+        return image[
+            region[0].start - rows.start : region[0].stop - rows.start,
+            region[1].start - columns.start : region[1].stop - columns.start,
+        ]
 
 
 class Journal:
@@ -188,6 +242,8 @@ class Journal:
         self.folder, self.facts = folder, {"version": _VERSION, **facts}
         self.layout: Layout | None = None
         self.done: set[tuple[int, int]] = set()
+        self.unreachable = 0
+        """Pixels whose values no spectrum gives that the guarantees allow."""
 
     @classmethod
     def take_up(cls, folder: Path, facts: dict[str, Any]) -> Journal:
@@ -208,8 +264,9 @@ class Journal:
         journal.layout = Layout(**saved)
         for line in lines:
             with contextlib.suppress(ValueError):  # the last line of a killed run
-                y, x = json.loads(line)
+                y, x, unreachable = json.loads(line)
                 journal.done.add((y, x))
+                journal.unreachable += unreachable
         return journal
 
     @property
@@ -222,6 +279,7 @@ class Journal:
         self.folder.mkdir(parents=True)
         self.layout = None
         self.done = set()
+        self.unreachable = 0
 
     def begin(self, layout: Layout) -> None:
         """Write the first line."""
@@ -229,12 +287,13 @@ class Journal:
         header = {"facts": self.facts, "layout": dataclasses.asdict(layout)}
         self._file.write_text(json.dumps(header, default=str) + "\n")
 
-    def complete(self, region: Region) -> None:
-        """Note that a piece is written."""
+    def complete(self, region: Region, unreachable: int) -> None:
+        """Note that a piece is written, and how many of its pixels are unreachable."""
         key = (region[0].start, region[1].start)
         with self._file.open("a") as file:
-            file.write(json.dumps(key) + "\n")
+            file.write(json.dumps([*key, unreachable]) + "\n")
         self.done.add(key)
+        self.unreachable += unreachable
 
     def keep_means(self, means: list[Tensor]) -> None:
         """Keep what first passes gave: they cost as much as the cube itself."""

@@ -9,7 +9,6 @@ the frames that are complete; a run that was killed goes on at the next frame.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
 import threading
@@ -23,46 +22,22 @@ import numpy.typing as npt
 
 from respectra.cameras import input_encoding, make_image, to_track_values
 from respectra.cameras.colour import InputKind, decode_srgb
-from respectra.cubes.formats.base import encode_attrs
-from respectra.errors import ConfigError, OutputError
-from respectra.files import atomic_path, ensure_absent, remove
+from respectra.errors import ConfigError
+from respectra.files import ensure_absent, remove
 from respectra.inference.clips import BadFrame, Clip, Frame
+from respectra.inference.low_rank import Factors, factorise
 from respectra.inference.predictors import FloatArray
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.sinks import CubeType
 from respectra.inference.streaming import keeping_complete
-from respectra.inference.tiling import Layout, Reader, Region
+from respectra.inference.tiling import Layout, Reader, Region, run
+from respectra.inference.video_store import Flicker, VideoStore, Written, grid_step
 
 T = TypeVar("T")
-#: Dimensions of a reconstructed clip.
-VIDEO_DIMS = ("time", "y", "x", "wavelength")
-#: Change from frame to frame is taken on a grid of at most this many pixels.
-FLICKER_PIXELS = 65_536
 #: Decoded frames, and reconstructed pieces, that wait for their turn.
 _FRAMES_AHEAD, _PIECES_AHEAD = 2, 1
-#: Side of a chunk of the store, pixels.
-_CHUNK = 192
 #: Of the journal; a half-done clip with another version is begun anew.
 _VERSION = 1
-
-
-@dataclass(frozen=True)
-class Flicker:
-    """Change from frame to frame, beyond what moves in the clip itself.
-
-    The relative change of two successive frames a and b is sum |b - a| / (sum (|a| + |b|) / 2),
-    over bands and a regular grid of at most 65 536 pixels; here are the means over all pairs.
-    """
-
-    spectra: float
-    """Of the recovered spectra, as they are stored."""
-    image: float
-    """Of the linear values from which they were recovered."""
-
-    @property
-    def excess(self) -> float:
-        """What the method adds; near 0 for a method that is steady."""
-        return self.spectra - self.image
 
 
 @dataclass(frozen=True)
@@ -86,6 +61,7 @@ def reconstruct_video(
     *,
     kind: InputKind = "srgb",
     dtype: CubeType = "float32",
+    low_rank: bool = False,
     on_bad_frame: BadFrame = "stop",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -101,7 +77,10 @@ def reconstruct_video(
         clip_path: anything that FFmpeg reads.
         out_path: a Zarr store (.zarr).
         kind: what the frames' values are; see ``respectra.cameras.to_track_values``.
-        dtype: of the spectra.
+        dtype: of the spectra, or coefficients.
+        low_rank: store ``coefficients`` (time, y, x, component) with ``basis`` (component,
+            wavelength) and ``mean_spectrum`` (wavelength) instead of ``cube``; for methods that
+            give them, see :func:`respectra.inference.low_rank.factorise`.
         on_bad_frame: ``stop`` at a frame that cannot be decoded, or ``skip`` it and report it.
         overwrite: replace what is there.
         progress: called with the number of complete frames, and of all as far as it is known.
@@ -110,7 +89,8 @@ def reconstruct_video(
         MissingExtraError: PyAV is not installed.
         FormatError: no such clip, or a frame cannot be decoded; complete frames are kept.
         DataError: the frames' values do not fit their kind, or they are too small for the method.
-        ConfigError: the memory limit is too small, or the output is not a Zarr store.
+        ConfigError: the memory limit is too small, the output is not a Zarr store, or the method
+            gives no coefficients where they are asked for.
         OutputError: the store exists or cannot be written; complete frames are kept, and the same
             call goes on after them.
     """
@@ -118,20 +98,25 @@ def reconstruct_video(
     if target.suffix.lower() != ".zarr":
         raise ConfigError(f"a clip is written to a Zarr store; got {target}, name it NAME.zarr")
     ensure_absent(target, overwrite=overwrite)
+    factors = factorise(reconstructor) if low_rank else None
     clip = Clip(clip_path)
     folder = target.with_name(f".{target.name}.part")
     layout = _layout(reconstructor, clip)
     skipped: list[float] = []
     with keeping_complete(target, folder), contextlib.ExitStack() as stack:
-        store = _Store.take_up(folder, _facts(reconstructor, clip, kind, dtype))
+        store = VideoStore.take_up(
+            folder, _facts(reconstructor, clip, kind, dtype, factors), factors
+        )
         if not store.times_s:
-            store.create(clip, layout, reconstructor, dtype)
+            grid_nm = np.array(reconstructor.contract.wavelengths_nm)
+            store.create(clip, layout, grid_nm, dtype)
         resumed = len(store.times_s)
         frames = clip.frames(first=max(0, resumed - 1), on_bad_frame=on_bad_frame, skipped=skipped)
-        pieces = _reconstructed(reconstructor, _ahead(frames, _FRAMES_AHEAD), layout, kind, resumed)
+        waiting = _ahead(frames, _FRAMES_AHEAD)
+        pieces = _reconstructed(reconstructor, waiting, layout, kind, resumed, factors)
         arriving = stack.enter_context(contextlib.closing(_ahead(pieces, _PIECES_AHEAD)))
         for piece in arriving:
-            if isinstance(piece, _Written):
+            if isinstance(piece, Written):
                 store.complete(piece)
                 if progress is not None:
                     done = len(store.times_s)
@@ -151,16 +136,6 @@ def reconstruct_video(
         store.finish(target, attrs, overwrite=overwrite)
     remove(folder)
     return ReconstructedVideo(target, len(store.times_s), resumed, tuple(skipped), flicker)
-
-
-@dataclass(frozen=True)
-class _Written:
-    """All pieces of a frame are on their way before this; what is still to be noted of it."""
-
-    index: int
-    time_s: float
-    image: FloatArray
-    """Linear values on the grid of pixels on which change is taken."""
 
 
 def _ahead(items: Iterator[T], size: int) -> Generator[T, None, None]:
@@ -214,22 +189,32 @@ def _reconstructed(
     layout: Layout,
     kind: InputKind,
     resumed: int,
-) -> Iterator[tuple[int, Region, FloatArray] | _Written]:
-    """Number of the frame, region and spectra of every piece; after a frame's pieces its end."""
-    step = _grid_step(layout.height, layout.width)
+    factors: Factors | None,
+) -> Iterator[tuple[int, Region, FloatArray] | Written]:
+    """Number of the frame, region and spectra of every piece; after a frame's pieces its end.
+
+    Where there are factors, coefficients are given instead of spectra.
+    """
+    step = grid_step(layout.height, layout.width)
     with contextlib.closing(frames):
         for frame in frames:
             read = _reader(frame.codes, kind)
             grid = read(slice(None, None, step), slice(None, None, step))
             if frame.index >= resumed:
-                for region, spectra in _pieces(reconstructor, frame, read, layout, kind):
+                pieces = _pieces(reconstructor, frame, read, layout, kind, factors)
+                for region, spectra in pieces:
                     yield frame.index, region, spectra
                     del spectra
-            yield _Written(frame.index, frame.time_s, grid)
+            yield Written(frame.index, frame.time_s, grid)
 
 
 def _pieces(
-    reconstructor: Reconstructor, frame: Frame, read: Reader, layout: Layout, kind: InputKind
+    reconstructor: Reconstructor,
+    frame: Frame,
+    read: Reader,
+    layout: Layout,
+    kind: InputKind,
+    factors: Factors | None,
 ) -> Iterator[tuple[Region, FloatArray]]:
     everything = (slice(0, layout.height), slice(0, layout.width))
     if reconstructor.needs_whole:
@@ -243,7 +228,14 @@ def _pieces(
         values = read(*everything)
         bounds = (float(values.min()), float(values.max()))
         del values
-    yield from reconstructor.pieces(read, layout, bounds=bounds)
+    if factors is None:
+        yield from reconstructor.pieces(read, layout, bounds=bounds)
+        return
+
+    def prepared(rows: slice, columns: slice) -> FloatArray:
+        return reconstructor.contract.prepare(read(rows, columns), bounds=bounds)
+
+    yield from run(factors.coefficients, prepared, layout)
 
 
 def _reader(codes: npt.NDArray[Any], kind: InputKind) -> Reader:
@@ -274,13 +266,12 @@ def _layout(reconstructor: Reconstructor, clip: Clip) -> Layout:
     return reconstructor.layout(clip.height, clip.width, held=held, per_pixel=per_pixel)
 
 
-def _grid_step(height: int, width: int) -> int:
-    """Distance of the pixels on which change is taken."""
-    return max(1, int(np.ceil((height * width / FLICKER_PIXELS) ** 0.5)))
-
-
 def _facts(
-    reconstructor: Reconstructor, clip: Clip, kind: InputKind, dtype: CubeType
+    reconstructor: Reconstructor,
+    clip: Clip,
+    kind: InputKind,
+    dtype: CubeType,
+    factors: Factors | None,
 ) -> dict[str, Any]:
     """What a half-done clip must agree on to be taken up."""
     file = clip.path.stat()
@@ -291,150 +282,5 @@ def _facts(
         "clip": [clip.path.name, file.st_size, file.st_mtime_ns],
         "kind": kind,
         "dtype": dtype,
+        "basis": None if factors is None else factors.basis.astype(float).round(6).tolist(),
     }
-
-
-class _Store:
-    """A Zarr store that grows by frames, and its journal: one line a complete frame."""
-
-    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
-        self.folder, self.facts = folder, facts
-        self.times_s: list[float] = []
-        self._changes: list[tuple[float, float]] = []
-        self._array: Any = None
-        self._before: tuple[FloatArray, FloatArray] | None = None
-        self._grid: FloatArray | None = None
-
-    @classmethod
-    def take_up(cls, folder: Path, facts: dict[str, Any]) -> _Store:
-        """What an earlier run with the same facts left, or an empty one."""
-        import zarr
-
-        store = cls(folder, json.loads(json.dumps(facts)))
-        try:
-            first, *lines = store._journal.read_text().splitlines()
-            if json.loads(first) != store.facts:
-                return store
-            for line in lines:
-                with contextlib.suppress(ValueError):  # the last line of a killed run
-                    time_s, change = json.loads(line)
-                    store.times_s.append(time_s)
-                    if change is not None:
-                        store._changes.append(tuple(change))
-            store._array = zarr.open_array(store._path, path="cube", mode="r+")
-        except (OSError, ValueError):
-            return cls(folder, store.facts)
-        store._rewrite_journal()
-        return store
-
-    @property
-    def _journal(self) -> Path:
-        return self.folder / "journal"
-
-    @property
-    def _path(self) -> Path:
-        return self.folder / "cube.zarr"
-
-    def create(
-        self, clip: Clip, layout: Layout, reconstructor: Reconstructor, dtype: CubeType
-    ) -> None:
-        """Begin an empty store."""
-        import zarr
-
-        remove(self.folder)
-        self.folder.mkdir(parents=True)
-        grid = np.array(reconstructor.contract.wavelengths_nm)
-        group = zarr.create_group(self._path, zarr_format=3)
-        self._array = group.create_array(
-            "cube",
-            shape=(max(1, clip.expected), clip.height, clip.width, grid.size),
-            chunks=(1, *(min(_CHUNK, side) for side in layout.sides), grid.size),
-            dtype=dtype,
-            dimension_names=VIDEO_DIMS,
-        )
-        _add_coordinate(group, "wavelength", grid, "nm")
-        self._rewrite_journal()
-
-    def write(self, index: int, region: Region, spectra: FloatArray) -> None:
-        """Write one piece of a frame."""
-        array = self._array
-        if index >= array.shape[0]:  # the clip did not say how long it is
-            array.resize((2 * array.shape[0], *array.shape[1:]))
-        stored = spectra.astype(array.dtype, copy=False)
-        array[(index, *region)] = stored
-        _, height, width, bands = array.shape
-        step = _grid_step(height, width)
-        if self._grid is None:
-            self._grid = np.empty((-(-height // step), -(-width // step), bands), np.float32)
-        rows, columns = (slice(-(-s.start // step), -(-s.stop // step)) for s in region)
-        top, left = (-s.start % step for s in region)
-        self._grid[rows, columns] = stored[top::step, left::step]
-
-    def complete(self, frame: _Written) -> None:
-        """Note that all pieces of a frame are written, and how much has changed since the last."""
-        if self._grid is None:  # of an earlier run; the next frame is compared with it
-            step = _grid_step(*self._array.shape[1:3])
-            stored = self._array[frame.index, ::step, ::step].astype(np.float32)
-            self._before = (stored, frame.image)
-            return
-        before, self._before = self._before, (self._grid, frame.image)
-        self._grid = None
-        now = self._before
-        change = None
-        if before is not None:
-            change = (_relative_change(before[0], now[0]), _relative_change(before[1], now[1]))
-            self._changes.append(change)
-        # Not opened for appending, which would make a journal where the folder has vanished.
-        with self._journal.open("r+") as file:
-            file.seek(0, os.SEEK_END)
-            file.write(json.dumps([frame.time_s, change]) + "\n")
-        self.times_s.append(frame.time_s)
-
-    def flicker(self) -> Flicker | None:
-        """Means over all pairs of frames."""
-        if not self._changes:
-            return None
-        spectra, image = np.mean(self._changes, axis=0)
-        return Flicker(float(spectra), float(image))
-
-    def finish(self, target: Path, attrs: dict[str, Any], *, overwrite: bool) -> None:
-        """Complete the store and move it into its place."""
-        import zarr
-
-        if not self.times_s:
-            raise OutputError(f"no frame was reconstructed; {target} is not written")
-        array = self._array
-        if array.shape[0] != len(self.times_s):
-            array.resize((len(self.times_s), *array.shape[1:]))
-        plain = {k: v for k, v in attrs.items() if k in ("quantity", "units", "source")}
-        array.update_attributes({**plain, "attributes": encode_attrs(attrs)})
-        group = zarr.open_group(self._path, mode="r+")
-        _add_coordinate(group, "time", np.array(self.times_s), "s")
-        with atomic_path(target, overwrite=overwrite) as temporary:
-            self._path.rename(temporary)
-
-    def _rewrite_journal(self) -> None:
-        changes = [None, *self._changes]
-        lines = [self.facts, *zip(self.times_s, changes, strict=False)]
-        temporary = self._journal.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        temporary.replace(self._journal)
-
-
-def _add_coordinate(group: Any, name: str, values: npt.NDArray[np.float64], units: str) -> None:
-    array = group.create_array(
-        name,
-        shape=values.shape,
-        dtype="float64",
-        dimension_names=(name,),
-        attributes={"units": units},
-        overwrite=True,
-    )
-    array[:] = values
-
-
-def _relative_change(before: FloatArray, after: FloatArray) -> float:
-    """Sum of absolute differences over the mean of both sums of magnitudes; 0 for black frames."""
-    whole = (np.abs(before).sum(dtype=np.float64) + np.abs(after).sum(dtype=np.float64)) / 2
-    change = np.abs(after - before).sum(dtype=np.float64)
-    return float(change / whole) if whole > 0 else 0.0

@@ -37,10 +37,15 @@ def low_rank_dataset(cube: LowRankCube) -> xr.Dataset:
         coords={"wavelength": ("wavelength", cube.wavelengths_nm, {"units": "nm"})},
     )
     attrs = dataset[COEFFICIENTS].attrs
-    attrs["low_rank"] = "cube = coefficients . basis + mean_spectrum, then clipped"
-    attrs |= {name: float(v) for name, v in zip(_CLIPS, cube.clip, strict=True) if v is not None}
+    attrs |= clip_attrs(cube.clip)
     attrs["attributes"] = encode_attrs(cube.attrs)
     return dataset
+
+
+def clip_attrs(clip: tuple[float | None, float | None]) -> dict[str, str | float]:
+    """Attributes of coefficients: what they are, and how their sum is clipped."""
+    bounds = {name: float(v) for name, v in zip(_CLIPS, clip, strict=True) if v is not None}
+    return {"low_rank": "cube = coefficients . basis + mean_spectrum, then clipped", **bounds}
 
 
 def peek_low_rank(

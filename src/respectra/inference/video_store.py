@@ -1,0 +1,234 @@
+"""The Zarr store of a clip, which grows by frames: spectra, or coefficients on a basis."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.cubes.formats._low_rank import BASIS, COEFFICIENTS, MEAN, clip_attrs
+from respectra.cubes.formats.base import encode_attrs
+from respectra.errors import OutputError
+from respectra.files import atomic_path, remove
+from respectra.inference.clips import Clip
+from respectra.inference.low_rank import Factors
+from respectra.inference.sinks import CubeType
+from respectra.inference.tiling import Layout, Region
+
+FloatArray = npt.NDArray[np.float32]
+#: Dimensions of a reconstructed clip, all but the last.
+_DIMS = ("time", "y", "x")
+#: Change from frame to frame is taken on a grid of at most this many pixels.
+FLICKER_PIXELS = 65_536
+#: Side of a chunk of the store, pixels.
+_CHUNK = 192
+
+
+@dataclass(frozen=True)
+class Flicker:
+    """Change from frame to frame, beyond what moves in the clip itself.
+
+    The relative change of two successive frames a and b is sum |b - a| / (sum (|a| + |b|) / 2),
+    over bands and a regular grid of at most 65 536 pixels; here are the means over all pairs.
+    """
+
+    spectra: float
+    """Of the recovered spectra, as they are stored."""
+    image: float
+    """Of the linear values from which they were recovered."""
+
+    @property
+    def excess(self) -> float:
+        """What the method adds; near 0 for a method that is steady."""
+        return self.spectra - self.image
+
+
+@dataclass(frozen=True)
+class Written:
+    """All pieces of a frame are on their way before this; what is still to be noted of it."""
+
+    index: int
+    time_s: float
+    image: FloatArray
+    """Linear values on the grid of pixels on which change is taken."""
+
+
+def grid_step(height: int, width: int) -> int:
+    """Distance of the pixels on which change is taken."""
+    return max(1, int(np.ceil((height * width / FLICKER_PIXELS) ** 0.5)))
+
+
+class VideoStore:
+    """A Zarr store that grows by frames, and its journal: one line a complete frame.
+
+    Args:
+        folder: in which it grows.
+        facts: what a half-done clip must agree on to be taken up, as plain values.
+        factors: of coefficients, which are then stored with their basis; None for spectra.
+    """
+
+    def __init__(self, folder: Path, facts: dict[str, Any], factors: Factors | None = None) -> None:
+        self.folder, self.facts, self.factors = folder, json.loads(json.dumps(facts)), factors
+        self._name = "cube" if factors is None else COEFFICIENTS
+        self.times_s: list[float] = []
+        self._changes: list[tuple[float, float]] = []
+        self._array: Any = None
+        self._before: tuple[FloatArray, FloatArray] | None = None
+        self._grid: FloatArray | None = None
+
+    @classmethod
+    def take_up(
+        cls, folder: Path, facts: dict[str, Any], factors: Factors | None = None
+    ) -> VideoStore:
+        """What an earlier run with the same facts left, or an empty one."""
+        import zarr
+
+        store = cls(folder, facts, factors)
+        try:
+            first, *lines = store._journal.read_text().splitlines()
+            if json.loads(first) != store.facts:
+                return store
+            for line in lines:
+                with contextlib.suppress(ValueError):  # the last line of a killed run
+                    time_s, change = json.loads(line)
+                    store.times_s.append(time_s)
+                    if change is not None:
+                        store._changes.append(tuple(change))
+            store._array = zarr.open_array(store._path, path=store._name, mode="r+")
+        except (OSError, ValueError):
+            return cls(folder, facts, factors)
+        store._rewrite_journal()
+        return store
+
+    @property
+    def _journal(self) -> Path:
+        return self.folder / "journal"
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / "cube.zarr"
+
+    def create(
+        self, clip: Clip, layout: Layout, grid: npt.NDArray[np.float64], dtype: CubeType
+    ) -> None:
+        """Begin an empty store of frames on a grid of wavelengths in nm."""
+        import zarr
+
+        remove(self.folder)
+        self.folder.mkdir(parents=True)
+        count = grid.size if self.factors is None else len(self.factors.basis)
+        group = zarr.create_group(self._path, zarr_format=3)
+        self._array = group.create_array(
+            self._name,
+            shape=(max(1, clip.expected), clip.height, clip.width, count),
+            chunks=(1, *(min(_CHUNK, side) for side in layout.sides), count),
+            dtype=dtype,
+            dimension_names=(*_DIMS, "wavelength" if self.factors is None else "component"),
+        )
+        if self.factors is not None:
+            mean = self.factors.mean
+            mean = np.zeros(grid.size, np.float32) if mean is None else mean
+            _add(group, BASIS, ("component", "wavelength"), self.factors.basis)
+            _add(group, MEAN, ("wavelength",), mean)
+        _add(group, "wavelength", ("wavelength",), grid, {"units": "nm"})
+        self._rewrite_journal()
+
+    def write(self, index: int, region: Region, values: FloatArray) -> None:
+        """Write one piece of a frame: spectra, or coefficients."""
+        array = self._array
+        if index >= array.shape[0]:  # the clip did not say how long it is
+            array.resize((2 * array.shape[0], *array.shape[1:]))
+        stored = values.astype(array.dtype, copy=False)
+        array[(index, *region)] = stored
+        _, height, width, count = array.shape
+        step = grid_step(height, width)
+        if self._grid is None:
+            self._grid = np.empty((-(-height // step), -(-width // step), count), np.float32)
+        rows, columns = (slice(-(-s.start // step), -(-s.stop // step)) for s in region)
+        top, left = (-s.start % step for s in region)
+        self._grid[rows, columns] = stored[top::step, left::step]
+
+    def complete(self, frame: Written) -> None:
+        """Note that all pieces of a frame are written, and how much has changed since the last."""
+        if self._grid is None:  # of an earlier run; the next frame is compared with it
+            step = grid_step(*self._array.shape[1:3])
+            stored = self._array[frame.index, ::step, ::step].astype(np.float32)
+            self._before = (self._spectra(stored), frame.image)
+            return
+        before, self._before = self._before, (self._spectra(self._grid), frame.image)
+        self._grid = None
+        now = self._before
+        change = None
+        if before is not None:
+            change = (_relative_change(before[0], now[0]), _relative_change(before[1], now[1]))
+            self._changes.append(change)
+        # Not opened for appending, which would make a journal where the folder has vanished.
+        with self._journal.open("r+") as file:
+            file.seek(0, os.SEEK_END)
+            file.write(json.dumps([frame.time_s, change]) + "\n")
+        self.times_s.append(frame.time_s)
+
+    def _spectra(self, stored: FloatArray) -> FloatArray:
+        return stored if self.factors is None else self.factors.expand(stored)
+
+    def flicker(self) -> Flicker | None:
+        """Means over all pairs of frames."""
+        if not self._changes:
+            return None
+        spectra, image = np.mean(self._changes, axis=0)
+        return Flicker(float(spectra), float(image))
+
+    def finish(self, target: Path, attrs: dict[str, Any], *, overwrite: bool) -> None:
+        """Complete the store and move it into its place."""
+        import zarr
+
+        if not self.times_s:
+            raise OutputError(f"no frame was reconstructed; {target} is not written")
+        array = self._array
+        if array.shape[0] != len(self.times_s):
+            array.resize((len(self.times_s), *array.shape[1:]))
+        plain = {k: v for k, v in attrs.items() if k in ("quantity", "units", "source")}
+        clip = {} if self.factors is None else clip_attrs(self.factors.clip)
+        array.update_attributes({**plain, **clip, "attributes": encode_attrs(attrs)})
+        group = zarr.open_group(self._path, mode="r+")
+        _add(group, "time", ("time",), np.array(self.times_s), {"units": "s"})
+        with atomic_path(target, overwrite=overwrite) as temporary:
+            self._path.rename(temporary)
+
+    def _rewrite_journal(self) -> None:
+        changes = [None, *self._changes]
+        lines = [self.facts, *zip(self.times_s, changes, strict=False)]
+        temporary = self._journal.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        temporary.replace(self._journal)
+
+
+def _add(
+    group: Any,
+    name: str,
+    dims: tuple[str, ...],
+    values: npt.NDArray[Any],
+    attrs: dict[str, str] | None = None,
+) -> None:
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        dtype=values.dtype,
+        dimension_names=dims,
+        attributes=attrs or {},
+        overwrite=True,
+    )
+    array[:] = values
+
+
+def _relative_change(before: FloatArray, after: FloatArray) -> float:
+    """Sum of absolute differences over the mean of both sums of magnitudes; 0 for black frames."""
+    whole = (np.abs(before).sum(dtype=np.float64) + np.abs(after).sum(dtype=np.float64)) / 2
+    change = np.abs(after - before).sum(dtype=np.float64)
+    return float(change / whole) if whole > 0 else 0.0

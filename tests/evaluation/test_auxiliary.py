@@ -197,6 +197,16 @@ class Unsure:
         return estimate, self.truth.copy(data=sigma * self.claim)
 
 
+class Sure(Unsure):
+    """A method that could say how unsure it is, but not with its weights."""
+
+    def __init__(self) -> None:
+        pass
+
+    def with_uncertainty(self, image: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+        raise ConfigError("these weights know no uncertainty")
+
+
 def test_calibration_tells_honest_from_boastful(cube):
     case = case_of(cube)
     honest = Calibration().score(case, cube, Unsure(cube, 1.0))
@@ -205,6 +215,7 @@ def test_calibration_tells_honest_from_boastful(cube):
     assert honest["calibration_error"] < 0.02 < 0.2 < boastful["calibration_error"]
     assert honest["rank_correlation"] > 0.3
     assert Calibration().score(case, cube, lambda image: cube) == {}
+    assert Calibration().score(case, cube, Sure()) == {}
 
 
 def test_calibration_refuses_negative_deviations(cube):

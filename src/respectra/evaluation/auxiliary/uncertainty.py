@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.errors import DataError
+from respectra.errors import ConfigError, DataError
 from respectra.evaluation.auxiliary.base import Case, Judgement, Recover, Scores
 
 #: Central intervals whose coverage is compared with what it should be.
@@ -32,7 +32,7 @@ class Calibration(Judgement):
     ``calibration_error`` is the mean distance between the share of values inside a central
     interval of the normal distribution and the share that should be there, over 19 intervals;
     ``rank_correlation`` says whether larger errors come with larger deviations. Methods without
-    ``with_uncertainty`` leave this test out.
+    ``with_uncertainty``, or that refuse it with a ConfigError, leave this test out.
     """
 
     source = "Kuleshov, Fenner and Ermon, ICML 2018"
@@ -58,7 +58,10 @@ class Calibration(Judgement):
         method: object = recover
         if not isinstance(method, Uncertain):
             return {}
-        cube, deviation = method.with_uncertainty(case.image)
+        try:
+            cube, deviation = method.with_uncertainty(case.image)
+        except ConfigError:  # it has the function, and no uncertainty with these weights
+            return {}
         return calibration(case.need_truth(), cube, deviation, valid=case.valid)
 
 

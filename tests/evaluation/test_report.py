@@ -458,6 +458,14 @@ def test_pictures_fit_their_room(rng):
     assert data_uri(noise[:10, :20], 6000).startswith("data:image/webp;base64,")
 
 
+def test_a_narrow_logarithmic_axis_has_more_than_one_tick():
+    scale = Scale(0.12, 0.29, 0, 100, logarithmic=True)
+    assert scale.ticks() == pytest.approx([0.12, 0.15, 0.2, 0.25])
+    assert Scale(0.01, 1.1, 0, 100, logarithmic=True).ticks() == pytest.approx(
+        [0.01, 0.03, 0.1, 0.3, 1.0]
+    )
+
+
 @pytest.mark.parametrize("logarithmic", [False, True])
 @pytest.mark.parametrize("values", [(0.1, 0.9), (0.3, 0.3), (1e-5, 4.0), (7.0, 2300.0), ()])
 def test_axes_hold_their_values_and_have_ticks(values, logarithmic):

@@ -77,7 +77,7 @@ class Scale:
         """Round values within the scale."""
         if self.logarithmic:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            for steps in ((1, 2, 5), (1, 3), (1,)):
+            for steps in ((1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 2, 5), (1, 3), (1,)):
                 found = [s * 10.0**d for d in decades for s in steps]
                 found = [v for v in found if self.low <= v <= self.high]
                 if len(found) <= most:

@@ -153,6 +153,11 @@ def _decode(data: bytes, header: Header, encoding: Encoding) -> tuple[npt.NDArra
     if np.issubdtype(array.dtype, np.floating):
         return array.astype(np.float32), 32
     bits = 8 * array.dtype.itemsize
+    if bits == 8:
+        import cv2
+
+        values = (np.arange(256) / np.float64(255)).astype(np.float32)
+        return np.asarray(cv2.LUT(np.ascontiguousarray(array), values)), bits
     return (array / np.float64(2**bits - 1)).astype(np.float32), bits
 
 

@@ -24,6 +24,8 @@ class Block:
     """Shape (pixel, band); values that are not finite are zero."""
     invalid: int = 0
     """Pixels that held a value which is not finite."""
+    deviation: FloatArray | None = None
+    """The method's own standard deviation of each value; where one pixel has it, all have."""
     pictures: dict[str, Bytes] = field(default_factory=dict)
     """Further planes by name, shape (pixel, channel)."""
 
@@ -36,6 +38,8 @@ class Source(Protocol):
     wavelengths_nm: npt.NDArray[np.float64]
     quantity: str
     pictures: tuple[str, ...]
+    deviates: bool
+    """Whether blocks say how far off their spectra may be."""
 
     def block(self, rows: slice, columns: slice) -> Block:
         """A rectangle, row by row; slices may have a step."""
@@ -59,6 +63,7 @@ class CubeSource:
     """A cube in memory."""
 
     pictures: tuple[str, ...] = ()
+    deviates = False
 
     def __init__(self, cube: xr.DataArray) -> None:
         self._values = np.asarray(require_cube(cube).values, np.float32)

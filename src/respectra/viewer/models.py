@@ -129,6 +129,9 @@ class SceneOut(_Model):
     rank: int
     wavelengths_nm: list[float]
     basis: list[list[float]]
+    deviation_basis: list[list[float]] = Field(
+        description="The same for the plane of standard deviations, where there is one."
+    )
     band_colours: list[tuple[float, float, float]] = Field(description="Linear sRGB.")
     quantity: str
     scene_light: str

@@ -16,7 +16,7 @@ from respectra.viewer.service import Service
 
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 SceneName = Literal["recovered", "truth"]
-PlaneName = Literal["coefficients", "picture", "rerendered", "difference"]
+PlaneName = Literal["coefficients", "picture", "rerendered", "difference", "deviation"]
 Index = Annotated[int, Path(ge=0, le=10_000_000)]
 Offset = Annotated[int, Query(ge=0, le=10_000_000)]
 Light = Annotated[str, Query(max_length=20)]
@@ -56,7 +56,8 @@ def results_router(service: Service) -> APIRouter:
         columns = slice(column * TILE, min((column + 1) * TILE, width))
         if not found.manifest.covers(level, rows, columns):
             raise HTTPException(404, "this tile is not computed yet")
-        channels = found.manifest.rank if plane == "coefficients" else source.info.channels
+        bases = {"coefficients": found.manifest.basis, "deviation": found.manifest.deviation_basis}
+        channels = len(bases[plane]) if plane in bases else source.info.channels
         values = source.read(level, rows, columns, channels)
         settled = found.manifest.finest == 0
         caching = "private, max-age=86400, immutable" if settled else "no-store"
@@ -164,6 +165,7 @@ def results_router(service: Service) -> APIRouter:
 def _describe(scene: Scene) -> SceneOut:
     manifest = scene.manifest
     basis: Any = [list(row) for row in manifest.basis]
+    deviations: Any = [list(row) for row in manifest.deviation_basis]
     return SceneOut(
         height=manifest.height,
         width=manifest.width,
@@ -175,6 +177,7 @@ def _describe(scene: Scene) -> SceneOut:
         rank=manifest.rank,
         wavelengths_nm=list(manifest.wavelengths_nm),
         basis=basis,
+        deviation_basis=deviations,
         band_colours=list(band_colours(manifest.wavelengths_nm)),
         quantity=manifest.quantity,
         scene_light=scene_light(manifest.quantity),

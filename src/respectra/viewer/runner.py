@@ -12,7 +12,13 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from respectra.cameras import InputKind, input_encoding, open_image, to_track_values
+from respectra.cameras import (
+    InputKind,
+    input_encoding,
+    make_image,
+    open_image,
+    to_track_values,
+)
 from respectra.config import Config
 from respectra.cubes import open_cube, save_cube
 from respectra.cubes.formats import FORMATS
@@ -64,6 +70,14 @@ def run(task: Task, report: Report, focus: Focus = lambda: None) -> None:
     with atomic_path(task.output) as folder:
         folder.mkdir()
         _JOBS[task.kind](task, folder, report, focus)
+
+
+def warm_up() -> None:
+    """Recover a tiny picture, so that the first one of a person finds everything loaded."""
+    image = make_image(np.linspace(0.0, 1.0, 192).reshape(8, 8, 3), encoding="srgb", bits=8)
+    with tempfile.TemporaryDirectory() as name:
+        task = Task(kind="scene", output=Path(name), guarantees=("consistent",))
+        _recover(task, image, "srgb", Path(name), lambda phase, share: None, lambda: None)
 
 
 def _scene(task: Task, folder: Path, report: Report, focus: Focus) -> None:

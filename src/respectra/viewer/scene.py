@@ -24,6 +24,8 @@ class Manifest(Config):
     quantity: str
     basis: tuple[tuple[float, ...], ...]
     """Spectra in the cube's units; a pixel's spectrum is its coefficients times these."""
+    deviation_basis: tuple[tuple[float, ...], ...] = ()
+    """The same for standard deviations that the method gives pixel by pixel."""
     planes: tuple[PlaneInfo, ...]
     stored_from: int = 0
     """The finest level that is stored; finer ones are looked up by colour."""

@@ -25,6 +25,8 @@ FIRST_LOOK_PIXELS = 400_000
 _NEWS_S = 0.3
 #: Levels from this one on are stored where finer ones can be looked up by colour.
 _STORED_FROM = 2
+#: Vectors for deviations, which need not be known as exactly as spectra.
+_DEVIATION_RANK = 12
 
 Array = npt.NDArray[Any]
 Report = Callable[[str, float], None]
@@ -82,6 +84,9 @@ class _Writer:
                     reduce="max" if single else "mean",
                 )
             )
+        if source.deviates:
+            few = min(_DEVIATION_RANK, rank)
+            infos.append(PlaneInfo(name="deviation", channels=few, dtype="float16"))
         self.infos = tuple(infos)
         self.stored_from = 0
         if isinstance(source, ColourSource):
@@ -91,6 +96,7 @@ class _Writer:
             info.name: Plane(folder, info, *size, stored_from=self.stored_from) for info in infos
         }
         self.palette: Palette | None = None
+        self.deviations: GrowingBasis | None = None
         self.ready: list[tuple[int, int]] = []
         self.largest_error = 0.0
         self.peak = 0.0
@@ -208,7 +214,12 @@ class _Writer:
         self.largest_error = max(self.largest_error, error)
         self.peak = max(self.peak, float(block.spectra.max()))
         self.invalid += block.invalid
-        return {"coefficients": coefficients, **block.pictures}
+        values: dict[str, Array] = {"coefficients": coefficients, **block.pictures}
+        if block.deviation is not None:
+            if self.deviations is None:
+                self.deviations = GrowingBasis(block.deviation, max_rank=_DEVIATION_RANK)
+            values["deviation"] = self.deviations.encode(block.deviation)[0]
+        return values
 
     def _count(self, values: dict[str, Array]) -> dict[str, Array]:
         if "difference" in values:
@@ -219,7 +230,9 @@ class _Writer:
 
     def _used(self, name: str) -> int:
         """Channels of a plane that hold anything."""
-        return self.basis.rank if name == "coefficients" else self.planes[name].info.channels
+        bases = {"coefficients": self.basis, "deviation": self.deviations}
+        basis = bases.get(name)
+        return basis.rank if basis else self.planes[name].info.channels
 
     def _fill_from(self, level: int) -> None:
         for name, plane in self.planes.items():
@@ -233,7 +246,8 @@ class _Writer:
             width=self.source.width,
             wavelengths_nm=tuple(self.source.wavelengths_nm.tolist()),
             quantity=self.source.quantity,
-            basis=tuple(tuple(row) for row in self.basis.spectra.astype(float).tolist()),
+            basis=_rows(self.basis),
+            deviation_basis=_rows(self.deviations) if self.deviations else (),
             planes=self.infos,
             stored_from=self.stored_from,
             finest=finest,
@@ -250,6 +264,10 @@ class _Writer:
         with atomic_path(self.folder / "scene.json", overwrite=True) as temporary:
             temporary.write_text(manifest.model_dump_json(), "utf-8")
         return manifest
+
+
+def _rows(basis: GrowingBasis) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in basis.spectra.astype(float).tolist())
 
 
 def _shaped(values: dict[str, Array], height: int, width: int) -> dict[str, Array]:

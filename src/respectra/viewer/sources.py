@@ -17,6 +17,8 @@ from respectra.viewer.blocks import Block, Bytes, Colours, FloatArray, Source
 
 #: Gets the share of the work that is done; raises to stop.
 Tick = Callable[[float], None]
+#: Methods say how far off they may be for the whole picture at once; for larger ones nobody asks.
+_MOST_DEVIATING = 4_000_000
 
 
 def picture_source(
@@ -47,6 +49,7 @@ class _Picture:
     """What all of these have in common: the picture, and how the camera sees spectra."""
 
     pictures: tuple[str, ...] = ("picture", "rerendered", "difference")
+    deviates = False
 
     def __init__(self, image: xr.DataArray, kind: InputKind, reconstructor: Reconstructor) -> None:
         self._image, self._kind, self._reconstructor = image, kind, reconstructor
@@ -57,13 +60,17 @@ class _Picture:
         # Noise is not rendered again, so that only the first track gives codes.
         track = "real-world" if kind == "real-world" else "clean"
         self._track = get_track(track, negative="clip")
+        self._camera = self._track.response_matrix(self.wavelengths_nm)
 
-    def _beside(self, part: xr.DataArray, spectra: FloatArray) -> Block:
+    def _beside(
+        self, part: xr.DataArray, spectra: FloatArray, deviation: FloatArray | None = None
+    ) -> Block:
         """Spectra of a part of the picture, and the planes that go with them."""
         seen = self._rendered(spectra)
         gap = np.abs(self._codes(part).astype(np.int16) - self._codes(seen)).max(axis=2)
         return Block(
             spectra.reshape(-1, spectra.shape[2]),
+            deviation=None if deviation is None else deviation.reshape(-1, deviation.shape[2]),
             pictures={
                 "picture": _display(part).reshape(-1, 3),
                 "rerendered": _display(seen).reshape(-1, 3),
@@ -73,10 +80,10 @@ class _Picture:
 
     def _rendered(self, spectra: FloatArray) -> xr.DataArray:
         """What the camera makes of the spectra, as an image like the one that was given."""
-        cube = make_cube(spectra, self.wavelengths_nm)
         if self._kind == "clean":
+            cube = make_cube(spectra, self.wavelengths_nm)
             return self._track.label(self._track.render_codes(cube))
-        linear = np.clip(self._track.project(cube).values, 0.0, 1.0)
+        linear = np.clip(spectra @ self._camera.astype(np.float32), 0.0, 1.0)
         seen = make_image(linear, encoding="linear", bits=32, track=self._track.name)
         return clean_to_srgb(seen) if self._kind in ("srgb", "linear") else seen
 
@@ -141,27 +148,41 @@ class WholeSource(_Picture):
         super().__init__(image, kind, reconstructor)
         self._file, self._tick = folder / "spectra.raw", tick
         self._spectra: FloatArray | None = None
+        self._deviation: FloatArray | None = None
         self._factor = 1.0
+        small = self.height * self.width <= _MOST_DEVIATING
+        self.deviates = small and gives_uncertainty(reconstructor)
         # Noise is told from detail by looking at neighbours: such cubes are made in one go.
-        self._at_once = kind == "real-world" and reconstructor.guarantees.consistent
+        local = kind == "real-world" and reconstructor.guarantees.consistent
+        self._at_once = local or self.deviates
 
     def block(self, rows: slice, columns: slice) -> Block:
         """The rectangle."""
         part = self._image[rows, columns]
         if (rows.step or 1) > 1:
-            spectra = self._reconstructor(to_track_values(part, self._kind)).values
+            spectra, deviation = self._answer(to_track_values(part, self._kind))
         else:
             if self._spectra is None:
-                self._spectra = self._reconstructed()
+                self._reconstruct()
+            assert self._spectra is not None
             spectra = self._guaranteed(np.array(self._spectra[rows, columns]), part)
-        return self._beside(part, np.asarray(spectra, np.float32))
+            known = self._deviation
+            deviation = None if known is None else known[rows, columns]
+        return self._beside(part, np.asarray(spectra, np.float32), deviation)
 
-    def _reconstructed(self) -> FloatArray:
+    def _answer(self, picture: xr.DataArray) -> tuple[FloatArray, FloatArray | None]:
+        if not self.deviates:
+            return self._reconstructor(picture).values, None
+        method: Any = self._reconstructor
+        cube, deviation = method.with_uncertainty(picture)
+        return cube.values, np.asarray(deviation.values, np.float32)
+
+    def _reconstruct(self) -> None:
         picture = to_track_values(self._image, self._kind)
         reconstructor = self._reconstructor
         if self._at_once:
-            spectra: FloatArray = reconstructor(picture).values
-            return spectra
+            self._spectra, self._deviation = self._answer(picture)
+            return
         scaled, self._factor = reconstructor.guarantees.scale(picture)
         rgb = np.asarray(scaled.values, np.float32)
         layout = reconstructor.layout(self.height, self.width)
@@ -172,7 +193,7 @@ class WholeSource(_Picture):
         for done, (region, spectra) in enumerate(pieces):
             self._tick(done / layout.count)
             kept[region] = spectra
-        return kept
+        self._spectra = kept
 
     def _guaranteed(self, spectra: FloatArray, part: xr.DataArray) -> FloatArray:
         guarantees = self._reconstructor.guarantees
@@ -182,6 +203,12 @@ class WholeSource(_Picture):
         kept = guarantees.enforce(cube, to_track_values(part, self._kind), self._factor)[0]
         values: FloatArray = kept.values
         return values
+
+
+def gives_uncertainty(reconstructor: Reconstructor) -> bool:
+    """Whether a method says itself how far off each of its values may be."""
+    method: Any = reconstructor
+    return bool(getattr(method, "gives_uncertainty", hasattr(method, "with_uncertainty")))
 
 
 def _display(image: xr.DataArray) -> Bytes:

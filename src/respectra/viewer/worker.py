@@ -34,9 +34,10 @@ def main() -> None:
     listening = (tasks, cancelled, looked_at)
     threading.Thread(target=_listen, args=listening, daemon=True).start()
     from respectra.viewer.offers import offer
-    from respectra.viewer.runner import Task, run  # heavy; the service answers meanwhile
+    from respectra.viewer.runner import Task, run, warm_up  # heavy; the service answers
 
     _say(reports, {"event": "ready", "offer": offer()})
+    warm_up()
     while True:
         message = tasks.get()
         cancelled.clear()

@@ -171,7 +171,8 @@ export class Explorer {
   settled({ x, y, spectrum }) {
     if (!spectrum) return false;
     if (spectrum.region) return true;
-    const { levels } = spectrum;
+    const { levels, spread } = spectrum;
+    if (this.scene.has("deviation") && !spread) return false;
     return levels[0] === this.scene.levelOf(x, y) && (!this.other || levels[1] === this.other.levelOf(x, y));
   }
 
@@ -180,7 +181,7 @@ export class Explorer {
     if (!found) return null;
     const { values, level } = found;
     const levels = [level];
-    let spread = null;
+    let spread = this.scene.deviation(x, y, level);
     if (this.scene.info.uncertainty) {
       const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
       spread = this.scene.info.uncertainty.map((share) => share * mean);
@@ -304,7 +305,8 @@ export class Explorer {
       ["Method", info.facts.title ?? (info.facts.kind === "cube" ? "none: a cube as it was given" : "")],
       ["Camera sees again", info.differing_pixels === null ? "" : again(info)],
       ["Shown to within", `${(100 * info.largest_error / info.peak).toPrecision(2)} % of the brightest value`],
-      ["Band around a line", info.uncertainty ? "typical error on measured materials under daylight" : ""],
+      ["Band around a line", this.scene.has("deviation") ? "the method's own standard deviation, pixel by pixel"
+        : info.uncertainty ? "typical error on measured materials under daylight" : ""],
       ["Not finite", info.invalid_pixels ? `${info.invalid_pixels} pixels, shown as zero` : ""],
     ];
     by("facts").replaceChildren(make("dl", {}, ...lines.filter(([, v]) => v).flatMap(

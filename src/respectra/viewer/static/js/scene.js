@@ -44,6 +44,7 @@ export class Scene {
     this.bands = info.wavelengths_nm.length;
     this.rank = info.rank;
     this.basis = info.basis.map((row) => Float32Array.from(row));
+    this.deviationBasis = info.deviation_basis.map((row) => Float32Array.from(row));
     this.planes = new Map(info.planes.map((plane) => [plane.name, plane]));
     this.ready = new Set(info.ready.map(String));
   }
@@ -119,7 +120,7 @@ export class Scene {
       const half = this.planes.get(plane).dtype === "float16";
       const values = half ? new Uint16Array(buffer) : new Uint8Array(buffer);
       const channels = values.length / (height * width);
-      if (half && channels > this.rank) {
+      if (half && channels > (plane === "deviation" ? this.deviationBasis : this.basis).length) {
         await this.update();
         this.onGrown();
       }
@@ -173,14 +174,26 @@ export class Scene {
     return this.tile("coefficients", level, row, column);
   }
 
-  evaluate(tile, x, y) {
+  // The method's own standard deviation at a pixel of a level; null where there is none (yet).
+  deviation(x, y, level) {
+    if (!this.has("deviation")) return null;
+    const side = this.info.tile;
+    const px = x >> level, py = y >> level;
+    const row = Math.floor(py / side), column = Math.floor(px / side);
+    const tile = this.tile("deviation", level, row, column);
+    if (!tile) return null;
+    const values = this.evaluate(tile, px - column * side, py - row * side, this.deviationBasis);
+    return values.map((v) => Math.max(0, v));
+  }
+
+  evaluate(tile, x, y, basis = this.basis) {
     const out = new Float64Array(this.bands);
     const plane = tile.width * tile.height;
     const at = y * tile.width + x;
-    for (let k = 0; k < tile.channels; k++) {
+    for (let k = 0; k < Math.min(tile.channels, basis.length); k++) {
       const weight = HALF[tile.values[k * plane + at]];
       if (weight === 0) continue;
-      const row = this.basis[k];
+      const row = basis[k];
       for (let b = 0; b < row.length; b++) out[b] += weight * row[b];
     }
     return out;

@@ -58,6 +58,7 @@ def drop(browser, url: str, photo: Path) -> dict[str, float]:
     page.set_default_timeout(280_000)
     page.goto(url)
     page.wait_for_selector("body[data-ready]")
+    page.wait_for_timeout(5000)  # a person looks for the file; the worker warms up
     processes = psutil.Process().children()
     peak = Peak(next(p for p in processes if "respectra.viewer.worker" in p.cmdline()))
     start = time.perf_counter()

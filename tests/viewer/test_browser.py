@@ -168,6 +168,23 @@ def test_every_view_is_drawn_and_the_truth_is_beside_it(page):
     assert "truth" in page.inner_text("#plot-note")
 
 
+def test_two_methods_are_compared(page, expected, tmp_path):
+    choose(page, "a_clean.png", png())
+    page.click("#open-compare")
+    page.select_option("#compare-with", "method wiener")
+    page.click("#compare-go")
+    page.wait_for_selector("[data-view=difference]")
+    assert page.inner_text("[data-view=difference]") == "Difference"
+    live_spectrum(page, 20, 14)
+    page.wait_for_function(f"() => {LIVE}.other")
+    (tmp_path / "b_clean.png").write_bytes(png())
+    other = rs.load("wiener", guarantees=["consistent"])(rs.open_image(tmp_path / "b_clean.png"))
+    shown = page.evaluate(f"Array.from({LIVE}.other.values)")
+    np.testing.assert_allclose(shown, other.values[14, 20], atol=1e-3, rtol=1e-3)
+    page.reload()
+    page.wait_for_selector("[data-view=difference]")  # the link knows both
+
+
 def test_a_bad_file_is_explained_and_one_can_go_on(page):
     page.set_input_files(
         "#file", {"name": "a.png", "mimeType": "image/png", "buffer": b"GIF89a" * 9}

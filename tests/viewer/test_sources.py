@@ -5,6 +5,7 @@ import pytest
 
 import respectra as rs
 from respectra.cameras import input_encoding, make_image, to_track_values
+from respectra.errors import ConfigError
 from respectra.viewer.scene import Scene
 from respectra.viewer.scene_writer import write_scene
 from respectra.viewer.sources import CodeSource, PixelSource, WholeSource, picture_source
@@ -34,10 +35,14 @@ def test_pixels_have_the_spectra_of_the_whole_picture(rng, tmp_path, kind, bits,
             np.testing.assert_array_equal(plane, block.pictures[name])
 
 
+def refuse(image):
+    raise ConfigError("this method does not say")
+
+
 @pytest.mark.parametrize("guarantees", [(), ("consistent", "exposure-invariant")])
 def test_a_network_is_asked_about_the_whole_picture(rng, tmp_path, guarantees):
     image, method = picture(rng, "clean"), rs.load("respectra", guarantees=guarantees)
-    method.gives_uncertainty = False
+    method.with_uncertainty = refuse
     source = picture_source(image, "clean", method, tmp_path)
     assert isinstance(source, WholeSource)
     block = source.block(slice(16, 40), slice(0, 20))

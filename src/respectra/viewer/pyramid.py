@@ -8,7 +8,6 @@ than a tile is ever in memory; channels that are never written take no room on t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -151,13 +150,6 @@ class Plane:
             for top in range(0, height, _BAND_ROWS):
                 band = source[:channels, 2 * top : 2 * (top + _BAND_ROWS)]
                 target[:channels, top : top + _BAND_ROWS] = self._halve(band)
-
-    def tiles(self, level: int) -> Iterator[tuple[slice, slice]]:
-        """Rows and columns of each tile of a level."""
-        height, width = self.sizes[level]
-        for top in range(0, height, TILE):
-            for left in range(0, width, TILE):
-                yield slice(top, min(top + TILE, height)), slice(left, min(left + TILE, width))
 
     def _halve(self, values: Array) -> Array:
         """Shape (channel, y, x) to half of y and x, rounded up."""

@@ -12,6 +12,7 @@ import xarray as xr
 from respectra.cameras import InputKind, clean_to_srgb, get_track, make_image, to_track_values
 from respectra.cameras.colour import encode_srgb
 from respectra.cubes import make_cube
+from respectra.errors import ConfigError
 from respectra.inference import Reconstructor
 from respectra.viewer.blocks import Block, Bytes, Colours, FloatArray, Source
 
@@ -206,9 +207,17 @@ class WholeSource(_Picture):
 
 
 def gives_uncertainty(reconstructor: Reconstructor) -> bool:
-    """Whether a method says itself how far off each of its values may be."""
-    method: Any = reconstructor
-    return bool(getattr(method, "gives_uncertainty", hasattr(method, "with_uncertainty")))
+    """Whether a method says itself how far off each of its values may be; it is asked once."""
+    ask = getattr(reconstructor, "with_uncertainty", None)
+    if ask is None:
+        return False
+    card = reconstructor.card
+    side = max(card.size_minimum, card.native_tile or 0, 16)
+    try:
+        ask(make_image(np.full((side, side, 3), 0.5, np.float32)))
+    except ConfigError:
+        return False
+    return True
 
 
 def _display(image: xr.DataArray) -> Bytes:

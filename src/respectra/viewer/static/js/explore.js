@@ -132,7 +132,11 @@ export class Explorer {
   }
 
   attend(scene) {
-    scene.onTile = () => { this.viewport.draw(); this.retry(); };
+    scene.onTile = (level) => {
+      // A finer tile than the picture shows was for the pointer alone.
+      if (level >= this.viewport.level()) this.viewport.draw();
+      this.retry();
+    };
     scene.onGrown = () => this.repaint();
   }
 

@@ -125,7 +125,7 @@ export class Scene {
         this.onGrown();
       }
       this.keep(key, { plane, level, row, column, height, width, channels, values });
-      this.onTile();
+      this.onTile(level);
     } catch {
       // The next drawing asks again; a server that is gone is reported where the user acts.
     } finally {

@@ -67,6 +67,31 @@ def test_leaderboard_goes_into_a_file(report, tmp_path):
     assert run(["leaderboard", str(report), "--format", "html", "-o", str(target)]) == 1
 
 
+def test_guarantees_cameras_and_scenes_of_a_second_collection(scenes, tmp_path, capsys):
+    np.savez(
+        tmp_path / "cameras.npz",
+        ssf=np.random.default_rng(3).uniform(0.1, 1, (3, 31, 3)),
+        wavelengths=CHALLENGE_WAVELENGTHS_NM,
+        names=np.array(["one", "two", "three"]),
+    )
+    command = ["evaluate", "pca", "--data", str(scenes), "-o", str(tmp_path / "r"), "--json"]
+    command += ["--scenes", "a", "--out-of-scope-scenes", "b", "--timing-runs", "0"]
+    command += ["--guarantees", "non-negative,consistent", "--aux", "physical,camera-02,camera-04"]
+    assert run([*command, "--cameras", str(tmp_path / "cameras.npz")]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    kept = summary["protocol"]["options"]["cameras"]
+    assert [camera["name"] for camera in kept] == ["one", "two", "three"]
+    found = {(m["method"], m["role"], m["test"]): m for m in summary["means"]}
+    name = "pca+consistent+non-negative"
+    assert found[name, "main", "physical"]["mismatching_pixels"] == 0
+    assert found[name, "main", "camera-02"]["mrae"] > 0
+    assert "mrae" not in found["pca", "main", "camera-04"]  # three cameras were given
+    assert found["pca", "out-of-scope", "plain"]["mrae"] > 0
+    page = (tmp_path / "r" / "report.html").read_text()
+    assert "Guarantees" in page
+    assert "one, two, three" in page
+
+
 def test_blind_mode(scenes, tmp_path, capsys):
     folder = tmp_path / "submitted"
     hidden = tmp_path / "hidden"

@@ -210,7 +210,10 @@ def further_table(results: Results, track: str) -> Table:
         )
         for test in chosen
     ]
-    cameras = [test for test in chosen if isinstance(test, OtherCamera)]
+    known = camera_names(camera, options.cameras)
+    cameras = [
+        test for test in chosen if isinstance(test, OtherCamera) and test.number <= len(known)
+    ]
     if len(cameras) > 1:
         rows = [row for row in rows if row[0] not in {test.title for test in cameras}]
         title = f"{len(cameras)} other cameras"
@@ -223,7 +226,6 @@ def further_table(results: Results, track: str) -> Table:
     if any(test.repeats(camera) for test in chosen):
         notes.append("* The track has this setting anyway: the test repeats its plain images.")
     if cameras:
-        known = camera_names(camera, options.cameras)
         notes.append(f"Other cameras: {', '.join(known[test.number - 1] for test in cameras)}.")
     return Table(
         f"4. Beyond the report, {track_title(track)} (MRAE)",

@@ -11,192 +11,33 @@ others. No scene is used for training. The same seed gives the same weights on o
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.metadata
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from fit_default import CHOICE, FLOOR, REPORT, load_scenes
+from respectra_scenes import BANDS, LIGHTS, OBJECTS, Recipe, Sampler
 from torch import Tensor
 
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
-from respectra.datasets.spectra import illuminants, reflectances
 from respectra.methods import Contract, ResponseRecord, Weights, configure, save_weights
 from respectra.methods.registry import get_network
-
-OBJECTS = (
-    "colorchecker-babelcolor",
-    "colorchecker-ohta",
-    "colorchecker-iso17321",
-    "pmc",
-    "cqs",
-    "cie-ces99",
-    "rawtoaces",
-)
-#: Shares of the lights of scenes.
-LIGHTS: dict[str, dict[str, float]] = {
-    "equal": {"equal": 1.0},
-    "mostly-white": {"equal": 0.7, "daylight": 0.2, "blackbody": 0.1},
-    "daylight": {"daylight": 0.7, "equal": 0.3},
-    "mixed": {"equal": 0.35, "daylight": 0.3, "blackbody": 0.2, "cie": 0.1, "lamps": 0.05},
-}
-GRID = torch.tensor(CHALLENGE_WAVELENGTHS_NM, dtype=torch.float32)
-BANDS = len(GRID)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How the network is trained."""
-
-    preset: str = "published"
-    options: dict[str, Any] = field(default_factory=dict)
-    track: str = "clean"
-    lights: str = "mixed"
-    steps: int = 4000
-    scenes: int = 32
-    """Scenes a step."""
-    pixels: int = 96
-    """Pixels a scene."""
-    rate: float = 3e-3
-    seed: int = 2020
-    rolloff: float = 0.5
-    """Share of scenes whose camera loses light below about 430 nm, as glass and sensors do."""
-    vary: float = 1.0
-    """Strength of the variation of reflectances: mixtures, pigment strength, shifts, bends."""
-    forget: float = 0.25
-    """Share of steps in which the scene's code is one of single pixels."""
-    floor: float = FLOOR
-    """Denominators of the relative error do not fall below this."""
-    noise: float = 0.0
-    """Noise of the values, as a share of the scene's mean; for cameras that have it."""
-
-
-class Spectra:
-    """Measured spectra on the challenge's bands, with frequencies."""
-
-    def __init__(self, lights: str) -> None:
-        self.objects = torch.tensor(
-            np.vstack([_positive(reflectances(name).values) for name in OBJECTS]),
-            dtype=torch.float32,
-        )
-        earth = reflectances("earthlib")
-        keep = np.max(earth.values, axis=1) > 0
-        labels = earth.coords["category"].values[keep]
-        # The square root of a category's size is its weight: soils would drown everything.
-        _, member, count = np.unique(labels, return_inverse=True, return_counts=True)
-        self.earth = torch.tensor(_positive(earth.values), dtype=torch.float32)
-        self.earth_weights = torch.tensor(count[member] ** -0.5, dtype=torch.float32)
-        values, weights = [], []
-        for name, share in LIGHTS[lights].items():
-            e = np.ones((1, BANDS)) if name == "equal" else illuminants(name).values
-            e = e[e.min(axis=1) >= 0]
-            values.append(e / e.mean(axis=1, keepdims=True))
-            weights.append(np.full(len(e), share / len(e)))
-        self.lights = torch.tensor(np.vstack(values), dtype=torch.float32)
-        self.light_weights = torch.tensor(np.concatenate(weights), dtype=torch.float32)
-
-
-def _positive(values: Any) -> Any:
-    values = np.asarray(values)
-    return np.clip(values[values.max(axis=1) > 0], 1e-4, None)
-
-
-class Sampler:
-    """Draws scenes: pixels that share a light, materials and an exposure."""
-
-    def __init__(self, recipe: Recipe, generator: torch.Generator) -> None:
-        self.recipe, self.g = recipe, generator
-        self.spectra = Spectra(recipe.lights)
-        self.camera = torch.tensor(
-            get_track(recipe.track).response_matrix(CHALLENGE_WAVELENGTHS_NM), dtype=torch.float32
-        )
-        distance = (GRID[:, None] - GRID) / 60.0
-        covariance = torch.exp(-0.5 * distance**2).double() + 1e-6 * torch.eye(BANDS).double()
-        self.bend = torch.linalg.cholesky(covariance).float()
-
-    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """Uniform random numbers."""
-        return low + (high - low) * torch.rand(*shape, generator=self.g)
-
-    def materials(self, n: int, k: int) -> Tensor:
-        """(n, k, band): the palette of each scene, of objects, of the earth, or of both."""
-        s, vary = self.spectra, self.recipe.vary
-
-        def draw() -> Tensor:
-            of_objects = self.uniform(n, 1, high=1.0)
-            share = torch.where(of_objects < 0.6, 1.0, torch.where(of_objects < 0.8, 0.0, 0.5))
-            objects = s.objects[torch.randint(len(s.objects), (n, k), generator=self.g)]
-            picks = torch.multinomial(s.earth_weights, n * k, True, generator=self.g)
-            earth = s.earth[picks.view(n, k)]
-            return torch.where((self.uniform(n, k) < share)[..., None], objects, earth)
-
-        r = draw()
-        if vary == 0:
-            return r
-        mixed = self.uniform(n, k, 1) * (self.uniform(n, k, 1) < 0.5)
-        r = (1 - mixed) * r + mixed * draw()
-        # Pigment strength: the logarithm of a reflectance grows with the amount of pigment.
-        r = r ** torch.exp(vary * 0.35 * torch.randn(n, k, 1, generator=self.g))
-        # Positions of edges: shift by up to a band and a half.
-        shift = vary * 1.5 * self.uniform(n, k, 1, low=-1.0)
-        at = (torch.arange(BANDS) + shift).clamp(0, BANDS - 1.001)
-        left = at.long()
-        a, b = r.gather(2, left), r.gather(2, left + 1)
-        r = a + (b - a) * (at - left)
-        bend = torch.randn(n, k, BANDS, generator=self.g) @ self.bend.T
-        return r * torch.exp(0.06 * vary * bend)
-
-    def scenes(self) -> tuple[Tensor, Tensor]:
-        """Values (n, 3, 1, pixel) as a file gives them, and spectra (n, band, 1, pixel)."""
-        n, p, k = self.recipe.scenes, self.recipe.pixels, 12
-        s = self.spectra
-        light = s.lights[torch.multinomial(s.light_weights, n, True, generator=self.g)]
-        edge = self.uniform(n, 1, low=385.0, high=430.0)
-        fall = torch.sigmoid((GRID - edge) / self.uniform(n, 1, low=4.0, high=14.0))
-        light = torch.where(self.uniform(n, 1) < self.recipe.rolloff, light * fall, light)
-        palette = self.materials(n, k)
-        # A material's share of the scene is uneven.
-        liking = torch.rand(n, k, generator=self.g) ** 2 + 0.02
-        first = torch.multinomial(liking, p, True, generator=self.g)
-        second = torch.multinomial(liking, p, True, generator=self.g)
-        row = torch.arange(n)[:, None]
-        share = torch.where(self.uniform(n, p) < 0.35, self.uniform(n, p), 1.0)[..., None]
-        r = share * palette[row, first] + (1 - share) * palette[row, second]
-        gloss = torch.where(self.uniform(n, p, 1) < 0.15, 0.3 * self.uniform(n, p, 1) ** 2, 0.0)
-        shade = torch.exp(self.uniform(n, p, 1, low=-1.0) * self.uniform(n, 1, 1, high=3.5))
-        spectra = (r * shade + gloss) * light[:, None]
-        glare = 0.01 * self.uniform(n, 1, 1) * spectra.mean(dim=1, keepdim=True)
-        spectra = spectra + glare
-        values = spectra @ self.camera
-        # Exposure: the brightest of the scene's pixels reach a tenth of full scale up to all of it.
-        top = values.amax(dim=2).quantile(0.98, dim=1)
-        exposure = torch.exp(self.uniform(n, low=float(np.log(0.1)), high=0.1)) / top
-        spectra = spectra * exposure[:, None, None]
-        over = (spectra @ self.camera).amax(dim=2, keepdim=True).clamp_min(1.0)
-        spectra = spectra / over
-        values = spectra @ self.camera
-        if self.recipe.noise:
-            level = values.mean(dim=(1, 2), keepdim=True) * self.recipe.noise
-            level = level * torch.exp(self.uniform(n, 1, 1, low=-3.0))
-            noise = torch.randn(values.shape, generator=self.g)
-            values = (values + level * noise).clamp(0.0, 1.0)
-        codes = (values * 255).floor().clamp(0, 254)
-        fine = self.uniform(n, 1, 1) < 0.1
-        values = torch.where(fine, values, (codes + 0.5) / 255)
-        return values.transpose(1, 2)[:, :, None], spectra.transpose(1, 2)[:, :, None]
 
 
 def prepare(network: Any, sampler: Sampler) -> None:
     """Set the camera, the prior covariance and the first basis from drawn spectra."""
     with torch.no_grad():
-        s = torch.cat([sampler.scenes()[1] for _ in range(40)]).squeeze(2).transpose(1, 2)
+        s = torch.cat([sampler.spectra_of_scenes() for _ in range(40)])
         s = s.reshape(-1, BANDS).double()
+        s = s[torch.randperm(len(s), generator=sampler.g)]
         s = s / (s @ sampler.camera.double()).sum(dim=1, keepdim=True).clamp_min(1e-3)
         covariance = s.T @ s / len(s)
         covariance += 1e-4 * covariance.diagonal().mean() * torch.eye(BANDS).double()
@@ -229,12 +70,14 @@ def train(recipe: Recipe, *, quiet: bool = False) -> Any:
     )
     start, running = time.perf_counter(), 0.0
     for step in range(recipe.steps):
-        x, truth = sampler.scenes()
-        if float(sampler.uniform(1)) < recipe.forget:
-            # Single pixels, each a scene of its own.
-            x, truth = _alone(x), _alone(truth)
-        estimate = network(x)
-        loss = relative_error(estimate, truth, recipe.floor)
+        batch = sampler.scenes()
+        draw = float(sampler.uniform(1))
+        if draw < recipe.forget:
+            batch = batch.alone()
+        elif recipe.noise and draw < recipe.forget + recipe.shuffle:
+            batch = batch.shuffled(sampler.g)
+        network.set_step(batch.step, batch.start)
+        loss = relative_error(network(batch.x), batch.truth, recipe.floor)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -244,6 +87,8 @@ def train(recipe: Recipe, *, quiet: bool = False) -> Any:
         if not quiet and (step + 1) % 500 == 0:
             print(f"{step + 1:6d}  {running:.4f}  {time.perf_counter() - start:.0f} s", flush=True)
     learn_doubt(network, sampler)
+    # Cameras with noise always have it; codes are as fine as a picture says.
+    network.set_step(recipe.noise, 0.5 if recipe.noise else 0.0)
     return network.eval()
 
 
@@ -256,10 +101,11 @@ def learn_doubt(network: Any, sampler: Sampler, steps: int = 300) -> None:
     parameters = list(network.doubt.parameters())
     optimiser = torch.optim.Adam(parameters, lr=3e-3)
     for _ in range(steps):
-        x, truth = sampler.scenes()
+        batch = sampler.scenes()
+        network.set_step(batch.step, batch.start)
         with torch.no_grad():
-            error = (network(x) - truth).abs()
-        expected = network.uncertainty(x) + 1e-4
+            error = (network(batch.x) - batch.truth).abs()
+        expected = network.uncertainty(batch.x) + 1e-4
         loss = (torch.log(expected) + error / expected).mean()
         grads = torch.autograd.grad(loss, parameters)
         for parameter, grad in zip(parameters, grads, strict=True):
@@ -268,20 +114,19 @@ def learn_doubt(network: Any, sampler: Sampler, steps: int = 300) -> None:
     with torch.no_grad():
         sums = torch.zeros(2, BANDS)
         for _ in range(30):
-            x, truth = sampler.scenes()
-            sums[0] += (network(x) - truth).abs().sum(dim=(0, 2, 3))
-            sums[1] += network.uncertainty(x).sum(dim=(0, 2, 3))
+            batch = sampler.scenes()
+            network.set_step(batch.step, batch.start)
+            sums[0] += (network(batch.x) - batch.truth).abs().sum(dim=(0, 2, 3))
+            sums[1] += network.uncertainty(batch.x).sum(dim=(0, 2, 3))
         network.spread.mul_(sums[0] / sums[1])
-
-
-def _alone(x: Tensor) -> Tensor:
-    """(n, c, 1, p) -> (n p, c, 1, 1)."""
-    return x.permute(0, 3, 1, 2).reshape(-1, x.shape[1], 1, 1)
 
 
 def score(network: Any, track: str, names: tuple[str, ...], folder: Path) -> dict[str, float]:
     """MRAE with the floor of each scene, as docs/default-method.md measures it."""
     result = {}
+    if not float(network.step):
+        network = copy.deepcopy(network)
+        network.set_step(1 / 255)
     for scene in load_scenes(track, names, folder):
         rgb = torch.from_numpy(scene.rgb).permute(2, 0, 1)[None]
         with torch.inference_mode():
@@ -333,7 +178,10 @@ def main() -> None:
         ("vary", float),
         ("forget", float),
         ("floor", float),
+        ("stray", float),
+        ("exact", float),
         ("noise", float),
+        ("shuffle", float),
     ):
         parser.add_argument(f"--{name}", type=kind, default=getattr(Recipe, name))
     given = vars(parser.parse_args())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,6 +15,10 @@ from respectra.methods.networks.blocks import GlobalMean
 
 #: Added to ratios before a logarithm is taken.
 _EPSILON = 0.003
+#: Added to a pixel's light over the scene's mean before the logarithm is taken.
+_LEVEL_EPSILON = 0.03
+#: How far from the middle of a cell its values are moved, in cells: never quite to its bounds.
+_REACH = 0.49
 
 
 class RespectraConfig(NetworkConfig):
@@ -26,6 +32,16 @@ class RespectraConfig(NetworkConfig):
     """Basis spectra; only their part that the camera does not see is used."""
     scene: int = Field(default=24, ge=0)
     """Length of the code that describes the scene, its light above all; 0: every pixel alone."""
+    windows: tuple[Annotated[int, Field(ge=3)], ...] = ()
+    """Odd sides of windows whose means and spreads each pixel is compared with: the surroundings,
+    for cameras that have noise."""
+
+    @field_validator("windows")
+    @classmethod
+    def _odd(cls, sides: tuple[int, ...]) -> tuple[int, ...]:
+        if any(side % 2 == 0 for side in sides):
+            raise ValueError(f"windows have odd sides, so that they have a centre; got {sides}")
+        return sides
 
 
 class Respectra(nn.Module):
@@ -33,9 +49,14 @@ class Respectra(nn.Module):
 
     With the camera A (band, channel), a fixed covariance C of spectra and P = CA(AᵀCA)⁻¹, every
     spectrum with the pixel's values v is P v + (I − P Aᵀ) ŝ for some ŝ. The network gives ŝ as
-    coefficients times a learned basis, from ratios of the pixel's values; so AᵀS = v whatever it
-    predicts, and k times the light gives k times the spectrum. Pixels are treated one by one, in
-    the light of a code of the whole scene, which is a mean over its pixels in any order.
+    coefficients times a learned basis, from ratios of values; so Aᵀs = v whatever it predicts, and
+    k times the light gives k times the spectrum. Pixels are treated one by one, beside the mean
+    light of the scene and a code of it, which are means over its pixels in any order.
+
+    Codes of a camera stand for cells of values: ``step`` is a cell's width, 0 for values that are
+    known exactly. Then v is the pixel's place within its cell, which is predicted as well; it stays
+    within, so that the spectrum still renders to the pixel's code. With a width that is that of
+    noise instead, the same takes noise off, and ``windows`` show what the surroundings say.
 
     The camera enters through P, and through the ratios, which are those that the camera of the
     clean track would have in the linear estimate P v. :meth:`set_camera` changes it.
@@ -49,10 +70,13 @@ class Respectra(nn.Module):
     exact: Tensor
     free: Tensor
     spread: Tensor
+    step: Tensor
+    start: Tensor
 
     def __init__(self, config: RespectraConfig) -> None:
         super().__init__()
         bands, width, code = config.bands, config.width, config.scene
+        channels, self.windows = config.channels_in, config.windows
         grid = torch.linspace(0, 1, bands)
         # Three smooth lobes and a smooth prior: a start that any trained weights replace.
         peaks = torch.linspace(0.75, 0.15, config.channels_in)
@@ -65,19 +89,24 @@ class Respectra(nn.Module):
         self.register_buffer("exact", torch.zeros(config.channels_in, bands))
         self.register_buffer("free", torch.zeros(bands, bands))
         self.register_buffer("spread", torch.ones(bands))
+        self.register_buffer("step", torch.zeros(()))
+        self.register_buffer("start", torch.zeros(()))
         self.basis_spectra = nn.Parameter(
             torch.cos(torch.pi * torch.arange(config.rank)[:, None] * grid) / bands**0.5
         )
-        features = config.channels_in + 2
+        features = 2 * channels + 2 + (code > 0)
         self.first = nn.Conv2d(features, width, 1)
         self.hidden = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(config.layers))
         self.last = nn.Conv2d(width, config.rank, 1)
+        self.place = nn.Conv2d(width, channels, 1)
         self.doubt = nn.Conv2d(width, bands, 1)
-        self.level = GlobalMean()
-        self.mean = GlobalMean()
-        self.scene = config.scene
+        self.scene = code
+        if self.windows:
+            self.around = nn.Conv2d(2 * channels * len(self.windows), width, 1, bias=False)
         if code:
-            self.look1 = nn.Conv2d(features + 1, code, 1)
+            self.level = GlobalMean()
+            self.mean = GlobalMean()
+            self.look1 = nn.Conv2d(features, code, 1)
             self.look2 = nn.Conv2d(code, code, 1)
             self.tell = nn.Conv2d(code, width, 1)
         self.set_camera(self.camera)
@@ -96,6 +125,17 @@ class Respectra(nn.Module):
             self.exact.copy_(exact)
             self.free.copy_(torch.eye(len(a), dtype=torch.double) - a @ exact)
 
+    def set_step(self, step: float, start: float = 0.0) -> None:
+        """Say from now on how exactly values are known.
+
+        Args:
+            step: width of the cells that values stand for; 0: they are exact.
+            start: where in its cell a given value lies: 0 at its lower bound, as in pictures whose
+                codes were truncated, 0.5 in its middle.
+        """
+        self.step.fill_(step)
+        self.start.fill_(start)
+
     def forward(self, x: Tensor) -> Tensor:
         """Recover the bands of each pixel."""
         return F.conv2d(self.coefficients(x), self.basis.T[:, :, None, None])
@@ -107,42 +147,75 @@ class Respectra(nn.Module):
 
     def coefficients(self, x: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, channels_in + rank, y, x)."""
-        total, hidden = self._hidden(x)
-        return torch.cat([x, total * self.last(hidden)], dim=1)
+        middle = self._middle(x)
+        total, hidden = self._hidden(middle)
+        placed = middle + _REACH * self.step * torch.tanh(self.place(hidden))
+        return torch.cat([placed, total * self.last(hidden)], dim=1)
 
     def uncertainty(self, x: Tensor) -> Tensor:
         """Expected absolute error of each value of ``forward``: (n, bands, y, x)."""
-        total, hidden = self._hidden(x)
+        total, hidden = self._hidden(self._middle(x))
         doubt = torch.exp(self.doubt(hidden).clamp(-8.0, 4.0))
         return total * doubt * self.spread[:, None, None] / self.spread.numel()
+
+    def _middle(self, x: Tensor) -> Tensor:
+        return x + (0.5 - self.start) * self.step
 
     def _hidden(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The sum of a pixel's values, and what the last layers see of it."""
         total, features = self._features(x)
         h = self.first(features)
         if self.scene:
-            h = h + self.tell(self.scene_code(features, total))
+            h = h + self.tell(self.scene_code(features))
+        if self.windows:
+            h = h + self.around(self._surroundings(x))
         h = F.relu(h, inplace=True)
         for layer in self.hidden:
             h = F.relu(layer(h), inplace=True)
         return total, h
 
     def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum of the values, and ratios: logarithms to the middle channel, shares."""
+        """Sum of the values, and ratios: shares, their logarithms, cells to values, scene's light.
+
+        Pixels that have no light at all have a sum of 0, and features that are finite.
+        """
         values = torch.einsum("ncyx,cd->ndyx", x, self.exact @ self.standard).clamp_min(0.0)
         total = values.sum(dim=1, keepdim=True)
         share = values / total.clamp_min(1e-6)
         logs = torch.log(share + _EPSILON)
         ends = logs[:, :1] - logs[:, -1:]
         middle = logs.mean(dim=1, keepdim=True) - logs[:, 1:2]
-        return total, torch.cat([share * 3.0, ends, middle], dim=1)
+        coarse = self.step / (x.clamp_min(0.0) + self.step).clamp_min(1e-9)
+        every = [share * 3.0, ends, middle, coarse]
+        if self.scene:
+            every.append(torch.log(total / self.level(total).clamp_min(1e-6) + _LEVEL_EPSILON))
+        return total, torch.cat(every, dim=1)
 
-    def scene_code(self, features: Tensor, total: Tensor) -> Tensor:
-        """(n, features, y, x) and (n, 1, y, x) -> (n, scene, 1, 1)."""
-        level = torch.log(total / self.level(total).clamp_min(1e-6) + 0.05)
-        looked = F.relu(self.look1(torch.cat([features, level], dim=1)))
-        code: Tensor = self.mean(F.relu(self.look2(looked)))
+    def _surroundings(self, x: Tensor) -> Tensor:
+        """Logarithms of local means over the pixel's values, and local spreads over the means.
+
+        All are 0 for a pixel alone, and where the surroundings are even.
+        """
+        floor = 0.25 * self.step + 1e-6
+        every = []
+        for side in self.windows:
+            mean, square = (
+                F.avg_pool2d(v, side, 1, side // 2, count_include_pad=False) for v in (x, x * x)
+            )
+            every.append(torch.log((mean + floor) / (x.clamp_min(0.0) + floor)).clamp(-2.0, 2.0))
+            spread = (square - mean * mean).clamp_min(0.0).sqrt()
+            every.append((spread / (mean + floor)).clamp_max(3.0))
+        return torch.cat(every, dim=1)
+
+    def scene_code(self, features: Tensor) -> Tensor:
+        """(n, features, y, x) -> (n, scene, 1, 1)."""
+        code: Tensor = self.mean(F.relu(self.look2(F.relu(self.look1(features)))))
         return code
+
+
+def _halo(config: NetworkConfig) -> int:
+    assert isinstance(config, RespectraConfig)
+    return max(config.windows, default=1) // 2
 
 
 METHODS = (
@@ -179,11 +252,11 @@ METHODS = (
         config=RespectraConfig,
         network=Respectra,
         presets={
-            "xs": {"width": 36, "scene": 12},
+            "xs": {"width": 34, "scene": 12},
             "pixel": {"scene": 0},
             "tiny": {"width": 24, "layers": 1, "scene": 8},
         },
-        halo=lambda config: 0,
+        halo=_halo,
         untrained={r"doubt\..*": "trained by its own loss, through uncertainty()"},
     ),
 )

@@ -13,7 +13,7 @@ from respectra.datasets.patches import SYMMETRIES, turn, turn_back
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.engines import Engine
 from respectra.inference.predictors import FloatArray
-from respectra.inference.reconstructor import Reconstructor
+from respectra.inference.reconstructor import EXACT_BITS, Question, Reconstructor, bits_of
 from respectra.inference.tiling import Layout, Reader, Region, run
 from respectra.methods import Tiling, Weights
 
@@ -102,6 +102,7 @@ class SelfEnsemble(Reconstructor):
         layout: Layout,
         *,
         bounds: tuple[float, float],
+        bits: int = EXACT_BITS,
         means: Sequence[Tensor] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
     ) -> Iterator[tuple[Region, FloatArray]]:
@@ -122,6 +123,11 @@ class SelfEnsemble(Reconstructor):
 
         return run(answer, prepared, layout, done=done)
 
+    @property
+    def tells_uncertainty(self) -> bool:
+        """Always: answers have a spread."""
+        return True
+
     def with_uncertainty(self, image: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
         """The cube, and the standard deviation of the answers, an array of the same shape.
 
@@ -132,7 +138,7 @@ class SelfEnsemble(Reconstructor):
         scaled, factor = self.guarantees.scale(picture)
         rgb = np.asarray(scaled.values, dtype=np.float32)
         layout = self._layout_in_memory(rgb)
-        mean, deviation = moments(self._answers(rgb, layout))
+        mean, deviation = moments(self._answers(rgb, layout, bits_of(scaled)))
         cube = self._label(mean, layout)
         if self.guarantees:
             cube = self.guarantees.enforce(cube, picture, factor)[0]
@@ -148,15 +154,19 @@ class SelfEnsemble(Reconstructor):
         cubes = 3  # the sum, the answer at hand, and its parts
         return self.layout(height, width, held=cubes * 4 * height * width * self.contract.bands)
 
-    def _assemble(self, rgb: FloatArray, layout: Layout) -> FloatArray:
-        return mean_of(self._answers(rgb, layout))
+    def _assemble(
+        self, rgb: FloatArray, layout: Layout, bits: int, *, ask: Question | None = None
+    ) -> FloatArray:
+        if ask is not None:
+            raise ConfigError("a self-ensemble answers with spectra alone, not with a basis")
+        return mean_of(self._answers(rgb, layout, bits))
 
-    def _answers(self, rgb: FloatArray, layout: Layout) -> Iterator[FloatArray]:
+    def _answers(self, rgb: FloatArray, layout: Layout, bits: int) -> Iterator[FloatArray]:
         for symmetry in SYMMETRIES[self.symmetries]:
             turned = np.ascontiguousarray(turn(rgb, symmetry))
             fits = turned.shape == rgb.shape
             piece = layout if fits else self._layout_in_memory(turned)
-            yield turn_back(super()._assemble(turned, piece), symmetry)
+            yield turn_back(super()._assemble(turned, piece, bits), symmetry)
 
 
 class ModelEnsemble:

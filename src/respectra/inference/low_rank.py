@@ -12,7 +12,7 @@ import xarray as xr
 from respectra.cubes import LowRankCube
 from respectra.errors import ConfigError
 from respectra.inference.predictors import Predictor, TablePredictor, TorchPredictor, make_predictor
-from respectra.inference.tiling import Layout, run
+from respectra.inference.tiling import Layout
 from respectra.methods.network import LowRankNetwork
 
 if TYPE_CHECKING:
@@ -101,24 +101,14 @@ def recover_low_rank(
     """
     factors = factorise(reconstructor, rank=rank, tolerance=tolerance)
     contract = reconstructor.contract
-    rgb = np.asarray(reconstructor.picture_of(image).values, dtype=np.float32)
-    height, width = rgb.shape[:2]
-    bounds = (float(rgb.min()), float(rgb.max()))
-    count = len(factors.basis)
-    layout = Layout(height, width, reconstructor.card.tiling, (height, width))
     if reconstructor.card.kind == "network" and reconstructor.weights.baked is None:
-        layout = reconstructor.layout(height, width, held=4 * height * width * count)
-
-    def read(rows: slice, columns: slice) -> FloatArray:
-        return contract.prepare(rgb[rows, columns], bounds=bounds)
-
-    pieces = run(factors.coefficients, read, layout)
-    if layout.whole:
-        coefficients = next(pieces)[1]
+        coefficients, layout = reconstructor.coefficients(image)
     else:
-        coefficients = np.empty((height, width, count), np.float32)
-        for region, piece in pieces:
-            coefficients[region] = piece
+        rgb = np.asarray(reconstructor.picture_of(image).values, dtype=np.float32)
+        bounds = (float(rgb.min()), float(rgb.max()))
+        height, width = rgb.shape[:2]
+        layout = Layout(height, width, reconstructor.card.tiling, (height, width))
+        coefficients = factors.coefficients(contract.prepare(rgb, bounds=bounds))
     facts: dict[str, Any] = {**reconstructor.cube_facts(layout)}
     return LowRankCube(
         coefficients,

@@ -48,6 +48,11 @@ class Picture(ABC):
         self._band = slice(0, 0)
         self._codes: npt.NDArray[Any] | None = None
 
+    @property
+    def value_bits(self) -> int:
+        """Depth of the values that are read; 32 where they are computed from the codes."""
+        return self.bits if self.kind in ("clean", "real-world") else 32
+
     @abstractmethod
     def _read_rows(self, rows: slice) -> npt.NDArray[Any]:
         """Codes of some rows, (rows, width, 3 or 4)."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -77,6 +79,17 @@ class TorchPredictor:
             spectra: Any = self.network(batch.to(self.device))
             array: FloatArray = spectra[0].permute(1, 2, 0).float().cpu().numpy()
         return array
+
+    @contextlib.contextmanager
+    def answering(self, question: str) -> Iterator[None]:
+        """The network meanwhile answers by another of its methods, such as ``coefficients``."""
+        # Set on the object, where calls find it before the class's, with their hooks.
+        network: Any = self.network
+        network.forward = getattr(network, question)
+        try:
+            yield
+        finally:
+            del network.forward
 
 
 def build(weights: Weights) -> nn.Module:

@@ -48,7 +48,7 @@ from respectra.methods import (
     load_weights,
 )
 from respectra.methods.fitting import fit_on_measured_spectra
-from respectra.methods.network import NetworkMethod
+from respectra.methods.network import NetworkMethod, StepAware, UncertainNetwork
 from respectra.methods.shipped import shipped, shipped_network
 
 if TYPE_CHECKING:
@@ -63,6 +63,13 @@ DEFAULT = "default"
 TRIAL_PIXELS = 10**6
 #: Pictures up to this many pixels are not cut when memory is left to us and plenty is free.
 SMALL_IMAGE = 512 * 512
+
+
+#: Codes of more bits than these are as good as exact values.
+_CODE_BITS = 16
+EXACT_BITS = 32
+#: Methods of a network, besides its forward pass.
+Question = Literal["coefficients", "uncertainty"]
 
 
 class CubeFacts(TypedDict, total=False):
@@ -121,6 +128,7 @@ class Reconstructor:
         self.guarantees = Guarantees(guarantees, weights.contract)
         self.engine = engine
         self._predict = make_predictor(weights, device=device, engine=engine)
+        self._untold = not np.any(weights.tensors.get("step", 0.0))
         self._onnx: OnnxPredictor | None = None
         if engine == "onnx" and isinstance(self._predict, TorchPredictor):
             self._onnx = self._runtime()
@@ -196,10 +204,43 @@ class Reconstructor:
     def _cube(self, picture: xr.DataArray) -> xr.DataArray:
         rgb = np.asarray(picture.values, dtype=np.float32)
         layout = self._layout_in_memory(rgb)
-        return self._label(self._assemble(rgb, layout), layout)
+        return self._label(self._assemble(rgb, layout, bits_of(picture)), layout)
 
     def _label(self, spectra: FloatArray, layout: Layout) -> xr.DataArray:
         return make_cube(spectra, self.contract.wavelengths_nm, **self.cube_facts(layout))
+
+    @property
+    def sees_neighbours(self) -> bool:
+        """Whether what lies around a pixel decides on its spectrum."""
+        return self._halo() != 0
+
+    @property
+    def tells_uncertainty(self) -> bool:
+        """Whether :meth:`with_uncertainty` has an answer."""
+        network: object = getattr(self._predict, "network", None)
+        return isinstance(network, UncertainNetwork)
+
+    def with_uncertainty(self, image: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+        """The cube, and an array like it: the standard deviation of the error of each value.
+
+        The network says which errors it expects; that of a normal distribution is taken, √(π/2)
+        times the mean absolute one. The guarantees' changes to the cube are not part of it.
+
+        Raises:
+            ConfigError: the method does not say how sure it is; a self-ensemble does for any.
+            DataError: as for the image alone.
+        """
+        if not self.tells_uncertainty:
+            raise ConfigError(
+                f"{self.name} does not say how sure it is; take the spread of a self-ensemble: "
+                "respectra.load(..., self_ensemble='flips').with_uncertainty(image)"
+            )
+        cube = self(image)
+        picture, factor = self.guarantees.scale(self.picture_of(image))
+        rgb = np.asarray(picture.values, dtype=np.float32)
+        layout = self._layout_in_memory(rgb)
+        doubt = self._assemble(rgb, layout, bits_of(picture), ask="uncertainty")
+        return cube, cube.copy(data=doubt * np.float32(factor * np.sqrt(np.pi / 2)))
 
     def low_rank(
         self, image: xr.DataArray, *, rank: int | None = None, tolerance: float = 0.01
@@ -215,9 +256,10 @@ class Reconstructor:
     def predict(self, rgb: FloatArray) -> FloatArray:
         """Spectra (y, x, band), float32, of linear values (y, x, 3) in the units of the track.
 
-        They are the method's own: guarantees need an image, which says how it was quantised.
+        They are the method's own, of values that are exact: guarantees need an image, which says
+        how it was quantised.
         """
-        return self._assemble(rgb, self._layout_in_memory(rgb))
+        return self._assemble(rgb, self._layout_in_memory(rgb), EXACT_BITS)
 
     def _layout_in_memory(self, rgb: FloatArray) -> Layout:
         height, width = rgb.shape[:2]
@@ -227,17 +269,35 @@ class Reconstructor:
             return checked(whole, self.card, self._budget(height * width, 0.0, 0.0))
         return self.layout(height, width, held=4 * height * width * self.contract.bands)
 
-    def _assemble(self, rgb: FloatArray, layout: Layout) -> FloatArray:
+    def _assemble(
+        self, rgb: FloatArray, layout: Layout, bits: int, *, ask: Question | None = None
+    ) -> FloatArray:
         stretched = self.contract.scaling == "min-max"
         bounds = (float(rgb.min()), float(rgb.max())) if stretched else (0.0, 1.0)
-        pieces = self.pieces(lambda rows, columns: rgb[rows, columns], layout, bounds=bounds)
+        pieces = self.pieces(
+            lambda rows, columns: rgb[rows, columns], layout, bounds=bounds, bits=bits, ask=ask
+        )
         if layout.whole:
             return next(pieces)[1]
-        spectra = np.empty((*rgb.shape[:2], self.contract.bands), np.float32)
+        whole: FloatArray | None = None
         for region, piece in pieces:
-            spectra[region] = piece
+            if whole is None:
+                whole = np.empty((*rgb.shape[:2], piece.shape[2]), np.float32)
+            whole[region] = piece
             del piece
-        return spectra
+        assert whole is not None  # a layout has at least one piece
+        return whole
+
+    def coefficients(self, image: xr.DataArray) -> tuple[FloatArray, Layout]:
+        """What a network of coefficients and a basis gives: (y, x, k), and how it was cut.
+
+        Raises:
+            DataError: it is no image, or smaller than the method accepts.
+        """
+        picture = self.picture_of(image)
+        rgb = np.asarray(picture.values, dtype=np.float32)
+        layout = self._layout_in_memory(rgb)
+        return self._assemble(rgb, layout, bits_of(picture), ask="coefficients"), layout
 
     def signature(self) -> str:
         """A short name for the method with its weights; another answer has another."""
@@ -294,8 +354,10 @@ class Reconstructor:
         layout: Layout,
         *,
         bounds: tuple[float, float],
+        bits: int = EXACT_BITS,
         means: Sequence[Tensor] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
+        ask: Question | None = None,
     ) -> Iterator[tuple[Region, FloatArray]]:
         """Finished spectra of a picture, piece by piece; together they cover it once.
 
@@ -303,8 +365,10 @@ class Reconstructor:
             read: gives linear values in the units of the track, (rows, columns, 3).
             layout: how the picture is cut.
             bounds: smallest and largest value of the whole picture.
+            bits: depth of the codes that the values came from; more than 16: they are exact.
             means: what :meth:`take_means` gave; taken first where they are needed and not given.
             done: first row and column of pieces that are not wanted again.
+            ask: another method of the network to answer with, instead of spectra.
 
         Yields:
             The rows and columns of a piece, and its spectra (y, x, band), float32.
@@ -314,13 +378,15 @@ class Reconstructor:
             return self.contract.prepare(read(rows, columns), bounds=bounds)
 
         with contextlib.ExitStack() as stack:
+            stack.enter_context(self._told(bits))
             if self.needs_means(layout) and isinstance(self._predict, TorchPredictor):
                 from respectra.inference.statistics import given_means
 
-                given = means or self.take_means(read, layout, bounds=bounds)
+                given = means or self.take_means(read, layout, bounds=bounds, bits=bits)
                 stack.enter_context(given_means(self._predict.network, given))
-            for region, spectra in run(self._engine(layout), prepared, layout, done=done):
-                yield region, self.contract.finish(spectra)
+            engine = self._engine(layout) if ask is None else self._asked(ask, stack)
+            for region, spectra in run(engine, prepared, layout, done=done):
+                yield region, self.contract.finish(spectra) if ask is None else spectra
                 del spectra
                 if not layout.whole:
                     give_back_free_memory()
@@ -331,6 +397,7 @@ class Reconstructor:
         layout: Layout,
         *,
         bounds: tuple[float, float],
+        bits: int = EXACT_BITS,
         means: Sequence[Tensor] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
     ) -> Iterator[tuple[Region, FloatArray]]:
@@ -338,13 +405,20 @@ class Reconstructor:
 
         The piece that was read last holds all pixels of the piece that is given.
         """
-        return self.pieces(read, layout, bounds=bounds, means=means, done=done)
+        return self.pieces(read, layout, bounds=bounds, bits=bits, means=means, done=done)
+
+    def _asked(self, question: Question, stack: contextlib.ExitStack) -> Predictor:
+        assert isinstance(self._predict, TorchPredictor)
+        stack.enter_context(self._predict.answering(question))
+        return self._predict
 
     def _engine(self, layout: Layout) -> Predictor:
         """What runs the tiles of a layout."""
         torch_predictor = self._predict
         if not isinstance(torch_predictor, TorchPredictor) or self.needs_means(layout):
             return torch_predictor  # only there can means be given to a network
+        if self._step_aware is not None:
+            return torch_predictor  # only there can it be told how its values are quantised
         large = layout.height * layout.width >= TRIAL_PIXELS
         if self.engine == "auto" and self.device == "cpu" and self._onnx is None and large:
             from respectra.inference.engines.choice import fastest
@@ -364,18 +438,43 @@ class Reconstructor:
         return layout.policy is Tiling.STATISTICS and not layout.whole
 
     def take_means(
-        self, read: Reader, layout: Layout, *, bounds: tuple[float, float]
+        self,
+        read: Reader,
+        layout: Layout,
+        *,
+        bounds: tuple[float, float],
+        bits: int = EXACT_BITS,
     ) -> list[Tensor]:
         """Means over the whole picture that the network uses, for :meth:`pieces`."""
         from respectra.inference.statistics import take_means
 
         assert isinstance(self._predict, TorchPredictor)
-        return take_means(
-            self.weights,
-            self._predict,
-            lambda rows, columns: self.contract.prepare(read(rows, columns), bounds=bounds),
-            layout,
-        )
+        with self._told(bits):
+            return take_means(
+                self.weights,
+                self._predict,
+                lambda rows, columns: self.contract.prepare(read(rows, columns), bounds=bounds),
+                layout,
+            )
+
+    @property
+    def _step_aware(self) -> StepAware | None:
+        """The network, where it wants to be told how its images are quantised."""
+        network: object = getattr(self._predict, "network", None)
+        return network if isinstance(network, StepAware) and self._untold else None
+
+    @contextlib.contextmanager
+    def _told(self, bits: int) -> Iterator[None]:
+        """The network knows meanwhile of how many bits its values are."""
+        network = self._step_aware
+        if network is None or bits > _CODE_BITS:
+            yield
+            return
+        network.set_step(1.0 / (2**bits - 1))
+        try:
+            yield
+        finally:
+            network.set_step(0.0)
 
     def _budget(self, pixels: int, held: float, per_pixel: float) -> Budget | None:
         """What a piece may take; None where the question does not arise."""
@@ -398,6 +497,11 @@ class Reconstructor:
     def _halo(self) -> int | None:
         method = get_method(self.weights.method)
         return method.halo(self.weights.config) if isinstance(method, NetworkMethod) else 0
+
+
+def bits_of(image: xr.DataArray) -> int:
+    """Depth of the codes that an image's values came from."""
+    return int(image.attrs.get("bits", EXACT_BITS))
 
 
 def load(

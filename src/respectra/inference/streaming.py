@@ -27,7 +27,7 @@ from respectra.errors import ConfigError, OutputError
 from respectra.files import ensure_absent, remove
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.pictures import Picture, open_picture
-from respectra.inference.reconstructor import Reconstructor
+from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
 from respectra.inference.sinks import CubeType, Sink, sink_for
 from respectra.inference.tiling import Layout, Region
 from respectra.methods import Tiling
@@ -187,16 +187,17 @@ def _pieces(
     if guarantees.scales or not contract.keeps_exposure:
         bounds = picture.bounds()
     source = _Source(picture, guarantees, bounds[1])
+    bits = picture.value_bits if source.factor == 1.0 else EXACT_BITS
     if source.factor != 1.0:
         bounds = (bounds[0] / source.factor, 1.0)
     means: list[Tensor] | None = None
     if reconstructor.needs_means(layout) and len(journal.done) < layout.count:
         means = journal.means()
         if means is None:
-            means = reconstructor.take_means(source.read, layout, bounds=bounds)
+            means = reconstructor.take_means(source.read, layout, bounds=bounds, bits=bits)
             journal.keep_means(means)
     pieces = reconstructor.streamed(
-        source.read, layout, bounds=bounds, means=means, done=frozenset(journal.done)
+        source.read, layout, bounds=bounds, bits=bits, means=means, done=frozenset(journal.done)
     )
     kept = reconstructor.kept_by_table(picture.bits)
     for region, spectra in pieces:

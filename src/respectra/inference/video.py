@@ -27,7 +27,7 @@ from respectra.files import ensure_absent, remove
 from respectra.inference.clips import BadFrame, Clip, Frame
 from respectra.inference.low_rank import Factors, factorise
 from respectra.inference.predictors import FloatArray
-from respectra.inference.reconstructor import Reconstructor
+from respectra.inference.reconstructor import EXACT_BITS, Question, Reconstructor
 from respectra.inference.sinks import CubeType
 from respectra.inference.streaming import keeping_complete
 from respectra.inference.tiling import Layout, Reader, Region, run
@@ -228,8 +228,12 @@ def _pieces(
         values = read(*everything)
         bounds = (float(values.min()), float(values.max()))
         del values
-    if factors is None:
-        yield from reconstructor.pieces(read, layout, bounds=bounds)
+    # Frames of a track are its codes; those of displays are computed from codes.
+    bits = EXACT_BITS if kind in ("srgb", "linear") else 8 * frame.codes.dtype.itemsize
+    network = reconstructor.card.kind == "network" and reconstructor.weights.baked is None
+    if factors is None or network:
+        ask: Question | None = None if factors is None else "coefficients"
+        yield from reconstructor.pieces(read, layout, bounds=bounds, bits=bits, ask=ask)
         return
 
     def prepared(rows: slice, columns: slice) -> FloatArray:

@@ -42,6 +42,29 @@ class CameraAware(Protocol):
         ...
 
 
+@runtime_checkable
+class UncertainNetwork(Protocol):
+    """A network that says how sure it is."""
+
+    def uncertainty(self, x: Tensor) -> Tensor:
+        """Expected absolute error of each value of ``forward``: (n, bands, y, x)."""
+        ...
+
+
+@runtime_checkable
+class StepAware(Protocol):
+    """A network that is told how exactly the values of its images are known.
+
+    ``step`` is a buffer of its weights: 0 unless they were made for values of one kind alone.
+    """
+
+    step: Tensor
+
+    def set_step(self, step: float) -> None:
+        """Values are the lower bounds of cells of this width; 0: they are exact."""
+        ...
+
+
 class NetworkConfig(Config):
     """Base of every network's configuration; its defaults are the published configuration."""
 

@@ -14,6 +14,7 @@ from respectra.cameras.colour import encode_srgb
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError
 from respectra.inference import Reconstructor
+from respectra.inference.reconstructor import bits_of
 from respectra.viewer.blocks import Block, Bytes, Colours, FloatArray, Source
 
 #: Gets the share of the work that is done; raises to stop.
@@ -190,7 +191,9 @@ class WholeSource(_Picture):
         shape = (self.height, self.width, len(self.wavelengths_nm))
         kept = np.memmap(self._file, np.float32, "w+", shape=shape)
         bounds = (float(rgb.min()), float(rgb.max()))
-        pieces = reconstructor.pieces(lambda y, x: rgb[y, x], layout, bounds=bounds)
+        pieces = reconstructor.pieces(
+            lambda y, x: rgb[y, x], layout, bounds=bounds, bits=bits_of(scaled)
+        )
         for done, (region, spectra) in enumerate(pieces):
             self._tick(done / layout.count)
             kept[region] = spectra

@@ -28,7 +28,7 @@ def typical_error(reconstructor: Reconstructor) -> npt.NDArray[np.float64] | Non
     Returns:
         shape (band,), or None where the method looks at neighbours: loose pixels tell nothing.
     """
-    if reconstructor.card.kind != "classical":
+    if reconstructor.sees_neighbours:
         return None
     grid = np.asarray(reconstructor.contract.wavelengths_nm, np.float64)
     pairs = render_pairs(

@@ -57,8 +57,9 @@ if TYPE_CHECKING:
     from respectra.cubes import LowRankCube
     from respectra.inference.engines.onnx import OnnxPredictor
 
-#: The weights that ship with the package, one set a track.
-DEFAULT = "default"
+#: The weights that ship with the package, one set a track: of the project's own network, and of the
+#: classical method that was found best.
+DEFAULT, CLASSICAL = "default", "classical"
 #: From so many pixels on, finding out which engine is fastest is worth its time.
 TRIAL_PIXELS = 10**6
 #: Pictures up to this many pixels are not cut when memory is left to us and plenty is free.
@@ -518,9 +519,10 @@ def load(
     """Make a reconstructor.
 
     Args:
-        source: a weights file; ``default``, the weights that ship with the package for the track;
-            ``respectra``, the project's own network; or the name of a classical method, which is
-            then fitted within seconds on the measured spectra that the installed packages bring.
+        source: a weights file; ``default`` or ``respectra``, the weights of the project's own
+            network that ship with the package for the track; ``classical``, those of the classical
+            method that ship with it; or the name of a classical method, which is then fitted within
+            seconds on the measured spectra that the installed packages bring.
         track: track of the images, for everything that is not a file.
         tile: see :class:`Reconstructor`.
         max_memory: see :class:`Reconstructor`.
@@ -561,10 +563,10 @@ def load(
 def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Weights:
     """The weights that :func:`load` would use."""
     name = os.fspath(source)
-    if name == DEFAULT:
-        return load_weights(shipped(track))
-    if name == "respectra":
+    if name in (DEFAULT, "respectra"):
         return load_weights(shipped_network(track))
+    if name == CLASSICAL:
+        return load_weights(shipped(track))
     classical = list_methods("classical")
     if name in classical:
         return fit_on_measured_spectra(name, track=track)
@@ -575,4 +577,4 @@ def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Wei
             f"no weights of {name!r} ship with the package; train it, or bring the authors' "
             f"checkpoint in with: respectra import-weights {name} FILE -o {name}.safetensors"
         )
-    raise unknown_name("method or weights file", name, [DEFAULT, *classical])
+    raise unknown_name("method or weights file", name, [DEFAULT, CLASSICAL, *classical])

@@ -52,6 +52,15 @@ class UncertainNetwork(Protocol):
 
 
 @runtime_checkable
+class StandaloneNetwork(Protocol):
+    """A network that has an answer for a pixel without the others, which a table can hold."""
+
+    def alone(self, x: Tensor) -> Tensor:
+        """As ``forward``, every pixel an image of its own: (n, channels_in, y, x) -> bands."""
+        ...
+
+
+@runtime_checkable
 class StepAware(Protocol):
     """A network that is told how exactly the values of its images are known.
 

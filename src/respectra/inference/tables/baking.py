@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Literal, get_args
 
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import ConfigError, RespectraError
-from respectra.inference.predictors import Predictor, make_predictor
+from respectra.inference.predictors import Predictor, TorchPredictor, make_predictor
 from respectra.inference.tables.geometry import Geometry, node_colours, node_positions, row_count
 from respectra.inference.tables.keeping import move_to_colours, require_bakeable
 from respectra.inference.tables.table import (
@@ -20,7 +21,7 @@ from respectra.inference.tables.table import (
     TableFacts,
 )
 from respectra.methods import Contract, Tiling, Weights, get_method
-from respectra.methods.network import NetworkMethod
+from respectra.methods.network import NetworkMethod, StandaloneNetwork
 
 FloatArray = npt.NDArray[np.float64]
 #: Takes colours (n, 3) to spectra (n, bands) as the method gives them, before its clip.
@@ -33,7 +34,7 @@ _ROOTS = (0, 1, 2)
 #: A table whose mean error stays below this is exact as far as float32 goes.
 _EXACT = 1e-6
 #: Relative departure from growing with the light that is rounding.
-_ROUNDING = 2e-5
+_ROUNDING = 2e-4
 _PROBES = 20_000
 _DARKEST = 0.01
 _WIDTH = 256
@@ -51,7 +52,8 @@ def bake(
     """Make a table of a method that looks at one pixel at a time.
 
     Args:
-        weights: of a classical method, or of a network whose receptive field is one pixel.
+        weights: of a classical method, of a network whose receptive field is one pixel, or of one
+            that has an answer for a pixel without the others (``respectra``).
         nodes: along each axis, 2 to 513. By default 2 where that is exact (linear methods), else
             33 for ``cube`` and 129 for ``rays``.
         geometry: ``rays`` for a method whose spectrum grows with the light, ``cube`` for any;
@@ -73,9 +75,8 @@ def bake(
         raise ConfigError(f"a table has 2 to {MOST_NODES} nodes along an axis; got {nodes}")
     if geometry not in ("auto", *get_args(Geometry)):
         raise ConfigError(f"geometry is auto, cube or rays; got {geometry!r}")
-    require_per_pixel(weights)
-    kept = require_bakeable(guarantees, weights.contract)
-    predict, contract = make_predictor(weights), weights.contract
+    predict, contract = _per_pixel(weights), weights.contract
+    kept = require_bakeable(guarantees, contract)
 
     def plain(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         return _evaluate(predict, contract, rgb)
@@ -128,6 +129,26 @@ def bake(
     deviation = _deviation(best.apply(surfaces), np.clip(method(surfaces), *clip))
     error = BakingError(anywhere=best.facts.error.anywhere, surfaces=deviation)
     return _replace_facts(best, best.facts.model_copy(update={"error": error}))
+
+
+def _per_pixel(weights: Weights) -> Predictor:
+    """What gives the spectrum of a pixel from nothing but the pixel.
+
+    Raises:
+        ConfigError: the method has no such answer; says on what its answer depends.
+    """
+    if weights.baked is None and weights.contract.scaling != "min-max":
+        predictor = make_predictor(weights)
+        network: object = getattr(predictor, "network", None)
+        if isinstance(predictor, TorchPredictor) and isinstance(network, StandaloneNetwork):
+            return functools.partial(_alone, predictor)
+    require_per_pixel(weights)
+    return make_predictor(weights)
+
+
+def _alone(predictor: TorchPredictor, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    with predictor.answering("alone"):
+        return predictor(pixels)
 
 
 def require_per_pixel(weights: Weights) -> None:

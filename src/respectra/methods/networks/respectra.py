@@ -140,6 +140,12 @@ class Respectra(nn.Module):
         """Recover the bands of each pixel."""
         return F.conv2d(self.coefficients(x), self.basis.T[:, :, None, None])
 
+    def alone(self, x: Tensor) -> Tensor:
+        """As ``forward``, every pixel an image of its own; a table of colours can hold this."""
+        n, channels, height, width = x.shape
+        pixels = x.permute(0, 2, 3, 1).reshape(-1, channels, 1, 1)
+        return Respectra.forward(self, pixels).view(n, height, width, -1).permute(0, 3, 1, 2)
+
     @property
     def basis(self) -> Tensor:
         """Basis spectra, (channels_in + rank, bands): the exact part first."""

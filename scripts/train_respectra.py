@@ -121,10 +121,21 @@ def learn_doubt(network: Any, sampler: Sampler, steps: int = 300) -> None:
         network.spread.mul_(sums[0] / sums[1])
 
 
-def score(network: Any, track: str, names: tuple[str, ...], folder: Path) -> dict[str, float]:
-    """MRAE with the floor of each scene, as docs/default-method.md measures it."""
+def score(
+    network: Any, track: str, names: tuple[str, ...], folder: Path, *, cells: bool = True
+) -> dict[str, float]:
+    """MRAE with the floor of each scene, as docs/default-method.md measures it.
+
+    Args:
+        network: what ``train`` gave.
+        track: of the images.
+        names: of the scenes.
+        folder: where they are.
+        cells: whether the network is told that its values are 8-bit codes; of no account where
+            noise is the larger.
+    """
     result = {}
-    if not float(network.step):
+    if cells and not float(network.step):
         network = copy.deepcopy(network)
         network.set_step(1 / 255)
     for scene in load_scenes(track, names, folder):

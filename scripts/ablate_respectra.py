@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from fit_default import CHOICE
+from fit_classical import CHOICE
 from respectra_scenes import Recipe
 from train_respectra import score, train
 

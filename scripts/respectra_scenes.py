@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from fit_default import FLOOR
+from fit_classical import FLOOR
 from torch import Tensor
 
 from respectra.cameras import get_track
+from respectra.config import Config
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
 from respectra.datasets.lighting import light_maps
 from respectra.datasets.spectra import illuminants, reflectances
 from respectra.datasets.textures import dead_leaves, power_law_fields
+from respectra.methods import configure
 
 OBJECTS = (
     "colorchecker-babelcolor",
@@ -77,6 +79,11 @@ class Recipe:
     """Width of the range in which the noise of a camera's values lies. Above 0, scenes are patches
     of pictures, rendered by the track with all its noise."""
 
+    @property
+    def config(self) -> Config:
+        """Of the network."""
+        return configure("respectra", preset=self.preset, noise=self.noise, **self.options)
+
 
 class Spectra:
     """Measured spectra on the challenge's bands, with frequencies."""
@@ -115,20 +122,19 @@ class Batch:
     x: Tensor
     truth: Tensor
     step: float
-    start: float = 0.0
 
     def alone(self) -> Batch:
         """Every pixel a picture of its own."""
         x, truth = (
             t.permute(0, 2, 3, 1).reshape(-1, t.shape[1], 1, 1) for t in (self.x, self.truth)
         )
-        return Batch(x, truth, self.step, self.start)
+        return Batch(x, truth, self.step)
 
     def shuffled(self, generator: torch.Generator) -> Batch:
         """Pixels in another order."""
         order = torch.randperm(self.x[0, 0].numel(), generator=generator)
         x, truth = (t.flatten(2)[:, :, order].view(t.shape) for t in (self.x, self.truth))
-        return Batch(x, truth, self.step, self.start)
+        return Batch(x, truth, self.step)
 
 
 class Layouts:
@@ -290,7 +296,7 @@ class Sampler:
                 for i, cube in enumerate(cubes)
             ]
             x = torch.from_numpy(np.stack([picture.values for picture in pictures]))
-            return Batch(x.permute(0, 3, 1, 2), cubes.permute(0, 3, 1, 2), self.recipe.noise, 0.5)
+            return Batch(x.permute(0, 3, 1, 2), cubes.permute(0, 3, 1, 2), self.recipe.noise)
         values = spectra @ self.camera
         step = 0.0
         if float(self.uniform(1)) >= self.recipe.exact:

@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from fit_default import CHOICE, FLOOR, REPORT, load_scenes
+from fit_classical import CHOICE, FLOOR, REPORT, load_scenes
 from respectra_scenes import BANDS, LIGHTS, OBJECTS, Recipe, Sampler
 from torch import Tensor
 
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
-from respectra.methods import Contract, ResponseRecord, Weights, configure, save_weights
+from respectra.methods import Contract, ResponseRecord, Weights, save_weights
 from respectra.methods.registry import get_network
 
 
@@ -61,7 +61,7 @@ def train(recipe: Recipe, *, quiet: bool = False) -> Any:
     """A trained network."""
     torch.manual_seed(recipe.seed)
     sampler = Sampler(recipe, torch.Generator().manual_seed(recipe.seed))
-    config = configure("respectra", preset=recipe.preset, **recipe.options)
+    config = recipe.config
     network: Any = get_network("respectra").network(config)
     prepare(network, sampler)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=1e-3)
@@ -76,7 +76,7 @@ def train(recipe: Recipe, *, quiet: bool = False) -> Any:
             batch = batch.alone()
         elif recipe.noise and draw < recipe.forget + recipe.shuffle:
             batch = batch.shuffled(sampler.g)
-        network.set_step(batch.step, batch.start)
+        network.set_step(batch.step)
         loss = relative_error(network(batch.x), batch.truth, recipe.floor)
         optimiser.zero_grad()
         loss.backward()
@@ -87,8 +87,7 @@ def train(recipe: Recipe, *, quiet: bool = False) -> Any:
         if not quiet and (step + 1) % 500 == 0:
             print(f"{step + 1:6d}  {running:.4f}  {time.perf_counter() - start:.0f} s", flush=True)
     learn_doubt(network, sampler)
-    # Cameras with noise always have it; codes are as fine as a picture says.
-    network.set_step(recipe.noise, 0.5 if recipe.noise else 0.0)
+    network.set_step(0.0)
     return network.eval()
 
 
@@ -102,7 +101,7 @@ def learn_doubt(network: Any, sampler: Sampler, steps: int = 300) -> None:
     optimiser = torch.optim.Adam(parameters, lr=3e-3)
     for _ in range(steps):
         batch = sampler.scenes()
-        network.set_step(batch.step, batch.start)
+        network.set_step(batch.step)
         with torch.no_grad():
             error = (network(batch.x) - batch.truth).abs()
         expected = network.uncertainty(batch.x) + 1e-4
@@ -115,7 +114,7 @@ def learn_doubt(network: Any, sampler: Sampler, steps: int = 300) -> None:
         sums = torch.zeros(2, BANDS)
         for _ in range(30):
             batch = sampler.scenes()
-            network.set_step(batch.step, batch.start)
+            network.set_step(batch.step)
             sums[0] += (network(batch.x) - batch.truth).abs().sum(dim=(0, 2, 3))
             sums[1] += network.uncertainty(batch.x).sum(dim=(0, 2, 3))
         network.spread.mul_(sums[0] / sums[1])
@@ -124,7 +123,7 @@ def learn_doubt(network: Any, sampler: Sampler, steps: int = 300) -> None:
 def score(
     network: Any, track: str, names: tuple[str, ...], folder: Path, *, cells: bool = True
 ) -> dict[str, float]:
-    """MRAE with the floor of each scene, as docs/default-method.md measures it.
+    """MRAE with the floor of each scene, as docs/classical-method.md measures it.
 
     Args:
         network: what ``train`` gave.
@@ -135,7 +134,7 @@ def score(
             noise is the larger.
     """
     result = {}
-    if cells and not float(network.step):
+    if cells:
         network = copy.deepcopy(network)
         network.set_step(1 / 255)
     for scene in load_scenes(track, names, folder):
@@ -168,7 +167,7 @@ def to_weights(network: Any, recipe: Recipe, scores: dict[str, Any]) -> Weights:
         "scores": scores,
     }
     tensors = {name: t.detach().numpy() for name, t in network.state_dict().items()}
-    config = configure("respectra", preset=recipe.preset, **recipe.options)
+    config = recipe.config
     return Weights("respectra", config, contract, tensors, provenance)
 
 

@@ -198,7 +198,7 @@ def test_what_cannot_be_promised_is_refused(scene):
 
 
 def test_the_cube_says_what_was_kept(scene):
-    weights = rs.methods.load_weights(shipped("clean"))
+    weights = rs.methods.load_weights(shipped("clean", name="classical"))
     cube = Reconstructor(weights, guarantees=["non-negative", "consistent"])(CLEAN.render(scene))
     assert cube.attrs["guarantees"] == "consistent, non-negative"
     assert cube.attrs["method"] == "a-plus"

@@ -6,6 +6,7 @@ import torch
 
 import respectra as rs
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
+from respectra.datasets.synthesize import SynthesisOptions, synthesize_scene
 from respectra.errors import ConfigError, DataError, FormatError
 from respectra.inference import Reconstructor
 from respectra.methods import Contract, Weights, configure, save_weights
@@ -107,3 +108,42 @@ def test_something_else_than_an_image_is_refused():
 def test_a_tile_of_nothing_is_refused():
     with pytest.raises(ConfigError, match="at least 1 pixel"):
         Reconstructor(network_weights("hscnn-r"), tile=0)
+
+
+def test_the_default_renders_to_the_codes_of_the_picture():
+    track = rs.get_track("clean")
+    picture = track.render(synthesize_scene(3, 0, SynthesisOptions(height=64, width=80)))
+    recover = rs.load()
+    assert np.array_equal(track.render(recover(picture)).values, picture.values)
+    # Values of more bits are known better, and exact ones are met exactly.
+    exact = picture.assign_attrs(bits=32)
+    seen = track.project(recover(exact)).values
+    np.testing.assert_allclose(seen, exact.values, atol=2e-5)
+
+
+def test_a_network_says_how_sure_it_is():
+    track = rs.get_track("clean")
+    truth = synthesize_scene(4, 1, SynthesisOptions(height=64, width=64))
+    picture = track.render(truth)
+    cube, deviation = rs.load().with_uncertainty(picture)
+    assert deviation.shape == cube.shape
+    assert float(deviation.min()) > 0
+    # Errors are of the size that was expected, and larger where larger ones were.
+    error = np.abs((cube - truth).values)
+    assert 0.3 < error.mean() / (deviation.values.mean() * np.sqrt(2 / np.pi)) < 3
+    sure = deviation.values < np.median(deviation.values)
+    assert error[sure].mean() < 0.6 * error[~sure].mean()
+    tiled = rs.load(tile=24).with_uncertainty(picture)[1]
+    np.testing.assert_allclose(tiled, deviation, rtol=1e-3, atol=1e-6)
+    with pytest.raises(ConfigError, match="self-ensemble"):
+        rs.load("classical").with_uncertainty(picture)
+
+
+def test_coefficients_of_a_network_do_not_depend_on_tiles():
+    picture = rs.get_track("clean").render(
+        synthesize_scene(5, 0, SynthesisOptions(height=48, width=64))
+    )
+    whole, tiled = rs.load().low_rank(picture), rs.load(tile=24).low_rank(picture)
+    np.testing.assert_allclose(tiled.coefficients, whole.coefficients, rtol=1e-3, atol=1e-5)
+    cube = rs.load()(picture)
+    np.testing.assert_allclose(whole.to_cube().values, cube.values, rtol=1e-3, atol=1e-5)

@@ -375,3 +375,14 @@ def test_coefficients_go_into_a_buffer_that_fits(cube, rng):
     np.testing.assert_array_equal(buffer, table.coefficients(rgb, basis))
     with pytest.raises(DataError, match="type float32; got float16"):
         table.coefficients(rgb, basis, out=buffer.astype(np.float16))
+
+
+def test_the_network_that_ships_becomes_the_table_of_its_single_pixels():
+    table = bake(find_weights("default"), nodes=65)
+    assert table.facts.geometry == "rays"
+    assert table.facts.error.surfaces.mean < 0.002
+    recover = rs.load("default")
+    for colour in ([[[0.4, 0.3, 0.2]]], [[[0.02, 0.05, 0.03]]]):
+        alone = recover.predict(np.array(colour, np.float32))
+        found = table.apply(np.array(colour, np.float32))
+        np.testing.assert_allclose(found, alone, atol=0.02 * alone.max())

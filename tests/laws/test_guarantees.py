@@ -23,7 +23,7 @@ CAMERA = TRACK.response_matrix(CHALLENGE_WAVELENGTHS_NM)
 
 def weights_of(name: str) -> Weights:
     if name == "a-plus":
-        return load_weights(shipped("clean"))
+        return load_weights(shipped("clean", name="classical"))
     if get_card(name).kind == "classical":
         return fit_on_measured_spectra(name, track="clean")
     torch.manual_seed(3)

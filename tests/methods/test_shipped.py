@@ -9,25 +9,26 @@ from respectra.datasets.spectra import illuminants, reflectances
 from respectra.errors import ConfigError
 from respectra.methods import get_method, load_weights
 from respectra.methods.classical.base import ClassicalMethod
-from respectra.methods.shipped import list_shipped, shipped, shipped_network
+from respectra.methods.shipped import list_shipped, shipped
 
 
 def load(track: str) -> ClassicalMethod:
-    weights = load_weights(shipped(track))
+    weights = load_weights(shipped(track, name="classical"))
     entry = get_method(weights.method)
     assert isinstance(entry, type)
     return entry.from_weights(weights)
 
 
-def test_the_clean_track_has_default_weights() -> None:
-    assert "clean" in list_shipped()
+def test_both_tracks_have_weights() -> None:
+    for name in ("respectra", "classical"):
+        assert list_shipped(name) == ["clean", "real-world"]
     with pytest.raises(ConfigError, match="'clean'"):
         shipped("cleen")
 
 
-@pytest.mark.parametrize("track", list_shipped())
+@pytest.mark.parametrize("track", list_shipped("classical"))
 def test_shipped_weights_say_what_they_are(track: str) -> None:
-    path = shipped(track)
+    path = shipped(track, name="classical")
     assert path.stat().st_size < 1_000_000
     weights = load_weights(path)
     assert weights.contract.track == track
@@ -39,7 +40,7 @@ def test_shipped_weights_say_what_they_are(track: str) -> None:
     assert weights.provenance["scores"]
 
 
-@pytest.mark.parametrize("track", list_shipped())
+@pytest.mark.parametrize("track", list_shipped("classical"))
 def test_colour_checker_under_daylight_is_recovered(track: str) -> None:
     # Not among the collections it was fitted on: another measurement of the chart.
     patches = reflectances("colorchecker-ohta").values
@@ -55,13 +56,13 @@ def test_colour_checker_under_daylight_is_recovered(track: str) -> None:
 
 
 def test_the_network_that_ships_is_small_and_says_what_it_is() -> None:
-    path = shipped_network("clean")
+    path = shipped("clean")
     assert path.stat().st_size < 200_000
     weights = load_weights(path)
     assert weights.method == "respectra"
     assert {"recipe", "reflectances", "lights", "licence", "scores"} <= set(weights.provenance)
     with pytest.raises(ConfigError, match="'respectra'"):
-        shipped_network("cleen")
+        shipped("cleen")
 
 
 def test_the_network_that_ships_recovers_the_colour_checker() -> None:

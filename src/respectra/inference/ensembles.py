@@ -124,7 +124,7 @@ class SelfEnsemble(Reconstructor):
         return run(answer, prepared, layout, done=done)
 
     @property
-    def tells_uncertainty(self) -> bool:
+    def gives_uncertainty(self) -> bool:
         """Always: answers have a spread."""
         return True
 

@@ -49,7 +49,7 @@ from respectra.methods import (
 )
 from respectra.methods.fitting import fit_on_measured_spectra
 from respectra.methods.network import NetworkMethod, StepAware, UncertainNetwork
-from respectra.methods.shipped import shipped, shipped_network
+from respectra.methods.shipped import shipped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -129,7 +129,6 @@ class Reconstructor:
         self.guarantees = Guarantees(guarantees, weights.contract)
         self.engine = engine
         self._predict = make_predictor(weights, device=device, engine=engine)
-        self._untold = not np.any(weights.tensors.get("step", 0.0))
         self._onnx: OnnxPredictor | None = None
         if engine == "onnx" and isinstance(self._predict, TorchPredictor):
             self._onnx = self._runtime()
@@ -216,7 +215,7 @@ class Reconstructor:
         return self._halo() != 0
 
     @property
-    def tells_uncertainty(self) -> bool:
+    def gives_uncertainty(self) -> bool:
         """Whether :meth:`with_uncertainty` has an answer."""
         network: object = getattr(self._predict, "network", None)
         return isinstance(network, UncertainNetwork)
@@ -231,7 +230,7 @@ class Reconstructor:
             ConfigError: the method does not say how sure it is; a self-ensemble does for any.
             DataError: as for the image alone.
         """
-        if not self.tells_uncertainty:
+        if not self.gives_uncertainty:
             raise ConfigError(
                 f"{self.name} does not say how sure it is; take the spread of a self-ensemble: "
                 "respectra.load(..., self_ensemble='flips').with_uncertainty(image)"
@@ -462,7 +461,7 @@ class Reconstructor:
     def _step_aware(self) -> StepAware | None:
         """The network, where it wants to be told how its images are quantised."""
         network: object = getattr(self._predict, "network", None)
-        return network if isinstance(network, StepAware) and self._untold else None
+        return network if isinstance(network, StepAware) else None
 
     @contextlib.contextmanager
     def _told(self, bits: int) -> Iterator[None]:
@@ -471,11 +470,12 @@ class Reconstructor:
         if network is None or bits > _CODE_BITS:
             yield
             return
+        before = float(network.step)  # may be told already: first passes run within the last one
         network.set_step(1.0 / (2**bits - 1))
         try:
             yield
         finally:
-            network.set_step(0.0)
+            network.set_step(before)
 
     def _budget(self, pixels: int, held: float, per_pixel: float) -> Budget | None:
         """What a piece may take; None where the question does not arise."""
@@ -564,9 +564,9 @@ def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Wei
     """The weights that :func:`load` would use."""
     name = os.fspath(source)
     if name in (DEFAULT, "respectra"):
-        return load_weights(shipped_network(track))
-    if name == CLASSICAL:
         return load_weights(shipped(track))
+    if name == CLASSICAL:
+        return load_weights(shipped(track, name="classical"))
     classical = list_methods("classical")
     if name in classical:
         return fit_on_measured_spectra(name, track=track)

@@ -64,7 +64,7 @@ class StandaloneNetwork(Protocol):
 class StepAware(Protocol):
     """A network that is told how exactly the values of its images are known.
 
-    ``step`` is a buffer of its weights: 0 unless they were made for values of one kind alone.
+    ``step`` is no part of its weights, and 0 or the width of its camera's noise until it is told.
     """
 
     step: Tensor

@@ -13,11 +13,14 @@ from torch import Tensor
 from respectra.cameras import get_track
 from respectra.errors import DataError
 from respectra.methods import Contract, build_network
-from respectra.methods.network import CameraAware
+from respectra.methods.network import CameraAware, StepAware
 from respectra.training.data import Batch
 from respectra.training.losses import Loss
 from respectra.training.recipe import Recipe
 from respectra.training.schedules import make_optimizer, make_schedule
+
+#: Images of all tracks are 8-bit codes.
+_CODE_STEP = 1 / 255
 
 
 class TrainingModule(LightningModule):
@@ -43,6 +46,8 @@ class TrainingModule(LightningModule):
         if isinstance(network, CameraAware):
             camera = get_track(recipe.track).response_matrix(self.contract.wavelengths_nm)
             network.set_camera(torch.from_numpy(camera))
+        if isinstance(network, StepAware):
+            network.set_step(_CODE_STEP)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = Loss(recipe.loss, get_track(recipe.track), self.contract)
         self.latest: dict[str, Tensor] = {}

@@ -7,7 +7,6 @@ from typing import Any
 
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.observers import OBSERVERS
-from respectra.errors import ConfigError
 from respectra.viewer.rendering import LIGHTS
 
 _INPUTS = {
@@ -40,13 +39,15 @@ def offer() -> dict[str, Any]:
     methods = [
         _choice(
             "default",
-            "Respectra's own",
-            "The method that ships with Respectra, fitted on measured materials. Start here.",
-        )
+            "Respectra",
+            "The network that ships with Respectra: the most accurate. Start here.",
+        ),
+        _choice(
+            "classical",
+            "Respectra, classical",
+            "Fitted on measured materials under daylight. Sees one pixel at a time, and is fast.",
+        ),
     ]
-    if _has_network():
-        words = get_card("respectra").summary
-        methods.append(_choice("respectra", "Respectra's own network", words))
     for name in list_methods("classical"):
         card = get_card(name)
         methods.append(_choice(name, card.title, card.summary))
@@ -77,16 +78,6 @@ def lights() -> list[dict[str, str]]:
 def observers() -> list[dict[str, str]]:
     """Standard observers."""
     return [_choice(name, _OBSERVERS.get(name, name), "") for name in OBSERVERS]
-
-
-def _has_network() -> bool:
-    """Whether this version ships weights of the project's own network."""
-    from respectra.methods.shipped import shipped_network
-
-    try:
-        return shipped_network("clean").is_file()
-    except ConfigError:
-        return False
 
 
 def _guarantees() -> list[str]:

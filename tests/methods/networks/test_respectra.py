@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import respectra as rs
+from respectra.errors import ConfigError
 from respectra.methods.measure import count_gmac
 
 
@@ -47,6 +48,48 @@ def test_exposure_scales_the_answer(net, x, factor):
     x = x * 0.3 + 0.05
     with torch.inference_mode():
         torch.testing.assert_close(net(x * factor), net(x) * factor, rtol=1e-3, atol=1e-5)
+
+
+def test_codes_are_kept_whatever_was_learned(net):
+    codes = torch.randint(0, 256, (2, 3, 16, 16), generator=torch.Generator().manual_seed(7))
+    net.set_step(1 / 255)
+    again = torch.floor(seen(net, codes / 255) * 255)
+    net.set_step(0.0)
+    assert torch.equal(again, codes.float())
+
+
+def test_the_place_within_a_cell_is_learned_and_cells_scale_with_the_light(net, x):
+    with torch.inference_mode():
+        exact = net(x)
+        net.set_step(0.02)
+        coarse = net(x)
+        net.set_step(0.04)
+        double = net(2 * x)
+        net.set_step(0.0)
+    assert not torch.allclose(coarse, exact, rtol=1e-3)
+    torch.testing.assert_close(double, 2 * coarse, rtol=1e-3, atol=1e-5)
+
+
+def test_a_pixel_alone_is_an_image_of_one_pixel(net, x):
+    with torch.inference_mode():
+        alone = net.alone(x)
+        torch.testing.assert_close(alone[:, :, 3:4, 5:6], net(x[:, :, 3:4, 5:6]))
+        torch.testing.assert_close(alone[:1, :, :2], net.alone(x[:1, :, :2]))
+
+
+def test_windows_look_no_further_than_they_say():
+    torch.manual_seed(2)
+    net = rs.build_network("respectra", preset="tiny", windows=(3, 7), scene=0).eval()
+    image = torch.rand(1, 3, 20, 20)
+    changed = image.clone()
+    changed[..., 14, 14] = 0.9
+    with torch.inference_mode():
+        difference = (net(image) - net(changed)).abs().amax(dim=(0, 1))
+    rows, columns = torch.nonzero(difference > 1e-6, as_tuple=True)
+    assert rows.min() == columns.min() == 11
+    assert rows.max() == columns.max() == 17
+    with pytest.raises(ConfigError, match="odd"):
+        rs.build_network("respectra", windows=(4,))
 
 
 def test_the_order_of_pixels_has_no_influence(net, x):

@@ -36,6 +36,10 @@ class RespectraConfig(NetworkConfig):
     """Odd sides of windows whose means and spreads each pixel is compared with: the surroundings,
     for cameras that have noise."""
 
+    noise: float = Field(default=0.0, ge=0.0)
+    """Width of the range in which the noise of a camera's values lies, where it is wider than the
+    cells of its codes; 0: there is none."""
+
     @field_validator("windows")
     @classmethod
     def _odd(cls, sides: tuple[int, ...]) -> tuple[int, ...]:
@@ -71,7 +75,6 @@ class Respectra(nn.Module):
     free: Tensor
     spread: Tensor
     step: Tensor
-    start: Tensor
 
     def __init__(self, config: RespectraConfig) -> None:
         super().__init__()
@@ -89,8 +92,9 @@ class Respectra(nn.Module):
         self.register_buffer("exact", torch.zeros(config.channels_in, bands))
         self.register_buffer("free", torch.zeros(bands, bands))
         self.register_buffer("spread", torch.ones(bands))
-        self.register_buffer("step", torch.zeros(()))
-        self.register_buffer("start", torch.zeros(()))
+        # Not learned, but told: how far apart the values are that a given one may have been.
+        self.noise = config.noise
+        self.register_buffer("step", torch.tensor(config.noise), persistent=False)
         self.basis_spectra = nn.Parameter(
             torch.cos(torch.pi * torch.arange(config.rank)[:, None] * grid) / bands**0.5
         )
@@ -102,7 +106,8 @@ class Respectra(nn.Module):
         self.doubt = nn.Conv2d(width, bands, 1)
         self.scene = code
         if self.windows:
-            self.around = nn.Conv2d(2 * channels * len(self.windows), width, 1, bias=False)
+            each = 2 * channels + 3
+            self.around = nn.Conv2d(each * len(self.windows), width, 1)
         if code:
             self.level = GlobalMean()
             self.mean = GlobalMean()
@@ -125,16 +130,13 @@ class Respectra(nn.Module):
             self.exact.copy_(exact)
             self.free.copy_(torch.eye(len(a), dtype=torch.double) - a @ exact)
 
-    def set_step(self, step: float, start: float = 0.0) -> None:
-        """Say from now on how exactly values are known.
+    def set_step(self, step: float) -> None:
+        """Take values from now on as the lower bounds of cells of this width, or as exact: 0.
 
-        Args:
-            step: width of the cells that values stand for; 0: they are exact.
-            start: where in its cell a given value lies: 0 at its lower bound, as in pictures whose
-                codes were truncated, 0.5 in its middle.
+        It changes nothing where noise hides the cells.
         """
-        self.step.fill_(step)
-        self.start.fill_(start)
+        if not self.noise:
+            self.step.fill_(step)
 
     def forward(self, x: Tensor) -> Tensor:
         """Recover the bands of each pixel."""
@@ -165,7 +167,8 @@ class Respectra(nn.Module):
         return total * doubt * self.spread[:, None, None] / self.spread.numel()
 
     def _middle(self, x: Tensor) -> Tensor:
-        return x + (0.5 - self.start) * self.step
+        # Codes are truncated; noise goes either way.
+        return x if self.noise else x + 0.5 * self.step
 
     def _hidden(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The sum of a pixel's values, and what the last layers see of it."""
@@ -174,16 +177,24 @@ class Respectra(nn.Module):
         if self.scene:
             h = h + self.tell(self.scene_code(features))
         if self.windows:
-            h = h + self.around(self._surroundings(x))
+            h = h + self.around(self._surroundings(x, total))
         h = F.relu(h, inplace=True)
         for layer in self.hidden:
             h = F.relu(layer(h), inplace=True)
         return total, h
 
     def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum of the values, and ratios: shares, their logarithms, cells to values, scene's light.
+        """Sum of the values, and ratios: of channels, of cells to values, to the scene's light."""
+        total, ratios = self._ratios(x)
+        every = [ratios, self.step / (x.clamp_min(0.0) + self.step).clamp_min(1e-9)]
+        if self.scene:
+            every.append(torch.log(total / self.level(total).clamp_min(1e-6) + _LEVEL_EPSILON))
+        return total, torch.cat(every, dim=1)
 
-        Pixels that have no light at all have a sum of 0, and features that are finite.
+    def _ratios(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of the values, and shares of the channels with two of their logarithms.
+
+        Pixels that have no light at all have a sum of 0, and ratios that are finite.
         """
         values = torch.einsum("ncyx,cd->ndyx", x, self.exact @ self.standard).clamp_min(0.0)
         total = values.sum(dim=1, keepdim=True)
@@ -191,26 +202,19 @@ class Respectra(nn.Module):
         logs = torch.log(share + _EPSILON)
         ends = logs[:, :1] - logs[:, -1:]
         middle = logs.mean(dim=1, keepdim=True) - logs[:, 1:2]
-        coarse = self.step / (x.clamp_min(0.0) + self.step).clamp_min(1e-9)
-        every = [share * 3.0, ends, middle, coarse]
-        if self.scene:
-            every.append(torch.log(total / self.level(total).clamp_min(1e-6) + _LEVEL_EPSILON))
-        return total, torch.cat(every, dim=1)
+        return total, torch.cat([share * 3.0, ends, middle], dim=1)
 
-    def _surroundings(self, x: Tensor) -> Tensor:
-        """Logarithms of local means over the pixel's values, and local spreads over the means.
-
-        All are 0 for a pixel alone, and where the surroundings are even.
-        """
-        floor = 0.25 * self.step + 1e-6
+    def _surroundings(self, x: Tensor, total: Tensor) -> Tensor:
+        """For each window: ratios of the mean, its light beside the pixel's, and the spread."""
         every = []
         for side in self.windows:
             mean, square = (
                 F.avg_pool2d(v, side, 1, side // 2, count_include_pad=False) for v in (x, x * x)
             )
-            every.append(torch.log((mean + floor) / (x.clamp_min(0.0) + floor)).clamp(-2.0, 2.0))
-            spread = (square - mean * mean).clamp_min(0.0).sqrt()
-            every.append((spread / (mean + floor)).clamp_max(3.0))
+            light, ratios = self._ratios(mean)
+            spread = (square - mean * mean).clamp_min(0.0).sqrt() / (light + 1e-6)
+            beside = torch.log((light + self.step + 1e-6) / (total + self.step + 1e-6))
+            every += [ratios, beside, (spread * 3.0).clamp_max(3.0)]
         return torch.cat(every, dim=1)
 
     def scene_code(self, features: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
-"""Fit the default method that Respectra ships, from spectra that anybody can install.
+"""Fit the classical method that Respectra ships, from spectra that anybody can install.
 
-    python scripts/fit_default.py             # rebuilds the shipped files, bit for bit
-    python scripts/fit_default.py --choose    # compares the candidates, on the choice scenes
+    python scripts/fit_classical.py             # rebuilds the shipped files, bit for bit
+    python scripts/fit_classical.py --choose    # compares the candidates, on the choice scenes
 
 It needs ``pip install 'respectra[spectra]'``. With ``RESPECTRA_DATA`` naming the folder of measured
-scenes, scores are measured and docs/default-method.md is written anew; without it, the scores of
+scenes, scores are measured and docs/classical-method.md is written anew; without it, the scores of
 the shipped files are kept as long as the weights come out the same.
 
 Scenes are never used for fitting. Those of CHOICE decide between candidates, those of REPORT were
@@ -42,7 +42,7 @@ from respectra.methods.classical.base import ClassicalMethod
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "src" / "respectra" / "methods" / "shipped"
-PAGE = ROOT / "docs" / "default-method.md"
+PAGE = ROOT / "docs" / "classical-method.md"
 
 SEED = 2020
 PAIRS = 20_000
@@ -288,7 +288,7 @@ def build(track: str, folder: Path | None) -> tuple[Weights, Pairs]:
     camera = get_track(track)
     contract = Contract(track=track, clip_low=0.0, response=ResponseRecord.of(camera.response))
     provenance: dict[str, Any] = {
-        "made_by": "scripts/fit_default.py",
+        "made_by": "scripts/fit_classical.py",
         "seed": SEED,
         "pairs": PAIRS,
         "exposure_range": EXPOSURES,
@@ -323,7 +323,7 @@ def _rounded(values: tuple[float, float]) -> tuple[float, float]:
 
 
 def _kept_scores(track: str, method: ClassicalMethod) -> Any:
-    path = SHIPPED / f"respectra-{track}.safetensors"
+    path = SHIPPED / f"classical-{track}.safetensors"
     if path.is_file():
         old = load_weights(path)
         if old.tensors.keys() == method.tensors.keys() and all(
@@ -371,7 +371,7 @@ def table(track: str, pairs: Pairs, folder: Path) -> list[str]:
 
 
 def write_page(parts: Mapping[str, tuple[Weights, list[str]]]) -> None:
-    """docs/default-method.md, from the weights and the measured tables."""
+    """docs/classical-method.md, from the weights and the measured tables."""
     lines = [_INTRODUCTION]
     for track, (weights, rows) in parts.items():
         facts = weights.provenance
@@ -404,9 +404,9 @@ def write_page(parts: Mapping[str, tuple[Weights, list[str]]]) -> None:
     PAGE.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
-_INTRODUCTION = f"""# The default method
+_INTRODUCTION = f"""# The classical method
 
-`respectra.load()` uses weights that are part of the package. `scripts/fit_default.py`
+`respectra.load("classical")` uses weights that are part of the package. `scripts/fit_classical.py`
 makes them, bit for bit, from spectra that anybody can install; no image was used to fit them.
 With `RESPECTRA_DATA` naming a folder of measured scenes it also measures the scores below and
 writes this page.
@@ -448,7 +448,7 @@ def main() -> None:
                 choose(track, folder)
                 continue
             weights, pairs = build(track, folder)
-            path = SHIPPED / f"respectra-{track}.safetensors"
+            path = SHIPPED / f"classical-{track}.safetensors"
             save_weights(weights, path, overwrite=True)
             print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} kB")
             if folder is not None:

@@ -61,7 +61,7 @@ def test_the_network_that_ships_is_small_and_says_what_it_is() -> None:
     weights = load_weights(path)
     assert weights.method == "respectra"
     assert {"recipe", "reflectances", "lights", "licence", "scores"} <= set(weights.provenance)
-    with pytest.raises(ConfigError, match="'respectra'"):
+    with pytest.raises(ConfigError, match="respectra weights 'cleen'"):
         shipped("cleen")
 
 

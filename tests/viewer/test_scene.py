@@ -41,6 +41,7 @@ class Speckled:
 
     pictures = ("picture", "difference")
     quantity = "radiance"
+    deviates = False
     wavelengths_nm = np.arange(400.0, 701.0, 100.0)
 
     def __init__(self, codes):

@@ -22,7 +22,7 @@ def picture(rng, kind, bits=8, height=40, width=56):
 @pytest.mark.parametrize("guarantees", [(), ("consistent",), ("exposure-invariant", "smooth")])
 @pytest.mark.parametrize(("kind", "bits"), [("srgb", 8), ("clean", 8), ("clean", 16)])
 def test_pixels_have_the_spectra_of_the_whole_picture(rng, tmp_path, kind, bits, guarantees):
-    image, method = picture(rng, kind, bits), rs.load(guarantees=guarantees)
+    image, method = picture(rng, kind, bits), rs.load("classical", guarantees=guarantees)
     source = picture_source(image, kind, method, tmp_path)
     assert isinstance(source, CodeSource if bits == 8 else PixelSource)
     expected = method(to_track_values(image, kind)).values

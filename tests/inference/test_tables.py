@@ -9,6 +9,7 @@ import pytest
 import torch
 from colour.algebra import table_interpolation_tetrahedral
 from safetensors import safe_open
+from tests.inference.conftest import tiny_weights
 
 import respectra as rs
 from respectra.cli import bake as command  # noqa: F401 - registers it
@@ -213,12 +214,10 @@ def test_a_network_that_sees_one_pixel_becomes_a_table(monkeypatch, rng):
 
 
 def test_methods_that_look_further_are_refused():
-    tiny = Weights("hscnn-r", configure("hscnn-r", preset="tiny"), Contract(), {})
     with pytest.raises(ConfigError, match=r"looks at neighbours up to \d+ pixels away"):
-        bake(tiny)
-    awan = Weights("awan", configure("awan", preset="tiny"), Contract(), {})
+        bake(tiny_weights("hscnn-r"))
     with pytest.raises(ConfigError, match="looks at the whole image"):
-        bake(awan)
+        bake(tiny_weights("awan"))
     stretched = fitted("pseudo-inverse", Contract(scaling="min-max"))
     with pytest.raises(ConfigError, match="its own minimum and maximum"):
         bake(stretched)

@@ -117,7 +117,7 @@ def reconstruct_file(
             journal.complete(region, unreachable)
             if progress is not None:
                 progress(len(journal.done), total)
-        names = reconstructor.guarantees.names | reconstructor.kept_by_table(picture.bits)
+        names = reconstructor.guarantees.names | reconstructor.kept_by_table(picture.value_bits)
         if names:
             attrs["guarantees"] = ", ".join(sorted(names))
         if journal.unreachable:
@@ -199,7 +199,7 @@ def _pieces(
     pieces = reconstructor.streamed(
         source.read, layout, bounds=bounds, bits=bits, means=means, done=frozenset(journal.done)
     )
-    kept = reconstructor.kept_by_table(picture.bits)
+    kept = reconstructor.kept_by_table(picture.value_bits)
     for region, spectra in pieces:
         if guarantees.names <= kept:
             yield region, spectra, 0

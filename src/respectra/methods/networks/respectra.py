@@ -254,6 +254,12 @@ METHODS = (
                     origin=Origin.PUBLISHED,
                     source="docs/method.md",
                 ),
+                Decision(
+                    what="a code is a cell of values, whose width follows from the picture's bits; "
+                    "the place within it is predicted and cannot leave it",
+                    origin=Origin.PUBLISHED,
+                    source="docs/method.md",
+                ),
             ),
             tiling=Tiling.STATISTICS,
             tiling_reason="Pixels are independent once the scene's mean code is known.",

@@ -104,14 +104,15 @@ def memory_mib(process: psutil.Process) -> dict[str, float]:
     return {"service": own, "worker": sum(p.memory_full_info().uss for p in workers) / 2**20}
 
 
-def measure(clients: int, seconds: float, warm_s: float = 10.0) -> dict[str, Any]:
+def measure(clients: int, seconds: float, warm_s: float = 30.0) -> dict[str, Any]:
     """Start a server, put it under load, and tell what happened."""
     server = subprocess.Popen(COMMAND, stderr=subprocess.PIPE, text=True)
     try:
         url = re.search(r"http://\S+", server.stderr.readline())[0]
         process = psutil.Process(server.pid)
         httpx.get(f"{url}api/options", timeout=120)
-        # Memory is compared between two states of rest after load: the first load loads libraries.
+        # Memory is compared between two states of rest after load: the first load loads libraries
+        # and starts the threads that requests are answered in.
         load(url, clients, warm_s, Tally())
         before = rest(url, process)
         tally = Tally()
@@ -146,12 +147,21 @@ def load(url: str, clients: int, seconds: float, tally: Tally) -> None:
 
 
 def rest(url: str, process: psutil.Process) -> dict[str, float]:
-    """Let the queue run empty and one job be done, so that the worker is there, then look."""
+    """Let the queue run empty, one job be done and read, so that all is loaded, then look."""
     with httpx.Client(base_url=url, timeout=120) as http:
         upload = http.post("/api/uploads?name=a.png", content=picture(), headers=BYTES).json()
         job = http.post("/api/jobs", json={"upload": upload["id"]}).json()["id"]
         while http.get(f"/api/jobs/{job}").json()["state"] in ("queued", "running"):
             time.sleep(0.2)
+        for what in (
+            "",
+            "/tiles/coefficients/0/0/0",
+            "/spectra?at=1,1",
+            "/rendering",
+            "/preview.png",
+        ):
+            http.get(f"/api/jobs/{job}/recovered{what}").raise_for_status()
+        http.delete(f"/api/jobs/{job}")
     return memory_mib(process)
 
 

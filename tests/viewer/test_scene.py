@@ -40,6 +40,7 @@ class Speckled:
     """A picture of few colours, recovered by the colour: spectra that name it."""
 
     pictures = ("picture", "difference")
+    deviates = False
     quantity = "radiance"
     deviates = False
     wavelengths_nm = np.arange(400.0, 701.0, 100.0)

@@ -56,19 +56,20 @@ class Palette:
         compute: Callable[[Colours], Mapping[str, Array]],
     ) -> None:
         self._folder, self._channels, self._compute = folder, channels, compute
-        self._number = np.full(_ALL, -1, np.int32)
+        # One more than a colour's number, so that memory is only taken for colours that occur.
+        self._place = np.zeros(_ALL, np.int32)
         self._count = 0
 
     def numbers(self, colours: Colours) -> Numbers:
         """Numbers of pixels of these colours; new ones are computed first."""
-        numbers = self._number[colours]
-        if (numbers < 0).any():
-            fresh = np.unique(colours[numbers < 0])
+        places = self._place[colours]
+        if not places.all():
+            fresh = np.unique(colours[places == 0])
             for start in range(0, len(fresh), _AT_ONCE):
                 part = fresh[start : start + _AT_ONCE]
                 self.learn(part, self._compute(part))
-            numbers = self._number[colours]
-        return numbers
+            places = self._place[colours]
+        return places - np.int32(1)
 
     def learn(self, colours: Colours, values: Mapping[str, Array]) -> None:
         """Take in what was computed for colours that are new, each given once."""
@@ -78,5 +79,5 @@ class Palette:
             with table_file(self._folder, name).open("ab") as file:
                 file.write(rows.tobytes())
         end = self._count + len(colours)
-        self._number[colours] = np.arange(self._count, end, dtype=np.int32)
+        self._place[colours] = np.arange(self._count + 1, end + 1, dtype=np.int32)
         self._count = end

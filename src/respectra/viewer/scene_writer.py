@@ -119,6 +119,7 @@ class _Writer:
             # What is counted by pixels is counted anew; what holds for colours stays true.
             self.invalid, self.differing = 0, 0
         self._compute_all(first)
+        self.palette = None  # it knows this object and would keep its memory
         return self._manifest(0)
 
     def _first_level(self) -> int:

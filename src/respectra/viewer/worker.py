@@ -33,6 +33,7 @@ def main() -> None:
     looked_at: dict[str, tuple[int, int]] = {}
     listening = (tasks, cancelled, looked_at)
     threading.Thread(target=_listen, args=listening, daemon=True).start()
+    from respectra.inference.memory import give_back_free_memory
     from respectra.viewer.offers import offer
     from respectra.viewer.runner import Task, run, warm_up  # heavy; the service answers
 
@@ -66,6 +67,7 @@ def main() -> None:
             traceback.print_exc(file=sys.stderr)
             text = "the job failed for a reason that was not foreseen; the server's log has it"
             _say(reports, {"event": "failed", "job": job, "error": text})
+        give_back_free_memory()
 
 
 def _listen(

@@ -56,7 +56,11 @@ def write_scene(
         uncertainty: see :class:`Manifest`.
         facts: what the page tells about the scene.
     """
-    return _Writer(source, folder, report, focus, uncertainty, facts or {}).run()
+    writer = _Writer(source, folder, report, focus, uncertainty, facts or {})
+    try:
+        return writer.run()
+    finally:
+        writer.palette = None  # each knows the other, which would keep the memory of both
 
 
 class _Writer:
@@ -119,7 +123,6 @@ class _Writer:
             # What is counted by pixels is counted anew; what holds for colours stays true.
             self.invalid, self.differing = 0, 0
         self._compute_all(first)
-        self.palette = None  # it knows this object and would keep its memory
         return self._manifest(0)
 
     def _first_level(self) -> int:

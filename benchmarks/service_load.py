@@ -104,8 +104,13 @@ def memory_mib(process: psutil.Process) -> dict[str, float]:
     return {"service": own, "worker": sum(p.memory_full_info().uss for p in workers) / 2**20}
 
 
-def measure(clients: int, seconds: float, warm_s: float = 30.0) -> dict[str, Any]:
-    """Start a server, put it under load, and tell what happened."""
+def measure(
+    clients: int, seconds: float, warm_s: float = 30.0, settle_s: float = 32.0
+) -> dict[str, Any]:
+    """Start a server, put it under load, and tell what happened.
+
+    Memory is taken when nothing has been asked for ``settle_s``; the service tidies up meanwhile.
+    """
     server = subprocess.Popen(COMMAND, stderr=subprocess.PIPE, text=True)
     try:
         url = re.search(r"http://\S+", server.stderr.readline())[0]
@@ -114,10 +119,10 @@ def measure(clients: int, seconds: float, warm_s: float = 30.0) -> dict[str, Any
         # Memory is compared between two states of rest after load: the first load loads libraries
         # and starts the threads that requests are answered in.
         load(url, clients, warm_s, Tally())
-        before = rest(url, process)
+        before = rest(url, process, settle_s)
         tally = Tally()
         load(url, clients, seconds, tally)
-        after = rest(url, process)
+        after = rest(url, process, settle_s)
     finally:
         server.terminate()
         server.wait(20)
@@ -146,7 +151,7 @@ def load(url: str, clients: int, seconds: float, tally: Tally) -> None:
         thread.join()
 
 
-def rest(url: str, process: psutil.Process) -> dict[str, float]:
+def rest(url: str, process: psutil.Process, settle_s: float) -> dict[str, float]:
     """Let the queue run empty, one job be done and read, so that all is loaded, then look."""
     with httpx.Client(base_url=url, timeout=120) as http:
         upload = http.post("/api/uploads?name=a.png", content=picture(), headers=BYTES).json()
@@ -162,6 +167,7 @@ def rest(url: str, process: psutil.Process) -> dict[str, float]:
         ):
             http.get(f"/api/jobs/{job}/recovered{what}").raise_for_status()
         http.delete(f"/api/jobs/{job}")
+    time.sleep(settle_s)
     return memory_mib(process)
 
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from respectra.allocator import give_back_free_memory
 from respectra.config import Config
 from respectra.errors import ConfigError, RespectraError
 from respectra.evaluation.figures import PALETTE, new_figure, save_figure
 from respectra.evaluation.measuring import limited_threads, measured, processor_name
 from respectra.files import atomic_path
 from respectra.inference import Reconstructor, find_weights
-from respectra.inference.memory import give_back_free_memory
 from respectra.methods import Contract, Weights, build_network, configure, get_card, list_methods
 from respectra.methods.measure import FRAME, count_gmac
 

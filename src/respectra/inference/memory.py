@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -113,16 +112,6 @@ def free_bytes() -> int:
     except (OSError, ValueError):  # no such group, or "max": no limit
         pass
     return free
-
-
-def give_back_free_memory() -> None:
-    """Let the allocator return what it keeps of freed memory to the system, where it can (glibc).
-
-    Without this, pieces of different sizes leave gaps that add up to several times one piece.
-    """
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def measure_memory(weights: Weights, *, engine: str) -> MemoryUse:

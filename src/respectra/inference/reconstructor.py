@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import numpy as np
 import xarray as xr
 
+from respectra.allocator import give_back_free_memory
 from respectra.cameras import require_image, to_track_values
 from respectra.cubes import Quantity, make_cube
 from respectra.errors import ConfigError, DataError, unknown_name
@@ -23,7 +24,6 @@ from respectra.inference.memory import (
     Budget,
     MemoryUse,
     free_bytes,
-    give_back_free_memory,
     measure_memory,
     parse_memory,
     resident_bytes,

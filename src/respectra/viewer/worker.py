@@ -16,6 +16,7 @@ import threading
 import traceback
 from typing import Any, TextIO
 
+from respectra.allocator import give_back_free_memory
 from respectra.errors import RespectraError
 
 
@@ -33,7 +34,6 @@ def main() -> None:
     looked_at: dict[str, tuple[int, int]] = {}
     listening = (tasks, cancelled, looked_at)
     threading.Thread(target=_listen, args=listening, daemon=True).start()
-    from respectra.inference.memory import give_back_free_memory
     from respectra.viewer.offers import offer
     from respectra.viewer.runner import Task, run, warm_up  # heavy; the service answers
 

@@ -5,7 +5,6 @@ import pytest
 
 import respectra as rs
 from respectra.cameras import input_encoding, make_image, to_track_values
-from respectra.errors import ConfigError
 from respectra.viewer.scene import Scene
 from respectra.viewer.scene_writer import write_scene
 from respectra.viewer.sources import CodeSource, PixelSource, WholeSource, picture_source
@@ -19,31 +18,28 @@ def picture(rng, kind, bits=8, height=40, width=56):
     return make_image(values, encoding=input_encoding(kind), bits=bits, track=track)
 
 
+@pytest.mark.parametrize("name", ["classical", "respectra"])
 @pytest.mark.parametrize("guarantees", [(), ("consistent",), ("exposure-invariant", "smooth")])
 @pytest.mark.parametrize(("kind", "bits"), [("srgb", 8), ("clean", 8), ("clean", 16)])
-def test_pixels_have_the_spectra_of_the_whole_picture(rng, tmp_path, kind, bits, guarantees):
-    image, method = picture(rng, kind, bits), rs.load("classical", guarantees=guarantees)
+def test_pixels_have_the_spectra_of_the_whole_picture(rng, tmp_path, name, kind, bits, guarantees):
+    image, method = picture(rng, kind, bits), rs.load(name, guarantees=guarantees)
     source = picture_source(image, kind, method, tmp_path)
     assert isinstance(source, CodeSource if bits == 8 else PixelSource)
     expected = method(to_track_values(image, kind)).values
+    near = {"atol": 2e-5, "rtol": 2e-5}
     block = source.block(slice(8, 12), slice(3, 40))
-    np.testing.assert_allclose(block.spectra, expected[8:12, 3:40].reshape(-1, 31), atol=2e-6)
+    np.testing.assert_allclose(block.spectra, expected[8:12, 3:40].reshape(-1, 31), **near)
     if bits == 8:
         again = source.block_of(source.colours(slice(8, 12), slice(3, 40)).ravel())
-        np.testing.assert_allclose(again.spectra, block.spectra, atol=2e-6)
-        for name, plane in again.pictures.items():
-            np.testing.assert_array_equal(plane, block.pictures[name])
-
-
-def refuse(image):
-    raise ConfigError("this method does not say")
+        np.testing.assert_allclose(again.spectra, block.spectra, **near)
+        for plane, values in again.pictures.items():
+            np.testing.assert_array_equal(values, block.pictures[plane])
 
 
 @pytest.mark.parametrize("guarantees", [(), ("consistent", "exposure-invariant")])
-def test_a_network_is_asked_about_the_whole_picture(rng, tmp_path, guarantees):
-    image, method = picture(rng, "clean"), rs.load("respectra", guarantees=guarantees)
-    method.with_uncertainty = refuse
-    source = picture_source(image, "clean", method, tmp_path)
+def test_methods_that_look_around_are_asked_about_the_whole_picture(rng, tmp_path, guarantees):
+    image, method = picture(rng, "real-world"), rs.load(track="real-world", guarantees=guarantees)
+    source = picture_source(image, "real-world", method, tmp_path)
     assert isinstance(source, WholeSource)
     block = source.block(slice(16, 40), slice(0, 20))
     expected = method(image).values[16:, :20].reshape(-1, 31)
@@ -52,12 +48,9 @@ def test_a_network_is_asked_about_the_whole_picture(rng, tmp_path, guarantees):
 
 def test_what_a_method_says_of_its_own_errors_is_kept_for_each_pixel(rng, tmp_path):
     image, method = picture(rng, "clean"), rs.load("respectra")
-    cube = method(image)
-    level, profile = cube.mean("wavelength").values, np.linspace(0.3, 0.1, 31)
-    deviation = cube.copy(data=(level[..., None] * profile).astype(np.float32))
-    method.with_uncertainty = lambda picture: (cube, deviation)
     source = picture_source(image, "clean", method, tmp_path)
     write_scene(source, tmp_path, lambda phase, share: None)
+    cube, deviation = method.with_uncertainty(image)
     scene = Scene(tmp_path)
     np.testing.assert_allclose(
         scene.spectra(slice(None), slice(None)), cube.values, atol=1e-3 * cube.values.max()
@@ -65,4 +58,4 @@ def test_what_a_method_says_of_its_own_errors_is_kept_for_each_pixel(rng, tmp_pa
     plane = scene.plane("deviation").read(0, slice(None), slice(None)).astype(np.float64)
     basis = np.array(scene.manifest.deviation_basis)
     shown = np.einsum("kyx,kb->yxb", plane[: len(basis)], basis)
-    np.testing.assert_allclose(shown, deviation.values, atol=0.02 * deviation.values.max())
+    np.testing.assert_allclose(shown, deviation.values, atol=0.05 * deviation.values.max())

@@ -444,8 +444,17 @@ class Reconstructor:
         *,
         bounds: tuple[float, float],
         bits: int = EXACT_BITS,
+        weigh: Reader | None = None,
     ) -> list[Tensor]:
-        """Means over the whole picture that the network uses, for :meth:`pieces`."""
+        """Means over the whole picture that the network uses, for :meth:`pieces`.
+
+        Args:
+            read: as for :meth:`pieces`.
+            layout: as for :meth:`pieces`.
+            bounds: as for :meth:`pieces`.
+            bits: as for :meth:`pieces`.
+            weigh: how often each pixel counts, (rows, columns); once by default.
+        """
         from respectra.inference.statistics import take_means
 
         assert isinstance(self._predict, TorchPredictor)
@@ -455,7 +464,21 @@ class Reconstructor:
                 self._predict,
                 lambda rows, columns: self.contract.prepare(read(rows, columns), bounds=bounds),
                 layout,
+                weigh=weigh,
             )
+
+    @contextlib.contextmanager
+    def given(self, means: Sequence[Tensor]) -> Iterator[None]:
+        """Within this block these means stand for those of the pictures that it is asked about.
+
+        They are what :meth:`take_means` gave for the whole, of which the pictures are parts, each
+        small enough not to be cut.
+        """
+        from respectra.inference.statistics import given_means
+
+        assert isinstance(self._predict, TorchPredictor)
+        with given_means(self._predict.network, means):
+            yield
 
     @property
     def _step_aware(self) -> StepAware | None:

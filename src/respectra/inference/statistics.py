@@ -88,7 +88,12 @@ def mean_order(network: nn.Module, image: Tensor) -> list[int]:
 
 
 def take_means(
-    weights: Weights, predictor: TorchPredictor, read: Reader, layout: Layout
+    weights: Weights,
+    predictor: TorchPredictor,
+    read: Reader,
+    layout: Layout,
+    *,
+    weigh: Reader | None = None,
 ) -> list[Tensor]:
     """Every whole-image mean of a network, (1, channels, 1, 1) each, in the order of the calls.
 
@@ -97,13 +102,15 @@ def take_means(
         predictor: the network.
         read: gives the pixels as the method expects them.
         layout: tiles with a halo.
+        weigh: how often each pixel counts, (rows, columns); once by default. For networks that
+            look at one pixel at a time beside their means: the picture is then its colours.
     """
     multiple = get_card(weights.method).size_multiple
     order = mean_order(bare_network(weights), probe_image(weights))
     means: dict[int, Tensor] = {}
     for turn in range(max(order, default=-1) + 1):
         wanted = frozenset(number for number, pass_ in enumerate(order) if pass_ == turn)
-        sums = _Sums(wanted, means, layout, multiple)
+        sums = _Sums(wanted, means, layout, multiple, weigh)
         for tile in layout.tiles():
             sums.tile = tile
             with _Calls(predictor.network).handled(sums), contextlib.suppress(_Enough):
@@ -116,20 +123,29 @@ class _Sums:
     """One pass: sums what the tiles answer for, in the maps whose means are wanted."""
 
     def __init__(
-        self, wanted: frozenset[int], known: dict[int, Tensor], layout: Layout, multiple: int
+        self,
+        wanted: frozenset[int],
+        known: dict[int, Tensor],
+        layout: Layout,
+        multiple: int,
+        weigh: Reader | None,
     ) -> None:
         self.wanted, self.known = wanted, known
-        self.layout, self.multiple = layout, multiple
+        self.layout, self.multiple, self.weigh = layout, multiple, weigh
         self.tile = next(layout.tiles())
         self.sums: dict[int, Tensor] = {}
-        self.counts = dict.fromkeys(wanted, 0)
+        self.counts = dict.fromkeys(wanted, 0.0)
 
     def __call__(self, number: int, x: Tensor, output: Tensor) -> Tensor:
         if number in self.wanted:
             kept = _kept(x, self.tile, self.layout, self.multiple)
+            count = float(kept.shape[2] * kept.shape[3])
+            if self.weigh is not None:
+                weight = torch.from_numpy(self.weigh(*self.tile.keep)).double()
+                kept, count = kept * weight, float(weight.sum())
             total = kept.sum(dim=(2, 3), keepdim=True, dtype=torch.float64)
             self.sums[number] = self.sums[number] + total if number in self.sums else total
-            self.counts[number] += kept.shape[2] * kept.shape[3]
+            self.counts[number] += count
             if number == max(self.wanted):
                 raise _Enough
         return self.known.get(number, output)

@@ -134,7 +134,9 @@ def _recover(
 
     with tempfile.TemporaryDirectory(dir=folder) as kept:
         source = picture_source(image, kind, reconstructor, Path(kept), tick)
-        uncertainty = _typical_error(task.method, _track(kind), task.guarantees)
+        uncertainty = None
+        if not source.deviates:
+            uncertainty = _typical_error(task.method, _track(kind), task.guarantees)
         write_scene(source, place, report, focus=focus, uncertainty=uncertainty, facts=facts)
 
 

@@ -26,7 +26,7 @@ _NEWS_S = 0.3
 #: Levels from this one on are stored where finer ones can be looked up by colour.
 _STORED_FROM = 2
 #: Vectors for deviations, which need not be known as exactly as spectra.
-_DEVIATION_RANK = 12
+_DEVIATION_RANK = 20
 
 Array = npt.NDArray[Any]
 Report = Callable[[str, float], None]
@@ -207,7 +207,7 @@ class _Writer:
             if not levels:
                 continue
             if plane.info.dtype == "float16":
-                array = mean_of_halves(numbers, table, self.basis.rank, 2**levels.start)
+                array = mean_of_halves(numbers, table, self._used(name), 2**levels.start)
             else:
                 array = plane.reduced(numbers, table, levels.start)
             plane.write_levels(levels, rows.start, columns.start, array)

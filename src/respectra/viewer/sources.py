@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import xarray as xr
@@ -12,15 +13,23 @@ import xarray as xr
 from respectra.cameras import InputKind, clean_to_srgb, get_track, make_image, to_track_values
 from respectra.cameras.colour import encode_srgb
 from respectra.cubes import make_cube
-from respectra.errors import ConfigError
 from respectra.inference import Reconstructor
 from respectra.inference.reconstructor import bits_of
+from respectra.inference.tiling import Layout
+from respectra.methods import Tiling
 from respectra.viewer.blocks import Block, Bytes, Colours, FloatArray, Source
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Gets the share of the work that is done; raises to stop.
 Tick = Callable[[float], None]
 #: Methods say how far off they may be for the whole picture at once; for larger ones nobody asks.
 _MOST_DEVIATING = 4_000_000
+#: Loose pixels are asked about as pictures of this width.
+_ROW = 256
+#: Pixels whose colours are counted at a time.
+_COUNTED = 8_000_000
 
 
 def picture_source(
@@ -40,7 +49,8 @@ def picture_source(
         tick: follows work that concerns the whole picture.
     """
     local = kind == "real-world" and reconstructor.guarantees.consistent
-    if reconstructor.card.kind != "classical" or local:
+    stretched = reconstructor.contract.scaling == "min-max"
+    if reconstructor.sees_neighbours or stretched or local:
         return WholeSource(image, kind, reconstructor, folder, tick)
     if image.attrs.get("bits") == 8:
         return CodeSource(image, kind, reconstructor)
@@ -98,24 +108,60 @@ class _Picture:
 
 
 class PixelSource(_Picture):
-    """A picture through a method that looks at one pixel at a time."""
+    """A picture through a method that looks at one pixel at a time.
+
+    Means over the whole picture may decide as well: they are taken first.
+    """
 
     def __init__(self, image: xr.DataArray, kind: InputKind, reconstructor: Reconstructor) -> None:
         super().__init__(image, kind, reconstructor)
         brightest = np.unravel_index(int(image.values.argmax()), image.shape)[:2]
-        self._brightest: FloatArray = image.values[brightest].reshape(1, 1, 3)
+        self._brightest: FloatArray = image.values[brightest].reshape(1, 3)
+        self.deviates = reconstructor.gives_uncertainty
+        by_means = reconstructor.card.tiling is Tiling.STATISTICS
+        loaded = by_means and reconstructor.weights.baked is None
+        self._means = self._take_means() if loaded else None
 
     def block(self, rows: slice, columns: slice) -> Block:
         """The rectangle."""
-        return self._recovered(self._image.values[rows, columns].reshape(-1, 1, 3))
+        return self._recovered(self._image.values[rows, columns].reshape(-1, 3))
 
     def _recovered(self, values: FloatArray) -> Block:
-        """Pixels of the picture, shape (pixel, 1, 3)."""
-        # Exposure is that of the whole picture: its brightest pixel takes part in everything.
-        together = np.concatenate([values, self._brightest])
-        picture = make_image(together, **cast(Any, self._image.attrs))
-        spectra = self._reconstructor(to_track_values(picture, self._kind)).values
-        return self._beside(picture[:-1], np.asarray(spectra[:-1], np.float32))
+        """Pixels of the picture, shape (pixel, 3)."""
+        count = len(values)
+        picture = self._arranged(values)
+        method, known = self._reconstructor, self._means
+        with contextlib.nullcontext() if known is None else method.given(known):
+            track_values = to_track_values(picture, self._kind)
+            if self.deviates:
+                cube, deviation = method.with_uncertainty(track_values)
+            else:
+                cube, deviation = method(track_values), None
+
+        def pixels(array: xr.DataArray) -> FloatArray:
+            flat = array.values.reshape(-1, 1, array.shape[2])[:count]
+            return np.asarray(flat, np.float32)
+
+        given = make_image(values[:, None], **cast(Any, self._image.attrs))
+        return self._beside(given, pixels(cube), None if deviation is None else pixels(deviation))
+
+    def _arranged(self, values: FloatArray) -> xr.DataArray:
+        """Pixels in rows; the last are filled with the brightest of the picture.
+
+        Exposure is that of the whole picture: its brightest pixel takes part in everything.
+        """
+        filled = np.repeat(self._brightest, _ROW - len(values) % _ROW, axis=0)
+        together = np.concatenate([values, filled]).reshape(-1, _ROW, 3)
+        return make_image(together, **cast(Any, self._image.attrs))
+
+    def _take_means(self) -> Sequence[Tensor]:
+        picture = to_track_values(self._image, self._kind)
+        scaled = self._reconstructor.guarantees.scale(picture)[0]
+        rgb = np.asarray(scaled.values, np.float32)
+        layout = self._reconstructor.layout(self.height, self.width)
+        return self._reconstructor.take_means(
+            lambda y, x: rgb[y, x], layout, bounds=(0.0, 1.0), bits=bits_of(scaled)
+        )
 
 
 class CodeSource(PixelSource):
@@ -128,8 +174,35 @@ class CodeSource(PixelSource):
 
     def block_of(self, colours: Colours) -> Block:
         """Pixels of these colours."""
-        codes = np.stack([colours >> 16, (colours >> 8) & 255, colours & 255], axis=-1)
-        return self._recovered((codes[:, None].astype(np.float32)) / np.float32(255))
+        return self._recovered(_values_of(colours))
+
+    def _take_means(self) -> Sequence[Tensor]:
+        """Over the colours, each as often as it occurs."""
+        counts = np.zeros(1 << 24, np.int64)
+        step = max(1, _COUNTED // self.width)
+        for top in range(0, self.height, step):
+            seen = self.colours(slice(top, top + step), slice(None))
+            counts += np.bincount(seen.ravel(), minlength=len(counts))
+        colours = np.flatnonzero(counts).astype(np.int32)
+        picture = to_track_values(self._arranged(_values_of(colours)), self._kind)
+        scaled = self._reconstructor.guarantees.scale(picture)[0]
+        rgb = np.asarray(scaled.values, np.float32)
+        weight = np.zeros(rgb.shape[:2], np.float32)
+        weight.reshape(-1)[: len(colours)] = counts[colours]
+        layout = Layout(len(weight), _ROW, Tiling.STATISTICS, (_ROW, _ROW))
+        return self._reconstructor.take_means(
+            lambda y, x: rgb[y, x],
+            layout,
+            bounds=(0.0, 1.0),
+            bits=bits_of(scaled),
+            weigh=lambda y, x: weight[y, x],
+        )
+
+
+def _values_of(colours: Colours) -> FloatArray:
+    """Shape (colour, 3), as a file of such codes is opened."""
+    codes = np.stack([colours >> 16, (colours >> 8) & 255, colours & 255], axis=-1)
+    return np.asarray(codes.astype(np.float32) / np.float32(255))
 
 
 class WholeSource(_Picture):
@@ -153,7 +226,7 @@ class WholeSource(_Picture):
         self._deviation: FloatArray | None = None
         self._factor = 1.0
         small = self.height * self.width <= _MOST_DEVIATING
-        self.deviates = small and gives_uncertainty(reconstructor)
+        self.deviates = small and reconstructor.gives_uncertainty
         # Noise is told from detail by looking at neighbours: such cubes are made in one go.
         local = kind == "real-world" and reconstructor.guarantees.consistent
         self._at_once = local or self.deviates
@@ -175,8 +248,7 @@ class WholeSource(_Picture):
     def _answer(self, picture: xr.DataArray) -> tuple[FloatArray, FloatArray | None]:
         if not self.deviates:
             return self._reconstructor(picture).values, None
-        method: Any = self._reconstructor
-        cube, deviation = method.with_uncertainty(picture)
+        cube, deviation = self._reconstructor.with_uncertainty(picture)
         return cube.values, np.asarray(deviation.values, np.float32)
 
     def _reconstruct(self) -> None:
@@ -207,20 +279,6 @@ class WholeSource(_Picture):
         kept = guarantees.enforce(cube, to_track_values(part, self._kind), self._factor)[0]
         values: FloatArray = kept.values
         return values
-
-
-def gives_uncertainty(reconstructor: Reconstructor) -> bool:
-    """Whether a method says itself how far off each of its values may be; it is asked once."""
-    ask = getattr(reconstructor, "with_uncertainty", None)
-    if ask is None:
-        return False
-    card = reconstructor.card
-    side = max(card.size_minimum, card.native_tile or 0, 16)
-    try:
-        ask(make_image(np.full((side, side, 3), 0.5, np.float32)))
-    except ConfigError:
-        return False
-    return True
 
 
 def _display(image: xr.DataArray) -> Bytes:

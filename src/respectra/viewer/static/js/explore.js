@@ -186,7 +186,7 @@ export class Explorer {
     const { values, level } = found;
     const levels = [level];
     let spread = this.scene.deviation(x, y, level);
-    if (this.scene.info.uncertainty) {
+    if (!spread && this.scene.info.uncertainty) {
       const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
       spread = this.scene.info.uncertainty.map((share) => share * mean);
     }

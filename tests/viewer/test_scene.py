@@ -42,7 +42,6 @@ class Speckled:
     pictures = ("picture", "difference")
     deviates = False
     quantity = "radiance"
-    deviates = False
     wavelengths_nm = np.arange(400.0, 701.0, 100.0)
 
     def __init__(self, codes):

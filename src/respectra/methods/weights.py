@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from respectra.config import Config
 from respectra.errors import ConfigError, FormatError
@@ -67,7 +67,9 @@ def save_weights(
         header["baked"] = dict(weights.baked)
     arrays = {name: np.asarray(array, order="C") for name, array in weights.tensors.items()}
     with atomic_path(path, overwrite=overwrite) as temporary:
-        save_file(arrays, temporary, metadata={_KEY: json.dumps(header, sort_keys=True)})
+        # save_file would leave the file to its owner alone.
+        metadata = {_KEY: json.dumps(header, sort_keys=True)}
+        temporary.write_bytes(save(arrays, metadata=metadata))
 
 
 def load_weights(path: str | os.PathLike[str]) -> Weights:

@@ -406,8 +406,9 @@ def write_page(parts: Mapping[str, tuple[Weights, list[str]]]) -> None:
 
 _INTRODUCTION = f"""# The classical method
 
-`respectra.load("classical")` uses weights that are part of the package. `scripts/fit_classical.py`
-makes them, bit for bit, from spectra that anybody can install; no image was used to fit them.
+`respectra.load("default-classical")` uses weights that are part of the package.
+`scripts/fit_classical.py` makes them, bit for bit, from spectra that anybody can install; no image
+was used to fit them.
 With `RESPECTRA_DATA` naming a folder of measured scenes it also measures the scores below and
 writes this page.
 

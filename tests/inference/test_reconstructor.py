@@ -136,7 +136,7 @@ def test_a_network_says_how_sure_it_is():
     tiled = rs.load(tile=24).with_uncertainty(picture)[1]
     np.testing.assert_allclose(tiled, deviation, rtol=1e-3, atol=1e-6)
     with pytest.raises(ConfigError, match="self-ensemble"):
-        rs.load("classical").with_uncertainty(picture)
+        rs.load("default-classical").with_uncertainty(picture)
 
 
 def test_coefficients_of_a_network_do_not_depend_on_tiles():

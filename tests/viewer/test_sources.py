@@ -18,7 +18,7 @@ def picture(rng, kind, bits=8, height=40, width=56):
     return make_image(values, encoding=input_encoding(kind), bits=bits, track=track)
 
 
-@pytest.mark.parametrize("name", ["classical", "respectra"])
+@pytest.mark.parametrize("name", ["default-classical", "respectra"])
 @pytest.mark.parametrize("guarantees", [(), ("consistent",), ("exposure-invariant", "smooth")])
 @pytest.mark.parametrize(("kind", "bits"), [("srgb", 8), ("clean", 8), ("clean", 16)])
 def test_pixels_have_the_spectra_of_the_whole_picture(rng, tmp_path, name, kind, bits, guarantees):

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 #: The weights that ship with the package, one set a track: of the project's own network, and of the
 #: classical method that was found best.
-DEFAULT, CLASSICAL = "default", "classical"
+DEFAULT, CLASSICAL = "default", "default-classical"
 #: From so many pixels on, finding out which engine is fastest is worth its time.
 TRIAL_PIXELS = 10**6
 #: Pictures up to this many pixels are not cut when memory is left to us and plenty is free.
@@ -543,9 +543,9 @@ def load(
 
     Args:
         source: a weights file; ``default`` or ``respectra``, the weights of the project's own
-            network that ship with the package for the track; ``classical``, those of the classical
-            method that ship with it; or the name of a classical method, which is then fitted within
-            seconds on the measured spectra that the installed packages bring.
+            network that ship with the package for the track; ``default-classical``, those of the
+            classical method that ship with it; or the name of a classical method, which is then
+            fitted within seconds on the measured spectra that the installed packages bring.
         track: track of the images, for everything that is not a file.
         tile: see :class:`Reconstructor`.
         max_memory: see :class:`Reconstructor`.

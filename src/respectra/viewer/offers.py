@@ -43,7 +43,7 @@ def offer() -> dict[str, Any]:
             "The network that ships with Respectra: the most accurate. Start here.",
         ),
         _choice(
-            "classical",
+            "default-classical",
             "Respectra, classical",
             "Fitted on measured materials under daylight. Sees one pixel at a time, and is fast.",
         ),

@@ -55,6 +55,9 @@ class Speckled:
     def block(self, rows, columns):
         raise AssertionError("by the colour, not by the pixel")
 
+    def glance(self, colours, counts):
+        return self.block_of(colours), True
+
     def block_of(self, colours):
         self.asked.extend(colours.tolist())
         grey = (colours[:, None] % 256).astype(np.float32)
@@ -82,6 +85,25 @@ def test_each_colour_is_computed_once_and_all_levels_are_right(rng, tmp_path, he
         np.testing.assert_allclose(picture[0], means, atol=0.51)
     part = scene.spectra(slice(10, 20), slice(width - 3, width))
     np.testing.assert_allclose(part[..., 0], grey[10:20, -3:] / 255, atol=2e-3)
+
+
+def test_a_glance_that_is_not_final_is_not_kept(rng, tmp_path):
+    class Guessing(Speckled):
+        def glance(self, colours, counts):
+            assert counts.sum() == 300 * 300
+            return self.block_of(colours * 0), False
+
+    source = Guessing(rng.integers(0, 200, (600, 600)).astype(np.int32))
+    looks = []
+
+    def report(phase, share):
+        if phase == "first":
+            looks.append(Scene(tmp_path).spectra(slice(None), slice(None), level=1))
+
+    write_scene(source, tmp_path, report)
+    shown = Scene(tmp_path).spectra(slice(None), slice(None))[..., 0]
+    np.testing.assert_allclose(shown, source.codes / 255, atol=2e-3)
+    assert not looks[0].any()
 
 
 def test_what_is_looked_at_is_computed_first_and_can_be_read_at_once(rng, tmp_path):

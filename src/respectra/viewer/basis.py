@@ -13,6 +13,8 @@ MAX_RANK = 32
 #: Coefficients are kept this much larger, and the basis smaller: half precision is coarse, and
 #: slow to convert, below 6e-5.
 _ENLARGED = np.float32(64.0)
+#: What is left of a direction of length 1 that is worth a vector of its own.
+_NEW = 1e-4
 #: Pixels that the first fit looks at.
 _SAMPLE = 20_000
 
@@ -85,15 +87,20 @@ class GrowingBasis:
             certain = int((power > len(exact) * (TOLERANCE / 2) ** 2).sum())
             count = min(max(2, certain), self.max_rank - self.rank)
             fresh = directions[:, ::-1][:, :count].T
+            rank = self.rank
             self._append(fresh.astype(np.float32))
+            if self.rank == rank:
+                return  # what remains is rounding
             remaining = self._residual(values)
             worst = np.abs(remaining).max(axis=1)
             remaining = remaining[worst > TOLERANCE / 2]
 
     def _append(self, fresh: FloatArray) -> None:
-        stacked = np.concatenate([self._vectors, fresh]).astype(np.float64)
-        for row in range(self.rank, len(stacked)):
+        known = self._vectors.astype(np.float64)
+        for row in fresh.astype(np.float64):
             for _ in range(2):  # twice is enough for orthogonality in double precision
-                stacked[row] -= (stacked[:row] @ stacked[row]) @ stacked[:row]
-            stacked[row] /= np.linalg.norm(stacked[row])
-        self._vectors = stacked.astype(np.float32)
+                row = row - (known @ row) @ known
+            length = float(np.linalg.norm(row))
+            if length > _NEW:
+                known = np.concatenate([known, row[None] / length])
+        self._vectors = known.astype(np.float32)

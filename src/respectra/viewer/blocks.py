@@ -58,6 +58,15 @@ class ColourSource(Source, Protocol):
         """Pixels of these colours, shape (pixel,)."""
         ...
 
+    def glance(self, colours: Colours, counts: npt.NDArray[np.int64]) -> tuple[Block, bool]:
+        """The same without knowing the whole picture, and whether that makes no difference.
+
+        Args:
+            colours: of some pixels of the picture.
+            counts: how many of them have each.
+        """
+        ...
+
 
 class CubeSource:
     """A cube in memory."""

@@ -20,7 +20,7 @@ from respectra.viewer.rendering import rendering_matrix, scene_light
 from respectra.viewer.scene import BLOCK, Manifest
 
 #: A first look has at most this many pixels; everything finer follows.
-FIRST_LOOK_PIXELS = 400_000
+FIRST_LOOK_PIXELS = 120_000
 #: Time between two statements of what can be read already.
 _NEWS_S = 0.3
 #: Levels from this one on are stored where finer ones can be looked up by colour.
@@ -145,13 +145,16 @@ class _Writer:
         """The same by colours."""
         step = 2**first
         colours = source.colours(slice(None, None, step), slice(None, None, step))
-        distinct, places = np.unique(colours, return_inverse=True)
-        look = source.block_of(distinct)
+        distinct, places, counts = np.unique(colours, return_inverse=True, return_counts=True)
+        look, final = (
+            source.glance(distinct, counts) if first else (source.block_of(distinct), True)
+        )
         self._adopt(look.spectra, places.ravel())
         values = self._encode(look)
         channels = {info.name: info.channels for info in self.infos}
         self.palette = Palette(self.folder, channels, lambda c: self._encode(source.block_of(c)))
-        self.palette.learn(distinct, values)
+        if final:
+            self.palette.learn(distinct, values)
         self.numbers = np.memmap(
             numbers_file(self.folder), np.int32, "w+", shape=(source.height, source.width)
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras import InputKind, clean_to_srgb, get_track, make_image, to_track_values
@@ -119,18 +120,20 @@ class PixelSource(_Picture):
         self._brightest: FloatArray = image.values[brightest].reshape(1, 3)
         self.deviates = reconstructor.gives_uncertainty
         by_means = reconstructor.card.tiling is Tiling.STATISTICS
-        loaded = by_means and reconstructor.weights.baked is None
-        self._means = self._take_means() if loaded else None
+        self._needs_means = by_means and reconstructor.weights.baked is None
+        self._means: Sequence[Tensor] | None = None
 
     def block(self, rows: slice, columns: slice) -> Block:
         """The rectangle."""
         return self._recovered(self._image.values[rows, columns].reshape(-1, 3))
 
-    def _recovered(self, values: FloatArray) -> Block:
-        """Pixels of the picture, shape (pixel, 3)."""
+    def _recovered(self, values: FloatArray, known: Sequence[Tensor] | None = None) -> Block:
+        """Pixels of the picture, shape (pixel, 3), given other means than the picture's or not."""
+        if self._needs_means and known is None:
+            self._means = known = self._means or self._take_means()
         count = len(values)
         picture = self._arranged(values)
-        method, known = self._reconstructor, self._means
+        method = self._reconstructor
         with contextlib.nullcontext() if known is None else method.given(known):
             track_values = to_track_values(picture, self._kind)
             if self.deviates:
@@ -176,19 +179,28 @@ class CodeSource(PixelSource):
         """Pixels of these colours."""
         return self._recovered(_values_of(colours))
 
+    def glance(self, colours: Colours, counts: npt.NDArray[np.int64]) -> tuple[Block, bool]:
+        """Pixels of these colours in a picture that has no others."""
+        if not self._needs_means:
+            return self.block_of(colours), True
+        return self._recovered(_values_of(colours), self._means_of(colours, counts)), False
+
     def _take_means(self) -> Sequence[Tensor]:
-        """Over the colours, each as often as it occurs."""
         counts = np.zeros(1 << 24, np.int64)
         step = max(1, _COUNTED // self.width)
         for top in range(0, self.height, step):
             seen = self.colours(slice(top, top + step), slice(None))
             counts += np.bincount(seen.ravel(), minlength=len(counts))
         colours = np.flatnonzero(counts).astype(np.int32)
+        return self._means_of(colours, counts[colours])
+
+    def _means_of(self, colours: Colours, counts: npt.NDArray[np.int64]) -> Sequence[Tensor]:
+        """Over colours, each as often as it occurs."""
         picture = to_track_values(self._arranged(_values_of(colours)), self._kind)
         scaled = self._reconstructor.guarantees.scale(picture)[0]
         rgb = np.asarray(scaled.values, np.float32)
         weight = np.zeros(rgb.shape[:2], np.float32)
-        weight.reshape(-1)[: len(colours)] = counts[colours]
+        weight.reshape(-1)[: len(colours)] = counts
         layout = Layout(len(weight), _ROW, Tiling.STATISTICS, (_ROW, _ROW))
         return self._reconstructor.take_means(
             lambda y, x: rgb[y, x],

@@ -186,24 +186,37 @@ def _cost_chart(context: Context, track: TrackView) -> Child:
 def _points(
     context: Context, x: Scale, y: Scale, found: Sequence[tuple[str, Cost, float]]
 ) -> list[Markup]:
-    """A point and a name a method; names move down where they would cover others or points."""
+    """A point and a name a method; names stand beside their points, where nothing else is."""
     placed = [(method, spent, mrae, x(spent.seconds_4k), y(mrae)) for method, spent, mrae in found]
     taken = [(across - 8, across + 8, up) for *_, across, up in placed]
     points = []
     for method, spent, mrae, across, up in sorted(placed, key=lambda one: one[4]):
-        length = 7.0 * len(method)
-        right = across + length + 10 > x.end
-        start = across - length - 9 if right else across + 9
-        beside = up
-        while any(a < start + length and start < b and abs(beside - h) < 13 for a, b, h in taken):
-            beside += 1
-        taken.append((start, start + length, beside))
-        anchor, shift = ("end", -10) if right else ("start", 10)
-        label = text(across + shift, beside + 4, method, anchor, "point-name")
+        start, beside = _free_place(across, up, 7.0 * len(method), x, taken)
+        taken.append((start, start + 7.0 * len(method), beside))
+        right = start > across
+        label = text(
+            across + (10 if right else -10), beside + 4, method, "start" if right else "end",
+            "point-name",
+        )  # fmt: skip
         dot = tag("circle", {"cx": across, "cy": up, "r": 6.0})
         tip = tag("title", None, f"{method}: {show_value(spent.seconds_4k)} s, MRAE {mrae:.5f}")
         points.append(tag("g", {"class": f"point {context.kind(method)}"}, tip, dot, label))
     return points
+
+
+def _free_place(
+    across: float, up: float, length: float, x: Scale, taken: Sequence[tuple[float, float, float]]
+) -> tuple[float, float]:
+    """Where a name begins, and its height: as near as may be, on the right rather than the left."""
+    for distance in range(200):
+        for height in (up - distance, up + distance):
+            for start in (across + 9, across - length - 9):
+                inside = x.start <= start and start + length <= x.end
+                if inside and not any(
+                    a < start + length and start < b and abs(height - h) < 12 for a, b, h in taken
+                ):
+                    return start, height
+    return across + 9, up
 
 
 def _best_bargains(found: Sequence[tuple[str, Cost, float]]) -> list[str]:

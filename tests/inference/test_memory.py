@@ -58,7 +58,7 @@ rgb = np.random.default_rng(0).random((800, 700, 3), dtype=np.float32)
 rec = Reconstructor(load_weights(sys.argv[1]), max_memory=sys.argv[2])
 layout = rec._layout_in_memory(rgb)
 tiles = len(list(layout.tiles()))
-spectra = rec._assemble(rgb, layout)
+spectra = rec.predict(rgb)
 print(json.dumps([peak_memory_bytes(), tiles, layout.sides]))
 """
 

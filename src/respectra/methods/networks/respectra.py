@@ -273,6 +273,9 @@ METHODS = (
             "tiny": {"width": 24, "layers": 1, "scene": 8},
         },
         halo=_halo,
-        untrained={r"doubt\..*": "trained by its own loss, through uncertainty()"},
+        untrained={
+            r"doubt\..*": "trained by its own loss, through uncertainty()",
+            r"place\..*": "learns once set_step() has said how coarse values are",
+        },
     ),
 )

@@ -107,7 +107,7 @@ class SelfEnsemble(Reconstructor):
         done: frozenset[tuple[int, int]] = frozenset(),
     ) -> Iterator[tuple[Region, FloatArray]]:
         """Means of the answers to each tile turned, halo included."""
-        predict = self._engine(layout)
+        predict = self._engine(layout, bits)
 
         def finished(pixels: FloatArray) -> FloatArray:
             return self.contract.finish(predict(pixels))

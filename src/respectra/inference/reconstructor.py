@@ -384,7 +384,7 @@ class Reconstructor:
 
                 given = means or self.take_means(read, layout, bounds=bounds, bits=bits)
                 stack.enter_context(given_means(self._predict.network, given))
-            engine = self._engine(layout) if ask is None else self._asked(ask, stack)
+            engine = self._engine(layout, bits) if ask is None else self._asked(ask, stack)
             for region, spectra in run(engine, prepared, layout, done=done):
                 yield region, self.contract.finish(spectra) if ask is None else spectra
                 del spectra
@@ -412,12 +412,12 @@ class Reconstructor:
         stack.enter_context(self._predict.answering(question))
         return self._predict
 
-    def _engine(self, layout: Layout) -> Predictor:
-        """What runs the tiles of a layout."""
+    def _engine(self, layout: Layout, bits: int) -> Predictor:
+        """What runs the tiles of a layout, of a picture whose values are of so many bits."""
         torch_predictor = self._predict
         if not isinstance(torch_predictor, TorchPredictor) or self.needs_means(layout):
             return torch_predictor  # only there can means be given to a network
-        if self._step_aware is not None:
+        if self._step_aware is not None and bits <= _CODE_BITS:
             return torch_predictor  # only there can it be told how its values are quantised
         large = layout.height * layout.width >= TRIAL_PIXELS
         if self.engine == "auto" and self.device == "cpu" and self._onnx is None and large:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from tests.inference.conftest import tiny_weights
 
+from respectra.cameras import make_image
 from respectra.cli import export  # noqa: F401 - registers the command
 from respectra.cli.app import run
 from respectra.errors import ConfigError
-from respectra.inference import Reconstructor
+from respectra.inference import Reconstructor, find_weights
 from respectra.inference.engines import choice
 from respectra.inference.engines.onnx import export_onnx
 from respectra.methods import save_weights
@@ -44,6 +45,26 @@ def test_the_runtime_gives_what_pytorch_gives():
     expected = Reconstructor(weights, engine="plain").predict(RGB)
     got = Reconstructor(weights, engine="onnx").predict(RGB)
     np.testing.assert_allclose(got, expected, atol=5e-5)
+
+
+def test_the_runtime_runs_exact_values_alone_of_a_network_that_is_told_of_codes(monkeypatch):
+    weights = find_weights("default")
+    rec = Reconstructor(weights, engine="onnx")
+    runs = []
+    original = type(rec._onnx).__call__
+
+    def counted(self, pixels):
+        runs.append(pixels.shape)
+        return original(self, pixels)
+
+    monkeypatch.setattr(type(rec._onnx), "__call__", counted)
+    for bits, expected_runs in ((32, 1), (8, 0)):
+        runs.clear()
+        picture = make_image(np.floor(RGB * 200) / 255, bits=bits, track="clean")
+        got = rec(picture)
+        assert len(runs) == expected_runs
+        expected = Reconstructor(weights, engine="plain")(picture)
+        np.testing.assert_allclose(got, expected, atol=5e-5)
 
 
 def test_the_fastest_engine_is_remembered(monkeypatch):

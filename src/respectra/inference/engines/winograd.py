@@ -1,15 +1,16 @@
-"""3x3 and 5x5 convolutions by Winograd's algorithm: a quarter or a third of the multiplications.
+"""3x3 and 5x5 convolutions by Winograd's algorithm: a quarter or a sixth of the multiplications.
 
-Tiles of 6x6 values, one for each 4x4 of the result (2x2 for a 5x5 kernel), are transformed so
-that the convolution becomes 36 matrix products, whose result is transformed back (Winograd 1980;
-Lavin and Gray, Fast algorithms for convolutional neural networks, CVPR 2016). In float32 the
-result differs from a direct sum by about 5e-6 of its largest value.
+Tiles of 6x6 values (8x8 for a 5x5 kernel), one for each 4x4 of the result, are transformed so
+that the convolution becomes 36 (64) matrix products, whose result is transformed back (Winograd
+1980; Lavin and Gray, Fast algorithms for convolutional neural networks, CVPR 2016). In float32
+the result differs from a direct sum by about 5e-6 of its largest value.
 
 A few rows of tiles are taken through all three steps at a time, so that they stay in the cache.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 
 import numba
@@ -20,21 +21,23 @@ from torch import Tensor, nn
 
 from respectra.inference.engines.workers import run_parts
 
-#: Channels that are transformed together: they and their 36 copies fit the innermost cache.
+#: Rows and columns of the result that one tile gives.
+_STEP = 4
+#: Channels that are transformed together: a tile of them fits the innermost cache.
 _BLOCK = 32
 #: Transformed values of the tiles that are taken through together, bytes.
 _CACHE_BYTES = 3 * 2**19
 #: Layers with fewer channels than this gain nothing.
 FEWEST_CHANNELS = 32
 
-#: Points at which polynomials are multiplied, and the factors that go with them; the sixth point
-#: is infinity.
-_POINTS = torch.tensor([0.0, 1.0, -1.0, 2.0, -2.0], dtype=torch.float64)
-_FACTORS = torch.tensor([1 / 4, -1 / 6, -1 / 6, 1 / 24, 1 / 24], dtype=torch.float64)
+#: Points at which polynomials are multiplied, all for 5x5 kernels and all but the last two for
+#: 3x3; one more is infinity.
+_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
 _local = threading.local()
-_jit = numba.njit(
-    nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy"
-)
+_fastmath = {"contract", "reassoc", "nsz"}
+_jit = numba.njit(nogil=True, cache=True, fastmath=_fastmath, error_model="numpy")
+#: Called functions keep LLVM from seeing how far rows are apart, and with it from vectors.
+_inline = numba.njit(inline="always", fastmath=_fastmath, error_model="numpy")
 
 
 def fits(conv: nn.Module) -> bool:
@@ -61,14 +64,10 @@ class WinogradConv(nn.Module):
 
     def __init__(self, conv: nn.Conv2d, slope: float | Tensor = 1.0) -> None:
         super().__init__()
-        weight = conv.weight.detach().double()
-        powers = _FACTORS[:, None] * _POINTS[:, None] ** torch.arange(conv.kernel_size[0])
-        infinity = torch.zeros(1, conv.kernel_size[0], dtype=torch.float64)
-        infinity[0, -1] = 1
-        forward = torch.cat([powers, infinity])
-        both = torch.einsum("ia,kcab,jb->ijck", forward, weight, forward)
-        channels, outputs = conv.in_channels, conv.out_channels
-        self.register_buffer("weight", both.reshape(36, channels, outputs).float().contiguous())
+        forward = _kernel_at_points(conv.kernel_size[0])
+        both = torch.einsum("ia,kcab,jb->ijck", forward, conv.weight.detach().double(), forward)
+        outputs = conv.out_channels
+        self.register_buffer("weight", both.flatten(0, 1).float().contiguous())
         bias = conv.bias.detach() if conv.bias is not None else torch.zeros(outputs)
         self.register_buffer("bias", bias.float().contiguous())
         slopes = torch.as_tensor(slope, dtype=torch.float32).detach().expand(outputs)
@@ -101,6 +100,16 @@ class WinogradConv(nn.Module):
         return out
 
 
+def _kernel_at_points(size: int) -> Tensor:
+    """Matrix that gives a kernel's polynomial at the points, over the factors that go with them."""
+    points = torch.tensor(_POINTS[: size + _STEP - 2], dtype=torch.float64)
+    distances = points[:, None] - points
+    factors = 1 / distances.fill_diagonal_(1).prod(dim=1)
+    powers = factors[:, None] * points[:, None] ** torch.arange(size)
+    infinity = torch.eye(size, dtype=torch.float64)[-1:]
+    return torch.cat([powers, infinity])
+
+
 def pixels_of(image: Tensor) -> npt.NDArray[np.float32]:
     """A channels-last image (c, y, x) as an array (y, x, c), without a copy."""
     array: npt.NDArray[np.float32] = image.permute(1, 2, 0).numpy()
@@ -118,17 +127,16 @@ def _convolve(
     margin: int,
     reflect: bool,
 ) -> None:
-    step = 6 - 2 * margin
-    down, across = -(-x.shape[0] // step), -(-x.shape[1] // step)
-    _, channels, outputs = weight.shape
-    rows = max(1, _CACHE_BYTES // (4 * 36 * across * (channels + outputs)))
+    down, across = -(-x.shape[0] // _STEP), -(-x.shape[1] // _STEP)
+    positions, channels, outputs = weight.shape
+    rows = max(1, _CACHE_BYTES // (4 * positions * across * (channels + outputs)))
 
     def part(first: int, last: int) -> None:
         for top in range(first, last, rows):
             bottom = min(top + rows, last)
             tiles = (bottom - top) * across
-            before = _buffer("before", tiles * channels).view(36, tiles, channels)
-            after = _buffer("after", tiles * outputs).view(36, tiles, outputs)
+            before = _buffer("before", (positions, tiles, channels))
+            after = _buffer("after", (positions, tiles, outputs))
             _transform(x, before.numpy(), top, bottom, across, margin, reflect)
             torch.bmm(before, weight, out=after)
             _finish(
@@ -139,7 +147,7 @@ def _convolve(
                 out if add is None else add,
                 add is not None,
                 np.float32(scale),
-                step,
+                _STEP + 2 * margin,
                 top,
                 bottom,
                 across,
@@ -148,13 +156,14 @@ def _convolve(
     run_parts(part, down)
 
 
-def _buffer(name: str, size: int) -> Tensor:
-    """Memory of this thread for 36 times ``size`` values, kept from layer to layer."""
+def _buffer(name: str, shape: tuple[int, int, int]) -> Tensor:
+    """Memory of this thread, kept from layer to layer."""
+    size = math.prod(shape)
     buffer: Tensor | None = getattr(_local, name, None)
-    if buffer is None or buffer.numel() < 36 * size:
-        buffer = torch.empty(36 * size)
+    if buffer is None or buffer.numel() < size:
+        buffer = torch.empty(size)
         setattr(_local, name, buffer)
-    return buffer[: 36 * size]
+    return buffer[:size].view(shape)
 
 
 @_jit
@@ -172,162 +181,174 @@ def _source(at, length, reflect):  # type: ignore[no-untyped-def]
     return -1
 
 
+@_inline
+def _to_six(buf, first, stride):  # type: ignore[no-untyped-def]
+    """Values of the polynomials in lines of six positions, at six points; in place.
+
+    A line is the rows ``first + i * stride`` of buf (positions, channels).
+    """
+    two, four, five = np.float32(2), np.float32(4), np.float32(5)
+    for c in range(_BLOCK):
+        d0, d1, d2 = buf[first, c], buf[first + stride, c], buf[first + 2 * stride, c]
+        d3, d4 = buf[first + 3 * stride, c], buf[first + 4 * stride, c]
+        d5 = buf[first + 5 * stride, c]
+        a, b = d4 - four * d2, d3 - four * d1
+        e, f = d4 - d2, two * (d3 - d1)
+        buf[first, c] = four * d0 - five * d2 + d4
+        buf[first + stride, c] = a + b
+        buf[first + 2 * stride, c] = a - b
+        buf[first + 3 * stride, c] = e + f
+        buf[first + 4 * stride, c] = e - f
+        buf[first + 5 * stride, c] = four * d1 - five * d3 + d5
+
+
+@_inline
+def _to_eight(buf, first, stride):  # type: ignore[no-untyped-def]
+    """The same for lines of eight, at eight points."""
+    half, quarter, two, four = np.float32(0.5), np.float32(0.25), np.float32(2), np.float32(4)
+    five, p = np.float32(5), np.float32(21 / 4)
+    q, r = np.float32(17 / 4), np.float32(5 / 4)
+    for c in range(_BLOCK):
+        d0, d1, d2 = buf[first, c], buf[first + stride, c], buf[first + 2 * stride, c]
+        d3, d4 = buf[first + 3 * stride, c], buf[first + 4 * stride, c]
+        d5, d6 = buf[first + 5 * stride, c], buf[first + 6 * stride, c]
+        d7 = buf[first + 7 * stride, c]
+        a, b = d6 - q * d4 + d2, d5 - q * d3 + d1
+        e, f = d6 - r * d4 + quarter * d2, two * (d5 - r * d3 + quarter * d1)
+        g, h = d6 - five * d4 + four * d2, half * (d5 - five * d3 + four * d1)
+        buf[first, c] = d6 - d0 + p * (d2 - d4)
+        buf[first + stride, c] = a + b
+        buf[first + 2 * stride, c] = a - b
+        buf[first + 3 * stride, c] = e + f
+        buf[first + 4 * stride, c] = e - f
+        buf[first + 5 * stride, c] = g + h
+        buf[first + 6 * stride, c] = g - h
+        buf[first + 7 * stride, c] = d7 - d1 + p * (d3 - d5)
+
+
+@_inline
+def _from_six(buf, first, stride):  # type: ignore[no-untyped-def]
+    """Four results from the products at six points; in place, in the first rows."""
+    two, four, eight = np.float32(2), np.float32(4), np.float32(8)
+    for c in range(_BLOCK):
+        d1, d2 = buf[first + stride, c], buf[first + 2 * stride, c]
+        d3, d4 = buf[first + 3 * stride, c], buf[first + 4 * stride, c]
+        a, b, e, f = d1 + d2, d1 - d2, d3 + d4, d3 - d4
+        buf[first, c] = buf[first, c] + a + e
+        buf[first + stride, c] = b + two * f
+        buf[first + 2 * stride, c] = a + four * e
+        buf[first + 3 * stride, c] = b + eight * f + buf[first + 5 * stride, c]
+
+
+@_inline
+def _from_eight(buf, first, stride):  # type: ignore[no-untyped-def]
+    """Four results from the products at eight points; in place, in the first rows."""
+    two, four, eight = np.float32(2), np.float32(4), np.float32(8)
+    half, quarter, eighth = np.float32(1 / 2), np.float32(1 / 4), np.float32(1 / 8)
+    for c in range(_BLOCK):
+        d1, d2 = buf[first + stride, c], buf[first + 2 * stride, c]
+        d3, d4 = buf[first + 3 * stride, c], buf[first + 4 * stride, c]
+        d5, d6 = buf[first + 5 * stride, c], buf[first + 6 * stride, c]
+        a, b, e, f, g, h = d1 + d2, d1 - d2, d3 + d4, d3 - d4, d5 + d6, d5 - d6
+        buf[first, c] = buf[first, c] + a + e + g
+        buf[first + stride, c] = b + two * f + half * h
+        buf[first + 2 * stride, c] = a + four * e + quarter * g
+        buf[first + 3 * stride, c] = b + eight * f + eighth * h + buf[first + 7 * stride, c]
+
+
 @_jit
 def _transform(x, before, top, bottom, across, margin, reflect):  # type: ignore[no-untyped-def]
     height, width, channels = x.shape
-    step = 6 - 2 * margin
-    buf = np.zeros((36, _BLOCK), np.float32)
-    two, four, five = np.float32(2), np.float32(4), np.float32(5)
+    points = _STEP + 2 * margin
+    buf = np.zeros((points * points, _BLOCK), np.float32)
     tile = 0
     for ty in range(top, bottom):
         for tx in range(across):
+            y0, x0 = _STEP * ty - margin, _STEP * tx - margin
+            inside = y0 >= 0 and y0 + points <= height and x0 >= 0 and x0 + points <= width
             for start in range(0, channels, _BLOCK):
                 count = min(_BLOCK, channels - start)
-                y0, x0 = step * ty - margin, step * tx - margin
-                inside = y0 >= 0 and y0 + 6 <= height and x0 >= 0 and x0 + 6 <= width
                 if inside and count == _BLOCK:
-                    for j in range(6):
-                        column = x0 + j
-                        for c in range(_BLOCK):
-                            d0, d1 = x[y0, column, start + c], x[y0 + 1, column, start + c]
-                            d2, d3 = x[y0 + 2, column, start + c], x[y0 + 3, column, start + c]
-                            d4, d5 = x[y0 + 4, column, start + c], x[y0 + 5, column, start + c]
-                            a, b = d4 - four * d2, d3 - four * d1
-                            e, f = d4 - d2, two * (d3 - d1)
-                            buf[j, c] = four * d0 - five * d2 + d4
-                            buf[6 + j, c] = a + b
-                            buf[12 + j, c] = a - b
-                            buf[18 + j, c] = e + f
-                            buf[24 + j, c] = e - f
-                            buf[30 + j, c] = four * d1 - five * d3 + d5
+                    for i in range(points):
+                        for j in range(points):
+                            for c in range(_BLOCK):
+                                buf[i * points + j, c] = x[y0 + i, x0 + j, start + c]
                 else:
-                    for i in range(6):
+                    for i in range(points):
                         y = _source(y0 + i, height, reflect)
-                        for j in range(6):
+                        for j in range(points):
                             column = _source(x0 + j, width, reflect)
                             if y >= 0 and column >= 0:
                                 for c in range(count):
-                                    buf[i * 6 + j, c] = x[y, column, start + c]
+                                    buf[i * points + j, c] = x[y, column, start + c]
                             else:
                                 for c in range(count):
-                                    buf[i * 6 + j, c] = np.float32(0)
+                                    buf[i * points + j, c] = np.float32(0)
+                if points == 6:
                     for j in range(6):
-                        for c in range(_BLOCK):
-                            d0, d1, d2 = buf[j, c], buf[6 + j, c], buf[12 + j, c]
-                            d3, d4, d5 = buf[18 + j, c], buf[24 + j, c], buf[30 + j, c]
-                            a, b = d4 - four * d2, d3 - four * d1
-                            e, f = d4 - d2, two * (d3 - d1)
-                            buf[j, c] = four * d0 - five * d2 + d4
-                            buf[6 + j, c] = a + b
-                            buf[12 + j, c] = a - b
-                            buf[18 + j, c] = e + f
-                            buf[24 + j, c] = e - f
-                            buf[30 + j, c] = four * d1 - five * d3 + d5
-                for i in range(6):
-                    r = 6 * i
-                    for c in range(_BLOCK):
-                        d0, d1, d2 = buf[r, c], buf[r + 1, c], buf[r + 2, c]
-                        d3, d4, d5 = buf[r + 3, c], buf[r + 4, c], buf[r + 5, c]
-                        a, b = d4 - four * d2, d3 - four * d1
-                        e, f = d4 - d2, two * (d3 - d1)
-                        buf[r, c] = four * d0 - five * d2 + d4
-                        buf[r + 1, c] = a + b
-                        buf[r + 2, c] = a - b
-                        buf[r + 3, c] = e + f
-                        buf[r + 4, c] = e - f
-                        buf[r + 5, c] = four * d1 - five * d3 + d5
+                        _to_six(buf, j, 6)
+                    for i in range(6):
+                        _to_six(buf, 6 * i, 1)
+                else:
+                    for j in range(8):
+                        _to_eight(buf, j, 8)
+                    for i in range(8):
+                        _to_eight(buf, 8 * i, 1)
                 if count == _BLOCK:
-                    for k in range(36):
+                    for k in range(points * points):
                         for c in range(_BLOCK):
                             before[k, tile, start + c] = buf[k, c]
                 else:
-                    for k in range(36):
+                    for k in range(points * points):
                         for c in range(count):
                             before[k, tile, start + c] = buf[k, c]
             tile += 1
 
 
 @_jit
-def _finish(after, out, bias, slope, add, adds, scale, step, top, bottom, across):  # type: ignore[no-untyped-def]
+def _finish(after, out, bias, slope, add, adds, scale, points, top, bottom, across):  # type: ignore[no-untyped-def]
     height, width, outputs = out.shape
-    buf = np.zeros((36, _BLOCK), np.float32)
+    buf = np.zeros((points * points, _BLOCK), np.float32)
     offset, factor = np.zeros(_BLOCK, np.float32), np.zeros(_BLOCK, np.float32)
-    two, four, eight = np.float32(2), np.float32(4), np.float32(8)
     for start in range(0, outputs, _BLOCK):
         count = min(_BLOCK, outputs - start)
         for c in range(count):
             offset[c] = bias[start + c]
             factor[c] = slope[start + c]
         for tile in range((bottom - top) * across):
-            y0, x0 = step * (top + tile // across), step * (tile % across)
+            y0, x0 = _STEP * (top + tile // across), _STEP * (tile % across)
             if count == _BLOCK:
-                for k in range(36):
+                for k in range(points * points):
                     for c in range(_BLOCK):
                         buf[k, c] = after[k, tile, start + c]
             else:
-                for k in range(36):
+                for k in range(points * points):
                     for c in range(count):
                         buf[k, c] = after[k, tile, start + c]
-            if step == 4:
+            if points == 6:
                 for j in range(6):
-                    for c in range(_BLOCK):
-                        d1, d2, d3, d4 = (
-                            buf[6 + j, c],
-                            buf[12 + j, c],
-                            buf[18 + j, c],
-                            buf[24 + j, c],
-                        )
-                        a, b, e, f = d1 + d2, d1 - d2, d3 + d4, d3 - d4
-                        buf[j, c] = buf[j, c] + a + e
-                        buf[6 + j, c] = b + two * f
-                        buf[12 + j, c] = a + four * e
-                        buf[18 + j, c] = b + eight * f + buf[30 + j, c]
-                for i in range(4):
-                    r = 6 * i
-                    for c in range(_BLOCK):
-                        d1, d2, d3, d4 = buf[r + 1, c], buf[r + 2, c], buf[r + 3, c], buf[r + 4, c]
-                        a, b, e, f = d1 + d2, d1 - d2, d3 + d4, d3 - d4
-                        shift = offset[c]
-                        buf[r, c] = scale * (buf[r, c] + a + e + shift)
-                        buf[r + 1, c] = scale * (b + two * f + shift)
-                        buf[r + 2, c] = scale * (a + four * e + shift)
-                        buf[r + 3, c] = scale * (b + eight * f + buf[r + 5, c] + shift)
+                    _from_six(buf, j, 6)
+                for i in range(_STEP):
+                    _from_six(buf, 6 * i, 1)
             else:
-                for j in range(6):
-                    for c in range(_BLOCK):
-                        d1, d2, d3, d4 = (
-                            buf[6 + j, c],
-                            buf[12 + j, c],
-                            buf[18 + j, c],
-                            buf[24 + j, c],
-                        )
-                        buf[j, c] = buf[j, c] + d1 + d2 + d3 + d4
-                        buf[6 + j, c] = d1 - d2 + two * (d3 - d4) + buf[30 + j, c]
-                for i in range(2):
-                    r = 6 * i
-                    for c in range(_BLOCK):
-                        d1, d2, d3, d4 = buf[r + 1, c], buf[r + 2, c], buf[r + 3, c], buf[r + 4, c]
-                        shift = offset[c]
-                        buf[r, c] = scale * (buf[r, c] + d1 + d2 + d3 + d4 + shift)
-                        buf[r + 1, c] = scale * (d1 - d2 + two * (d3 - d4) + buf[r + 5, c] + shift)
-            for i in range(min(step, height - y0)):
-                for j in range(min(step, width - x0)):
-                    r = i * 6 + j
-                    if adds and count == _BLOCK:
+                for j in range(8):
+                    _from_eight(buf, j, 8)
+                for i in range(_STEP):
+                    _from_eight(buf, 8 * i, 1)
+            for i in range(min(_STEP, height - y0)):
+                for j in range(min(_STEP, width - x0)):
+                    y, column, r = y0 + i, x0 + j, i * points + j
+                    if count == _BLOCK and not adds:
                         for c in range(_BLOCK):
-                            buf[r, c] += add[y0 + i, x0 + j, start + c]
-                    elif adds:
-                        for c in range(count):
-                            buf[r, c] += add[y0 + i, x0 + j, start + c]
-                    if count == _BLOCK:
+                            value = scale * (buf[r, c] + offset[c])
+                            out[y, column, start + c] = value if value > 0 else factor[c] * value
+                    elif count == _BLOCK:
                         for c in range(_BLOCK):
-                            value = buf[r, c]
-                            out[y0 + i, x0 + j, start + c] = (
-                                value if value > 0 else factor[c] * value
-                            )
+                            value = scale * (buf[r, c] + offset[c]) + add[y, column, start + c]
+                            out[y, column, start + c] = value if value > 0 else factor[c] * value
                     else:
                         for c in range(count):
-                            value = buf[r, c]
-                            out[y0 + i, x0 + j, start + c] = (
-                                value if value > 0 else factor[c] * value
-                            )
+                            value = scale * (buf[r, c] + offset[c])
+                            if adds:
+                                value += add[y, column, start + c]
+                            out[y, column, start + c] = value if value > 0 else factor[c] * value

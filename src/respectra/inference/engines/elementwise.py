@@ -64,12 +64,13 @@ def gelu(x):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def depthwise(x, weight, top, bottom, first, height, with_gelu, out):  # type: ignore[no-untyped-def]
+def depthwise(x, weight, bias, top, bottom, first, height, with_gelu, out):  # type: ignore[no-untyped-def]
     """Depthwise 3x3 convolution with zero padding of rows ``top`` to ``bottom`` of a map.
 
     Args:
         x: rows of the map from ``first`` on, (rows, width, channels).
         weight: (9, channels).
+        bias: (channels,).
         top: first row of the map that is wanted.
         bottom: the row after the last.
         first: row of the map that is the first of x.
@@ -87,7 +88,8 @@ def depthwise(x, weight, top, bottom, first, height, with_gelu, out):  # type: i
         for at in range(width):
             for c in range(channels):
                 total[c] = (
-                    weight[1, c] * above[at, c]
+                    bias[c]
+                    + weight[1, c] * above[at, c]
                     + weight[4, c] * here[at, c]
                     + weight[7, c] * below[at, c]
                 )

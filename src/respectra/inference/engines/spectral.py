@@ -70,9 +70,14 @@ def _taps(conv: nn.Conv2d) -> Tensor:
     return _pad(flat.T, 9, _padded(conv.out_channels)).contiguous()
 
 
+def _rows(values_a_row: int) -> int:
+    """Rows of a map that fit the cache."""
+    return max(4, _STRIP // values_a_row)
+
+
 def _by_rows(height: int, values_a_row: int, part: Callable[[int, int], None]) -> None:
     """Call for strips of rows that fit the cache, on all threads."""
-    rows = max(4, _STRIP // values_a_row)
+    rows = _rows(values_a_row)
 
     def share(first: int, last: int) -> None:
         for top in range(first, last, rows):
@@ -82,7 +87,7 @@ def _by_rows(height: int, values_a_row: int, part: Callable[[int, int], None]) -
 
 
 class _Attention:
-    """x + attention(x)."""
+    """x + attention(x) into another map."""
 
     def __init__(self, module: SpectralAttention) -> None:
         self.heads = module.heads
@@ -92,7 +97,8 @@ class _Attention:
             layer.weight.detach().double().T for layer in (module.to_q, module.to_k, module.to_v)
         )
         self.project = module.project.weight.detach().double().T
-        self.bias = _pad(module.project.bias, self.padded)
+        self.bias = _pad(module.project.bias, self.padded).numpy()
+        self.none = np.zeros_like(self.bias)
         self.rescale = module.rescale.detach().double()
         self.value = _matrix(module.to_v.weight)
         first, _, second = module.position
@@ -100,10 +106,9 @@ class _Attention:
         assert isinstance(second, nn.Conv2d)
         self.first, self.second = _taps(first).numpy(), _taps(second).numpy()
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, out: Tensor) -> None:
         height, width, padded = x.shape
         matrix = self._matrix(self._gram(x))
-        out = torch.empty_like(x)
 
         def part(top: int, bottom: int) -> None:
             low, high = max(0, top - 2), min(height, bottom + 2)
@@ -113,6 +118,7 @@ class _Attention:
             elementwise.depthwise(
                 value.view(-1, width, padded).numpy(),
                 self.first,
+                self.none,
                 inner_low,
                 inner_high,
                 low,
@@ -122,14 +128,24 @@ class _Attention:
             )
             position = torch.empty(bottom - top, width, padded)
             elementwise.depthwise(
-                inner.numpy(), self.second, top, bottom, inner_low, height, False, position.numpy()
+                inner.numpy(),
+                self.second,
+                self.bias,
+                top,
+                bottom,
+                inner_low,
+                height,
+                False,
+                position.numpy(),
             )
-            rows = out[top:bottom].view(-1, padded)
-            torch.addmm(position.view(-1, padded), x[top:bottom].view(-1, padded), matrix, out=rows)
-            rows += self.bias
+            torch.addmm(
+                position.view(-1, padded),
+                x[top:bottom].view(-1, padded),
+                matrix,
+                out=out[top:bottom].view(-1, padded),
+            )
 
         _by_rows(height, width * padded, part)
-        return out
 
     def _gram(self, x: Tensor) -> Tensor:
         """xᵀx over the pixels, (channels, channels), float64."""
@@ -163,7 +179,7 @@ class _Attention:
 
 
 class _FeedForward:
-    """x + feed_forward(x)."""
+    """x + feed_forward(x) into another map."""
 
     def __init__(self, module: FeedForward) -> None:
         assert module.expand.bias is None
@@ -175,40 +191,52 @@ class _FeedForward:
         self.expand = _matrix(expand * module.norm.weight.detach())
         self.shift = _pad(expand @ module.norm.bias.detach(), self.expand.shape[1])
         self.mix = _taps(module.mix).numpy()
+        self.none = np.zeros(self.mix.shape[1], np.float32)
         self.reduce = _matrix(module.reduce.weight)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, out: Tensor) -> None:
         height, width, padded = x.shape
         wide = self.expand.shape[1]
-        out = torch.empty_like(x)
+        rows = _rows(width * wide)
 
-        def part(top: int, bottom: int) -> None:
-            low, high = max(0, top - 1), min(height, bottom + 1)
-            pixels = x[low:high].view(-1, padded)
-            normal = torch.empty_like(pixels)
-            elementwise.layer_norm(pixels.numpy(), self.channels, self.epsilon, normal.numpy())
-            hidden = torch.addmm(self.shift, normal, self.expand)
-            elementwise.gelu(hidden.view(-1).numpy())
-            mixed = torch.empty(bottom - top, width, wide)
-            elementwise.depthwise(
-                hidden.view(-1, width, wide).numpy(),
-                self.mix,
-                top,
-                bottom,
-                low,
-                height,
-                True,
-                mixed.numpy(),
-            )
-            torch.addmm(
-                x[top:bottom].view(-1, padded),
-                mixed.view(-1, wide),
-                self.reduce,
-                out=out[top:bottom].view(-1, padded),
-            )
+        def share(first: int, last: int) -> None:
+            normal = torch.empty((rows + 2) * width, padded)
+            hidden = torch.empty((rows + 2) * width, wide)
+            mixed = torch.empty(rows, width, wide)
+            done = low = max(0, first - 1)  # hidden holds the rows from low to done
+            for top in range(first, last, rows):
+                bottom, high = min(top + rows, last), min(height, min(top + rows, last) + 1)
+                # Rows that this strip shares with the one before it are not computed again.
+                kept = (done - max(0, top - 1)) * width
+                hidden[:kept] = hidden[(done - low) * width - kept : (done - low) * width].clone()
+                low = max(0, top - 1)
+                pixels = x[done:high].view(-1, padded)
+                new = slice(kept, kept + len(pixels))
+                elementwise.layer_norm(
+                    pixels.numpy(), self.channels, self.epsilon, normal[: len(pixels)].numpy()
+                )
+                torch.addmm(self.shift, normal[: len(pixels)], self.expand, out=hidden[new])
+                elementwise.gelu(hidden[new].view(-1).numpy())
+                done = high
+                elementwise.depthwise(
+                    hidden[: new.stop].view(-1, width, wide).numpy(),
+                    self.mix,
+                    self.none,
+                    top,
+                    bottom,
+                    low,
+                    height,
+                    True,
+                    mixed.numpy(),
+                )
+                torch.addmm(
+                    x[top:bottom].view(-1, padded),
+                    mixed[: bottom - top].view(-1, wide),
+                    self.reduce,
+                    out=out[top:bottom].view(-1, padded),
+                )
 
-        _by_rows(height, width * wide, part)
-        return out
+        run_parts(share, height)
 
 
 class _Block:
@@ -216,8 +244,10 @@ class _Block:
         self.attention = _Attention(module.attention)
         self.feed_forward = _FeedForward(module.feed_forward)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.feed_forward(self.attention(x))
+    def __call__(self, x: Tensor, spare: Tensor) -> None:
+        """Change x in place, with other memory of the same shape."""
+        self.attention(x, spare)
+        self.feed_forward(spare, x)
 
 
 class _Up:
@@ -236,9 +266,8 @@ class _Up:
         assert module.up.bias is not None
         self.bias = _pad(from_below @ module.up.bias.detach().double(), self.padded)
 
-    def __call__(self, x: Tensor, kept: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, kept: Tensor, out: Tensor) -> None:
         height, width, below = x.shape
-        out = torch.empty(2 * height, 2 * width, self.padded)
 
         def part(top: int, bottom: int) -> None:
             four = x[top:bottom].view(-1, below) @ self.below
@@ -253,7 +282,6 @@ class _Up:
             rows.view(bottom - top, 2, width, 2, self.padded).add_(four.transpose(1, 2))
 
         _by_rows(height, 4 * width * self.padded, part)
-        return out
 
 
 class _Down(nn.Module):
@@ -308,14 +336,20 @@ class _UShape:
             self.decoders.append((_Up(decoder), _Block(_sab(decoder.block))))
 
     def __call__(self, image: Tensor) -> Tensor:
+        # Two maps a resolution take turns: memory that is new costs time at its first touch.
         x = self.embedding(image)
-        kept = []
+        levels = []
         for block, down in self.encoders:
-            kept.append(block(x))
-            x = down(kept[-1])
-        x = self.bottleneck(x)
+            spare = torch.empty_like(x)
+            block(x, spare)
+            levels.append((x, spare))
+            x = down(x)
+        self.bottleneck(x, torch.empty_like(x))
         for up, block in self.decoders:
-            x = block(up(x, kept.pop()))
+            kept, spare = levels.pop()
+            up(x, kept, spare)
+            block(spare, kept)
+            x = spare
         return self.mapping(x, image)
 
 

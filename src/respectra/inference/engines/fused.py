@@ -11,23 +11,34 @@ from respectra.inference.engines import elementwise
 from respectra.inference.engines.winograd import WinogradConv, pixels_of
 from respectra.inference.engines.workers import run_parts
 from respectra.methods.networks.awan import DualResidualBlock
-from respectra.methods.networks.hrnet import ConvBlock
+from respectra.methods.networks.hrnet import ConvBlock, DenseBlock
 from respectra.methods.networks.hscnn_r import ResidualBlock
 from respectra.methods.networks.rpan import AttentionBlock
 
 FloatArray = npt.NDArray[np.float32]
 
 
-class FusedResidualBlock(nn.Module):
-    """HSCNN-R's block: both rectifiers and the sum belong to the convolutions."""
+class FusedResidualChain(nn.Module):
+    """HSCNN-R's blocks, one behind the other, in two maps that take turns.
 
-    def __init__(self, block: ResidualBlock) -> None:
+    Rectifiers and sums belong to the convolutions. Memory that is new costs time at its first
+    touch, about as much as half a convolution.
+    """
+
+    def __init__(self, blocks: nn.Sequential) -> None:
         super().__init__()
-        self.conv1, self.conv2 = WinogradConv(block.conv1, 0.0), WinogradConv(block.conv2, 0.0)
+        self.convs = nn.ModuleList()
+        for block in blocks:
+            assert isinstance(block, ResidualBlock)
+            self.convs.extend((WinogradConv(block.conv1, 0.0), WinogradConv(block.conv2, 0.0)))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> the same shape."""
-        return torch.as_tensor(self.conv2(self.conv1(x), x))
+        inner = result = None
+        for conv1, conv2 in zip(self.convs[::2], self.convs[1::2], strict=True):
+            inner = conv1(x, out=inner)
+            x = result = conv2(inner, x, out=result)
+        return x
 
 
 class FusedAttentionBlock(nn.Module):
@@ -73,6 +84,27 @@ class FusedConvBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, y, x) -> (n, k, y, x)."""
         return torch.as_tensor(self.conv(x))
+
+
+class FusedDenseBlock(nn.Module):
+    """HRNet's dense block: each result is written behind those before it."""
+
+    def __init__(self, block: DenseBlock) -> None:
+        super().__init__()
+        *growing, last = (FusedConvBlock(conv).conv for conv in block.convs)  # type: ignore[arg-type]
+        self.growing, self.last = nn.ModuleList(growing), last
+        self.width = last.get_buffer("weight").shape[1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels, y, x) -> the same shape."""
+        n, channels, height, width = x.shape
+        shape = (n, self.width, height, width)
+        maps = torch.empty(shape, memory_format=torch.channels_last, dtype=x.dtype)
+        maps[:, :channels] = x
+        for conv in self.growing:
+            assert isinstance(conv, WinogradConv)
+            channels = conv.append(maps, channels)
+        return torch.as_tensor(self.last(maps)).mul_(0.1).add_(x)
 
 
 class FusedDualResidualBlock(nn.Module):

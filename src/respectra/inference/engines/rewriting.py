@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from respectra.inference.engines import fourier, fused, spectral, winograd
 from respectra.methods.networks.awan import DualResidualBlock
-from respectra.methods.networks.hrnet import ConvBlock
+from respectra.methods.networks.hrnet import ConvBlock, DenseBlock
 from respectra.methods.networks.hscnn_r import ResidualBlock
 from respectra.methods.networks.mst_plus_plus import Cascade
 from respectra.methods.networks.rpan import AttentionBlock
@@ -50,6 +50,9 @@ def _replace(parent: nn.Module) -> None:
 
 def _faster(module: nn.Module) -> nn.Module | None:
     """What does the same as a module faster, or None."""
+    if isinstance(module, nn.Sequential) and all(isinstance(m, ResidualBlock) for m in module):
+        fits = all(winograd.fits(c) for m in module for c in m.children())
+        return fused.FusedResidualChain(module) if fits else None
     for kind, make in _MAKERS:
         if isinstance(module, kind):
             inner = [
@@ -67,8 +70,8 @@ def _faster(module: nn.Module) -> nn.Module | None:
 _Maker = Callable[..., nn.Module]
 #: Blocks that are replaced as a whole, where all their convolutions are wide enough.
 _MAKERS: tuple[tuple[type[nn.Module], _Maker], ...] = (
-    (ResidualBlock, fused.FusedResidualBlock),
     (AttentionBlock, fused.FusedAttentionBlock),
     (ConvBlock, fused.FusedConvBlock),
+    (DenseBlock, fused.FusedDenseBlock),
     (DualResidualBlock, fused.FusedDualResidualBlock),
 )

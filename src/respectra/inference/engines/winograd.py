@@ -75,29 +75,80 @@ class WinogradConv(nn.Module):
         self.margin = conv.kernel_size[0] // 2
         self.reflect = conv.padding_mode == "reflect"
 
-    def forward(self, x: Tensor, add: Tensor | None = None, scale: float = 1.0) -> Tensor:
-        """activation(scale * (conv(x) + bias) + add), (n, c, y, x) -> (n, k, y, x)."""
+    def forward(
+        self,
+        x: Tensor,
+        add: Tensor | None = None,
+        scale: float = 1.0,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """activation(scale * (conv(x) + bias) + add), (n, c, y, x) -> (n, k, y, x).
+
+        The result goes to ``out`` (channels-last), which may be what is added, but not x.
+        """
         x = x.contiguous(memory_format=torch.channels_last)
-        n, _, height, width = x.shape
-        bias, slope = self.get_buffer("bias"), self.get_buffer("slope")
-        out = torch.empty(
-            (n, bias.numel(), height, width), memory_format=torch.channels_last, dtype=x.dtype
-        )
+        if out is None:
+            n, _, height, width = x.shape
+            shape = (n, len(self.get_buffer("bias")), height, width)
+            out = torch.empty(shape, memory_format=torch.channels_last, dtype=x.dtype)
         if add is not None:
             add = add.contiguous(memory_format=torch.channels_last)
-        for i in range(n):
-            _convolve(
-                pixels_of(x[i]),
-                self.get_buffer("weight"),
-                pixels_of(out[i]),
-                bias.numpy(),
-                slope.numpy(),
-                pixels_of(add[i]) if add is not None else None,
-                scale,
-                self.margin,
-                self.reflect,
-            )
+        for i in range(len(x)):
+            self._run(x[i], out[i], 0, None if add is None else pixels_of(add[i]), scale)
         return out
+
+    def append(self, maps: Tensor, channels: int) -> int:
+        """The result for the leading channels of maps, written behind them.
+
+        Args:
+            maps: (n, all, y, x), channels-last.
+            channels: how many of them there are so far.
+
+        Returns:
+            How many there are now.
+        """
+        for image in maps:
+            self._run(image, image, channels, None, 1.0)
+        return channels + len(self.get_buffer("bias"))
+
+    def _run(
+        self,
+        x: Tensor,
+        out: Tensor,
+        first: int,
+        add: npt.NDArray[np.float32] | None,
+        scale: float,
+    ) -> None:
+        """From the leading channels of x into those of out from ``first`` on."""
+        source, target, weight = pixels_of(x), pixels_of(out), self.get_buffer("weight")
+        bias, slope = self.get_buffer("bias").numpy(), self.get_buffer("slope").numpy()
+        down, across = -(-source.shape[0] // _STEP), -(-source.shape[1] // _STEP)
+        positions, channels, outputs = weight.shape
+        rows = max(1, _CACHE_BYTES // (4 * positions * across * (channels + outputs)))
+
+        def part(start: int, stop: int) -> None:
+            for top in range(start, stop, rows):
+                bottom = min(top + rows, stop)
+                tiles = (bottom - top) * across
+                before = _buffer("before", (positions, tiles, channels))
+                after = _buffer("after", (positions, tiles, outputs))
+                _transform(source, before.numpy(), top, across, self.margin, self.reflect)
+                torch.bmm(before, weight, out=after)
+                _finish(
+                    after.numpy(),
+                    target,
+                    first,
+                    bias,
+                    slope,
+                    target if add is None else add,
+                    add is not None,
+                    np.float32(scale),
+                    _STEP + 2 * self.margin,
+                    top,
+                    across,
+                )
+
+        run_parts(part, down)
 
 
 def _kernel_at_points(size: int) -> Tensor:
@@ -114,46 +165,6 @@ def pixels_of(image: Tensor) -> npt.NDArray[np.float32]:
     """A channels-last image (c, y, x) as an array (y, x, c), without a copy."""
     array: npt.NDArray[np.float32] = image.permute(1, 2, 0).numpy()
     return array
-
-
-def _convolve(
-    x: npt.NDArray[np.float32],
-    weight: Tensor,
-    out: npt.NDArray[np.float32],
-    bias: npt.NDArray[np.float32],
-    slope: npt.NDArray[np.float32],
-    add: npt.NDArray[np.float32] | None,
-    scale: float,
-    margin: int,
-    reflect: bool,
-) -> None:
-    down, across = -(-x.shape[0] // _STEP), -(-x.shape[1] // _STEP)
-    positions, channels, outputs = weight.shape
-    rows = max(1, _CACHE_BYTES // (4 * positions * across * (channels + outputs)))
-
-    def part(first: int, last: int) -> None:
-        for top in range(first, last, rows):
-            bottom = min(top + rows, last)
-            tiles = (bottom - top) * across
-            before = _buffer("before", (positions, tiles, channels))
-            after = _buffer("after", (positions, tiles, outputs))
-            _transform(x, before.numpy(), top, bottom, across, margin, reflect)
-            torch.bmm(before, weight, out=after)
-            _finish(
-                after.numpy(),
-                out,
-                bias,
-                slope,
-                out if add is None else add,
-                add is not None,
-                np.float32(scale),
-                _STEP + 2 * margin,
-                top,
-                bottom,
-                across,
-            )
-
-    run_parts(part, down)
 
 
 def _buffer(name: str, shape: tuple[int, int, int]) -> Tensor:
@@ -257,57 +268,56 @@ def _from_eight(buf, first, stride):  # type: ignore[no-untyped-def]
 
 
 @_jit
-def _transform(x, before, top, bottom, across, margin, reflect):  # type: ignore[no-untyped-def]
-    height, width, channels = x.shape
+def _transform(x, before, top, across, margin, reflect):  # type: ignore[no-untyped-def]
+    height, width = x.shape[:2]
+    tiles, channels = before.shape[1:]
     points = _STEP + 2 * margin
     buf = np.zeros((points * points, _BLOCK), np.float32)
-    tile = 0
-    for ty in range(top, bottom):
-        for tx in range(across):
-            y0, x0 = _STEP * ty - margin, _STEP * tx - margin
-            inside = y0 >= 0 and y0 + points <= height and x0 >= 0 and x0 + points <= width
-            for start in range(0, channels, _BLOCK):
-                count = min(_BLOCK, channels - start)
-                if inside and count == _BLOCK:
-                    for i in range(points):
-                        for j in range(points):
-                            for c in range(_BLOCK):
-                                buf[i * points + j, c] = x[y0 + i, x0 + j, start + c]
-                else:
-                    for i in range(points):
-                        y = _source(y0 + i, height, reflect)
-                        for j in range(points):
-                            column = _source(x0 + j, width, reflect)
-                            if y >= 0 and column >= 0:
-                                for c in range(count):
-                                    buf[i * points + j, c] = x[y, column, start + c]
-                            else:
-                                for c in range(count):
-                                    buf[i * points + j, c] = np.float32(0)
-                if points == 6:
-                    for j in range(6):
-                        _to_six(buf, j, 6)
-                    for i in range(6):
-                        _to_six(buf, 6 * i, 1)
-                else:
-                    for j in range(8):
-                        _to_eight(buf, j, 8)
-                    for i in range(8):
-                        _to_eight(buf, 8 * i, 1)
-                if count == _BLOCK:
-                    for k in range(points * points):
+    for tile in range(tiles):
+        y0, x0 = _STEP * (top + tile // across) - margin, _STEP * (tile % across) - margin
+        inside = y0 >= 0 and y0 + points <= height and x0 >= 0 and x0 + points <= width
+        for start in range(0, channels, _BLOCK):
+            count = min(_BLOCK, channels - start)
+            if inside and count == _BLOCK:
+                for i in range(points):
+                    for j in range(points):
                         for c in range(_BLOCK):
-                            before[k, tile, start + c] = buf[k, c]
-                else:
-                    for k in range(points * points):
-                        for c in range(count):
-                            before[k, tile, start + c] = buf[k, c]
-            tile += 1
+                            buf[i * points + j, c] = x[y0 + i, x0 + j, start + c]
+            else:
+                for i in range(points):
+                    y = _source(y0 + i, height, reflect)
+                    for j in range(points):
+                        column = _source(x0 + j, width, reflect)
+                        if y >= 0 and column >= 0:
+                            for c in range(count):
+                                buf[i * points + j, c] = x[y, column, start + c]
+                        else:
+                            for c in range(count):
+                                buf[i * points + j, c] = np.float32(0)
+            if points == 6:
+                for j in range(6):
+                    _to_six(buf, j, 6)
+                for i in range(6):
+                    _to_six(buf, 6 * i, 1)
+            else:
+                for j in range(8):
+                    _to_eight(buf, j, 8)
+                for i in range(8):
+                    _to_eight(buf, 8 * i, 1)
+            if count == _BLOCK:
+                for k in range(points * points):
+                    for c in range(_BLOCK):
+                        before[k, tile, start + c] = buf[k, c]
+            else:
+                for k in range(points * points):
+                    for c in range(count):
+                        before[k, tile, start + c] = buf[k, c]
 
 
 @_jit
-def _finish(after, out, bias, slope, add, adds, scale, points, top, bottom, across):  # type: ignore[no-untyped-def]
-    height, width, outputs = out.shape
+def _finish(after, out, first, bias, slope, add, adds, scale, points, top, across):  # type: ignore[no-untyped-def]
+    height, width = out.shape[:2]
+    tiles, outputs = after.shape[1:]
     buf = np.zeros((points * points, _BLOCK), np.float32)
     offset, factor = np.zeros(_BLOCK, np.float32), np.zeros(_BLOCK, np.float32)
     for start in range(0, outputs, _BLOCK):
@@ -315,7 +325,7 @@ def _finish(after, out, bias, slope, add, adds, scale, points, top, bottom, acro
         for c in range(count):
             offset[c] = bias[start + c]
             factor[c] = slope[start + c]
-        for tile in range((bottom - top) * across):
+        for tile in range(tiles):
             y0, x0 = _STEP * (top + tile // across), _STEP * (tile % across)
             if count == _BLOCK:
                 for k in range(points * points):
@@ -338,17 +348,22 @@ def _finish(after, out, bias, slope, add, adds, scale, points, top, bottom, acro
             for i in range(min(_STEP, height - y0)):
                 for j in range(min(_STEP, width - x0)):
                     y, column, r = y0 + i, x0 + j, i * points + j
-                    if count == _BLOCK and not adds:
+                    for c in range(_BLOCK):
+                        buf[r, c] = scale * (buf[r, c] + offset[c])
+                    # One array at a time: out may be add, and memory that may be shared keeps
+                    # LLVM from vectors.
+                    if adds and count == _BLOCK:
                         for c in range(_BLOCK):
-                            value = scale * (buf[r, c] + offset[c])
-                            out[y, column, start + c] = value if value > 0 else factor[c] * value
-                    elif count == _BLOCK:
+                            buf[r, c] += add[y, column, start + c]
+                    elif adds:
+                        for c in range(count):
+                            buf[r, c] += add[y, column, start + c]
+                    at = first + start
+                    if count == _BLOCK:
                         for c in range(_BLOCK):
-                            value = scale * (buf[r, c] + offset[c]) + add[y, column, start + c]
-                            out[y, column, start + c] = value if value > 0 else factor[c] * value
+                            value = buf[r, c]
+                            out[y, column, at + c] = value if value > 0 else factor[c] * value
                     else:
                         for c in range(count):
-                            value = scale * (buf[r, c] + offset[c])
-                            if adds:
-                                value += add[y, column, start + c]
-                            out[y, column, start + c] = value if value > 0 else factor[c] * value
+                            value = buf[r, c]
+                            out[y, column, at + c] = value if value > 0 else factor[c] * value

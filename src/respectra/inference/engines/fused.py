@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from respectra.inference.engines import elementwise
 from respectra.inference.engines.winograd import WinogradConv, pixels_of
 from respectra.inference.engines.workers import run_parts
-from respectra.methods.networks.awan import DualResidualBlock
+from respectra.methods.networks.awan import DualResidualBlock, WeightedChannelAttention
 from respectra.methods.networks.hrnet import ConvBlock, DenseBlock
 from respectra.methods.networks.hscnn_r import ResidualBlock
 from respectra.methods.networks.rpan import AttentionBlock
@@ -107,23 +107,33 @@ class FusedDenseBlock(nn.Module):
         return torch.as_tensor(self.last(maps)).mul_(0.1).add_(x)
 
 
-class FusedDualResidualBlock(nn.Module):
-    """AWAN's block: sums and PReLUs belong to the convolutions."""
+class FusedDualResidualChain(nn.Module):
+    """AWAN's blocks, one behind the other, in four maps; sums and PReLUs belong to convolutions."""
 
-    def __init__(self, block: DualResidualBlock) -> None:
+    def __init__(self, blocks: nn.ModuleList) -> None:
         super().__init__()
-        self.conv1 = WinogradConv(block.conv1, block.act1.weight)
-        self.conv2 = WinogradConv(block.conv2, block.act2.weight)
-        self.expand = WinogradConv(block.expand, block.expand_act.weight)
-        self.attention = block.attention
-        self.contract = WinogradConv(block.contract, block.contract_act.weight)
+        self.steps = nn.ModuleList()
+        for block in blocks:
+            assert isinstance(block, DualResidualBlock)
+            conv1 = WinogradConv(block.conv1, block.act1.weight)
+            conv2 = WinogradConv(block.conv2, block.act2.weight)
+            expand = WinogradConv(block.expand, block.expand_act.weight)
+            contract = WinogradConv(block.contract, block.contract_act.weight)
+            self.steps.append(nn.ModuleList((conv1, conv2, expand, block.attention, contract)))
 
     def forward(self, x: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
-        """Both streams (n, width, y, x) -> the next ones."""
-        a = self.conv2(self.conv1(x), x)
-        r = self.expand(a, r)
-        del a
-        return torch.as_tensor(self.contract(self.attention(r), x)), r
+        """Both streams (n, width, y, x) -> the last ones."""
+        inner = middle = next_x = next_r = None
+        for step in self.steps:
+            assert isinstance(step, nn.ModuleList)
+            conv1, conv2, expand, attention, contract = step
+            inner = conv1(x, out=inner)
+            middle = conv2(inner, x, out=middle)
+            r = next_r = expand(middle, r, out=next_r)
+            assert isinstance(attention, WeightedChannelAttention)
+            torch.mul(r, attention.gates(r), out=middle)
+            x = next_x = contract(middle, x, out=next_x)
+        return x, r
 
 
 def _linear(conv: nn.Conv2d) -> tuple[FloatArray, FloatArray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -50,28 +50,30 @@ def _replace(parent: nn.Module) -> None:
 
 def _faster(module: nn.Module) -> nn.Module | None:
     """What does the same as a module faster, or None."""
-    if isinstance(module, nn.Sequential) and all(isinstance(m, ResidualBlock) for m in module):
-        fits = all(winograd.fits(c) for m in module for c in m.children())
-        return fused.FusedResidualChain(module) if fits else None
-    for kind, make in _MAKERS:
-        if isinstance(module, kind):
-            inner = [
-                m for m in module.modules() if isinstance(m, nn.Conv2d) and m.kernel_size[0] > 1
-            ]
-            return make(module) if inner and all(map(winograd.fits, inner)) else None
     if isinstance(module, nn.Conv2d):
         if winograd.fits(module):
             return winograd.WinogradConv(module)
-        if fourier.fits(module):
-            return fourier.FourierConv(module)
-    return None
+        return fourier.FourierConv(module) if fourier.fits(module) else None
+    if isinstance(module, nn.Sequential | nn.ModuleList) and type(module) not in _BLOCKS:
+        kinds = {type(child) for child in module}
+        make = _CHAINS.get(kinds.pop()) if len(kinds) == 1 else None
+    else:
+        make = _BLOCKS.get(type(module))
+    if make is None:
+        return None
+    inner = [m for m in module.modules() if isinstance(m, nn.Conv2d) and m.kernel_size[0] > 1]
+    return make(module) if inner and all(map(winograd.fits, inner)) else None
 
 
-_Maker = Callable[..., nn.Module]
+_Makers = Mapping[type[nn.Module], Callable[..., nn.Module]]
 #: Blocks that are replaced as a whole, where all their convolutions are wide enough.
-_MAKERS: tuple[tuple[type[nn.Module], _Maker], ...] = (
-    (AttentionBlock, fused.FusedAttentionBlock),
-    (ConvBlock, fused.FusedConvBlock),
-    (DenseBlock, fused.FusedDenseBlock),
-    (DualResidualBlock, fused.FusedDualResidualBlock),
-)
+_BLOCKS: _Makers = {
+    AttentionBlock: fused.FusedAttentionBlock,
+    ConvBlock: fused.FusedConvBlock,
+    DenseBlock: fused.FusedDenseBlock,
+}
+#: What many blocks behind one another are replaced by.
+_CHAINS: _Makers = {
+    ResidualBlock: fused.FusedResidualChain,
+    DualResidualBlock: lambda blocks: nn.ModuleList([fused.FusedDualResidualChain(blocks)]),
+}

@@ -61,11 +61,15 @@ class WeightedChannelAttention(nn.Module):
             nn.Linear(width, hidden, bias=False), nn.PReLU(), nn.Linear(hidden, width, bias=False)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, width, y, x) -> the same shape."""
+    def gates(self, x: Tensor) -> Tensor:
+        """(n, width, y, x) -> what each channel is multiplied by, (n, width, 1, 1)."""
         weights = self.score(x).flatten(2).softmax(dim=-1)
         squeezed = (x.flatten(2) @ weights.mT).squeeze(-1)
-        return x * torch.sigmoid(self.gate(squeezed))[:, :, None, None]
+        return torch.sigmoid(self.gate(squeezed))[:, :, None, None]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, width, y, x) -> the same shape."""
+        return x * self.gates(x)
 
 
 class DualResidualBlock(nn.Module):

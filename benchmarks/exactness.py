@@ -12,11 +12,8 @@ import torch
 
 from respectra.inference import Reconstructor
 from respectra.methods import (
-    Contract,
     Tiling,
-    Weights,
-    build_network,
-    configure,
+    fresh_weights,
     get_card,
     list_methods,
 )
@@ -35,9 +32,7 @@ def main() -> None:
     print(f"{'network':<16}{'tiling':<26}{'largest difference / largest value':>36}")
     for name in list_methods("network"):
         torch.manual_seed(0)
-        state = build_network(name, preset=options.preset).state_dict()
-        tensors = {key: tensor.numpy() for key, tensor in state.items()}
-        weights = Weights(name, configure(name, preset=options.preset), Contract(), tensors)
+        weights = fresh_weights(name, preset=options.preset)
         if get_card(name).tiling is Tiling.NATIVE:
             continue
         whole = Reconstructor(weights, tile=None).predict(rgb)

@@ -19,7 +19,7 @@ from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
 from respectra.inference import Reconstructor
 from respectra.inference.guarantees import Guarantees
-from respectra.methods import Contract, Weights, configure
+from respectra.methods import Contract, fresh_weights
 
 HEIGHT, WIDTH = 482, 512
 
@@ -51,14 +51,7 @@ def main() -> None:
     truth = make_cube(scene(), CHALLENGE_WAVELENGTHS_NM)
     image = get_track("clean").render(truth)
     torch.manual_seed(0)
-    state = rs.build_network(arguments.method, preset="tiny").state_dict()
-    weights = Weights(
-        method=arguments.method,
-        config=configure(arguments.method, preset="tiny"),
-        contract=Contract(),
-        tensors={name: tensor.numpy() for name, tensor in state.items()},
-    )
-    network = Reconstructor(weights)
+    network = Reconstructor(fresh_weights(arguments.method, preset="tiny"))
     estimate = rs.load()(image)
     network(image)
     base = least(lambda: network(image), arguments.repeats)

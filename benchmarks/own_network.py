@@ -22,7 +22,7 @@ from respectra.cameras import get_track, open_image
 from respectra.datasets.synthesize import SynthesisOptions, synthesize_scene
 from respectra.inference import Reconstructor, find_weights
 from respectra.inference.tables import bake
-from respectra.methods import Weights, build_network, configure
+from respectra.methods import fresh_weights
 from respectra.methods.measure import FRAME, count_gmac
 
 
@@ -37,14 +37,6 @@ def least(work: Callable[[], object], times: int) -> float:
     return min(seconds)
 
 
-def fresh(preset: str) -> Weights:
-    """Weights of a size that none are shipped for; times do not depend on them."""
-    network = build_network("respectra", preset=preset)
-    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    contract = find_weights("respectra").contract
-    return Weights("respectra", configure("respectra", preset=preset), contract, tensors)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -57,7 +49,9 @@ def main() -> None:
     image = get_track("clean").render(scene)
     print(f"{height} x {width}, {options.threads} threads")
     shipped = find_weights("respectra")
-    for label, weights in (("respectra", shipped), ("respectra, xs", fresh("xs"))):
+    # No weights of this size are shipped; times do not depend on them.
+    small = fresh_weights("respectra", preset="xs", contract=shipped.contract)
+    for label, weights in (("respectra", shipped), ("respectra, xs", small)):
         seconds = least(functools.partial(Reconstructor(weights), image), options.repeat)
         preset = "xs" if "xs" in label else "published"
         print(f"{label:32s}{seconds:8.3f} s  {count_gmac('respectra', preset=preset):.2f} GMAC")

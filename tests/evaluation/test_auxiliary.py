@@ -184,6 +184,8 @@ def test_metamers_refuse_negative_values(cube):
 class Unsure:
     """A method whose errors are normal, and that says so with a factor."""
 
+    gives_uncertainty = True
+
     def __init__(self, truth: xr.DataArray, claim: float) -> None:
         self.truth, self.claim = truth, claim
 
@@ -200,11 +202,7 @@ class Unsure:
 class Sure(Unsure):
     """A method that could say how unsure it is, but not with its weights."""
 
-    def __init__(self) -> None:
-        pass
-
-    def with_uncertainty(self, image: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
-        raise ConfigError("these weights know no uncertainty")
+    gives_uncertainty = False
 
 
 def test_calibration_tells_honest_from_boastful(cube):
@@ -215,7 +213,7 @@ def test_calibration_tells_honest_from_boastful(cube):
     assert honest["calibration_error"] < 0.02 < 0.2 < boastful["calibration_error"]
     assert honest["rank_correlation"] > 0.3
     assert Calibration().score(case, cube, lambda image: cube) == {}
-    assert Calibration().score(case, cube, Sure()) == {}
+    assert Calibration().score(case, cube, Sure(cube, 1.0)) == {}
 
 
 def test_calibration_refuses_negative_deviations(cube):

@@ -9,7 +9,7 @@ from respectra.cubes import open_low_rank
 from respectra.errors import ConfigError
 from respectra.inference import Reconstructor
 from respectra.inference.tables import bake
-from respectra.methods import Contract, Weights, build_classical, configure
+from respectra.methods import Contract, build_classical, fresh_weights
 
 
 @pytest.fixture
@@ -52,13 +52,7 @@ def test_an_affine_method_needs_three_coefficients(image, rng, options):
 @pytest.mark.parametrize("tile", [None, 16])
 def test_a_network_of_weights_and_basis_gives_its_own(image, tile):
     torch.manual_seed(0)
-    state = rs.build_network("staffs-cvl", preset="tiny").state_dict()
-    weights = Weights(
-        "staffs-cvl",
-        configure("staffs-cvl", preset="tiny"),
-        Contract(),
-        {key: tensor.numpy() for key, tensor in state.items()},
-    )
+    weights = fresh_weights("staffs-cvl", preset="tiny")
     low = Reconstructor(weights, tile=tile).low_rank(image)
     assert low.rank == 10
     np.testing.assert_allclose(low.to_cube(), Reconstructor(weights)(image), atol=1e-5)

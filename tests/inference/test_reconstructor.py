@@ -9,18 +9,12 @@ from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.synthesize import SynthesisOptions, synthesize_scene
 from respectra.errors import ConfigError, DataError, FormatError
 from respectra.inference import Reconstructor
-from respectra.methods import Contract, Weights, configure, save_weights
+from respectra.methods import Contract, Weights, fresh_weights, save_weights
 
 
 def network_weights(name, **contract):
     torch.manual_seed(1)
-    state = rs.build_network(name, preset="tiny").state_dict()
-    return Weights(
-        method=name,
-        config=configure(name, preset="tiny"),
-        contract=Contract(**contract),
-        tensors={key: tensor.numpy() for key, tensor in state.items()},
-    )
+    return fresh_weights(name, preset="tiny", contract=Contract(**contract))
 
 
 @pytest.fixture

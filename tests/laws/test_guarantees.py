@@ -8,12 +8,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import respectra as rs
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
 from respectra.inference import Reconstructor
 from respectra.inference.nearest_spectra import MOVED, move_into
-from respectra.methods import Contract, Weights, configure, get_card, list_methods, load_weights
+from respectra.methods import (
+    Weights,
+    fresh_weights,
+    get_card,
+    list_methods,
+    load_weights,
+)
 from respectra.methods.fitting import fit_on_measured_spectra
 from respectra.methods.shipped import shipped
 
@@ -27,13 +32,7 @@ def weights_of(name: str) -> Weights:
     if get_card(name).kind == "classical":
         return fit_on_measured_spectra(name, track="clean")
     torch.manual_seed(3)
-    state = rs.build_network(name, preset="tiny").state_dict()
-    return Weights(
-        method=name,
-        config=configure(name, preset="tiny"),
-        contract=Contract(),
-        tensors={key: tensor.numpy() for key, tensor in state.items()},
-    )
+    return fresh_weights(name, preset="tiny")
 
 
 @pytest.mark.parametrize("name", list_methods())

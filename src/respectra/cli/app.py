@@ -112,13 +112,7 @@ def track_progress(items: Iterable[T], what: str, total: int | None = None) -> I
             say(f"{what} {number}" + (f"/{count}" if count else ""))
             yield item
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=True) as progress:
+    with _bar() as progress:
         yield from progress.track(items, total=count, description=what)
 
 
@@ -146,12 +140,17 @@ def show_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     if not err.is_terminal:
         yield lambda done, total: say(f"{what} {done}/{total}")
         return
-    columns = (
+    with _bar() as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _bar() -> Progress:
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        console=err,
+        transient=True,
     )
-    with Progress(*columns, console=err, transient=True) as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

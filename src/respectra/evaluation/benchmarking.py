@@ -25,7 +25,7 @@ from respectra.evaluation.figures import PALETTE, new_figure, save_figure
 from respectra.evaluation.measuring import limited_threads, measured, processor_name
 from respectra.files import atomic_path
 from respectra.inference import Reconstructor, find_weights
-from respectra.methods import Contract, Weights, build_network, configure, get_card, list_methods
+from respectra.methods import Weights, fresh_weights, get_card, list_methods
 from respectra.methods.measure import FRAME, count_gmac
 
 if TYPE_CHECKING:
@@ -221,9 +221,7 @@ def _weights_of(source: str) -> Weights:
     """What is measured; a network by its name gets fresh weights."""
     if source not in list_methods("network"):
         return find_weights(source)
-    network = build_network(source)
-    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    return Weights(source, configure(source), Contract(), tensors)
+    return fresh_weights(source)
 
 
 Recover = Callable[[FloatArray], Any]

@@ -1,7 +1,8 @@
 """Inference: from images to cubes."""
 
 from respectra.inference.ensembles import ModelEnsemble, SelfEnsemble
-from respectra.inference.reconstructor import Reconstructor, find_weights, load
+from respectra.inference.loading import find_weights, load
+from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.streaming import Streamed, reconstruct_file, streams
 from respectra.inference.video import ReconstructedVideo, reconstruct_video
 from respectra.inference.video_store import Flicker

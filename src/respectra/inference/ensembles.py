@@ -12,9 +12,9 @@ from respectra.cubes import make_cube
 from respectra.datasets.patches import SYMMETRIES, turn, turn_back
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.engines import Engine
-from respectra.inference.predictors import FloatArray
-from respectra.inference.reconstructor import EXACT_BITS, Question, Reconstructor, bits_of
-from respectra.inference.tiling import Layout, Reader, Region, run
+from respectra.inference.predictors import FloatArray, Predictor, Question
+from respectra.inference.reconstructor import EXACT_BITS, Reconstructor, bits_of
+from respectra.inference.tiling import Layout, Reader, Region
 from respectra.methods import Tiling, Weights
 
 if TYPE_CHECKING:
@@ -109,19 +109,15 @@ class SelfEnsemble(Reconstructor):
         """Means of the answers to each tile turned, halo included."""
         predict = self._engine(layout, bits)
 
-        def finished(pixels: FloatArray) -> FloatArray:
-            return self.contract.finish(predict(pixels))
-
         def answer(pixels: FloatArray) -> FloatArray:
-            return mean_of(
-                turn_back(finished(np.ascontiguousarray(turn(pixels, symmetry))), symmetry)
-                for symmetry in SYMMETRIES[self.symmetries]
-            )
+            turned = (np.ascontiguousarray(turn(pixels, symmetry)) for symmetry in symmetries)
+            answers = (self.contract.finish(predict(pixels)) for pixels in turned)
+            return mean_of(map(turn_back, answers, symmetries))
 
-        def prepared(rows: slice, columns: slice) -> FloatArray:
-            return self.contract.prepare(read(rows, columns), bounds=bounds)
-
-        return run(answer, prepared, layout, done=done)
+        symmetries = SYMMETRIES[self.symmetries]
+        return self.pieces(
+            read, layout, bounds=bounds, bits=bits, means=means, done=done, ask=answer
+        )
 
     @property
     def gives_uncertainty(self) -> bool:
@@ -155,7 +151,12 @@ class SelfEnsemble(Reconstructor):
         return self.layout(height, width, held=cubes * 4 * height * width * self.contract.bands)
 
     def _assemble(
-        self, rgb: FloatArray, layout: Layout, bits: int, *, ask: Question | None = None
+        self,
+        rgb: FloatArray,
+        layout: Layout,
+        bits: int,
+        *,
+        ask: Question | Predictor | None = None,
     ) -> FloatArray:
         if ask is not None:
             raise ConfigError("a self-ensemble answers with spectra alone, not with a basis")
@@ -231,6 +232,11 @@ class ModelEnsemble:
         if self.combine == "median":
             return self._label(_median([member(image).values for member in self.members]))
         return self._label(mean_of(self._answers(image), self.weights))
+
+    @property
+    def gives_uncertainty(self) -> bool:
+        """Always: members differ."""
+        return True
 
     def with_uncertainty(self, image: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
         """The cube, and the (weighted) standard deviation of the members about their mean."""

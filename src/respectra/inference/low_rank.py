@@ -11,8 +11,7 @@ import xarray as xr
 
 from respectra.cubes import LowRankCube
 from respectra.errors import ConfigError
-from respectra.inference.predictors import Predictor, TablePredictor, TorchPredictor, make_predictor
-from respectra.inference.tiling import Layout
+from respectra.inference.predictors import Predictor, Question, TablePredictor, TorchPredictor
 from respectra.methods.network import LowRankNetwork
 
 if TYPE_CHECKING:
@@ -25,8 +24,9 @@ FloatArray = npt.NDArray[np.float32]
 class Factors:
     """A method as coefficients of each pixel and the spectra that they weigh."""
 
-    coefficients: Predictor
-    """Pixels as the contract prepares them, (y, x, 3) -> (y, x, component)."""
+    ask: Question | Predictor
+    """What gives the coefficients: a method of the network, or a function of pixels as the contract
+    prepares them, (y, x, 3) -> (y, x, component)."""
     basis: FloatArray
     """Shape (component, band)."""
     mean: FloatArray | None
@@ -67,7 +67,7 @@ def factorise(
         )
     contract = reconstructor.contract
     clip = (contract.clip_low, contract.clip_high)
-    predictor = make_predictor(reconstructor.weights, device=reconstructor.device)
+    predictor = reconstructor.predictor
     if isinstance(predictor, TablePredictor):
         table = predictor.table
         basis = table.basis(rank, tolerance=tolerance)
@@ -75,7 +75,7 @@ def factorise(
         return Factors(lambda pixels: table.coefficients(pixels, basis), basis, None, clip)
     if isinstance(predictor, TorchPredictor) and isinstance(predictor.network, LowRankNetwork):
         basis = predictor.network.basis.detach().float().cpu().numpy()
-        return Factors(_network_coefficients(predictor), basis, None, clip)
+        return Factors("coefficients", basis, None, clip)
     basis, mean = _affine(predictor, reconstructor.name)
     return Factors(lambda pixels: np.ascontiguousarray(pixels), basis, mean, clip)
 
@@ -101,14 +101,7 @@ def recover_low_rank(
     """
     factors = factorise(reconstructor, rank=rank, tolerance=tolerance)
     contract = reconstructor.contract
-    if reconstructor.card.kind == "network" and reconstructor.weights.baked is None:
-        coefficients, layout = reconstructor.coefficients(image)
-    else:
-        rgb = np.asarray(reconstructor.picture_of(image).values, dtype=np.float32)
-        bounds = (float(rgb.min()), float(rgb.max()))
-        height, width = rgb.shape[:2]
-        layout = Layout(height, width, reconstructor.card.tiling, (height, width))
-        coefficients = factors.coefficients(contract.prepare(rgb, bounds=bounds))
+    coefficients, layout = reconstructor.coefficients(image, ask=factors.ask)
     facts: dict[str, Any] = {**reconstructor.cube_facts(layout)}
     return LowRankCube(
         coefficients,
@@ -118,21 +111,6 @@ def recover_low_rank(
         clip=factors.clip,
         attrs=facts,
     )
-
-
-def _network_coefficients(predictor: TorchPredictor) -> Predictor:
-    import torch
-
-    network: Any = predictor.network
-
-    def predict(pixels: FloatArray) -> FloatArray:
-        with torch.inference_mode():
-            batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
-            found = network.coefficients(batch.to(predictor.device))
-            array: FloatArray = found[0].permute(1, 2, 0).float().cpu().numpy()
-        return array
-
-    return predict
 
 
 def _affine(predictor: Predictor, name: str) -> tuple[FloatArray, FloatArray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FloatArray = npt.NDArray[np.float32]
+#: Methods of a network, besides its forward pass.
+Question = Literal["coefficients", "uncertainty"]
 
 
 class Predictor(Protocol):

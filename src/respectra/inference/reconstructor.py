@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
@@ -31,6 +29,7 @@ from respectra.inference.memory import (
 from respectra.inference.predictors import (
     FloatArray,
     Predictor,
+    Question,
     TablePredictor,
     TorchPredictor,
     make_predictor,
@@ -38,18 +37,8 @@ from respectra.inference.predictors import (
 )
 from respectra.inference.tables.keeping import BITS
 from respectra.inference.tiling import Layout, Reader, Region, checked, plan, run
-from respectra.methods import (
-    Card,
-    Contract,
-    Tiling,
-    Weights,
-    get_method,
-    list_methods,
-    load_weights,
-)
-from respectra.methods.fitting import fit_on_measured_spectra
+from respectra.methods import Card, Contract, Tiling, Weights, get_method
 from respectra.methods.network import NetworkMethod, StepAware, UncertainNetwork
-from respectra.methods.shipped import shipped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,20 +46,14 @@ if TYPE_CHECKING:
     from respectra.cubes import LowRankCube
     from respectra.inference.engines.onnx import OnnxPredictor
 
-#: The weights that ship with the package, one set a track: of the project's own network, and of the
-#: classical method that was found best.
-DEFAULT, CLASSICAL = "default", "default-classical"
 #: From so many pixels on, finding out which engine is fastest is worth its time.
 TRIAL_PIXELS = 10**6
 #: Pictures up to this many pixels are not cut when memory is left to us and plenty is free.
 SMALL_IMAGE = 512 * 512
-
-
 #: Codes of more bits than these are as good as exact values.
 _CODE_BITS = 16
+#: What is said of values that are no codes.
 EXACT_BITS = 32
-#: Methods of a network, besides its forward pass.
-Question = Literal["coefficients", "uncertainty"]
 
 
 class CubeFacts(TypedDict, total=False):
@@ -142,6 +125,11 @@ class Reconstructor:
     def contract(self) -> Contract:
         """What the weights expect and give."""
         return self.weights.contract
+
+    @property
+    def predictor(self) -> Predictor:
+        """The method as a function of pixels that the contract has prepared."""
+        return self._predict
 
     @property
     def name(self) -> str:
@@ -270,7 +258,12 @@ class Reconstructor:
         return self.layout(height, width, held=4 * height * width * self.contract.bands)
 
     def _assemble(
-        self, rgb: FloatArray, layout: Layout, bits: int, *, ask: Question | None = None
+        self,
+        rgb: FloatArray,
+        layout: Layout,
+        bits: int,
+        *,
+        ask: Question | Predictor | None = None,
     ) -> FloatArray:
         stretched = self.contract.scaling == "min-max"
         bounds = (float(rgb.min()), float(rgb.max())) if stretched else (0.0, 1.0)
@@ -288,8 +281,14 @@ class Reconstructor:
         assert whole is not None  # a layout has at least one piece
         return whole
 
-    def coefficients(self, image: xr.DataArray) -> tuple[FloatArray, Layout]:
+    def coefficients(
+        self, image: xr.DataArray, *, ask: Question | Predictor = "coefficients"
+    ) -> tuple[FloatArray, Layout]:
         """What a network of coefficients and a basis gives: (y, x, k), and how it was cut.
+
+        Args:
+            image: as for the cube.
+            ask: what else gives coefficients, as for :meth:`pieces`.
 
         Raises:
             DataError: it is no image, or smaller than the method accepts.
@@ -297,7 +296,7 @@ class Reconstructor:
         picture = self.picture_of(image)
         rgb = np.asarray(picture.values, dtype=np.float32)
         layout = self._layout_in_memory(rgb)
-        return self._assemble(rgb, layout, bits_of(picture), ask="coefficients"), layout
+        return self._assemble(rgb, layout, bits_of(picture), ask=ask), layout
 
     def signature(self) -> str:
         """A short name for the method with its weights; another answer has another."""
@@ -357,7 +356,7 @@ class Reconstructor:
         bits: int = EXACT_BITS,
         means: Sequence[Tensor] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
-        ask: Question | None = None,
+        ask: Question | Predictor | None = None,
     ) -> Iterator[tuple[Region, FloatArray]]:
         """Finished spectra of a picture, piece by piece; together they cover it once.
 
@@ -368,7 +367,8 @@ class Reconstructor:
             bits: depth of the codes that the values came from; more than 16: they are exact.
             means: what :meth:`take_means` gave; taken first where they are needed and not given.
             done: first row and column of pieces that are not wanted again.
-            ask: another method of the network to answer with, instead of spectra.
+            ask: what answers instead, and is not clipped: another method of the network, or a
+                function of the pixels as the contract prepares them.
 
         Yields:
             The rows and columns of a piece, and its spectra (y, x, band), float32.
@@ -384,7 +384,7 @@ class Reconstructor:
 
                 given = means or self.take_means(read, layout, bounds=bounds, bits=bits)
                 stack.enter_context(given_means(self._predict.network, given))
-            engine = self._engine(layout, bits) if ask is None else self._asked(ask, stack)
+            engine = self._asked(ask, stack) if ask is not None else self._engine(layout, bits)
             for region, spectra in run(engine, prepared, layout, done=done):
                 yield region, self.contract.finish(spectra) if ask is None else spectra
                 del spectra
@@ -407,9 +407,11 @@ class Reconstructor:
         """
         return self.pieces(read, layout, bounds=bounds, bits=bits, means=means, done=done)
 
-    def _asked(self, question: Question, stack: contextlib.ExitStack) -> Predictor:
+    def _asked(self, ask: Question | Predictor, stack: contextlib.ExitStack) -> Predictor:
+        if not isinstance(ask, str):
+            return ask
         assert isinstance(self._predict, TorchPredictor)
-        stack.enter_context(self._predict.answering(question))
+        stack.enter_context(self._predict.answering(ask))
         return self._predict
 
     def _engine(self, layout: Layout, bits: int) -> Predictor:
@@ -526,78 +528,3 @@ class Reconstructor:
 def bits_of(image: xr.DataArray) -> int:
     """Depth of the codes that an image's values came from."""
     return int(image.attrs.get("bits", EXACT_BITS))
-
-
-def load(
-    source: str | os.PathLike[str] = DEFAULT,
-    *,
-    track: str = "clean",
-    tile: int | Literal["auto"] | None = "auto",
-    max_memory: str | int = "auto",
-    device: str = "cpu",
-    engine: Engine = "auto",
-    guarantees: Sequence[str] = (),
-    self_ensemble: str = "none",
-) -> Reconstructor:
-    """Make a reconstructor.
-
-    Args:
-        source: a weights file; ``default`` or ``respectra``, the weights of the project's own
-            network that ship with the package for the track; ``default-classical``, those of the
-            classical method that ship with it; or the name of a classical method, which is then
-            fitted within seconds on the measured spectra that the installed packages bring.
-        track: track of the images, for everything that is not a file.
-        tile: see :class:`Reconstructor`.
-        max_memory: see :class:`Reconstructor`.
-        device: see :class:`Reconstructor`.
-        engine: see :class:`Reconstructor`.
-        guarantees: see :class:`Reconstructor`.
-        self_ensemble: ``none``, or the symmetries over which the answers are averaged:
-            ``horizontal``, ``vertical``, ``flips`` or ``all``; see
-            :class:`respectra.inference.ensembles.SelfEnsemble`.
-
-    Raises:
-        ConfigError: there are no such weights.
-        FormatError: the file is not a weights file.
-    """
-    weights = find_weights(source, track=track)
-    if self_ensemble != "none":
-        from respectra.inference.ensembles import SelfEnsemble
-
-        return SelfEnsemble(
-            weights,
-            symmetries=self_ensemble,
-            tile=tile,
-            max_memory=max_memory,
-            device=device,
-            engine=engine,
-            guarantees=guarantees,
-        )
-    return Reconstructor(
-        weights,
-        tile=tile,
-        max_memory=max_memory,
-        device=device,
-        engine=engine,
-        guarantees=guarantees,
-    )
-
-
-def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Weights:
-    """The weights that :func:`load` would use."""
-    name = os.fspath(source)
-    if name in (DEFAULT, "respectra"):
-        return load_weights(shipped(track))
-    if name == CLASSICAL:
-        return load_weights(shipped(track, name="classical"))
-    classical = list_methods("classical")
-    if name in classical:
-        return fit_on_measured_spectra(name, track=track)
-    if Path(name).suffix or os.sep in name or Path(name).exists():
-        return load_weights(name)
-    if name in list_methods("network"):
-        raise ConfigError(
-            f"no weights of {name!r} ship with the package; train it, or bring the authors' "
-            f"checkpoint in with: respectra import-weights {name} FILE -o {name}.safetensors"
-        )
-    raise unknown_name("method or weights file", name, [DEFAULT, CLASSICAL, *classical])

@@ -27,10 +27,10 @@ from respectra.files import ensure_absent, remove
 from respectra.inference.clips import BadFrame, Clip, Frame
 from respectra.inference.low_rank import Factors, factorise
 from respectra.inference.predictors import FloatArray
-from respectra.inference.reconstructor import EXACT_BITS, Question, Reconstructor
+from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
 from respectra.inference.sinks import CubeType
 from respectra.inference.streaming import keeping_complete
-from respectra.inference.tiling import Layout, Reader, Region, run
+from respectra.inference.tiling import Layout, Reader, Region
 from respectra.inference.video_store import Flicker, VideoStore, Written, grid_step
 
 T = TypeVar("T")
@@ -230,16 +230,8 @@ def _pieces(
         del values
     # Frames of a track are its codes; those of displays are computed from codes.
     bits = EXACT_BITS if kind in ("srgb", "linear") else 8 * frame.codes.dtype.itemsize
-    network = reconstructor.card.kind == "network" and reconstructor.weights.baked is None
-    if factors is None or network:
-        ask: Question | None = None if factors is None else "coefficients"
-        yield from reconstructor.pieces(read, layout, bounds=bounds, bits=bits, ask=ask)
-        return
-
-    def prepared(rows: slice, columns: slice) -> FloatArray:
-        return reconstructor.contract.prepare(read(rows, columns), bounds=bounds)
-
-    yield from run(factors.coefficients, prepared, layout)
+    ask = None if factors is None else factors.ask
+    yield from reconstructor.pieces(read, layout, bounds=bounds, bits=bits, ask=ask)
 
 
 def _reader(codes: npt.NDArray[Any], kind: InputKind) -> Reader:

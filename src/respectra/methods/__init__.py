@@ -12,7 +12,7 @@ from respectra.methods.registry import (
     get_network,
     list_methods,
 )
-from respectra.methods.weights import Weights, load_weights, save_weights
+from respectra.methods.weights import Weights, fresh_weights, load_weights, save_weights
 
 __all__ = [
     "Card",
@@ -26,6 +26,7 @@ __all__ = [
     "build_classical",
     "build_network",
     "configure",
+    "fresh_weights",
     "get_card",
     "get_method",
     "get_network",

@@ -18,7 +18,7 @@ from respectra.config import Config
 from respectra.errors import ConfigError, FormatError
 from respectra.files import atomic_path
 from respectra.methods.contract import Contract
-from respectra.methods.registry import get_method
+from respectra.methods.registry import build_network, configure, get_method
 
 #: Version of the header; raised when its meaning changes.
 FORMAT = 1
@@ -45,6 +45,30 @@ class Weights:
     def parameters(self) -> int:
         """Number of stored values."""
         return sum(array.size for array in self.tensors.values())
+
+
+def fresh_weights(
+    name: str,
+    *,
+    preset: str = "published",
+    contract: Contract | None = None,
+    **options: object,
+) -> Weights:
+    """Weights of a network that has learned nothing: for timings, and to look at shapes.
+
+    Args:
+        name: of a network.
+        preset: as for :func:`build_network`.
+        contract: that of the clean track by default.
+        options: as for :func:`build_network`; values are drawn from PyTorch's generator.
+
+    Raises:
+        ConfigError: unknown method, preset or option, or a value that is not allowed.
+    """
+    state = build_network(name, preset=preset, **options).state_dict()
+    tensors = {key: tensor.numpy() for key, tensor in state.items()}
+    config = configure(name, preset=preset, **options)
+    return Weights(name, config, contract or Contract(), tensors)
 
 
 def save_weights(

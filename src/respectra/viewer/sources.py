@@ -158,12 +158,20 @@ class PixelSource(_Picture):
         return make_image(together, **cast(Any, self._image.attrs))
 
     def _take_means(self) -> Sequence[Tensor]:
-        picture = to_track_values(self._image, self._kind)
-        scaled = self._reconstructor.guarantees.scale(picture)[0]
+        return self._means_in(self._image, self._reconstructor.layout(self.height, self.width))
+
+    def _means_in(
+        self, image: xr.DataArray, layout: Layout, weight: FloatArray | None = None
+    ) -> Sequence[Tensor]:
+        """Over the pixels of an image, each as often as its weight says."""
+        scaled = self._reconstructor.guarantees.scale(to_track_values(image, self._kind))[0]
         rgb = np.asarray(scaled.values, np.float32)
-        layout = self._reconstructor.layout(self.height, self.width)
         return self._reconstructor.take_means(
-            lambda y, x: rgb[y, x], layout, bounds=(0.0, 1.0), bits=bits_of(scaled)
+            lambda y, x: rgb[y, x],
+            layout,
+            bounds=(0.0, 1.0),
+            bits=bits_of(scaled),
+            weigh=None if weight is None else (lambda y, x: weight[y, x]),
         )
 
 
@@ -196,19 +204,11 @@ class CodeSource(PixelSource):
 
     def _means_of(self, colours: Colours, counts: npt.NDArray[np.int64]) -> Sequence[Tensor]:
         """Over colours, each as often as it occurs."""
-        picture = to_track_values(self._arranged(_values_of(colours)), self._kind)
-        scaled = self._reconstructor.guarantees.scale(picture)[0]
-        rgb = np.asarray(scaled.values, np.float32)
-        weight = np.zeros(rgb.shape[:2], np.float32)
+        picture = self._arranged(_values_of(colours))
+        weight = np.zeros(picture.shape[:2], np.float32)
         weight.reshape(-1)[: len(colours)] = counts
         layout = Layout(len(weight), _ROW, Tiling.STATISTICS, (_ROW, _ROW))
-        return self._reconstructor.take_means(
-            lambda y, x: rgb[y, x],
-            layout,
-            bounds=(0.0, 1.0),
-            bits=bits_of(scaled),
-            weigh=lambda y, x: weight[y, x],
-        )
+        return self._means_in(picture, layout, weight)
 
 
 def _values_of(colours: Colours) -> FloatArray:

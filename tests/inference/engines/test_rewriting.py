@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from respectra.inference.engines import elementwise
+from respectra.inference.engines.attention import attend
 from respectra.inference.engines.fourier import FourierConv
 from respectra.inference.engines.rewriting import TOLERANCE, deviation, rewrite
 from respectra.inference.engines.spectral import SpectralCascade
@@ -23,7 +24,7 @@ REWRITTEN = {
     "hscnn-r": {"width": 32, "blocks": 2},
     "rpan": {"width": 33, "groups": 1, "blocks": 2, "bias": True},
     "hrnet": {"width": 32, "dense_blocks": (1, 0, 1, 0)},
-    "awan": {"width": 33, "blocks": 1},
+    "awan": {"width": 33, "blocks": 3},
     "fmnet": {"width": 16, "blocks": 1},
     "mst-plus-plus": {"stages": 1},
 }
@@ -40,6 +41,8 @@ def test_a_rewritten_network_gives_the_same(name, options, size, threads):
     torch.set_num_threads(threads)
     torch.manual_seed(1)
     network = build_network(name, **options).eval()
+    if name == "awan":  # as it begins, its attention is multiplied by zero
+        nn.init.normal_(network.non_local.project.weight)
     faster = rewrite(copy.deepcopy(network))
     kinds = (WinogradConv, FourierConv, SpectralCascade)
     assert any(isinstance(module, kinds) for module in faster.modules())
@@ -69,6 +72,36 @@ def test_winograd_is_the_convolution_with_what_follows_it(padding, kernel, size)
         expected = F.prelu(0.3 * conv(x) + add, slopes)
         got = WinogradConv(conv, slopes)(x, add, scale=0.3)
     torch.testing.assert_close(got, expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_winograd_writes_where_it_is_told(kernel):
+    conv = nn.Conv2d(33, 40, kernel, padding=kernel // 2)
+    fast = WinogradConv(conv, 0.0)
+    x, add = image(13, 18, channels=33), image(13, 18, channels=40)
+    layout = torch.channels_last
+    maps = torch.cat([x, torch.zeros(1, 60, 13, 18)], dim=1).contiguous(memory_format=layout)
+    with torch.inference_mode():
+        expected, with_sum = F.relu(conv(x)), F.relu(conv(x) + add)
+        assert fast.append(maps, 33) == 73
+        out = add.clone(memory_format=layout)
+        fast(x, out, out=out)
+    torch.testing.assert_close(maps[:, 33:73], expected, rtol=0, atol=2e-5)
+    assert torch.equal(maps[:, :33], x)
+    assert not maps[:, 73:].any()
+    torch.testing.assert_close(out, with_sum, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize(("pixels", "channels"), [(1, 1), (70, 3), (2100, 2)])
+@pytest.mark.parametrize("size", [0.1, 3.0, 40.0])
+def test_attention_is_softmax_of_products(pixels, channels, size):
+    torch.manual_seed(1)
+    query, key, value = torch.randn(3, 2, 1, pixels, channels)
+    key = key * size
+    with torch.inference_mode():
+        got = attend(query, key, value)
+    affinity = (query.double() @ key.double().mT).softmax(dim=-1)
+    torch.testing.assert_close(got.double(), affinity @ value.double(), rtol=0, atol=3e-5)
 
 
 def test_other_convolutions_are_left_alone():

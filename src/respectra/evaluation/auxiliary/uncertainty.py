@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.errors import ConfigError, DataError
+from respectra.errors import DataError
 from respectra.evaluation.auxiliary.base import Case, Judgement, Recover, Scores
 
 #: Central intervals whose coverage is compared with what it should be.
@@ -19,7 +19,12 @@ _SAMPLE = 200_000
 
 @runtime_checkable
 class Uncertain(Protocol):
-    """A method that knows how unsure it is."""
+    """A method that may know how unsure it is."""
+
+    @property
+    def gives_uncertainty(self) -> bool:
+        """Whether it does, with the weights that it has."""
+        ...
 
     def with_uncertainty(self, image: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
         """A cube and, of the same shape, the standard deviation of each of its values."""
@@ -32,7 +37,7 @@ class Calibration(Judgement):
     ``calibration_error`` is the mean distance between the share of values inside a central
     interval of the normal distribution and the share that should be there, over 19 intervals;
     ``rank_correlation`` says whether larger errors come with larger deviations. Methods without
-    ``with_uncertainty``, or that refuse it with a ConfigError, leave this test out.
+    ``with_uncertainty``, or without an answer to it, leave this test out.
     """
 
     source = "Kuleshov, Fenner and Ermon, ICML 2018"
@@ -56,12 +61,9 @@ class Calibration(Judgement):
     def score(self, case: Case, estimate: xr.DataArray, recover: Recover) -> Scores:
         """Coverage and calibration; nothing for a method that gives no uncertainty."""
         method: object = recover
-        if not isinstance(method, Uncertain):
+        if not isinstance(method, Uncertain) or not method.gives_uncertainty:
             return {}
-        try:
-            cube, deviation = method.with_uncertainty(case.image)
-        except ConfigError:  # it has the function, and no uncertainty with these weights
-            return {}
+        cube, deviation = method.with_uncertainty(case.image)
         return calibration(case.need_truth(), cube, deviation, valid=case.valid)
 
 

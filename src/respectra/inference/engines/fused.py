@@ -8,9 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from respectra.inference.engines import elementwise
+from respectra.inference.engines.attention import attend
 from respectra.inference.engines.winograd import WinogradConv, pixels_of
 from respectra.inference.engines.workers import run_parts
-from respectra.methods.networks.awan import DualResidualBlock, WeightedChannelAttention
+from respectra.methods.networks.awan import (
+    DualResidualBlock,
+    SecondOrderNonLocal,
+    WeightedChannelAttention,
+)
 from respectra.methods.networks.hrnet import ConvBlock, DenseBlock
 from respectra.methods.networks.hscnn_r import ResidualBlock
 from respectra.methods.networks.rpan import AttentionBlock
@@ -134,6 +139,17 @@ class FusedDualResidualChain(nn.Module):
             torch.mul(r, attention.gates(r), out=middle)
             x = next_x = contract(middle, x, out=next_x)
         return x, r
+
+
+class FusedNonLocal(SecondOrderNonLocal):
+    """AWAN's attention of every pixel to every other of its quarter, with a compiled softmax."""
+
+    def __init__(self, module: SecondOrderNonLocal) -> None:
+        nn.Module.__init__(self)
+        self.theta, self.g, self.project = module.theta, module.g, module.project
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        return attend(query, key, value)
 
 
 def _linear(conv: nn.Conv2d) -> tuple[FloatArray, FloatArray]:

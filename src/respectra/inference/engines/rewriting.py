@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from respectra.inference.engines import fourier, fused, spectral, winograd
-from respectra.methods.networks.awan import DualResidualBlock
+from respectra.methods.networks.awan import DualResidualBlock, SecondOrderNonLocal
 from respectra.methods.networks.hrnet import ConvBlock, DenseBlock
 from respectra.methods.networks.hscnn_r import ResidualBlock
 from respectra.methods.networks.mst_plus_plus import Cascade
@@ -54,6 +54,8 @@ def _faster(module: nn.Module) -> nn.Module | None:
         if winograd.fits(module):
             return winograd.WinogradConv(module)
         return fourier.FourierConv(module) if fourier.fits(module) else None
+    if isinstance(module, SecondOrderNonLocal):
+        return None if module.table else fused.FusedNonLocal(module)
     if isinstance(module, nn.Sequential | nn.ModuleList) and type(module) not in _BLOCKS:
         kinds = {type(child) for child in module}
         make = _CHAINS.get(kinds.pop()) if len(kinds) == 1 else None

@@ -126,10 +126,13 @@ class SecondOrderNonLocal(nn.Module):
         key = self.theta(x).flatten(2).mT.unsqueeze(1).contiguous()
         value = self.g(x).flatten(2).mT.unsqueeze(1).contiguous()
         query = (key - key.mean(dim=-1, keepdim=True)) / key.shape[-1]
-        attend = _attend_by_table if self.table and not self.training else _attend
-        out = attend(query, key, value).squeeze(1).mT
+        out = self._attend(query, key, value).squeeze(1).mT
         n, _, height, width = x.shape
         return x + torch.as_tensor(self.project(out.reshape(n, -1, height, width)))
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        by_table = self.table and not self.training
+        return (_attend_by_table if by_table else _attend)(query, key, value)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -1,0 +1,93 @@
+"""From the name of a method, or a file of weights, to a reconstructor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from respectra.errors import ConfigError, unknown_name
+from respectra.inference.engines import Engine
+from respectra.inference.ensembles import SelfEnsemble
+from respectra.inference.reconstructor import Reconstructor
+from respectra.methods import Weights, list_methods, load_weights
+from respectra.methods.fitting import fit_on_measured_spectra
+from respectra.methods.shipped import shipped
+
+#: The weights that ship with the package, one set a track: of the project's own network, and of the
+#: classical method that was found best.
+DEFAULT, CLASSICAL = "default", "default-classical"
+
+
+def load(
+    source: str | os.PathLike[str] = DEFAULT,
+    *,
+    track: str = "clean",
+    tile: int | Literal["auto"] | None = "auto",
+    max_memory: str | int = "auto",
+    device: str = "cpu",
+    engine: Engine = "auto",
+    guarantees: Sequence[str] = (),
+    self_ensemble: str = "none",
+) -> Reconstructor:
+    """Make a reconstructor.
+
+    Args:
+        source: a weights file; ``default`` or ``respectra``, the weights of the project's own
+            network that ship with the package for the track; ``default-classical``, those of the
+            classical method that ship with it; or the name of a classical method, which is then
+            fitted within seconds on the measured spectra that the installed packages bring.
+        track: track of the images, for everything that is not a file.
+        tile: see :class:`Reconstructor`.
+        max_memory: see :class:`Reconstructor`.
+        device: see :class:`Reconstructor`.
+        engine: see :class:`Reconstructor`.
+        guarantees: see :class:`Reconstructor`.
+        self_ensemble: ``none``, or the symmetries over which the answers are averaged:
+            ``horizontal``, ``vertical``, ``flips`` or ``all``; see
+            :class:`respectra.inference.ensembles.SelfEnsemble`.
+
+    Raises:
+        ConfigError: there are no such weights.
+        FormatError: the file is not a weights file.
+    """
+    weights = find_weights(source, track=track)
+    if self_ensemble != "none":
+        return SelfEnsemble(
+            weights,
+            symmetries=self_ensemble,
+            tile=tile,
+            max_memory=max_memory,
+            device=device,
+            engine=engine,
+            guarantees=guarantees,
+        )
+    return Reconstructor(
+        weights,
+        tile=tile,
+        max_memory=max_memory,
+        device=device,
+        engine=engine,
+        guarantees=guarantees,
+    )
+
+
+def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Weights:
+    """The weights that :func:`load` would use."""
+    name = os.fspath(source)
+    if name in (DEFAULT, "respectra"):
+        return load_weights(shipped(track))
+    if name == CLASSICAL:
+        return load_weights(shipped(track, name="classical"))
+    classical = list_methods("classical")
+    if name in classical:
+        return fit_on_measured_spectra(name, track=track)
+    if Path(name).suffix or os.sep in name or Path(name).exists():
+        return load_weights(name)
+    if name in list_methods("network"):
+        raise ConfigError(
+            f"no weights of {name!r} ship with the package; train it, or bring the authors' "
+            f"checkpoint in with: respectra import-weights {name} FILE -o {name}.safetensors"
+        )
+    raise unknown_name("method or weights file", name, [DEFAULT, CLASSICAL, *classical])

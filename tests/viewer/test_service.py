@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import time
 import zipfile
 
@@ -150,6 +151,22 @@ def test_a_large_picture_can_be_looked_at_before_it_is_done(client, tmp_path):
     (tmp_path / "large.png").write_bytes(data)
     expected = rs.load()(rs.open_image(tmp_path / "large.png")).values[900, 20:21]
     np.testing.assert_allclose(late, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("gone", ["the folder", "a file of it"])
+def test_a_scene_is_found_while_its_folder_moves(
+    client, service, photo_job, tmp_path, monkeypatch, gone
+):
+    entry = service.jobs.entries[photo_job["id"]]
+    place = service.jobs.scene_folder(entry)
+    before = tmp_path / "before"
+    if gone == "a file of it":
+        (before / "recovered").mkdir(parents=True)
+        shutil.copy(place / "recovered" / "scene.json", before / "recovered")
+    folders = iter([before, place])
+    monkeypatch.setattr(service.jobs, "scene_folder", lambda entry: next(folders, place))
+    tile = f"/api/jobs/{photo_job['id']}/recovered/tiles/coefficients/0/0/0"
+    assert client.get(tile).status_code == 200
 
 
 def test_a_job_can_be_cancelled_while_it_waits(client, service):

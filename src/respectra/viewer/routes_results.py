@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from fastapi.routing import APIRoute
 
 from respectra.errors import RespectraError
 from respectra.viewer.models import PlaneOut, Problem, Region, Rendering, SceneOut, Spectra
@@ -28,12 +30,33 @@ _PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 _TILES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": {}}}}
 
 
+class LookingTwice(APIRoute):
+    """A route that reads files of a folder, which moves to its place when its job is done."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, called again where a file was gone."""
+        handler = super().get_route_handler()
+
+        async def twice(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except FileNotFoundError:
+                return await handler(request)
+
+        return twice
+
+
 def results_router(service: Service) -> APIRouter:
     """The routes of a service."""
     responses: dict[int | str, dict[str, Any]] = {
         code: {"model": Problem} for code in (400, 401, 403, 404, 422, 503)
     }
-    router = APIRouter(prefix="/api/jobs/{job}/{scene}", responses=responses, tags=["results"])
+    router = APIRouter(
+        prefix="/api/jobs/{job}/{scene}",
+        responses=responses,
+        tags=["results"],
+        route_class=LookingTwice,
+    )
 
     @router.get("", response_model=SceneOut)
     def manifest(job: JobId, scene: SceneName) -> SceneOut:

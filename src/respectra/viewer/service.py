@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,10 +72,10 @@ class Service:
         entry = self.entry(job)
         if name not in ("recovered", "truth") or not entry.viewable:
             raise HTTPException(404, "there is no such scene, or nothing of it to see yet")
-        try:
-            return Scene(self.jobs.scene_folder(entry) / name)
-        except (OSError, ValueError):
-            raise HTTPException(404, "there is no such scene, or nothing of it yet") from None
+        for _ in range(2):  # what just missed a folder on its way to its place looks again
+            with contextlib.suppress(OSError, ValueError):
+                return Scene(self.jobs.scene_folder(entry) / name)
+        raise HTTPException(404, "there is no such scene, or nothing of it yet")
 
     def new_entry(self, request: NewJob) -> Entry:
         """A job for a request, checked against what is on offer."""

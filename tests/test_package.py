@@ -38,3 +38,9 @@ def test_every_public_name_resolves(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'opn_cube'"):
         respectra.opn_cube  # noqa: B018
+
+
+def test_the_package_is_the_command():
+    command = [sys.executable, "-m", "respectra", "--version"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert result.stdout.strip() == respectra.__version__

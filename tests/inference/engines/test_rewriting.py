@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from respectra.inference.engines import elementwise
 from respectra.inference.engines.attention import attend
 from respectra.inference.engines.fourier import FourierConv
+from respectra.inference.engines.pixelwise import StripwiseRespectra
 from respectra.inference.engines.rewriting import TOLERANCE, deviation, rewrite
 from respectra.inference.engines.spectral import SpectralCascade
 from respectra.inference.engines.winograd import WinogradConv, fits
@@ -27,6 +28,7 @@ REWRITTEN = {
     "awan": {"width": 33, "blocks": 3},
     "fmnet": {"width": 16, "blocks": 1},
     "mst-plus-plus": {"stages": 1},
+    "respectra": {"width": 2048, "windows": (3, 7)},  # strips of a few rows
 }
 
 
@@ -44,7 +46,7 @@ def test_a_rewritten_network_gives_the_same(name, options, size, threads):
     if name == "awan":  # as it begins, its attention is multiplied by zero
         nn.init.normal_(network.non_local.project.weight)
     faster = rewrite(copy.deepcopy(network))
-    kinds = (WinogradConv, FourierConv, SpectralCascade)
+    kinds = (WinogradConv, FourierConv, SpectralCascade, StripwiseRespectra)
     assert any(isinstance(module, kinds) for module in faster.modules())
     assert deviation(network, faster, image(*size, n=2)) <= TOLERANCE
 

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from respectra.inference.engines import fourier, fused, spectral, winograd
+from respectra.inference.engines.pixelwise import StripwiseRespectra
 from respectra.methods.networks.awan import DualResidualBlock, SecondOrderNonLocal
 from respectra.methods.networks.hrnet import ConvBlock, DenseBlock
 from respectra.methods.networks.hscnn_r import ResidualBlock
 from respectra.methods.networks.mst_plus_plus import Cascade
+from respectra.methods.networks.respectra import Respectra
 from respectra.methods.networks.rpan import AttentionBlock
 
 #: The largest difference from the plain network that is accepted, relative to its largest value.
@@ -27,6 +29,8 @@ def rewrite(network: nn.Module) -> nn.Module:
     if spectral.fits(network):
         assert isinstance(network, Cascade)
         return spectral.SpectralCascade(network).eval()
+    if isinstance(network, Respectra):
+        return StripwiseRespectra(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     _replace(network)
     return network

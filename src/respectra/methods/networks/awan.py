@@ -334,7 +334,7 @@ METHODS = (
                 "its whole quarter."
             ),
             size_minimum=3,
-            memory_gb=2.0,
+            memory_gb=2.2,
             licence_note="The authors' repository states no licence.",
         ),
         config=AWANConfig,

@@ -198,7 +198,7 @@ METHODS = (
             ),
             tiling=Tiling.EXACT,
             tiling_reason="Only convolutions: an output pixel sees a bounded neighbourhood.",
-            memory_gb=1.5,
+            memory_gb=1.6,
         ),
         config=FMNetConfig,
         network=FMNet,

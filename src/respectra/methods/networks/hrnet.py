@@ -243,7 +243,7 @@ METHODS = (
                 "Its only view of the whole image are channel means in the global blocks."
             ),
             size_minimum=9,
-            memory_gb=1.8,
+            memory_gb=2.0,
             size_multiple=8,
             licence_note="The authors' repository states no licence for the network.",
         ),

@@ -155,33 +155,52 @@ class Respectra(nn.Module):
 
     def coefficients(self, x: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, channels_in + rank, y, x)."""
-        middle = self._middle(x)
+        middle = self.middle(x)
         total, hidden = self._hidden(middle)
-        placed = middle + _REACH * self.step * torch.tanh(self.place(hidden))
-        return torch.cat([placed, total * self.last(hidden)], dim=1)
+        return self.weigh(middle, total, hidden)
 
     def uncertainty(self, x: Tensor) -> Tensor:
         """Expected absolute error of each value of ``forward``: (n, bands, y, x)."""
-        total, hidden = self._hidden(self._middle(x))
+        total, hidden = self._hidden(self.middle(x))
         doubt = torch.exp(self.doubt(hidden).clamp(-8.0, 4.0))
         return total * doubt * self.spread[:, None, None] / self.spread.numel()
 
-    def _middle(self, x: Tensor) -> Tensor:
-        # Codes are truncated; noise goes either way.
+    def middle(self, x: Tensor) -> Tensor:
+        """The middles of the cells: codes are truncated; noise goes either way."""
         return x if self.noise else x + 0.5 * self.step
 
-    def _hidden(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of a pixel's values, and what the last layers see of it."""
+    def look(self, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor | None]:
+        """All that is not of each pixel alone.
+
+        Returns:
+            The sum of each pixel's values, the maps that :meth:`think` takes, and what it adds for
+            the whole scene.
+        """
         total, features = self._features(x)
-        h = self.first(features)
-        if self.scene:
-            h = h + self.tell(self.scene_code(features))
+        told = self.tell(self.scene_code(features)) if self.scene else None
+        return total, [features, *([self._surroundings(x, total)] if self.windows else [])], told
+
+    def think(self, maps: list[Tensor], told: Tensor | None) -> Tensor:
+        """What the last layers see of pixels, each from its own values in the maps."""
+        h = self.first(maps[0])
+        if told is not None:
+            h = h + told
         if self.windows:
-            h = h + self.around(self._surroundings(x, total))
+            h = h + self.around(maps[1])
         h = F.relu(h, inplace=True)
         for layer in self.hidden:
             h = F.relu(layer(h), inplace=True)
-        return total, h
+        return h
+
+    def weigh(self, middle: Tensor, total: Tensor, hidden: Tensor) -> Tensor:
+        """Coefficients of pixels."""
+        placed = middle + _REACH * self.step * torch.tanh(self.place(hidden))
+        return torch.cat([placed, total * self.last(hidden)], dim=1)
+
+    def _hidden(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum of a pixel's values, and what the last layers see of it."""
+        total, maps, told = self.look(x)
+        return total, self.think(maps, told)
 
     def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of the values, and ratios: of channels, of cells to values, to the scene's light."""
@@ -208,9 +227,7 @@ class Respectra(nn.Module):
         """For each window: ratios of the mean, its light beside the pixel's, and the spread."""
         every = []
         for side in self.windows:
-            mean, square = (
-                F.avg_pool2d(v, side, 1, side // 2, count_include_pad=False) for v in (x, x * x)
-            )
+            mean, square = _means_around(x, side), _means_around(x * x, side)
             light, ratios = self._ratios(mean)
             spread = (square - mean * mean).clamp_min(0.0).sqrt() / (light + 1e-6)
             beside = torch.log((light + self.step + 1e-6) / (total + self.step + 1e-6))
@@ -219,8 +236,16 @@ class Respectra(nn.Module):
 
     def scene_code(self, features: Tensor) -> Tensor:
         """(n, features, y, x) -> (n, scene, 1, 1)."""
-        code: Tensor = self.mean(F.relu(self.look2(F.relu(self.look1(features)))))
+        seen = F.relu(self.look1(features), inplace=True)
+        code: Tensor = self.mean(F.relu(self.look2(seen), inplace=True))
         return code
+
+
+def _means_around(x: Tensor, side: int) -> Tensor:
+    """Means over squares, as far as they lie within the image: over rows, then over columns."""
+    half = side // 2
+    rows = F.avg_pool2d(x, (1, side), 1, (0, half), count_include_pad=False)
+    return F.avg_pool2d(rows, (side, 1), 1, (half, 0), count_include_pad=False)
 
 
 def _halo(config: NetworkConfig) -> int:

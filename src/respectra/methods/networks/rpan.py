@@ -139,7 +139,7 @@ METHODS = (
             ),
             tiling=Tiling.EXACT,
             tiling_reason="Convolutions and attention of single pixels: nothing looks further.",
-            memory_gb=1.2,
+            memory_gb=1.3,
         ),
         config=RpanConfig,
         network=Rpan,

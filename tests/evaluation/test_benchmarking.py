@@ -10,6 +10,7 @@ from respectra.cli.app import run
 from respectra.errors import ConfigError
 from respectra.evaluation import benchmarking
 from respectra.evaluation.benchmarking import benchmark, measure_roofs, plot_benchmark
+from respectra.inference import Reconstructor
 from respectra.inference.engines import onnx
 from respectra.methods.measure import count_gmac
 
@@ -83,3 +84,13 @@ def test_sizes_are_positive():
     with pytest.raises(ConfigError, match="positive"):
         benchmark(["pseudo-inverse"], sizes_mp=[0.25, -1])
     assert np.prod(benchmarking._shape_of(8.3)) == pytest.approx(8.3e6, rel=0.01)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.skipif(not onnx.available(), reason="needs the extra onnx")
+def test_the_runtime_is_not_credited_with_what_runs_elsewhere(monkeypatch):
+    monkeypatch.setattr(Reconstructor, "needs_means", lambda self, layout: True)
+    result = benchmark(["default"], sizes_mp=[0.01], threads=1)
+    (run,) = (run for run in result.runs if run.engine == "onnx")
+    assert run.seconds is None
+    assert "PyTorch" in run.reason

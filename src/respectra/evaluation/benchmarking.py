@@ -316,7 +316,11 @@ def _measure(
         return Run(**facts, reason=f"would take about {pace * pixels:.0f} s")
     rgb = np.random.default_rng(0).random((height, width, 3), dtype=np.float32)
     if way.engine == "onnx":  # an export is made once and kept, and is no part of its memory
-        Reconstructor(weights, engine="onnx").predict(rgb)
+        runtime = Reconstructor(weights, engine="onnx")
+        layout = runtime.layout(height, width, held=way.written_bytes * pixels)
+        if runtime.needs_means(layout):
+            return Run(**facts, reason="tiles that need means of the picture run in PyTorch")
+        runtime.predict(rgb)
         give_back_free_memory()
     first = measured(lambda: way.recover(rgb))[1]
     repeats = 3 if first.seconds < patience_s / 10 else 1

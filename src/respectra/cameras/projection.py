@@ -6,9 +6,7 @@ keeps on one thread; so they are the same whatever the number of threads.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +15,7 @@ import xarray as xr
 
 from respectra.cameras.mosaic import RGGB
 from respectra.errors import DataError
+from respectra.threads import for_blocks
 
 FloatArray = npt.NDArray[np.float64]
 AnyFloats = TypeVar("AnyFloats", bound=npt.NDArray[np.floating])
@@ -112,24 +111,9 @@ def for_row_blocks(rows: int, work: Callable[[int, int], None]) -> None:
     The blocks are the same however many threads there are. NumPy is silent in them about values
     that are not finite, which the callers check.
     """
-    spans = [(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS)]
 
-    def quietly(span: tuple[int, int]) -> None:
+    def quietly(start: int, stop: int) -> None:
         with np.errstate(invalid="ignore", over="ignore"):
-            work(*span)
+            work(start, stop)
 
-    workers = min(len(spans), _cores())
-    if workers == 1:
-        for span in spans:
-            quietly(span)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(quietly, spans):
-            pass
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    for_blocks(quietly, rows, BLOCK_ROWS)

@@ -20,6 +20,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from respectra.threads import for_blocks
+
 #: What became of a pixel.
 KEPT, MOVED, UNREACHABLE, NOT_FINITE = 0, 1, 2, 3
 
@@ -27,7 +29,7 @@ KEPT, MOVED, UNREACHABLE, NOT_FINITE = 0, 1, 2, 3
 UNBOUNDED = 3.0e38
 _STEPS = 40
 _WIDENINGS = 24
-_CHUNK = 1024
+_BLOCK = 8192
 _LANES = 32
 _PRODUCTS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 # "nnan" and "ninf" are left out: the kernel tests for both.
@@ -65,7 +67,13 @@ def move_into(
     for k, (i, j) in enumerate(_PRODUCTS):
         rows[3 + k, :bands] = camera[:, i] * camera[:, j]
     ceiling = np.minimum(high, UNBOUNDED)
-    _move(spectra, rows, low, ceiling, non_negative, np.float32(metric_floor), status)
+    floor = np.float32(metric_floor)
+
+    def move(start: int, stop: int) -> None:
+        part = slice(start, stop)
+        _move(spectra[part], rows, low[part], ceiling[part], non_negative, floor, status[part])
+
+    for_blocks(move, len(spectra), _BLOCK)
     return status
 
 
@@ -282,45 +290,44 @@ def _solve(s0: Any, w: Any, c: Any, lo: Any, hi: Any, cut: bool, rows: Any, work
     return -1
 
 
-@numba.njit(cache=True, parallel=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
 def _move(spectra: Any, c: Any, low: Any, high: Any, cut: bool, floor: Any, status: Any) -> None:
     pixels, bands = spectra.shape
-    for chunk in numba.prange((pixels + _CHUNK - 1) // _CHUNK):
-        s0 = np.zeros(c.shape[1], np.float32)
-        w = np.zeros(c.shape[1], np.float32)
-        rows = np.zeros((3, c.shape[1]), np.float32)
-        work = np.zeros((9, 6))
-        lo, hi, wide_lo, wide_hi = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
-        for p in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, pixels)):
-            top = total = np.float32(0.0)
-            for b in range(bands):
-                s0[b] = spectra[p, b]
-            for b in range(s0.size):
-                top = max(top, abs(s0[b]))
-                total += s0[b]
-            if not np.isfinite(total):
-                status[p] = NOT_FINITE
-                continue
-            need = np.float32(1e-4)
-            for i in range(3):
-                lo[i], hi[i] = low[p, i], high[p, i]
-                need = max(need, np.float32(lo[i]))
-            least = floor * max(top, need)
-            for b in range(s0.size):
-                size = max(abs(s0[b]), least)
-                w[b] = size * size
-            steps = _solve(s0, w, c, lo, hi, cut, rows, work)
-            if steps < 0:
-                status[p] = UNREACHABLE
-                width = 1e-5
-                for _ in range(_WIDENINGS):
-                    for i in range(3):
-                        wide_lo[i] = max(lo[i] - width, 0.0)
-                        wide_hi[i] = min(hi[i], 1e30) + width
-                    if _solve(s0, w, c, wide_lo, wide_hi, cut, rows, work) >= 0:
-                        break
-                    width *= 2.0
-            elif steps > 0:
-                status[p] = MOVED
-            for b in range(bands):
-                spectra[p, b] = rows[1, b]
+    s0 = np.zeros(c.shape[1], np.float32)
+    w = np.zeros(c.shape[1], np.float32)
+    rows = np.zeros((3, c.shape[1]), np.float32)
+    work = np.zeros((9, 6))
+    lo, hi, wide_lo, wide_hi = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
+    for p in range(pixels):
+        top = total = np.float32(0.0)
+        for b in range(bands):
+            s0[b] = spectra[p, b]
+        for b in range(s0.size):
+            top = max(top, abs(s0[b]))
+            total += s0[b]
+        if not np.isfinite(total):
+            status[p] = NOT_FINITE
+            continue
+        need = np.float32(1e-4)
+        for i in range(3):
+            lo[i], hi[i] = low[p, i], high[p, i]
+            need = max(need, np.float32(lo[i]))
+        least = floor * max(top, need)
+        for b in range(s0.size):
+            size = max(abs(s0[b]), least)
+            w[b] = size * size
+        steps = _solve(s0, w, c, lo, hi, cut, rows, work)
+        if steps < 0:
+            status[p] = UNREACHABLE
+            width = 1e-5
+            for _ in range(_WIDENINGS):
+                for i in range(3):
+                    wide_lo[i] = max(lo[i] - width, 0.0)
+                    wide_hi[i] = min(hi[i], 1e30) + width
+                if _solve(s0, w, c, wide_lo, wide_hi, cut, rows, work) >= 0:
+                    break
+                width *= 2.0
+        elif steps > 0:
+            status[p] = MOVED
+        for b in range(bands):
+            spectra[p, b] = rows[1, b]

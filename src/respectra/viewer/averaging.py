@@ -8,6 +8,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from respectra.threads import for_blocks
+
+#: Rows of the result that one thread takes at a time.
+_ROWS = 64
 #: Every half-precision number by its bits, since compiled code knows no such type.
 _HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
 
@@ -28,15 +32,20 @@ def mean_of_halves(
     """
     height, width = (-(-length // side) for length in numbers.shape)
     out = np.empty((channels, height, width), np.float32)
-    _mean(numbers, table.view(np.uint16), _HALVES, side, out)
+    halves = table.view(np.uint16)
+    for_blocks(
+        lambda top, bottom: _mean(numbers, halves, _HALVES, side, top, bottom, out), height, _ROWS
+    )
     return out.astype(np.float16)
 
 
-@numba.njit(cache=True, parallel=True)  # type: ignore[untyped-decorator]
-def _mean(numbers: Any, table: Any, halves: Any, side: int, out: Any) -> None:
-    channels, height, width = out.shape
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _mean(
+    numbers: Any, table: Any, halves: Any, side: int, top: int, bottom: int, out: Any
+) -> None:
+    channels, _, width = out.shape
     last_row, last_column = numbers.shape[0] - 1, numbers.shape[1] - 1
-    for row in numba.prange(height):
+    for row in range(top, bottom):
         total = np.zeros(channels, np.float32)
         for column in range(width):
             total[:] = 0.0

@@ -30,12 +30,13 @@ class StripwiseRespectra(Respectra):
         out = torch.empty(shape, memory_format=torch.channels_last, dtype=x.dtype)
         rows = max(1, _STRIP // (width * self.first.out_channels))
 
+        # Strips are the same for any number of threads.
         def part(start: int, stop: int) -> None:
-            for top in range(start, stop, rows):
-                strip = slice(top, min(top + rows, stop))
+            for top in range(start * rows, min(stop * rows, height), rows):
+                strip = slice(top, min(top + rows, height))
                 hidden = self.think([m[:, :, strip] for m in maps], told)
                 weights = self.weigh(middle[:, :, strip], total[:, :, strip], hidden)
                 out[:, :, strip] = F.conv2d(weights, basis)
 
-        run_parts(part, height)
+        run_parts(part, -(-height // rows))
         return out

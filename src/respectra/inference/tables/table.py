@@ -6,7 +6,6 @@ import functools
 import math
 import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
@@ -18,6 +17,7 @@ from respectra.config import Config
 from respectra.errors import ConfigError, DataError, FormatError
 from respectra.inference.tables.geometry import Geometry, row_count
 from respectra.methods import Contract, Weights, save_weights
+from respectra.threads import for_blocks
 
 FloatArray = npt.NDArray[np.float32]
 Output = Literal["float32", "float16", "uint16", "uint8"]
@@ -142,7 +142,7 @@ class Table:
             unit,
             (low, high, scale),
             out.reshape(-1),
-            threads or _cores(),
+            threads,
         )
         return out
 
@@ -274,7 +274,7 @@ class Table:
             _require_buffer(out, shape, ("float32",))
         rows = padded_rows(self.spectra @ basis.T)
         limits, flat = (-np.inf, np.inf, 1.0), out.reshape(-1)
-        _look_up(self.facts, rows, len(basis), pixels, unit, limits, flat, threads or _cores())
+        _look_up(self.facts, rows, len(basis), pixels, unit, limits, flat, threads)
         return out
 
     @functools.cached_property
@@ -323,7 +323,7 @@ def _look_up(
     unit: float,
     limits: tuple[float, float, float],
     out: npt.NDArray[Any],
-    threads: int,
+    threads: int | None,
 ) -> None:
     """Run the kernel over pieces of the picture at the same time."""
     from respectra.inference.tables import kernels
@@ -334,11 +334,10 @@ def _look_up(
     flat = out.view(np.int16) if out.dtype == np.float16 else out
     check = pixels.dtype == np.float32
 
-    def run(start: int) -> bool:
-        piece = pixels[start : start + _PIECE]
-        values = piece.reshape(-1)
+    def run(start: int, stop: int) -> None:
+        values = pixels[start:stop].reshape(-1)
         if check and not kernels.usable(values, np.float32(1)):
-            return False
+            raise DataError("a table knows colours from 0 to 1; the picture holds others, or NaN")
         kernel(
             values,
             np.float32(unit),
@@ -350,22 +349,7 @@ def _look_up(
             scale,
             bands,
             registers,
-            flat[start * bands : (start + len(piece)) * bands],
+            flat[start * bands : stop * bands],
         )
-        return True
 
-    starts = range(0, len(pixels), _PIECE)
-    if threads == 1 or len(starts) == 1:
-        good = all(map(run, starts))
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            good = all(pool.map(run, starts))
-    if not good:
-        raise DataError("a table knows colours from 0 to 1; the picture holds others, or NaN")
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    for_blocks(run, len(pixels), _PIECE, threads=threads)

@@ -1,0 +1,42 @@
+"""Threads for loops that release the interpreter's lock: NumPy's, and compiled ones.
+
+They are Python's: numba's own layers change how many threads other libraries run, or abort the
+process when two threads of a program call them at once, as a server does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def for_blocks(
+    work: Callable[[int, int], None], length: int, block: int, *, threads: int | None = None
+) -> None:
+    """Call ``work(start, stop)`` for blocks that cover ``length``, several at the same time.
+
+    The blocks are the same however many threads there are.
+
+    Args:
+        work: does not depend on the order of the calls; what it raises is raised here.
+        length: what is divided.
+        block: the largest block.
+        threads: as many as there are cores by default.
+    """
+    spans = [(start, min(start + block, length)) for start in range(0, length, block)]
+    threads = min(len(spans), threads or available_cores())
+    if threads <= 1:
+        for span in spans:
+            work(*span)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(lambda span: work(*span), spans):
+            pass

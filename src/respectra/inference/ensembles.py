@@ -13,12 +13,12 @@ from respectra.datasets.patches import SYMMETRIES, turn, turn_back
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.engines import Engine
 from respectra.inference.predictors import FloatArray, Predictor, Question
-from respectra.inference.reconstructor import EXACT_BITS, Reconstructor, bits_of
-from respectra.inference.tiling import Layout, Reader, Region
+from respectra.inference.reconstructor import Reconstructor, bits_of
+from respectra.inference.tiling import Layout
 from respectra.methods import Tiling, Weights
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 Combine = Literal["mean", "weighted", "median"]
 #: Rows of which a median is taken at a time.
@@ -96,28 +96,16 @@ class SelfEnsemble(Reconstructor):
         """That of guarantees, the mean, and one answer turned back."""
         return super().answer_bytes + 3 * 4 * self.contract.bands
 
-    def streamed(
-        self,
-        read: Reader,
-        layout: Layout,
-        *,
-        bounds: tuple[float, float],
-        bits: int = EXACT_BITS,
-        means: Sequence[Tensor] | None = None,
-        done: frozenset[tuple[int, int]] = frozenset(),
-    ) -> Iterator[tuple[Region, FloatArray]]:
+    def for_pieces(self, layout: Layout, bits: int) -> Predictor:
         """Means of the answers to each tile turned, halo included."""
-        predict = self._engine(layout, bits)
+        predict, symmetries = self._engine(layout, bits), SYMMETRIES[self.symmetries]
 
         def answer(pixels: FloatArray) -> FloatArray:
             turned = (np.ascontiguousarray(turn(pixels, symmetry)) for symmetry in symmetries)
             answers = (self.contract.finish(predict(pixels)) for pixels in turned)
             return mean_of(map(turn_back, answers, symmetries))
 
-        symmetries = SYMMETRIES[self.symmetries]
-        return self.pieces(
-            read, layout, bounds=bounds, bits=bits, means=means, done=done, ask=answer
-        )
+        return answer
 
     @property
     def gives_uncertainty(self) -> bool:

@@ -391,21 +391,9 @@ class Reconstructor:
                 if not layout.whole:
                     give_back_free_memory()
 
-    def streamed(
-        self,
-        read: Reader,
-        layout: Layout,
-        *,
-        bounds: tuple[float, float],
-        bits: int = EXACT_BITS,
-        means: Sequence[Tensor] | None = None,
-        done: frozenset[tuple[int, int]] = frozenset(),
-    ) -> Iterator[tuple[Region, FloatArray]]:
-        """The pieces of the whole answer, without guarantees; see :meth:`pieces`.
-
-        The piece that was read last holds all pixels of the piece that is given.
-        """
-        return self.pieces(read, layout, bounds=bounds, bits=bits, means=means, done=done)
+    def for_pieces(self, layout: Layout, bits: int) -> Predictor | None:
+        """What :meth:`pieces` asks for the whole answer, without guarantees; None: the method."""
+        return None
 
     def _asked(self, ask: Question | Predictor, stack: contextlib.ExitStack) -> Predictor:
         if not isinstance(ask, str):

@@ -196,8 +196,14 @@ def _pieces(
         if means is None:
             means = reconstructor.take_means(source.read, layout, bounds=bounds, bits=bits)
             journal.keep_means(means)
-    pieces = reconstructor.streamed(
-        source.read, layout, bounds=bounds, bits=bits, means=means, done=frozenset(journal.done)
+    pieces = reconstructor.pieces(
+        source.read,
+        layout,
+        bounds=bounds,
+        bits=bits,
+        means=means,
+        done=frozenset(journal.done),
+        ask=reconstructor.for_pieces(layout, bits),
     )
     kept = reconstructor.kept_by_table(picture.value_bits)
     for region, spectra in pieces:

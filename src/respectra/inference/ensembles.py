@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -16,9 +16,6 @@ from respectra.inference.predictors import FloatArray, Predictor, Question
 from respectra.inference.reconstructor import Reconstructor, bits_of
 from respectra.inference.tiling import Layout
 from respectra.methods import Tiling, Weights
-
-if TYPE_CHECKING:
-    pass
 
 Combine = Literal["mean", "weighted", "median"]
 #: Rows of which a median is taken at a time.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -53,17 +54,10 @@ def load(
         FormatError: the file is not a weights file.
     """
     weights = find_weights(source, track=track)
+    make: Callable[..., Reconstructor] = Reconstructor
     if self_ensemble != "none":
-        return SelfEnsemble(
-            weights,
-            symmetries=self_ensemble,
-            tile=tile,
-            max_memory=max_memory,
-            device=device,
-            engine=engine,
-            guarantees=guarantees,
-        )
-    return Reconstructor(
+        make = functools.partial(SelfEnsemble, symmetries=self_ensemble)
+    return make(
         weights,
         tile=tile,
         max_memory=max_memory,

@@ -205,11 +205,12 @@ class _FeedForward:
             mixed = torch.empty(rows, width, wide)
             done = low = max(0, first - 1)  # hidden holds the rows from low to done
             for top in range(first, last, rows):
-                bottom, high = min(top + rows, last), min(height, min(top + rows, last) + 1)
+                bottom = min(top + rows, last)
+                high = min(height, bottom + 1)
                 # Rows that this strip shares with the one before it are not computed again.
-                kept = (done - max(0, top - 1)) * width
-                hidden[:kept] = hidden[(done - low) * width - kept : (done - low) * width].clone()
-                low = max(0, top - 1)
+                end, low = (done - low) * width, max(0, top - 1)
+                kept = (done - low) * width
+                hidden[:kept] = hidden[end - kept : end].clone()
                 pixels = x[done:high].view(-1, padded)
                 new = slice(kept, kept + len(pixels))
                 elementwise.layer_norm(

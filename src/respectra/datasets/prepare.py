@@ -33,7 +33,7 @@ from respectra.datasets.store import (
     SplitEntry,
 )
 from respectra.datasets.validity import valid_pixels
-from respectra.errors import ConfigError, DataError, OutputError
+from respectra.errors import ConfigError, DataError, OutputError, naming
 from respectra.files import atomic_path
 
 _PLAN, _JOURNAL = "plan.json", "journal.jsonl"
@@ -183,7 +183,8 @@ def prepare_store(
     try:
         with (path / _JOURNAL).open("a", encoding="utf-8") as journal:
             for job in progress(jobs):
-                block, entry = _block(job, plan, tracks)
+                with naming(job.scene.name):
+                    block, entry = _block(job, plan, tracks)
                 _write_at(path / f"{job.split}.bin", job.start, block)
                 done[job.split, job.scene.name] = entry
                 line = {"split": job.split, "entry": entry.model_dump(mode="json")}

@@ -336,11 +336,16 @@ def ranking(
 
 
 def show(mean: Mean) -> str:
-    """A mean in five digits; with the number of scenes where some are missing."""
+    """A mean in five digits; with the number of scenes where it is not over all of them.
+
+    ``[3/4]``: one is missing. ``[1 of 4]``: the test applies to one only.
+    """
     if mean.value is None:
         return NONE
     text = f"{mean.value:.5f}" if abs(mean.value) < 1000 else f"{mean.value:.4g}"
-    return text if mean.complete else f"{text} [{mean.count}/{mean.expected}]"
+    if not mean.complete:
+        return f"{text} [{mean.count}/{mean.expected}]"
+    return f"{text} [{mean.count} of {mean.count + mean.idle}]" if mean.idle else text
 
 
 def _three_digits(value: float) -> str:
@@ -375,7 +380,8 @@ def _pooled(results: Results, name: str, track: str, tests: Sequence[Test]) -> M
     means = [results.mean(name, track, test.name, "mrae") for test in tests]
     count, expected = sum(m.count for m in means), sum(m.expected for m in means)
     total = sum(m.value * m.count for m in means if m.value is not None)
-    return Mean(total / count if count else None, count, expected)
+    idle = sum(m.idle for m in means)
+    return Mean(total / count if count else None, count, expected, idle)
 
 
 def _rules(results: Results) -> str:

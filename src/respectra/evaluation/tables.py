@@ -7,7 +7,7 @@ import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from respectra.cameras import get_track
+from respectra.cameras import get_track, keeps_exposure, track_title
 from respectra.evaluation.auxiliary import (
     TESTS,
     OtherCamera,
@@ -23,7 +23,6 @@ from respectra.evaluation.train_overlap import learned_notes, without_learned
 NONE = "–"
 #: Spaces between columns.
 _GAP = 2
-_TRACK_TITLES = {"clean": "Clean", "real-world": "Real World", "exposed": "Exposed"}
 
 
 @dataclass(frozen=True)
@@ -311,7 +310,7 @@ def report_tables(results: Results) -> tuple[Table, ...]:
             found.append(auxiliary_table(results, track))
             if any(not TESTS[name].official for name in options.tests):
                 found.append(further_table(results, track))
-        if "physical" in options.tests and track != "exposed":
+        if "physical" in options.tests and keeps_exposure(track):
             found.append(consistency_table(results, track))
         if _families(results, track):
             found.append(guarantees_table(results, track))
@@ -350,11 +349,6 @@ def show(mean: Mean) -> str:
 
 def _three_digits(value: float) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def track_title(track: str) -> str:
-    """A track as the report writes it."""
-    return _TRACK_TITLES.get(track, track)
 
 
 def _by_rank(results: Results, track: str) -> Sequence[str]:

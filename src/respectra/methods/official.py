@@ -301,7 +301,7 @@ def _compare(
     misshapen = [
         f"{key} is {tuple(state[key].shape)} instead of {shape}"
         for key, shape in shapes.items()
-        if key in state and _adapted_shape(layout, key, state[key]) != shape
+        if key in state and _adapted_shape(layout, key, state[key]) not in _equivalent(shape)
     ]
     parts = [
         f"{len(keys)} {what} ({some(keys)})"
@@ -313,6 +313,11 @@ def _compare(
         if keys
     ]
     return ", ".join(parts)
+
+
+def _equivalent(shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Some writers store a scalar as one value on an axis; PyTorch takes it as a scalar too."""
+    return (shape,) if shape else ((), (1,))
 
 
 def _adapted_shape(layout: OfficialLayout[Any], key: str, tensor: Tensor) -> tuple[int, ...] | None:

@@ -86,18 +86,18 @@ def train(recipe: Recipe, *, quiet: bool = False) -> Any:
         running = 0.99 * running + 0.01 * loss.item() if step else loss.item()
         if not quiet and (step + 1) % 500 == 0:
             print(f"{step + 1:6d}  {running:.4f}  {time.perf_counter() - start:.0f} s", flush=True)
-    learn_doubt(network, sampler)
+    learn_uncertainty(network, sampler)
     network.set_step(0.0)
     return network.eval()
 
 
-def learn_doubt(network: Any, sampler: Sampler, steps: int = 300) -> None:
+def learn_uncertainty(network: Any, sampler: Sampler, steps: int = 300) -> None:
     """Fit the last layer of the uncertainty; what was learned before stays as it is.
 
     An error is taken as a draw from a Laplace distribution of that mean size. Afterwards each band
     is scaled so that the mean size is right on scenes that were not trained on.
     """
-    parameters = list(network.doubt.parameters())
+    parameters = list(network.uncertainty_head.parameters())
     optimiser = torch.optim.Adam(parameters, lr=3e-3)
     for _ in range(steps):
         batch = sampler.scenes()

@@ -7,7 +7,7 @@ import ctypes
 import sys
 
 
-def give_back_free_memory() -> None:
+def trim_malloc() -> None:
     """Let the allocator return what it keeps of freed memory to the system, where it can (glibc).
 
     Without this, pieces of different sizes leave gaps that add up to several times one piece.

@@ -1,4 +1,4 @@
-"""Throughput against the roofs of the machine."""
+"""Throughput against the roofline of the machine."""
 
 import json
 
@@ -9,7 +9,7 @@ from respectra.cli import bench as command  # noqa: F401 - registers the command
 from respectra.cli.app import run
 from respectra.errors import ConfigError
 from respectra.evaluation import benchmarking
-from respectra.evaluation.benchmarking import benchmark, measure_roofs, plot_benchmark
+from respectra.evaluation.benchmarking import benchmark, measure_roofline, plot_benchmark
 from respectra.inference import Reconstructor
 from respectra.inference.engines import onnx
 from respectra.methods.measure import count_gmac
@@ -22,10 +22,10 @@ def small(monkeypatch):
 
 
 def test_roofs_are_rates_of_this_machine():
-    roofs = measure_roofs(1)
-    assert 0.1 < roofs.fill_gb_s < 1000
-    assert 0.1 < roofs.copy_gb_s < 1000
-    assert 0.1 < roofs.gflop_s < 10_000
+    roofline = measure_roofline(1)
+    assert 0.1 < roofline.fill_gb_s < 1000
+    assert 0.1 < roofline.copy_gb_s < 1000
+    assert 0.1 < roofline.gflop_s < 10_000
 
 
 @pytest.mark.usefixtures("small")
@@ -42,7 +42,7 @@ def test_shares_and_limits_follow_from_the_roofs():
         pixels = r.height * r.width
         assert pixels == pytest.approx(0.01e6, rel=0.02)
         rate = pixels * (12 + written) / r.seconds / 1e9
-        assert r.memory_share == pytest.approx(rate / result.roofs.copy_gb_s)
+        assert r.memory_share == pytest.approx(rate / result.roofline.copy_gb_s)
         assert r.megapixels_s / r.memory_limit_mp_s == pytest.approx(r.memory_share)
         assert r.arithmetic_share is None
     assert plot_benchmark(result).get_axes()
@@ -62,7 +62,7 @@ def test_networks_are_measured_plain_and_as_they_are_run(monkeypatch):
     assert "would take" in large.reason
     assert large.seconds is None
     flop = 2e9 * count_gmac("hscnn-r", frame=(16, 24))
-    done = flop / torch.seconds / 1e9 / result.roofs.gflop_s
+    done = flop / torch.seconds / 1e9 / result.roofline.gflop_s
     assert torch.arithmetic_share == pytest.approx(done, rel=0.01)
 
 

@@ -81,7 +81,7 @@ def test_the_variable_and_the_format_are_strict(truth, submitted):
 
 
 def test_a_submission_scores_as_a_method_that_gives_these_cubes(tmp_path, rng):
-    from respectra.evaluation import Contestant, evaluate, subjects_of
+    from respectra.evaluation import Entry, evaluate, evaluation_scenes_of
 
     values = rng.uniform(0.1, 0.9, (13, 15, 31))
     values[8:, 8:] = np.linspace(0, 0.5, 31)  # no data
@@ -91,6 +91,6 @@ def test_a_submission_scores_as_a_method_that_gives_these_cubes(tmp_path, rng):
     truth = open_collection(tmp_path / "truth")
     options = Options(tracks=("real-world",), tests=("physical",))
     blind = score_submission(tmp_path / "submitted", truth, options)["a"]
-    method = Contestant("m", lambda track: lambda image: answer[:12, :14], "0001")
-    seen = evaluate([method], subjects_of(truth), tmp_path / "r", options, timing_runs=0)
+    method = Entry("m", lambda track: lambda image: answer[:12, :14], "0001")
+    seen = evaluate([method], evaluation_scenes_of(truth), tmp_path / "r", options, timing_runs=0)
     assert blind == {name: value for row in seen.rows for name, value in row.scores.items()}

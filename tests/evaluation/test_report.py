@@ -20,19 +20,19 @@ from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube, save_cube
 from respectra.datasets.collections import open_collection
 from respectra.errors import ConfigError, OutputError
 from respectra.evaluation import (
-    Contestant,
+    Entry,
     Options,
     Protocol,
     Results,
     Row,
     build_report,
     evaluate,
+    evaluation_scenes_of,
     load_results,
     published_table,
     report_tables,
     save_report,
-    subjects_of,
-    subjects_without_truth,
+    scenes_without_truth,
 )
 from respectra.evaluation.details import (
     BRIGHTNESS_STEPS,
@@ -115,8 +115,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
         floor=0.01,
         seeds=(3,),
     )
-    methods = [Contestant("dark", grey(0.01), "0001"), Contestant("light", grey(0.2), "0002")]
-    subjects = subjects_of(open_collection(root))
+    methods = [Entry("dark", grey(0.01), "0001"), Entry("light", grey(0.2), "0002")]
+    subjects = evaluation_scenes_of(open_collection(root))
     folder = tmp_path_factory.mktemp("out") / "r"
     evaluate(methods, subjects, folder, options, timing_runs=1, collections={"main": "still"})
     return load_results(folder)
@@ -238,11 +238,11 @@ def test_the_command_gives_the_same_options(tmp_path, monkeypatch):
     options = Options(
         tracks=("clean",), tests=("shuffle-4", "jpeg-60"), floor=0.02, seeds=(4, 5), crop="none"
     )
-    subjects = subjects_of(open_collection(root).select(("b",)))
-    contestants = room.find_contestants(["pca"], tracks=options.tracks)
+    subjects = evaluation_scenes_of(open_collection(root).select(("b",)))
+    entries = room.find_entries(["pca"], tracks=options.tracks)
     monkeypatch.chdir(tmp_path)
     first = evaluate(
-        contestants, subjects, "r", options, timing_runs=0, collections={"main": "my scenes"}
+        entries, subjects, "r", options, timing_runs=0, collections={"main": "my scenes"}
     )
     command, notes = reproduction_command(first)
     assert command is not None
@@ -399,10 +399,10 @@ def test_images_without_truth_have_a_page_too(tmp_path):
     cube = make_cube(rng.uniform(0.1, 0.9, (16, 16, 31)), CHALLENGE_WAVELENGTHS_NM)
     (tmp_path / "images").mkdir()
     save_image(get_track("clean").render(cube), tmp_path / "images" / "A_clean.png")
-    found = subjects_without_truth(tmp_path / "images")
+    found = scenes_without_truth(tmp_path / "images")
     options = Options(tests=("physical",))
     made = evaluate(
-        [Contestant("dark", grey(0.01), "0001")], found, tmp_path / "r", options, timing_runs=0
+        [Entry("dark", grey(0.01), "0001")], found, tmp_path / "r", options, timing_runs=0
     )
     text = build_report(made)
     page = Page(text)

@@ -16,20 +16,20 @@ from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube, save_cube
 from respectra.datasets.collections import open_collection
 from respectra.errors import ConfigError, DataError
 from respectra.evaluation import (
-    Contestant,
+    Entry,
+    EvaluationScene,
     Options,
     Results,
-    Subject,
     evaluate,
-    find_contestants,
+    evaluation_scenes_of,
+    find_entries,
     load_results,
     report_tables,
-    subjects_of,
-    subjects_without_truth,
+    scenes_without_truth,
 )
 from respectra.evaluation.details import load_details
 from respectra.evaluation.results import PLAIN, scene_path
-from respectra.evaluation.subjects import no_data
+from respectra.evaluation.scenes import no_data
 
 OPTIONS = Options(tests=("shuffle-4", "brightness-2", "physical", "weighted"), clusters=5)
 
@@ -46,8 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def subjects(folder: Path) -> tuple[Subject, ...]:
-    return subjects_of(open_collection(folder))
+def subjects(folder: Path) -> tuple[EvaluationScene, ...]:
+    return evaluation_scenes_of(open_collection(folder))
 
 
 def grey(track: str) -> Any:
@@ -69,7 +69,7 @@ def refusing(track: str) -> Any:
     return recover
 
 
-GREY = Contestant("grey", grey, "0001")
+GREY = Entry("grey", grey, "0001")
 
 
 def scores(results: Results) -> list[tuple[Any, ...]]:
@@ -144,7 +144,7 @@ def test_methods_tests_and_tracks_are_added_later(subjects, tmp_path):
     evaluate([GREY], subjects, tmp_path / "r", Options(), timing_runs=0)
     more = Options(tracks=("real-world",), tests=("shuffle-1",), seeds=(0,))
     results = evaluate(
-        [Contestant("other", grey, "0002")], subjects, tmp_path / "r", more, timing_runs=0
+        [Entry("other", grey, "0002")], subjects, tmp_path / "r", more, timing_runs=0
     )
     assert results.names == ("grey", "other")
     assert results.protocol.options.tracks == ("clean", "real-world")
@@ -168,7 +168,7 @@ def test_other_rules_and_other_methods_of_a_name_are_refused(subjects, tmp_path)
     with pytest.raises(ConfigError, match="other rules, scenes or metrics"):
         evaluate([GREY], subjects, tmp_path / "r", Options(floor=0.01), timing_runs=0)
     with pytest.raises(ConfigError, match="another method called 'grey'"):
-        evaluate([Contestant("grey", grey, "0003")], subjects, tmp_path / "r", timing_runs=0)
+        evaluate([Entry("grey", grey, "0003")], subjects, tmp_path / "r", timing_runs=0)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(ConfigError, match="not empty"):
@@ -178,7 +178,7 @@ def test_other_rules_and_other_methods_of_a_name_are_refused(subjects, tmp_path)
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden"])
 def test_a_name_that_is_no_files_is_refused(subjects, tmp_path, name):
     with pytest.raises(ConfigError, match="becomes that of a file"):
-        evaluate([Contestant(name, grey, "0001")], subjects, tmp_path / "r", timing_runs=0)
+        evaluate([Entry(name, grey, "0001")], subjects, tmp_path / "r", timing_runs=0)
 
 
 def test_several_seeds_are_several_rows_on_a_noisy_track(subjects, tmp_path):
@@ -193,7 +193,7 @@ def test_several_seeds_are_several_rows_on_a_noisy_track(subjects, tmp_path):
 
 
 def test_a_failure_is_noted_and_nothing_else_suffers(subjects, tmp_path):
-    both = [Contestant("picky", refusing, "0004"), GREY]
+    both = [Entry("picky", refusing, "0004"), GREY]
     results = evaluate(both, subjects, tmp_path / "r", OPTIONS, timing_runs=0)
     failed = [row for row in results.rows if row.note.startswith("failed")]
     assert {(row.method, row.scene) for row in failed} == {("picky", "three")}
@@ -205,7 +205,7 @@ def test_a_failure_is_noted_and_nothing_else_suffers(subjects, tmp_path):
 
 
 def test_a_second_collection_is_out_of_scope(folder, subjects, tmp_path):
-    far = subjects_of(open_collection(folder).select(("one",)), "out-of-scope")
+    far = evaluation_scenes_of(open_collection(folder).select(("one",)), "out-of-scope")
     results = evaluate([GREY], subjects + far, tmp_path / "r", OPTIONS, timing_runs=0)
     out = results.mean("grey", "clean", PLAIN, "mrae", role="out-of-scope")
     assert out.complete
@@ -220,7 +220,7 @@ def test_images_without_truth_are_judged_by_consistency(folder, tmp_path):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     save_image(get_track("clean").render(cube), pictures / "ARAD_HS_0466_clean.png")
-    found = subjects_without_truth(pictures)
+    found = scenes_without_truth(pictures)
     assert [subject.name for subject in found] == ["ARAD_HS_0466"]
     results = evaluate([GREY], found, tmp_path / "r", OPTIONS, timing_runs=0)
     row = next(results.select(test="physical"))
@@ -232,7 +232,7 @@ def test_images_without_truth_are_judged_by_consistency(folder, tmp_path):
 
 
 def test_results_are_the_same_however_many_processes(subjects, tmp_path):
-    methods = find_contestants(["pca"])
+    methods = find_entries(["pca"])
     one, two = (
         evaluate(methods, subjects, tmp_path / str(jobs), OPTIONS, jobs=jobs, timing_runs=0)
         for jobs in (1, 2)
@@ -268,7 +268,7 @@ def test_what_a_layout_knows_of_its_files_is_kept(tmp_path, rng):
     (tmp_path / "scenes").mkdir()
     values = rng.uniform(400, 4000, (12, 12, 31))
     scipy.io.savemat(tmp_path / "scenes" / "BGU_HS_00001.mat", {"rad": values})
-    (subject,) = subjects_of(open_collection(tmp_path / "scenes"))
+    (subject,) = evaluation_scenes_of(open_collection(tmp_path / "scenes"))
     truth = subject.open("clean", 0, Options(), None).need_truth()
     np.testing.assert_allclose(truth.values, values / 4095, rtol=1e-6)
     np.testing.assert_array_equal(truth["wavelength"], CHALLENGE_WAVELENGTHS_NM)
@@ -278,6 +278,6 @@ def test_zeros_where_there_is_no_data_stop_nothing(tmp_path, rng):
     values = rng.uniform(0.1, 0.9, (16, 16, 31))
     values[8:, 8:] = np.linspace(0, 0.5, 31)
     save_cube(make_cube(values, CHALLENGE_WAVELENGTHS_NM), tmp_path / "scenes" / "gap.npz")
-    found = subjects_of(open_collection(tmp_path / "scenes"))
+    found = evaluation_scenes_of(open_collection(tmp_path / "scenes"))
     results = evaluate([GREY], found, tmp_path / "r", Options(), timing_runs=0)
     assert np.isfinite(results.rows[0].scores["mrae"])

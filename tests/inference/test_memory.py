@@ -9,8 +9,8 @@ from tests.inference.conftest import tiny_weights
 
 from respectra.errors import ConfigError
 from respectra.inference import memory
+from respectra.inference.cache import cache_folder
 from respectra.inference.memory import format_bytes, measure_memory, parse_memory
-from respectra.inference.remembered import cache_folder
 
 
 @pytest.mark.parametrize(

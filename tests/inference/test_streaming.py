@@ -13,8 +13,8 @@ import respectra as rs
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.files import remove
 from respectra.inference import Reconstructor, SelfEnsemble, reconstruct_file
+from respectra.inference.cube_writers import EnviSink, ZarrSink
 from respectra.inference.pictures import TiffPicture, WholePicture, open_picture
-from respectra.inference.sinks import EnviSink, ZarrSink
 from respectra.methods import save_weights
 
 HEIGHT, WIDTH = 90, 75
@@ -157,7 +157,7 @@ def test_tiles_of_a_self_ensemble_are_turned_one_by_one(tmp_path, tiff, symmetri
 )
 def test_self_ensembles_that_need_the_whole_picture_say_so(tmp_path, tiff, name, message):
     rec = SelfEnsemble(tiny_weights(name), symmetries="flips", tile=32)
-    reason = rec.why_whole(HEIGHT, WIDTH)
+    reason = rec.whole_image_reason(HEIGHT, WIDTH)
     assert (reason is None) == (message is None)
     if message is not None:
         with pytest.raises(ConfigError, match=message):

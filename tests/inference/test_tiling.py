@@ -45,7 +45,7 @@ def test_tiles_give_what_the_whole_image_gives(name, image):
 @pytest.mark.parametrize("name", [n for n in EXACT if get_card(n).tiling is Tiling.STATISTICS])
 def test_means_are_those_of_the_whole_image(name, image):
     rec = Reconstructor(tiny_weights(name), tile=61)
-    taken = rec.take_means(
+    taken = rec.compute_global_means(
         lambda y, x: image.values[y, x], rec.layout(HEIGHT, WIDTH), bounds=(0.0, 1.0)
     )
     network, expected = rec._predict.network, []

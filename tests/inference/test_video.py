@@ -18,9 +18,9 @@ from tests.inference.conftest import tiny_weights
 import respectra as rs
 from respectra.errors import ConfigError, DataError, FormatError, MissingExtraError, OutputError
 from respectra.inference import Reconstructor, find_weights
-from respectra.inference.clips import Clip
 from respectra.inference.tables import bake
 from respectra.inference.video import _ahead, reconstruct_video
+from respectra.inference.video_reader import Clip
 from respectra.inference.video_store import VideoStore
 
 av = pytest.importorskip("av")

@@ -15,8 +15,8 @@ from respectra.evaluation.auxiliary import (
     TESTS,
     Brightness,
     Case,
-    ChallengeTest,
-    Judgement,
+    InputTest,
+    OutputTest,
     PhysicalConsistency,
     Rules,
     SpatialShuffle,
@@ -98,17 +98,17 @@ def test_the_truth_scores_zero_everywhere(name):
     test = TESTS[name]
     if test.missing(case):
         pytest.skip("does not apply to a scene of this size")
-    if isinstance(test, ChallengeTest):
+    if isinstance(test, InputTest):
         challenge = test.challenge(case)
         answer = _answer_to(test, case, challenge.truth)
         scores = test.score(case, lambda image: answer, challenge)
         assert set(scores.values()) == {0.0}
     elif name.startswith("metamer"):  # the truth is another one there
-        assert isinstance(test, Judgement)
+        assert isinstance(test, OutputTest)
         scores = test.score(case, case.truth, lambda image: case.truth)
         assert scores["mrae"] == scores["truth_mrae"]
     else:
-        assert isinstance(test, Judgement)
+        assert isinstance(test, OutputTest)
         scores = dict(test.score(case, case.truth, lambda image: case.truth))
         if scores:
             assert scores.pop("codes_reproduced", 1.0) == 1.0
@@ -116,7 +116,7 @@ def test_the_truth_scores_zero_everywhere(name):
             assert set(scores.values()) == {0.0}
 
 
-def _answer_to(test: ChallengeTest, case: Case, truth: xr.DataArray) -> xr.DataArray:
+def _answer_to(test: InputTest, case: Case, truth: xr.DataArray) -> xr.DataArray:
     """The cube of the image that a test shows: the truth in the order of that image."""
     if not isinstance(test, SpatialShuffle):
         return truth

@@ -55,7 +55,7 @@ class Speckled:
     def block(self, rows, columns):
         raise AssertionError("by the colour, not by the pixel")
 
-    def glance(self, colours, counts):
+    def preview(self, colours, counts):
         return self.block_of(colours), True
 
     def block_of(self, colours):
@@ -89,7 +89,7 @@ def test_each_colour_is_computed_once_and_all_levels_are_right(rng, tmp_path, he
 
 def test_a_glance_that_is_not_final_is_not_kept(rng, tmp_path):
     class Guessing(Speckled):
-        def glance(self, colours, counts):
+        def preview(self, colours, counts):
             assert counts.sum() == 300 * 300
             return self.block_of(colours * 0), False
 

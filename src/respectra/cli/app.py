@@ -94,7 +94,7 @@ def _showwarning(others: Callable[..., None]) -> Callable[..., None]:
     return show
 
 
-def say(message: str) -> None:
+def echo(message: str) -> None:
     """Print a line for the person at the terminal, on standard error."""
     err.print(escape(message))
 
@@ -109,7 +109,7 @@ def track_progress(items: Iterable[T], what: str, total: int | None = None) -> I
     count = len(items) if total is None and isinstance(items, Sized) else total
     if not err.is_terminal:
         for number, item in enumerate(items, 1):
-            say(f"{what} {number}" + (f"/{count}" if count else ""))
+            echo(f"{what} {number}" + (f"/{count}" if count else ""))
             yield item
         return
     with _bar() as progress:
@@ -138,7 +138,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 def show_progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function to call with what is done and the total: a bar on a terminal, else lines."""
     if not err.is_terminal:
-        yield lambda done, total: say(f"{what} {done}/{total}")
+        yield lambda done, total: echo(f"{what} {done}/{total}")
         return
     with _bar() as progress:
         task = progress.add_task(what, total=None)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from respectra.cli.app import app, print_json, say
+from respectra.cli.app import app, echo, print_json
 
 
 class TableGeometry(StrEnum):
@@ -55,7 +55,7 @@ def bake(
     from respectra.files import ensure_absent
     from respectra.inference import find_weights
     from respectra.inference.tables import bake as make_table
-    from respectra.inference.tables.proof import save_proof
+    from respectra.inference.tables.cube_lut import save_proof
 
     for target in (output, cube_file):
         if target is not None:
@@ -75,13 +75,13 @@ def bake(
         print_json({"table": output, "method": table.method, **facts.model_dump(mode="json")})
         return
     kept = f", {' and '.join(facts.guarantees)}" if facts.guarantees else ""
-    say(f"{output}: {table.method} as {facts.geometry} of {facts.nodes} nodes an axis{kept}")
+    echo(f"{output}: {table.method} as {facts.geometry} of {facts.nodes} nodes an axis{kept}")
     for where, deviation in (
         ("all colours", facts.error.anywhere),
         ("measured surfaces", facts.error.surfaces),
     ):
         if deviation is not None:
-            say(
+            echo(
                 f"  departure on {where}: {deviation.mean:.2g} on average, "
                 f"{deviation.p99:.2g} at the 99th percentile, {deviation.maximum:.2g} at most"
             )

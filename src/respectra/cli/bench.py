@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from respectra.cli.app import app, out, say
+from respectra.cli.app import app, echo, out
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def bench(
 
     def report(run: Run) -> None:
         done = run.reason if run.seconds is None else f"{run.seconds:.3g} s"
-        say(f"{run.label}: {done}")
+        echo(f"{run.label}: {done}")
 
     result = benchmark(
         methods or ["default"],
@@ -67,11 +67,11 @@ def bench(
     )
     if output is not None:
         save_benchmark(result, output, overwrite=overwrite)
-        say(f"saved {output / 'bench.json'} and {output / 'bench.png'}")
+        echo(f"saved {output / 'bench.json'} and {output / 'bench.png'}")
     if json:
         out.file.write(result.model_dump_json(indent=2) + "\n")
     else:
-        out.print(str(result.roofs), markup=False)
+        out.print(str(result.roofline), markup=False)
         # As wide as it is also where the output is no terminal, which has no width.
         Console(file=out.file, width=max(out.width, 110)).print(_table(result))
 

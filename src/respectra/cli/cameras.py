@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from respectra.cli.app import app, fail, out, parse_settings, print_json, say, track_progress
+from respectra.cli.app import app, echo, fail, out, parse_settings, print_json, track_progress
 from respectra.errors import ConfigError, RespectraError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def simulate(
             fail(text if str(path) in text else f"{path}: {text}")
             failed = True
         else:
-            say(f"saved {files.image}")
+            echo(f"saved {files.image}")
     if failed:
         raise typer.Exit(1)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from respectra.cli.app import app, fail, out, print_json, say, track_progress
+from respectra.cli.app import app, echo, fail, out, print_json, track_progress
 from respectra.errors import ConfigError, RespectraError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def convert(
             fail(str(error))
             failures += 1
         else:
-            say(f"saved {target}")
+            echo(f"saved {target}")
     if failures:
         raise typer.Exit(1)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from respectra.cli.app import app, out, parse_settings, print_json, say, track_progress
+from respectra.cli.app import app, echo, out, parse_settings, print_json, track_progress
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def check(
     wanted = tuple(tracks or list_tracks())
     changes = _track_options(settings or [], wanted)
     cameras = [get_track(name, seed=seed, **changes.get(name, {})) for name in wanted]
-    say(f"{folder}: {len(collection)} scenes, layout {collection.layout}")
+    echo(f"{folder}: {len(collection)} scenes, layout {collection.layout}")
     report = check_collection(collection, cameras, progress=_progress("checking"))
     if as_json:
         print_json(report.to_dict())
@@ -122,10 +122,10 @@ def prepare(
     )
 
     collection = open_collection(folder, layout=layout)
-    say(f"{folder}: {len(collection)} scenes, layout {collection.layout}")
+    echo(f"{folder}: {len(collection)} scenes, layout {collection.layout}")
     for scene in collection:
         if scene.bad:
-            say(f"{scene.name} is left out: {scene.bad}")
+            echo(f"{scene.name} is left out: {scene.bad}")
     parts = _split(collection, split, seed)
     wanted = tuple(tracks or ("clean",))
     grid = None if wavelengths is None else tuple(parse_wavelengths(wavelengths).tolist())
@@ -138,13 +138,13 @@ def prepare(
     }
     plan = plan_store(parts, PrepareOptions(**options))
     for name, part in parts.items():
-        say(f"{name}: {len(part)} scenes")
+        echo(f"{name}: {len(part)} scenes")
     seconds = estimate_seconds(plan)
-    say(f"{plan.size / 2**30:.3g} GiB in all, about {_duration(seconds)}")
+    echo(f"{plan.size / 2**30:.3g} GiB in all, about {_duration(seconds)}")
     if estimate:
         return
     prepare_store(plan, output, overwrite=overwrite, progress=_progress("preparing"))
-    say(f"saved {output}")
+    echo(f"saved {output}")
 
 
 @data.command()
@@ -211,7 +211,7 @@ def synthesize(
         layers=layers,
         progress=_progress("making"),
     )
-    say(f"{len(files)} scenes in {output}")
+    echo(f"{len(files)} scenes in {output}")
 
 
 def _progress(what: str) -> Callable[[Sequence[T]], Iterable[T]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from respectra.cli.app import app, out, print_json, say, track_progress, warn
+from respectra.cli.app import app, echo, out, print_json, track_progress, warn
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -118,10 +118,10 @@ def evaluate(
     from respectra.evaluation import (
         Options,
         evaluate,
-        find_contestants,
+        evaluation_scenes_of,
+        find_entries,
         save_report,
-        subjects_of,
-        subjects_without_truth,
+        scenes_without_truth,
     )
     from respectra.evaluation.auxiliary import choose_cameras, select_tests
     from respectra.evaluation.run import suitable_jobs
@@ -152,11 +152,13 @@ def evaluate(
     if data is not None:
         collection = open_collection(data)
         collections["main"] = collection.name
-        subjects = subjects_of(collection if scenes is None else collection.select(_words(scenes)))
+        subjects = evaluation_scenes_of(
+            collection if scenes is None else collection.select(_words(scenes))
+        )
     else:
         assert images is not None
         collections["main"] = images.name
-        subjects = subjects_without_truth(images)
+        subjects = scenes_without_truth(images)
         if scenes is not None:
             wanted = _words(scenes)
             subjects = tuple(subject for subject in subjects if subject.name in wanted)
@@ -166,19 +168,19 @@ def evaluate(
         collections["out-of-scope"] = further.name
         if out_of_scope_scenes is not None:
             further = further.select(_words(out_of_scope_scenes))
-        subjects += subjects_of(further, "out-of-scope")
-    contestants = find_contestants(
+        subjects += evaluation_scenes_of(further, "out-of-scope")
+    entries = find_entries(
         methods,
         tracks=options.tracks,
         guarantees=[_words(words) for words in guarantees or ()],
         device=device,
     )
-    for one in contestants:
+    for one in entries:
         for name, reason in one.facts["absent"].items():
             warn(f"{one.name} takes no part in {name}: {reason}")
-    needed_gb = max(float(one.facts.get("memory_gb", 1.5)) for one in contestants)
+    needed_gb = max(float(one.facts.get("memory_gb", 1.5)) for one in entries)
     results = evaluate(
-        contestants,
+        entries,
         subjects,
         output,
         options,
@@ -194,7 +196,7 @@ def evaluate(
         print_json(_summary(results))
     else:
         _print_results(results)
-        say(f"stored in {output}; open {output / 'report.html'}")
+        echo(f"stored in {output}; open {output / 'report.html'}")
     if any(row.note.startswith("failed") for row in results.rows):
         raise typer.Exit(1)
 
@@ -236,7 +238,7 @@ def leaderboard(
     if output is not None:
         with atomic_path(output, overwrite=overwrite) as path:
             path.write_text(writers[form](boards), "utf-8")
-        say(f"saved {output}")
+        echo(f"saved {output}")
     elif form == "terminal":
         _print_tables(boards)
     else:

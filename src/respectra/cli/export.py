@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from respectra.cli.app import app, say
+from respectra.cli.app import app, echo
 
 
 @app.command()
@@ -32,7 +32,7 @@ def export(
     ensure_absent(output, overwrite=overwrite)
     loaded = load_weights(weights)
     difference = export_onnx(loaded, output, height=height, width=width, overwrite=overwrite)
-    say(
+    echo(
         f"{output}: {loaded.method}, image (1, 3, {height}, {width}) -> cube "
         f"(1, {loaded.contract.bands}, {height}, {width}); differs from PyTorch by "
         f"{difference:.1e} of the largest value"

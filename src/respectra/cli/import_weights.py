@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from respectra.cli.app import app, say
+from respectra.cli.app import app, echo
 
 
 @app.command("import-weights")
@@ -50,7 +50,7 @@ def import_weights(
     weights = import_official(name, path, track=track)
     save_weights(weights, output, overwrite=overwrite)
     contract = weights.contract
-    say(
+    echo(
         f"{output}: {weights.method}, {weights.parameters:,} values, track {contract.track}, "
         f"{contract.channel_order} input scaled {contract.scaling}, {contract.bands} bands"
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from respectra.cli.app import app, fail, print_json, say, show_progress, track_progress, warn
+from respectra.cli.app import app, echo, fail, print_json, show_progress, track_progress, warn
 from respectra.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def reconstruct(
 ) -> None:
     """Recover the cube behind each picture, of files, folders or patterns."""
     from respectra.files import ensure_absent
-    from respectra.inference.clips import CLIP_SUFFIXES
     from respectra.inference.folders import Job, find_inputs, run_jobs
+    from respectra.inference.video_reader import CLIP_SUFFIXES
 
     if method and weights:
         raise ConfigError("--method and --weights exclude each other; give one")
@@ -142,7 +142,7 @@ def reconstruct(
         results.append({**place, **facts, "seconds": seconds})
         if not json and status != "failed":
             done = "there already" if status == "skipped" else f"{seconds:.2f} s"
-            say(f"{job.source} ({job.kind}) -> {job.target}  {done}")
+            echo(f"{job.source} ({job.kind}) -> {job.target}  {done}")
 
     failures = []
     if single:
@@ -171,7 +171,7 @@ def reconstruct(
     if json:
         print_json({"method": source, "results": results})
     if failures:
-        say(f"{len(failures)} of {len(jobs)} failed; the same command tries them again:")
+        echo(f"{len(failures)} of {len(jobs)} failed; the same command tries them again:")
         for message in failures:
             fail(message)
         raise typer.Exit(1)
@@ -255,7 +255,7 @@ def _reconstruct_clip(
             progress=progress,
         )
     if done.resumed:
-        say(f"{path}: {done.resumed} of {done.frames} frames were there from an earlier run")
+        echo(f"{path}: {done.resumed} of {done.frames} frames were there from an earlier run")
     if done.skipped_s:
         times = ", ".join(f"{time:.3f}" for time in done.skipped_s)
         warn(f"{path}: no frame could be decoded at {times} s")
@@ -264,7 +264,7 @@ def _reconstruct_clip(
         flicker = done.flicker
         facts["flicker"] = flicker.excess
         facts["change_of_spectra"], facts["change_of_image"] = flicker.spectra, flicker.image
-        say(
+        echo(
             f"{path}: {done.frames} frames; from frame to frame the spectra change by "
             f"{flicker.spectra:.2%}, the clip by {flicker.image:.2%}: flicker {flicker.excess:+.2%}"
         )
@@ -283,7 +283,7 @@ def _kind_of(path: Path) -> InputKind:
 def _targets(inputs: list[tuple[Path, Path]], output: Path, suffix: str) -> list[Path]:
     """Where each cube goes: the named file for a single picture, else a folder."""
     from respectra.cubes.formats import FORMATS
-    from respectra.inference.clips import CLIP_SUFFIXES
+    from respectra.inference.video_reader import CLIP_SUFFIXES
 
     known = {suffix for entry in FORMATS for suffix in entry.suffixes}
     ending = f".{suffix.lstrip('.')}"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from respectra.cli.app import app, say
+from respectra.cli.app import app, echo
 
 
 @app.command()
@@ -33,4 +33,4 @@ def report(
     target = folder / "report.html" if output is None else output
     chosen = None if methods is None else [m.strip() for m in methods.split(",") if m.strip()]
     save_report(load_results(folder), target, methods=chosen, overwrite=overwrite)
-    say(f"saved {target}")
+    echo(f"saved {target}")

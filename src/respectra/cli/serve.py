@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from respectra.cli.app import app, say
+from respectra.cli.app import app, echo
 from respectra.errors import ConfigError
 
 
@@ -58,7 +58,7 @@ def serve(
     listener = listen(host, port)
     server = make_server(settings)
     url = address(host, listener.getsockname()[1], settings.token)
-    say(f"Respectra is at {url}  (Ctrl+C ends it)")
+    echo(f"Respectra is at {url}  (Ctrl+C ends it)")
     if open_browser:
         import webbrowser
 

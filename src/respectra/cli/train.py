@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from respectra.cli.app import app, err, out, parse_settings, print_json, say
+from respectra.cli.app import app, echo, err, out, parse_settings, print_json
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def train(
             device=device,
             processes=processes,
             workers=workers,
-            on_estimate=lambda estimate: say(str(estimate)),
+            on_estimate=lambda estimate: echo(str(estimate)),
             on_progress=progress,
         )
     if json:
@@ -88,7 +88,7 @@ def train(
         )
         return
     scores = ", ".join(f"{name.upper()} {value:.5f}" for name, value in result.scores.items())
-    say(f"{result.best}" + (f": {scores} on the scenes that validate" if scores else ""))
+    echo(f"{result.best}" + (f": {scores} on the scenes that validate" if scores else ""))
 
 
 def _recipe(
@@ -144,7 +144,7 @@ class _Plain:
         now = time.monotonic()
         if step == steps or now - self.last >= _EVERY_S:
             self.last = now
-            say(f"step {step}/{steps}  loss {values['loss']:.5g}")
+            echo(f"step {step}/{steps}  loss {values['loss']:.5g}")
 
 
 class _Bar:

@@ -6,73 +6,93 @@ Imports neither torch nor colour-science; the names below are loaded when they a
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from respectra.evaluation import metrics
 
 if TYPE_CHECKING:
     from respectra.evaluation.blind import score_submission, validate_submission
-    from respectra.evaluation.contestants import Contestant, find_contestants, make_contestant
+    from respectra.evaluation.entries import Entry, find_entries, make_entry
     from respectra.evaluation.leaderboard import make_leaderboard
     from respectra.evaluation.protocol import Options, Protocol
     from respectra.evaluation.published import published_table
     from respectra.evaluation.report import build_report, save_report
     from respectra.evaluation.results import Results, Row, load_results
     from respectra.evaluation.run import evaluate
-    from respectra.evaluation.subjects import Subject, subjects_of, subjects_without_truth
+    from respectra.evaluation.scenes import (
+        EvaluationScene,
+        evaluation_scenes_of,
+        scenes_without_truth,
+    )
     from respectra.evaluation.tables import Table, report_tables
 
 #: Public name -> the module of this room that defines it.
 _NAMES = {
-    "Contestant": "contestants",
+    "Entry": "entries",
     "Options": "protocol",
     "Protocol": "protocol",
     "Results": "results",
     "Row": "results",
-    "Subject": "subjects",
+    "EvaluationScene": "scenes",
     "Table": "tables",
     "build_report": "report",
     "evaluate": "run",
-    "find_contestants": "contestants",
+    "find_entries": "entries",
     "load_results": "results",
-    "make_contestant": "contestants",
+    "make_entry": "entries",
     "make_leaderboard": "leaderboard",
     "published_table": "published",
     "report_tables": "tables",
     "save_report": "report",
     "score_submission": "blind",
-    "subjects_of": "subjects",
-    "subjects_without_truth": "subjects",
+    "evaluation_scenes_of": "scenes",
+    "scenes_without_truth": "scenes",
     "validate_submission": "blind",
 }
 
 
+#: Names of the first version, kept for one more.
+_FORMER_NAMES = {
+    "Contestant": "Entry",
+    "Subject": "EvaluationScene",
+    "find_contestants": "find_entries",
+    "make_contestant": "make_entry",
+    "subjects_of": "evaluation_scenes_of",
+    "subjects_without_truth": "scenes_without_truth",
+}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _FORMER_NAMES:
+        message = f"respectra.evaluation.{name} is now {_FORMER_NAMES[name]}"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        name = _FORMER_NAMES[name]
     if name in _NAMES:
         return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [
-    "Contestant",
+    "Entry",
+    "EvaluationScene",
     "Options",
     "Protocol",
     "Results",
     "Row",
-    "Subject",
     "Table",
     "build_report",
     "evaluate",
-    "find_contestants",
+    "evaluation_scenes_of",
+    "find_entries",
     "load_results",
-    "make_contestant",
+    "make_entry",
     "make_leaderboard",
     "metrics",
     "published_table",
     "report_tables",
     "save_report",
+    "scenes_without_truth",
     "score_submission",
-    "subjects_of",
-    "subjects_without_truth",
     "validate_submission",
 ]

@@ -1,6 +1,6 @@
 """Throughput of methods on this machine: engines, sizes and types, against what the machine can do.
 
-Two roofs are measured in the same run: the rate at which memory is copied, and that at which
+Two limits are measured in the same run: the rate at which memory is copied, and that at which
 matrices of float32 are multiplied. A reconstruction has to read three values and write as many as
 there are bands for every pixel, and a network has to do its multiply-adds; neither can be faster
 than its roof, unless it is computed by fewer operations than are counted.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from respectra.allocator import give_back_free_memory
+from respectra.allocator import trim_malloc
 from respectra.config import Config
 from respectra.errors import ConfigError, RespectraError
 from respectra.evaluation.figures import PALETTE, new_figure, save_figure
@@ -40,7 +40,7 @@ _COPY_BYTES = 256 * 2**20
 _MATRIX = 1536
 
 
-class Roofs(Config):
+class Roofline(Config):
     """What this machine can do, measured."""
 
     processor: str
@@ -101,11 +101,11 @@ class Run(Config):
 class Benchmark(Config):
     """All of one run."""
 
-    roofs: Roofs
+    roofline: Roofline
     runs: tuple[Run, ...]
 
 
-def measure_roofs(threads: int) -> Roofs:
+def measure_roofline(threads: int) -> Roofline:
     """Measure what the machine can do with this many threads; the best of a few tries."""
     import torch
 
@@ -116,7 +116,7 @@ def measure_roofs(threads: int) -> Roofs:
         fill = _best(lambda: target.fill_(1.0))
         copy = _best(lambda: target.copy_(source))
         product = _best(lambda: torch.mm(left, right))
-    return Roofs(
+    return Roofline(
         processor=processor_name(),
         threads=threads,
         copy_gb_s=2 * _COPY_BYTES / copy / 1e9,
@@ -152,20 +152,20 @@ def benchmark(
         raise ConfigError(f"sizes are positive numbers of megapixels; got {list(sizes_mp)}")
     every = [_weights_of(source) for source in sources]
     count = threads or torch.get_num_threads()
-    roofs = measure_roofs(count)
+    roofline = measure_roofline(count)
     runs = []
     with limited_threads(count):
         for weights in every:
             for way in _ways(weights):
                 pace = None
                 for height, width in map(_shape_of, sorted(sizes_mp)):
-                    run = _measure(weights, way, (height, width), roofs, pace, patience_s)
+                    run = _measure(weights, way, (height, width), roofline, pace, patience_s)
                     if run.seconds is not None:
                         pace = run.seconds / (height * width)
                     runs.append(run)
                     if progress is not None:
                         progress(run)
-    return Benchmark(roofs=roofs, runs=tuple(runs))
+    return Benchmark(roofline=roofline, runs=tuple(runs))
 
 
 def save_benchmark(result: Benchmark, folder: Path, *, overwrite: bool = False) -> None:
@@ -180,7 +180,7 @@ def save_benchmark(result: Benchmark, folder: Path, *, overwrite: bool = False) 
 
 
 def plot_benchmark(result: Benchmark) -> Figure:
-    """Bars of megapixels a second on a logarithmic scale, each under its two roofs."""
+    """Bars of megapixels a second on a logarithmic scale, each under its two limits."""
     runs = [run for run in result.runs if run.megapixels_s is not None]
     figure = new_figure(8.5, 1.8 + 0.34 * max(1, len(runs)))
     axes = figure.add_subplot()
@@ -212,7 +212,7 @@ def plot_benchmark(result: Benchmark) -> Figure:
     axes.set_yticks(places, [run.label for run in runs])
     axes.invert_yaxis()
     axes.set_xlabel("megapixels a second")
-    axes.set_title(str(result.roofs), fontsize=9)
+    axes.set_title(str(result.roofline), fontsize=9)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.9 / figure.get_figheight()), ncols=3)
     return figure
 
@@ -289,7 +289,7 @@ def _measure(
     weights: Weights,
     way: _Way,
     shape: tuple[int, int],
-    roofs: Roofs,
+    roofline: Roofline,
     pace: float | None,
     patience_s: float,
 ) -> Run:
@@ -303,13 +303,13 @@ def _measure(
         "dtype": way.dtype,
         "height": height,
         "width": width,
-        "memory_limit_mp_s": 1e3 * roofs.copy_gb_s / moved,
+        "memory_limit_mp_s": 1e3 * roofline.copy_gb_s / moved,
     }
     flop = 0.0
     if weights.baked is None and way.engine in ("plain", "torch", "onnx"):
         options = weights.config.model_dump()
         flop = 2e9 * count_gmac(weights.method, frame=FRAME, **options) / (FRAME[0] * FRAME[1])
-        facts["arithmetic_limit_mp_s"] = 1e3 * roofs.gflop_s / flop if flop else None
+        facts["arithmetic_limit_mp_s"] = 1e3 * roofline.gflop_s / flop if flop else None
     if way.engine == "plain" and pixels > _LARGEST_PLAIN:
         return Run(**facts, reason="the plain pass is for small pictures")
     if pace is not None and pace * pixels > patience_s:
@@ -321,7 +321,7 @@ def _measure(
         if runtime.needs_means(layout):
             return Run(**facts, reason="tiles that need means of the picture run in PyTorch")
         runtime.predict(rgb)
-        give_back_free_memory()
+        trim_malloc()
     first = measured(lambda: way.recover(rgb))[1]
     repeats = 3 if first.seconds < patience_s / 10 else 1
     every = [measured(lambda: way.recover(rgb))[1] for _ in range(repeats)]
@@ -333,8 +333,8 @@ def _measure(
         megapixels_s=pixels / seconds / 1e6,
         peak_memory_mib=max(one.peak_mib for one in (first, *every)),
         added_memory_mib=max(one.added_mib for one in (first, *every)),
-        memory_share=pixels * moved / seconds / (1e9 * roofs.copy_gb_s),
-        arithmetic_share=pixels * flop / seconds / (1e9 * roofs.gflop_s) if flop else None,
+        memory_share=pixels * moved / seconds / (1e9 * roofline.copy_gb_s),
+        arithmetic_share=pixels * flop / seconds / (1e9 * roofline.gflop_s) if flop else None,
     )
 
 

@@ -17,7 +17,7 @@ from respectra.datasets.collections import Collection
 from respectra.errors import DataError, RespectraError
 from respectra.evaluation.auxiliary import PhysicalConsistency, WeightedAccuracy, score
 from respectra.evaluation.protocol import Options
-from respectra.evaluation.subjects import even, subjects_of
+from respectra.evaluation.scenes import evaluation_scenes_of, even
 
 #: The variable of a submitted file, as the challenge named it.
 VARIABLE = "cube"
@@ -111,7 +111,7 @@ def score_submission(
     judgements = [t for t in (WeightedAccuracy(), PhysicalConsistency()) if t.name in chosen.tests]
     cache = None if cluster_cache is None else Path(cluster_cache)
     scored: dict[str, dict[str, float]] = {}
-    for subject in subjects_of(truth):
+    for subject in evaluation_scenes_of(truth):
         case = subject.open(chosen.tracks[0], chosen.seeds[0], chosen, cache)
         cube = case.need_truth()
         estimate = even(_open(Path(folder) / f"{subject.name}{suffix}", cube))

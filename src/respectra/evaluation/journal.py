@@ -13,14 +13,14 @@ from respectra.errors import ConfigError
 from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.protocol import Options
 from respectra.evaluation.results import PLAIN, Row, merge_rows
-from respectra.evaluation.subjects import Subject
+from respectra.evaluation.scenes import EvaluationScene
 
 
 @dataclass(frozen=True)
 class Task:
     """One scene as one track sees it, for all methods: images are made once."""
 
-    subject: Subject
+    subject: EvaluationScene
     track: str
     seed: int
 
@@ -30,7 +30,7 @@ class Task:
         return where / f"{self.subject.name}.jsonl"
 
 
-def tasks_of(subjects: Sequence[Subject], options: Options) -> list[Task]:
+def tasks_of(subjects: Sequence[EvaluationScene], options: Options) -> list[Task]:
     """Every scene with every track that can show it, and every seed of its noise."""
     return [
         Task(subject, track, seed)
@@ -42,7 +42,7 @@ def tasks_of(subjects: Sequence[Subject], options: Options) -> list[Task]:
 
 
 @contextlib.contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
+def file_lock(folder: Path) -> Iterator[None]:
     """Be the only process that writes results to a folder, where the system can say so.
 
     Raises:

@@ -96,7 +96,7 @@ def measure_cost(
         recover: the method.
         image: dims (y, x, channel).
         method: its name.
-        fingerprint: of the contestant.
+        fingerprint: of the entry.
         track: of the image.
         device: where it runs.
         threads: how many it may use.

@@ -34,9 +34,9 @@ class Row:
         scene: name of the scene.
         track: of the image.
         seed: of the noise.
-        method: name of the contestant.
+        method: name of the entry.
         test: ``plain``, or an auxiliary test.
-        fingerprint: of the contestant.
+        fingerprint: of the entry.
         scores: metric -> value; empty where the test does not apply or failed.
         note: why it is empty.
         seconds: of the reconstruction; with several jobs they share the machine.
@@ -113,7 +113,7 @@ class Results:
         protocol: options, data, versions.
         rows: in the order of methods, tracks and tests.
         costs: time and memory of each method.
-        methods: facts of each contestant, by name.
+        methods: facts of each entry, by name.
         folder: where it is stored, details included.
     """
 

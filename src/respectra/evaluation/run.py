@@ -14,20 +14,20 @@ from typing import Any
 import psutil
 
 from respectra.errors import ConfigError
-from respectra.evaluation.contestants import Contestant
-from respectra.evaluation.journal import Task, collect_rows, sole_writer, tasks_of
+from respectra.evaluation.entries import Entry
+from respectra.evaluation.journal import Task, collect_rows, file_lock, tasks_of
 from respectra.evaluation.measuring import limited_threads
 from respectra.evaluation.protocol import Options, Protocol
 from respectra.evaluation.results import Results, load_protocol, save_protocol, save_results
+from respectra.evaluation.scenes import EvaluationScene
 from respectra.evaluation.scorer import Scorer, Work
-from respectra.evaluation.subjects import Subject
 from respectra.evaluation.timing import Progress, largest, measure_costs
 from respectra.files import atomic_path
 
 
 def evaluate(
-    contestants: Sequence[Contestant],
-    subjects: Sequence[Subject],
+    entries: Sequence[Entry],
+    subjects: Sequence[EvaluationScene],
     report: str | os.PathLike[str],
     options: Options | None = None,
     *,
@@ -44,13 +44,13 @@ def evaluate(
     continued: what is there is not computed again, and further methods are added.
 
     Args:
-        contestants: the methods; see ``find_contestants``.
-        subjects: the scenes; see ``subjects_of``.
+        entries: the methods; see ``find_entries``.
+        subjects: the scenes; see ``evaluation_scenes_of``.
         report: folder to write.
         options: how to score.
         collections: role -> name of the folder the scenes came from.
         jobs: processes beside each other, each with its own copy of the methods. More than one
-            needs contestants that can be pickled and, in a script, a guarded main block.
+            needs entries that can be pickled and, in a script, a guarded main block.
         threads: threads of each process.
         timing_runs: runs by which time and memory of each method are measured before anything
             else, on the largest scene; 0 leaves that out.
@@ -64,17 +64,17 @@ def evaluate(
         DataError: a scene's file cannot be read.
     """
     chosen = options or Options()
-    _check(contestants, subjects, jobs, threads, timing_runs)
+    _check(entries, subjects, jobs, threads, timing_runs)
     folder = Path(report)
     protocol = Protocol(
         options=chosen,
         collections=dict(collections or {}),
         scenes=tuple(subject.record() for subject in subjects),
     )
-    with sole_writer(folder):
-        protocol, facts = _continue(folder, protocol, contestants)
+    with file_lock(folder):
+        protocol, facts = _continue(folder, protocol, entries)
         work = Work(
-            contestants=tuple(contestants),
+            entries=tuple(entries),
             options=chosen,
             folder=folder,
             cache=folder / "clusters" if cluster_cache is None else Path(cluster_cache),
@@ -105,17 +105,17 @@ def suitable_jobs(subjects: int, memory_gb: float, memory_share: float = 0.6) ->
 
 
 def _check(
-    contestants: Sequence[Contestant],
-    subjects: Sequence[Subject],
+    entries: Sequence[Entry],
+    subjects: Sequence[EvaluationScene],
     jobs: int,
     threads: int,
     timing_runs: int,
 ) -> None:
-    if not contestants or not subjects:
+    if not entries or not subjects:
         raise ConfigError("an evaluation needs at least one method and one scene")
     if jobs < 1 or threads < 1 or timing_runs < 0:
         raise ConfigError("jobs and threads are at least 1, timing runs at least 0")
-    for one in contestants:
+    for one in entries:
         if not one.name or set(one.name) & set("/\\\0") or one.name.startswith("."):
             raise ConfigError(
                 f"a method's name becomes that of a file; {one.name!r} cannot be one: NAME=FILE"
@@ -126,7 +126,7 @@ def _check(
 
 
 def _continue(
-    folder: Path, protocol: Protocol, contestants: Sequence[Contestant]
+    folder: Path, protocol: Protocol, entries: Sequence[Entry]
 ) -> tuple[Protocol, dict[str, Mapping[str, Any]]]:
     """Prepare a folder, or make sure that it can be continued.
 
@@ -144,7 +144,7 @@ def _continue(
             facts = json.loads((folder / "methods.json").read_text("utf-8"))
     elif any(not path.name.startswith(".") for path in folder.glob("*")):
         raise ConfigError(f"{folder} is not empty and holds no evaluation; choose another folder")
-    for one in contestants:
+    for one in entries:
         known = dict(facts.get(one.name, {}))
         prints = {track: one.fingerprint_for(track) for track in tracks if one.takes_part(track)}
         before = known.get("fingerprints", {})

@@ -17,14 +17,14 @@ from respectra.evaluation.auxiliary import (
     TESTS,
     Case,
     Challenge,
-    ChallengeTest,
-    Judgement,
+    InputTest,
+    OutputTest,
     Recover,
     Test,
     score,
 )
-from respectra.evaluation.contestants import Contestant
 from respectra.evaluation.details import method_details, save_details, scene_details
+from respectra.evaluation.entries import Entry
 from respectra.evaluation.journal import Task, read_journal
 from respectra.evaluation.measuring import Measured, measured
 from respectra.evaluation.protocol import Options
@@ -35,7 +35,7 @@ from respectra.evaluation.results import PLAIN, Row, details_path, scene_path
 class Work:
     """What every process knows."""
 
-    contestants: tuple[Contestant, ...]
+    entries: tuple[Entry, ...]
     options: Options
     folder: Path
     cache: Path
@@ -53,11 +53,11 @@ class _Sheet:
     file: TextIO
     jobs: int
 
-    def wants(self, one: Contestant, test: str) -> bool:
+    def wants(self, one: Entry, test: str) -> bool:
         """Whether a row is missing."""
         return (one.name, test) in self.wanted
 
-    def row(self, one: Contestant, test: str) -> Row:
+    def row(self, one: Entry, test: str) -> Row:
         """What the row is about."""
         return Row(
             role=self.task.subject.role,
@@ -70,7 +70,7 @@ class _Sheet:
 
     def write(
         self,
-        one: Contestant,
+        one: Entry,
         test: str,
         scores: Mapping[str, float] | None = None,
         *,
@@ -110,7 +110,7 @@ class Scorer:
         # What is drawn out of scope is scored plainly: the collection is the test.
         tests = self.tests if task.subject.role == "main" else ()
         names = (PLAIN, *(test.name for test in tests))
-        takers = [one for one in self.work.contestants if one.takes_part(task.track)]
+        takers = [one for one in self.work.entries if one.takes_part(task.track)]
         wanted = frozenset((one.name, name) for one in takers for name in names) - done
         if not wanted:
             return
@@ -118,17 +118,17 @@ class Scorer:
         journal.parent.mkdir(parents=True, exist_ok=True)
         with journal.open("a", encoding="utf-8") as file:
             sheet = _Sheet(task, case, wanted, file, self.work.jobs)
-            self._judge(sheet, [test for test in tests if isinstance(test, Judgement)])
+            self._judge(sheet, [test for test in tests if isinstance(test, OutputTest)])
             for test in tests:
-                if isinstance(test, ChallengeTest):
+                if isinstance(test, InputTest):
                     self._challenge(sheet, test)
 
-    def _judge(self, sheet: _Sheet, tests: Sequence[Judgement]) -> None:
+    def _judge(self, sheet: _Sheet, tests: Sequence[OutputTest]) -> None:
         """The plain test and the judgements: all that needs the cube of the image as it is."""
         names = (PLAIN, *(test.name for test in tests))
         case, options, track = sheet.case, self.work.options, sheet.task.track
         scene: dict[str, Any] | None = None
-        for one in self.work.contestants:
+        for one in self.work.entries:
             if not any(sheet.wants(one, name) for name in names):
                 continue
             scores: Mapping[str, float] = {}
@@ -153,9 +153,9 @@ class Scorer:
                 note = "" if scores else "the scene has no truth"
                 sheet.write(one, PLAIN, scores, note=note, cost=cost)
 
-    def _challenge(self, sheet: _Sheet, test: ChallengeTest) -> None:
+    def _challenge(self, sheet: _Sheet, test: InputTest) -> None:
         """One challenge: its image is made once and shown to every method."""
-        takers = [one for one in self.work.contestants if sheet.wants(one, test.name)]
+        takers = [one for one in self.work.entries if sheet.wants(one, test.name)]
         if not takers:
             return
         challenge: Challenge | None = None
@@ -175,7 +175,7 @@ class Scorer:
             except RespectraError as error:
                 sheet.write(one, test.name, note=f"failed: {error}")
 
-    def _recover(self, one: Contestant, track: str) -> Recover:
+    def _recover(self, one: Entry, track: str) -> Recover:
         key = one.name, track
         if key not in self._made:
             self._made[key] = one.make(track)
@@ -203,7 +203,7 @@ class Scorer:
 
 
 def _judgement(
-    test: Judgement, case: Case, estimate: Any, recover: Recover
+    test: OutputTest, case: Case, estimate: Any, recover: Recover
 ) -> tuple[dict[str, float], str]:
     """The scores of a judgement, and why there are none."""
     lacks = test.missing(case)

@@ -15,9 +15,9 @@ from respectra.evaluation.auxiliary import (
     camera_names,
     select_tests,
 )
-from respectra.evaluation.learned import learned_notes, without_learned
 from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Mean, Results
+from respectra.evaluation.train_overlap import learned_notes, without_learned
 
 #: What a table shows where there is no score.
 NONE = "–"

@@ -8,18 +8,18 @@ from typing import Any
 
 from respectra.cubes import inspect
 from respectra.evaluation.measuring import Cost, fill_bandwidth, limited_threads, measure_cost
+from respectra.evaluation.scenes import EvaluationScene
 from respectra.evaluation.scorer import Work
-from respectra.evaluation.subjects import Subject
 from respectra.files import atomic_path
 
 #: Shows how far something got: takes items, what they are and how many; yields them.
 Progress = Callable[[Iterable[Any], str, int], Iterator[Any]]
 
 
-def largest(subjects: Sequence[Subject]) -> Subject:
+def largest(subjects: Sequence[EvaluationScene]) -> EvaluationScene:
     """The scene with the most pixels; the first one where none has a cube."""
 
-    def pixels(subject: Subject) -> int:
+    def pixels(subject: EvaluationScene) -> int:
         if subject.cube is None:
             return 0
         rows, columns, _ = inspect(subject.cube)["shape"]
@@ -28,7 +28,9 @@ def largest(subjects: Sequence[Subject]) -> Subject:
     return max(subjects, key=pixels)
 
 
-def measure_costs(work: Work, subject: Subject, runs: int, progress: Progress) -> tuple[Cost, ...]:
+def measure_costs(
+    work: Work, subject: EvaluationScene, runs: int, progress: Progress
+) -> tuple[Cost, ...]:
     """Costs of each method on one scene; those that the folder holds are not measured again.
 
     Args:
@@ -43,7 +45,7 @@ def measure_costs(work: Work, subject: Subject, runs: int, progress: Progress) -
     wanted = [
         (one, track)
         for track in work.options.tracks
-        for one in work.contestants
+        for one in work.entries
         if one.takes_part(track)
         and (one.fingerprint_for(track), track) not in known
         and (subject.cube is not None or track in subject.images)

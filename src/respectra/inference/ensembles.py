@@ -12,7 +12,7 @@ from respectra.cubes import make_cube
 from respectra.datasets.patches import SYMMETRIES, turn, turn_back
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.engines import Engine
-from respectra.inference.predictors import FloatArray, Predictor, Question
+from respectra.inference.predictors import FloatArray, Output, Predictor
 from respectra.inference.reconstructor import Reconstructor, bits_of
 from respectra.inference.tiling import Layout
 from respectra.methods import Tiling, Weights
@@ -72,7 +72,7 @@ class SelfEnsemble(Reconstructor):
         """It is more than the spectra of pieces."""
         return True
 
-    def why_whole(self, height: int, width: int) -> str | None:
+    def whole_image_reason(self, height: int, width: int) -> str | None:
         """Why a picture of this size has to be in memory as a whole; None where it need not.
 
         Turned tiles give what the turned picture gives where tiles are exact by their halo alone,
@@ -86,7 +86,7 @@ class SelfEnsemble(Reconstructor):
                 f"{self.name} takes {multiple} x {multiple} pixels together, and they lie "
                 f"otherwise in a turned picture of {height} x {width}"
             )
-        return super().why_whole(height, width)
+        return super().whole_image_reason(height, width)
 
     @property
     def answer_bytes(self) -> int:
@@ -141,9 +141,9 @@ class SelfEnsemble(Reconstructor):
         layout: Layout,
         bits: int,
         *,
-        ask: Question | Predictor | None = None,
+        output: Output | Predictor | None = None,
     ) -> FloatArray:
-        if ask is not None:
+        if output is not None:
             raise ConfigError("a self-ensemble answers with spectra alone, not with a basis")
         return mean_of(self._answers(rgb, layout, bits))
 

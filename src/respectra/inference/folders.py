@@ -20,8 +20,8 @@ from typing import Any, Literal
 
 from respectra.cameras.colour import InputKind
 from respectra.errors import FormatError, OutputError, RespectraError
-from respectra.inference.clips import CLIP_SUFFIXES
 from respectra.inference.reconstructor import Reconstructor
+from respectra.inference.video_reader import CLIP_SUFFIXES
 
 #: Files of a folder with these suffixes are taken; other files are left alone.
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")

@@ -4,7 +4,7 @@
   is moved by the least relative change. For an 8-bit image of the clean track that is: into the
   bounds of the codes, so that rendering the cube gives the very same codes. Channels at the highest
   code are bounded from below alone. For images that were not quantised it is the linear value
-  itself. For the real-world track see :mod:`respectra.inference.noisy_consistency`.
+  itself. For the real-world track see :mod:`respectra.inference.soft_consistency`.
 * ``consistent-exact``: the same with the linear value in the middle of the code's bounds.
 * ``non-negative``: no value below 0. With ``consistent`` the two hold together; pixels whose colour
   no spectrum without negative values has are counted, and given the nearest colour there is.
@@ -187,7 +187,7 @@ class Guarantees:
 
         camera = track.response_matrix(wavelengths_of(cube))
         if not track.exact:
-            from respectra.inference.noisy_consistency import denoised_values
+            from respectra.inference.soft_consistency import denoised_values
 
             seen = (spectra.astype(np.float64) @ camera).reshape(image.shape)
             low = high = denoised_values(track, image, seen)

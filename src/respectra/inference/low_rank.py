@@ -11,7 +11,7 @@ import xarray as xr
 
 from respectra.cubes import LowRankCube
 from respectra.errors import ConfigError
-from respectra.inference.predictors import Predictor, Question, TablePredictor, TorchPredictor
+from respectra.inference.predictors import Output, Predictor, TablePredictor, TorchPredictor
 from respectra.methods.network import LowRankNetwork
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ FloatArray = npt.NDArray[np.float32]
 class Factors:
     """A method as coefficients of each pixel and the spectra that they weigh."""
 
-    ask: Question | Predictor
+    output: Output | Predictor
     """What gives the coefficients: a method of the network, or a function of pixels as the contract
     prepares them, (y, x, 3) -> (y, x, component)."""
     basis: FloatArray
@@ -101,7 +101,7 @@ def recover_low_rank(
     """
     factors = factorise(reconstructor, rank=rank, tolerance=tolerance)
     contract = reconstructor.contract
-    coefficients, layout = reconstructor.coefficients(image, ask=factors.ask)
+    coefficients, layout = reconstructor.coefficients(image, output=factors.output)
     facts: dict[str, Any] = {**reconstructor.cube_facts(layout)}
     return LowRankCube(
         coefficients,

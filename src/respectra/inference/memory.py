@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 
 from respectra.errors import ConfigError, RespectraError
-from respectra.inference.remembered import fingerprint, machine, remember
+from respectra.inference.cache import fingerprint, machine, remember
 from respectra.methods import Weights, get_method, load_weights, save_weights
 from respectra.methods.measure import count_gmac, peak_memory_bytes
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import ConfigError, FormatError
-from respectra.inference.remembered import fingerprint
+from respectra.inference.cache import fingerprint
 from respectra.methods import Weights, get_method
 from respectra.methods.network import NetworkConfig, NetworkMethod
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 #: Methods of a network, besides its forward pass.
-Question = Literal["coefficients", "uncertainty"]
+Output = Literal["coefficients", "uncertainty"]
 
 
 class Predictor(Protocol):
@@ -83,7 +83,7 @@ class TorchPredictor:
         return array
 
     @contextlib.contextmanager
-    def answering(self, question: str) -> Iterator[None]:
+    def giving(self, question: str) -> Iterator[None]:
         """The network meanwhile answers by another of its methods, such as ``coefficients``."""
         # Set on the object, where calls find it before the class's, with their hooks.
         network: Any = self.network

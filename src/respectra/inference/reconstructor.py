@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import numpy as np
 import xarray as xr
 
-from respectra.allocator import give_back_free_memory
+from respectra.allocator import trim_malloc
 from respectra.cameras import require_image, to_track_values
 from respectra.cubes import Quantity, make_cube
 from respectra.errors import ConfigError, DataError, unknown_name
@@ -28,14 +28,14 @@ from respectra.inference.memory import (
 )
 from respectra.inference.predictors import (
     FloatArray,
+    Output,
     Predictor,
-    Question,
     TablePredictor,
     TorchPredictor,
     make_predictor,
     signature,
 )
-from respectra.inference.tables.keeping import BITS
+from respectra.inference.tables.lut_guarantees import BITS
 from respectra.inference.tiling import Layout, Reader, Region, checked, plan, run
 from respectra.methods import Card, Contract, Tiling, Weights, get_method
 from respectra.methods.network import NetworkMethod, StepAware, UncertainNetwork
@@ -148,7 +148,7 @@ class Reconstructor:
             ConfigError: the memory limit is too small.
         """
         picture = self.picture_of(image)
-        kept = self.kept_by_table(picture.attrs.get("bits", BITS))
+        kept = self.lut_guarantees(picture.attrs.get("bits", BITS))
         if self.guarantees.names <= kept:
             cube = self._cube(picture)
             return cube.assign_attrs(guarantees=", ".join(sorted(kept))) if kept else cube
@@ -170,7 +170,7 @@ class Reconstructor:
         """Whether calling it takes more than the spectra of pieces one by one."""
         return bool(self.guarantees)
 
-    def why_whole(self, height: int, width: int) -> str | None:
+    def whole_image_reason(self, height: int, width: int) -> str | None:
         """Why a picture of this size has to be in memory as a whole; None where it need not."""
         if self.guarantees.by_pixels:
             return None
@@ -182,7 +182,7 @@ class Reconstructor:
         # Spectra that guarantees move, and their bounds in double precision.
         return 2 * 4 * self.contract.bands + 4 * 3 * 8 if self.guarantees else 0
 
-    def kept_by_table(self, bits: int) -> frozenset[str]:
+    def lut_guarantees(self, bits: int) -> frozenset[str]:
         """Guarantees that a table was baked with and that hold for pictures of so many bits."""
         if not isinstance(self._predict, TablePredictor):
             return frozenset()
@@ -227,7 +227,7 @@ class Reconstructor:
         picture, factor = self.guarantees.scale(self.picture_of(image))
         rgb = np.asarray(picture.values, dtype=np.float32)
         layout = self._layout_in_memory(rgb)
-        doubt = self._assemble(rgb, layout, bits_of(picture), ask="uncertainty")
+        doubt = self._assemble(rgb, layout, bits_of(picture), output="uncertainty")
         return cube, cube.copy(data=doubt * np.float32(factor * np.sqrt(np.pi / 2)))
 
     def low_rank(
@@ -263,12 +263,16 @@ class Reconstructor:
         layout: Layout,
         bits: int,
         *,
-        ask: Question | Predictor | None = None,
+        output: Output | Predictor | None = None,
     ) -> FloatArray:
         stretched = self.contract.scaling == "min-max"
         bounds = (float(rgb.min()), float(rgb.max())) if stretched else (0.0, 1.0)
         pieces = self.pieces(
-            lambda rows, columns: rgb[rows, columns], layout, bounds=bounds, bits=bits, ask=ask
+            lambda rows, columns: rgb[rows, columns],
+            layout,
+            bounds=bounds,
+            bits=bits,
+            output=output,
         )
         if layout.whole:
             return next(pieces)[1]
@@ -282,13 +286,13 @@ class Reconstructor:
         return whole
 
     def coefficients(
-        self, image: xr.DataArray, *, ask: Question | Predictor = "coefficients"
+        self, image: xr.DataArray, *, output: Output | Predictor = "coefficients"
     ) -> tuple[FloatArray, Layout]:
         """What a network of coefficients and a basis gives: (y, x, k), and how it was cut.
 
         Args:
             image: as for the cube.
-            ask: what else gives coefficients, as for :meth:`pieces`.
+            output: what else gives coefficients, as for :meth:`pieces`.
 
         Raises:
             DataError: it is no image, or smaller than the method accepts.
@@ -296,7 +300,7 @@ class Reconstructor:
         picture = self.picture_of(image)
         rgb = np.asarray(picture.values, dtype=np.float32)
         layout = self._layout_in_memory(rgb)
-        return self._assemble(rgb, layout, bits_of(picture), ask=ask), layout
+        return self._assemble(rgb, layout, bits_of(picture), output=output), layout
 
     def signature(self) -> str:
         """A short name for the method with its weights; another answer has another."""
@@ -356,7 +360,7 @@ class Reconstructor:
         bits: int = EXACT_BITS,
         means: Sequence[Tensor] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
-        ask: Question | Predictor | None = None,
+        output: Output | Predictor | None = None,
     ) -> Iterator[tuple[Region, FloatArray]]:
         """Finished spectra of a picture, piece by piece; together they cover it once.
 
@@ -365,9 +369,10 @@ class Reconstructor:
             layout: how the picture is cut.
             bounds: smallest and largest value of the whole picture.
             bits: depth of the codes that the values came from; more than 16: they are exact.
-            means: what :meth:`take_means` gave; taken first where they are needed and not given.
+            means: what :meth:`compute_global_means` gave; computed first where they are needed
+                and not given.
             done: first row and column of pieces that are not wanted again.
-            ask: what answers instead, and is not clipped: another method of the network, or a
+            output: what answers instead, and is not clipped: another method of the network, or a
                 function of the pixels as the contract prepares them.
 
         Yields:
@@ -378,28 +383,30 @@ class Reconstructor:
             return self.contract.prepare(read(rows, columns), bounds=bounds)
 
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self._told(bits))
+            stack.enter_context(self._conditioned(bits))
             if self.needs_means(layout) and isinstance(self._predict, TorchPredictor):
                 from respectra.inference.statistics import given_means
 
-                given = means or self.take_means(read, layout, bounds=bounds, bits=bits)
+                given = means or self.compute_global_means(read, layout, bounds=bounds, bits=bits)
                 stack.enter_context(given_means(self._predict.network, given))
-            engine = self._asked(ask, stack) if ask is not None else self._engine(layout, bits)
+            engine = (
+                self._output_of(output, stack) if output is not None else self._engine(layout, bits)
+            )
             for region, spectra in run(engine, prepared, layout, done=done):
-                yield region, self.contract.finish(spectra) if ask is None else spectra
+                yield region, self.contract.finish(spectra) if output is None else spectra
                 del spectra
                 if not layout.whole:
-                    give_back_free_memory()
+                    trim_malloc()
 
     def for_pieces(self, layout: Layout, bits: int) -> Predictor | None:
         """What :meth:`pieces` asks for the whole answer, without guarantees; None: the method."""
         return None
 
-    def _asked(self, ask: Question | Predictor, stack: contextlib.ExitStack) -> Predictor:
-        if not isinstance(ask, str):
-            return ask
+    def _output_of(self, output: Output | Predictor, stack: contextlib.ExitStack) -> Predictor:
+        if not isinstance(output, str):
+            return output
         assert isinstance(self._predict, TorchPredictor)
-        stack.enter_context(self._predict.answering(ask))
+        stack.enter_context(self._predict.giving(output))
         return self._predict
 
     def _engine(self, layout: Layout, bits: int) -> Predictor:
@@ -427,7 +434,7 @@ class Reconstructor:
         """Whether tiles of this layout need means over the whole picture first."""
         return layout.policy is Tiling.STATISTICS and not layout.whole
 
-    def take_means(
+    def compute_global_means(
         self,
         read: Reader,
         layout: Layout,
@@ -445,11 +452,11 @@ class Reconstructor:
             bits: as for :meth:`pieces`.
             weigh: how often each pixel counts, (rows, columns); once by default.
         """
-        from respectra.inference.statistics import take_means
+        from respectra.inference.statistics import compute_global_means
 
         assert isinstance(self._predict, TorchPredictor)
-        with self._told(bits):
-            return take_means(
+        with self._conditioned(bits):
+            return compute_global_means(
                 self.weights,
                 self._predict,
                 lambda rows, columns: self.contract.prepare(read(rows, columns), bounds=bounds),
@@ -461,8 +468,8 @@ class Reconstructor:
     def given(self, means: Sequence[Tensor]) -> Iterator[None]:
         """Within this block these means stand for those of the pictures that it is asked about.
 
-        They are what :meth:`take_means` gave for the whole, of which the pictures are parts, each
-        small enough not to be cut.
+        They are what :meth:`compute_global_means` gave for the whole, of which the pictures are
+        parts, each small enough not to be cut.
         """
         from respectra.inference.statistics import given_means
 
@@ -477,13 +484,13 @@ class Reconstructor:
         return network if isinstance(network, StepAware) else None
 
     @contextlib.contextmanager
-    def _told(self, bits: int) -> Iterator[None]:
+    def _conditioned(self, bits: int) -> Iterator[None]:
         """The network knows meanwhile of how many bits its values are."""
         network = self._step_aware
         if network is None or bits > _CODE_BITS:
             yield
             return
-        before = float(network.step)  # may be told already: first passes run within the last one
+        before = float(network.step)  # may be set already: first passes run within the last one
         network.set_step(1.0 / (2**bits - 1))
         try:
             yield

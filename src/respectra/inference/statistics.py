@@ -87,7 +87,7 @@ def mean_order(network: nn.Module, image: Tensor) -> list[int]:
     return order
 
 
-def take_means(
+def compute_global_means(
     weights: Weights,
     predictor: TorchPredictor,
     read: Reader,

@@ -25,10 +25,10 @@ from respectra.cameras.colour import InputKind
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError, OutputError
 from respectra.files import ensure_absent, remove
+from respectra.inference.cube_writers import CubeType, Sink, sink_for
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.pictures import Picture, open_picture
 from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
-from respectra.inference.sinks import CubeType, Sink, sink_for
 from respectra.inference.tiling import Layout, Region
 from respectra.methods import Tiling
 
@@ -92,7 +92,7 @@ def reconstruct_file(
         )
     ensure_absent(target, overwrite=overwrite)
     picture = open_picture(image_path, kind)
-    reason = reconstructor.why_whole(picture.height, picture.width)
+    reason = reconstructor.whole_image_reason(picture.height, picture.width)
     if reason is not None:
         raise ConfigError(
             f"{reason}, which does not work piece by piece; leave it out, or reconstruct in memory"
@@ -100,7 +100,7 @@ def reconstruct_file(
     folder = target.with_name(f".{target.name}.part")
     facts = _facts(reconstructor, picture, dtype)
     with keeping_complete(target, folder):
-        journal = Journal.take_up(folder, facts)
+        journal = Journal.resume(folder, facts)
         layout = _layout(reconstructor, picture, journal)
         grid = np.array(reconstructor.contract.wavelengths_nm)
         sink = make_sink(folder, target, layout, grid, dtype)
@@ -117,7 +117,7 @@ def reconstruct_file(
             journal.complete(region, unreachable)
             if progress is not None:
                 progress(len(journal.done), total)
-        names = reconstructor.guarantees.names | reconstructor.kept_by_table(picture.value_bits)
+        names = reconstructor.guarantees.names | reconstructor.lut_guarantees(picture.value_bits)
         if names:
             attrs["guarantees"] = ", ".join(sorted(names))
         if journal.unreachable:
@@ -139,7 +139,7 @@ def streams(reconstructor: Reconstructor, image_path: PathLike, out_path: PathLi
     if path.suffix.lower() not in (".tif", ".tiff", ".npy"):
         return False
     picture = open_picture(path, "linear")
-    if reconstructor.why_whole(picture.height, picture.width) is not None:
+    if reconstructor.whole_image_reason(picture.height, picture.width) is not None:
         return False
     size = 4 * picture.height * picture.width * reconstructor.contract.bands
     return size > LARGE_CUBE or reconstructor.max_memory != "auto"
@@ -194,7 +194,9 @@ def _pieces(
     if reconstructor.needs_means(layout) and len(journal.done) < layout.count:
         means = journal.means()
         if means is None:
-            means = reconstructor.take_means(source.read, layout, bounds=bounds, bits=bits)
+            means = reconstructor.compute_global_means(
+                source.read, layout, bounds=bounds, bits=bits
+            )
             journal.keep_means(means)
     pieces = reconstructor.pieces(
         source.read,
@@ -203,9 +205,9 @@ def _pieces(
         bits=bits,
         means=means,
         done=frozenset(journal.done),
-        ask=reconstructor.for_pieces(layout, bits),
+        output=reconstructor.for_pieces(layout, bits),
     )
-    kept = reconstructor.kept_by_table(picture.value_bits)
+    kept = reconstructor.lut_guarantees(picture.value_bits)
     for region, spectra in pieces:
         if guarantees.names <= kept:
             yield region, spectra, 0
@@ -253,7 +255,7 @@ class Journal:
         """Pixels whose values no spectrum gives that the guarantees allow."""
 
     @classmethod
-    def take_up(cls, folder: Path, facts: dict[str, Any]) -> Journal:
+    def resume(cls, folder: Path, facts: dict[str, Any]) -> Journal:
         """The journal of an earlier run with the same facts, or a fresh one."""
         journal = cls(folder, facts)
         try:

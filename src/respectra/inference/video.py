@@ -24,13 +24,13 @@ from respectra.cameras import input_encoding, make_image, to_track_values
 from respectra.cameras.colour import InputKind, decode_srgb
 from respectra.errors import ConfigError
 from respectra.files import ensure_absent, remove
-from respectra.inference.clips import BadFrame, Clip, Frame
+from respectra.inference.cube_writers import CubeType
 from respectra.inference.low_rank import Factors, factorise
 from respectra.inference.predictors import FloatArray
 from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
-from respectra.inference.sinks import CubeType
 from respectra.inference.streaming import keeping_complete
 from respectra.inference.tiling import Layout, Reader, Region
+from respectra.inference.video_reader import BadFrame, Clip, Frame
 from respectra.inference.video_store import Flicker, VideoStore, Written, grid_step
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ def reconstruct_video(
     layout = _layout(reconstructor, clip)
     skipped: list[float] = []
     with keeping_complete(target, folder), contextlib.ExitStack() as stack:
-        store = VideoStore.take_up(
+        store = VideoStore.resume(
             folder, _facts(reconstructor, clip, kind, dtype, factors), factors
         )
         if not store.times_s:
@@ -230,8 +230,8 @@ def _pieces(
         del values
     # Frames of a track are its codes; those of displays are computed from codes.
     bits = EXACT_BITS if kind in ("srgb", "linear") else 8 * frame.codes.dtype.itemsize
-    ask = None if factors is None else factors.ask
-    yield from reconstructor.pieces(read, layout, bounds=bounds, bits=bits, ask=ask)
+    output = None if factors is None else factors.output
+    yield from reconstructor.pieces(read, layout, bounds=bounds, bits=bits, output=output)
 
 
 def _reader(codes: npt.NDArray[Any], kind: InputKind) -> Reader:

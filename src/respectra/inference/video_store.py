@@ -16,10 +16,10 @@ from respectra.cubes.formats._low_rank import BASIS, COEFFICIENTS, MEAN, clip_at
 from respectra.cubes.formats.base import encode_attrs
 from respectra.errors import OutputError
 from respectra.files import atomic_path, remove
-from respectra.inference.clips import Clip
+from respectra.inference.cube_writers import CubeType
 from respectra.inference.low_rank import Factors
-from respectra.inference.sinks import CubeType
 from respectra.inference.tiling import Layout, Region
+from respectra.inference.video_reader import Clip
 
 FloatArray = npt.NDArray[np.float32]
 #: Dimensions of a reconstructed clip, all but the last.
@@ -83,7 +83,7 @@ class VideoStore:
         self._grid: FloatArray | None = None
 
     @classmethod
-    def take_up(
+    def resume(
         cls, folder: Path, facts: dict[str, Any], factors: Factors | None = None
     ) -> VideoStore:
         """What an earlier run with the same facts left, or an empty one."""

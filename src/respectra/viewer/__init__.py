@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from respectra.viewer.app import create_app
     from respectra.viewer.limits import Limits
+    from respectra.viewer.notebook import View, show
     from respectra.viewer.service import Settings
-    from respectra.viewer.showing import View, show
 
 __all__ = ["Limits", "Settings", "View", "create_app", "show"]
 
@@ -17,9 +17,9 @@ __all__ = ["Limits", "Settings", "View", "create_app", "show"]
 _HOMES = {
     "Limits": "limits",
     "Settings": "service",
-    "View": "showing",
+    "View": "notebook",
     "create_app": "app",
-    "show": "showing",
+    "show": "notebook",
 }
 
 

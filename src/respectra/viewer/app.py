@@ -16,7 +16,7 @@ import respectra
 from respectra.errors import MissingExtraError
 from respectra.viewer.routes_jobs import jobs_router
 from respectra.viewer.routes_results import results_router
-from respectra.viewer.security import Guard
+from respectra.viewer.security import SecurityMiddleware
 from respectra.viewer.service import Service, Settings
 
 logger = logging.getLogger("respectra.viewer")
@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.service = service
     app.add_middleware(
-        Guard,
+        SecurityMiddleware,
         token=settings.token,
         hosts=None if settings.hosts is None else frozenset(settings.hosts),
         origins=settings.origins,

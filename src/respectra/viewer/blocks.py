@@ -58,7 +58,7 @@ class ColourSource(Source, Protocol):
         """Pixels of these colours, shape (pixel,)."""
         ...
 
-    def glance(self, colours: Colours, counts: npt.NDArray[np.int64]) -> tuple[Block, bool]:
+    def preview(self, colours: Colours, counts: npt.NDArray[np.int64]) -> tuple[Block, bool]:
         """The same without knowing the whole picture, and whether that makes no difference.
 
         Args:

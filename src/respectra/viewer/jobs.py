@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from respectra.allocator import give_back_free_memory
+from respectra.allocator import trim_malloc
 from respectra.viewer.limits import Limits
 from respectra.viewer.models import Job, NewJob, State
 from respectra.viewer.store import Store, UploadFiles, new_id
@@ -307,7 +307,7 @@ class Jobs:
         while True:
             await asyncio.sleep(min(30.0, self.limits.expire_s / 2))
             self.tidy()
-            give_back_free_memory()
+            trim_malloc()
 
     def tidy(self) -> None:
         """Remove what has expired, and the oldest of what is too much."""

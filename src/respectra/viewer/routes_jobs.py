@@ -63,7 +63,7 @@ def jobs_router(service: Service) -> APIRouter:
                 raise HTTPException(503, "the worker is not ready; try again") from None
         offered: dict[str, Any] = dict(service.jobs.offer)
         if not settings.uploads:
-            from respectra.viewer.offers import lights, observers
+            from respectra.viewer.options import lights, observers
 
             offered = {name: [] for name in ("methods", "inputs", "guarantees", "formats")}
             offered |= {"lights": lights(), "observers": observers()}

@@ -30,7 +30,7 @@ _PNG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 _TILES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": {}}}}
 
 
-class LookingTwice(APIRoute):
+class RetryRoute(APIRoute):
     """A route that reads files of a folder, which moves to its place when its job is done."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -55,7 +55,7 @@ def results_router(service: Service) -> APIRouter:
         prefix="/api/jobs/{job}/{scene}",
         responses=responses,
         tags=["results"],
-        route_class=LookingTwice,
+        route_class=RetryRoute,
     )
 
     @router.get("", response_model=SceneOut)

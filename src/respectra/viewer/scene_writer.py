@@ -147,7 +147,7 @@ class _Writer:
         colours = source.colours(slice(None, None, step), slice(None, None, step))
         distinct, places, counts = np.unique(colours, return_inverse=True, return_counts=True)
         look, final = (
-            source.glance(distinct, counts) if first else (source.block_of(distinct), True)
+            source.preview(distinct, counts) if first else (source.block_of(distinct), True)
         )
         self._adopt(look.spectra, places.ravel())
         values = self._encode(look)

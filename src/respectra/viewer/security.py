@@ -44,7 +44,7 @@ def content_policy(embed: tuple[str, ...] = ()) -> str:
     )
 
 
-class Guard:
+class SecurityMiddleware:
     """Checks the host, the origin and the token, and puts the security headers on every answer.
 
     Args:

@@ -166,7 +166,7 @@ class PixelSource(_Picture):
         """Over the pixels of an image, each as often as its weight says."""
         scaled = self._reconstructor.guarantees.scale(to_track_values(image, self._kind))[0]
         rgb = np.asarray(scaled.values, np.float32)
-        return self._reconstructor.take_means(
+        return self._reconstructor.compute_global_means(
             lambda y, x: rgb[y, x],
             layout,
             bounds=(0.0, 1.0),
@@ -187,7 +187,7 @@ class CodeSource(PixelSource):
         """Pixels of these colours."""
         return self._recovered(_values_of(colours))
 
-    def glance(self, colours: Colours, counts: npt.NDArray[np.int64]) -> tuple[Block, bool]:
+    def preview(self, colours: Colours, counts: npt.NDArray[np.int64]) -> tuple[Block, bool]:
         """Pixels of these colours in a picture that has no others."""
         if not self._needs_means:
             return self.block_of(colours), True

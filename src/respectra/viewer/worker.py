@@ -16,7 +16,7 @@ import threading
 import traceback
 from typing import Any, TextIO
 
-from respectra.allocator import give_back_free_memory
+from respectra.allocator import trim_malloc
 from respectra.errors import RespectraError
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     looked_at: dict[str, tuple[int, int]] = {}
     listening = (tasks, cancelled, looked_at)
     threading.Thread(target=_listen, args=listening, daemon=True).start()
-    from respectra.viewer.offers import offer
+    from respectra.viewer.options import offer
     from respectra.viewer.runner import Task, run, warm_up  # heavy; the service answers
 
     _say(reports, {"event": "ready", "offer": offer()})
@@ -67,7 +67,7 @@ def main() -> None:
             traceback.print_exc(file=sys.stderr)
             text = "the job failed for a reason that was not foreseen; the server's log has it"
             _say(reports, {"event": "failed", "job": job, "error": text})
-        give_back_free_memory()
+        trim_malloc()
 
 
 def _listen(

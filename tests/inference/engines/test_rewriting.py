@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from respectra.inference.engines import elementwise
 from respectra.inference.engines.attention import attend
 from respectra.inference.engines.fourier import FourierConv
-from respectra.inference.engines.pixelwise import StripwiseRespectra
+from respectra.inference.engines.mst_cpu import SpectralCascade
 from respectra.inference.engines.rewriting import TOLERANCE, deviation, rewrite
-from respectra.inference.engines.spectral import SpectralCascade
+from respectra.inference.engines.strips import StripwiseRespectra
 from respectra.inference.engines.winograd import WinogradConv, fits
 from respectra.inference.predictors import TorchPredictor
 from respectra.methods import build_network, get_card, list_methods
@@ -125,7 +125,10 @@ def test_fourier_is_the_convolution(kernel, size):
     conv = nn.Conv2d(16, 18, kernel, padding=kernel // 2)
     x = image(*size, channels=16, n=2)
     with torch.inference_mode():
-        torch.testing.assert_close(FourierConv(conv)(x), conv(x), rtol=0, atol=2e-6)
+        expected = conv(x)
+        # Relative to the largest value: processors sum in different orders.
+        atol = 1e-5 * float(expected.abs().max())
+        torch.testing.assert_close(FourierConv(conv)(x), expected, rtol=0, atol=atol)
 
 
 def test_gelu_and_gates_are_exact_to_single_precision():

@@ -169,7 +169,7 @@ class Test(Config, ABC):
         return False
 
 
-class ChallengeTest(Test):
+class InputTest(Test):
     """A test that shows the method another image."""
 
     @abstractmethod
@@ -196,7 +196,7 @@ class ChallengeTest(Test):
         )
 
 
-class Judgement(Test):
+class OutputTest(Test):
     """A test that looks at the result on the image as it is."""
 
     @abstractmethod

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from respectra.evaluation.auxiliary.base import Case, Challenge, ChallengeTest
+from respectra.evaluation.auxiliary.base import Case, Challenge, InputTest
 
 
-class Brightness(ChallengeTest):
+class Brightness(InputTest):
     """The truth is scaled and its image made anew through the track.
 
     What the camera clips is lost, as it was in the challenge. A floor of relative errors is scaled

@@ -21,7 +21,7 @@ from respectra.cameras import (
 from respectra.cameras.responses import native_response
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, wavelengths_of
 from respectra.errors import DataError
-from respectra.evaluation.auxiliary.base import Case, Challenge, ChallengeTest
+from respectra.evaluation.auxiliary.base import Case, Challenge, InputTest
 from respectra.methods import ResponseRecord
 
 FloatArray = npt.NDArray[np.float64]
@@ -36,7 +36,7 @@ _SEED = 2020
 _SAME = 1e-6
 
 
-class OtherCamera(ChallengeTest):
+class OtherCamera(InputTest):
     """The image is made by another camera; the method does not know.
 
     The cameras are those that the rules name. Where they name none, the first ones are the

@@ -7,10 +7,10 @@ import xarray as xr
 from pydantic import Field
 
 from respectra.cameras import Track, codec, sensor
-from respectra.evaluation.auxiliary.base import Case, Challenge, ChallengeTest, changed_track
+from respectra.evaluation.auxiliary.base import Case, Challenge, InputTest, changed_track
 
 
-class Noise(ChallengeTest):
+class Noise(InputTest):
     """Shot noise at a given number of photo-electrons.
 
     The mean of the green pixels, as the real-world track counts. That track keeps its other
@@ -65,7 +65,7 @@ class Noise(ChallengeTest):
         return track.label(codes, seed=case.seed, key=case.scene)
 
 
-class Compression(ChallengeTest):
+class Compression(InputTest):
     """JPEG of a given quality instead of the track's own file."""
 
     source = "the real-world track's codec"

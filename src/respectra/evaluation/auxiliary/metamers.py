@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.errors import DataError
-from respectra.evaluation.auxiliary.base import SHORT, Case, Judgement, Recover, Scores, score
+from respectra.evaluation.auxiliary.base import SHORT, Case, OutputTest, Recover, Scores, score
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -21,7 +21,7 @@ Change = Literal["without", "double", "random"]
 _REACH = 0.9
 
 
-class Metamers(Judgement):
+class Metamers(OutputTest):
     """The truth is replaced by another spectrum of the same RGB.
 
     The camera sees no difference, so every method gives the same answer: the score says how much

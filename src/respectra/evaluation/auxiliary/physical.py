@@ -15,7 +15,7 @@ from respectra.cubes import colour_matching
 from respectra.evaluation import metrics
 from respectra.evaluation.auxiliary.base import (
     Case,
-    Judgement,
+    OutputTest,
     Recover,
     Scores,
     changed_track,
@@ -28,7 +28,7 @@ FloatArray = npt.NDArray[np.float64]
 _COLORIMETRIC = 1e-6
 
 
-class PhysicalConsistency(Judgement):
+class PhysicalConsistency(OutputTest):
     """The answer is sent through the camera once more.
 
     ``back_projection_mrae`` is the official score: camera signals of the answer against those of

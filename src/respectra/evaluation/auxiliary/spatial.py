@@ -11,12 +11,12 @@ import xarray as xr
 from pydantic import Field
 
 from respectra.errors import DataError
-from respectra.evaluation.auxiliary.base import Case, Challenge, ChallengeTest
+from respectra.evaluation.auxiliary.base import Case, Challenge, InputTest
 
 Order = npt.NDArray[np.int64]
 
 
-class SpatialShuffle(ChallengeTest):
+class SpatialShuffle(InputTest):
     """Every block of the image is moved to a random place.
 
     Blocks are cut from the top left; rows and columns that fill no whole block are left out, so

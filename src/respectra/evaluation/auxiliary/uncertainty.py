@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.errors import DataError
-from respectra.evaluation.auxiliary.base import Case, Judgement, Recover, Scores
+from respectra.evaluation.auxiliary.base import Case, OutputTest, Recover, Scores
 
 #: Central intervals whose coverage is compared with what it should be.
 _LEVELS = np.linspace(0.05, 0.95, 19)
@@ -31,7 +31,7 @@ class Uncertain(Protocol):
         ...
 
 
-class Calibration(Judgement):
+class Calibration(OutputTest):
     """Errors are counted against the standard deviations that the method gives.
 
     ``calibration_error`` is the mean distance between the share of values inside a central

@@ -8,10 +8,10 @@ from typing import ClassVar
 import xarray as xr
 
 from respectra.evaluation import metrics
-from respectra.evaluation.auxiliary.base import Case, Judgement, Recover, Scores, score
+from respectra.evaluation.auxiliary.base import Case, OutputTest, Recover, Scores, score
 
 
-class WeightedAccuracy(Judgement):
+class WeightedAccuracy(OutputTest):
     """MRAE of each of a thousand clusters of the truth's spectra, mean over clusters.
 
     Clusters are found once for a truth and kept in the cache folder of the rules.

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from respectra.errors import ConfigError, unknown_name
 from respectra.evaluation.report.background import protocol, published
+from respectra.evaluation.report.details import MOST_METHODS, charted_methods
 from respectra.evaluation.report.errors import breakdown, consistency
 from respectra.evaluation.report.markup import Attributes, Child, Markup, join, tag
-from respectra.evaluation.report.material import MOST_METHODS, charted_methods
 from respectra.evaluation.report.page import Context, prose
 from respectra.evaluation.report.scenes import scenes
 from respectra.evaluation.report.scores import accuracy, cost, guarantees, headline, tests

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from respectra.evaluation.details import BRIGHTNESS_STEPS, CONSISTENCY_EDGES, DELTA_E_EDGES
 from respectra.evaluation.report.charts import Plot, Scale, plot, show_value, text
+from respectra.evaluation.report.details import Floats
 from respectra.evaluation.report.markup import Child, Markup, join, number, tag
-from respectra.evaluation.report.material import Floats
 from respectra.evaluation.report.page import Context, figure, prose, section, table
 from respectra.evaluation.report.totals import Totals, TrackView, mean_of
 from respectra.evaluation.tables import Table, consistency_table

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from respectra.evaluation.report.charts import Plot, Scale, plot, show_value, text
-from respectra.evaluation.report.markup import Child, Markup, join, number, tag
-from respectra.evaluation.report.material import (
+from respectra.evaluation.report.details import (
     MOST_SCENES,
     MethodView,
     Pixel,
     SceneView,
     plain_scores,
 )
+from respectra.evaluation.report.markup import Child, Markup, join, number, tag
 from respectra.evaluation.report.page import Context, figure, names_of, prose, section
 from respectra.evaluation.report.pictures import ErrorScale, colour_table, data_uri
 from respectra.evaluation.tables import track_title

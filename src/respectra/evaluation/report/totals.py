@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from respectra.evaluation.report.material import (
+from respectra.evaluation.report.details import (
     Floats,
     MethodView,
     SceneView,

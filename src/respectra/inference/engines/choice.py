@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 
+from respectra.inference.cache import fingerprint, machine, remember
 from respectra.inference.engines import Engine, onnx
 from respectra.inference.predictors import FloatArray, Predictor, TorchPredictor
-from respectra.inference.remembered import fingerprint, machine, remember
 from respectra.methods import Weights
 
 #: Side of the piece that is tried, pixels.

@@ -21,6 +21,7 @@ import numpy as np
 
 from respectra.errors import ConfigError, MissingExtraError, RespectraError
 from respectra.files import atomic_path
+from respectra.inference.cache import cache_folder, fingerprint
 from respectra.inference.predictors import (
     FloatArray,
     TorchPredictor,
@@ -28,7 +29,6 @@ from respectra.inference.predictors import (
     probe_image,
     signature,
 )
-from respectra.inference.remembered import cache_folder, fingerprint
 from respectra.methods import Weights, get_method
 
 if TYPE_CHECKING:

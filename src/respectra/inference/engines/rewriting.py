@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from respectra.inference.engines import fourier, fused, spectral, winograd
-from respectra.inference.engines.pixelwise import StripwiseRespectra
+from respectra.inference.engines import fourier, fused, mst_cpu, winograd
+from respectra.inference.engines.strips import StripwiseRespectra
 from respectra.methods.networks.awan import DualResidualBlock, SecondOrderNonLocal
 from respectra.methods.networks.hrnet import ConvBlock, DenseBlock
 from respectra.methods.networks.hscnn_r import ResidualBlock
@@ -26,9 +26,9 @@ def rewrite(network: nn.Module) -> nn.Module:
     Args:
         network: in evaluation mode, float32, on the CPU.
     """
-    if spectral.fits(network):
+    if mst_cpu.fits(network):
         assert isinstance(network, Cascade)
-        return spectral.SpectralCascade(network).eval()
+        return mst_cpu.SpectralCascade(network).eval()
     if isinstance(network, Respectra):
         return StripwiseRespectra(network)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

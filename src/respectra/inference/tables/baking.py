@@ -12,7 +12,7 @@ import numpy.typing as npt
 from respectra.errors import ConfigError, RespectraError
 from respectra.inference.predictors import Predictor, TorchPredictor, make_predictor
 from respectra.inference.tables.geometry import Geometry, node_colours, node_positions, row_count
-from respectra.inference.tables.keeping import move_to_colours, require_bakeable
+from respectra.inference.tables.lut_guarantees import move_to_colours, require_bakeable
 from respectra.inference.tables.table import (
     MOST_NODES,
     BakingError,
@@ -59,7 +59,7 @@ def bake(
         geometry: ``rays`` for a method whose spectrum grows with the light, ``cube`` for any;
             ``auto`` finds out which it is.
         guarantees: ``consistent`` or ``non-negative``, which the table then keeps by itself; see
-            :mod:`respectra.inference.tables.keeping`.
+            :mod:`respectra.inference.tables.lut_guarantees`.
         seed: of the colours on which the error is measured.
 
     Returns:
@@ -147,7 +147,7 @@ def _per_pixel(weights: Weights) -> Predictor:
 
 
 def _alone(predictor: TorchPredictor, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    with predictor.answering("alone"):
+    with predictor.giving("alone"):
         return predictor(pixels)
 
 

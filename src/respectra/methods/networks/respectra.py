@@ -13,6 +13,15 @@ from respectra.methods.card import Card, Decision, Origin, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod
 from respectra.methods.networks.blocks import GlobalMean
 
+#: Parts of the network that older weights files know under other names.
+_FORMER_NAMES = {
+    "doubt": "uncertainty_head",
+    "place": "offset_head",
+    "look1": "scene_encoder1",
+    "look2": "scene_encoder2",
+    "tell": "condition",
+    "hidden": "layers",
+}
 #: Added to ratios before a logarithm is taken.
 _EPSILON = 0.003
 #: Added to a pixel's light over the scene's mean before the logarithm is taken.
@@ -92,7 +101,7 @@ class Respectra(nn.Module):
         self.register_buffer("exact", torch.zeros(config.channels_in, bands))
         self.register_buffer("free", torch.zeros(bands, bands))
         self.register_buffer("spread", torch.ones(bands))
-        # Not learned, but told: how far apart the values are that a given one may have been.
+        # Not learned, but set from outside: the width of the cell that a value may lie in.
         self.noise = config.noise
         self.register_buffer("step", torch.tensor(config.noise), persistent=False)
         self.basis_spectra = nn.Parameter(
@@ -100,10 +109,10 @@ class Respectra(nn.Module):
         )
         features = 2 * channels + 2 + (code > 0)
         self.first = nn.Conv2d(features, width, 1)
-        self.hidden = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(config.layers))
+        self.layers = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(config.layers))
         self.last = nn.Conv2d(width, config.rank, 1)
-        self.place = nn.Conv2d(width, channels, 1)
-        self.doubt = nn.Conv2d(width, bands, 1)
+        self.offset_head = nn.Conv2d(width, channels, 1)
+        self.uncertainty_head = nn.Conv2d(width, bands, 1)
         self.scene = code
         if self.windows:
             each = 2 * channels + 3
@@ -111,9 +120,10 @@ class Respectra(nn.Module):
         if code:
             self.level = GlobalMean()
             self.mean = GlobalMean()
-            self.look1 = nn.Conv2d(features, code, 1)
-            self.look2 = nn.Conv2d(code, code, 1)
-            self.tell = nn.Conv2d(code, width, 1)
+            self.scene_encoder1 = nn.Conv2d(features, code, 1)
+            self.scene_encoder2 = nn.Conv2d(code, code, 1)
+            self.condition = nn.Conv2d(code, width, 1)
+        self.register_load_state_dict_pre_hook(_rename_former_parts)  # type: ignore[no-untyped-call]
         self.set_camera(self.camera)
 
     def set_camera(self, camera: Tensor) -> None:
@@ -156,51 +166,55 @@ class Respectra(nn.Module):
     def coefficients(self, x: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, channels_in + rank, y, x)."""
         middle = self.middle(x)
-        total, hidden = self._hidden(middle)
-        return self.weigh(middle, total, hidden)
+        total, hidden = self._encode_and_hide(middle)
+        return self.project(middle, total, hidden)
 
     def uncertainty(self, x: Tensor) -> Tensor:
         """Expected absolute error of each value of ``forward``: (n, bands, y, x)."""
-        total, hidden = self._hidden(self.middle(x))
-        doubt = torch.exp(self.doubt(hidden).clamp(-8.0, 4.0))
-        return total * doubt * self.spread[:, None, None] / self.spread.numel()
+        total, hidden = self._encode_and_hide(self.middle(x))
+        size = torch.exp(self.uncertainty_head(hidden).clamp(-8.0, 4.0))
+        return total * size * self.spread[:, None, None] / self.spread.numel()
 
     def middle(self, x: Tensor) -> Tensor:
         """The middles of the cells: codes are truncated; noise goes either way."""
         return x if self.noise else x + 0.5 * self.step
 
-    def look(self, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor | None]:
+    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor | None]:
         """All that is not of each pixel alone.
 
         Returns:
-            The sum of each pixel's values, the maps that :meth:`think` takes, and what it adds for
+            The sum of each pixel's values, the maps that :meth:`hidden` takes, and what it adds for
             the whole scene.
         """
         total, features = self._features(x)
-        told = self.tell(self.scene_code(features)) if self.scene else None
-        return total, [features, *([self._surroundings(x, total)] if self.windows else [])], told
+        condition = self.condition(self.scene_code(features)) if self.scene else None
+        return (
+            total,
+            [features, *([self._surroundings(x, total)] if self.windows else [])],
+            condition,
+        )
 
-    def think(self, maps: list[Tensor], told: Tensor | None) -> Tensor:
+    def hidden(self, maps: list[Tensor], condition: Tensor | None) -> Tensor:
         """What the last layers see of pixels, each from its own values in the maps."""
         h = self.first(maps[0])
-        if told is not None:
-            h = h + told
+        if condition is not None:
+            h = h + condition
         if self.windows:
             h = h + self.around(maps[1])
         h = F.relu(h, inplace=True)
-        for layer in self.hidden:
+        for layer in self.layers:
             h = F.relu(layer(h), inplace=True)
         return h
 
-    def weigh(self, middle: Tensor, total: Tensor, hidden: Tensor) -> Tensor:
+    def project(self, middle: Tensor, total: Tensor, hidden: Tensor) -> Tensor:
         """Coefficients of pixels."""
-        placed = middle + _REACH * self.step * torch.tanh(self.place(hidden))
+        placed = middle + _REACH * self.step * torch.tanh(self.offset_head(hidden))
         return torch.cat([placed, total * self.last(hidden)], dim=1)
 
-    def _hidden(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _encode_and_hide(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The sum of a pixel's values, and what the last layers see of it."""
-        total, maps, told = self.look(x)
-        return total, self.think(maps, told)
+        total, maps, condition = self.encode(x)
+        return total, self.hidden(maps, condition)
 
     def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of the values, and ratios: of channels, of cells to values, to the scene's light."""
@@ -236,9 +250,19 @@ class Respectra(nn.Module):
 
     def scene_code(self, features: Tensor) -> Tensor:
         """(n, features, y, x) -> (n, scene, 1, 1)."""
-        seen = F.relu(self.look1(features), inplace=True)
-        code: Tensor = self.mean(F.relu(self.look2(seen), inplace=True))
+        seen = F.relu(self.scene_encoder1(features), inplace=True)
+        code: Tensor = self.mean(F.relu(self.scene_encoder2(seen), inplace=True))
         return code
+
+
+def _rename_former_parts(
+    _module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object
+) -> None:
+    """Accept the keys of older weights files."""
+    for key in [key for key in state if key.startswith(prefix)]:
+        part, dot, rest = key[len(prefix) :].partition(".")
+        if part in _FORMER_NAMES:
+            state[f"{prefix}{_FORMER_NAMES[part]}{dot}{rest}"] = state.pop(key)
 
 
 def _means_around(x: Tensor, side: int) -> Tensor:
@@ -299,8 +323,8 @@ METHODS = (
         },
         halo=_halo,
         untrained={
-            r"doubt\..*": "trained by its own loss, through uncertainty()",
-            r"place\..*": "learns once set_step() has said how coarse values are",
+            r"uncertainty_head\..*": "trained by its own loss, through uncertainty()",
+            r"offset_head\..*": "learns once set_step() has said how coarse values are",
         },
     ),
 )

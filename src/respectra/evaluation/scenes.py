@@ -29,7 +29,7 @@ _SHARED = 0.01
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluationScene:
     """A scene to be scored: a cube, images of it, or both.
 
     Attributes:
@@ -89,14 +89,17 @@ class Subject:
         return image
 
 
-def subjects_of(collection: Collection, role: Role = "main") -> tuple[Subject, ...]:
+def evaluation_scenes_of(
+    collection: Collection, role: Role = "main"
+) -> tuple[EvaluationScene, ...]:
     """The scenes of a collection."""
     return tuple(
-        Subject(s.name, s.cube, s.images, role, s.wavelengths_nm, s.scale) for s in collection
+        EvaluationScene(s.name, s.cube, s.images, role, s.wavelengths_nm, s.scale)
+        for s in collection
     )
 
 
-def subjects_without_truth(folder: str | os.PathLike[str]) -> tuple[Subject, ...]:
+def scenes_without_truth(folder: str | os.PathLike[str]) -> tuple[EvaluationScene, ...]:
     """Images whose truth nobody has: those of the challenge's names by track, others for any.
 
     Raises:
@@ -115,7 +118,7 @@ def subjects_without_truth(folder: str | os.PathLike[str]) -> tuple[Subject, ...
             found.setdefault(name, {})[track] = path
     if not found:
         raise DataError(f"{root} holds no image; known suffixes: {', '.join(_PICTURES)}")
-    return tuple(Subject(name, None, images) for name, images in found.items())
+    return tuple(EvaluationScene(name, None, images) for name, images in found.items())
 
 
 def no_data(cube: xr.DataArray) -> npt.NDArray[np.bool_]:

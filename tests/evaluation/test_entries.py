@@ -10,25 +10,25 @@ from respectra.errors import ConfigError
 from respectra.evaluation import (
     Options,
     evaluate,
-    find_contestants,
-    make_contestant,
+    evaluation_scenes_of,
+    find_entries,
+    make_entry,
     report_tables,
-    subjects_of,
 )
 from respectra.evaluation.report.background import reproduction_command
-from respectra.evaluation.report.material import charted_methods
+from respectra.evaluation.report.details import charted_methods
 from respectra.inference import find_weights
 from respectra.methods import save_weights
 
 
 def test_every_set_of_guarantees_is_a_method_of_its_own():
     sets = [["non-negative"], ["non-negative", "consistent"]]
-    found = find_contestants(["pca"], guarantees=sets)
+    found = find_entries(["pca"], guarantees=sets)
     assert [one.name for one in found] == [
         "pca", "pca+non-negative", "pca+consistent+non-negative",
     ]  # fmt: skip
     assert len({one.fingerprint_for("clean") for one in found}) == 3
-    assert found[0].fingerprint == make_contestant("pca").fingerprint
+    assert found[0].fingerprint == make_entry("pca").fingerprint
     assert [one.facts["guarantees"] for one in found][::2] == [[], ["consistent", "non-negative"]]
     assert {one.facts["base"] for one in found} == {"pca"}
 
@@ -39,29 +39,29 @@ def test_what_is_fitted_does_not_depend_on_threads():
     prints = []
     for threads in (1, 2):
         with threadpoolctl.threadpool_limits(threads):
-            prints.append(make_contestant("rbf").fingerprint_for("clean"))
+            prints.append(make_entry("rbf").fingerprint_for("clean"))
     assert prints[0] == prints[1]
 
 
 def test_an_unknown_guarantee_is_refused():
     with pytest.raises(ConfigError, match="did you mean 'consistent'"):
-        find_contestants(["pca"], guarantees=[["consistant"]])
+        find_entries(["pca"], guarantees=[["consistant"]])
 
 
 def test_a_method_takes_part_where_it_has_weights():
-    (one,) = find_contestants(["respectra"], tracks=["clean", "exposed"])
+    (one,) = find_entries(["respectra"], tracks=["clean", "exposed"])
     assert one.takes_part("clean")
     assert not one.takes_part("exposed")
     assert "'exposed'" in one.facts["absent"]["exposed"]
     with pytest.raises(ConfigError, match="respectra weights 'exposed'"):
-        find_contestants(["respectra"], tracks=["exposed"])
+        find_entries(["respectra"], tracks=["exposed"])
 
 
 def test_weights_of_one_camera_are_consistent_with_no_other(tmp_path):
     save_weights(find_weights("pca"), tmp_path / "clean.safetensors")
     source = str(tmp_path / "clean.safetensors")
     both = ["clean", "real-world"]
-    plain, kept = find_contestants([source], tracks=both, guarantees=[["consistent"]])
+    plain, kept = find_entries([source], tracks=both, guarantees=[["consistent"]])
     assert plain.takes_part("real-world")
     assert not kept.takes_part("real-world")
     assert "camera of the track 'clean'" in kept.facts["absent"]["real-world"]
@@ -74,10 +74,8 @@ def test_guarantees_are_scored_beside_the_method_without(tmp_path, rng):
     options = Options(
         tracks=("clean", "real-world"), tests=("physical", "brightness-2"), floor=0.01
     )
-    found = find_contestants(
-        names, tracks=options.tracks, guarantees=[["consistent", "non-negative"]]
-    )
-    subjects = subjects_of(open_collection(tmp_path / "scenes"))
+    found = find_entries(names, tracks=options.tracks, guarantees=[["consistent", "non-negative"]])
+    subjects = evaluation_scenes_of(open_collection(tmp_path / "scenes"))
     results = evaluate(found, subjects, tmp_path / "r", options, timing_runs=0)
     tables = {table.title: table for table in report_tables(results)}
     clean = tables["Guarantees, Clean"]

@@ -9,7 +9,7 @@ from respectra.cli.app import run
 from respectra.errors import ConfigError
 from respectra.inference import find_weights
 from respectra.inference.tables import bake
-from respectra.inference.tables.proof import proof_colours, save_proof
+from respectra.inference.tables.cube_lut import proof_colours, save_proof
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ Tile = int | Literal["auto"] | None
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Entry:
     """A method that takes part.
 
     Attributes:
@@ -56,7 +56,7 @@ class Contestant:
         return isinstance(self.fingerprint, str) or track in self.fingerprint
 
 
-def make_contestant(
+def make_entry(
     source: str | os.PathLike[str],
     *,
     tracks: Iterable[str] = ("clean",),
@@ -64,8 +64,8 @@ def make_contestant(
     guarantees: Iterable[str] = (),
     tile: Tile = "auto",
     device: str = "cpu",
-) -> Contestant:
-    """A contestant from a classical method's name, weights that ship, or a weights file.
+) -> Entry:
+    """A entry from a classical method's name, weights that ship, or a weights file.
 
     Args:
         source: as for :func:`respectra.load`. A classical method is fitted for each track.
@@ -84,15 +84,15 @@ def make_contestant(
     return found[0]
 
 
-def find_contestants(
+def find_entries(
     sources: Iterable[str],
     *,
     tracks: Iterable[str] = ("clean",),
     guarantees: Iterable[Iterable[str]] = (),
     tile: Tile = "auto",
     device: str = "cpu",
-) -> tuple[Contestant, ...]:
-    """Several contestants.
+) -> tuple[Entry, ...]:
+    """Several entries.
 
     ``classical`` stands for every classical method; ``NAME=FILE`` names one.
 
@@ -107,7 +107,7 @@ def find_contestants(
         ConfigError: an unknown method or file, guarantees that cannot be kept, or two of one name.
     """
     every, sets = tuple(tracks), [(), *map(tuple, guarantees)]
-    found: list[Contestant] = []
+    found: list[Entry] = []
     for source in sources:
         label, sign, path = source.partition("=")
         if sign:
@@ -116,7 +116,7 @@ def find_contestants(
         names = list_methods("classical") if source == "classical" else [source]
         for name in names:
             found += _contestants(name, every, None, sets, tile, device)
-    distinct: dict[str, Contestant] = {}
+    distinct: dict[str, Entry] = {}
     for one in found:
         known = distinct.setdefault(one.name, one)
         if known.fingerprint != one.fingerprint:
@@ -145,7 +145,7 @@ def _contestants(
     guarantees: Iterable[Iterable[str]],
     tile: Tile,
     device: str,
-) -> list[Contestant]:
+) -> list[Entry]:
     """A method with each of some sets of guarantees; its weights are made ready once."""
     text = os.fspath(source)
     label = name or (Path(text).stem if Path(text).suffix else text)
@@ -166,7 +166,7 @@ def _contestant(
     kept: frozenset[Guarantee],
     tile: Tile,
     device: str,
-) -> Contestant:
+) -> Entry:
     words = [word for word in GUARANTEES if word in kept]
     fit, unfit = _for_tracks(weights, lambda track: _keeping(weights[track], words, track))
     some = next(iter(fit.values()))
@@ -191,7 +191,7 @@ def _contestant(
         "provenance": dict(some.provenance),
     }
     make = functools.partial(_open, weights=fit, guarantees=words, tile=tile, device=device)
-    return Contestant("+".join([base, *words]), make, prints, facts)
+    return Entry("+".join([base, *words]), make, prints, facts)
 
 
 def _for_tracks(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from respectra.evaluation import Options, Protocol, Results, Row, report_tables
-from respectra.evaluation.learned import learned_scenes, without_learned
 from respectra.evaluation.protocol import SceneRecord
+from respectra.evaluation.train_overlap import learned_scenes, without_learned
 
 
 def results(provenance: dict[str, object]) -> Results:

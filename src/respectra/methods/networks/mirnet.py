@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Origin, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple
-from respectra.methods.networks.mst_plus_plus import rename
+from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
 
 #: Resolutions side by side.
 SCALES = 3

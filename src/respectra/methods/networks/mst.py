@@ -12,14 +12,11 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Origin, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import pad_to_multiple
+from respectra.methods.networks.blocks import pad_to_multiple, rename
 from respectra.methods.networks.mst_plus_plus import (
     SPECTRAL_BLOCK,
     FeedForward,
     SpectralAttention,
-    channel_correlation,
-    rename,
-    split_heads,
 )
 
 Blocks = Annotated[int, Field(ge=1)]
@@ -65,18 +62,7 @@ class MaskedAttention(SpectralAttention):
 
     def masked(self, x: Tensor, mask: Tensor) -> Tensor:
         """(n, channels, y, x) and its mask of the same shape -> the same shape."""
-        n, channels, height, width = x.shape
-        pixels = x.permute(0, 2, 3, 1)
-        v = self.to_v(pixels)
-        gates = self.gate(mask[:1] if self.first else mask).permute(0, 2, 3, 1)
-        correlation = channel_correlation(
-            split_heads(self.to_k(pixels), self.heads), split_heads(self.to_q(pixels), self.heads)
-        )
-        gated = split_heads(v * gates, self.heads)
-        mixed = (self.rescale * correlation).softmax(dim=-1) @ gated
-        mixed = mixed.permute(0, 3, 1, 2).reshape(n, height, width, channels)
-        out = self.project(mixed).permute(0, 3, 1, 2) + self.position(v.permute(0, 3, 1, 2))
-        return torch.as_tensor(out)
+        return torch.as_tensor(self(x, self.gate(mask[:1] if self.first else mask)))
 
 
 class MaskedBlocks(nn.ModuleList):

@@ -265,7 +265,7 @@ class Reconstructor:
         *,
         output: Output | Predictor | None = None,
     ) -> FloatArray:
-        stretched = self.contract.scaling == "min-max"
+        stretched = not self.contract.keeps_exposure
         bounds = (float(rgb.min()), float(rgb.max())) if stretched else (0.0, 1.0)
         pieces = self.pieces(
             lambda rows, columns: rgb[rows, columns],

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from respectra.cameras import get_track
 from respectra.errors import ConfigError, FormatError, RespectraWarning
 from respectra.methods.checkpoints import Checkpoint, read_checkpoint, some, unwrap
 from respectra.methods.contract import Contract
@@ -112,10 +113,11 @@ def import_official(
             f"{file} gives {config.bands} bands, and weights of {name} for the track {track} "
             f"give {contract.bands}; nothing says at which wavelengths these are"
         )
+    _tell_camera(net, contract)
     if not contract.keeps_exposure:
         warnings.warn(
-            f"these weights of {name} stretch every image to its own minimum and maximum, as "
-            "their authors did: the exposure of an image is lost, and a darker picture of a "
+            f"these weights of {name} stretch every image by its own range ({contract.scaling}), "
+            "as their authors did: the exposure of an image is lost, and a darker picture of a "
             "scene gives the same cube",
             RespectraWarning,
             stacklevel=2,
@@ -132,6 +134,17 @@ def import_official(
             "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         },
     )
+
+
+def _tell_camera(network: nn.Module, contract: Contract) -> None:
+    """Give a network that is told its camera that of the track."""
+    import torch
+
+    from respectra.methods.network import CameraAware
+
+    if isinstance(network, CameraAware):
+        camera = get_track(contract.track).response_matrix(contract.wavelengths_nm)
+        network.set_camera(torch.from_numpy(camera))
 
 
 def _official(name: str) -> tuple[NetworkMethod[Any], OfficialLayout[Any]]:
@@ -221,7 +234,8 @@ def _load(
         fits = [other for other in list_methods("network") if other != name and _fits(other, state)]
         hint = f"; these are weights of {_listed(fits)}" if fits else ""
         raise FormatError(f"this is no checkpoint of {name}: {problem}{hint}")
-    tensors = {ours: state[layout.key(ours, config)] for ours in _shapes(method, config)}
+    held = [ours for ours in _shapes(method, config) if ours not in layout.absent]
+    tensors = {ours: state[layout.key(ours, config)] for ours in held}
     if layout.adapt is not None:
         tensors = {n: layout.adapt(layout.key(n, config), t) for n, t in tensors.items()}
     broken = [
@@ -230,7 +244,7 @@ def _load(
     if broken:
         raise FormatError(f"the checkpoint holds values that are not finite, in {some(broken)}")
     net = method.network(config)
-    net.load_state_dict(tensors)
+    net.load_state_dict({**net.state_dict(), **tensors})
     for names in _shared(net):
         if any(not torch.equal(tensors[n], tensors[names[0]]) for n in names):
             keys = [layout.key(n, config) for n in names]
@@ -291,7 +305,11 @@ def _compare(
     method: NetworkMethod[Any], layout: OfficialLayout[Any], state: State, config: NetworkConfig
 ) -> str:
     """What differs between a checkpoint and the layout, in words; empty when nothing does."""
-    shapes = {layout.key(ours, config): s for ours, s in _shapes(method, config).items()}
+    shapes = {
+        layout.key(ours, config): shape
+        for ours, shape in _shapes(method, config).items()
+        if ours not in layout.absent
+    }
     missing = [key for key in shapes if key not in state]
     extra = [
         key

@@ -19,11 +19,11 @@ from respectra.cubes import resample, wavelengths_of
 from respectra.cubes.io import peek_cube
 from respectra.datasets.collections import Collection, Scene, open_collection
 from respectra.datasets.patches import SceneSource
-from respectra.datasets.prepare import file_sha256
 from respectra.datasets.splits import list_official_splits, split_by_scene, split_officially
 from respectra.datasets.store import SceneArrays, StoreSplit, is_store, open_store, require_track
 from respectra.datasets.validity import valid_pixels
 from respectra.errors import ConfigError, DataError
+from respectra.identity import content_hash
 from respectra.methods import Contract
 from respectra.training.recipe import DataRecipe
 
@@ -107,7 +107,7 @@ def open_scenes(
     if not train:
         raise DataError("every scene validates and none is left to train on; name fewer")
     hashes = {
-        path.name: file_sha256(path)
+        path.name: content_hash(path)
         for scene in (*train, *validation)
         for path in (scene.cube, *scene.images.values())
     }

@@ -190,9 +190,7 @@ class Hdf5Array:
                 if offset < 0 or stored < 0 or offset + stored > size:
                     raise FormatError(f"{self.path} is truncated: a chunk of {where} is missing")
                 file.seek(offset)
-                data = _unpack(
-                    file.read(stored), self._layout["filters"], mask, chunk_bytes, where
-                )
+                data = _unpack(file.read(stored), self._layout["filters"], mask, chunk_bytes, where)
                 block = np.frombuffer(data, self.dtype).reshape(chunks)
                 _paste(values, block, place, bounds)
         return values

@@ -21,8 +21,8 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 import respectra
 from respectra.cameras import get_track
 from respectra.datasets.patches import Patches
-from respectra.datasets.prepare import file_sha256
 from respectra.errors import ConfigError, OutputError, RespectraError
+from respectra.identity import content_hash
 from respectra.methods import Weights, load_weights
 from respectra.training.classical import fit_classical
 from respectra.training.data import TrainingData
@@ -119,7 +119,7 @@ def train(
         lengthened = folder.is_started and _length(load_recipe(folder.recipe)) != recipe.length
         module = TrainingModule(recipe, steps=steps, start=begun_with, lengthened=lengthened)
         require_trainable(module, patches, processes=processes)
-        digest = None if start is None else file_sha256(Path(start))
+        digest = None if start is None else content_hash(start)
         facts = _facts(recipe, scenes, begun_with, digest)
         _begin(folder, recipe, facts)
         _run(

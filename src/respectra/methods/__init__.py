@@ -8,8 +8,10 @@ from respectra.methods.registry import (
     build_network,
     configure,
     get_card,
+    get_classical,
     get_method,
     get_network,
+    is_classical,
     list_methods,
 )
 from respectra.methods.weights import Weights, fresh_weights, load_weights, save_weights
@@ -28,9 +30,11 @@ __all__ = [
     "configure",
     "fresh_weights",
     "get_card",
+    "get_classical",
     "get_method",
     "get_network",
     "import_official",
+    "is_classical",
     "list_methods",
     "load_official",
     "load_weights",

@@ -33,7 +33,7 @@ from respectra.datasets.store import (
     SplitEntry,
 )
 from respectra.datasets.validity import valid_pixels
-from respectra.errors import ConfigError, DataError, FormatError, OutputError
+from respectra.errors import ConfigError, DataError, FormatError, OutputError, naming
 from respectra.files import file_lock, make_folder, move_into_place, recover, remove, writing_to
 from respectra.identity import content_hash
 from respectra.journal import Journal
@@ -267,7 +267,8 @@ class _Growth:
     def add(self, job: Job) -> None:
         """Write a scene."""
         sources = _sources(job.scene)
-        block, entry = _block(job, self.plan, self.tracks)
+        with naming(job.scene.name):
+            block, entry = _block(job, self.plan, self.tracks)
         _write_at(self.part / f"{job.split}.bin", job.start, block)
         line = {"split": job.split, "entry": entry.model_dump(mode="json"), "sources": sources}
         self.journal.append(line)

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras import Track, get_track, open_image
+from respectra.cameras import Track, get_track, list_tracks, open_image, track_of_file
+from respectra.cameras.tracks import file_suffix
 from respectra.datasets.collections import Collection, Scene
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary import Case
@@ -21,8 +22,6 @@ from respectra.identity import content_hash
 
 Role = Literal["main", "out-of-scope"]
 
-#: Endings of the challenge's images, by track.
-_ENDINGS = {"clean": "_clean.png", "real-world": "_RealWorld.jpg"}
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 #: Share of the pixels from which on an exact spectrum counts as a filling.
 _SHARED = 0.01
@@ -112,10 +111,10 @@ def scenes_without_truth(folder: str | os.PathLike[str]) -> tuple[EvaluationScen
     for path in sorted(root.iterdir()):
         if path.suffix.lower() not in _PICTURES or path.name.startswith("."):
             continue
-        tracks = [t for t, end in _ENDINGS.items() if path.name.endswith(end)]
-        name = path.name.removesuffix(_ENDINGS[tracks[0]]) if tracks else path.stem
-        for track in tracks or _ENDINGS:
-            found.setdefault(name, {})[track] = path
+        track = track_of_file(path.name)
+        name = path.stem if track is None else path.name.removesuffix(file_suffix(track))
+        for taken in list_tracks() if track is None else (track,):
+            found.setdefault(name, {})[taken] = path
     if not found:
         raise DataError(f"{root} holds no image; known suffixes: {', '.join(_PICTURES)}")
     return tuple(EvaluationScene(name, None, images) for name, images in found.items())

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import OutputError, RespectraError
+from respectra.errors import OutputError, RespectraError, naming
 from respectra.evaluation import metrics
 from respectra.evaluation.auxiliary import (
     TESTS,
@@ -111,7 +111,8 @@ class Scorer:
         tests = self.tests if task.subject.role == "main" else ()
         if not wanted:
             return
-        case = task.subject.open(task.track, task.seed, self.work.options, self.work.cache)
+        with naming(task.subject.name):
+            case = task.subject.open(task.track, task.seed, self.work.options, self.work.cache)
         if not journal.begun:
             self._begin(journal)
         sheet = _Sheet(task, case, wanted, journal, self.work.jobs)

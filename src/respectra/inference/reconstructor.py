@@ -38,7 +38,7 @@ from respectra.inference.tables.lut_guarantees import BITS
 from respectra.inference.tiling import Layout, Reader, Region, checked, plan, run
 from respectra.methods import Card, Contract, Tiling, Weights, get_method
 from respectra.methods.identity import weights_hash
-from respectra.methods.network import NetworkMethod, StepAware, UncertainNetwork
+from respectra.methods.network import StepAware, UncertainNetwork
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -516,8 +516,7 @@ class Reconstructor:
         return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
 
     def _halo(self) -> int | None:
-        method = get_method(self.weights.method)
-        return method.halo(self.weights.config) if isinstance(method, NetworkMethod) else 0
+        return get_method(self.weights.method).halo(self.weights.config)
 
 
 def bits_of(image: xr.DataArray) -> int:

@@ -113,9 +113,8 @@ def reconstruct_video(
         stack.enter_context(keeping_complete(target, folder, lambda: bool(store.times_s)))
         if store.is_in_place(target):
             remove(folder)
-            frames = len(store.times_s)
-            gone = tuple(store.skipped_s)
-            return ReconstructedVideo(target, frames, frames, gone, store.flicker())
+            count, gone = len(store.times_s), tuple(store.skipped_s)
+            return ReconstructedVideo(target, count, count, gone, store.flicker())
         ensure_absent(target, overwrite=overwrite)
         if not store.is_begun:
             grid_nm = np.array(reconstructor.contract.wavelengths_nm)

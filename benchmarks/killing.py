@@ -154,7 +154,9 @@ def _install_filter() -> int:
     lines.append((answer, 0, 0, 0x7FFF0000))
     code = b"".join(struct.pack("=HBBI", *line) for line in lines)
     held = ctypes.create_string_buffer(code)
-    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(lines), ctypes.addressof(held)))
+    program = ctypes.create_string_buffer(
+        struct.pack("HxxxxxxP", len(lines), ctypes.addressof(held))
+    )
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(38, 1, 0, 0, 0)  # no new privileges
     fd = libc.syscall(_SECCOMP[machine], _SET_FILTER, _NEW_LISTENER, program)

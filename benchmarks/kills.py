@@ -13,6 +13,7 @@ then run with --overwrite. Writes are also torn: a half of the data is written b
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import hashlib
 import importlib
@@ -60,24 +61,41 @@ class Command:
 
 _CONVERT = "convert {in}/new.npz -o {out}/c"
 _OLD = "convert {in}/old.npz -o {out}/c"
-_SLOW = "reconstruct {in}/big.tif --weights {in}/w.safetensors --tile 32 --max-memory 900MB -o {out}/c"
+_SLOW = "reconstruct {in}/big.tif --weights {in}/{w} --tile 32 --max-memory 900MB -o {out}/c"
+_LINEAR, _NETWORK = (
+    _SLOW.replace("{w}", "linear.safetensors"),
+    _SLOW.replace("{w}", "mst.safetensors"),
+)
 _FOLDER = "reconstruct {in}/a.png {in}/b.png --method pseudo-inverse -o {out}/cubes --format"
+_EVALUATE = "evaluate pseudo-inverse --data {in}/scenes --timing-runs 0"
 COMMANDS = (
-    *(Command(f"convert{s}", f"{_CONVERT}{s}") for s in (".npz", ".mat", ".nc", ".zarr", ".bil", ".tif")),
+    *(
+        Command(f"convert{s}", f"{_CONVERT}{s}")
+        for s in (".npz", ".mat", ".nc", ".zarr", ".bil", ".tif")
+    ),
     *(
         Command(f"convert{s} --overwrite", f"{_CONVERT}{s} --overwrite", f"{_OLD}{s}")
         for s in (".npz", ".mat", ".nc", ".zarr", ".bil", ".hdr", ".tif")
     ),
-    Command("convert png --overwrite", f"{_CONVERT} --format png --overwrite", f"{_OLD} --format png"),
-    *(Command(f"stream{s}", f"{_SLOW}{s}") for s in (".zarr", ".bip", ".hdr")),
+    Command(
+        "convert png --overwrite", f"{_CONVERT} --format png --overwrite", f"{_OLD} --format png"
+    ),
+    *(Command(f"stream{s}", f"{_LINEAR}{s}") for s in (".zarr", ".bip", ".hdr")),
     *(
-        Command(f"stream{s} --overwrite", f"{_SLOW}{s} --overwrite", f"{_OLD}{s}")
+        Command(f"stream{s} --overwrite", f"{_LINEAR}{s} --overwrite", f"{_OLD}{s}")
         for s in (".zarr", ".bip")
     ),
-    *(Command(f"folder {s}", f"{_FOLDER} {s}", growing=("*manifest.jsonl",)) for s in ("npz", "bip", "hdr", "zarr")),
+    Command("stream with means", f"{_NETWORK}.zarr --engine plain"),
+    *(
+        Command(f"folder {s}", f"{_FOLDER} {s}", growing=("*manifest.jsonl",))
+        for s in ("npz", "bip", "hdr", "zarr")
+    ),
     Command("folder --preview", f"{_FOLDER} nc --preview", growing=("*manifest.jsonl",)),
-    Command("picture --preview", "reconstruct {in}/a.png --method pseudo-inverse -o {out}/c.npz --preview"),
-    Command("low-rank", "reconstruct {in}/a.png --weights {in}/w.safetensors -o {out}/c.nc"),
+    Command(
+        "picture --preview",
+        "reconstruct {in}/a.png --method pseudo-inverse -o {out}/c.npz --preview",
+    ),
+    Command("low-rank", "reconstruct {in}/a.png --method pca --low-rank -o {out}/c.nc"),
     Command("clip", "reconstruct {in}/clip.mkv --method pseudo-inverse -o {out}/c.zarr"),
     Command(
         "clip --overwrite",
@@ -103,7 +121,7 @@ COMMANDS = (
     ),
     Command(
         "evaluate",
-        "evaluate pseudo-inverse --data {in}/scenes -o {out}/e --aux shuffle,weighted --timing-runs 0",
+        f"{_EVALUATE} -o {{out}}/e --aux shuffle,weighted",
         growing=("*",),
         overwrites=False,
     ),
@@ -116,7 +134,12 @@ COMMANDS = (
         ignored=("*.ckpt", "*tensorboard*"),
         overwrites=False,
     ),
-    Command("train classical", "train pca --data {in}/scenes -o {out}/t --resume", growing=("*",), overwrites=False),
+    Command(
+        "train classical",
+        "train pca --data {in}/scenes -o {out}/t --resume",
+        growing=("*",),
+        overwrites=False,
+    ),
     Command("bake", "bake pseudo-inverse -o {out}/t.lut --nodes 5 --cube-file {out}/p.cube"),
     Command("export", "export {in}/w.safetensors -o {out}/n.onnx --size 16x16"),
     Command("demo", "demo --output {out}/d --overwrite"),
@@ -147,6 +170,8 @@ def make_inputs(folder: Path) -> None:
     tifffile.imwrite(folder / "big.tif", codes, photometric="rgb", rowsperstrip=16)
     write_clip(folder / "clip.mkv", rng.integers(0, 255, (3, 16, 24, 3), dtype=np.uint8))
     save_weights(tiny_weights("hscnn-r"), folder / "w.safetensors")
+    save_weights(tiny_weights("mst-plus-plus"), folder / "mst.safetensors")
+    save_weights(rs.load("pseudo-inverse").weights, folder / "linear.safetensors")
     changes = {
         "preset": "tiny",
         "patches": {"size": 16},
@@ -162,7 +187,10 @@ def call(line: str, inputs: Path, out: Path) -> int:
     """Run a command line in this process; gives its exit code."""
     from respectra.cli.app import run
 
-    sys.argv = ["respectra", *(p.replace("{in}", str(inputs)).replace("{out}", str(out)) for p in line.split())]
+    sys.argv = [
+        "respectra",
+        *(p.replace("{in}", str(inputs)).replace("{out}", str(out)) for p in line.split()),
+    ]
     with open(out.parent / "log", "a") as log:  # noqa: PTH123
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
@@ -187,7 +215,11 @@ def _outputs(folder: Path) -> list[Path]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith("."):
             continue
-        whole = path.suffix == ".zarr" or (path / "index.json").is_file() or (path / "cube.json").is_file()
+        whole = (
+            path.suffix == ".zarr"
+            or (path / "index.json").is_file()
+            or (path / "cube.json").is_file()
+        )
         if path.is_dir() and not whole:
             files += _outputs(path)
         elif not (path.is_file() and path.with_suffix(".hdr").is_file() and path.suffix != ".hdr"):
@@ -205,7 +237,7 @@ def content_of(path: Path) -> str:
         if path.name == "manifest.jsonl":
             return _last_lines(path)
         if path.suffix == ".jsonl":
-            return _digest(*sorted(json.dumps(_stable(json.loads(l))) for l in path.open()))
+            return _digest(*sorted(json.dumps(_stable(json.loads(line))) for line in path.open()))
         if path.name == "results.csv":
             rows = csv.DictReader(io.StringIO(path.read_text()))
             return _digest(*(json.dumps(_stable(row)) for row in rows))
@@ -281,7 +313,7 @@ class Sweep:
         self.inputs, self.out, self.kept = folder / "in", folder / "out", folder / "old"
         _import_everything()
         self._forked(lambda: make_inputs(self.inputs) or 0, "inputs")
-        line = "evaluate pseudo-inverse --data {in}/scenes -o {in}/evaluation --aux none --timing-runs 0"
+        line = f"{_EVALUATE} -o {{in}}/evaluation --aux none"
         self._forked(lambda: call(line, self.inputs, self.out), "an evaluation")
 
     def _forked(self, work: Callable[[], int], what: str) -> None:
@@ -295,6 +327,8 @@ class Sweep:
         result, start = Result(command.name), time.perf_counter()
         self._begin(command)
         before = state_of(self.out)
+        self._learn_imports(command)
+        self._begin(command)
         undisturbed = self._run(command.line)
         if undisturbed.code != 0:
             result.problems.append(f"without a kill: exit code {undisturbed.code}")
@@ -327,6 +361,20 @@ class Sweep:
             shutil.copytree(self.out, old)
         shutil.rmtree(self.out, ignore_errors=True)
         shutil.copytree(old, self.out)
+
+    def _learn_imports(self, command: Command) -> None:
+        """Import here what the command imports, so that forks need not."""
+        names = self.out.parent / "modules"
+
+        def work() -> int:
+            call(command.line, self.inputs, self.out)
+            names.write_text("\n".join(sys.modules))
+            return 0
+
+        self._forked(work, command.name)
+        for name in names.read_text().splitlines():
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
 
     def _run(self, line: str, at: int | None = None, *, torn: bool = False) -> killing.Run:
         return killing.run(lambda: call(line, self.inputs, self.out), self.out, at, torn=torn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,21 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cubes.formats._axes import Axes, Vector, arrange, find_grid
 from respectra.cubes.formats._low_rank import low_rank_dataset, peek_low_rank
 from respectra.cubes.formats.base import (
-    WAVELENGTH_NAMES,
+    MOST_BANDS,
     Stored,
     choose_variable,
     contiguous,
     decode_attrs,
     encode_attrs,
-    plausible_wavelengths,
 )
 from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import DIMS
 
-_BAND_DIMS = WAVELENGTH_NAMES
-_MOST_BANDS = 100_000  # a coordinate is read before its cube is known to be plausible
 #: Opens a dataset without reading anything of it, its coordinates included.
 Opener = Callable[[Path], AbstractContextManager[xr.Dataset]]
 
@@ -49,7 +48,12 @@ def to_dataset(cube: xr.DataArray | LowRankCube) -> xr.Dataset:
 
 
 def peek_dataset(
-    path: Path, key: str | None, opener: Opener, stored_bytes: int, ratio: float
+    path: Path,
+    key: str | None,
+    axes: Axes | None,
+    opener: Opener,
+    stored_bytes: int,
+    ratio: float,
 ) -> Stored:
     """What a dataset says of its cube."""
     with opener(path) as dataset:
@@ -59,42 +63,64 @@ def peek_dataset(
         shapes = {str(name): dataset[name].shape for name in dataset.data_vars}
         name = choose_variable(shapes, key, path)
         variable = dataset[name]
-        order = _order(variable)
+        dims = [str(dim) for dim in variable.dims]
+        vectors = _vectors(dataset)
+        places = arrange(dims, variable.shape, vectors, axes)
+        order = tuple(dims[place] for place in places)
         bands = variable.sizes[order[-1]] if order else 0
-        names = [n for n in (*order[-1:], *_BAND_DIMS) if n in dataset.variables]
-        grids = (
-            plausible_wavelengths(dataset[n].values, bands)
-            for n in names
-            if dataset[n].size == bands <= _MOST_BANDS
-        )
+        grid = find_grid(vectors, order[-1] if order else "", bands, str(path))
         attrs = dict(variable.attrs)
         if "attributes" in attrs:
             attrs = decode_attrs(attrs["attributes"])
+        chunks = variable.encoding.get("chunks") or variable.encoding.get("chunksizes")
         return Stored(
             shape=tuple(variable.sizes[dim] for dim in order),
             dtype=variable.dtype,
             stored_bytes=stored_bytes,
-            load=lambda: _load(path, name, order, opener),
-            wavelengths_nm=next((grid for grid in grids if grid is not None), None),
+            load=lambda: _read(path, name, order, opener),
+            window=lambda *spans: _read(path, name, order, opener, spans),
+            chunks=_chunks(chunks, places),
+            wavelengths_nm=grid.nm,
+            wavelength_problem=grid.problem,
             attrs={str(k): _plain(v) for k, v in attrs.items()},
             ratio=ratio,
-            details={"variable": name, "dimensions": [str(dim) for dim in variable.dims]},
+            details={"variable": name, "dimensions": dims},
         )
 
 
-def _order(variable: xr.DataArray) -> tuple[str, ...]:
-    """Dimensions in the order y, x, band: by their names where these say it, else as stored."""
-    dims = [str(dim) for dim in variable.dims]
-    band = next((dim for dim in dims if dim.lower() in _BAND_DIMS), dims[-1] if dims else None)
-    plane = [dim for dim in dims if dim != band]
-    if sorted(plane) == ["x", "y"]:
-        plane = ["y", "x"]
-    return (*plane, band) if band is not None else ()
+def _vectors(dataset: xr.Dataset) -> list[Vector]:
+    """The lists of numbers along one dimension, which may be wavelengths."""
+    return [
+        Vector(
+            str(name),
+            str(variable.dims[0]),
+            variable.size,
+            functools.partial(getattr, dataset[name], "values"),
+            {**variable.encoding, **variable.attrs},
+        )
+        for name, variable in dataset.variables.items()
+        if variable.ndim == 1 and 0 < variable.size <= MOST_BANDS and variable.dtype.kind in "fiu"
+    ]
 
 
-def _load(path: Path, name: str, order: tuple[str, ...], opener: Opener) -> npt.NDArray[Any]:
+def _chunks(chunks: Any, places: tuple[int, ...]) -> tuple[int, int, int] | None:
+    if not chunks or len(chunks) != len(places) or not all(isinstance(c, int) for c in chunks):
+        return None
+    return tuple(chunks[place] for place in places)  # type: ignore[return-value]
+
+
+def _read(
+    path: Path,
+    name: str,
+    order: tuple[str, ...],
+    opener: Opener,
+    spans: tuple[slice, ...] | None = None,
+) -> npt.NDArray[Any]:
     with opener(path) as dataset:
-        return contiguous(dataset[name].transpose(*order).values)
+        variable = dataset[name]
+        if spans is not None:
+            variable = variable.isel(dict(zip(order, spans, strict=True)))
+        return contiguous(variable.transpose(*order).values)
 
 
 def _plain(value: Any) -> Any:

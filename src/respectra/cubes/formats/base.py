@@ -15,14 +15,48 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
+from respectra.cubes.formats._axes import WAVELENGTH_NAMES, Axes, plausible_wavelengths
+from respectra.cubes.formats._writer import CubeWriter
 from respectra.cubes.lowrank import LowRankCube
-from respectra.errors import DataError, FormatError, OutputError, RespectraError
+from respectra.errors import (
+    DataError,
+    FormatError,
+    OutputError,
+    RespectraError,
+    RespectraWarning,
+)
+
+__all__ = [
+    "DEFLATE_RATIO",
+    "MOST_BANDS",
+    "WAVELENGTH_NAMES",
+    "Axes",
+    "CubeFormat",
+    "Stored",
+    "choose_variable",
+    "contiguous",
+    "decode_attrs",
+    "encode_attrs",
+    "folder_bytes",
+    "guard",
+    "guard_reading",
+    "plausible_wavelengths",
+    "read_head",
+    "reading",
+    "writing",
+]
 
 #: Deflate, the compression of most formats, shrinks data at most 1032 times.
 DEFLATE_RATIO = 1100.0
+#: More bands than any instrument has; so many numbers are read before a cube is known to be one.
+MOST_BANDS = 100_000
 #: Sparse and constant cubes take next to no room in a chunked file; up to this size, in bytes,
 #: a small file may claim to hold one.
 SPARSE_ALLOWANCE = 256 * 2**20
+
+
+#: Reads (rows, columns, bands) of a file.
+Window = Callable[[slice, slice, slice], npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -34,7 +68,13 @@ class Stored:
         dtype: type of the values as stored.
         stored_bytes: bytes that the values take in the file.
         load: reads the values, shape (y, x, band), any memory layout.
+        window: reads the values of some rows, columns and bands, given as slices with a start, a
+            stop and no step; None where a file can only be read as a whole.
+        chunks: rows, columns and bands that the file keeps together, so that reading one value
+            costs reading all of them; None where any part can be read.
         wavelengths_nm: one a band in the order of the file; None when the file does not say.
+        wavelength_problem: why those that it states cannot be used.
+        assumed: whether the wavelengths are those of a custom, not of the file.
         attrs: further facts; ``quantity``, ``units`` and ``source`` among them when known.
         ratio: how many times larger than ``stored_bytes`` the values can be; 1 when they are
             not compressed.
@@ -47,6 +87,10 @@ class Stored:
     stored_bytes: int
     load: Callable[[], npt.NDArray[Any]]
     wavelengths_nm: npt.ArrayLike | None = None
+    wavelength_problem: str = ""
+    assumed: bool = False
+    window: Window | None = None
+    chunks: tuple[int, int, int] | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict)
     ratio: float = 1.0
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -68,8 +112,11 @@ class CubeFormat:
         suffix: suffix of the files it writes; empty for a folder without one.
         suffixes: suffixes it claims, lower case; no two formats share one.
         preserves: what a saved cube keeps, in a sentence.
-        peek: (path, key) -> what the file says, without reading the values.
+        peek: (path, key, axes) -> what the file says, without reading the values. ``axes`` are
+            the roles of the stored axes as the user names them, None for what the file says.
         write: (cube, path, ...) writes one cube to the paths that ``files`` names.
+        writer: writes one piece by piece to the same paths, with the same bytes; None where the
+            format is written as a whole.
         recognises: whether the first bytes of a file are of this format; None for folders.
         files: the files that a cube saved at a path consists of, the one that is opened first.
         compresses: whether saved values may take less room than they do in memory.
@@ -81,10 +128,11 @@ class CubeFormat:
     suffix: str
     suffixes: tuple[str, ...]
     preserves: str
-    peek: Callable[[Path, str | None], Stored]
+    peek: Callable[[Path, str | None, Axes | None], Stored]
     write: Callable[..., None]
     recognises: Callable[[bytes], bool] | None
     files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
+    writer: type[CubeWriter] | None = None
     compresses: bool = False
     keeps_factors: bool = False
 
@@ -92,9 +140,10 @@ class CubeFormat:
 @contextlib.contextmanager
 def reading(path: Path, title: str) -> Iterator[None]:
     """Turn whatever a library raises over a file into a FormatError of one line."""
+    caught: list[warnings.WarningMessage] = []
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             yield
     except DataError as error:
         if str(path) in str(error):
@@ -111,6 +160,9 @@ def reading(path: Path, title: str) -> Iterator[None]:
     except Exception as error:  # a damaged file can make a library raise anything
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise FormatError(f"{path} is damaged or not a {title}: {reason}") from None
+    for warning in caught:  # what a library says of a file is for its authors; ours is for users
+        if issubclass(warning.category, RespectraWarning):
+            warnings.warn(str(warning.message), warning.category, stacklevel=4)
 
 
 @contextlib.contextmanager
@@ -128,11 +180,11 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def guard(stored: Stored, path: Path) -> None:
-    """Refuse what cannot be a cube or cannot be in the file, before memory is taken for it.
+    """Refuse what cannot be a cube or cannot be in the file, before its values are asked for.
 
     Raises:
         FormatError: not three dimensions, empty, or more values promised than the file can hold.
-        DataError: values that are not real numbers, or a cube larger than the free memory.
+        DataError: values that are not real numbers.
     """
     if len(stored.shape) != 3:
         raise FormatError(
@@ -141,25 +193,57 @@ def guard(stored: Stored, path: Path) -> None:
         )
     if min(stored.shape) < 1:
         raise FormatError(f"{path} holds an empty array of shape {stored.shape}")
+    if stored.shape[2] > MOST_BANDS:
+        raise FormatError(
+            f"{path} promises {' x '.join(map(str, stored.shape))} values; a cube has at most "
+            f"{MOST_BANDS:,} bands"
+        )
     if stored.dtype.kind not in "fiu":
         raise DataError(
             f"{path} holds values of type {stored.dtype}; a cube holds real numbers "
             "(for complex values, save their magnitude)"
         )
+    if stored.ratio <= 1 or stored.window is None:
+        _require_held(stored, path, stored.nbytes)
+
+
+def guard_reading(stored: Stored, path: Path, shape: tuple[int, int, int]) -> None:
+    """Refuse to read a part that the file cannot hold or the memory cannot take.
+
+    Args:
+        stored: what the file says.
+        path: of the file.
+        shape: rows, columns and bands that are asked for.
+
+    Raises:
+        FormatError: more values than the file can hold.
+        DataError: more than the free memory.
+    """
+    chunks = stored.chunks or (1, 1, 1)
+    whole = stored.shape if stored.window is None else shape
+    touched = [
+        max(n, min(c, total)) for n, c, total in zip(whole, chunks, stored.shape, strict=True)
+    ]
+    read = math.prod(touched) * stored.dtype.itemsize
+    _require_held(stored, path, read)
+    needed = read + math.prod(shape) * 4
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise DataError(
+            f"{path} needs {needed / 2**30:.1f} GiB of memory and {free / 2**30:.1f} GiB is free; "
+            "take a part of the cube, or open it with chunks={}"
+        )
+
+
+def _require_held(stored: Stored, path: Path, nbytes: int) -> None:
     room = stored.stored_bytes * stored.ratio
     if stored.ratio > 1:
         room = max(room, SPARSE_ALLOWANCE)
-    if stored.nbytes > room:
+    if nbytes > room:
         raise FormatError(
             f"{path} promises {' x '.join(map(str, stored.shape))} values of {stored.dtype} "
             f"({stored.nbytes:,} bytes) but holds {stored.stored_bytes:,} bytes; "
             "it is truncated or its header is wrong"
-        )
-    needed = stored.nbytes + math.prod(stored.shape) * 4
-    free = psutil.virtual_memory().available
-    if needed > free:
-        raise DataError(
-            f"{path} needs {needed / 2**30:.1f} GiB of memory and {free / 2**30:.1f} GiB is free"
         )
 
 
@@ -261,18 +345,3 @@ def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path
         f"{path} holds {problem} with three dimensions ({listing}); "
         + ("say which one with key=..." if solid else "a cube has y, x and wavelength")
     )
-
-
-#: Names under which files keep their wavelengths.
-WAVELENGTH_NAMES = ("wavelengths_nm", "wavelengths", "wavelength", "bands", "band", "wl", "lambda")
-
-
-def plausible_wavelengths(values: object, bands: int) -> npt.NDArray[np.float64] | None:
-    """A vector of one number a band; None for anything else, and for the band numbers 1, 2, ..."""
-    try:
-        grid = np.asarray(values, dtype=np.float64).ravel()
-    except (TypeError, ValueError):
-        return None
-    if grid.size != bands or any(np.array_equal(grid, np.arange(bands) + k) for k in (0, 1)):
-        return None
-    return grid

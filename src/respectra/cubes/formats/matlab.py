@@ -8,6 +8,7 @@ attribute, because the challenge's scores are those of the divided cubes.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,17 +16,17 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cubes.formats._axes import WAVELENGTH_NAMES, Vector, arrange, find_grid
 from respectra.cubes.formats._hdf5 import HDF5_SIGNATURE, check_heaps
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
-    WAVELENGTH_NAMES,
+    Axes,
     CubeFormat,
     Stored,
     choose_variable,
     contiguous,
     decode_attrs,
     encode_attrs,
-    plausible_wavelengths,
     read_head,
 )
 from respectra.cubes.formats.matlab_v5 import SIGNATURE_V5, peek_v5
@@ -45,12 +46,12 @@ def _recognises(head: bytes) -> bool:
     )
 
 
-def _peek(path: Path, key: str | None) -> Stored:
+def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
     v5 = read_head(path).startswith(SIGNATURE_V5)
-    return peek_v5(path, key) if v5 else _peek_hdf5(path, key)
+    return peek_v5(path, key, axes) if v5 else _peek_hdf5(path, key, axes)
 
 
-def _peek_hdf5(path: Path, key: str | None) -> Stored:
+def _peek_hdf5(path: Path, key: str | None, axes: Axes | None) -> Stored:
     import h5py
 
     check_heaps(path)
@@ -66,19 +67,16 @@ def _peek_hdf5(path: Path, key: str | None) -> Stored:
         if cube.external or cube.is_virtual:
             raise FormatError(f"{path} keeps its values in other files; make it self-contained")
         small = {n: d for n, d in datasets.items() if n != name and 0 < d.size <= _SMALL}
-        reverse = _by_columns(cube, small)
-        shape = cube.shape[::-1] if reverse else cube.shape
-        bands = shape[-1] if shape else 0
-        wavelengths = next(
-            (
-                grid
-                for n in WAVELENGTH_NAMES
-                if n in small
-                and small[n].dtype.kind in "fiu"
-                and (grid := plausible_wavelengths(small[n][()], bands)) is not None
-            ),
-            None,
-        )
+        reverse = axes is not None or _by_columns(cube, small)
+        stored = cube.shape[::-1] if reverse else cube.shape
+        vectors = [
+            Vector(n, "", small[n].size, functools.partial(np.array, small[n][()]))
+            for n in WAVELENGTH_NAMES
+            if n in small and small[n].dtype.kind in "fiu"
+        ]
+        places = arrange([""] * len(stored), stored, vectors, axes)
+        shape = tuple(stored[place] for place in places)
+        grid = find_grid(vectors, "", shape[-1] if shape else 0, str(path))
         attrs = {}
         if "attributes" in small and small["attributes"].dtype.kind == "u":
             attrs = decode_attrs("".join(map(chr, small["attributes"][()].ravel())))
@@ -89,8 +87,9 @@ def _peek_hdf5(path: Path, key: str | None) -> Stored:
             shape=shape,
             dtype=cube.dtype,
             stored_bytes=cube.id.get_storage_size(),
-            load=lambda: _load_hdf5(path, name, reverse),
-            wavelengths_nm=wavelengths,
+            load=lambda: _load_hdf5(path, name, reverse, places),
+            wavelengths_nm=grid.nm,
+            wavelength_problem=grid.problem,
             attrs=attrs,
             ratio=DEFLATE_RATIO if compressed else 1.0,
             details={"variable": name, "version": "7.3", "compressed": compressed},
@@ -108,12 +107,12 @@ def _by_columns(cube: h5py.Dataset, others: dict[str, h5py.Dataset]) -> bool:
     return not (cube.shape[-1] in sizes and cube.shape[0] not in sizes)
 
 
-def _load_hdf5(path: Path, name: str, reverse: bool) -> npt.NDArray[Any]:
+def _load_hdf5(path: Path, name: str, reverse: bool, places: tuple[int, ...]) -> npt.NDArray[Any]:
     import h5py
 
     with h5py.File(path, "r") as file:
         values: npt.NDArray[Any] = file[name][()]
-    return contiguous(values.transpose() if reverse else values)
+    return contiguous((values.transpose() if reverse else values).transpose(places))
 
 
 def _write_v73(cube: xr.DataArray, path: Path) -> None:

@@ -7,6 +7,7 @@ layout is that of MathWorks' "MAT-File Format", chapter 1.
 
 from __future__ import annotations
 
+import functools
 import math
 import struct
 import zlib
@@ -18,16 +19,16 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cubes.formats._axes import WAVELENGTH_NAMES, Vector, arrange, find_grid
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
-    WAVELENGTH_NAMES,
+    Axes,
     CubeFormat,
     Stored,
     choose_variable,
     contiguous,
     decode_attrs,
     encode_attrs,
-    plausible_wavelengths,
 )
 from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError, OutputError
@@ -62,7 +63,7 @@ class _Variable:
         return self.dtype is not None and self.dtype.kind in "fiu"
 
 
-def peek_v5(path: Path, key: str | None) -> Stored:
+def peek_v5(path: Path, key: str | None, axes: Axes | None) -> Stored:
     """What a version 5 file says of its cube; see ``CubeFormat.peek``."""
     from scipy.io import loadmat
 
@@ -71,7 +72,6 @@ def peek_v5(path: Path, key: str | None) -> Stored:
     cube = listing[name]
     if cube.dtype is None:
         raise FormatError(f"the variable {name!r} of {path} is not an array of numbers")
-    bands = cube.shape[-1] if cube.shape else 0
     # Complex ones have a second element, whose tag is not checked: they are never read.
     wanted = [
         n
@@ -82,28 +82,37 @@ def peek_v5(path: Path, key: str | None) -> Stored:
         and (listing[n].is_text if n == "attributes" else listing[n].is_real)
     ]
     others = loadmat(path, variable_names=wanted, appendmat=False) if wanted else {}
-    grids = (plausible_wavelengths(others[n], bands) for n in WAVELENGTH_NAMES if n in others)
+    vectors = [
+        Vector(n, "", others[n].size, functools.partial(others.get, n))
+        for n in WAVELENGTH_NAMES
+        if n in others
+    ]
+    places = arrange([""] * len(cube.shape), cube.shape, vectors, axes)
+    shape = tuple(cube.shape[place] for place in places)
+    grid = find_grid(vectors, "", shape[-1] if shape else 0, str(path))
     attrs = {}
     if "attributes" in others:
         attrs = decode_attrs("".join(others["attributes"].ravel().tolist()))
     elif "norm_factor" in others and others["norm_factor"].size == 1:
         attrs = {"norm_factor": float(others["norm_factor"].item())}
     return Stored(
-        shape=cube.shape,
+        shape=shape,
         dtype=cube.dtype,
         stored_bytes=path.stat().st_size,
-        load=lambda: _load(path, name),
-        wavelengths_nm=next((grid for grid in grids if grid is not None), None),
+        load=lambda: _load(path, name, places),
+        wavelengths_nm=grid.nm,
+        wavelength_problem=grid.problem,
         attrs=attrs,
         ratio=8 * DEFLATE_RATIO,  # MATLAB also keeps doubles that are whole numbers as bytes
         details={"variable": name, "version": "5"},
     )
 
 
-def _load(path: Path, name: str) -> npt.NDArray[np.float32]:
+def _load(path: Path, name: str, places: tuple[int, ...]) -> npt.NDArray[np.float32]:
     from scipy.io import loadmat
 
-    return contiguous(loadmat(path, variable_names=[name], appendmat=False)[name])
+    values = loadmat(path, variable_names=[name], appendmat=False)[name]
+    return contiguous(values.transpose(places))
 
 
 def _list_variables(path: Path) -> dict[str, _Variable]:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from respectra.cubes.formats._dataset import peek_dataset, to_dataset
 from respectra.cubes.formats._hdf5 import HDF5_SIGNATURE, check_heaps
-from respectra.cubes.formats.base import DEFLATE_RATIO, CubeFormat, Stored
+from respectra.cubes.formats.base import DEFLATE_RATIO, Axes, CubeFormat, Stored
 from respectra.cubes.lowrank import LowRankCube
 
 
@@ -25,14 +25,14 @@ def _open(path: Path) -> xr.Dataset:
     )
 
 
-def _peek(path: Path, key: str | None) -> Stored:
+def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
     import h5py
 
     check_heaps(path)
     with h5py.File(path, "r") as file:
         # Where this fails, h5netcdf would also complain on standard error.
         file.attrs.get("_nc3_strict")
-    return peek_dataset(path, key, _open, path.stat().st_size, DEFLATE_RATIO)
+    return peek_dataset(path, key, axes, _open, path.stat().st_size, DEFLATE_RATIO)
 
 
 def _write(cube: xr.DataArray | LowRankCube, path: Path) -> None:

@@ -9,13 +9,17 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
-from respectra.cubes.formats._axes import WAVELENGTH_NAMES, Axes, plausible_wavelengths
+from respectra.cubes.formats._axes import (
+    WAVELENGTH_NAMES,
+    Axes,
+    band_grid,
+    plausible_wavelengths,
+)
 from respectra.cubes.formats._writer import CubeWriter
 from respectra.cubes.lowrank import LowRankCube
 from respectra.errors import (
@@ -25,6 +29,8 @@ from respectra.errors import (
     RespectraError,
     RespectraWarning,
 )
+from respectra.guards.limits import EXPANSION, refuse_bomb
+from respectra.guards.text import parse_json
 
 __all__ = [
     "DEFLATE_RATIO",
@@ -46,13 +52,10 @@ __all__ = [
     "writing",
 ]
 
-#: Deflate, the compression of most formats, shrinks data at most 1032 times.
-DEFLATE_RATIO = 1100.0
 #: More bands than any instrument has; so many numbers are read before a cube is known to be one.
 MOST_BANDS = 100_000
-#: Sparse and constant cubes take next to no room in a chunked file; up to this size, in bytes,
-#: a small file may claim to hold one.
-SPARSE_ALLOWANCE = 256 * 2**20
+#: ``ratio`` of compressed values: what more they may grow is ``guards.limits.EXPANSION``.
+DEFLATE_RATIO = EXPANSION
 
 
 #: Reads (rows, columns, bands) of a file.
@@ -87,7 +90,7 @@ class Stored:
     stored_bytes: int
     load: Callable[[], npt.NDArray[Any]]
     wavelengths_nm: npt.ArrayLike | None = None
-    wavelength_problem: str = ""
+    wavelength_problem: str | None = None
     assumed: bool = False
     window: Window | None = None
     chunks: tuple[int, int, int] | None = None
@@ -203,8 +206,14 @@ def guard(stored: Stored, path: Path) -> None:
             f"{path} holds values of type {stored.dtype}; a cube holds real numbers "
             "(for complex values, save their magnitude)"
         )
-    if stored.ratio <= 1 or stored.window is None:
-        _require_held(stored, path, stored.nbytes)
+    if stored.ratio == 1 and stored.nbytes > stored.stored_bytes:
+        raise FormatError(
+            f"{path} promises {' x '.join(map(str, stored.shape))} values of {stored.dtype} "
+            f"({stored.nbytes:,} bytes) but holds {stored.stored_bytes:,} bytes; "
+            "it is truncated or its header is wrong"
+        )
+    if stored.window is None:
+        guard_reading(stored, path, stored.shape)  # type: ignore[arg-type]
 
 
 def guard_reading(stored: Stored, path: Path, shape: tuple[int, int, int]) -> None:
@@ -220,31 +229,18 @@ def guard_reading(stored: Stored, path: Path, shape: tuple[int, int, int]) -> No
         DataError: more than the free memory.
     """
     chunks = stored.chunks or (1, 1, 1)
-    whole = stored.shape if stored.window is None else shape
-    touched = [
-        max(n, min(c, total)) for n, c, total in zip(whole, chunks, stored.shape, strict=True)
-    ]
-    read = math.prod(touched) * stored.dtype.itemsize
-    _require_held(stored, path, read)
-    needed = read + math.prod(shape) * 4
-    free = psutil.virtual_memory().available
-    if needed > free:
-        raise DataError(
-            f"{path} needs {needed / 2**30:.1f} GiB of memory and {free / 2**30:.1f} GiB is free; "
-            "take a part of the cube, or open it with chunks={}"
-        )
-
-
-def _require_held(stored: Stored, path: Path, nbytes: int) -> None:
-    room = stored.stored_bytes * stored.ratio
-    if stored.ratio > 1:
-        room = max(room, SPARSE_ALLOWANCE)
-    if nbytes > room:
-        raise FormatError(
-            f"{path} promises {' x '.join(map(str, stored.shape))} values of {stored.dtype} "
-            f"({stored.nbytes:,} bytes) but holds {stored.stored_bytes:,} bytes; "
-            "it is truncated or its header is wrong"
-        )
+    asked = stored.shape if stored.window is None else shape
+    read = math.prod(
+        max(n, min(c, total)) for n, c, total in zip(asked, chunks, stored.shape, strict=True)
+    )
+    refuse_bomb(
+        path,
+        needed_bytes=read * stored.dtype.itemsize,
+        stored_bytes=stored.stored_bytes,
+        compressed=stored.ratio > 1,
+        working_bytes=math.prod(shape) * 4,
+        inflation=max(1.0, stored.ratio / EXPANSION),
+    )
 
 
 def read_head(path: Path, size: int = 1024) -> bytes:
@@ -315,8 +311,8 @@ def decode_attrs(text: object) -> dict[str, Any]:
         FormatError: the text is something else.
     """
     try:
-        attrs = json.loads(text) if isinstance(text, str | bytes) else None
-    except ValueError:
+        attrs = parse_json(text, "its attributes") if isinstance(text, str | bytes) else None
+    except FormatError:
         attrs = None
     if not isinstance(attrs, dict):
         raise FormatError("its attributes are not a JSON object")
@@ -345,3 +341,25 @@ def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path
         f"{path} holds {problem} with three dimensions ({listing}); "
         + ("say which one with key=..." if solid else "a cube has y, x and wavelength")
     )
+
+
+class Grid(TypedDict, total=False):
+    """What ``Stored`` takes of wavelengths."""
+
+    wavelengths_nm: npt.NDArray[np.float64]
+    wavelength_problem: str
+
+
+def stated_grid(values: object, unit: object, bands: int, path: Path) -> Grid:
+    """The wavelengths that a file states, in nm, or why they cannot be used.
+
+    Args:
+        values: as the file has them; None where it has none.
+        unit: as the file states it; None or anything that is no text when it does not.
+        bands: of the cube.
+        path: the file, for messages.
+    """
+    grid = band_grid(values, bands, unit if isinstance(unit, str) else None, str(path))
+    if grid.nm is not None:
+        return {"wavelengths_nm": grid.nm}
+    return {"wavelength_problem": grid.problem} if grid.problem else {}

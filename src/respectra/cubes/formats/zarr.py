@@ -13,7 +13,14 @@ import xarray as xr
 from respectra.cubes.formats._dataset import peek_dataset
 from respectra.cubes.formats._low_rank import low_rank_dataset
 from respectra.cubes.formats._writer import CubeWriter, Region
-from respectra.cubes.formats.base import Axes, CubeFormat, Stored, encode_attrs, folder_bytes
+from respectra.cubes.formats.base import (
+    DEFLATE_RATIO,
+    Axes,
+    CubeFormat,
+    Stored,
+    encode_attrs,
+    folder_bytes,
+)
 from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import DIMS
 from respectra.errors import FormatError
@@ -21,8 +28,6 @@ from respectra.errors import FormatError
 #: A chunk holds whole spectra of a square of at most so many pixels a side, and bytes.
 CHUNK_SIDE = 192
 _CHUNK_BYTES = 8 * 2**20
-#: Zstandard has no bound as tight as deflate's; constant chunks are not stored at all.
-_RATIO = 1e5
 
 
 def is_zarr(folder: Path) -> bool:
@@ -67,7 +72,7 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
         raise FormatError(f"{path} is not a folder; a Zarr store is one")
     if not is_zarr(path):
         raise FormatError(f"{path} is a folder without zarr.json; it is no Zarr store")
-    return peek_dataset(path, key, axes, _open, folder_bytes(path), _RATIO)
+    return peek_dataset(path, key, axes, _open, folder_bytes(path), DEFLATE_RATIO)
 
 
 # --- writing -------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import shutil
@@ -28,7 +27,7 @@ from respectra.cubes.model import (
     require_cube,
 )
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
-from respectra.files import atomic_path, ensure_absent, remove
+from respectra.files import atomic_paths, ensure_absent, recover
 
 PathLike = str | os.PathLike[str]
 _OVERHEAD_BYTES = 2**17  # headers, wavelengths, attributes
@@ -145,15 +144,8 @@ def save_cube(
         ensure_absent(target, overwrite=overwrite)
     if not entry.compresses:
         _require_room(path, plain.nbytes)
-    with contextlib.ExitStack() as stack:
-        # The first file comes into place last: it is the one that makes the cube visible.
-        temporaries = [
-            stack.enter_context(atomic_path(target, overwrite=overwrite)) for target in targets
-        ]
-        with writing(path):
-            entry.write(plain, *temporaries)
-        if len(targets) > 1:  # an old header must never describe new data
-            remove(targets[0])
+    with atomic_paths(targets, overwrite=overwrite) as temporaries, writing(path):
+        entry.write(plain, *temporaries)
 
 
 def open_low_rank(path: PathLike) -> LowRankCube:
@@ -182,6 +174,7 @@ def peek_cube(
         ConfigError: the axes are not y, x and band.
     """
     order = None if axes is None else parse_axes(axes)
+    recover(path)  # of a killed run that was moving it here
     with reading(path, "cube"):
         entry = FORMATS.for_reading(path)
     with reading(path, entry.title):

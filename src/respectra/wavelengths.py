@@ -75,7 +75,9 @@ def to_nanometres(values: npt.ArrayLike, unit: str | None, *, where: str) -> Flo
     if name in _FACTORS:
         nm = axis * _FACTORS[name]
         # 0.41 um is 410 nm, not 409.99999999999994: what files state has few digits.
-        nm = np.where(np.isclose(nm, np.round(nm, 6), rtol=1e-14, atol=0), np.round(nm, 6), nm)
+        if _FACTORS[name] != 1.0:
+            near = np.isclose(nm, np.round(nm, 6), rtol=1e-14, atol=0)
+            nm = np.where(near, np.round(nm, 6), nm)
     elif name in _CONSTANTS:
         nm = _CONSTANTS[name] / axis
     else:

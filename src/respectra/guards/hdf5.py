@@ -94,7 +94,7 @@ class Hdf5Array:
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of the values in the file."""
+        """Bytes of the values in the file; where they lie elsewhere, what they would take."""
         if self._layout.get("layout") != "chunked":
             return self.nbytes
         return int(self._chunks()[:, -1].sum())
@@ -190,9 +190,7 @@ class Hdf5Array:
                 if offset < 0 or stored < 0 or offset + stored > size:
                     raise FormatError(f"{self.path} is truncated: a chunk of {where} is missing")
                 file.seek(offset)
-                data = _unpack(
-                    file.read(stored), self._layout["filters"], mask, chunk_bytes, where
-                )
+                data = _unpack(file.read(stored), self._layout["filters"], mask, chunk_bytes, where)
                 block = np.frombuffer(data, self.dtype).reshape(chunks)
                 _paste(values, block, place, bounds)
         return values
@@ -257,7 +255,8 @@ def _array(path: Path, name: str, facts: Mapping[str, Any], table: bytes) -> Hdf
         name=name,
         kind=facts["kind"],
         shape=tuple(facts["shape"] or ()),
-        dtype=np.dtype(facts.get("dtype", "V0")),
+        # Values that lie elsewhere have no type here; whoever reads them is told why.
+        dtype=np.dtype(facts.get("dtype", "f4" if facts["kind"] == "outside" else "V0")),
         attrs=_attributes(facts["attrs"]),
         dims=None if facts["dims"] is None else tuple(facts["dims"]),
         texts=tuple(facts.get("texts") or ()),

@@ -154,14 +154,14 @@ def guard(stored: Stored, path: Path) -> None:
             f"{path} holds values of type {stored.dtype}; a cube holds real numbers "
             "(for complex values, save their magnitude)"
         )
+    claim = f"{' x '.join(map(str, stored.shape))} values of {stored.dtype}"
     if stored.ratio == 1 and stored.nbytes > stored.stored_bytes:
         raise FormatError(
-            f"{path} promises {' x '.join(map(str, stored.shape))} values of {stored.dtype} "
-            f"({stored.nbytes:,} bytes) but holds {stored.stored_bytes:,} bytes; "
-            "it is truncated or its header is wrong"
+            f"{path} promises {claim} ({stored.nbytes:,} bytes) but holds "
+            f"{stored.stored_bytes:,} bytes; it is truncated or its header is wrong"
         )
     refuse_bomb(
-        path,
+        f"{path}, which promises {claim},",
         needed_bytes=stored.nbytes,
         stored_bytes=stored.stored_bytes,
         working_bytes=math.prod(stored.shape) * 4,

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from respectra.cubes.formats._axes import Grid, band_grid, spelled_grid
+from respectra.cubes.formats._spelled import spelled_grid
 from respectra.cubes.formats._values import Decoding, per_band, unless_all
+from respectra.cubes.formats.base import Grid, stated_grid
 from respectra.errors import FormatError
 from respectra.wavelengths import nanometres_per, states_nothing
 
@@ -164,14 +165,14 @@ def _integer(header: Header, name: str, path: Path, default: int | None = None) 
         raise FormatError(f"{path}: {name!r} is a whole number; {what}") from None
 
 
-def wavelengths_in(header: Header, bands: int, where: str) -> Grid:
+def wavelengths_in(header: Header, bands: int, path: Path) -> Grid:
     """Wavelengths in nm: of their own entry, or as they stand in the names of the bands."""
     for name in ("wavelength", "wavelengths"):
-        grid = band_grid(list_of(header, name) or None, bands, _unit(header), where)
-        if grid.nm is not None or grid.problem:
+        grid = stated_grid(list_of(header, name) or None, _unit(header), bands, path)
+        if grid:
             return grid
     names = list_of(header, "band names")
-    return spelled_grid(names, where) if len(names) == bands else Grid()
+    return spelled_grid(names, path) if len(names) == bands else {}
 
 
 def _unit(header: Header) -> str | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
-from respectra.cubes.formats._axes import Grid, band_grid, spelled_grid
+from respectra.cubes.formats._spelled import spelled_grid
 from respectra.cubes.formats._values import Decoding, per_band, unless_all
+from respectra.cubes.formats.base import Grid, stated_grid
 from respectra.errors import FormatError
 from respectra.wavelengths import nanometres_per
 
@@ -89,7 +91,7 @@ def _numbers(facts: Facts, name: str, bands: int, neutral: str) -> Any:
     return per_band([values.get(k, neutral) for k in range(bands)], bands, f"its {name}s")
 
 
-def wavelengths(facts: Facts, bands: int, where: str) -> Grid:
+def wavelengths(facts: Facts, bands: int, path: Path) -> Grid:
     """Wavelengths in nm: of the bands' own items, of one list, or as the bands are described."""
     shared = next((facts.whole[name] for name in _UNITS if name in facts.whole), None)
     for name, usual in _WAVELENGTHS:
@@ -99,15 +101,15 @@ def wavelengths(facts: Facts, bands: int, where: str) -> Grid:
         )
         if values is None and name in facts.whole:
             values, unit = re.findall(r"[^\s,{}\[\]]+", facts.whole[name]), usual or shared
-        grid = band_grid(values, bands, unit, where)
-        if grid.nm is not None or grid.problem:
+        grid = stated_grid(values, unit, bands, path)
+        if grid:
             return grid
     named = [facts.whole.get(f"band_{k + 1}", "") for k in range(bands)]
     for names in (facts.of_bands("description", bands), named):
-        grid = spelled_grid(names, where) if names else Grid()
-        if grid.nm is not None or grid.problem:
+        grid = spelled_grid(names, path) if names else {}
+        if grid:
             return grid
-    return Grid()
+    return {}
 
 
 def attributes(facts: Facts, bands: int) -> dict[str, Any]:

@@ -9,17 +9,11 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from respectra.cubes.formats._axes import (
-    WAVELENGTH_NAMES,
-    Axes,
-    band_grid,
-    plausible_wavelengths,
-)
 from respectra.cubes.formats._writer import CubeWriter
 from respectra.cubes.lowrank import LowRankCube
 from respectra.errors import (
@@ -31,26 +25,10 @@ from respectra.errors import (
 )
 from respectra.guards.limits import EXPANSION, refuse_bomb
 from respectra.guards.text import parse_json
+from respectra.wavelengths import to_nanometres
 
-__all__ = [
-    "DEFLATE_RATIO",
-    "MOST_BANDS",
-    "WAVELENGTH_NAMES",
-    "Axes",
-    "CubeFormat",
-    "Stored",
-    "choose_variable",
-    "contiguous",
-    "decode_attrs",
-    "encode_attrs",
-    "folder_bytes",
-    "guard",
-    "guard_reading",
-    "plausible_wavelengths",
-    "read_head",
-    "reading",
-    "writing",
-]
+if TYPE_CHECKING:
+    from respectra.cubes.formats._axes import Axes
 
 #: More bands than any instrument has; so many numbers are read before a cube is known to be one.
 MOST_BANDS = 100_000
@@ -198,8 +176,7 @@ def guard(stored: Stored, path: Path) -> None:
         raise FormatError(f"{path} holds an empty array of shape {stored.shape}")
     if stored.shape[2] > MOST_BANDS:
         raise FormatError(
-            f"{path} promises {' x '.join(map(str, stored.shape))} values; a cube has at most "
-            f"{MOST_BANDS:,} bands"
+            f"{path} promises {_claim(stored)}; a cube has at most {MOST_BANDS:,} bands"
         )
     if stored.dtype.kind not in "fiu":
         raise DataError(
@@ -208,9 +185,8 @@ def guard(stored: Stored, path: Path) -> None:
         )
     if stored.ratio == 1 and stored.nbytes > stored.stored_bytes:
         raise FormatError(
-            f"{path} promises {' x '.join(map(str, stored.shape))} values of {stored.dtype} "
-            f"({stored.nbytes:,} bytes) but holds {stored.stored_bytes:,} bytes; "
-            "it is truncated or its header is wrong"
+            f"{path} promises {_claim(stored)} ({stored.nbytes:,} bytes) but holds "
+            f"{stored.stored_bytes:,} bytes; it is truncated or its header is wrong"
         )
     if stored.window is None:
         guard_reading(stored, path, stored.shape)  # type: ignore[arg-type]
@@ -228,19 +204,22 @@ def guard_reading(stored: Stored, path: Path, shape: tuple[int, int, int]) -> No
         FormatError: more values than the file can hold.
         DataError: more than the free memory.
     """
-    chunks = stored.chunks or (1, 1, 1)
     asked = stored.shape if stored.window is None else shape
-    read = math.prod(
-        max(n, min(c, total)) for n, c, total in zip(asked, chunks, stored.shape, strict=True)
-    )
+    chunks = [min(c, n) for c, n in zip(stored.chunks or asked, stored.shape, strict=True)]
+    read = math.prod(max(n, chunk) for n, chunk in zip(asked, chunks, strict=True))
     refuse_bomb(
-        path,
+        f"{path}, which promises {_claim(stored)},",
         needed_bytes=read * stored.dtype.itemsize,
         stored_bytes=stored.stored_bytes,
         compressed=stored.ratio > 1,
         working_bytes=math.prod(shape) * 4,
+        pieces=math.prod(-(-n // chunk) for n, chunk in zip(asked, chunks, strict=True)),
         inflation=max(1.0, stored.ratio / EXPANSION),
     )
+
+
+def _claim(stored: Stored) -> str:
+    return f"{' x '.join(map(str, stored.shape))} values of {stored.dtype}"
 
 
 def read_head(path: Path, size: int = 1024) -> bytes:
@@ -343,6 +322,10 @@ def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path
     )
 
 
+#: Names under which files keep their wavelengths.
+WAVELENGTH_NAMES = ("wavelengths_nm", "wavelengths", "wavelength", "bands", "band", "wl", "lambda")
+
+
 class Grid(TypedDict, total=False):
     """What ``Stored`` takes of wavelengths."""
 
@@ -359,7 +342,24 @@ def stated_grid(values: object, unit: object, bands: int, path: Path) -> Grid:
         bands: of the cube.
         path: the file, for messages.
     """
-    grid = band_grid(values, bands, unit if isinstance(unit, str) else None, str(path))
-    if grid.nm is not None:
-        return {"wavelengths_nm": grid.nm}
-    return {"wavelength_problem": grid.problem} if grid.problem else {}
+    grid = plausible_wavelengths(values, bands)
+    if grid is None:
+        return {}
+    try:
+        nm = to_nanometres(grid, unit if isinstance(unit, str) else None, where=str(path))
+    except FormatError as error:
+        return {"wavelength_problem": str(error)}
+    return {"wavelengths_nm": nm}
+
+
+def plausible_wavelengths(values: object, bands: int) -> npt.NDArray[np.float64] | None:
+    """A vector of one number a band; None for anything else, and for the band numbers 1, 2, ..."""
+    if values is None:
+        return None
+    try:
+        grid = np.asarray(values, dtype=np.float64).ravel()
+    except (TypeError, ValueError):
+        return None
+    if grid.size != bands or any(np.array_equal(grid, np.arange(bands) + k) for k in (0, 1)):
+        return None
+    return grid

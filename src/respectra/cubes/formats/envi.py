@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from respectra.cubes.formats._axes import Axes
 from respectra.cubes.formats._envi_header import (
     ORDERS,
     Header,
@@ -30,7 +31,6 @@ from respectra.cubes.formats._values import Decoding
 from respectra.cubes.formats._writer import CubeWriter, Region
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
-    Axes,
     CubeFormat,
     Stored,
     decode_attrs,
@@ -128,7 +128,6 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
     header = read_header(header_path)
     layout = layout_of(header, header_path)
     decoding = decoding_of(header, layout.shape[2], header_path)
-    grid = wavelengths_in(header, layout.shape[2], str(header_path))
 
     def window(rows: slice, columns: slice, bands: slice) -> npt.NDArray[np.float32]:
         return decoding.apply(_mapped(data_path, layout)[rows, columns, bands], bands)
@@ -139,8 +138,7 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
         stored_bytes=max(0, data_path.stat().st_size - layout.offset),
         load=lambda: _load(data_path, layout, decoding),
         window=None if layout.compressed else window,
-        wavelengths_nm=grid.nm,
-        wavelength_problem=grid.problem,
+        **wavelengths_in(header, layout.shape[2], header_path),
         attrs=_attributes(header, layout, decoding),
         ratio=DEFLATE_RATIO if layout.compressed else 1.0,
         details={"interleave": layout.interleave, "data": data_path.name}

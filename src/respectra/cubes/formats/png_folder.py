@@ -18,15 +18,16 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.formats._axes import Grid, band_grid
+from respectra.cubes.formats._axes import Axes
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
-    Axes,
     CubeFormat,
+    Grid,
     Stored,
     contiguous,
     decode_attrs,
     encode_attrs,
+    stated_grid,
 )
 from respectra.cubes.model import CHALLENGE_WAVELENGTHS_NM, wavelengths_of
 from respectra.errors import ConfigError, DataError, FormatError
@@ -65,9 +66,8 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
             rows, columns
         ],
         chunks=(height, width, 1),
-        wavelengths_nm=grid.nm,
-        wavelength_problem=grid.problem,
-        assumed=grid.nm is CHALLENGE_WAVELENGTHS_NM,
+        **grid,
+        assumed=grid.get("wavelengths_nm") is CHALLENGE_WAVELENGTHS_NM,
         attrs=attrs,
         ratio=DEFLATE_RATIO,
         details={"bits": bits, "first": files[0].name, "last": files[-1].name},
@@ -77,9 +77,10 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
 def _grid(stated: object, numbers: list[int], folder: Path) -> Grid:
     """Wavelengths as stated, else as the files are called, else those of CAVE's 31 bands."""
     if stated is not None or numbers[0] >= _FIRST_NM:
-        return band_grid(numbers if stated is None else stated, len(numbers), "nm", str(folder))
+        values = numbers if stated is None else stated
+        return stated_grid(values, "nm", len(numbers), folder)
     is_cave = len(numbers) == CHALLENGE_WAVELENGTHS_NM.size
-    return Grid(CHALLENGE_WAVELENGTHS_NM if is_cave else None)
+    return {"wavelengths_nm": CHALLENGE_WAVELENGTHS_NM} if is_cave else {}
 
 
 def _bands(path: Path) -> tuple[Path, dict[int, Path]]:

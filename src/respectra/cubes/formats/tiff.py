@@ -19,23 +19,20 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cubes.formats import _geotiff
-from respectra.cubes.formats._axes import (
-    WAVELENGTH_NAMES,
-    Grid,
-    arrange,
-    band_grid,
-    spelled_grid,
-)
+from respectra.cubes.formats._axes import Axes, order_by_axes
 from respectra.cubes.formats._geotiff import METADATA_TAG, NODATA_TAG, Facts, parse_metadata
+from respectra.cubes.formats._spelled import spelled_grid
 from respectra.cubes.formats._values import Decoding
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
-    Axes,
+    WAVELENGTH_NAMES,
     CubeFormat,
+    Grid,
     Stored,
     contiguous,
     decode_attrs,
     encode_attrs,
+    stated_grid,
 )
 from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError
@@ -98,7 +95,7 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
             gdal = parse_metadata(str(first.tags[METADATA_TAG].value))
         nodata = str(first.tags[NODATA_TAG].value) if NODATA_TAG in first.tags else None
         decoding = _geotiff.decoding(gdal, nodata, bands)
-        grid = _grid(facts, gdal, _labels(tiff, planes), bands, str(path))
+        grid = _grid(facts, gdal, _labels(tiff, planes), bands, path)
         attrs = decode_attrs(json.dumps(facts.get("attributes", {})))
         uncompressed = first.compression == _UNCOMPRESSED
         plain = planes.orientation == 1
@@ -109,8 +106,7 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
             load=lambda: _load(path, planes, decoding),
             window=functools.partial(_window, path, planes, decoding) if plain else None,
             chunks=None if uncompressed else _chunks(planes, first),
-            wavelengths_nm=grid.nm,
-            wavelength_problem=grid.problem,
+            **grid,
             attrs=attrs or _geotiff.attributes(gdal, bands),
             ratio=1.0 if uncompressed else DEFLATE_RATIO,
             details={"pages": len(tiff.pages), "axes": planes.dims}
@@ -153,7 +149,7 @@ def _find(tiff: tifffile.TiffFile, path: Path, axes: Axes | None) -> tuple[_Plan
     letters = "".join(axis for axis, _ in dims)
     places: tuple[int | None, ...]
     if axes is not None:
-        places = arrange(list(letters), [n for _, n in dims], (), axes)
+        places = order_by_axes(axes, len(dims))
     else:
         band = others[0] if others else ""
         places = tuple(letters.find(a) if a and a in letters else None for a in ("Y", "X", band))
@@ -181,18 +177,13 @@ def _labels(tiff: tifffile.TiffFile, planes: _Planes) -> list[list[str]]:
 
 
 def _grid(
-    facts: dict[str, Any], gdal: Facts, labels: list[list[str]], bands: int, where: str
+    facts: dict[str, Any], gdal: Facts, labels: list[list[str]], bands: int, path: Path
 ) -> Grid:
     unit = facts.get("wavelength_units")
-    stated = (
-        band_grid(facts.get(name), bands, unit if isinstance(unit, str) else None, where)
-        for name in WAVELENGTH_NAMES
-    )
-    spelled = (spelled_grid(names, where) for names in labels if len(names) == bands)
-    for grid in (*stated, _geotiff.wavelengths(gdal, bands, where), *spelled):
-        if grid.nm is not None or grid.problem:
-            return grid
-    return Grid()
+    stated = (stated_grid(facts.get(name), unit, bands, path) for name in WAVELENGTH_NAMES)
+    spelled = (spelled_grid(names, path) for names in labels if len(names) == bands)
+    grids = (*stated, _geotiff.wavelengths(gdal, bands, path), *spelled)
+    return next((grid for grid in grids if grid), {})
 
 
 def _chunks(planes: _Planes, page: Any) -> tuple[int, int, int]:

@@ -93,8 +93,15 @@ class Hdf5Array:
         return self._layout.get("layout") == "chunked" or self._layout.get("offset", 0) is None
 
     @property
+    def chunks(self) -> tuple[int, ...] | None:
+        """What is kept together along each axis; None where any part can be read."""
+        if self._layout.get("layout") != "chunked":
+            return None
+        return tuple(int(n) for n in self._layout["chunks"])
+
+    @property
     def stored_bytes(self) -> int:
-        """Bytes of the values in the file."""
+        """Bytes of the values in the file; where they lie elsewhere, what they would take."""
         if self._layout.get("layout") != "chunked":
             return self.nbytes
         return int(self._chunks()[:, -1].sum())
@@ -255,7 +262,8 @@ def _array(path: Path, name: str, facts: Mapping[str, Any], table: bytes) -> Hdf
         name=name,
         kind=facts["kind"],
         shape=tuple(facts["shape"] or ()),
-        dtype=np.dtype(facts.get("dtype", "V0")),
+        # Values that lie elsewhere have no type here; whoever reads them is told why.
+        dtype=np.dtype(facts.get("dtype", "f4" if facts["kind"] == "outside" else "V0")),
         attrs=_attributes(facts["attrs"]),
         dims=None if facts["dims"] is None else tuple(facts["dims"]),
         texts=tuple(facts.get("texts") or ()),

@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from respectra.errors import OutputError
+from respectra.guards.text import read_json
 from respectra.locks import file_lock, hidden_name
 
 __all__ = [
@@ -224,8 +225,8 @@ def _end_moves(record: Path) -> None:
 def _read_record(record: Path) -> list[Move]:
     """The moves of a record; none of a damaged one, nor of one that leads out of its folder."""
     try:
-        listed = [(str(source), str(target)) for source, target in json.loads(record.read_text())]
-    except (OSError, ValueError, TypeError, RecursionError):
+        listed = [(str(source), str(target)) for source, target in read_json(record)]
+    except (ValueError, TypeError):
         return []
     folder = record.parent
     for source, target in listed:

@@ -35,6 +35,7 @@ from respectra.datasets.store import (
 from respectra.datasets.validity import valid_pixels
 from respectra.errors import ConfigError, DataError, OutputError, naming
 from respectra.files import atomic_path
+from respectra.guards.text import parse_object
 from respectra.identity import content_hash
 
 _PLAN, _JOURNAL = "plan.json", "journal.jsonl"
@@ -238,7 +239,7 @@ def _journal(path: Path) -> dict[tuple[str, str], SceneEntry]:
         if not line.endswith(b"\n"):
             break
         try:
-            record = json.loads(line)
+            record = parse_object(line, path)
             entry = SceneEntry(**record["entry"])
         except (ValueError, KeyError, TypeError):
             break

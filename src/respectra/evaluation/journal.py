@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.protocol import Options
 from respectra.evaluation.results import PLAIN, Row, merge_rows
 from respectra.evaluation.scenes import EvaluationScene
+from respectra.guards.text import parse_object
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,10 @@ def read_journal(path: Path) -> list[Row]:
     if len(whole) < len(text):
         with path.open("r+b") as file:
             file.truncate(len(whole))
-    return [Row.from_dict(json.loads(line)) for line in whole.decode("utf-8").splitlines()]
+    return [
+        Row.from_dict(parse_object(line, f"line {number} of {path}"))
+        for number, line in enumerate(whole.splitlines(), 1)
+    ]
 
 
 def collect_rows(

@@ -18,7 +18,13 @@ from respectra.evaluation.entries import Entry
 from respectra.evaluation.journal import Task, collect_rows, file_lock, tasks_of
 from respectra.evaluation.measuring import limited_threads
 from respectra.evaluation.protocol import Options, Protocol
-from respectra.evaluation.results import Results, load_protocol, save_protocol, save_results
+from respectra.evaluation.results import (
+    Results,
+    load_protocol,
+    read_methods,
+    save_protocol,
+    save_results,
+)
 from respectra.evaluation.scenes import EvaluationScene
 from respectra.evaluation.scorer import Scorer, Work
 from respectra.evaluation.timing import Progress, largest, measure_costs
@@ -141,7 +147,7 @@ def _continue(
         except ConfigError as error:
             raise ConfigError(f"{folder}: {error}; choose another folder") from None
         if (folder / "methods.json").is_file():
-            facts = json.loads((folder / "methods.json").read_text("utf-8"))
+            facts = read_methods(folder)
     elif any(not path.name.startswith(".") for path in folder.glob("*")):
         raise ConfigError(f"{folder} is not empty and holds no evaluation; choose another folder")
     for one in entries:

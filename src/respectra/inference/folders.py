@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from respectra.cameras.colour import InputKind
 from respectra.errors import FormatError, OutputError, RespectraError
+from respectra.guards.text import parse_json
 from respectra.identity import content_hash
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.video_reader import CLIP_SUFFIXES
@@ -191,7 +192,7 @@ class Manifest:
             raise _unwritable(self.path, error) from error
         for line in lines:
             try:
-                entry = json.loads(line)
+                entry = parse_json(line, self.path)
                 self._last[entry["output"]] = entry
             except (ValueError, KeyError, TypeError):
                 continue

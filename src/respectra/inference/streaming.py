@@ -25,6 +25,7 @@ from respectra.cameras.colour import InputKind
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError, OutputError
 from respectra.files import ensure_absent, remove
+from respectra.guards.text import parse_json
 from respectra.inference.cube_writers import CubeType, Sink, sink_for
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.pictures import Picture, open_picture
@@ -260,9 +261,9 @@ class Journal:
         journal = cls(folder, facts)
         try:
             first, *lines = journal._file.read_text().splitlines()
-            header = json.loads(first)
+            header = parse_json(first, journal._file)
             same = header["facts"] == json.loads(json.dumps(journal.facts))
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             same = False
         if not same:
             journal.forget()
@@ -273,7 +274,7 @@ class Journal:
         journal.layout = Layout(**saved)
         for line in lines:
             with contextlib.suppress(ValueError):  # the last line of a killed run
-                y, x, unreachable = json.loads(line)
+                y, x, unreachable = parse_json(line, journal._file)
                 journal.done.add((y, x))
                 journal.unreachable += unreachable
         return journal

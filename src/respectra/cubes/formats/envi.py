@@ -25,6 +25,7 @@ from respectra.cubes.formats.base import (
 )
 from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError
+from respectra.guards.text import parse_json
 
 _DATA_SUFFIXES = (".img", ".dat", ".raw", ".bip", ".bil", ".bsq")
 #: Order of (y, x, band) in the file, slowest first, by interleave.
@@ -98,7 +99,8 @@ def _wavelengths(header: Mapping[str, Any], bands: int) -> npt.NDArray[np.float6
 def _attributes(header: Mapping[str, Any], divisor: float) -> dict[str, Any]:
     description = str(header.get("description", "")).strip()
     if description.startswith(_MARK):
-        return decode_attrs(json.dumps(dict(json.loads(description.removeprefix(_MARK)))))
+        pairs = parse_json(description.removeprefix(_MARK), "the description")
+        return decode_attrs(json.dumps(dict(pairs)))
     attrs = {"description": description} if description else {}
     return attrs | ({"quantity": "reflectance"} if divisor != 1.0 else {})
 

@@ -28,6 +28,7 @@ from respectra.cubes.formats.base import (
 )
 from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError
+from respectra.guards.text import parse_json
 
 # tifffile logs every oddity of a damaged file; without a handler that ends on standard error.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -103,8 +104,8 @@ def _read_integer(file: IO[bytes], form: str) -> int | None:
 
 def _facts(description: str) -> dict[str, Any]:
     try:
-        facts = json.loads(description)
-    except ValueError:
+        facts = parse_json(description, "the description")
+    except FormatError:
         return {}
     return facts if isinstance(facts, dict) else {}
 

@@ -40,8 +40,10 @@ LARGEST_BYTES, LARGEST_RATIO = 256 * 2**20, 10
 # --- damage ----------------------------------------------------------------------------------
 
 _NUMBERS = [b"\xff" * 8, bytes(8), b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\1", b"\0\x10"]
-_TEXTS = [b"[" * 3000, b"{", b"}", b'"', b"\0", b"-1", b"1e999", b"NaN", b"../x", b"null", b"'",
-          b"9" * 5000, b"\xff\xfe", b"&a *a", b"!!python/object:os.system", b",", b"\n"]  # fmt: skip
+_TEXTS = [
+    b"[" * 3000, b"{", b"}", b'"', b"\0", b"-1", b"1e999", b"NaN", b"../x", b"null", b"'", b",",
+    b"9" * 5000, b"\xff\xfe", b"&a *a", b"!!python/object:os.system", b"\n",
+]  # fmt: skip
 
 
 def damage(data: bytes, rng: random.Random) -> bytes:

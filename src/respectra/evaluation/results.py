@@ -238,10 +238,10 @@ def load_results(folder: str | os.PathLike[str]) -> Results:
             f"{root} holds no results; give the folder that respectra evaluate wrote with -o"
         )
     protocol = load_protocol(root)
-    return Results(protocol, _read_rows(root), read_costs(root), read_methods(root), root)
+    return Results(protocol, _read_rows(root), load_costs(root), load_methods(root), root)
 
 
-def read_costs(folder: Path) -> tuple[Cost, ...]:
+def load_costs(folder: Path) -> tuple[Cost, ...]:
     """Read ``costs.json``.
 
     Raises:
@@ -254,7 +254,7 @@ def read_costs(folder: Path) -> tuple[Cost, ...]:
         raise FormatError(f"{path} holds no costs: {error}") from None
 
 
-def read_methods(folder: Path) -> dict[str, Mapping[str, Any]]:
+def load_methods(folder: Path) -> dict[str, Mapping[str, Any]]:
     """Read ``methods.json``: the facts of each method by its name.
 
     Raises:

@@ -51,14 +51,28 @@ class MatlabArray:
         """Number of values."""
         return int(np.prod(self.shape, dtype=np.int64))
 
-    def read(self) -> npt.NDArray[Any]:
-        """The values of an array of numbers, in the shape it has.
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        """What is kept together along each axis; None where any part can be read."""
+        if not isinstance(self._array, Hdf5Array):
+            return self.shape
+        chunks = self._array.chunks
+        return chunks[::-1] if chunks is not None and self.by_columns else chunks
+
+    def read(self, selection: tuple[slice, ...] = ()) -> npt.NDArray[Any]:
+        """The values of an array of numbers, or a part of them, in the shape it has.
+
+        Args:
+            selection: slices without a step, one an axis; everything by default.
 
         Raises:
             FormatError: it holds none, or the file does not hold what it promises.
         """
-        values = self._array.read()
-        return values.transpose() if self.by_columns and self._is_hdf5 else values
+        if not isinstance(self._array, Hdf5Array):
+            return self._array.read()[selection]
+        turned = self.by_columns
+        values = self._array.read(selection[::-1] if turned else selection)
+        return values.transpose() if turned else values
 
     def text(self) -> str:
         """The first row of a text; empty where there is none.
@@ -74,10 +88,6 @@ class MatlabArray:
         if codes.dtype.kind not in "iu" or (codes > 0x10FFFF).any() or (codes < 0).any():
             raise FormatError(f"{self.name!r} holds no text")
         return "".join(map(chr, codes.tolist()))
-
-    @property
-    def _is_hdf5(self) -> bool:
-        return isinstance(self._array, Hdf5Array)
 
 
 def open_matlab(path: str | os.PathLike[str]) -> tuple[Version, Mapping[str, MatlabArray]]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import respectra as rs
-from respectra.errors import DataError, FormatError
+from respectra.errors import FormatError
 
 GRID = [400.0, 500.0, 600.0, 700.0]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 from respectra.cubes.formats.base import WAVELENGTH_NAMES
+from respectra.errors import ConfigError, FormatError
 
 _BAND = (
     *WAVELENGTH_NAMES, "channel", "channels", "nbands", "n_bands", "spectral", "spectrum", "z",
@@ -26,6 +28,36 @@ _STANDARD = {
     "radiation_wavelength": "band", "sensor_band_central_radiation_wavelength": "band",
 }  # fmt: skip
 _LETTERS = {"Y": "y", "X": "x"}
+
+
+Role = Literal["y", "x", "band"]
+#: The roles of an array's axes in the order in which they are stored, as a user names them.
+Axes = tuple[Role, Role, Role]
+
+
+def parse_axes(text: str) -> Axes:
+    """The roles of axes from text such as ``band,y,x``.
+
+    Raises:
+        ConfigError: not y, x and band, each once.
+    """
+    parts = tuple(part.strip().lower() for part in text.split(","))
+    if sorted(parts) != sorted(get_args(Role)):
+        raise ConfigError(
+            f"axes are y, x and band in the order of the file, such as band,y,x; got {text!r}"
+        )
+    return parts  # type: ignore[return-value]
+
+
+def order_by_axes(axes: Axes, dimensions: int) -> tuple[int, int, int]:
+    """The places of y, x and band among the axes as a user names them.
+
+    Raises:
+        FormatError: the array has not three axes.
+    """
+    if dimensions != 3:
+        raise FormatError(f"y, x and band are the axes of an array of three; it has {dimensions}")
+    return axes.index("y"), axes.index("x"), axes.index("band")
 
 
 def role_by_name(name: str) -> str | None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cubes.formats._axes import (
+    Axes,
     band_by_size,
     order_by_roles,
     role_by_attributes,
@@ -19,6 +20,7 @@ from respectra.cubes.formats._axes import (
 )
 from respectra.cubes.formats._low_rank import low_rank_dataset, peek_low_rank
 from respectra.cubes.formats.base import (
+    MOST_BANDS,
     WAVELENGTH_NAMES,
     Stored,
     choose_variable,
@@ -33,7 +35,6 @@ from respectra.cubes.model import DIMS
 from respectra.errors import FormatError
 from respectra.wavelengths import is_unit
 
-_MOST_BANDS = 100_000  # a coordinate is read before its cube is known to be plausible
 #: Standard names that CF gives to wavelengths.
 _STANDARD_NAMES = ("radiation_wavelength", "sensor_band_central_radiation_wavelength")
 #: Units that lengths on the ground have as well.
@@ -61,13 +62,19 @@ def to_dataset(cube: xr.DataArray | LowRankCube) -> xr.Dataset:
 
 
 def peek_dataset(
-    path: Path, key: str | None, opener: Opener, stored_bytes: int, ratio: float
+    path: Path,
+    key: str | None,
+    axes: Axes | None,
+    opener: Opener,
+    stored_bytes: int,
+    ratio: float,
 ) -> Stored:
     """What a dataset says of its cube.
 
     Args:
         path: the file or folder.
         key: name of the variable, with its groups, or None.
+        axes: the roles of its dimensions, as the user names them, or None.
         opener: opens the dataset lazily.
         stored_bytes: what the file gives for the values.
         ratio: see ``Stored.ratio``.
@@ -85,7 +92,7 @@ def peek_dataset(
                 f"{path} holds {name!r} of {variable.ndim} dimensions {variable.shape}; a cube "
                 "has three: y, x, wavelength"
             )
-        order, coordinate = _axes(dataset, variable)
+        order, coordinate = _axes(dataset, variable, axes)
         bands = variable.sizes[order[-1]]
         attrs = dict(variable.attrs)
         if "attributes" in attrs:
@@ -99,6 +106,8 @@ def peek_dataset(
             dtype=variable.dtype,
             stored_bytes=stored_bytes,
             load=lambda: _load(path, name, order, opener),
+            window=lambda *spans: _load(path, name, order, opener, spans),
+            chunks=_chunks(variable, order),
             **grid,
             attrs={str(k): _plain(v) for k, v in attrs.items()},
             ratio=ratio,
@@ -106,7 +115,9 @@ def peek_dataset(
         )
 
 
-def _axes(dataset: xr.Dataset, variable: xr.DataArray) -> tuple[tuple[str, ...], str | None]:
+def _axes(
+    dataset: xr.Dataset, variable: xr.DataArray, axes: Axes | None
+) -> tuple[tuple[str, ...], str | None]:
     """Dimensions in the order y, x, band, and the variable that holds the wavelengths.
 
     The file's word goes first: wavelengths that lie along one dimension, names of dimensions,
@@ -116,12 +127,14 @@ def _axes(dataset: xr.Dataset, variable: xr.DataArray) -> tuple[tuple[str, ...],
     dims = [str(dim) for dim in variable.dims]
     ranked = sorted(_wavelengths(dataset, variable), key=lambda found: -found[0])
     along = {str(dataset[n].dims[0]): n for _, n in reversed(ranked)}
-    roles = [role_by_name(dim) for dim in dims]
+    roles: list[str | None] = [role_by_name(dim) for dim in dims]
     for axis, dim in enumerate(dims):
         if dim in dataset.variables and roles[axis] is None:
             roles[axis] = role_by_attributes(dataset[dim].attrs)
     lying = next((str(dataset[n].dims[0]) for _, n in ranked if dataset[n].dims[0] in dims), None)
-    if lying is not None:
+    if axes is not None:
+        roles = list(axes)
+    elif lying is not None:
         roles = [None if role == "band" else role for role in roles]
         roles[dims.index(lying)] = "band"
     elif "band" not in roles and roles.count(None) != 1:
@@ -141,7 +154,7 @@ def _wavelengths(dataset: xr.Dataset, variable: xr.DataArray) -> Iterator[tuple[
     group = str(variable.name).rpartition("/")[0]
     for name in map(str, dataset.variables):
         axis = dataset.variables[name]
-        if axis.ndim != 1 or not 0 < axis.size <= _MOST_BANDS or axis.dtype.kind not in "fiu":
+        if axis.ndim != 1 or not 0 < axis.size <= MOST_BANDS or axis.dtype.kind not in "fiu":
             continue
         if axis.size not in variable.shape:
             continue
@@ -164,9 +177,28 @@ def _wavelengths(dataset: xr.Dataset, variable: xr.DataArray) -> Iterator[tuple[
         yield 16 * (str(axis.dims[0]) in variable.dims) + 2 * sure + near, name
 
 
-def _load(path: Path, name: str, order: tuple[str, ...], opener: Opener) -> npt.NDArray[Any]:
+def _chunks(variable: xr.DataArray, order: tuple[str, ...]) -> tuple[int, int, int] | None:
+    """What the file keeps together of y, x and band."""
+    encoding = variable.encoding
+    sizes = encoding.get("shards") or encoding.get("chunks") or encoding.get("chunksizes")
+    if not isinstance(sizes, list | tuple) or len(sizes) != variable.ndim:
+        return None
+    by_dim = dict(zip(map(str, variable.dims), (int(n) for n in sizes), strict=True))
+    return tuple(by_dim[dim] for dim in order)  # type: ignore[return-value]
+
+
+def _load(
+    path: Path,
+    name: str,
+    order: tuple[str, ...],
+    opener: Opener,
+    spans: tuple[slice, ...] | None = None,
+) -> npt.NDArray[Any]:
     with opener(path) as dataset:
-        return contiguous(dataset[name].transpose(*order).values)
+        variable = dataset[name]
+        if spans is not None:
+            variable = variable.isel(dict(zip(order, spans, strict=True)))
+        return contiguous(variable.transpose(*order).values)
 
 
 def _plain(value: Any) -> Any:

@@ -84,7 +84,9 @@ def _variable(array: Hdf5Array, dims: tuple[str, ...]) -> xr.Variable:
         for name, value in array.attrs.items()
         if name not in _MACHINERY
     }
-    return xr.Variable(dims, indexing.LazilyIndexedArray(_Lazy(array)), attrs)
+    chunks = array.chunks if array.kind == "numbers" else None
+    encoding = {} if chunks is None else {"chunksizes": chunks}
+    return xr.Variable(dims, indexing.LazilyIndexedArray(_Lazy(array)), attrs, encoding)
 
 
 def _is_value(array: Hdf5Array) -> bool:

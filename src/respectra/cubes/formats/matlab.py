@@ -9,6 +9,7 @@ cells are named with slashes: ``key="scene/cube"``, ``key="scenes/2"``.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.formats._axes import band_by_size
+from respectra.cubes.formats._axes import Axes, band_by_size, order_by_axes
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     WAVELENGTH_NAMES,
@@ -60,7 +61,7 @@ def is_matlab_hdf5(path: Path) -> bool:
     return any(array.by_columns for array in open_matlab(path)[1].values())
 
 
-def peek_matlab(path: Path, key: str | None) -> Stored:
+def peek_matlab(path: Path, key: str | None, axes: Axes | None) -> Stored:
     """What a MATLAB file of any version says of its cube; see ``CubeFormat.peek``."""
     version, arrays = open_matlab(path)
     wanted = key.replace(".", "/").strip("/") if key is not None and key not in arrays else key
@@ -81,13 +82,15 @@ def peek_matlab(path: Path, key: str | None) -> Stored:
         )
     beside = _beside(arrays, name)
     lists = [a.read() for a in beside.values() if a.name.rpartition("/")[2] in WAVELENGTH_NAMES]
-    order = _order(cube, [values.size for values in lists], path)
+    order = _order(cube, [values.size for values in lists], axes)
     shape = tuple(cube.shape[axis] for axis in order)
     return Stored(
         shape=shape,
         dtype=cube.dtype,
         stored_bytes=min(cube.stored_bytes, path.stat().st_size),
         load=lambda: contiguous(cube.read().transpose(order)),
+        window=functools.partial(_window, cube, order) if version == "7.3" else None,
+        chunks=tuple(cube.chunks[axis] for axis in order) if cube.chunks else None,
         **_grid(lists, beside, shape[2], path),
         attrs=_attributes(beside),
         ratio=DEFLATE_RATIO * cube.inflation if cube.compressed else cube.inflation,
@@ -95,12 +98,19 @@ def peek_matlab(path: Path, key: str | None) -> Stored:
     )
 
 
-def _order(cube: MatlabArray, sizes: list[int], path: Path) -> tuple[int, ...]:
+def _window(cube: MatlabArray, order: tuple[int, ...], *spans: slice) -> npt.NDArray[np.float32]:
+    selection = tuple(spans[order.index(axis)] for axis in range(3))
+    return contiguous(cube.read(selection).transpose(order))
+
+
+def _order(cube: MatlabArray, sizes: list[int], axes: Axes | None) -> tuple[int, ...]:
     """The axes y, x, band of a cube as it is stored.
 
     An HDF5 array without MATLAB's mark was written by another program, which may have kept its
     own order or MATLAB's; then it has its bands where the wavelengths fit, and first otherwise.
     """
+    if axes is not None:
+        return order_by_axes(axes, len(cube.shape))
     if cube.by_columns:
         band = band_by_size(cube.shape, sizes)
         return (*(axis for axis in range(3) if axis != band), band)

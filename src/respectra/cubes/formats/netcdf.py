@@ -8,21 +8,22 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from respectra.cubes.formats._axes import Axes
 from respectra.cubes.formats._dataset import peek_dataset, to_dataset
 from respectra.cubes.formats._hdf5 import HDF5_SIGNATURE, open_dataset
 from respectra.cubes.formats.base import DEFLATE_RATIO, CubeFormat, Stored
 from respectra.cubes.lowrank import LowRankCube
 
 
-def _peek(path: Path, key: str | None) -> Stored:
-    return peek_dataset(path, key, open_dataset, path.stat().st_size, DEFLATE_RATIO)
+def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
+    return peek_dataset(path, key, axes, open_dataset, path.stat().st_size, DEFLATE_RATIO)
 
 
-def _peek_hdf5(path: Path, key: str | None) -> Stored:
+def _peek_hdf5(path: Path, key: str | None, axes: Axes | None) -> Stored:
     from respectra.cubes.formats.matlab import is_matlab_hdf5, peek_matlab
 
     # MATLAB's files keep their axes the other way round, whatever they are called.
-    return peek_matlab(path, key) if is_matlab_hdf5(path) else _peek(path, key)
+    return (peek_matlab if is_matlab_hdf5(path) else _peek)(path, key, axes)
 
 
 def _write(cube: xr.DataArray | LowRankCube, path: Path) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.formats._axes import band_by_size
+from respectra.cubes.formats._axes import Axes, band_by_size, order_by_axes
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     WAVELENGTH_NAMES,
@@ -45,15 +45,23 @@ _SMALL = 2**20  # an auxiliary array has no business being larger
 # --- NPY ---------------------------------------------------------------------------------------
 
 
-def _peek_npy(path: Path, key: str | None) -> Stored:
+def _peek_npy(path: Path, key: str | None, axes: Axes | None) -> Stored:
     with path.open("rb") as file:
-        shape, dtype, _ = read_npy_header(file, path)
+        shape, dtype, fortran = read_npy_header(file, path)
         offset = file.tell()
+    order = _order(shape, [], axes)
+
+    def window(*spans: slice) -> npt.NDArray[np.float32]:
+        layout: Literal["F", "C"] = "F" if fortran else "C"
+        mapped = np.memmap(path, dtype, "r", offset=offset, shape=shape, order=layout)
+        return contiguous(np.asarray(mapped).transpose(order)[spans])
+
     return Stored(
-        shape=shape,
+        shape=tuple(shape[axis] for axis in order),
         dtype=dtype,
         stored_bytes=path.stat().st_size - offset,
-        load=lambda: contiguous(read_npy(path)),
+        load=lambda: contiguous(read_npy(path).transpose(order)),
+        window=window,
     )
 
 
@@ -64,7 +72,7 @@ def _write_npy(cube: xr.DataArray, path: Path) -> None:
 # --- NPZ ---------------------------------------------------------------------------------------
 
 
-def _peek_npz(path: Path, key: str | None) -> Stored:
+def _peek_npz(path: Path, key: str | None, axes: Axes | None) -> Stored:
     members = list_npz(path)
     headers = {name: read_member_header(path, info) for name, info in members.items()}
     name = _choose(headers, key, path)
@@ -76,7 +84,7 @@ def _peek_npz(path: Path, key: str | None) -> Stored:
         if other in members and other != name and members[other].file_size <= _SMALL
     }
     lists = [small[n] for n in WAVELENGTH_NAMES if n in small and small[n].dtype.kind in "fiu"]
-    order = _order(shape, [values.size for values in lists])
+    order = _order(shape, [values.size for values in lists], axes)
     shape = tuple(shape[axis] for axis in order)
     scale = _scale(small["scale"], path) if "scale" in small and dtype.kind in "iu" else None
     if "attributes" in small:
@@ -105,8 +113,10 @@ def _choose(
     return choose_variable({name: shape for name, (shape, _) in headers.items()}, key, path)
 
 
-def _order(shape: tuple[int, ...], sizes: list[int]) -> tuple[int, ...]:
+def _order(shape: tuple[int, ...], sizes: list[int], axes: Axes | None) -> tuple[int, ...]:
     """Axes in the order y, x, band: the band's fits the wavelengths, or is the last."""
+    if axes is not None:
+        return order_by_axes(axes, len(shape))
     if len(shape) != 3:
         return tuple(range(len(shape)))
     band = band_by_size(shape, sizes)

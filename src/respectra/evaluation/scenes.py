@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from respectra.datasets.collections import Collection, Scene
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary import Case
 from respectra.evaluation.protocol import BORDER_2022, Options, SceneRecord
+from respectra.identity import content_hash
 
 Role = Literal["main", "out-of-scope"]
 
@@ -52,8 +52,8 @@ class EvaluationScene:
         return SceneRecord(
             name=self.name,
             role=self.role,
-            truth=None if self.cube is None else _digest(self.cube),
-            images={track: _digest(path) for track, path in sorted(self.images.items())},
+            truth=None if self.cube is None else content_hash(self.cube),
+            images={track: content_hash(path) for track, path in sorted(self.images.items())},
         )
 
     def open(self, track_name: str, seed: int, options: Options, cache: Path | None) -> Case:
@@ -163,16 +163,3 @@ def even(picture: xr.DataArray) -> xr.DataArray:
     """A cube or an image without a last odd row or column."""
     rows, columns = (max(1, picture.sizes[d] // 2 * 2) for d in ("y", "x"))
     return picture.isel(y=slice(rows), x=slice(columns))
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of all files of a folder in order of their names."""
-    digest = hashlib.sha256()
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files:
-        if path.is_dir():
-            digest.update(str(file.relative_to(path)).encode())
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -11,8 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import FormatError
-from respectra.inference.cache import fingerprint
-from respectra.methods import Weights, get_card, get_classical, get_network, is_classical
+from respectra.methods import (
+    Weights,
+    get_card,
+    get_classical,
+    get_network,
+    is_classical,
+)
 from respectra.methods.network import NetworkConfig
 
 if TYPE_CHECKING:
@@ -138,16 +142,6 @@ class TablePredictor:
     def __call__(self, pixels: FloatArray) -> FloatArray:
         """(y, x, 3) -> (y, x, band)."""
         return self.table.apply(pixels)
-
-
-def signature(weights: Weights) -> str:
-    """A short name for a set of weights: method, configuration, contract and values."""
-    tensors = [
-        (name, hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest())
-        for name, array in sorted(weights.tensors.items())
-    ]
-    config, contract = weights.config.model_dump(mode="json"), weights.contract
-    return fingerprint(weights.method, config, contract.model_dump(mode="json"), tensors)
 
 
 def make_predictor(weights: Weights, *, device: str = "cpu", engine: str = "torch") -> Predictor:

@@ -33,11 +33,11 @@ from respectra.inference.predictors import (
     TablePredictor,
     TorchPredictor,
     make_predictor,
-    signature,
 )
 from respectra.inference.tables.lut_guarantees import BITS
 from respectra.inference.tiling import Layout, Reader, Region, checked, plan, run
 from respectra.methods import Card, Contract, Tiling, Weights, get_method
+from respectra.methods.identity import weights_hash
 from respectra.methods.network import StepAware, UncertainNetwork
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ class Reconstructor:
 
     def signature(self) -> str:
         """A short name for the method with its weights; another answer has another."""
-        return signature(self.weights)
+        return weights_hash(self.weights)
 
     def cube_facts(self, layout: Layout) -> CubeFacts:
         """What is written down with a cube: quantity, source, method, track, how it was cut."""

@@ -20,11 +20,11 @@ from respectra.cubes import resample, wavelengths_of
 from respectra.cubes.io import peek_cube
 from respectra.datasets.collections import Collection, Scene, open_collection
 from respectra.datasets.patches import SceneSource
-from respectra.datasets.prepare import file_sha256
 from respectra.datasets.splits import list_official_splits, split_by_scene, split_officially
 from respectra.datasets.store import SceneArrays, StoreSplit, is_store, open_store, require_track
 from respectra.datasets.validity import valid_pixels
 from respectra.errors import ConfigError, DataError, naming
+from respectra.identity import content_hash
 from respectra.methods import Contract
 from respectra.training.recipe import DataRecipe
 
@@ -165,7 +165,7 @@ def _add_hashes(scene: Scene, folder: Path, hashes: dict[str, str]) -> tuple[str
         while label in hashes:  # the same place in another folder
             count += 1
             label = f"{place} ({count})"
-        hashes[label] = file_sha256(path)
+        hashes[label] = content_hash(path)
         labels.append(label)
     return tuple(labels)
 

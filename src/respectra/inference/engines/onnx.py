@@ -27,9 +27,9 @@ from respectra.inference.predictors import (
     TorchPredictor,
     build,
     probe_image,
-    signature,
 )
 from respectra.methods import Weights, get_card, is_classical
+from respectra.methods.identity import weights_hash
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -222,5 +222,7 @@ class OnnxPredictor:
         import torch
 
         weights = self._weights
-        name = fingerprint(signature(weights), height, width, torch.__version__, onnx.__version__)
+        name = fingerprint(
+            weights_hash(weights), height, width, torch.__version__, onnx.__version__
+        )
         return cache_folder() / "onnx" / f"{name}.onnx"

@@ -21,10 +21,8 @@ class DRCRNetConfig(NetworkConfig):
     """Channels of the trunk."""
     blocks: int = Field(default=10, ge=1)
     """Dense residual blocks."""
-
-
-#: The hidden layers of a channel gate have width // 8 units.
-REDUCTION = 8
+    reduction: int = Field(default=8, ge=1)
+    """The hidden layers of a channel gate have width // reduction units."""
 
 
 def _conv(ci: int, co: int, size: int = 3) -> nn.Conv2d:
@@ -42,9 +40,9 @@ def _leaky(x: Tensor) -> Tensor:
 class ChannelGate(nn.Module):
     """CRM: channels times gates from their means, through two hidden layers."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, reduction: int) -> None:
         super().__init__()
-        hidden = max(1, width // REDUCTION)
+        hidden = max(1, width // reduction)
         self.mean = GlobalMean()
         self.gate = nn.Sequential(
             nn.Linear(width, hidden, bias=False),
@@ -104,11 +102,11 @@ def _enlarged(x: Tensor, factor: int) -> Tensor:
 class DenseResidualBlock(nn.Module):
     """Three convolutions down and three up again, with what was before beside it."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, reduction: int) -> None:
         super().__init__()
         self.conv1, self.conv2, self.conv3 = (_conv(width, width) for _ in range(3))
         self.conv4, self.conv5, self.conv6 = (_conv(2 * width, width) for _ in range(3))
-        self.gate1, self.gate2 = ChannelGate(width), ChannelGate(width)
+        self.gate1, self.gate2 = (ChannelGate(width, reduction) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> the same shape."""
@@ -130,7 +128,9 @@ class DRCRNet(nn.Module):
         self.stem, self.stem_act = _reflecting(config.channels_in, width), nn.PReLU()
         self.head = _reflecting(width, width)
         self.purify = Purification(width)
-        self.blocks = nn.Sequential(*(DenseResidualBlock(width) for _ in range(config.blocks)))
+        self.blocks = nn.Sequential(
+            *(DenseResidualBlock(width, config.reduction) for _ in range(config.blocks))
+        )
         self.tail, self.tail_act = _reflecting(width, width), nn.PReLU()
         self.output = _reflecting(width, config.bands)
 
@@ -165,11 +165,13 @@ _RENAMING = (
 def _configure(state: State) -> DRCRNetConfig:
     width, channels_in = state["input_conv2D.conv2d.weight"].shape[:2]
     blocks = {m[1] for key in state if (m := re.match(r"backbone\.(\d+)\.", key))}
+    hidden = state["backbone.0.se1.fc.0.weight"].shape[0]
     return DRCRNetConfig(
         channels_in=channels_in,
         bands=state["output_conv2D.conv2d.weight"].shape[0],
         width=width,
         blocks=len(blocks),
+        reduction=8 if max(1, width // 8) == hidden else width // hidden,
     )
 
 
@@ -238,7 +240,7 @@ METHODS = (
         ),
         config=DRCRNetConfig,
         network=DRCRNet,
-        presets={"tiny": {"width": 8, "blocks": 1}},
+        presets={"tiny": {"width": 8, "blocks": 1, "reduction": 2}},
         halo=_halo,
         official=OfficialLayout(
             configure=_configure,

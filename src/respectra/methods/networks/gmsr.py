@@ -338,7 +338,7 @@ METHODS = (
         ),
         config=GMSRConfig,
         network=GMSR,
-        presets={"tiny": {"widths": (5, 8), "stretch_over": "each image"}},
+        presets={"tiny": {"widths": (6,), "stretch_over": "each image"}},
         halo=lambda config: None,
         official=OfficialLayout(
             configure=_configure,

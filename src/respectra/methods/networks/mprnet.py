@@ -329,7 +329,7 @@ METHODS = (
             tiling=Tiling.APPROXIMATE,
             tiling_reason="It cuts its image in the middle and takes means of quarters and halves.",
             size_multiple=8,
-            memory_gb=1.2,
+            memory_gb=1.5,
             licence_note="The toolbox and its published weights are under the MIT licence.",
         ),
         config=MPRNetConfig,

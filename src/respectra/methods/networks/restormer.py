@@ -236,7 +236,7 @@ METHODS = (
             tiling=Tiling.APPROXIMATE,
             tiling_reason="Attention between channels correlates them over the whole image.",
             size_multiple=8,
-            memory_gb=2.0,
+            memory_gb=2.4,
             licence_note="The toolbox and its published weights are under the MIT licence.",
         ),
         config=RestormerConfig,

@@ -20,6 +20,7 @@ _NAMES = {
     "save_image": "respectra.cameras",
     "make_image": "respectra.cameras",
     "get_track": "respectra.cameras",
+    "list_illuminants": "respectra.colour",
     "list_methods": "respectra.methods",
     "get_card": "respectra.methods",
     "build_network": "respectra.methods",
@@ -29,6 +30,7 @@ _NAMES = {
 }
 _ROOMS = (
     "cameras",
+    "colour",
     "cubes",
     "datasets",
     "evaluation",

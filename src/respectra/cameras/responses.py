@@ -17,8 +17,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.images import CHANNELS
+from respectra.colour.observers import colour_matching
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, wavelengths_of
-from respectra.cubes.observers import colour_matching
 from respectra.errors import DataError, unknown_name
 
 FloatArray = npt.NDArray[np.float64]

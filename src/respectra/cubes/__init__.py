@@ -1,5 +1,7 @@
 """Cubes: hyperspectral images with dims (y, x, wavelength) and wavelengths that are known."""
 
+from respectra.colour.lights import list_illuminants
+from respectra.colour.observers import colour_matching, illuminant
 from respectra.cubes.checking import Finding, Report, check
 from respectra.cubes.inspection import inspect
 from respectra.cubes.io import open_cube, open_low_rank, parse_wavelengths, save_cube
@@ -13,7 +15,6 @@ from respectra.cubes.model import (
     require_cube,
     wavelengths_of,
 )
-from respectra.cubes.observers import colour_matching, illuminant, list_illuminants
 from respectra.cubes.previewing import preview, save_preview
 from respectra.cubes.resampling import crop, resample
 

@@ -58,7 +58,7 @@ def list_reflectances(*, installed: bool = False) -> list[str]:
     return [name for name, source in _REFLECTANCES.items() if source.installed or not installed]
 
 
-def list_illuminants() -> list[str]:
+def list_illuminant_collections() -> list[str]:
     """Names of the collections of illuminants."""
     return list(_ILLUMINANTS)
 
@@ -97,7 +97,7 @@ def illuminants(
     """Spectral power distributions of a collection, relative: each with a maximum of 1.
 
     Args:
-        source: one of :func:`list_illuminants`.
+        source: one of :func:`list_illuminant_collections`.
         wavelengths_nm: shape (band,), nm; resampled as in :func:`reflectances`.
 
     Returns:
@@ -231,8 +231,9 @@ def _quality_samples(table: str, name: str) -> Callable[[], list[Spectrum]]:
 
 
 def _ces() -> list[Spectrum]:
-    from colour import SpectralShape
     from colour.quality.cfi2017 import load_TCS_CIE2017
+
+    from colour import SpectralShape
 
     return _columns(load_TCS_CIE2017(SpectralShape(380, 780, 5)))
 
@@ -288,8 +289,9 @@ def _lamps() -> list[Spectrum]:
 
 
 def _daylight() -> list[Spectrum]:
-    from colour import sd_CIE_illuminant_D_series
     from colour.temperature import CCT_to_xy_CIE_D
+
+    from colour import sd_CIE_illuminant_D_series
 
     temperatures = [*range(4000, 10000, 500), *range(10000, 25001, 2500)]
     return [
@@ -370,3 +372,7 @@ _ILLUMINANTS = _sources(
     SpectraSource("daylight", "CIE daylight series, 4000 to 25000 K", _COLOUR, _daylight),
     SpectraSource("blackbody", "Black bodies, 2000 to 12000 K", _COLOUR, _blackbodies),
 )
+
+
+#: Former name of :func:`list_illuminant_collections`.
+list_illuminants = list_illuminant_collections

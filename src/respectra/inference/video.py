@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.cameras import input_encoding, make_image, to_track_values
-from respectra.cameras.colour import InputKind, decode_srgb
+from respectra.cameras.colour import InputKind
+from respectra.colour import decode_srgb
 from respectra.errors import ConfigError
 from respectra.files import ensure_absent, remove
 from respectra.inference.cube_writers import CubeType

@@ -231,9 +231,8 @@ def _quality_samples(table: str, name: str) -> Callable[[], list[Spectrum]]:
 
 
 def _ces() -> list[Spectrum]:
-    from colour.quality.cfi2017 import load_TCS_CIE2017
-
     from colour import SpectralShape
+    from colour.quality.cfi2017 import load_TCS_CIE2017
 
     return _columns(load_TCS_CIE2017(SpectralShape(380, 780, 5)))
 
@@ -289,9 +288,8 @@ def _lamps() -> list[Spectrum]:
 
 
 def _daylight() -> list[Spectrum]:
-    from colour.temperature import CCT_to_xy_CIE_D
-
     from colour import sd_CIE_illuminant_D_series
+    from colour.temperature import CCT_to_xy_CIE_D
 
     temperatures = [*range(4000, 10000, 500), *range(10000, 25001, 2500)]
     return [

@@ -434,7 +434,7 @@ class Capture:
             )
         if self.is_photograph:
             power = resample_light(open_light(PHOTOGRAPH_LIGHT), wavelengths_nm)
-            return srgb_matrix(power, wavelengths_nm) / power[:, None]
+            return np.asarray(srgb_matrix(power, wavelengths_nm) / power[:, None], np.float64)
         sampled = resample_response(self.camera, wavelengths_nm)
         return np.asarray(sampled.values * band_weights(wavelengths_nm)[:, None], np.float64)
 

@@ -174,7 +174,8 @@ def _tell_network(weights: Weights, capture: Capture) -> Weights | None:
     if not plain or not isinstance(get_method(weights.method), NetworkMethod):
         return None
     network: Any = build(weights)
-    if not isinstance(network, CameraAware):
+    aware: object = network
+    if not isinstance(aware, CameraAware):
         return None
     import torch
 

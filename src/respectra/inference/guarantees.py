@@ -103,6 +103,11 @@ class Guarantees:
     def __bool__(self) -> bool:
         return bool(self.names) or self.correction is not None
 
+    @property
+    def correction_key(self) -> str | None:
+        """A short name for the correction; another one has another."""
+        return None if self.correction is None else self.correction.key
+
     def kept_by(self, names: frozenset[str]) -> bool:
         """Whether a method that keeps these by itself needs nothing done to its cubes."""
         return self.correction is None and self.names <= names

@@ -12,7 +12,13 @@ import numpy as np
 import xarray as xr
 
 from respectra.allocator import trim_malloc
-from respectra.cameras import Capture, References, require_image, to_track_values
+from respectra.cameras import (
+    Capture,
+    InputKind,
+    References,
+    require_image,
+    to_track_values,
+)
 from respectra.cubes import Quantity, make_cube
 from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.inference.capture import bind, capture_of
@@ -309,6 +315,13 @@ class Reconstructor:
             return self.capture.linear(picture)
         encoded = picture.attrs.get("encoding") == "srgb"
         return to_track_values(picture, "srgb") if encoded else picture
+
+    def values_of(self, image: xr.DataArray, kind: InputKind) -> xr.DataArray:
+        """Linear values of an image whose values are of a kind; see ``to_track_values``.
+
+        For images of the kind that :meth:`for_kind` was asked about.
+        """
+        return to_track_values(image, kind) if self.capture is None else self.picture_of(image)
 
     @property
     def needs_whole(self) -> bool:

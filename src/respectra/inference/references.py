@@ -25,11 +25,14 @@ from respectra.cameras import Capture, References, Track
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.errors import ConfigError, DataError, FormatError, RespectraWarning
 from respectra.files import atomic_path
+from respectra.inference.cache import fingerprint
 from respectra.inference.guarantees import METRIC_FLOOR, camera_of
 from respectra.inference.reference_tables import FactorTable, features
+from respectra.inference.tiling import Reader
 from respectra.methods import Tiling
 
 if TYPE_CHECKING:
+    from respectra.inference.pictures import Picture
     from respectra.inference.reconstructor import Reconstructor
 
 FloatArray = npt.NDArray[np.float64]
@@ -94,6 +97,11 @@ class Correction:
     before: float
     after: float
     camera: Camera | None = None
+
+    @property
+    def key(self) -> str:
+        """A short name; another correction has another."""
+        return fingerprint(self.values.tolist(), self.ratios.tolist(), str(self.lengths))
 
     @property
     def summary(self) -> str:
@@ -233,10 +241,39 @@ def fit_references(
         DataError: references outside the picture, on clipped or black pixels, that contradict one
             another or the picture, or do not cover the bands.
     """
+    from respectra.inference.reconstructor import bits_of
+
     picture = reconstructor.picture_of(image)
+    scaled, factor = reconstructor.guarantees.scale(picture)
+    rgb = np.asarray(scaled.values, np.float32)
     measured = references.measure(np.asarray(picture.values, np.float64))
-    recovered = spectra_at(reconstructor, picture, measured)
-    return fit_correction(reconstructor, measured, recovered)
+    height, width = rgb.shape[:2]
+    scene = Scene(height, width, lambda y, x: rgb[y, x], bits_of(scaled), factor)
+    return fit_correction(reconstructor, measured, spectra_at(reconstructor, scene, measured))
+
+
+def correct_picture(
+    reconstructor: Reconstructor, picture: Picture, references: References
+) -> Correction:
+    """As :func:`fit_references`, of a picture on disk that is read piece by piece.
+
+    Raises:
+        DataError: as :func:`fit_references`.
+    """
+    from respectra.inference.reconstructor import EXACT_BITS
+
+    top = picture.bounds()[1] if reconstructor.guarantees.scales else 1.0
+    factor = top if top > 0 else 1.0
+    measured = references.measure_in(picture.height, picture.width, picture.read)
+    bits = picture.value_bits if factor == 1.0 else EXACT_BITS
+    scene = Scene(
+        picture.height,
+        picture.width,
+        lambda y, x: picture.read(y, x) / np.float32(factor),
+        bits,
+        factor,
+    )
+    return fit_correction(reconstructor, measured, spectra_at(reconstructor, scene, measured))
 
 
 def fit_correction(
@@ -270,26 +307,32 @@ def fit_correction(
     return Correction(values, ratios, grid, white, response, lengths, before, after, camera=camera)
 
 
-def spectra_at(
-    reconstructor: Reconstructor, picture: xr.DataArray, references: References
-) -> FloatArray:
+@dataclass(frozen=True)
+class Scene:
+    """A picture as the method sees it, to be read in parts."""
+
+    height: int
+    width: int
+    read: Reader
+    bits: int
+    factor: float
+    """What its cube has to be multiplied by."""
+
+
+def spectra_at(reconstructor: Reconstructor, scene: Scene, references: References) -> FloatArray:
     """What a reconstructor gives at references, without recovering the rest of the picture.
 
     Args:
         reconstructor: its guarantees and corrections play no part.
-        picture: linear values.
+        scene: the picture.
         references: with the values of their pixels.
 
     Returns:
         shape (n, band).
     """
-    from respectra.inference.reconstructor import bits_of
-
-    scaled, factor = reconstructor.guarantees.scale(picture)
-    rgb = np.asarray(scaled.values, np.float32)
-    height, width = rgb.shape[:2]
+    factor = scene.factor
     if reconstructor.sees_neighbours and references.points is not None:
-        return factor * _spectra_in_tiles(reconstructor, rgb, bits_of(scaled), references)
+        return factor * _spectra_in_tiles(reconstructor, scene, references)
     values = np.asarray(references.values, np.float32) / np.float32(factor)
     side = max(reconstructor.card.size_minimum, 1)
     if reconstructor.sees_neighbours:  # values alone: an even field of each
@@ -303,9 +346,9 @@ def spectra_at(
     patch = np.concatenate([patch, np.repeat(patch[-1:], max(side - len(patch), 0), axis=0)])
     by_means = reconstructor.card.tiling is Tiling.STATISTICS
     if by_means and reconstructor.weights.baked is None:
-        layout = reconstructor.layout(height, width)
+        layout = reconstructor.layout(scene.height, scene.width)
         means = reconstructor.compute_global_means(
-            lambda y, x: rgb[y, x], layout, bounds=(0.0, 1.0), bits=bits_of(scaled)
+            scene.read, layout, bounds=(0.0, 1.0), bits=scene.bits
         )
         with reconstructor.given(means):
             spectra = reconstructor.predict(patch)
@@ -315,18 +358,24 @@ def spectra_at(
 
 
 def _spectra_in_tiles(
-    reconstructor: Reconstructor,
-    rgb: npt.NDArray[np.float32],
-    bits: int,
-    references: References,
+    reconstructor: Reconstructor, scene: Scene, references: References
 ) -> FloatArray:
-    """Means over the references' rectangles, of the tiles that hold them and of no others."""
-    height, width = rgb.shape[:2]
-    layout = reconstructor.layout(height, width)
+    """Means over the references' rectangles."""
+    layout = reconstructor.layout(scene.height, scene.width)
     totals = np.zeros((len(references), reconstructor.contract.bands))
-    own = reconstructor.contract.own_values(rgb)
-    bounds = (float(own.min()), float(own.max()))
-    pieces = reconstructor.pieces(lambda y, x: rgb[y, x], layout, bounds=bounds, bits=bits)
+    bounds = (0.0, 1.0)
+    if not reconstructor.contract.keeps_exposure:
+        own = reconstructor.contract.own_values(
+            scene.read(slice(0, scene.height), slice(0, scene.width))
+        )
+        bounds = (float(own.min()), float(own.max()))
+    pieces = reconstructor.pieces(
+        scene.read,
+        layout,
+        bounds=bounds,
+        bits=scene.bits,
+        output=reconstructor.for_pieces(layout, scene.bits),
+    )
     for (rows, columns), spectra in pieces:
         for number, (y, x, tall, wide) in enumerate(references.points):
             top, left = max(y, rows.start), max(x, columns.start)
@@ -337,7 +386,7 @@ def _spectra_in_tiles(
                     left - columns.start : right - columns.start,
                 ]
                 totals[number] += part.sum(axis=(0, 1), dtype=np.float64)
-    return totals / references.points[:, 2:].prod(axis=1)[:, None]
+    return np.asarray(totals / references.points[:, 2:].prod(axis=1)[:, None], np.float64)
 
 
 def choose_lengths(
@@ -511,7 +560,7 @@ def _check_values(references: References, response: FloatArray, capture: Capture
     seen = references.spectra @ response
     values = np.asarray(references.values)
     spread = references.uncertainty.mean(axis=1, keepdims=True)
-    noise = 0.0
+    noise: FloatArray = np.zeros(1)
     if capture is not None and capture.noise:
         noise = CaptureCamera(capture).deviation(values)
     size = np.maximum(seen, values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cameras import References
 from respectra.cameras.colour import InputKind
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError, OutputError
@@ -29,6 +31,7 @@ from respectra.inference.cube_writers import CubeType, Sink, sink_for
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.pictures import Picture, open_picture
 from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
+from respectra.inference.references import correct_picture
 from respectra.inference.tiling import Layout, Region
 from respectra.methods import Tiling
 
@@ -63,6 +66,7 @@ def reconstruct_file(
     dtype: CubeType = "float32",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    references: References | None = None,
 ) -> Streamed:
     """Reconstruct a picture of any size within the reconstructor's memory limit.
 
@@ -75,6 +79,8 @@ def reconstruct_file(
         dtype: of the values; ``float16`` for Zarr alone.
         overwrite: replace what is there.
         progress: called with the number of complete pieces and of all.
+        references: spectra that are known in this picture; see
+            :meth:`Reconstructor.with_references`.
 
     Raises:
         FormatError: the picture is missing or damaged.
@@ -91,7 +97,12 @@ def reconstruct_file(
             f"{target} cannot be written piece by piece; choose .zarr, .hdr, .bip, .bil or .bsq"
         )
     ensure_absent(target, overwrite=overwrite)
-    picture = open_picture(image_path, kind)
+    reconstructor = reconstructor.for_kind(kind)
+    convert = functools.partial(reconstructor.values_of, kind=kind)
+    picture = open_picture(image_path, kind, convert=convert)
+    if references is not None:
+        correction = correct_picture(reconstructor, picture, references)
+        reconstructor = reconstructor.with_correction(correction)
     reason = reconstructor.whole_image_reason(picture.height, picture.width)
     if reason is not None:
         raise ConfigError(
@@ -120,6 +131,8 @@ def reconstruct_file(
         names = reconstructor.guarantees.names | reconstructor.lut_guarantees(picture.value_bits)
         if names:
             attrs["guarantees"] = ", ".join(sorted(names))
+        if reconstructor.guarantees.correction is not None:
+            attrs["references"] = reconstructor.guarantees.correction.summary
         if journal.unreachable:
             attrs["unreachable_pixels"] = journal.unreachable
         sink.finish(attrs, overwrite=overwrite)
@@ -151,6 +164,7 @@ def _facts(reconstructor: Reconstructor, picture: Picture, dtype: CubeType) -> d
     return {
         "method": reconstructor.signature(),
         "guarantees": sorted(reconstructor.guarantees.names),
+        "correction": reconstructor.guarantees.correction_key,
         "image": [picture.path.name, file.st_size, file.st_mtime_ns],
         "kind": picture.kind,
         "dtype": dtype,
@@ -190,6 +204,9 @@ def _pieces(
     bits = picture.value_bits if source.factor == 1.0 else EXACT_BITS
     if source.factor != 1.0:
         bounds = (bounds[0] / source.factor, 1.0)
+    if not contract.keeps_exposure and contract.camera_matrix is not None:
+        factor = np.float32(source.factor)
+        bounds = picture.bounds(lambda rgb: contract.own_values(rgb / factor))
     means: list[Tensor] | None = None
     if reconstructor.needs_means(layout) and len(journal.done) < layout.count:
         means = journal.means()
@@ -209,7 +226,7 @@ def _pieces(
     )
     kept = reconstructor.lut_guarantees(picture.value_bits)
     for region, spectra in pieces:
-        if guarantees.names <= kept:
+        if guarantees.kept_by(kept):
             yield region, spectra, 0
         else:
             cube = make_cube(spectra, contract.wavelengths_nm)

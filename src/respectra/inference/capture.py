@@ -9,13 +9,23 @@ weights like any other, whose contract says which capture it is for.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from respectra.cameras import Capture, Noise, get_response
+from respectra.cameras import (
+    Capture,
+    InputKind,
+    Noise,
+    References,
+    get_response,
+    input_encoding,
+    open_image,
+)
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.cubes import Quantity
 from respectra.datasets.spectra import reflectances
@@ -24,6 +34,9 @@ from respectra.inference.guarantees import camera_of
 from respectra.methods import Contract, Weights
 from respectra.methods.fitting import REFLECTANCES
 from respectra.methods.network import CameraAware, NetworkMethod
+
+if TYPE_CHECKING:
+    from respectra.inference.reconstructor import Reconstructor
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -199,3 +212,47 @@ def camera_for(contract: Contract) -> CaptureCamera | None:
     """The camera of the capture that a contract is for, or None."""
     capture = capture_of(contract)
     return None if capture is None else CaptureCamera(capture, contract.quantity)
+
+
+def for_first_picture(
+    reconstructor: Reconstructor,
+    path: Path,
+    kind: InputKind,
+    capture: Capture | None,
+    quantity: Quantity | None,
+    references: References | None,
+) -> Reconstructor:
+    """The reconstructor for all pictures of a capture, whose places are those of its first one.
+
+    Args:
+        reconstructor: for no capture yet.
+        path: a picture, in which the rectangle of a white and the references lie.
+        kind: what its values are.
+        capture: what is known; None: nothing.
+        quantity: what comes out; by default as :meth:`Reconstructor.with_capture` has it.
+        references: those of the capture by default.
+
+    Raises:
+        RespectraError: what is stated cannot be, or not of this picture.
+    """
+    from respectra.inference.pictures import open_picture
+    from respectra.inference.references import correct_picture
+
+    photograph = kind in ("srgb", "linear")
+    if capture is None and quantity is not None:
+        capture = Capture()
+    if capture is None:
+        bound = reconstructor.for_kind(kind)
+    else:
+        if photograph and capture.camera is None:
+            capture = Capture.photograph(**capture.known())
+        references = references or capture.references
+        capture = capture.replace(references=None)
+        if capture.needs_picture:
+            capture = capture.resolve(open_image(path, encoding=input_encoding(kind)))
+        bound = reconstructor.with_capture(capture, quantity=quantity)
+    if references is None:
+        return bound
+    convert = functools.partial(bound.values_of, kind=kind)
+    picture = open_picture(path, kind, convert=convert)
+    return bound.with_correction(correct_picture(bound, picture, references))

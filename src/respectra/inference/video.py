@@ -23,10 +23,10 @@ import numpy.typing as npt
 from respectra.cameras import input_encoding, make_image
 from respectra.cameras.colour import InputKind
 from respectra.colour import decode_srgb
+from respectra.cubes.writers import CubeType
 from respectra.errors import ConfigError
 from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
-from respectra.inference.cube_writers import CubeType
 from respectra.inference.low_rank import Factors, factorise
 from respectra.inference.predictors import FloatArray
 from respectra.inference.reconstructor import Reconstructor, bits_of

@@ -15,7 +15,7 @@ from respectra.cubes.model import (
 )
 from respectra.cubes.observers import colour_matching, illuminant, list_illuminants
 from respectra.cubes.previewing import preview, save_preview
-from respectra.cubes.resampling import crop, resample
+from respectra.cubes.resampling import crop, fit_bands, resample
 
 __all__ = [
     "CHALLENGE_WAVELENGTHS_NM",
@@ -28,6 +28,7 @@ __all__ = [
     "check_wavelengths",
     "colour_matching",
     "crop",
+    "fit_bands",
     "illuminant",
     "inspect",
     "list_illuminants",

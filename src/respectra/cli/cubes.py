@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,7 +64,8 @@ def convert(
 
     options = _options(wavelengths, key, axes, quantity)
     bands = _grid(resample)
-    into_folder = len(inputs) > 1 or (output.is_dir() and output.suffix == "" and form != "png")
+    is_folder = os.path.isdir(output)  # noqa: PTH112 - no error for a name that is too long
+    into_folder = len(inputs) > 1 or (is_folder and output.suffix == "" and form != "png")
     if into_folder:
         if form is None:
             raise ConfigError("several inputs go into a folder: say in which --format")

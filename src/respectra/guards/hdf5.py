@@ -8,6 +8,7 @@ several threads read at once.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import os
@@ -242,9 +243,16 @@ def open_hdf5(path: str | os.PathLike[str]) -> Hdf5File:
     Raises:
         FormatError: not an HDF5 file, damaged, or made to crash or to hang the library.
     """
-    file = Path(path)
+    file = Path(path).absolute()
     if not is_hdf5(file):
-        raise FormatError(f"{file} is not an HDF5 file")
+        raise FormatError(f"{path} is not an HDF5 file")
+    facts = file.stat()
+    return _indexed(Path(path), file, (facts.st_mtime_ns, facts.st_size, facts.st_ino))
+
+
+@functools.lru_cache(maxsize=8)
+def _indexed(file: Path, absolute: Path, version: tuple[int, ...]) -> Hdf5File:
+    """What a file holds; asked once while the file stays as it is."""
     answer, table = ask_hdf5(file)
     try:
         arrays = {

@@ -15,6 +15,7 @@ from respectra.errors import FormatError
 from respectra.guards.limits import refuse_bomb
 
 _STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_PIECE = 2**22
 _MOST_MEMBERS = 20_000
 
 
@@ -131,15 +132,11 @@ def read_member(path: str | os.PathLike[str], info: zipfile.ZipInfo) -> npt.NDAr
             stored_bytes=min(info.compress_size, size),
             compressed=not plain,
         )
-        try:
-            data = member.read(needed)
-        except Exception as error:
-            raise FormatError(f"{where} cannot be unpacked: {str(error)[:200]}") from None
-    if len(data) != needed:
-        raise FormatError(f"{where} promises {needed:,} bytes and holds {len(data):,}")
-    if not dtype.itemsize:
-        return np.empty(shape, dtype)
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+        values = np.empty(math.prod(shape), dtype)
+        held = _fill(values, member, where) if needed else 0
+    if held != needed:
+        raise FormatError(f"{where} promises {needed:,} bytes and holds {held:,}")
+    return values.reshape(shape, order="F" if fortran else "C")
 
 
 def read_npz(
@@ -166,6 +163,18 @@ def read_npz(
             f"{path} holds {total:,} bytes of arrays; at most {most_bytes:,} are read"
         )
     return {name: read_member(path, info) for name, info in members.items()}
+
+
+def _fill(values: npt.NDArray[Any], member: IO[bytes], where: str) -> int:
+    """Read into an array, piece by piece; gives the bytes that came."""
+    room, held = memoryview(values.view(np.uint8)), 0
+    try:
+        while held < len(room) and (data := member.read(min(_PIECE, len(room) - held))):
+            room[held : held + len(data)] = data
+            held += len(data)
+    except Exception as error:
+        raise FormatError(f"{where} cannot be unpacked: {str(error)[:200]}") from None
+    return held
 
 
 class _opened:  # noqa: N801 - a context manager

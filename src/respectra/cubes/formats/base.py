@@ -248,7 +248,12 @@ def contiguous(
     Raises:
         DataError: a value exceeds the range of float32.
     """
-    if scale is None and view.dtype == np.float32 and view.flags.c_contiguous:
+    if (
+        scale is None
+        and view.dtype == np.float32
+        and view.flags.c_contiguous
+        and view.flags.writeable
+    ):
         return np.asarray(view)
     values = np.empty(view.shape, np.float32)
     rows = max(1, 2**22 // max(1, view[:1].nbytes))

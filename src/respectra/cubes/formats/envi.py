@@ -37,6 +37,7 @@ from respectra.cubes.formats.base import (
     encode_attrs,
 )
 from respectra.errors import ConfigError, FormatError
+from respectra.guards.text import parse_json
 
 _DATA_SUFFIXES = (".img", ".dat", ".raw", ".bip", ".bil", ".bsq")
 #: Files beside a header that are not its data.
@@ -149,7 +150,8 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
 def _attributes(header: Header, layout: Layout, decoding: Decoding) -> dict[str, Any]:
     description = text_of(header, "description")
     if description.startswith(_MARK):
-        return decode_attrs(json.dumps(dict(json.loads(description.removeprefix(_MARK)))))
+        pairs = parse_json(description.removeprefix(_MARK), "the description")
+        return decode_attrs(json.dumps(dict(pairs)))
     attrs = attributes_of(header, layout.shape[2])
     return attrs | ({"quantity": "reflectance"} if decoding.divisor != 1.0 else {})
 

@@ -36,6 +36,7 @@ from respectra.cubes.formats.base import (
 )
 from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError
+from respectra.guards.text import parse_json
 
 if TYPE_CHECKING:
     import tifffile
@@ -238,8 +239,8 @@ def _read_integer(file: IO[bytes], form: str) -> int | None:
 
 def _facts(description: str) -> dict[str, Any]:
     try:
-        facts = json.loads(description)
-    except ValueError:
+        facts = parse_json(description, "the description")
+    except FormatError:
         return {}
     return facts if isinstance(facts, dict) else {}
 

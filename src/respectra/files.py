@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from respectra.errors import OutputError
+from respectra.guards.text import read_json
 from respectra.locks import file_lock, hidden_name
 
 __all__ = [
@@ -238,8 +239,8 @@ def _read_record(record: Path, others: str) -> list[Move]:
     anywhere but hidden places beside it.
     """
     try:
-        listed = [(str(source), str(target)) for source, target in json.loads(record.read_text())]
-    except (OSError, ValueError, TypeError, RecursionError):
+        listed = [(str(source), str(target)) for source, target in read_json(record)]
+    except (ValueError, TypeError):
         return []
     folder = record.parent
     moves = [(folder / source, folder / target) for source, target in listed]

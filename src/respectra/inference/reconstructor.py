@@ -438,7 +438,7 @@ class Reconstructor:
         output: Output | Predictor | None = None,
     ) -> FloatArray:
         bounds = (0.0, 1.0)
-        if self.contract.scaling == "min-max":
+        if not self.contract.keeps_exposure:
             own = self.contract.own_values(rgb)
             bounds = (float(own.min()), float(own.max()))
         pieces = self.pieces(

@@ -212,7 +212,7 @@ def test_a_file_that_the_library_reads_for_ever_is_refused_and_the_next_one_read
 def test_whatever_becomes_of_that_process_is_one_error(tmp_path, program):
     script = tmp_path / "reader.py"
     script.write_text(program)
-    reader = Reader(script, patience_s=3.0)
+    reader = Reader(script, patience_s=1.0)
     with pytest.raises(FormatError, match="damaged"):
         reader.ask(tmp_path / "a.h5")
     reader.close()

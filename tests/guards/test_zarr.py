@@ -157,7 +157,7 @@ def test_metadata_that_cannot_be(tmp_path, change, message):
     make(tmp_path / "a.zarr", compressors=None)
     edit(tmp_path / "a.zarr" / "cube" / "zarr.json", change)
     with pytest.raises(FormatError, match=message):
-        rs.open_cube(tmp_path / "a.zarr", key="cube")
+        rs.open_cube(tmp_path / "a.zarr", key="cube", wavelengths_nm=GRID).load()
 
 
 def test_metadata_nested_without_end(tmp_path):

@@ -80,7 +80,8 @@ def test_a_giant_opens_at_once_and_gives_what_is_asked_for(tmp_path):
     group = zarr.open_group(tmp_path / "a.zarr", mode="w")
     shape = (20_000, 20_000, 31)
     array = group.create_array(
-        "cube", shape=shape, dtype="f4", chunks=(64, 64, 31), dimension_names=("y", "x", "wavelength")
+        "cube", shape=shape, dtype="f4", chunks=(64, 64, 31),
+        dimension_names=("y", "x", "wavelength"),
     )  # fmt: skip
     array[12_345, 6_789] = np.arange(31)
     path = tmp_path / "a.zarr"
@@ -105,7 +106,8 @@ def test_chunks_of_dask_are_those_of_the_file(tmp_path, cube):
     pytest.importorskip("dask")
     path = saved(cube, tmp_path / "a.tif")
     tifffile.imwrite(
-        tmp_path / "b.tif", cube.values.transpose(2, 0, 1), photometric="minisblack", compression="zlib"
+        tmp_path / "b.tif", cube.values.transpose(2, 0, 1), photometric="minisblack",
+        compression="zlib",
     )  # fmt: skip
     opened = rs.open_cube(path, chunks={"y": 4})
     assert opened.chunks == ((4, 4, 1), (8,), (7,))

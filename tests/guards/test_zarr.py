@@ -143,7 +143,8 @@ def with_chunks(sides, shape=None):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (with_chunks([1, 1, 1], [9**5, 9**5, 4]), "pieces"),
+        (with_chunks([1, 1, 1], [9**5, 9**5, 4]), "would grow"),
+        (with_chunks([1, 1, 1], [100, 100, 4]), "40,000 pieces"),
         (with_chunks([9**5, 9**5, 4]), "would grow"),
         (with_chunks([0, 1, 1]), "sizes that cannot be"),
         (with_chunks([1, 1]), "another number of dimensions"),

@@ -101,7 +101,7 @@ class StoredArray(BackendArray):
         if self._whole is not None:
             return self._whole[spans]
         with reading(self._path, self._entry.title):
-            guard_reading(stored, self._path, shape)  # type: ignore[arg-type]
+            guard_reading(stored, self._path, shape)
             if stored.window is not None and shape != stored.shape:
                 values = stored.window(rows, columns, bands)
             else:
@@ -147,8 +147,9 @@ def lazy_cube(
     Raises:
         MissingExtraError: chunks without Dask.
     """
-    lazy = indexing.CopyOnWriteArray(indexing.LazilyIndexedArray(array))
-    values = lazy if chunks is not None else indexing.MemoryCachedArray(lazy)
+    values: Any = indexing.CopyOnWriteArray(indexing.LazilyIndexedArray(array))  # type: ignore[arg-type]
+    if chunks is None:
+        values = indexing.MemoryCachedArray(values)  # type: ignore[no-untyped-call]
     cube = xr.DataArray(
         xr.Variable(DIMS, values),
         coords={"wavelength": ("wavelength", wavelengths_nm, {"units": "nm"})},

@@ -15,16 +15,75 @@ from respectra.cubes.formats._writer import CubeType, CubeWriter, Region
 from respectra.cubes.formats.base import writing
 from respectra.cubes.io import PathLike
 from respectra.errors import ConfigError, DataError
-from respectra.files import atomic_path, ensure_absent, remove
+from respectra.files import Move, atomic_paths, move_into_place
 
-__all__ = ["CubeType", "CubeWriter", "OpenWriter", "Region", "open_writer", "writer_for"]
+__all__ = [
+    "CubeType",
+    "CubeWriter",
+    "GrowingCube",
+    "OpenWriter",
+    "Region",
+    "open_writer",
+    "writer_for",
+]
 
 
 def writer_for(path: PathLike, format: str | None = None) -> type[CubeWriter] | None:  # noqa: A002
     """What writes a cube at this path piece by piece; None where its format cannot be."""
     with contextlib.suppress(ConfigError):
-        return FORMATS.for_writing(Path(path), format).writer
+        writer = FORMATS.for_writing(Path(path), format).writer
+        if writer is not None:
+            writer.load_library()  # before anyone measures what this process holds
+        return writer
     return None
+
+
+class GrowingCube:
+    """A cube that grows in a folder over several runs, and is then moved into its place.
+
+    Args:
+        folder: where it grows; the caller makes and removes it, and holds the lock of the target.
+        target: where it will be; a format that has a writer.
+        shape: (y, x, band).
+        wavelengths_nm: one a band, ascending, nm.
+        dtype: of its values.
+        pieces: rows and columns of the pieces in which it comes.
+
+    Raises:
+        ConfigError: the format is written as a whole.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        target: Path,
+        shape: tuple[int, int, int],
+        wavelengths_nm: npt.ArrayLike,
+        dtype: CubeType,
+        pieces: tuple[int, int],
+    ) -> None:
+        writer = writer_for(target)
+        if writer is None:
+            raise _as_a_whole(FORMATS.for_writing(target).title)
+        self.folder, self.target = folder, target
+        files = FORMATS.for_writing(target).files(target)
+        self.moves: list[Move] = [(folder / f"cube{file.suffix}", file) for file in files]
+        """What lies in the folder and where it belongs; what makes the cube visible is first."""
+        sources = [source for source, _ in self.moves]
+        self.writer = writer(sources, shape, wavelengths_nm, dtype=dtype, pieces=pieces)
+
+    def finish(self, attrs: Mapping[str, Any], *, overwrite: bool) -> None:
+        """Complete the cube and move it into its place.
+
+        A run that is killed in between can do it again.
+        """
+        self.writer.finish(attrs)
+        move_into_place(self.moves, overwrite=overwrite)
+
+
+def _as_a_whole(title: str) -> ConfigError:
+    can = ", ".join(sorted(entry.name for entry in FORMATS if entry.writer is not None))
+    return ConfigError(f"a {title} is written as a whole; piece by piece go {can}")
 
 
 class OpenWriter:
@@ -129,13 +188,9 @@ def open_writer(
     path = Path(path)
     entry = FORMATS.for_writing(path, format)
     if entry.writer is None:
-        can = ", ".join(sorted(e.name for e in FORMATS if e.writer is not None))
-        raise ConfigError(f"a {entry.title} is written as a whole; piece by piece go {can}")
-    targets = entry.files(path)
-    for target in targets:
-        ensure_absent(target, overwrite=overwrite)
+        raise _as_a_whole(entry.title)
     with contextlib.ExitStack() as stack:
-        paths = [stack.enter_context(atomic_path(t, overwrite=overwrite)) for t in targets]
+        paths = stack.enter_context(atomic_paths(entry.files(path), overwrite=overwrite))
         writer = entry.writer(paths, shape, wavelengths_nm, dtype=dtype, pieces=pieces)
         if len(shape) != 3 or min(shape) < 1 or shape[2] != writer.wavelengths_nm.size:
             raise DataError(
@@ -144,6 +199,4 @@ def open_writer(
             )
         with writing(path):
             writer.create()
-        if len(targets) > 1:  # an old header must never describe new data
-            stack.callback(remove, targets[0])
         return OpenWriter(path, writer, attrs or {}, stack.pop_all())

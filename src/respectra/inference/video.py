@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 from respectra.cameras import input_encoding, make_image, to_track_values
 from respectra.cameras.colour import InputKind, decode_srgb
+from respectra.cubes.writers import CubeType
 from respectra.errors import ConfigError
 from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
-from respectra.inference.cube_writers import CubeType
 from respectra.inference.low_rank import Factors, factorise
 from respectra.inference.predictors import FloatArray
 from respectra.inference.reconstructor import EXACT_BITS, Reconstructor

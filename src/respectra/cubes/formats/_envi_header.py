@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -131,7 +131,8 @@ def layout_of(header: Header, path: Path) -> Layout:
     """
     if "spectral library" in text_of(header, "file type").lower():
         raise FormatError(f"{path} is a library of spectra, not a cube")
-    shape = tuple(_integer(header, name, path) for name in ("lines", "samples", "bands"))
+    rows, columns, bands = (_integer(header, n, path) for n in ("lines", "samples", "bands"))
+    shape = (rows, columns, bands)
     offset = _integer(header, "header offset", path, 0)
     code = _integer(header, "data type", path)
     if code not in _TYPES:
@@ -144,14 +145,14 @@ def layout_of(header: Header, path: Path) -> Layout:
     if any(set(re.findall(r"-?\d+", text_of(header, f"{w} frame offsets"))) - {"0"}
            for w in ("major", "minor")):  # fmt: skip
         raise FormatError(f"{path} has gaps between its lines (frame offsets); rewrite it without")
-    order = ">" if _integer(header, "byte order", path, 0) == 1 else "<"
+    order: Literal["<", ">"] = ">" if _integer(header, "byte order", path, 0) == 1 else "<"
     return Layout(
         shape,
         np.dtype(_TYPES[code]).newbyteorder(order),
         interleave,
         offset,
         compressed=_integer(header, "file compression", path, 0) != 0,
-    )  # type: ignore[arg-type]
+    )
 
 
 def _integer(header: Header, name: str, path: Path, default: int | None = None) -> int:

@@ -56,6 +56,11 @@ class CubeWriter(ABC):
         self.dtype = np.dtype(dtype)
         self.pieces = pieces
 
+    @classmethod
+    def load_library(cls) -> None:
+        """Import what writing needs."""
+        return
+
     @abstractmethod
     def create(self) -> None:
         """Begin an empty cube.

@@ -71,7 +71,7 @@ class Stored:
     wavelength_problem: str | None = None
     assumed: bool = False
     window: Window | None = None
-    chunks: tuple[int, int, int] | None = None
+    chunks: tuple[int, ...] | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict)
     ratio: float = 1.0
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -189,10 +189,10 @@ def guard(stored: Stored, path: Path) -> None:
             f"{stored.stored_bytes:,} bytes; it is truncated or its header is wrong"
         )
     if stored.window is None:
-        guard_reading(stored, path, stored.shape)  # type: ignore[arg-type]
+        guard_reading(stored, path, stored.shape)
 
 
-def guard_reading(stored: Stored, path: Path, shape: tuple[int, int, int]) -> None:
+def guard_reading(stored: Stored, path: Path, shape: tuple[int, ...]) -> None:
     """Refuse to read a part that the file cannot hold or the memory cannot take.
 
     Args:

@@ -129,9 +129,9 @@ def _find(tiff: tifffile.TiffFile, path: Path, axes: Axes | None) -> tuple[_Plan
     kinds = {(s.keyframe.shape, s.keyframe.dtype) for _, s in numbered}
     by_page = all(_one_band_a_page(s) for _, s in numbered)
     if len(numbered) > 1 and not (by_page and len(kinds) == 1):
-        sizes = ", ".join(str(s.shape) for _, s in numbered[:5])
+        shapes = ", ".join(str(s.shape) for _, s in numbered[:5])
         raise FormatError(
-            f"{path} holds {len(numbered)} pictures of the shapes {sizes}; a cube is one, or one "
+            f"{path} holds {len(numbered)} pictures of the shapes {shapes}; a cube is one, or one "
             "page of the same size a band"
         )
     pages: tuple[int, ...] = ()
@@ -184,7 +184,10 @@ def _grid(
     stated = (stated_grid(facts.get(name), unit, bands, path) for name in WAVELENGTH_NAMES)
     spelled = (spelled_grid(names, path) for names in labels if len(names) == bands)
     grids = (*stated, _geotiff.wavelengths(gdal, bands, path), *spelled)
-    return next((grid for grid in grids if grid), {})
+    for grid in grids:
+        if grid:
+            return grid
+    return {}
 
 
 def _chunks(planes: _Planes, page: Any) -> tuple[int, int, int]:

@@ -167,6 +167,11 @@ def cube_attributes(attrs: Mapping[Any, Any]) -> dict[str, Any]:
 class ZarrWriter(CubeWriter):
     """A Zarr store; with ``pieces``, no two of them share a chunk."""
 
+    @classmethod
+    def load_library(cls) -> None:
+        """Import Zarr."""
+        import zarr  # noqa: F401
+
     @property
     def chunks(self) -> tuple[int, int, int]:
         """Rows, columns and bands of a chunk."""

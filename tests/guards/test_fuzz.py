@@ -15,6 +15,6 @@ def test_damaged_files_end_in_one_clear_error():
     assert len(report.tried) >= 30
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_thousand_damaged_files_of_each_kind():
     assert fuzz(2000, seed=1).problems == []

@@ -215,6 +215,42 @@ def _read_store(path: Path) -> None:
         part.verify()
 
 
+def _light_npz(folder: Path) -> Path:
+    np.savez(folder / "a.npz", wavelengths=_GRID, power=_values()[0, 0] + 0.1)
+    return folder / "a.npz"
+
+
+_LIGHT_TEXT = "wavelength (nm);power\n" + "".join(f"{w:g};{w / 700:.4f}\n" for w in _GRID)
+_LIGHT_CGATS = (
+    'SPECT\n\nSPECTRAL_BANDS "31"\nSPECTRAL_START_NM "400"\nSPECTRAL_END_NM "700"\n'
+    "BEGIN_DATA_FORMAT\n" + " ".join(f"SPEC_{w:g}" for w in _GRID) + "\nEND_DATA_FORMAT\n"
+    "BEGIN_DATA\n" + " ".join("1.5" for _ in _GRID) + "\nEND_DATA\n"
+)
+_LIGHT_XML = (
+    '<?xml version="1.0"?><IESTM2714><SpectralDistribution>'
+    + "".join(f'<SpectralData wavelength="{w:g}">0.5</SpectralData>' for w in _GRID)
+    + "</SpectralDistribution></IESTM2714>"
+)
+
+
+def _capture(folder: Path) -> Path:
+    from respectra.cameras.capture import Capture
+
+    Capture(camera="cie-1964-ntire2020", light="D65", bits=8).save(folder / "a.json")
+    return folder / "a.json"
+
+
+def _look_up_table(folder: Path) -> Path:
+    from respectra.inference.tables.baking import bake
+    from respectra.methods.contract import Contract
+    from respectra.methods.weights import Weights, configure
+
+    config = configure("polynomial", degree=1)
+    tensors = {"matrix": np.ones((4, 31), np.float32)}
+    bake(Weights("polynomial", config, Contract(), tensors), nodes=2).save(folder / "a.lut")
+    return folder / "a.lut"
+
+
 _RECIPE = """
 name: mine
 extends: hscnn-r-clean
@@ -305,6 +341,25 @@ def _read_weights(path: Path) -> None:
     load_weights(path)
 
 
+def _read_light(path: Path) -> None:
+    from respectra.colour.lights import open_light
+
+    open_light(path)
+
+
+def _read_capture(path: Path) -> None:
+    from respectra.cameras.capture import Capture
+
+    Capture.load(path)
+
+
+def _read_table(path: Path) -> None:
+    from respectra.inference.tables.table import Table
+    from respectra.methods import load_weights
+
+    Table.from_weights(load_weights(path))
+
+
 def _read_keras(path: Path) -> None:
     from respectra.methods.keras_hdf5 import read_keras_weights
 
@@ -361,6 +416,12 @@ def kinds() -> tuple[Kind, ...]:
         Kind("response npz", _response_npz, _read_response),
         Kind("response matlab 5", _response_mat, _read_response),
         Kind("response matlab 7.3", _response_hdf5, _read_response),
+        Kind("light csv", _table(_LIGHT_TEXT), _read_light),
+        Kind("light npz", _light_npz, _read_light),
+        Kind("light cgats", _table(_LIGHT_CGATS, "a.sp"), _read_light),
+        Kind("light tm-27", _table(_LIGHT_XML, "a.spdx"), _read_light),
+        Kind("capture", _capture, _read_capture),
+        Kind("look-up table", _look_up_table, _read_table),
         Kind("weights", _small_weights, _read_weights),
         Kind("weights keras", _keras, _read_keras),
         Kind("weights pytorch", _checkpoint, _read_checkpoint, accepted=False),

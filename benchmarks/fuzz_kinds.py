@@ -242,12 +242,14 @@ def _capture(folder: Path) -> Path:
 
 def _look_up_table(folder: Path) -> Path:
     from respectra.inference.tables.baking import bake
+    from respectra.methods import build_classical
     from respectra.methods.contract import Contract
-    from respectra.methods.weights import Weights, configure
 
-    config = configure("polynomial", degree=1)
-    tensors = {"matrix": np.ones((4, 31), np.float32)}
-    bake(Weights("polynomial", config, Contract(), tensors), nodes=2).save(folder / "a.lut")
+    rng = np.random.default_rng(0)
+    spectra, response = rng.random((50, 31)), rng.random((31, 3)) / 31
+    method = build_classical("pseudo-inverse")
+    method.fit(spectra @ response, spectra, response=response)
+    bake(method.to_weights(Contract())).save(folder / "a.lut")
     return folder / "a.lut"
 
 

@@ -16,6 +16,7 @@ from respectra.cubes.model import (
 from respectra.cubes.observers import colour_matching, illuminant, list_illuminants
 from respectra.cubes.previewing import preview, save_preview
 from respectra.cubes.resampling import crop, fit_bands, resample
+from respectra.cubes.writers import open_writer
 
 __all__ = [
     "CHALLENGE_WAVELENGTHS_NM",
@@ -35,6 +36,7 @@ __all__ = [
     "make_cube",
     "open_cube",
     "open_low_rank",
+    "open_writer",
     "parse_wavelengths",
     "preview",
     "require_cube",

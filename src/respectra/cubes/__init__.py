@@ -1,5 +1,7 @@
 """Cubes: hyperspectral images with dims (y, x, wavelength) and wavelengths that are known."""
 
+from respectra.colour.lights import list_illuminants
+from respectra.colour.observers import colour_matching, illuminant
 from respectra.cubes.checking import Finding, Report, check
 from respectra.cubes.inspection import inspect
 from respectra.cubes.io import open_cube, open_low_rank, parse_wavelengths, save_cube
@@ -13,8 +15,8 @@ from respectra.cubes.model import (
     require_cube,
     wavelengths_of,
 )
-from respectra.cubes.observers import colour_matching, illuminant, list_illuminants
 from respectra.cubes.previewing import preview, save_preview
+from respectra.cubes.relighting import relight, to_radiance, to_reflectance
 from respectra.cubes.resampling import crop, fit_bands, resample
 from respectra.cubes.writers import open_writer
 
@@ -39,9 +41,12 @@ __all__ = [
     "open_writer",
     "parse_wavelengths",
     "preview",
+    "relight",
     "require_cube",
     "resample",
     "save_cube",
     "save_preview",
+    "to_radiance",
+    "to_reflectance",
     "wavelengths_of",
 ]

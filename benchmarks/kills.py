@@ -389,7 +389,7 @@ class Sweep:
             return problem
         again = self._run(command.line)
         refused = again.code == 1 and command.overwrites and "--overwrite" not in command.line
-        if refused and "exists already" in self._last_words():
+        if refused and "--overwrite" in self._last_words():
             again = self._run(f"{command.line} --overwrite")
         if again.code != 0:
             return f"again: exit code {again.code}: {self._last_words()}"

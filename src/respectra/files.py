@@ -133,6 +133,8 @@ def writing_to(path: PathLike, hint: str = "") -> Iterator[None]:
     except OutputError:
         raise
     except OSError as error:
+        if error.errno is None and "requested and" in str(error):  # NumPy's words for a full disk
+            error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         reason = error.strerror or error
         raise OutputError(f"cannot write {path}: {reason}; {advice}") from error
 

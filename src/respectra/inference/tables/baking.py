@@ -148,7 +148,7 @@ def _per_pixel(weights: Weights) -> Predictor:
     Raises:
         ConfigError: the method has no such answer; says on what its answer depends.
     """
-    if weights.baked is None and weights.contract.scaling != "min-max":
+    if weights.baked is None and weights.contract.keeps_exposure:
         predictor = make_predictor(weights)
         network: object = getattr(predictor, "network", None)
         if isinstance(predictor, TorchPredictor) and isinstance(network, StandaloneNetwork):
@@ -170,9 +170,9 @@ def require_per_pixel(weights: Weights) -> None:
     """
     if weights.baked is not None:
         raise ConfigError(f"these weights are a table of {weights.method} already")
-    if weights.contract.scaling == "min-max":
+    if not weights.contract.keeps_exposure:
         raise ConfigError(
-            f"these weights of {weights.method} stretch each image to its own minimum and maximum: "
+            f"these weights of {weights.method} stretch each image by its own range: "
             "what they give at a pixel depends on the others, so it cannot be a table"
         )
     method = get_method(weights.method)

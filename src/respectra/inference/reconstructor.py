@@ -427,13 +427,16 @@ class Reconstructor:
 
         return recover_low_rank(self.for_picture(image), image, rank=rank, tolerance=tolerance)
 
-    def predict(self, rgb: FloatArray) -> FloatArray:
+    def predict(self, rgb: FloatArray, *, bits: int = EXACT_BITS) -> FloatArray:
         """Spectra (y, x, band), float32, of linear values (y, x, 3) in the units of the track.
 
-        They are the method's own, of values that are exact: guarantees need an image, which says
-        how it was quantised.
+        They are the method's own: guarantees need an image, which says how it was quantised.
+
+        Args:
+            rgb: linear values.
+            bits: depth of the codes that they came from; more than 16: they are exact.
         """
-        return self._assemble(rgb, self._layout_in_memory(rgb), EXACT_BITS)
+        return self._assemble(rgb, self._layout_in_memory(rgb), bits)
 
     def _layout_in_memory(self, rgb: FloatArray) -> Layout:
         height, width = rgb.shape[:2]

@@ -7,7 +7,6 @@ import re
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Origin, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State

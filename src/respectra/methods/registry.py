@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FOLDERS = ("classical", "networks")
 #: Modules of those folders that define no method.
-_HELPERS = frozenset({"base", "blocks", "dictionary", "regression"})
+_HELPERS = frozenset({"base", "blocks", "dictionary", "regression", "respectra_parts"})
 
 
 def methods() -> Mapping[str, Method]:

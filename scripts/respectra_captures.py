@@ -21,11 +21,12 @@ from respectra.cameras.mosaic import demosaic, mosaic
 from respectra.cameras.responses import get_response, list_responses
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.spectra import illuminants
+from respectra.methods.settings import TRACK_SETTINGS
 
 GRID = torch.tensor(CHALLENGE_WAVELENGTHS_NM, dtype=torch.float32)
 BANDS = len(GRID)
 #: Standard deviation of what JPEG at a quality of 80 adds, as is told.
-JPEG_NOISE = 0.006
+JPEG_NOISE = TRACK_SETTINGS["real-world"]["noise"][0]
 #: Lines of mercury, and of the phosphors of fluorescent lamps, in nm, with their strength.
 _LINES = ((404.7, 0.4), (435.8, 1.0), (487.0, 0.5), (546.1, 1.6), (578.0, 0.5), (611.0, 1.6))
 

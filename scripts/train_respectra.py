@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import torch
 from fit_classical import CHOICE, FLOOR, REPORT, load_scenes
-from respectra_captures import JPEG_NOISE
 from respectra_scenes import BANDS, LIGHTS, OBJECTS, Batch, Recipe, Sampler
 from torch import Tensor
 
@@ -32,12 +31,8 @@ from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.methods import Contract, ResponseRecord, Weights, save_weights
 from respectra.methods.registry import get_network
+from respectra.methods.settings import TRACK_SETTINGS
 
-#: What is told of the pictures of each track, besides camera and codes.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "clean": {},
-    "real-world": {"noise": (JPEG_NOISE, 0.0), "exposed_noise": (0.02, 0.0002)},
-}
 #: Types of the recipe's entries that can be given as an option.
 _KINDS: dict[str, Callable[[str], Any]] = {
     "int": int,
@@ -168,7 +163,7 @@ def score(
     """
     network = copy.deepcopy(network).eval()
     response = get_track(track).response_matrix(CHALLENGE_WAVELENGTHS_NM)
-    told = SETTINGS[track] if network.told else {}
+    told = TRACK_SETTINGS[track] if network.told else {}
     network.set_capture(torch.tensor(response), step=1 / 255, **told)
     result = {}
     for scene in load_scenes(track, names, folder):

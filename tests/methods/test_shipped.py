@@ -9,7 +9,7 @@ from respectra.datasets.spectra import illuminants, reflectances
 from respectra.errors import ConfigError
 from respectra.methods import get_method, load_weights
 from respectra.methods.classical.base import ClassicalMethod
-from respectra.methods.shipped import list_shipped, shipped
+from respectra.methods.shipped import list_shipped, open_shipped, shipped
 
 
 def load(track: str) -> ClassicalMethod:

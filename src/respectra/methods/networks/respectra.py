@@ -462,7 +462,6 @@ METHODS = (
         halo=_halo,
         untrained={
             r"uncertainty_head\..*": "trained by its own loss, through uncertainty()",
-            r"denoiser\..*": "weighs the surroundings once noise is told",
             r"offset_head\..*": "learns once set_step() has said how coarse values are",
         },
     ),

@@ -6,8 +6,9 @@ becomes one line on standard error and a non-zero exit; a traceback is always a 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class RespectraError(Exception):
@@ -41,6 +42,23 @@ class MissingExtraError(RespectraError, ImportError):
         super().__init__(
             f"{purpose} needs {library}, which is not installed: pip install 'respectra[{extra}]'"
         )
+
+
+@contextlib.contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Within a loop: an error says which of many it is about, unless it names it already.
+
+    Args:
+        what: the name of a scene or a file.
+    """
+    try:
+        yield
+    except MissingExtraError:
+        raise
+    except RespectraError as error:
+        if what in str(error):
+            raise
+        raise type(error)(f"{what}: {error}") from error
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:

@@ -1,52 +1,153 @@
-"""Writing files so that a killed run leaves either the whole result or none."""
+"""Writing files so that a killed run leaves either the whole result or none.
+
+An output is written under a hidden name beside its place and moved there in one step:
+
+    .NAME.lock          held while the output is written; see ``respectra.locks``
+    .NAME.part.SUFFIX   the output while it is written
+    .STEM.commit        what is being moved where, when an output has several files
+    .NAME.old           the old folder, on systems that cannot exchange two folders
+
+At every moment NAME is the old output or the new one, whole. A process that is killed leaves
+some of these files. Whoever writes to the same place next deletes them, and ends a move that had
+begun (``recover``); so does whoever opens a cube there.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
+import functools
+import glob
+import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from respectra.errors import OutputError
+from respectra.locks import file_lock, hidden_name
+
+__all__ = [
+    "atomic_path",
+    "atomic_paths",
+    "ensure_absent",
+    "file_lock",
+    "make_folder",
+    "move_into_place",
+    "recover",
+    "remove",
+    "writing_to",
+]
+
+PathLike = str | os.PathLike[str]
+#: Source and target of a move.
+Move = tuple[Path, Path]
+#: Leftovers of writers without a lock are deleted at this age.
+_STALE_S = 3600.0
+#: Longer suffixes mean nothing to a library.
+_LONGEST_SUFFIX = 24
+_NO_REPLACE, _EXCHANGE = 1, 2
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_path(path: PathLike, *, overwrite: bool = False, shared: bool = False) -> Iterator[Path]:
     """Give a temporary name beside ``path``; move it to ``path`` when the block succeeds.
 
     The block may write a file or a folder at the name it gets (the suffix is kept, for libraries
     that look at it). When it raises, what it wrote is removed and ``path`` is untouched.
 
+    Args:
+        path: where the output will be.
+        overwrite: replace what is there.
+        shared: several processes may write it at once and the last one stays, as in a cache.
+
     Raises:
-        OutputError: ``path`` exists and ``overwrite`` is false, its folder cannot be made or
-            written, or the disk is full.
+        OutputError: ``path`` exists and ``overwrite`` is false, another process writes it, its
+            folder cannot be made or written, or the disk is full.
     """
-    target = Path(path)
-    ensure_absent(target, overwrite=overwrite)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {target.parent}: {error.strerror}") from error
-    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
-    try:
+    with atomic_paths((path,), overwrite=overwrite, shared=shared) as (temporary,):
         yield temporary
-        if not temporary.exists():
-            raise OutputError(f"nothing was written for {target}")
-        _replace(temporary, target)
+
+
+@contextlib.contextmanager
+def atomic_paths(
+    paths: Sequence[PathLike], *, overwrite: bool = False, shared: bool = False
+) -> Iterator[list[Path]]:
+    """As ``atomic_path``, for an output of several files: all of them are replaced, or none.
+
+    Args:
+        paths: the files, all in one folder. The first is the one that makes the output visible:
+            it is moved last, and gives the lock its name.
+        overwrite: replace what is there.
+        shared: as for ``atomic_path``.
+
+    Raises:
+        OutputError: as ``atomic_path``.
+    """
+    targets = [Path(path) for path in paths]
+    for target in targets:
+        ensure_absent(target, overwrite=overwrite)
+    make_folder(targets[0].parent)
+    temporaries = [_temporary(target, shared=shared) for target in targets]
+    held = contextlib.nullcontext() if shared else file_lock(targets[0], again=True)
+    with held, writing_to(targets[0]):
+        try:
+            recover(targets[0])
+            for temporary, target in zip(temporaries, targets, strict=True):
+                ensure_absent(target, overwrite=overwrite)
+                for leftover in (temporary, _old(target)):
+                    remove(leftover)
+            if shared:
+                _remove_stale(targets)
+            yield temporaries
+            for temporary, target in zip(temporaries, targets, strict=True):
+                if not os.path.lexists(temporary):
+                    raise OutputError(f"nothing was written for {target}")
+            move_into_place(list(zip(temporaries, targets, strict=True)), overwrite=overwrite)
+        finally:
+            for temporary in temporaries:
+                remove(temporary)
+
+
+@contextlib.contextmanager
+def writing_to(path: PathLike, hint: str = "") -> Iterator[None]:
+    """Turn what the system says of a place that cannot be written into an error of ours.
+
+    Args:
+        path: the place.
+        hint: what to do about it.
+
+    Raises:
+        OutputError: the disk is full, the folder is gone, something is forbidden.
+    """
+    advice = hint or "check the free space and the permissions of its folder"
+    try:
+        yield
+    except OutputError:
+        raise
     except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(
-            f"cannot write {target}: {error.strerror or error}; "
-            "check the free space and the permissions of its folder"
-        ) from error
-    finally:
-        remove(temporary)
+        reason = error.strerror or error
+        raise OutputError(f"cannot write {path}: {reason}; {advice}") from error
 
 
-def ensure_absent(path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"cannot make the folder {folder}: {reason}") from error
+
+
+def ensure_absent(path: PathLike, *, overwrite: bool = False) -> None:
     """Refuse an output that exists already.
 
     Raises:
@@ -57,26 +158,181 @@ def ensure_absent(path: str | os.PathLike[str], *, overwrite: bool = False) -> N
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a folder if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+    """Delete a file or a folder if it is there; what cannot be deleted stays."""
+    with contextlib.suppress(OSError):
+        if _is_folder(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+# --- moving into place -------------------------------------------------------------------------
+
+
+def move_into_place(moves: Sequence[Move], *, overwrite: bool) -> None:
+    """Move finished files or folders to where they belong, all of them or none.
+
+    Of several, a record is written first; whoever finds it ends what it says. The caller holds
+    the lock of the first target.
+
+    Args:
+        moves: sources and targets; all targets in one folder, every source below it. The first
+            target is moved last.
+        overwrite: replace what is there.
+
+    Raises:
+        OutputError: a target exists and ``overwrite`` is false.
+        OSError: a file cannot be moved.
+    """
+    for _, target in moves:
+        ensure_absent(target, overwrite=overwrite)
+    if len(moves) == 1:
+        _move(*moves[0], overwrite=overwrite)
+        return
+    folder = moves[0][1].parent
+    listed = [[os.path.relpath(source, folder), target.name] for source, target in moves]
+    record = _record(moves[0][1])
+    record.write_text(json.dumps(listed))  # one that a kill cuts short says nothing
+    _end_moves(record)
+
+
+def recover(path: PathLike) -> None:
+    """End a move to a place that a killed process had begun; nothing happens without one.
+
+    Args:
+        path: the output, by any of its files.
+    """
+    target = Path(path)
+    record, old = _record(target), _old(target)
+    if os.path.lexists(record):
+        first = _read_record(record)
+        with contextlib.suppress(OSError), file_lock(first[0][1] if first else target, again=True):
+            _end_moves(record)
+    if not os.path.lexists(target) and os.path.lexists(old):
+        with contextlib.suppress(OSError), file_lock(target, again=True):
+            if not os.path.lexists(target):
+                old.rename(target)
+
+
+def _end_moves(record: Path) -> None:
+    for source, target in reversed(_read_record(record)):
+        if os.path.lexists(source):
+            _move(source, target, overwrite=True)
+    record.unlink(missing_ok=True)
+
+
+def _read_record(record: Path) -> list[Move]:
+    """The moves of a record; none of a damaged one, nor of one that leads out of its folder."""
+    try:
+        listed = [(str(source), str(target)) for source, target in json.loads(record.read_text())]
+    except (OSError, ValueError, TypeError, RecursionError):
+        return []
+    folder = record.parent
+    for source, target in listed:
+        parts = Path(source).parts
+        hidden = bool(parts) and parts[0].startswith(".") and ".." not in parts
+        inside = hidden and not any(
+            (folder / Path(*parts[:n])).is_symlink() for n in range(1, len(parts) + 1)
+        )
+        if not inside or Path(target).name != target or _record(folder / target) != record:
+            return []
+    return [(folder / source, folder / target) for source, target in listed]
+
+
+def _move(source: Path, target: Path, *, overwrite: bool) -> None:
+    """Rename; what is at the target is replaced in the same step."""
+    if not os.path.lexists(target):
+        if not _rename(source, target, _NO_REPLACE):
+            source.rename(target)
+    elif not (_is_folder(source) or _is_folder(target)):
+        ensure_absent(target, overwrite=overwrite)
+        source.replace(target)
+    elif _rename(source, target, _EXCHANGE):
+        remove(source)
     else:
-        path.unlink(missing_ok=True)
-
-
-def _replace(temporary: Path, target: Path) -> None:
-    """Move into place; a folder cannot replace another in one step, so the old one steps aside."""
-    if target.is_dir() and not target.is_symlink():
-        old = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
+        old = _old(target)
+        remove(old)
         target.rename(old)
         try:
-            temporary.rename(target)
+            source.rename(target)
         except OSError:
             old.rename(target)
             raise
         remove(old)
-    elif temporary.is_dir():
-        target.unlink(missing_ok=True)
-        temporary.rename(target)
-    else:
-        temporary.replace(target)
+
+
+def _rename(source: Path, target: Path, flag: int) -> bool:
+    """Rename in a way that Python has no name for; false where the system cannot.
+
+    Raises:
+        OutputError: there is a target that was not to be replaced.
+        OSError: the system refuses.
+    """
+    call = _system_call()
+    if call is None:
+        return False
+    if call(os.fsencode(source), os.fsencode(target), flag) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    if number == errno.EEXIST:
+        ensure_absent(target)
+    raise OSError(number, os.strerror(number), str(source), None, str(target))
+
+
+@functools.cache
+def _system_call() -> Callable[[bytes, bytes, int], int] | None:
+    """renameat2 of Linux, or renamex_np of macOS, which has the same two flags."""
+    here = -100  # AT_FDCWD
+    platform: str = sys.platform
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        library = ctypes.CDLL(None, use_errno=True)
+        if platform == "linux":
+            linux = library.renameat2
+            linux.argtypes = [
+                ctypes.c_int,
+                ctypes.c_char_p,
+                ctypes.c_int,
+                ctypes.c_char_p,
+                ctypes.c_uint,
+            ]
+            return lambda old, new, flag: int(linux(here, old, here, new, flag))
+        if platform == "darwin":
+            mac = library.renamex_np
+            mac.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint]
+            flags = {_NO_REPLACE: 4, _EXCHANGE: 2}
+            return lambda old, new, flag: int(mac(old, new, flags[flag]))
+    return None
+
+
+# --- names -------------------------------------------------------------------------------------
+
+
+def _temporary(target: Path, *, shared: bool) -> Path:
+    suffix = target.suffix if len(os.fsencode(target.suffix)) <= _LONGEST_SUFFIX else ""
+    unique = f".{secrets.token_hex(4)}" if shared else ""
+    return target.with_name(hidden_name(target.name, f"{unique}.part{suffix}"))
+
+
+def _record(target: Path) -> Path:
+    return target.with_name(hidden_name(target.stem, ".commit"))
+
+
+def _old(target: Path) -> Path:
+    return target.with_name(hidden_name(target.name, ".old"))
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _remove_stale(targets: Sequence[Path]) -> None:
+    """Delete what killed writers without a lock left, once no living one can need it."""
+    now = time.time()
+    for target in targets:
+        name, suffix = glob.escape(target.name), glob.escape(target.suffix)
+        for part in target.parent.glob(f".{name}.????????.part{suffix}"):
+            with contextlib.suppress(OSError):
+                if now - part.lstat().st_mtime > _STALE_S:
+                    remove(part)

@@ -15,13 +15,13 @@ from respectra.datasets.collections import Collection, open_collection
 from respectra.datasets.prepare import (
     PrepareOptions,
     estimate_seconds,
-    file_sha256,
     plan_store,
     prepare_store,
 )
 from respectra.datasets.splits import split_by_scene, split_officially
 from respectra.datasets.store import is_store, open_store
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
+from respectra.identity import content_hash
 
 
 def prepared(collection, folder, **options):
@@ -49,7 +49,7 @@ def test_float32_is_exact(scenes, tmp_path):
             codes, full_scale = stored.images[track.name]
             image = track.render(cube, key=scene.name)
             np.testing.assert_array_equal(codes / np.float32(full_scale), image)
-        assert split.entries[number].source_sha256 == file_sha256(scene.cube)
+        assert split.entries[number].source_sha256 == content_hash(scene.cube)
     assert not split[1].whole
     assert split[0].whole
     assert split[1].valid.sum() == 33 * 37 - 13 * 12

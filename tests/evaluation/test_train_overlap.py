@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from respectra.evaluation import Options, Protocol, Results, Row, report_tables
 from respectra.evaluation.protocol import SceneRecord
+from respectra.evaluation.results import Mean
+from respectra.evaluation.tables import show
 from respectra.evaluation.train_overlap import learned_scenes, without_learned
 
 
@@ -28,6 +30,31 @@ def test_scenes_are_known_by_their_files_and_not_by_their_names():
     assert learned_scenes(results(PROVENANCE), "net") == {"a": "train", "b": "validation"}
     assert learned_scenes(results(PROVENANCE), "other") == {}
     assert learned_scenes(results({"sha256": "broken"}), "net") == {}
+
+
+def test_what_weights_were_started_from_counts():
+    started = {"started_from": {"provenance": PROVENANCE}, "sha256": {"c.npz": "sha-c"}}
+    assert learned_scenes(results(started), "net") == {
+        "a": "train",
+        "b": "validation",
+        "c": "train",
+    }
+    tuned_on_b = {**started, "sha256": {"b.npz": "sha-b"}}
+    assert learned_scenes(results(tuned_on_b), "net")["b"] == "train"
+
+
+def test_files_of_one_base_name_are_told_apart():
+    provenance = {
+        "sha256": {"a/cube.npz": "sha-a", "b/cube.npz": "sha-b"},
+        "validation_sha256": ["sha-b"],
+    }
+    assert learned_scenes(results(provenance), "net") == {"a": "train", "b": "validation"}
+
+
+def test_a_mean_over_fewer_scenes_is_marked():
+    assert show(Mean(0.5, 4, 4)) == "0.50000"
+    assert show(Mean(0.5, 3, 4)) == "0.50000 [3/4]"
+    assert show(Mean(0.5, 1, 1, idle=3)) == "0.50000 [1 of 4]"
 
 
 def test_a_table_has_the_other_scenes_alone():

@@ -1,9 +1,10 @@
 """Reference vectors: weights, input and output of the authors' own implementations.
 
 ``tests/golden/NAME.safetensors`` holds an input and the output that the authors' code gave for it;
-reduced configurations hold their weights too, under the authors' keys. Full ones do not: their
-weights follow from a hash of the key (``index.json``, ``weight_rule``), and
-``golden_state`` makes them again. A test is usually one line: ``assert_golden(method, name)``.
+some reduced configurations hold their weights too, under the authors' keys. The others do not:
+their weights follow from a hash of the key (``index.json``, ``weight_rule``), and
+``golden_state`` makes them again, given the shapes in ``checkpoint_keys``. A test is usually one
+line: ``assert_golden(method, name)``.
 """
 
 from __future__ import annotations
@@ -87,6 +88,15 @@ def golden_state(entry: Mapping[str, Any], shapes: Shapes) -> dict[str, Tensor]:
         AssertionError: the checksums of the index do not come out.
     """
     state = {key: _tensor(key, tuple(shape), entry) for key, shape in shapes.items()}
+    if "float16" in entry.get("storage", ""):
+        state = {
+            key: value.half().float() if value.is_floating_point() else value
+            for key, value in state.items()
+        }
+    _make_equal(state, entry.get("tied"))
+    if kept := entry.get("kept"):
+        for key in [key for key in state if re.search(kept["pattern"], key)]:
+            state[key] = _blur_kernels(state[key].shape)
     for key in [key for key in state if key.endswith(".weight_u")]:
         _power_iterations(state, key.removesuffix("_u"))
     for key, (total, absolute) in (entry.get("state_checksums") or {}).items():
@@ -99,7 +109,12 @@ def golden_state(entry: Mapping[str, Any], shapes: Shapes) -> dict[str, Tensor]:
 def load_golden(
     name: str, shapes: Shapes | None = None
 ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """(state under the authors' keys, input, output), float32."""
+    """(state under the authors' keys, input, output), float32.
+
+    Args:
+        name: of the vector.
+        shapes: of weights that are not stored; those of ``checkpoint_shapes(name)`` by default.
+    """
     tensors = load_file(FOLDER / f"{name}.safetensors")
     state = {
         key.removeprefix("state/"): value.float() if value.is_floating_point() else value
@@ -107,10 +122,18 @@ def load_golden(
         if key.startswith("state/")
     }
     if not state:
-        assert shapes is not None, f"{name} holds no weights; give the shapes"
+        if shapes is None:
+            shapes = checkpoint_shapes(name)
         state = golden_state(golden_entry(name), shapes)
     # FMNet's own code took spectra interpolated outside of it; both are stored.
     return state, tensors.get("input_rgb", tensors["input"]), tensors["output"]
+
+
+def golden_tensors(name: str) -> dict[str, Tensor]:
+    """What a file holds beside the weights: ``input``, ``output``, more inputs of the authors'
+    call under ``input_...`` and further tensors under ``aux/...``; ``index.json`` explains them."""
+    tensors = load_file(FOLDER / f"{name}.safetensors")
+    return {key: value for key, value in tensors.items() if not key.startswith("state/")}
 
 
 def assert_golden(
@@ -128,6 +151,19 @@ def assert_golden(
     torch.testing.assert_close(
         got[..., ::step, ::step], expected, rtol=0, atol=entry["suggested_atol_float32"]
     )
+
+
+def _make_equal(state: dict[str, Tensor], tied: str | None) -> None:
+    """Keys that match are one tensor: all of them take the value of the first."""
+    keys = [key for key in state if tied and re.search(tied, key)]
+    for key in keys:
+        state[key] = state[keys[0]].clone()
+
+
+def _blur_kernels(shape: Sequence[int]) -> Tensor:
+    """The outer product of [1, 2, 1] / 4 with itself, for every channel: (channels, 1, 3, 3)."""
+    taps = torch.tensor([1.0, 2.0, 1.0]) / 4
+    return torch.outer(taps, taps).expand(tuple(shape)).clone()
 
 
 def _near(value: float) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tests.methods.golden import checkpoint_shapes, load_golden
@@ -19,6 +20,7 @@ from respectra.methods import (
     import_official,
     load_official,
     load_weights,
+    recognise_official,
     save_weights,
 )
 
@@ -122,6 +124,7 @@ def test_the_method_that_fits_is_named(awan: dict[str, Tensor]) -> None:
         ("hrnet", "code2", "hrnet_code2"),
         ("hrnet", "toolbox", "hrnet_toolbox"),
         ("mst-plus-plus", "published", "mst_plus_plus"),
+        ("hscnn-plus", "published", "hscnn_plus_toolbox"),
     ],
 )
 def test_keys_are_the_authors(name: str, preset: str, checkpoint: str) -> None:
@@ -134,9 +137,29 @@ def test_keys_are_the_authors(name: str, preset: str, checkpoint: str) -> None:
         state = {key: torch.empty(shape) for key, shape in shapes.items()}
     ours = {layout.key(key, config): tuple(t.shape) for key, t in net.state_dict().items()}
     assert ours == shapes
-    told = {"padding"}  # by the track, not by shapes
+    told = {"padding", "gates"}  # by the track, not by shapes
     found = layout.configure(state)
     assert found.model_dump(exclude=told) == config.model_dump(exclude=told)
+
+
+def test_numpy_values_beside_the_weights_are_dropped(
+    awan: dict[str, Tensor], tmp_path: Path
+) -> None:
+    numbers = {"best": np.float64(0.1), "step": np.int32(3), "curve": [np.zeros(4, np.float32)]}
+    path = saved(tmp_path, {"state_dict": awan, **numbers})
+    assert import_official("awan", path, track="clean").method == "awan"
+    objects = np.array([Payload()], dtype=object)
+    with pytest.raises(FormatError, match="never done"):
+        import_official("awan", saved(tmp_path, {"state_dict": awan, "o": objects}), track="clean")
+
+
+def test_the_method_is_told_by_keys_and_shapes(awan: dict[str, Tensor], tmp_path: Path) -> None:
+    assert recognise_official({"state_dict": awan}) == ["awan"]
+    assert import_official(None, saved(tmp_path, awan), track="clean").method == "awan"
+    strange = saved(tmp_path, without(awan, "tail_conv2D.conv2d.weight"))
+    assert recognise_official(without(awan, "tail_conv2D.conv2d.weight")) == []
+    with pytest.raises(FormatError, match=r"are those of no method that is known"):
+        import_official(None, strange)
 
 
 class Payload:
@@ -193,3 +216,7 @@ def test_command(awan: dict[str, Tensor], tmp_path: Path, capsys: Any) -> None:
     assert run(arguments) == 1
     assert "pass --overwrite" in capsys.readouterr().err
     assert run([*arguments, "--overwrite"]) == 0
+    unnamed = [a for a in arguments if a != "awan"]
+    capsys.readouterr()
+    assert run([*unnamed, "--overwrite"]) == 0
+    assert "awan.safetensors: awan, " in capsys.readouterr().err

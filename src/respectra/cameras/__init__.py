@@ -26,9 +26,12 @@ from respectra.cameras.track import Track
 from respectra.cameras.tracks import (
     default_response,
     get_track,
+    keeps_exposure,
     list_tracks,
+    track_of_file,
     track_options,
     track_summary,
+    track_title,
 )
 
 __all__ = [
@@ -45,6 +48,7 @@ __all__ = [
     "get_response",
     "get_track",
     "input_encoding",
+    "keeps_exposure",
     "list_responses",
     "list_tracks",
     "make_image",
@@ -61,6 +65,8 @@ __all__ = [
     "simulated_files",
     "srgb_to_clean",
     "to_track_values",
+    "track_of_file",
     "track_options",
     "track_summary",
+    "track_title",
 ]

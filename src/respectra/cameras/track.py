@@ -43,8 +43,16 @@ class Track(abc.ABC):
     summary: ClassVar[str]
     file_suffix: ClassVar[str]
     """Added to a scene's name to give the name of its image, as the challenge does."""
+    title: ClassVar[str]
+    """As tables write it."""
     exact: ClassVar[bool]
     """Whether a code says, without noise or compression, between which bounds the value lay."""
+    keeps_exposure: ClassVar[bool] = True
+    """Whether twice the light gives twice the values."""
+    option_type: ClassVar[type[Config]]
+    """Its options, with their defaults."""
+    default_response: ClassVar[str]
+    """Name of the response that it uses unless told otherwise."""
 
     def render(self, cube: xr.DataArray, *, seed: int | None = None, key: str = "") -> xr.DataArray:
         """The image that the track makes of a cube, as read back from its file.
@@ -69,6 +77,15 @@ class Track(abc.ABC):
         self, cube: xr.DataArray, *, seed: int | None = None, key: str = ""
     ) -> codec.Codes:
         """The camera's 8-bit codes before the file codec, shape (y, x, 3). See ``render``."""
+
+    def with_electrons(self, electrons: float, per_unit: float) -> Track | None:
+        """The same track with other shot noise; None where it has no noise of its own.
+
+        Args:
+            electrons: that the mean of an image's green channel stands for.
+            per_unit: that a linear value of 1 stands for.
+        """
+        return None
 
     @abc.abstractmethod
     def encode(self, codes: codec.Codes) -> bytes:

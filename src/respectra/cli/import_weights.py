@@ -12,14 +12,26 @@ from respectra.cli.app import app, echo
 
 @app.command("import-weights")
 def import_weights(
-    method: Annotated[str, typer.Argument(help="Method, as 'respectra methods' lists it.")],
-    file: Annotated[Path, typer.Argument(help="The authors' checkpoint.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Weights file to write (safetensors).")
     ],
+    method: Annotated[
+        str,
+        typer.Argument(
+            help="Method, as 'respectra methods' lists it. Left out: the one whose tensors the "
+            "file holds.",
+            metavar="[METHOD]",
+        ),
+    ],
+    file: Annotated[
+        Path | None, typer.Argument(help="The authors' checkpoint.", metavar="FILE")
+    ] = None,
     track: Annotated[
         str | None,
-        typer.Option(help="Track of the weights: clean, real-world or exposed (2022)."),
+        typer.Option(
+            help="Track of the weights: clean, real-world or exposed (2022); needed where the "
+            "file does not tell."
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing output.")
@@ -34,10 +46,11 @@ def import_weights(
     from respectra.methods import import_official, save_weights
 
     ensure_absent(output, overwrite=overwrite)
-    weights = import_official(method, file, track=track)
+    name, path = (method, file) if file is not None else (None, Path(method))
+    weights = import_official(name, path, track=track)
     save_weights(weights, output, overwrite=overwrite)
     contract = weights.contract
     echo(
-        f"{output}: {method}, {weights.parameters:,} values, track {contract.track}, "
+        f"{output}: {weights.method}, {weights.parameters:,} values, track {contract.track}, "
         f"{contract.channel_order} input scaled {contract.scaling}, {contract.bands} bands"
     )

@@ -273,11 +273,10 @@ def _reconstruct_clip(
 
 def _kind_of(path: Path) -> InputKind:
     """The challenge's own file names say what they hold; anything else is a photo."""
-    if path.name.endswith("_clean.png"):
-        return InputKind.CLEAN
-    if path.name.endswith("_RealWorld.jpg"):
-        return InputKind.REAL_WORLD
-    return InputKind.SRGB
+    from respectra.cameras import track_of_file
+
+    track = track_of_file(path.name)
+    return InputKind(track) if track in list(InputKind) else InputKind.SRGB
 
 
 def _targets(inputs: list[tuple[Path, Path]], output: Path, suffix: str) -> list[Path]:

@@ -41,8 +41,15 @@ def train(
     preset: Annotated[str | None, typer.Option(help="Another size, such as tiny.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run of the folder, if there is one.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the folder's run, if there is one; with more --steps, beyond its end.",
+        ),
     ] = False,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Weights to start from, for fine-tuning.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     processes: Annotated[
         int, typer.Option(min=1, help="Processes or GPUs that train together.")
@@ -76,6 +83,7 @@ def train(
             data,
             output,
             resume=resume,
+            start=start,
             device=device,
             processes=processes,
             workers=workers,

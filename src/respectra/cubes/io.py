@@ -192,6 +192,8 @@ def _wavelengths(
     """Wavelengths in the order of the file's bands, checked once they are sorted."""
     bands = stored.shape[2]
     grid = stored.wavelengths_nm if given is None else given
+    if grid is None and stored.wavelength_problem is not None:
+        raise FormatError(stored.wavelength_problem)
     if grid is None:
         hint = "400:700:10"
         usual = ", the usual grid of 31 bands" if bands == CHALLENGE_WAVELENGTHS_NM.size else ""

@@ -66,11 +66,20 @@ class Layout:
 
 
 def walk(root: Path) -> Files:
-    """Everything below a folder, in the order of paths; hidden files are passed over."""
+    """Everything below a folder, in the order of paths; hidden files are passed over.
+
+    Links to folders are followed, each folder once.
+    """
     files: list[Path] = []
     folders: list[Path] = []
-    for place, below, names in os.walk(root):
+    seen: set[str] = set()
+    for place, below, names in os.walk(root, followlinks=True):
         here = Path(place)
+        real = os.path.realpath(place)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
         if here != root and _is_cube_folder(here, below, names):
             folders.append(here)
             below.clear()

@@ -192,6 +192,13 @@ class Patches:
         each = self.options.per_scene if self.options.sampling == "random" else 1
         return len(self._places) * each
 
+    @property
+    def unused(self) -> tuple[int, ...]:
+        """Numbers of the scenes that no patch is cut from: they are smaller than one, or too little
+        of them was measured."""
+        used = {int(number) for number in self._places[:, 0]}
+        return tuple(k for k in range(len(self.source)) if k not in used)
+
     def window(self, epoch: int, number: int) -> Window:
         """Where patch ``number`` of an epoch lies.
 

@@ -33,8 +33,9 @@ from respectra.datasets.store import (
     SplitEntry,
 )
 from respectra.datasets.validity import valid_pixels
-from respectra.errors import ConfigError, DataError, OutputError
+from respectra.errors import ConfigError, DataError, OutputError, naming
 from respectra.files import atomic_path
+from respectra.identity import content_hash
 
 _PLAN, _JOURNAL = "plan.json", "journal.jsonl"
 _LARGEST_HALF = float(np.finfo(np.float16).max)
@@ -183,7 +184,8 @@ def prepare_store(
     try:
         with (path / _JOURNAL).open("a", encoding="utf-8") as journal:
             for job in progress(jobs):
-                block, entry = _block(job, plan, tracks)
+                with naming(job.scene.name):
+                    block, entry = _block(job, plan, tracks)
                 _write_at(path / f"{job.split}.bin", job.start, block)
                 done[job.split, job.scene.name] = entry
                 line = {"split": job.split, "entry": entry.model_dump(mode="json")}
@@ -361,7 +363,7 @@ def _block(
         name=scene.name,
         group=scene.group,
         source=scene.cube.name,
-        source_sha256=file_sha256(scene.cube),
+        source_sha256=content_hash(scene.cube),
         quantity=cube.attrs["quantity"],
         shape=job.shape[:2],
         cube=starts[0],
@@ -395,15 +397,3 @@ def _write_at(path: Path, offset: int, block: npt.NDArray[np.uint8]) -> None:
         file.write(block.data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def file_sha256(path: Path) -> str:
-    """Hash of a file; of a folder, that of its files' names and hashes."""
-    if not path.is_dir():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    whole = hashlib.sha256()
-    for file_path in sorted(p for p in path.rglob("*") if p.is_file()):
-        name = file_path.relative_to(path).as_posix()
-        whole.update(f"{name}\0{file_sha256(file_path)}\n".encode())
-    return whole.hexdigest()

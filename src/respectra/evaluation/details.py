@@ -95,7 +95,7 @@ def method_details(
     """
     found: dict[str, npt.NDArray[Any]] = {}
     valid = np.ones(case.image.shape[:2], bool) if case.valid is None else case.valid
-    if case.track.name != "exposed":
+    if case.track.keeps_exposure:
         errors, _ = image_errors(estimate, case.image, case.track)
         found |= _histogram("consistency", errors[valid], CONSISTENCY_EDGES)
         differences = image_delta_e(estimate, case.image, case.track)

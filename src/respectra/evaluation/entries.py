@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-
-import numpy as np
 
 from respectra.errors import ConfigError
 from respectra.evaluation.auxiliary import Recover
@@ -19,6 +16,7 @@ from respectra.evaluation.measuring import limited_threads
 from respectra.inference import Reconstructor, find_weights
 from respectra.inference.guarantees import GUARANTEES, Guarantee, Guarantees, check_guarantees
 from respectra.methods import Weights, get_card, list_methods
+from respectra.methods.identity import weights_hash
 
 T = TypeVar("T")
 
@@ -126,18 +124,6 @@ def find_entries(
     return tuple(distinct.values())
 
 
-def digest(weights: Weights) -> str:
-    """A hash of everything in a set of weights that its answers depend on."""
-    sha = hashlib.sha256()
-    head = [weights.method, weights.config.model_dump(mode="json")]
-    sha.update(json.dumps([*head, weights.contract.model_dump(mode="json")]).encode())
-    for name in sorted(weights.tensors):
-        array = np.ascontiguousarray(weights.tensors[name])
-        sha.update(f"{name} {array.dtype} {array.shape}".encode())
-        sha.update(array.tobytes())
-    return sha.hexdigest()
-
-
 def _contestants(
     source: str | os.PathLike[str],
     tracks: Iterable[str],
@@ -172,7 +158,7 @@ def _contestant(
     some = next(iter(fit.values()))
     prints = {
         track: hashlib.sha256(
-            " ".join([digest(w), device, str(tile), *words]).encode()
+            " ".join([weights_hash(w), device, str(tile), *words]).encode()
         ).hexdigest()[:16]
         for track, w in fit.items()
     }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+from respectra.cameras import track_title
 from respectra.errors import ConfigError, unknown_name
 from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Results, Row
-from respectra.evaluation.tables import NONE, Table, ranking, show, track_title
+from respectra.evaluation.tables import NONE, Table, ranking, show
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}"

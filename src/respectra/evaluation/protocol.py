@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 
 import respectra
 from respectra.cameras import list_tracks
+from respectra.cameras.tracks import has_no_noise
 from respectra.config import Config
 from respectra.errors import ConfigError, unknown_name
 from respectra.evaluation import auxiliary
@@ -36,8 +37,6 @@ PLAIN_METRICS = (
 )
 #: Rows and columns that the 2022 challenge left out on each side.
 BORDER_2022 = 128
-#: Tracks whose images do not depend on a seed.
-NOISELESS = frozenset({"clean"})
 #: Rules that hold for every evaluation, in words, kept with each result.
 STATEMENTS: Mapping[str, str] = {
     "images": "the file beside the cube where there is one, otherwise rendered by the track with "
@@ -114,7 +113,7 @@ class Options(Config):
 
     def seeds_of(self, track: str) -> tuple[int, ...]:
         """Seeds that a track uses: one where there is no noise."""
-        return self.seeds[:1] if track in NOISELESS else self.seeds
+        return self.seeds[:1] if has_no_noise(track) else self.seeds
 
     def rules(self, cluster_cache: Path | None) -> auxiliary.Rules:
         """What the tests need of this."""

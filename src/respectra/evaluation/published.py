@@ -7,9 +7,9 @@ import functools
 import importlib.resources
 from typing import Literal
 
-from respectra.cameras import list_tracks
+from respectra.cameras import list_tracks, track_title
 from respectra.errors import unknown_name
-from respectra.evaluation.tables import NONE, Table, track_title
+from respectra.evaluation.tables import NONE, Table
 
 #: Stands above every published table.
 LABEL = "published on ARAD"

@@ -93,11 +93,13 @@ class Mean:
         value: the mean, or None where no scene has the score.
         count: scores that it is over.
         expected: scores that a complete evaluation has.
+        idle: scenes and seeds that the test does not apply to.
     """
 
     value: float | None
     count: int
     expected: int
+    idle: int = 0
 
     @property
     def complete(self) -> bool:
@@ -146,7 +148,7 @@ class Results:
         expected = len(self.protocol.scene_names(role, track)) * len(seeds) - idle
         values = [row.scores[metric] for row in rows if metric in row.scores]
         value = math.fsum(values) / len(values) if values else None
-        return Mean(value, len(values), expected)
+        return Mean(value, len(values), expected, idle)
 
     def total(self, method: str, track: str, test: str, metric: str) -> float | None:
         """Sum over scenes and seeds, for what counts something; None where nothing is known."""

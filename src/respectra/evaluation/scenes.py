@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,16 +12,16 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras import Track, get_track, open_image
+from respectra.cameras import Track, get_track, list_tracks, open_image, track_of_file
+from respectra.cameras.tracks import file_suffix
 from respectra.datasets.collections import Collection, Scene
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary import Case
 from respectra.evaluation.protocol import BORDER_2022, Options, SceneRecord
+from respectra.identity import content_hash
 
 Role = Literal["main", "out-of-scope"]
 
-#: Endings of the challenge's images, by track.
-_ENDINGS = {"clean": "_clean.png", "real-world": "_RealWorld.jpg"}
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 #: Share of the pixels from which on an exact spectrum counts as a filling.
 _SHARED = 0.01
@@ -53,8 +52,8 @@ class EvaluationScene:
         return SceneRecord(
             name=self.name,
             role=self.role,
-            truth=None if self.cube is None else _digest(self.cube),
-            images={track: _digest(path) for track, path in sorted(self.images.items())},
+            truth=None if self.cube is None else content_hash(self.cube),
+            images={track: content_hash(path) for track, path in sorted(self.images.items())},
         )
 
     def open(self, track_name: str, seed: int, options: Options, cache: Path | None) -> Case:
@@ -112,10 +111,10 @@ def scenes_without_truth(folder: str | os.PathLike[str]) -> tuple[EvaluationScen
     for path in sorted(root.iterdir()):
         if path.suffix.lower() not in _PICTURES or path.name.startswith("."):
             continue
-        tracks = [t for t, end in _ENDINGS.items() if path.name.endswith(end)]
-        name = path.name.removesuffix(_ENDINGS[tracks[0]]) if tracks else path.stem
-        for track in tracks or _ENDINGS:
-            found.setdefault(name, {})[track] = path
+        track = track_of_file(path.name)
+        name = path.stem if track is None else path.name.removesuffix(file_suffix(track))
+        for taken in list_tracks() if track is None else (track,):
+            found.setdefault(name, {})[taken] = path
     if not found:
         raise DataError(f"{root} holds no image; known suffixes: {', '.join(_PICTURES)}")
     return tuple(EvaluationScene(name, None, images) for name, images in found.items())
@@ -164,16 +163,3 @@ def even(picture: xr.DataArray) -> xr.DataArray:
     """A cube or an image without a last odd row or column."""
     rows, columns = (max(1, picture.sizes[d] // 2 * 2) for d in ("y", "x"))
     return picture.isel(y=slice(rows), x=slice(columns))
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file, or of all files of a folder in order of their names."""
-    digest = hashlib.sha256()
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files:
-        if path.is_dir():
-            digest.update(str(file.relative_to(path)).encode())
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

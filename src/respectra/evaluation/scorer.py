@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import RespectraError
+from respectra.errors import RespectraError, naming
 from respectra.evaluation import metrics
 from respectra.evaluation.auxiliary import (
     TESTS,
@@ -114,7 +114,8 @@ class Scorer:
         wanted = frozenset((one.name, name) for one in takers for name in names) - done
         if not wanted:
             return
-        case = task.subject.open(task.track, task.seed, self.work.options, self.work.cache)
+        with naming(task.subject.name):
+            case = task.subject.open(task.track, task.seed, self.work.options, self.work.cache)
         journal.parent.mkdir(parents=True, exist_ok=True)
         with journal.open("a", encoding="utf-8") as file:
             sheet = _Sheet(task, case, wanted, file, self.work.jobs)

@@ -7,7 +7,7 @@ import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from respectra.cameras import get_track
+from respectra.cameras import get_track, keeps_exposure, track_title
 from respectra.evaluation.auxiliary import (
     TESTS,
     OtherCamera,
@@ -23,7 +23,6 @@ from respectra.evaluation.train_overlap import learned_notes, without_learned
 NONE = "–"
 #: Spaces between columns.
 _GAP = 2
-_TRACK_TITLES = {"clean": "Clean", "real-world": "Real World", "exposed": "Exposed"}
 
 
 @dataclass(frozen=True)
@@ -311,7 +310,7 @@ def report_tables(results: Results) -> tuple[Table, ...]:
             found.append(auxiliary_table(results, track))
             if any(not TESTS[name].official for name in options.tests):
                 found.append(further_table(results, track))
-        if "physical" in options.tests and track != "exposed":
+        if "physical" in options.tests and keeps_exposure(track):
             found.append(consistency_table(results, track))
         if _families(results, track):
             found.append(guarantees_table(results, track))
@@ -336,20 +335,20 @@ def ranking(
 
 
 def show(mean: Mean) -> str:
-    """A mean in five digits; with the number of scenes where some are missing."""
+    """A mean in five digits; with the number of scenes where it is not over all of them.
+
+    ``[3/4]``: one is missing. ``[1 of 4]``: the test applies to one only.
+    """
     if mean.value is None:
         return NONE
     text = f"{mean.value:.5f}" if abs(mean.value) < 1000 else f"{mean.value:.4g}"
-    return text if mean.complete else f"{text} [{mean.count}/{mean.expected}]"
+    if not mean.complete:
+        return f"{text} [{mean.count}/{mean.expected}]"
+    return f"{text} [{mean.count} of {mean.count + mean.idle}]" if mean.idle else text
 
 
 def _three_digits(value: float) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def track_title(track: str) -> str:
-    """A track as the report writes it."""
-    return _TRACK_TITLES.get(track, track)
 
 
 def _by_rank(results: Results, track: str) -> Sequence[str]:
@@ -375,7 +374,8 @@ def _pooled(results: Results, name: str, track: str, tests: Sequence[Test]) -> M
     means = [results.mean(name, track, test.name, "mrae") for test in tests]
     count, expected = sum(m.count for m in means), sum(m.expected for m in means)
     total = sum(m.value * m.count for m in means if m.value is not None)
-    return Mean(total / count if count else None, count, expected)
+    idle = sum(m.idle for m in means)
+    return Mean(total / count if count else None, count, expected, idle)
 
 
 def _rules(results: Results) -> str:

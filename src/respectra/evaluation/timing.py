@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from respectra.cubes import inspect
+from respectra.errors import naming
 from respectra.evaluation.measuring import Cost, fill_bandwidth, limited_threads, measure_cost
 from respectra.evaluation.scenes import EvaluationScene
 from respectra.evaluation.scorer import Work
@@ -54,7 +55,8 @@ def measure_costs(
         return tuple(costs)
     rate = fill_bandwidth()
     for one, track in progress(wanted, "timing", len(wanted)):
-        case = subject.open(track, work.options.seeds[0], work.options, None)
+        with naming(subject.name):
+            case = subject.open(track, work.options.seeds[0], work.options, None)
         with limited_threads(work.threads):
             costs.append(
                 measure_cost(

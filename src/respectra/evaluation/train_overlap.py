@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from respectra.evaluation.results import Results
 
@@ -15,17 +14,33 @@ def learned_scenes(results: Results, method: str) -> dict[str, str]:
     Returns:
         Scene -> ``train``, or ``validation`` for those by which weights were chosen.
     """
-    provenance: Mapping[str, Any] = results.methods.get(method, {}).get("provenance", {})
-    digests, parts = provenance.get("sha256"), provenance.get("scenes")
-    if not isinstance(digests, Mapping):
-        return {}
-    chosen_by = parts.get("validation", ()) if isinstance(parts, Mapping) else ()
-    names = {digest: file for file, digest in digests.items()}
+    parts = _parts_by_hash(results.methods.get(method, {}).get("provenance", {}))
     return {
-        scene.name: "validation" if names[scene.truth].rpartition(".")[0] in chosen_by else "train"
+        scene.name: parts[scene.truth]
         for scene in results.protocol.scenes
-        if scene.truth in names
+        if scene.truth is not None and scene.truth in parts
     }
+
+
+def _parts_by_hash(provenance: object) -> dict[str, str]:
+    """SHA-256 -> ``train`` or ``validation``, of all files behind weights and behind those that
+    they were started from. ``train`` stands where a file was both."""
+    if not isinstance(provenance, Mapping):
+        return {}
+    started = provenance.get("started_from")
+    found = _parts_by_hash(started.get("provenance")) if isinstance(started, Mapping) else {}
+    digests, scenes = provenance.get("sha256"), provenance.get("scenes")
+    if not isinstance(digests, Mapping):
+        return found
+    chosen_by = set(provenance.get("validation_sha256") or ())
+    if "validation_sha256" not in provenance and isinstance(scenes, Mapping):
+        # Weights of the first version: the files' names are those of the scenes.
+        stems = set(scenes.get("validation", ()))
+        chosen_by = {d for file, d in digests.items() if file.rpartition(".")[0] in stems}
+    for digest in digests.values():
+        part = "validation" if digest in chosen_by else "train"
+        found[digest] = "train" if "train" in (part, found.get(digest)) else part
+    return found
 
 
 def without_learned(results: Results) -> Results | None:

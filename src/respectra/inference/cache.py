@@ -7,10 +7,11 @@ import hashlib
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import platformdirs
 
 from respectra.files import atomic_path
 
@@ -22,13 +23,7 @@ def cache_folder() -> Path:
     """
     if chosen := os.environ.get("RESPECTRA_CACHE"):
         return Path(chosen)
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library/Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "respectra"
+    return platformdirs.user_cache_path("respectra", appauthor=False)
 
 
 def fingerprint(*parts: object) -> str:
@@ -62,7 +57,7 @@ def remember(kind: str, key: str, measure: Callable[[], Any]) -> Any:
     with contextlib.suppress(OSError, ValueError):
         return json.loads(file.read_text())
     value = measure()
-    with contextlib.suppress(OSError), atomic_path(file, overwrite=True) as temporary:
+    with contextlib.suppress(OSError), atomic_path(file, overwrite=True, shared=True) as temporary:
         temporary.write_text(json.dumps(value))
     return value
 

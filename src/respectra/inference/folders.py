@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import glob
-import hashlib
 import json
 import os
 import time
@@ -20,6 +19,7 @@ from typing import Any, Literal
 
 from respectra.cameras.colour import InputKind
 from respectra.errors import FormatError, OutputError, RespectraError
+from respectra.identity import content_hash
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.video_reader import CLIP_SUFFIXES
 
@@ -137,7 +137,7 @@ def run_jobs(
         try:
             identity = {
                 "output": job.target.relative_to(output).as_posix(),
-                "sha256": _hash_of(job.source),
+                "sha256": content_hash(job.source),
                 "input": str(job.source),
                 "kind": job.kind,
                 "method": reconstructor.name,
@@ -236,13 +236,3 @@ def _is_hopeless(failure: BaseException, output: Path) -> bool:
             return True
         cause = cause.__cause__
     return not output.is_dir()
-
-
-def _hash_of(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise FormatError(f"no such file: {path}") from None
-    except OSError as error:
-        raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error

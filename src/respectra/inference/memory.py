@@ -18,7 +18,7 @@ import psutil
 
 from respectra.errors import ConfigError, RespectraError
 from respectra.inference.cache import fingerprint, machine, remember
-from respectra.methods import Weights, get_method, load_weights, save_weights
+from respectra.methods import Weights, is_classical, load_weights, save_weights
 from respectra.methods.measure import count_gmac, peak_memory_bytes
 
 #: Share of the free memory that ``auto`` takes.
@@ -124,7 +124,7 @@ def measure_memory(weights: Weights, *, engine: str) -> MemoryUse:
         RespectraError: the process failed.
     """
     # A network's memory follows from its configuration, that of a fitted method from its arrays.
-    fitted = isinstance(get_method(weights.method), type)
+    fitted = is_classical(weights.method)
     sizes = sorted((k, v.shape) for k, v in weights.tensors.items()) if fitted else []
     config = weights.config.model_dump(mode="json")
     key = fingerprint(weights.method, config, sizes, engine, machine())
@@ -133,7 +133,7 @@ def measure_memory(weights: Weights, *, engine: str) -> MemoryUse:
 
 
 def _gmac_per_pixel(weights: Weights) -> float:
-    if isinstance(get_method(weights.method), type):
+    if is_classical(weights.method):
         return 0.0
     options = weights.config.model_dump()
     return count_gmac(weights.method, frame=(128, 128), **options) / 128**2

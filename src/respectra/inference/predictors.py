@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import ConfigError, FormatError
-from respectra.inference.cache import fingerprint
-from respectra.methods import Weights, get_method
-from respectra.methods.network import NetworkConfig, NetworkMethod
+from respectra.errors import FormatError
+from respectra.methods import (
+    Weights,
+    get_card,
+    get_classical,
+    get_network,
+    is_classical,
+)
+from respectra.methods.network import NetworkConfig
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,10 +39,7 @@ class ClassicalPredictor:
     """A fitted classical method."""
 
     def __init__(self, weights: Weights) -> None:
-        method = get_method(weights.method)
-        if not isinstance(method, type):
-            raise ConfigError(f"{weights.method!r} is not a classical method")
-        self._method = method.from_weights(weights)
+        self._method = get_classical(weights.method).from_weights(weights)
 
     def __call__(self, pixels: FloatArray) -> FloatArray:
         """(y, x, 3) -> (y, x, band)."""
@@ -115,10 +116,7 @@ def build(weights: Weights) -> nn.Module:
 
 def bare_network(weights: Weights) -> nn.Module:
     """The network of a set of weights without them: fresh values, evaluation mode."""
-    entry = get_method(weights.method)
-    if not isinstance(entry, NetworkMethod):
-        raise ConfigError(f"{weights.method!r} is not a network")
-    network: nn.Module = entry.network(weights.config).eval()
+    network: nn.Module = get_network(weights.method).network(weights.config).eval()
     return network
 
 
@@ -126,7 +124,7 @@ def probe_image(weights: Weights, height: int | None = None, width: int | None =
     """Noise that the network of a set of weights accepts, (1, channels, y, x); small by default."""
     import torch
 
-    card = get_method(weights.method).card
+    card = get_card(weights.method)
     side = max(card.native_tile or 0, card.size_minimum, 4 * card.size_multiple)
     channels = weights.config.channels_in if isinstance(weights.config, NetworkConfig) else 3
     generator = torch.Generator().manual_seed(0)
@@ -146,20 +144,10 @@ class TablePredictor:
         return self.table.apply(pixels)
 
 
-def signature(weights: Weights) -> str:
-    """A short name for a set of weights: method, configuration, contract and values."""
-    tensors = [
-        (name, hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest())
-        for name, array in sorted(weights.tensors.items())
-    ]
-    config, contract = weights.config.model_dump(mode="json"), weights.contract
-    return fingerprint(weights.method, config, contract.model_dump(mode="json"), tensors)
-
-
 def make_predictor(weights: Weights, *, device: str = "cpu", engine: str = "torch") -> Predictor:
     """The predictor that fits the kind of method."""
     if weights.baked is not None:
         return TablePredictor(weights)
-    if isinstance(get_method(weights.method), type):
+    if is_classical(weights.method):
         return ClassicalPredictor(weights)
     return TorchPredictor(weights, device=device, rewritten=engine != "plain")

@@ -33,12 +33,12 @@ from respectra.inference.predictors import (
     TablePredictor,
     TorchPredictor,
     make_predictor,
-    signature,
 )
 from respectra.inference.tables.lut_guarantees import BITS
 from respectra.inference.tiling import Layout, Reader, Region, checked, plan, run
 from respectra.methods import Card, Contract, Tiling, Weights, get_method
-from respectra.methods.network import NetworkMethod, StepAware, UncertainNetwork
+from respectra.methods.identity import weights_hash
+from respectra.methods.network import StepAware, UncertainNetwork
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -304,7 +304,7 @@ class Reconstructor:
 
     def signature(self) -> str:
         """A short name for the method with its weights; another answer has another."""
-        return signature(self.weights)
+        return weights_hash(self.weights)
 
     def cube_facts(self, layout: Layout) -> CubeFacts:
         """What is written down with a cube: quantity, source, method, track, how it was cut."""
@@ -516,8 +516,7 @@ class Reconstructor:
         return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
 
     def _halo(self) -> int | None:
-        method = get_method(self.weights.method)
-        return method.halo(self.weights.config) if isinstance(method, NetworkMethod) else 0
+        return get_method(self.weights.method).halo(self.weights.config)
 
 
 def bits_of(image: xr.DataArray) -> int:

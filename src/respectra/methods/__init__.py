@@ -2,14 +2,16 @@
 
 from respectra.methods.card import Card, Decision, Origin, Score, Tiling
 from respectra.methods.contract import Contract, ResponseRecord
-from respectra.methods.official import import_official, load_official
+from respectra.methods.official import import_official, load_official, recognise_official
 from respectra.methods.registry import (
     build_classical,
     build_network,
     configure,
     get_card,
+    get_classical,
     get_method,
     get_network,
+    is_classical,
     list_methods,
 )
 from respectra.methods.weights import Weights, fresh_weights, load_weights, save_weights
@@ -28,11 +30,14 @@ __all__ = [
     "configure",
     "fresh_weights",
     "get_card",
+    "get_classical",
     "get_method",
     "get_network",
     "import_official",
+    "is_classical",
     "list_methods",
     "load_official",
     "load_weights",
+    "recognise_official",
     "save_weights",
 ]

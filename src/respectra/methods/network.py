@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
@@ -128,6 +128,10 @@ class OfficialLayout(Generic[C]):
     """Repository of the authors' code."""
     options: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """By track: options that no shape tells, such as the padding of a re-implementation."""
+    tell_track: Callable[[State, Collection[str]], str | None] | None = None
+    """(tensors, names of what stood beside them in the file) -> the track of the weights, where
+    something tells it, else None. Asked when there are several tracks and nobody named one; may
+    raise what ``configure`` may."""
     ignored: tuple[str, ...] = ()
     """Regular expressions of stored keys without function."""
     adapt: Callable[[str, Tensor], Tensor] | None = None

@@ -7,9 +7,9 @@ said to be, reads the configuration off their shapes, and writes down the missin
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import pickle
 import re
 import warnings
 from collections.abc import Iterable, Mapping
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from respectra.errors import ConfigError, FormatError, RespectraWarning
+from respectra.methods.checkpoints import Checkpoint, read_checkpoint, some, unwrap
 from respectra.methods.contract import Contract
 from respectra.methods.registry import get_network, list_methods
 from respectra.methods.weights import Weights
@@ -26,10 +27,8 @@ if TYPE_CHECKING:
 
     from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 
-#: Names under which training scripts nest the weights.
-_NESTINGS = ("state_dict", "model_state_dict", "model", "net", "network", "params", "weights")
-#: Prefixes that wrappers put before every key: DataParallel, torch.compile.
-_WRAPPERS = ("module.", "_orig_mod.")
+#: How a file of HDF5 begins; Keras saves its weights so.
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def load_official(
@@ -41,8 +40,9 @@ def load_official(
         name: of the method, such as ``awan``.
         state_dict: tensors under the authors' keys; the nestings and prefixes that training
             scripts add are removed.
-        track: only needed where weights of one track run differently (``hrnet`` of the 2022
-            toolbox, track ``exposed``, pads with zeros).
+        track: only needed where weights of one track run differently and the checkpoint does not
+            tell (``hrnet`` of the 2022 toolbox, track ``exposed``, pads with zeros and leaves its
+            gates out).
 
     Raises:
         ConfigError: unknown method or track, or its authors' layout is not known.
@@ -50,45 +50,61 @@ def load_official(
             that they fit, if there is one.
     """
     method, layout = _official(name)
-    if track is not None:
+    checkpoint = unwrap(state_dict)
+    if track is None:
+        track = _told_track(layout, checkpoint)
+    else:
         _check_track(name, layout, track)
-    return _load(name, method, layout, _unwrap(state_dict), track)[1]
+    return _load(name, method, layout, checkpoint.tensors, track)[1]
+
+
+def recognise_official(state_dict: Mapping[str, Any]) -> list[str]:
+    """Names of the methods whose authors' layout has exactly these keys and shapes; often one.
+
+    Args:
+        state_dict: as for :func:`load_official`.
+
+    Raises:
+        FormatError: there are no tensors in it.
+    """
+    state = unwrap(state_dict).tensors
+    return [name for name in list_methods("network") if _fits(name, state)]
 
 
 def import_official(
-    name: str, path: str | os.PathLike[str], *, track: str | None = None
+    name: str | None, path: str | os.PathLike[str], *, track: str | None = None
 ) -> Weights:
     """Weights from a file of the method's authors, with the contract that it lacks.
 
     Nothing in the file is executed. Save the result with ``save_weights``.
 
     Args:
-        name: of the method, such as ``awan``.
+        name: of the method, such as ``awan``; None for the one that the tensors are those of.
         path: the authors' file; ``.pth`` and the like, or safetensors with the authors' keys.
-        track: what the weights were trained on; may be left out where only one is known.
+        track: what the weights were trained on; may be left out where only one is known, or the
+            checkpoint tells.
 
     Raises:
-        ConfigError: unknown method, a track is needed or not one of the known ones.
+        ConfigError: unknown method, a track is needed or not one of the known ones, or the tensors
+            fit several methods.
         FormatError: the file cannot be read safely, or its tensors are not those of the method.
 
     Warns:
         RespectraWarning: the weights stretch every image to its own range, so that exposure is
             lost.
     """
-    method, layout = _official(name)
-    if track is None:
-        if len(layout.contract) > 1:
-            raise ConfigError(
-                f"a checkpoint does not say on which track it was trained, and for {name} it "
-                f"could be {_listed(layout.contract)}; name it with --track (track=)"
-            )
-        track = next(iter(layout.contract))
-    _check_track(name, layout, track)
     file = Path(path)
     if not file.is_file():
         raise FormatError(f"there is no checkpoint {file}")
-    state = _unwrap(layout.read(file) if layout.read else _read(file))
-    config, net = _load(name, method, layout, state, track)
+    if name is None:
+        name = _recognise(file)
+    method, layout = _official(name)
+    if track is not None:
+        _check_track(name, layout, track)
+    checkpoint = unwrap(layout.read(file) if layout.read else read_checkpoint(file))
+    if track is None:
+        track = _known_track(name, layout, checkpoint)
+    config, net = _load(name, method, layout, checkpoint.tensors, track)
     fields: dict[str, Any] = {"track": track, **layout.contract[track]}
     contract = Contract(**fields)
     if config.bands != contract.bands:
@@ -121,11 +137,62 @@ def import_official(
 def _official(name: str) -> tuple[NetworkMethod[Any], OfficialLayout[Any]]:
     method = get_network(name)
     if method.official is None:
-        known = [n for n in list_methods("network") if get_network(n).official is not None]
         raise ConfigError(
-            f"no layout of checkpoints of {name} is known; it is for {', '.join(known)}"
+            f"no layout of checkpoints of {name} is known; it is for {', '.join(_known())}"
         )
     return method, method.official
+
+
+def _known() -> list[str]:
+    return [name for name in list_methods("network") if get_network(name).official is not None]
+
+
+def _recognise(file: Path) -> str:
+    """The one method whose authors' layout a file has."""
+    fits: list[str] = []
+    with file.open("rb") as opened:
+        hdf5 = opened.read(len(_HDF5)) == _HDF5
+    state = {} if hdf5 else unwrap(read_checkpoint(file)).tensors
+    for name in list_methods("network"):
+        layout = get_network(name).official
+        if hdf5 and layout is not None and layout.read is not None:
+            with contextlib.suppress(FormatError):
+                fits += [name] * _fits(name, layout.read(file))
+        elif state and layout is not None and layout.read is None:
+            fits += [name] * _fits(name, state)
+    if len(fits) == 1:
+        return fits[0]
+    if fits:
+        raise ConfigError(
+            f"the tensors of {file} are those of {_listed(fits)}; say which: "
+            "respectra import-weights METHOD FILE"
+        )
+    raise FormatError(
+        f"the {len(state)} tensors of {file} ({some(list(state))}) are those of no method that is "
+        f"known; layouts are known of {', '.join(_known())}"
+    )
+
+
+def _told_track(layout: OfficialLayout[Any], checkpoint: Checkpoint) -> str | None:
+    if layout.tell_track is None:
+        return None
+    try:
+        return layout.tell_track(checkpoint.tensors, checkpoint.beside)
+    except (KeyError, ValueError, IndexError):  # not a checkpoint of this method
+        return None
+
+
+def _known_track(name: str, layout: OfficialLayout[Any], checkpoint: Checkpoint) -> str:
+    """The only track, or the one that the checkpoint tells."""
+    if len(layout.contract) == 1:
+        return next(iter(layout.contract))
+    track = _told_track(layout, checkpoint)
+    if track is None:
+        raise ConfigError(
+            f"a checkpoint does not say on which track it was trained, and for {name} it "
+            f"could be {_listed(layout.contract)}; name it with --track (track=)"
+        )
+    return track
 
 
 def _check_track(name: str, layout: OfficialLayout[Any], track: str) -> None:
@@ -137,58 +204,6 @@ def _check_track(name: str, layout: OfficialLayout[Any], track: str) -> None:
 
 def _listed(names: Iterable[str]) -> str:
     return " or ".join(map(repr, names))
-
-
-def _read(file: Path) -> Mapping[str, Any]:
-    """The content of a checkpoint; only tensors, numbers, strings and containers are allowed."""
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if file.suffix == ".safetensors":
-            tensors: Mapping[str, Any] = load_file(file)
-            return tensors
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise FormatError(f"{file} is not a safetensors file: {error}") from None
-    except pickle.UnpicklingError as error:
-        if "Unsupported global" not in str(error):
-            raise FormatError(f"{file} is not a PyTorch checkpoint, or is damaged") from None
-        raise FormatError(
-            f"{file} holds objects other than tensors, which only running code of the file could "
-            "restore; that is never done. Save it again as torch.save(model.state_dict(), file)"
-        ) from None
-    except Exception as error:  # what PyTorch raises on bytes that are no checkpoint has no bounds
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise FormatError(f"{file} is not a PyTorch checkpoint, or is damaged ({reason})") from None
-    if not isinstance(content, Mapping):
-        raise FormatError(
-            f"{file} holds one {type(content).__name__}, not tensors by name; save it again as "
-            "torch.save(model.state_dict(), file)"
-        )
-    return content
-
-
-def _unwrap(content: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors by name, out of the nesting and without the prefixes of wrappers."""
-    import torch
-
-    while not any(isinstance(value, torch.Tensor) for value in content.values()):
-        inner = [content[n] for n in _NESTINGS if isinstance(content.get(n), Mapping)]
-        if not inner:
-            raise FormatError(
-                "the checkpoint holds no tensors, neither at the top nor under "
-                f"{', '.join(_NESTINGS)}; its keys are {_some(map(str, content))}"
-            )
-        content = inner[0]
-    odd = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
-    if odd:
-        raise FormatError(f"the checkpoint holds values that are no tensors: {_some(odd)}")
-    state = {str(key): value for key, value in content.items()}
-    while prefix := next((w for w in _WRAPPERS if all(k.startswith(w) for k in state)), None):
-        state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
 
 
 def _load(
@@ -213,10 +228,25 @@ def _load(
         layout.key(n, config) for n, t in tensors.items() if not bool(torch.isfinite(t).all())
     ]
     if broken:
-        raise FormatError(f"the checkpoint holds values that are not finite, in {_some(broken)}")
+        raise FormatError(f"the checkpoint holds values that are not finite, in {some(broken)}")
     net = method.network(config)
     net.load_state_dict(tensors)
+    for names in _shared(net):
+        if any(not torch.equal(tensors[n], tensors[names[0]]) for n in names):
+            keys = [layout.key(n, config) for n in names]
+            raise FormatError(
+                f"these tensors of the checkpoint are one in {name}, but their values differ: "
+                f"{some(keys)}"
+            )
     return config, net.eval()
+
+
+def _shared(net: nn.Module) -> list[list[str]]:
+    """Names under which one and the same parameter stands, for each that has several."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in net.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return [several for several in names.values() if len(several) > 1]
 
 
 def _match(
@@ -229,13 +259,23 @@ def _match(
 
     When they tell none, the published configuration is what they are compared with.
     """
-    config: NetworkConfig
     try:
-        config = method.config(**{**layout.configure(state).model_dump(), **options})
+        config = _told_config(method, layout, state, options)
     except (KeyError, ValueError, IndexError):
         config = method.config()
         return config, _compare(method, layout, state, config) or "its shapes fit no configuration"
     return config, _compare(method, layout, state, config)
+
+
+def _told_config(
+    method: NetworkMethod[Any],
+    layout: OfficialLayout[Any],
+    state: State,
+    options: Mapping[str, object],
+) -> NetworkConfig:
+    """The configuration that the shapes tell. Raises KeyError, ValueError or IndexError."""
+    config: NetworkConfig = method.config(**{**layout.configure(state).model_dump(), **options})
+    return config
 
 
 def _shapes(method: NetworkMethod[Any], config: NetworkConfig) -> dict[str, tuple[int, ...]]:
@@ -261,10 +301,10 @@ def _compare(
     misshapen = [
         f"{key} is {tuple(state[key].shape)} instead of {shape}"
         for key, shape in shapes.items()
-        if key in state and _adapted_shape(layout, key, state[key]) != shape
+        if key in state and _adapted_shape(layout, key, state[key]) not in _equivalent(shape)
     ]
     parts = [
-        f"{len(keys)} {what} ({_some(keys)})"
+        f"{len(keys)} {what} ({some(keys)})"
         for keys, what in (
             (missing, "of its tensors are missing"),
             (extra, "are unknown to it"),
@@ -273,6 +313,11 @@ def _compare(
         if keys
     ]
     return ", ".join(parts)
+
+
+def _equivalent(shape: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Some writers store a scalar as one value on an axis; PyTorch takes it as a scalar too."""
+    return (shape,) if shape else ((), (1,))
 
 
 def _adapted_shape(layout: OfficialLayout[Any], key: str, tensor: Tensor) -> tuple[int, ...] | None:
@@ -287,11 +332,10 @@ def _adapted_shape(layout: OfficialLayout[Any], key: str, tensor: Tensor) -> tup
 def _fits(name: str, state: State) -> bool:
     method = get_network(name)
     layout = method.official
-    return layout is not None and not _match(method, layout, state, {})[1]
-
-
-def _some(names: Iterable[str], count: int = 3) -> str:
-    """The first few names."""
-    all_names = list(names)
-    more = len(all_names) - count
-    return ", ".join(all_names[:count]) + (f" and {more} more" if more > 0 else "")
+    if layout is None:
+        return False
+    try:
+        config = _told_config(method, layout, state, {})
+    except (KeyError, ValueError, IndexError):
+        return False
+    return not _compare(method, layout, state, config)

@@ -1,17 +1,23 @@
-"""The registry: every method by name, found in the files that define them."""
+"""The registry: every method by name, found in the files that define them.
+
+A method lies in the file of its name: ``mst-plus-plus`` in ``networks/mst_plus_plus.py``. So names
+are listed without importing a file, and asking for one method imports its file alone. Other
+packages add methods through the entry points ``respectra.methods``.
+"""
 
 from __future__ import annotations
 
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from respectra.errors import ConfigError, unknown_name
 from respectra.methods.card import Card
-from respectra.methods.classical.base import ClassicalMethod
+from respectra.methods.classical.base import ClassicalEntry, ClassicalMethod
+from respectra.registry import BUILT_IN, Registry
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,41 +25,72 @@ if TYPE_CHECKING:
     from respectra.config import Config
     from respectra.methods.network import NetworkMethod
 
-    Method = NetworkMethod[Any] | type[ClassicalMethod]
+    Method = NetworkMethod[Any] | ClassicalEntry
 
-_FOLDERS = ("classical", "networks")
+#: Group of the entry points of other packages.
+GROUP = "respectra.methods"
+_FOLDERS = {"classical": "classical", "networks": "network"}
 #: Modules of those folders that define no method.
 _HELPERS = frozenset({"base", "blocks", "dictionary", "regression", "respectra_parts"})
 
 
-def methods() -> Mapping[str, Method]:
-    """Every method by name, classical ones first, in the order of their files and names."""
-    return _methods()
-
-
 @functools.cache
-def _methods() -> Mapping[str, Method]:
-    found: dict[str, Method] = {}
+def methods() -> Registry[Method]:
+    """Every method by name: classical ones first, in the order of their files, plug-ins last."""
+    registry: Registry[Method] = Registry("method", group=GROUP, accept=_accept)
     for folder in _FOLDERS:
-        package = importlib.import_module(f"respectra.methods.{folder}")
-        for info in pkgutil.iter_modules(package.__path__):
-            if info.name in _HELPERS:
-                continue
-            module = importlib.import_module(f"{package.__name__}.{info.name}")
-            _add(found, module.METHODS)
-    return MappingProxyType(found)
+        for name in _names(folder):
+            registry.add(name, functools.partial(_load, folder, name))
+    return registry
 
 
-def _add(found: dict[str, Method], entries: Iterable[Method]) -> None:
-    for entry in entries:
-        if entry.card.name in found:
-            raise ConfigError(f"two methods are called {entry.card.name!r}; rename one")
-        found[entry.card.name] = entry
+def _names(folder: str) -> Iterator[str]:
+    """Names of the methods of a folder, from the names of its files."""
+    place = str(Path(__file__).with_name(folder))
+    for info in pkgutil.iter_modules([place]):
+        if info.name not in _HELPERS:
+            yield info.name.replace("_", "-")
+
+
+def _load(folder: str, name: str) -> Method:
+    module = importlib.import_module(f"respectra.methods.{folder}.{name.replace('-', '_')}")
+    (entry,) = module.METHODS
+    return _accept(name, entry)
+
+
+def _accept(name: str, entry: Any) -> Method:
+    """A method, from what a file or an entry point names: a network's entry or a class."""
+    if isinstance(entry, type) and issubclass(entry, ClassicalMethod):
+        entry = ClassicalEntry(entry)
+    if isinstance(entry, ClassicalEntry):
+        method: Method = entry
+    else:
+        from respectra.methods.network import NetworkMethod
+
+        if not isinstance(entry, NetworkMethod):
+            raise TypeError(f"expected a NetworkMethod or a ClassicalMethod class, got {entry!r}")
+        method = entry
+    if method.card.name != name:
+        raise ValueError(f"its card says {method.card.name!r}; both names must be the same")
+    return method
 
 
 def list_methods(kind: str | None = None) -> list[str]:
     """Names of all methods, or of one kind: ``classical`` or ``network``."""
-    return [name for name, m in methods().items() if kind is None or m.card.kind == kind]
+    registry = methods()
+    if kind is None:
+        return list(registry)
+    own = [name for folder, is_of in _FOLDERS.items() if is_of == kind for name in _names(folder)]
+    others = (name for name in registry if registry.origin(name) != BUILT_IN)
+    return own + [name for name in others if _kind(name) == kind]
+
+
+def _kind(name: str) -> str | None:
+    """Kind of another package's method; None where it cannot be loaded."""
+    try:
+        return get_method(name).card.kind
+    except ConfigError:
+        return None
 
 
 def get_method(name: str) -> Method:
@@ -62,10 +99,7 @@ def get_method(name: str) -> Method:
     Raises:
         ConfigError: there is none of that name; suggests near ones.
     """
-    found = methods()
-    if name not in found:
-        raise unknown_name("method", name, found)
-    return found[name]
+    return methods().find(name)
 
 
 def get_card(name: str) -> Card:
@@ -76,8 +110,21 @@ def get_card(name: str) -> Card:
 def get_network(name: str) -> NetworkMethod[Any]:
     """A network's entry by name. Raises ConfigError for an unknown name or a classical method."""
     method = get_method(name)
-    if isinstance(method, type):
+    if isinstance(method, ClassicalEntry):
         raise ConfigError(f"{name!r} is a classical method, not a network; see build_classical")
+    return method
+
+
+def is_classical(name: str) -> bool:
+    """Whether a method is a classical one. Raises ConfigError for an unknown name."""
+    return isinstance(get_method(name), ClassicalEntry)
+
+
+def get_classical(name: str) -> ClassicalEntry:
+    """A classical method's entry by name. Raises ConfigError for an unknown name or a network."""
+    method = get_method(name)
+    if not isinstance(method, ClassicalEntry):
+        raise ConfigError(f"{name!r} is a network, not a classical method; see build_network")
     return method
 
 
@@ -112,7 +159,4 @@ def build_classical(name: str, *, preset: str = "published", **options: object) 
     Raises:
         ConfigError: unknown method, preset or option, or a value that is not allowed.
     """
-    method = get_method(name)
-    if not isinstance(method, type):
-        raise ConfigError(f"{name!r} is a network, not a classical method; see build_network")
-    return method(configure(name, preset=preset, **options))
+    return get_classical(name).build(configure(name, preset=preset, **options))

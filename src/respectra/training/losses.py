@@ -98,10 +98,10 @@ class CameraLoss(nn.Module):
 
     def __init__(self, camera: Track, contract: Contract, term: CameraTerm) -> None:
         super().__init__()
-        if camera.name == "exposed":
+        if not camera.keeps_exposure:
             raise ConfigError(
-                "the camera term needs images that keep the scene's exposure; those of the track "
-                "'exposed' do not: take loss.camera out"
+                f"the camera term needs images that keep the scene's exposure; those of the track "
+                f"{camera.name!r} do not: take loss.camera out"
             )
         signals = camera.signal_matrix(contract.wavelengths_nm)
         released = term.gradient == "none"

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from respectra.cameras import get_track
-from respectra.errors import DataError
-from respectra.methods import Contract, build_network
+from respectra.errors import ConfigError, DataError
+from respectra.methods import Contract, Weights
 from respectra.methods.network import CameraAware, StepAware
+from respectra.methods.registry import get_network
 from respectra.training.data import Batch
 from respectra.training.losses import Loss
 from respectra.training.recipe import Recipe
@@ -32,17 +33,24 @@ class TrainingModule(LightningModule):
     Args:
         recipe: how to train.
         steps: optimiser steps of the run.
+        start: weights to start from, for fine-tuning; fresh ones from the seed without them.
+        lengthened: the run had another length when its checkpoint was written.
 
     Raises:
-        ConfigError: a term of the loss cannot be had.
+        ConfigError: a term of the loss cannot be had, or the weights to start from are of another
+            method or shape.
     """
 
-    def __init__(self, recipe: Recipe, *, steps: int) -> None:
+    def __init__(
+        self, recipe: Recipe, *, steps: int, start: Weights | None = None, lengthened: bool = False
+    ) -> None:
         super().__init__()
-        self.recipe, self.steps = recipe, steps
+        self.recipe, self.steps, self.lengthened = recipe, steps, lengthened
         self.contract = recipe.contract()
         torch.manual_seed(recipe.seed)
-        network = build_network(recipe.method, preset=recipe.preset, **recipe.options)
+        network = get_network(recipe.method).network(recipe.network_config())
+        if start is not None:
+            _start_from(start, network, recipe)
         if isinstance(network, CameraAware):
             camera = get_track(recipe.track).response_matrix(self.contract.wavelengths_nm)
             network.set_camera(torch.from_numpy(camera))
@@ -92,6 +100,23 @@ class TrainingModule(LightningModule):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the schedule of the run's new length, as if it had been so from the start."""
+        if not self.lengthened:
+            return
+        stand_in = torch.nn.Parameter(torch.zeros(1))
+        optimizer = make_optimizer(self.recipe.optimizer, [stand_in])
+        schedule = make_schedule(
+            self.recipe.schedule, optimizer, steps=self.steps, length=self.recipe.length.value
+        )
+        for _ in range(int(checkpoint["global_step"])):
+            optimizer.step()
+            schedule.step()
+        checkpoint["lr_schedulers"] = [schedule.state_dict()]
+        (now,) = optimizer.param_groups
+        for group in checkpoint["optimizer_states"][0]["param_groups"]:
+            group.update({name: value for name, value in now.items() if name != "params"})
+
     def _explain(self, batch: Batch, estimate: Tensor, terms: Mapping[str, Tensor]) -> str:
         """Why the loss is not finite, in words."""
         broken = [name for name, value in terms.items() if not torch.isfinite(value)]
@@ -127,6 +152,27 @@ class TrainingModule(LightningModule):
                 f"relative error is infinite; set loss.{floors[0]}.floor, to 0.01 for example"
             )
         return f"{place}: a term overflows; lower its weight"
+
+
+def _start_from(start: Weights, network: nn.Module, recipe: Recipe) -> None:
+    """Give a network the values of weights.
+
+    Raises:
+        ConfigError: they are of another method or shape.
+    """
+    if start.method != recipe.method or start.baked is not None:
+        what = "a table" if start.baked is not None else f"weights of {start.method}"
+        raise ConfigError(
+            f"a run of {recipe.method} starts from weights of {recipe.method}; got {what}"
+        )
+    state = {name: torch.from_numpy(np.array(value)) for name, value in start.tensors.items()}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the weights to start from do not fit {recipe.method} as the recipe configures it "
+            f"({str(error).splitlines()[-1].strip()}); give the preset and options of the weights"
+        ) from None
 
 
 def _measured(estimate: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

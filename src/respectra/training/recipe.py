@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Grid = tuple[float, ...]
 
 
 class DataRecipe(Config):
@@ -294,6 +295,9 @@ class Recipe(Config):
     entered: bool = True
     """Whether those who made the method trained it for this track."""
     input: InputRecipe = InputRecipe()
+    wavelengths_nm: Grid | None = None
+    """Bands of the cubes in nm; scenes are resampled to them. The challenge's 31 by default. The
+    network gets as many bands."""
     data: DataRecipe = DataRecipe()
     patches: PatchRecipe = PatchRecipe()
     batch: int = Field(default=16, ge=1)
@@ -316,11 +320,16 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        from respectra.methods import configure, get_network
+        from respectra.methods import get_network
 
         get_network(self.method)
-        configure(self.method, preset=self.preset, **self.options)
-        self.contract()
+        bands = getattr(self.network_config(), "bands", None)
+        wanted = len(self.contract().wavelengths_nm)
+        if bands != wanted:
+            raise ValueError(
+                f"the network has {bands} bands and the cubes {wanted}; set wavelengths_nm to the "
+                "wavelengths of the bands, and leave options.bands out"
+            )
         if self.input.scaling == "min-max" and (self.patches.exposure or self.patches.render):
             raise ValueError(
                 "scaling 'min-max' stretches by the bounds of a scene's own image; it does not go "
@@ -330,9 +339,18 @@ class Recipe(Config):
             _check_path(self, path)
         return self
 
+    def network_config(self) -> Config:
+        """The configuration of the network: preset and options, with a band a wavelength."""
+        from respectra.methods import configure
+
+        options = dict(self.options)
+        if self.wavelengths_nm is not None:
+            options.setdefault("bands", len(self.wavelengths_nm))
+        return configure(self.method, preset=self.preset, **options)
+
     def contract(self) -> Contract:
         """What the weights will expect and give."""
-        return _contract(self.track, self.input.model_dump())
+        return _contract(self.track, self.wavelengths_nm, self.input.model_dump())
 
 
 class ClassicalRecipe(Config):
@@ -347,6 +365,8 @@ class ClassicalRecipe(Config):
     preset: str = "published"
     options: Mapping[str, Any] = Field(default_factory=dict)
     track: str = "clean"
+    wavelengths_nm: Grid | None = None
+    """Bands of the cubes in nm; scenes are resampled to them. The challenge's 31 by default."""
     data: DataRecipe = DataRecipe()
     pixels: int = Field(default=200_000, ge=100)
     """Pixels drawn from the scenes that train, as many from each."""
@@ -363,18 +383,19 @@ class ClassicalRecipe(Config):
 
     def contract(self) -> Contract:
         """What the weights will expect and give."""
-        return _contract(self.track, {"clip_low": 0.0})
+        return _contract(self.track, self.wavelengths_nm, {"clip_low": 0.0})
 
 
 AnyRecipe = Recipe | ClassicalRecipe
 
 
-def _contract(track: str, values: Mapping[str, Any]) -> Contract:
+def _contract(track: str, grid: Grid | None, values: Mapping[str, Any]) -> Contract:
     from respectra.cameras import get_track
     from respectra.methods import Contract, ResponseRecord
 
     response = ResponseRecord.of(get_track(track).response)
-    return Contract(track=track, response=response, **values)
+    bands: dict[str, Any] = {} if grid is None else {"wavelengths_nm": grid}
+    return Contract(track=track, response=response, **bands, **values)
 
 
 def _check_path(recipe: Config, path: str) -> None:

@@ -72,13 +72,15 @@ def recipe_of(values: Mapping[str, Any]) -> AnyRecipe:
     return Recipe(**values)
 
 
-def save_recipe(recipe: AnyRecipe, path: str | os.PathLike[str]) -> None:
+def save_recipe(
+    recipe: AnyRecipe, path: str | os.PathLike[str], *, overwrite: bool = False
+) -> None:
     """Write every value of a recipe as YAML.
 
     Raises:
         OutputError: the file exists or cannot be written.
     """
-    with atomic_path(path) as temporary:
+    with atomic_path(path, overwrite=overwrite) as temporary:
         text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
         temporary.write_text(text, encoding="utf-8")
 

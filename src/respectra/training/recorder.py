@@ -15,11 +15,16 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from respectra.datasets.patches import SceneSource
 from respectra.files import atomic_path
-from respectra.methods import Tiling, Weights, configure, get_card, save_weights
+from respectra.methods import Weights, save_weights
 from respectra.training.folder import MetricsFile, RunFolder
 from respectra.training.hardware import threads_a_process
 from respectra.training.module import TrainingModule
-from respectra.training.validation import SELECTED_BY, network_predictor, validate
+from respectra.training.validation import (
+    SELECTED_BY,
+    network_predictor,
+    tile_and_least,
+    validate,
+)
 
 #: Told about every step: its number, the number of steps, the latest values by name.
 OnProgress = Callable[[int, int, Mapping[str, float]], None]
@@ -158,8 +163,7 @@ class Recorder(Callback):
     def _validate(self, module: TrainingModule) -> Mapping[str, float]:
         if self.scenes is None:
             return {}
-        card = get_card(module.recipe.method)
-        tile = card.native_tile if card.tiling is Tiling.NATIVE else None
+        tile, least = tile_and_least(module.recipe)
         predict = network_predictor(
             module.network, module.contract, tile=tile, device=module.device
         )
@@ -169,6 +173,7 @@ class Recorder(Callback):
             module.recipe.validation,
             track=module.recipe.track,
             tile=tile,
+            least=least,
         )
 
     def _keep(self, module: TrainingModule, step: int, scores: Mapping[str, float]) -> None:
@@ -183,7 +188,7 @@ class Recorder(Callback):
 
     def _weights(self, module: TrainingModule, step: int, scores: Mapping[str, float]) -> Weights:
         recipe = module.recipe
-        config = configure(recipe.method, preset=recipe.preset, **recipe.options)
+        config = recipe.network_config()
         tensors = {
             name: tensor.detach().cpu().contiguous().numpy()
             for name, tensor in module.network.state_dict().items()

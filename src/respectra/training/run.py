@@ -22,14 +22,16 @@ import respectra
 from respectra.cameras import get_track
 from respectra.datasets.patches import Patches
 from respectra.errors import ConfigError, OutputError, RespectraError
-from respectra.methods import load_weights
+from respectra.identity import content_hash
+from respectra.methods import Weights, load_weights
 from respectra.training.classical import fit_classical
 from respectra.training.data import TrainingData
 from respectra.training.folder import RunFolder
+from respectra.training.guards import leave_out_small, require_trainable
 from respectra.training.hardware import Estimate, estimate_cost, pick_device, pick_precision
 from respectra.training.model_card import model_card
 from respectra.training.module import TrainingModule
-from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Recipe
+from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Length, Recipe
 from respectra.training.recipe_files import differences, load_recipe, save_recipe
 from respectra.training.recorder import AtomicCheckpoints, OnProgress, Recorder
 from respectra.training.source import TrainingScenes, open_scenes
@@ -56,6 +58,7 @@ def train(
     out: str | os.PathLike[str],
     *,
     resume: bool = False,
+    start: str | os.PathLike[str] | None = None,
     device: str = "auto",
     processes: int = 1,
     workers: int = 0,
@@ -72,7 +75,10 @@ def train(
         recipe: a recipe, the name of one, or a YAML file.
         data: a store, folders of cubes, or scenes that are open already.
         out: the run folder.
-        resume: continue the run that is there; start one when there is none.
+        resume: continue the run that is there; start one when there is none. The recipe may have
+            another length than before: a run that is finished goes on with more steps, its
+            schedule that of the new length.
+        start: a weights file to start from, for fine-tuning; fresh weights by default.
         device: ``auto``, ``cpu`` or ``cuda``.
         processes: how many train together, each on its own GPU or its share of the cores. They are
             started anew and import the calling script: call this under
@@ -98,23 +104,31 @@ def train(
     if not isinstance(scenes, TrainingScenes):
         contract = recipe.contract()
         scenes = open_scenes(scenes, recipe.data, track=camera, contract=contract, seed=recipe.seed)
-    facts = {
-        "recipe": recipe.name,
-        "seed": recipe.seed,
-        "scenes": scenes.names(),
-        "sha256": dict(scenes.hashes),
-        "versions": _versions(),
-    }
-    _begin(folder, recipe, facts)
     if isinstance(recipe, ClassicalRecipe):
+        if start is not None:
+            raise ConfigError(f"{recipe.method} is fitted at once; it starts from no weights")
+        facts = _facts(recipe, scenes)
+        _begin(folder, recipe, facts)
         folder.write_fitted(fit_classical(recipe, scenes, provenance=facts))
     else:
+        where = pick_device(device)
+        patches = Patches(scenes.train, recipe.patches.options(recipe.track), seed=recipe.seed)
+        scenes = leave_out_small(scenes, patches, recipe)
+        begun_with = None if start is None else load_weights(start)
+        steps = recipe.length.in_steps(len(patches) / recipe.batch)
+        lengthened = folder.is_started and _length(load_recipe(folder.recipe)) != recipe.length
+        module = TrainingModule(recipe, steps=steps, start=begun_with, lengthened=lengthened)
+        require_trainable(module, patches, processes=processes)
+        digest = None if start is None else content_hash(start)
+        facts = _facts(recipe, scenes, begun_with, digest)
+        _begin(folder, recipe, facts)
         _run(
-            recipe,
+            module,
+            patches,
             scenes,
             folder,
             facts,
-            device=pick_device(device),
+            device=where,
             processes=processes,
             workers=workers,
             checkpoint_minutes=checkpoint_minutes,
@@ -131,6 +145,35 @@ def train(
     )
 
 
+def _length(recipe: AnyRecipe) -> Length | None:
+    return recipe.length if isinstance(recipe, Recipe) else None
+
+
+def _facts(
+    recipe: AnyRecipe,
+    scenes: TrainingScenes,
+    begun_with: Weights | None = None,
+    digest: str | None = None,
+) -> dict[str, Any]:
+    """What decides a run, besides its recipe, and goes into the weights."""
+    facts: dict[str, Any] = {
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "scenes": scenes.names(),
+        "skipped": dict(scenes.skipped),
+        "sha256": dict(scenes.hashes),
+        "validation_sha256": scenes.validation_hashes,
+        "versions": _versions(),
+    }
+    if begun_with is not None:
+        facts["started_from"] = {
+            "method": begun_with.method,
+            "sha256": digest,
+            "provenance": dict(begun_with.provenance),
+        }
+    return facts
+
+
 def _begin(folder: RunFolder, recipe: AnyRecipe, facts: Mapping[str, Any]) -> None:
     """Freeze what decides the run, or see that it is what it was when the run began."""
     if not folder.is_started:
@@ -139,13 +182,24 @@ def _begin(folder: RunFolder, recipe: AnyRecipe, facts: Mapping[str, Any]) -> No
         folder.write_facts(facts)
         return
     changed = differences(load_recipe(folder.recipe), recipe)
+    if changed and all(name.startswith("length") for name in changed):
+        save_recipe(recipe, folder.recipe, overwrite=True)
+        changed = []
     if changed:
         raise ConfigError(
             f"the run in {folder.root} was begun with another recipe ({', '.join(changed)}); "
             "resume it with the same, or start a new run in another folder"
         )
     old = folder.read_facts()
-    if old.get("sha256") != facts["sha256"] or old.get("scenes") != facts["scenes"]:
+    if old.get("started_from") != facts.get("started_from"):
+        raise ConfigError(
+            f"the run in {folder.root} was begun with other weights; resume it with the same "
+            "--from, or start a new run in another folder"
+        )
+    # The places of files may have changed, not what is in them.
+    if sorted(old.get("sha256", {}).values()) != sorted(facts["sha256"].values()) or (
+        old.get("scenes") != facts["scenes"]
+    ):
         raise ConfigError(
             f"the run in {folder.root} was begun with other data; resume it with the same files, "
             "or start a new run in another folder"
@@ -153,7 +207,8 @@ def _begin(folder: RunFolder, recipe: AnyRecipe, facts: Mapping[str, Any]) -> No
 
 
 def _run(
-    recipe: Recipe,
+    module: TrainingModule,
+    patches: Patches,
     scenes: TrainingScenes,
     folder: RunFolder,
     facts: Mapping[str, Any],
@@ -165,17 +220,10 @@ def _run(
     on_estimate: Callable[[Estimate], None] | None,
     on_progress: OnProgress | None,
 ) -> None:
-    patches = Patches(scenes.train, recipe.patches.options(recipe.track), seed=recipe.seed)
-    if recipe.batch % processes:
-        raise ConfigError(
-            f"a batch of {recipe.batch} patches cannot be shared equally by {processes} "
-            "processes; change batch"
-        )
-    steps = recipe.length.in_steps(len(patches) / recipe.batch)
+    recipe, steps = module.recipe, module.steps
     done = _steps_done(folder)
     if done >= steps:
         return
-    module = TrainingModule(recipe, steps=steps)
     with _quiet_lightning():
         cost = estimate_cost(
             module, patches, batch=recipe.batch, processes=processes, device=device

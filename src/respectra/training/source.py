@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,11 @@ from respectra.cubes import resample, wavelengths_of
 from respectra.cubes.io import peek_cube
 from respectra.datasets.collections import Collection, Scene, open_collection
 from respectra.datasets.patches import SceneSource
-from respectra.datasets.prepare import file_sha256
 from respectra.datasets.splits import list_official_splits, split_by_scene, split_officially
 from respectra.datasets.store import SceneArrays, StoreSplit, is_store, open_store, require_track
 from respectra.datasets.validity import valid_pixels
-from respectra.errors import ConfigError, DataError
+from respectra.errors import ConfigError, DataError, naming
+from respectra.identity import content_hash
 from respectra.methods import Contract
 from respectra.training.recipe import DataRecipe
 
@@ -40,15 +41,40 @@ class TrainingScenes:
     validation: SceneSource | None
     """None where too few scenes are there to keep some apart."""
     hashes: Mapping[str, str]
-    """SHA-256 of each file, or of a store's index, by its name."""
+    """SHA-256 of each file by its name within its folder; of a store, of its index and of the files
+    that it was prepared from."""
+    files: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    """Scene -> the names under which ``hashes`` has its files."""
+    skipped: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Scenes that take no part, and why."""
 
     def names(self) -> dict[str, list[str]]:
-        """Names of the scenes of both parts."""
+        """Names of the scenes of both parts, without those that take no part."""
         parts = {"train": self.train, "validation": self.validation}
         return {
-            part: [] if source is None else [source[k].name for k in range(len(source))]
+            part: [] if source is None else [n for n in _names(source) if n not in self.skipped]
             for part, source in parts.items()
         }
+
+    @property
+    def validation_hashes(self) -> list[str]:
+        """SHA-256 of the files of the scenes that validate, sorted."""
+        files = (file for name in self.names()["validation"] for file in self.files.get(name, ()))
+        return sorted(self.hashes[file] for file in files)
+
+    def without(self, skipped: Mapping[str, str]) -> TrainingScenes:
+        """The same with some scenes said to take no part; their hashes go with them.
+
+        Args:
+            skipped: scene -> why.
+        """
+        gone = {file for name in skipped for file in self.files.get(name, ())}
+        kept = {name: digest for name, digest in self.hashes.items() if name not in gone}
+        return dataclasses.replace(self, hashes=kept, skipped={**self.skipped, **skipped})
+
+
+def _names(source: SceneSource) -> list[str]:
+    return [source[k].name for k in range(len(source))]
 
 
 class SceneList:
@@ -98,20 +124,19 @@ def open_scenes(
         if len(folders) > 1:
             raise ConfigError("train on one store, or on folders of cubes; not on several stores")
         return _from_store(folders[0], contract)
-    train: list[Scene] = []
-    validation: list[Scene] = []
+    parts: dict[str, list[Scene]] = {"train": [], "validation": []}
+    hashes: dict[str, str] = {}
+    files: dict[str, tuple[str, ...]] = {}
     for folder in folders:
-        kept, held_out = _divide(open_collection(folder), recipe, seed)
-        train += kept
-        validation += held_out
+        collection = open_collection(folder)
+        divided = _divide(collection, recipe, seed)
+        for part, scenes in zip(parts, divided, strict=True):
+            for scene in scenes:
+                parts[part].append(_renamed(scene, collection.name, files))
+                files[parts[part][-1].name] = _add_hashes(scene, Path(folder), hashes)
+    train, validation = parts.values()
     if not train:
         raise DataError("every scene validates and none is left to train on; name fewer")
-    hashes = {
-        path.name: file_sha256(path)
-        for scene in (*train, *validation)
-        for path in (scene.cube, *scene.images.values())
-    }
-
     _require_memory([*train, *validation])
 
     def load(scenes: list[Scene]) -> SceneList:
@@ -119,7 +144,30 @@ def open_scenes(
             [load_scene(scene, track, contract) for scene in scenes], contract.wavelengths_nm
         )
 
-    return TrainingScenes(load(train), load(validation) if validation else None, hashes)
+    return TrainingScenes(load(train), load(validation) if validation else None, hashes, files)
+
+
+def _renamed(scene: Scene, collection: str, taken: Container[str]) -> Scene:
+    """The scene under a name that no scene of another folder has."""
+    name, count = scene.name, 1
+    while name in taken:
+        count += 1
+        name = f"{collection}/{scene.name}" + (f" ({count - 1})" if count > 2 else "")
+    return scene if name == scene.name else dataclasses.replace(scene, name=name)
+
+
+def _add_hashes(scene: Scene, folder: Path, hashes: dict[str, str]) -> tuple[str, ...]:
+    """Add the hashes of a scene's files, by their places in the folder; gives these names."""
+    labels = []
+    for path in (scene.cube, *scene.images.values()):
+        place = path.relative_to(folder).as_posix()
+        label, count = place, 1
+        while label in hashes:  # the same place in another folder
+            count += 1
+            label = f"{place} ({count})"
+        hashes[label] = content_hash(path)
+        labels.append(label)
+    return tuple(labels)
 
 
 def load_scene(scene: Scene, track: Track, contract: Contract) -> SceneArrays:
@@ -128,11 +176,12 @@ def load_scene(scene: Scene, track: Track, contract: Contract) -> SceneArrays:
     Raises:
         DataError: image and cube differ in size, or nothing in it was measured.
     """
-    cube = scene.open_cube()
-    valid = valid_pixels(cube)
-    if not valid.any():
-        raise DataError(f"{scene.name} holds no measured pixel; leave it out")
-    image = scene.image(track, cube)
+    with naming(scene.name):
+        cube = scene.open_cube()
+        valid = valid_pixels(cube)
+        if not valid.any():
+            raise DataError(f"{scene.name} holds no measured pixel; leave it out")
+        image = scene.image(track, cube)
     if image.shape[:2] != cube.shape[:2]:
         raise DataError(
             f"the image of {scene.name} has {image.shape[0]} x {image.shape[1]} pixels, "
@@ -194,7 +243,13 @@ def _from_store(folder: str | os.PathLike[str], contract: Contract) -> TrainingS
             "of the recipe; prepare it with the recipe's wavelengths"
         )
     validation: StoreSplit | None = store["validation"] if "validation" in store.splits else None
-    return TrainingScenes(store["train"], validation, {Path(folder).name: store.sha256()})
+    hashes = {"index.json": store.sha256()}
+    files: dict[str, tuple[str, ...]] = {}
+    for part in ("train", "validation"):
+        for entry in store[part].entries if part in store.splits else ():
+            hashes[f"{part}/{entry.name}"] = entry.source_sha256
+            files[entry.name] = (f"{part}/{entry.name}",)
+    return TrainingScenes(store["train"], validation, hashes, files)
 
 
 def _divide(

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from respectra.datasets.patches import SceneSource
-from respectra.methods import Contract
+from respectra.methods import Contract, Tiling, get_card
 from respectra.training.losses import relative_error
 from respectra.training.module import prepare
-from respectra.training.recipe import ValidationRecipe
+from respectra.training.recipe import Recipe, ValidationRecipe
 from respectra.training.source import FloatArray, image_of
 
 #: The score by which the best weights are chosen; lower is better.
@@ -28,6 +28,7 @@ def validate(
     *,
     track: str,
     tile: int | None = None,
+    least: int = 1,
 ) -> Mapping[str, float]:
     """MRAE and RMSE over the centres of scenes: of each scene, then averaged.
 
@@ -35,10 +36,11 @@ def validate(
 
     Args:
         predict: what is scored.
-        scenes: scenes smaller than a tile are passed over.
+        scenes: those that are :func:`too_small` are passed over.
         recipe: how much of each scene, and the floor.
         track: whose images are given to ``predict``.
         tile: the centre is a whole number of tiles of this side.
+        least: rows and columns that the method needs.
 
     Returns:
         ``mrae`` and ``rmse``; nothing when there is no scene to score.
@@ -46,6 +48,8 @@ def validate(
     scores: list[tuple[float, float]] = []
     for number in range(len(scenes)):
         scene = scenes[number]
+        if too_small(scene.valid.shape, recipe, tile=tile, least=least):
+            continue
         rows, columns = (_centre(size, recipe.side, tile) for size in scene.valid.shape)
         valid = scene.valid[rows, columns]
         if not valid.any():
@@ -59,6 +63,21 @@ def validate(
         return {}
     means = np.mean(np.array(scores), axis=0)
     return {"mrae": float(means[0]), "rmse": float(means[1])}
+
+
+def tile_and_least(recipe: Recipe) -> tuple[int | None, int]:
+    """The only tile that a network takes, if it has one, and the rows and columns that it needs."""
+    card = get_card(recipe.method)
+    return card.native_tile if card.tiling is Tiling.NATIVE else None, card.size_minimum
+
+
+def too_small(
+    shape: tuple[int, ...], recipe: ValidationRecipe, *, tile: int | None, least: int
+) -> bool:
+    """Whether a scene of this many rows and columns cannot be scored: see :func:`validate`."""
+    centres = [_centre(size, recipe.side, tile) for size in shape]
+    shortest: int = min(part.stop - part.start for part in centres)
+    return shortest < max(least, 1)
 
 
 def network_predictor(

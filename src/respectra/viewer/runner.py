@@ -18,6 +18,7 @@ from respectra.cameras import (
     make_image,
     open_image,
     to_track_values,
+    track_of_file,
 )
 from respectra.config import Config
 from respectra.cubes import open_cube, save_cube
@@ -243,9 +244,8 @@ def _kind(task: Task) -> InputKind:
     if task.input != "auto":
         return task.input
     name = task.source.name if task.source else ""
-    if name.endswith("_clean.png"):
-        return "clean"
-    return "real-world" if name.endswith("_RealWorld.jpg") else "srgb"
+    track = track_of_file(name)
+    return "clean" if track == "clean" else "real-world" if track == "real-world" else "srgb"
 
 
 def _track(kind: InputKind) -> str:

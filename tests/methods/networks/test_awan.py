@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
-from tests.methods.golden import assert_golden, checkpoint_shapes, param_shapes, sorted_shapes
+from tests.methods.golden import (
+    assert_golden,
+    checkpoint_shapes,
+    load_golden,
+    param_shapes,
+    sorted_shapes,
+)
 
 from respectra.errors import ConfigError
-from respectra.methods import build_network
+from respectra.methods import build_network, get_network, import_official
 from respectra.methods.networks.awan import SecondOrderNonLocal, _attend, _attend_by_table
 
 
@@ -16,6 +24,20 @@ def test_output_of_the_authors(name: str) -> None:
 
 def test_output_of_the_authors_at_published_size() -> None:
     assert_golden("awan", "awan_8x200_full", checkpoint_shapes("awan_8x200"))
+
+
+def test_the_size_of_the_toolbox_tells_the_track(tmp_path: Path) -> None:
+    state, image, expected = load_golden(
+        "awan_8x96_toolbox_full", checkpoint_shapes("awan_8x96_toolbox")
+    )
+    torch.save({"state_dict": state}, tmp_path / "awan.pth")
+    with pytest.warns(match="exposure"):
+        weights = import_official("awan", tmp_path / "awan.pth")
+    assert weights.contract.track == "exposed"
+    net = get_network("awan").network(weights.config).eval()
+    net.load_state_dict({key: torch.from_numpy(value) for key, value in weights.tensors.items()})
+    with torch.no_grad():
+        torch.testing.assert_close(net(image), expected, rtol=0, atol=1.8e-6)
 
 
 @pytest.mark.parametrize(

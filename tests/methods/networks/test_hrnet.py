@@ -13,12 +13,39 @@ from tests.methods.golden import (
 )
 
 from respectra.errors import ConfigError
-from respectra.methods import build_network, get_network, import_official
+from respectra.methods import build_network, get_network, import_official, load_official
 
 
 @pytest.mark.parametrize("name", ["hrnet_code1_w4", "hrnet_code2_w4"])
 def test_output_of_the_authors(name: str) -> None:
     assert_golden("hrnet", name)
+
+
+@pytest.mark.parametrize("name", ["hrnet_toolbox_w4", "hrnet_toolbox_full"])
+def test_output_of_the_toolbox(name: str) -> None:
+    shapes = checkpoint_shapes("hrnet_toolbox") if name.endswith("full") else None
+    assert_golden("hrnet", name, shapes, track="exposed")
+
+
+def test_the_toolbox_is_told_by_its_counters_or_by_gates_that_never_learned(
+    tmp_path: Path,
+) -> None:
+    state = load_golden("hrnet_toolbox_w4")[0]
+    torch.save({"epoch": 9, "iter": 99, "state_dict": state, "optimizer": {}}, tmp_path / "a.pth")
+    with pytest.warns(match="exposure"):
+        assert import_official("hrnet", tmp_path / "a.pth").contract.track == "exposed"
+
+    def is_toolbox(state: dict[str, torch.Tensor]) -> bool:
+        return load_official("hrnet", state).levels[0].enter[0].padding_mode == "zeros"
+
+    assert not is_toolbox(state), "these gates were never drawn as PyTorch draws them"
+    torch.manual_seed(0)
+    for key in [key for key in state if ".fc." in key]:
+        bound = state[key].shape[1] ** -0.5
+        state[key] = torch.empty_like(state[key]).uniform_(-bound, bound)
+    assert is_toolbox(state)
+    state["main35.fc.0.weight"][0, 0] = 0.6
+    assert not is_toolbox(state), "a gate that learned was applied"
 
 
 @pytest.mark.parametrize("name", ["hrnet_code1", "hrnet_code2"])
@@ -50,6 +77,7 @@ def test_the_track_tells_the_padding(tmp_path: Path) -> None:
         exposed = import_official("hrnet", tmp_path / "net.pth", track="exposed")
     assert exposed.contract.channel_order == "RGB"
     assert exposed.config.model_dump()["padding"] == "zero"
+    assert exposed.config.model_dump()["gates"] == "unused"
 
 
 def test_padding_matters_at_the_border_alone() -> None:

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
 import torch
-from tests.methods.golden import param_shapes, sorted_shapes
+from tests.methods.golden import assert_golden, assert_layout, checkpoint_shapes
 
-from respectra.methods import build_network
 from respectra.methods.networks.hysat import HybridAttention, SharedDepthwise
 
 
-def test_parameter_shapes() -> None:
-    with torch.device("meta"):
-        net = build_network("hysat")
-    assert sorted_shapes(net) == param_shapes("hysat_later_peer")
+def test_output_of_the_authors() -> None:
+    assert_golden("hysat", "hysat_d8_s2")
+
+
+def test_output_of_the_authors_at_published_size() -> None:
+    assert_golden("hysat", "hysat_full", checkpoint_shapes("hysat"))
+
+
+def test_layout() -> None:
+    assert_layout("hysat", "published", "hysat_later_peer", "hysat")
 
 
 def test_channels_of_a_head_share_their_kernels() -> None:

@@ -9,20 +9,25 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 from respectra.cubes.lowrank import LowRankCube
-from respectra.errors import DataError, FormatError, OutputError, RespectraError
+from respectra.errors import (
+    DataError,
+    FormatError,
+    OutputError,
+    RespectraError,
+    RespectraWarning,
+)
+from respectra.guards.limits import EXPANSION, refuse_bomb
+from respectra.guards.text import parse_json
+from respectra.wavelengths import to_nanometres
 
-#: Deflate, the compression of most formats, shrinks data at most 1032 times.
-DEFLATE_RATIO = 1100.0
-#: Sparse and constant cubes take next to no room in a chunked file; up to this size, in bytes,
-#: a small file may claim to hold one.
-SPARSE_ALLOWANCE = 256 * 2**20
+#: ``ratio`` of compressed values: what more they may grow is ``guards.limits.EXPANSION``.
+DEFLATE_RATIO = EXPANSION
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Stored:
         stored_bytes: bytes that the values take in the file.
         load: reads the values, shape (y, x, band), any memory layout.
         wavelengths_nm: one a band in the order of the file; None when the file does not say.
+        wavelength_problem: why what the file says of wavelengths cannot be used.
         attrs: further facts; ``quantity``, ``units`` and ``source`` among them when known.
         ratio: how many times larger than ``stored_bytes`` the values can be; 1 when they are
             not compressed.
@@ -47,6 +53,7 @@ class Stored:
     stored_bytes: int
     load: Callable[[], npt.NDArray[Any]]
     wavelengths_nm: npt.ArrayLike | None = None
+    wavelength_problem: str | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict)
     ratio: float = 1.0
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -95,6 +102,7 @@ def reading(path: Path, title: str) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            warnings.simplefilter("always", RespectraWarning)
             yield
     except DataError as error:
         if str(path) in str(error):
@@ -146,21 +154,19 @@ def guard(stored: Stored, path: Path) -> None:
             f"{path} holds values of type {stored.dtype}; a cube holds real numbers "
             "(for complex values, save their magnitude)"
         )
-    room = stored.stored_bytes * stored.ratio
-    if stored.ratio > 1:
-        room = max(room, SPARSE_ALLOWANCE)
-    if stored.nbytes > room:
+    if stored.ratio == 1 and stored.nbytes > stored.stored_bytes:
         raise FormatError(
             f"{path} promises {' x '.join(map(str, stored.shape))} values of {stored.dtype} "
             f"({stored.nbytes:,} bytes) but holds {stored.stored_bytes:,} bytes; "
             "it is truncated or its header is wrong"
         )
-    needed = stored.nbytes + math.prod(stored.shape) * 4
-    free = psutil.virtual_memory().available
-    if needed > free:
-        raise DataError(
-            f"{path} needs {needed / 2**30:.1f} GiB of memory and {free / 2**30:.1f} GiB is free"
-        )
+    refuse_bomb(
+        path,
+        needed_bytes=stored.nbytes,
+        stored_bytes=stored.stored_bytes,
+        working_bytes=math.prod(stored.shape) * 4,
+        inflation=max(1.0, stored.ratio / EXPANSION),
+    )
 
 
 def read_head(path: Path, size: int = 1024) -> bytes:
@@ -231,8 +237,8 @@ def decode_attrs(text: object) -> dict[str, Any]:
         FormatError: the text is something else.
     """
     try:
-        attrs = json.loads(text) if isinstance(text, str | bytes) else None
-    except ValueError:
+        attrs = parse_json(text, "its attributes") if isinstance(text, str | bytes) else None
+    except FormatError:
         attrs = None
     if not isinstance(attrs, dict):
         raise FormatError("its attributes are not a JSON object")
@@ -265,6 +271,35 @@ def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path
 
 #: Names under which files keep their wavelengths.
 WAVELENGTH_NAMES = ("wavelengths_nm", "wavelengths", "wavelength", "bands", "band", "wl", "lambda")
+
+
+class Grid(TypedDict, total=False):
+    """What ``Stored`` takes of wavelengths."""
+
+    wavelengths_nm: npt.NDArray[np.float64]
+    wavelength_problem: str
+
+
+def stated_grid(values: object, unit: object, bands: int, path: Path) -> Grid:
+    """The wavelengths that a file states, in nm, or why they cannot be used.
+
+    Args:
+        values: as the file has them; None where it has none.
+        unit: as the file states it; None or anything that is no text when it does not.
+        bands: of the cube.
+        path: the file, for messages.
+    """
+    grid = plausible_wavelengths(values, bands)
+    if grid is None:
+        return {}
+    try:
+        return {
+            "wavelengths_nm": to_nanometres(
+                grid, unit if isinstance(unit, str) else None, where=str(path)
+            )
+        }
+    except FormatError as error:
+        return {"wavelength_problem": str(error)}
 
 
 def plausible_wavelengths(values: object, bands: int) -> npt.NDArray[np.float64] | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 
 from respectra.errors import unknown_name
 from respectra.evaluation.auxiliary.base import (
@@ -36,6 +36,7 @@ from respectra.evaluation.auxiliary.physical import (
 from respectra.evaluation.auxiliary.spatial import SpatialShuffle, shuffle, unshuffle
 from respectra.evaluation.auxiliary.uncertainty import Calibration, Uncertain, calibration
 from respectra.evaluation.auxiliary.weighted import WeightedAccuracy
+from respectra.registry import Registry
 
 _FAMILIES: Mapping[str, tuple[Test, ...]] = {
     "shuffle": tuple(SpatialShuffle(block=b) for b in (4, 64, 16, 8, 2, 1)),
@@ -48,11 +49,22 @@ _FAMILIES: Mapping[str, tuple[Test, ...]] = {
     "camera": tuple(OtherCamera(number=n) for n in range(1, COUNT + 1)),
     "calibration": (Calibration(),),
 }
-#: Every auxiliary test by name. A second collection, which is the test out of scope, is an input
+
+
+def _accept(name: str, entry: object) -> Test:
+    if not isinstance(entry, InputTest | OutputTest):
+        raise TypeError(f"expected an InputTest or an OutputTest, got {entry!r}")
+    if entry.name != name:
+        raise ValueError(f"it calls itself {entry.name!r}; both names must be the same")
+    return entry
+
+
+#: Every auxiliary test by name; other packages add theirs through the entry points
+#: ``respectra.tests``. A second collection, which is the test out of scope, is an input
 #: of the evaluation and not in here.
-TESTS: Mapping[str, Test] = MappingProxyType(
-    {test.name: test for tests in _FAMILIES.values() for test in tests}
-)
+TESTS: Registry[Test] = Registry("auxiliary test", group="respectra.tests", accept=_accept)
+for _test in (test for tests in _FAMILIES.values() for test in tests):
+    TESTS.add(_test.name, functools.partial(_accept, _test.name, _test))
 
 
 def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
@@ -69,9 +81,9 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
     chosen: dict[str, Test] = {}
     for word in (w.strip() for w in words):
         if word == "all":
-            found: Iterable[Test] = TESTS.values()
+            found: Iterable[Test] = [test for _, test in TESTS.usable()]
         elif word == "official":
-            found = [test for test in TESTS.values() if test.official]
+            found = [test for _, test in TESTS.usable() if test.official]
         elif word in ("none", ""):
             found = ()
         elif word in _FAMILIES:
@@ -82,7 +94,7 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
             known = ("all", "official", "none", *_FAMILIES, *TESTS)
             raise unknown_name("auxiliary test", word, known)
         chosen |= {test.name: test for test in found}
-    return tuple(test for name, test in TESTS.items() if name in chosen)
+    return tuple(chosen[name] for name in TESTS if name in chosen)
 
 
 __all__ = [

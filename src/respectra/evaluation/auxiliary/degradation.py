@@ -7,7 +7,7 @@ import xarray as xr
 from pydantic import Field
 
 from respectra.cameras import Track, codec, sensor
-from respectra.evaluation.auxiliary.base import Case, Challenge, InputTest, changed_track
+from respectra.evaluation.auxiliary.base import Case, Challenge, InputTest
 
 
 class Noise(InputTest):
@@ -43,16 +43,11 @@ class Noise(InputTest):
 
     def _image(self, truth: xr.DataArray, case: Case) -> xr.DataArray:
         track = case.track
-        if track.name == "real-world":
-            return changed_track(track, target_electrons=self.electrons).render(
-                truth, seed=case.seed, key=case.scene
-            )
         linear = np.maximum(track.project(truth).values, 0.0)
         per_unit = self.electrons / float(linear[..., 1].mean())
-        if track.name == "exposed":
-            return changed_track(track, electrons_per_unit=per_unit).render(
-                truth, seed=case.seed, key=case.scene
-            )
+        noisy = track.with_electrons(self.electrons, per_unit)
+        if noisy is not None:
+            return noisy.render(truth, seed=case.seed, key=case.scene)
         codes = np.empty(linear.shape, np.uint8)
         sensor.expose(
             linear,

@@ -75,7 +75,7 @@ class PhysicalConsistency(OutputTest):
         if case.truth is not None:
             names = ("back_projection_mrae",)
             scores |= score(case.truth, estimate, case, names, valid=case.valid)
-        if case.track.name == "exposed":
+        if not case.track.keeps_exposure:
             return scores
         errors, reproduced = image_errors(estimate, case.image, case.track)
         kept = slice(None) if case.valid is None else case.valid

@@ -72,7 +72,7 @@ def spectral_clusters(
     labels = _read(path, values.shape[:2])
     if labels is None:
         labels = _fit(values, clusters, seed, init_size)
-        with atomic_path(path, overwrite=True) as temporary:
+        with atomic_path(path, overwrite=True, shared=True) as temporary:
             np.save(temporary, labels, allow_pickle=False)
     return labels
 

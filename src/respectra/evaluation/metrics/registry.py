@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
-from respectra.errors import ConfigError, unknown_name
+from respectra.errors import ConfigError
 from respectra.evaluation.metrics import absolute, angle, clusters, colour, relative, structure
 from respectra.evaluation.metrics.arrays import Array, Pair
+from respectra.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -191,8 +191,21 @@ _ALL = (
         "CIE 142-2001; 95 % quantile over pixels", _colour_p95, _needs_wavelengths,
     ),
 )  # fmt: skip
-#: Every metric by name, in the order of the tables.
-METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
+
+
+def _accept(name: str, entry: object) -> Metric:
+    if not isinstance(entry, Metric):
+        raise TypeError(f"expected a respectra.evaluation.metrics.Metric, got {entry!r}")
+    if entry.name != name:
+        raise ValueError(f"it calls itself {entry.name!r}; both names must be the same")
+    return entry
+
+
+#: Every metric by name, in the order of the tables. Other packages add theirs through the entry
+#: points ``respectra.metrics``.
+METRICS: Registry[Metric] = Registry("metric", group="respectra.metrics", accept=_accept)
+for _metric in _ALL:
+    METRICS.add(_metric.name, functools.partial(_accept, _metric.name, _metric))
 
 
 def get_metric(name: str) -> Metric:
@@ -201,9 +214,7 @@ def get_metric(name: str) -> Metric:
     Raises:
         ConfigError: no such metric; names those nearest to it.
     """
-    if name not in METRICS:
-        raise unknown_name("metric", name, METRICS)
-    return METRICS[name]
+    return METRICS.find(name)
 
 
 def score(
@@ -235,7 +246,7 @@ def score(
             "score images one by one and collect them in a ScoreTable"
         )
     if names is None:
-        chosen = [metric for metric in _ALL if not metric.missing(scene)]
+        chosen = [metric for _, metric in METRICS.usable() if not metric.missing(scene)]
     else:
         chosen = [get_metric(name) for name in names]
     for metric in chosen:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from respectra.cameras import track_title
 from respectra.errors import ConfigError, unknown_name
 from respectra.evaluation.report.background import protocol, published
 from respectra.evaluation.report.details import MOST_METHODS, charted_methods
@@ -19,7 +20,6 @@ from respectra.evaluation.report.scenes import scenes
 from respectra.evaluation.report.scores import accuracy, cost, guarantees, headline, tests
 from respectra.evaluation.report.totals import read_track
 from respectra.evaluation.results import Results
-from respectra.evaluation.tables import track_title
 from respectra.files import atomic_path
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from respectra.cameras import keeps_exposure
 from respectra.evaluation.details import BRIGHTNESS_STEPS, CONSISTENCY_EDGES, DELTA_E_EDGES
 from respectra.evaluation.report.charts import Plot, Scale, plot, show_value, text
 from respectra.evaluation.report.details import Floats
@@ -156,7 +157,7 @@ def _track_consistency(context: Context, track: TrackView) -> Child:
             dot = tag("span", {"class": "dot", "aria-hidden": "true"})
             name = tag("h4", None, dot, method)
             cards.append(tag("div", {"class": f"histograms {context.kind(method)}"}, name, charts))
-    tested = "physical" in context.results.protocol.options.tests and track.name != "exposed"
+    tested = "physical" in context.results.protocol.options.tests and keeps_exposure(track.name)
     if not cards and not tested:
         return None
     intro = prose(

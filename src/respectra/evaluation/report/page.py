@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from respectra.cameras import track_title
 from respectra.evaluation.report.markup import Child, Markup, join, tag
 from respectra.evaluation.report.totals import TrackView
 from respectra.evaluation.results import Results
-from respectra.evaluation.tables import Table, track_title
+from respectra.evaluation.tables import Table
 
 _LEADING_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from respectra.cameras import track_title
 from respectra.evaluation.report.charts import Plot, Scale, plot, show_value, text
 from respectra.evaluation.report.details import (
     MOST_SCENES,
@@ -18,7 +19,6 @@ from respectra.evaluation.report.details import (
 from respectra.evaluation.report.markup import Child, Markup, join, number, tag
 from respectra.evaluation.report.page import Context, figure, names_of, prose, section
 from respectra.evaluation.report.pictures import ErrorScale, colour_table, data_uri
-from respectra.evaluation.tables import track_title
 
 #: Characters that all error maps may take together, and one of them.
 _ALL_MAPS = 2_200_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from respectra.cameras import track_title
 from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.measuring import Cost
 from respectra.evaluation.report.charts import Scale, plot, show_value, text
@@ -19,7 +20,6 @@ from respectra.evaluation.tables import (
     further_table,
     guarantees_table,
     ranking,
-    track_title,
     unseen_table,
 )
 

@@ -27,9 +27,9 @@ from respectra.inference.predictors import (
     TorchPredictor,
     build,
     probe_image,
-    signature,
 )
-from respectra.methods import Weights, get_method
+from respectra.methods import Weights, get_card, is_classical
+from respectra.methods.identity import weights_hash
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,10 +48,10 @@ def available() -> bool:
 
 def exportable(weights: Weights) -> bool:
     """Whether weights are of a network that, as configured, can be exported."""
-    method = get_method(weights.method)
-    if isinstance(method, type) or weights.baked is not None:
+    if is_classical(weights.method) or weights.baked is not None:
         return False
-    return method.card.exports_onnx and getattr(weights.config, "attention", "exact") != "table"
+    by_table = getattr(weights.config, "attention", "exact") == "table"
+    return get_card(weights.method).exports_onnx and not by_table
 
 
 def export_onnx(
@@ -84,13 +84,12 @@ def export_onnx(
         MissingExtraError: the extra ``onnx`` is not installed.
         RespectraError: the export does not give what PyTorch gives.
     """
-    method = get_method(weights.method)
-    if isinstance(method, type):
+    if is_classical(weights.method):
         raise ConfigError(
             f"{weights.method} is a classical method; ONNX is for networks. It can be baked into "
             "a look-up table instead"
         )
-    card = method.card
+    card = get_card(weights.method)
     if not exportable(weights):
         raise ConfigError(
             f"{weights.method} as configured cannot be exported to ONNX; see respectra methods "
@@ -223,5 +222,7 @@ class OnnxPredictor:
         import torch
 
         weights = self._weights
-        name = fingerprint(signature(weights), height, width, torch.__version__, onnx.__version__)
+        name = fingerprint(
+            weights_hash(weights), height, width, torch.__version__, onnx.__version__
+        )
         return cache_folder() / "onnx" / f"{name}.onnx"

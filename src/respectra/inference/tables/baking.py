@@ -21,7 +21,7 @@ from respectra.inference.tables.table import (
     TableFacts,
 )
 from respectra.methods import Contract, Tiling, Weights, get_method
-from respectra.methods.network import NetworkMethod, StandaloneNetwork
+from respectra.methods.network import StandaloneNetwork
 
 FloatArray = npt.NDArray[np.float64]
 #: Takes colours (n, 3) to spectra (n, bands) as the method gives them, before its clip.
@@ -165,8 +165,6 @@ def require_per_pixel(weights: Weights) -> None:
             "what they give at a pixel depends on the others, so it cannot be a table"
         )
     method = get_method(weights.method)
-    if not isinstance(method, NetworkMethod):
-        return
     reach = method.halo(weights.config) if method.card.tiling is Tiling.EXACT else None
     if reach != 0:
         where = "the whole image" if reach is None else f"neighbours up to {reach} pixels away"

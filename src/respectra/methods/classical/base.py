@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -188,3 +189,42 @@ class ClassicalMethod(ABC):
     @abstractmethod
     def _predictor(self) -> Callable[[Array], Array]:
         """Prepare ``self.tensors`` once; the function takes float64 pixels (n, 3) to (n, bands)."""
+
+
+@dataclass(frozen=True)
+class ClassicalEntry:
+    """A classical method as the registry knows it."""
+
+    method: type[ClassicalMethod]
+
+    @property
+    def card(self) -> Card:
+        """What is known of the method."""
+        return self.method.card
+
+    @property
+    def config(self) -> type[Config]:
+        """Its options, with their defaults."""
+        return self.method.config
+
+    @property
+    def presets(self) -> Mapping[str, Mapping[str, object]]:
+        """Name -> options that differ from the defaults."""
+        return self.method.presets
+
+    def halo(self, options: Config) -> int:
+        """Radius of the input that an output pixel depends on: none around the pixel itself."""
+        return 0
+
+    @property
+    def needs_response(self) -> bool:
+        """Whether it cannot be fitted without the camera's response."""
+        return self.method.needs_response
+
+    def build(self, options: Config) -> ClassicalMethod:
+        """The method with these options, not fitted yet."""
+        return self.method(options)
+
+    def from_weights(self, weights: Weights) -> ClassicalMethod:
+        """The fitted method that a weights file holds; raises as ``ClassicalMethod`` does."""
+        return self.method.from_weights(weights)

@@ -1,4 +1,4 @@
-"""Polynomial regression; order 1 is the pseudo-inverse."""
+"""Polynomial regression."""
 
 from __future__ import annotations
 
@@ -34,13 +34,6 @@ REGRESSION_DECISIONS = (
 )
 
 
-class PseudoInverseConfig(RegressionConfig):
-    """Options of the pseudo-inverse; none is needed."""
-
-    ridge: float = Field(default=0.0, ge=0)
-    """Strength of the penalty; 0 is the pseudo-inverse itself."""
-
-
 class PolynomialConfig(RegressionConfig):
     """Options of polynomial regression."""
 
@@ -48,38 +41,6 @@ class PolynomialConfig(RegressionConfig):
     """Highest degree; 1 to 6 give 3, 9, 19, 34, 55, 83 terms."""
     constant: bool = False
     """Whether a constant term is added."""
-
-
-class PseudoInverse(Regression):
-    """The best 3 x bands matrix in the sense of least squares."""
-
-    card = Card(
-        name="pseudo-inverse",
-        title="Pseudo-inverse",
-        kind="classical",
-        summary="One matrix from RGB to spectrum, fitted by least squares. The baseline that every "
-        "other method has to beat; any exposure.",
-        reference="Heikkinen et al., J. Opt. Soc. Am. A 24(9), 2007 (regression estimation)",
-        year=2007,
-        decisions=(
-            Decision(
-                what="S pinv(RGB), no constant term", origin=Origin.PUBLISHED, source="textbook"
-            ),
-            REGRESSION_DECISIONS[0],
-        ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
-    )
-    config = PseudoInverseConfig
-
-    def _features(self) -> Callable[[Array], Array]:
-        return lambda rgb: rgb
-
-    @property
-    def exposure_equivariant(self) -> bool:
-        """True: every term is linear."""
-        return True
 
 
 class Polynomial(Regression):
@@ -143,4 +104,4 @@ def monomials(order: int) -> list[Exponents]:
     ]
 
 
-METHODS = (PseudoInverse, Polynomial)
+METHODS = (Polynomial,)

@@ -6,6 +6,7 @@ affinity is written here as scaled dot-product attention, so that it is never he
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal, Self
 
 import torch
@@ -279,6 +280,12 @@ def _configure(state: State) -> AWANConfig:
     )
 
 
+def _tell_track(state: State, beside: Collection[str]) -> str | None:
+    """``exposed`` for 8 x 96, the size of the 2022 toolbox alone; other files do not tell."""
+    config = _configure(state)
+    return "exposed" if (config.blocks, config.width) == (8, 96) else None
+
+
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -335,7 +342,8 @@ METHODS = (
             ),
             size_minimum=3,
             memory_gb=2.2,
-            licence_note="The authors' repository states no licence.",
+            licence_note="The authors' repository states no licence; the toolbox and its weights "
+            "are under the MIT licence.",
         ),
         config=AWANConfig,
         network=AWAN,
@@ -354,6 +362,7 @@ METHODS = (
                 "real-world": {"clip_low": 0.0},
                 "exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0},
             },
+            tell_track=_tell_track,
             source="github.com/Deep-imagelab/AWAN; track exposed: "
             "github.com/caiyuanhao1998/MST-plus-plus",
         ),

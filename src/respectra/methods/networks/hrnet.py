@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 import torch
@@ -31,6 +32,9 @@ class HRNetConfig(NetworkConfig):
     """Whether the dense blocks or the global block come first: the authors' code1 or code2."""
     padding: Literal["reflect", "zero"] = "reflect"
     """Padding of the convolutions; ``zero`` in the copy of the 2022 toolbox."""
+    gates: Literal["applied", "unused"] = "applied"
+    """Whether the global blocks apply the gates that they hold; ``unused`` in the copy of the 2022
+    toolbox, where nothing then looks at the whole image."""
 
 
 class ConvBlock(nn.Sequential):
@@ -63,10 +67,11 @@ class DenseBlock(nn.Module):
 
 
 class GlobalBlock(nn.Module):
-    """Residual global block: channels weighted by the means of the whole image."""
+    """Residual global block: channels weighted by the means of the whole image, if ``gated``."""
 
-    def __init__(self, channels: int, padding: str) -> None:
+    def __init__(self, channels: int, padding: str, *, gated: bool) -> None:
         super().__init__()
+        self.gated = gated
         hidden = max(1, channels // 4)
         self.conv1 = ConvBlock(channels, channels, padding)
         self.mean = GlobalMean()
@@ -83,8 +88,9 @@ class GlobalBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
         t = self.conv1(x)
-        gate = self.gate(self.mean(t).flatten(1))[:, :, None, None]
-        return torch.as_tensor(x + 0.1 * self.conv2(t * gate))
+        if self.gated:
+            t = t * self.gate(self.mean(t).flatten(1))[:, :, None, None]
+        return torch.as_tensor(x + 0.1 * self.conv2(t))
 
 
 class Level(nn.Module):
@@ -101,7 +107,7 @@ class Level(nn.Module):
             ConvBlock(channels + channels // 2, channels, padding) if level < LEVELS else None
         )
         dense = [DenseBlock(channels, padding) for _ in range(config.dense_blocks[level])]
-        glob = [GlobalBlock(channels, padding)]
+        glob = [GlobalBlock(channels, padding, gated=config.gates == "applied")]
         self.modules_in_order = nn.Sequential(
             *(dense + glob if config.modules == "rdb-first" else glob + dense)
         )
@@ -190,6 +196,26 @@ def _configure(state: State) -> HRNetConfig:
     )
 
 
+def _tell_track(state: State, beside: Collection[str]) -> str | None:
+    """``exposed`` for files of the 2022 toolbox, whose tensors have the authors' names and shapes.
+
+    The toolbox stores counters beside the weights, the authors store nothing. And its gates,
+    which act on nothing, keep the values that they were drawn with, uniform within 1 / sqrt(fan
+    in), where those of a trained network leave that range.
+    """
+    if {"epoch", "iter"} <= set(beside):
+        return "exposed"
+    gates = [value.float() for key, value in state.items() if ".fc." in key]
+    if not gates or any(not torch.isfinite(gate).all() for gate in gates):
+        return None
+    drawn = torch.cat([(gate * gate.shape[1] ** 0.5).flatten() for gate in gates])
+    uniform = bool(drawn.abs().max() <= 1.001) and abs(float(drawn.std()) * 3**0.5 - 1) < 0.05
+    # A network that has learned nothing tells nothing: the authors start with tiny convolutions.
+    first = state["main1.conv2d.weight"]
+    learned = float(first.std()) * first[0].numel() ** 0.5 > 0.1
+    return "exposed" if uniform and learned else None
+
+
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -227,10 +253,11 @@ METHODS = (
                     "from-RGB-Images: network_code1.py, network_code2.py, dataset.py",
                 ),
                 Decision(
-                    what="Zero padding of the convolutions in the 2022 toolbox, whose images are "
-                    "in R, G, B order and stretched to their range",
+                    what="In the 2022 toolbox (preset toolbox): zero padding of the convolutions, "
+                    "and gates that are computed and never applied, so that nothing looks at the "
+                    "whole image; images in R, G, B order and stretched to their range",
                     origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: hrnet.py",
+                    source="caiyuanhao1998/MST-plus-plus: hrnet.py, hsi_dataset.py",
                 ),
                 Decision(
                     what="Any height and width: the image is padded to a multiple of 8 by "
@@ -245,13 +272,14 @@ METHODS = (
             size_minimum=9,
             memory_gb=2.0,
             size_multiple=8,
-            licence_note="The authors' repository states no licence for the network.",
+            licence_note="The authors' repository states no licence for the network; the toolbox "
+            "and its weights are under the MIT licence.",
         ),
         config=HRNetConfig,
         network=HRNet,
         presets={
             "code2": {"modules": "global-first"},
-            "toolbox": {"padding": "zero"},
+            "toolbox": {"padding": "zero", "gates": "unused"},
             "tiny": {"width": 4, "dense_blocks": (1, 0, 0, 0)},
         },
         halo=_halo,
@@ -263,7 +291,8 @@ METHODS = (
                 "real-world": {"channel_order": "BGR"},
                 "exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0},
             },
-            options={"exposed": {"padding": "zero"}},
+            options={"exposed": {"padding": "zero", "gates": "unused"}},
+            tell_track=_tell_track,
             source="github.com/zhaoyuzhi/Hierarchical-Regression-Network-for-Spectral-"
             "Reconstruction-from-RGB-Images; track exposed: "
             "github.com/caiyuanhao1998/MST-plus-plus",

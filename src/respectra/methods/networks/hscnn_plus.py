@@ -136,7 +136,7 @@ METHODS = (
         official=OfficialLayout(
             configure=_official_config,
             key=_official_key,
-            contract={"exposed": {"scaling": "min-max"}},
+            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
             source=_REPOSITORY,
         ),
     ),

@@ -7,12 +7,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Origin, Tiling
-from respectra.methods.network import NetworkMethod
+from respectra.methods.network import NetworkMethod, OfficialLayout
 from respectra.methods.networks.blocks import GlobalMean
 from respectra.methods.networks.mst_plus_plus import (
+    FEED_FORWARD,
     Cascade,
     CascadeConfig,
     FeedForward,
+    cascade_key,
+    cascade_shape,
     channel_correlation,
     split_heads,
 )
@@ -72,7 +75,11 @@ class HybridAttention(nn.Module):
 
 
 class HybridAttentionBlock(nn.Module):
-    """Positional branch, attention, feed-forward part, each with a residual."""
+    """Attention to the input plus its positional branch, then the feed-forward part.
+
+    The residual of the attention is the input itself: the positional branch reaches the result
+    through the attention alone.
+    """
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -86,13 +93,26 @@ class HybridAttentionBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
-        x = x + self.position(x)
-        x = x + self.attention(x)
+        x = x + self.attention(x + self.position(x))
         return torch.as_tensor(x + self.feed_forward(x))
 
 
 def _network(config: HySATConfig) -> nn.Module:
     return Cascade(config, HybridAttentionBlock, bias=True)
+
+
+#: Parts of our names of a block and what the port calls them, in the order of replacement.
+_BLOCK = (
+    (r"position\.", "0.pos_emb."),
+    (r"attention\.to_([qkv])\.weight\.0", r"0.to_\1_share1"),
+    (r"attention\.to_([qkv])\.weight\.1", r"0.to_\1_share2"),
+    (r"attention\.to_([qkv])\.weight\.2", r"0.to_\1_share3"),
+    (r"attention\.correlation_gain", "0.rescale"),
+    (r"attention\.mean_gain", "0.rescale2"),
+    (r"attention\.neighbours\.", "0.conv."),
+    (r"attention\.project\.", "0.proj."),
+    *FEED_FORWARD,
+)
 
 
 METHODS = (
@@ -116,6 +136,12 @@ METHODS = (
                     "port of the authors' MindSpore code",
                 ),
                 Decision(
+                    what="Queries, keys and values see the input plus its positional branch; the "
+                    "residual of the attention is the input alone",
+                    origin=Origin.CODE,
+                    source="vccimaging/OpticsAwareHSI-Analysis: architecture/hysat.py",
+                ),
+                Decision(
                     what="Kaiming initialisation of the shared kernels is the normal one",
                     origin=Origin.READING,
                 ),
@@ -124,10 +150,18 @@ METHODS = (
             tiling_reason="Attention between bands correlates them over the whole image.",
             size_multiple=8,
             memory_gb=1.1,
+            licence_note="The port is under the Apache 2.0 licence, its repository under MIT; the "
+            "authors' MindSpore code could not be read.",
         ),
         config=HySATConfig,
         network=_network,
         presets={"tiny": {"width": 12, "stages": 1}},
         halo=lambda config: None,
+        official=OfficialLayout(
+            configure=lambda state: HySATConfig(**cascade_shape(state)),
+            key=lambda name, config: cascade_key(name, _BLOCK),
+            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
+            source="github.com/vccimaging/OpticsAwareHSI-Analysis, a port to PyTorch",
+        ),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from pydantic import Field
@@ -205,8 +205,8 @@ def _network(config: MSTPlusPlusConfig) -> nn.Module:
     return Cascade(config, SpectralAttentionBlock)
 
 
-#: Parts of our names and what the authors call them, in the order of replacement.
-_RENAMING = (
+#: Parts of our names of the frame and what the authors call them, in the order of replacement.
+_FRAME = (
     (r"^stages\.", "body."),
     (r"encoders\.(\d+)\.block\.", r"encoder_layers.\1.0.blocks.0."),
     (r"encoders\.(\d+)\.down\.", r"encoder_layers.\1.1."),
@@ -214,34 +214,49 @@ _RENAMING = (
     (r"decoders\.(\d+)\.fuse\.", r"decoder_layers.\1.1."),
     (r"decoders\.(\d+)\.block\.", r"decoder_layers.\1.2.blocks.0."),
     (r"bottleneck\.", "bottleneck.blocks.0."),
-    (r"attention\.project\.", "0.proj."),
-    (r"attention\.position\.", "0.pos_emb."),
-    (r"attention\.", "0."),
+)
+#: The same for :class:`FeedForward` behind an attention.
+FEED_FORWARD = (
     (r"feed_forward\.norm\.", "1.norm."),
     (r"feed_forward\.expand\.", "1.fn.net.0."),
     (r"feed_forward\.mix\.", "1.fn.net.2."),
     (r"feed_forward\.reduce\.", "1.fn.net.4."),
 )
+#: The same for the blocks of MST++ and MST.
+SPECTRAL_BLOCK = (
+    (r"attention\.project\.", "0.proj."),
+    (r"attention\.position\.", "0.pos_emb."),
+    (r"attention\.", "0."),
+    *FEED_FORWARD,
+)
 
 
-def _key(name: str, config: MSTPlusPlusConfig) -> str:
-    for pattern, replacement in _RENAMING:
+def rename(name: str, renaming: Iterable[tuple[str, str]]) -> str:
+    """Replace each (regular expression, replacement) in turn."""
+    for pattern, replacement in renaming:
         name = re.sub(pattern, replacement, name)
     return name
 
 
-def _configure(state: State) -> MSTPlusPlusConfig:
+def cascade_key(name: str, block: Iterable[tuple[str, str]]) -> str:
+    """The authors' name of a tensor of :class:`Cascade`; ``block`` renames within its blocks."""
+    return rename(name, (*_FRAME, *block))
+
+
+def cascade_shape(state: State) -> dict[str, int]:
+    """The options of :class:`CascadeConfig`, read off the authors' keys and shapes."""
+
     def count(pattern: str) -> int:
         return len({found[1] for key in state if (found := re.match(pattern, key))})
 
     width, channels_in = state["conv_in.weight"].shape[:2]
-    return MSTPlusPlusConfig(
-        channels_in=channels_in,
-        bands=state["conv_out.weight"].shape[0],
-        width=width,
-        stages=count(r"body\.(\d+)\."),
-        levels=count(r"body\.0\.encoder_layers\.(\d+)\."),
-    )
+    return {
+        "channels_in": channels_in,
+        "bands": state["conv_out.weight"].shape[0],
+        "width": width,
+        "stages": count(r"body\.(\d+)\."),
+        "levels": count(r"body\.0\.encoder_layers\.(\d+)\."),
+    }
 
 
 METHODS = (
@@ -285,8 +300,8 @@ METHODS = (
         presets={"tiny": {"width": 12, "stages": 1}},
         halo=lambda config: None,
         official=OfficialLayout(
-            configure=_configure,
-            key=_key,
+            configure=lambda state: MSTPlusPlusConfig(**cascade_shape(state)),
+            key=lambda name, config: cascade_key(name, SPECTRAL_BLOCK),
             contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
             source="github.com/caiyuanhao1998/MST-plus-plus",
         ),

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from respectra.cameras import codec
 from respectra.cameras.projection import cube_values, for_row_blocks, piece_pixels, project
+from respectra.cameras.responses import CLEAN_RESPONSE
 from respectra.cameras.track import FloatArray, Track, refuse_negative
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of
@@ -40,7 +41,10 @@ class CleanTrack(Track):
     name = "clean"
     summary = "CIE 1964 observer as the camera, no noise, PNG (NTIRE 2020)"
     file_suffix = "_clean.png"
+    title = "Clean"
     exact = True
+    option_type = CleanOptions
+    default_response = CLEAN_RESPONSE
     options: CleanOptions
 
     @property
@@ -117,3 +121,6 @@ def _truncated_codes(values: npt.NDArray[np.float32], matrix: FloatArray) -> cod
 
     for_row_blocks(rows, work)
     return codes if all(usable) else None
+
+
+TRACK = CleanTrack

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydantic import Field
 from respectra.cameras import codec, sensor
 from respectra.cameras.mosaic import Demosaic, demosaic
 from respectra.cameras.projection import cube_values, project, project_mosaic
+from respectra.cameras.responses import EXAMPLE_RESPONSE
 from respectra.cameras.track import FloatArray, Track, refuse_negative
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of
@@ -61,8 +63,16 @@ class RealWorldTrack(Track):
     name = "real-world"
     summary = "RGGB sensor with shot and dark noise, demosaicing, JPEG 80 (NTIRE 2020)"
     file_suffix = "_RealWorld.jpg"
+    title = "Real World"
     exact = False
+    option_type = RealWorldOptions
+    default_response = EXAMPLE_RESPONSE
     options: RealWorldOptions
+
+    def with_electrons(self, electrons: float, per_unit: float) -> Track:
+        """The sensor exposed so that its green channel holds so many electrons on average."""
+        options = self.options.model_copy(update={"target_electrons": electrons})
+        return dataclasses.replace(self, options=options)
 
     @property
     def full_scale(self) -> float:
@@ -142,3 +152,6 @@ def _eight_bits(rgb: npt.NDArray[np.uint16], rounding: codec.Rounding) -> codec.
         codes: codec.Codes = (rgb // np.uint16(257)).astype(np.uint8)
         return codes
     return codec.quantise(rgb * (255.0 / FULL_SCALE_DN), rounding)
+
+
+TRACK = RealWorldTrack

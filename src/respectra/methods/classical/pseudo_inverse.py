@@ -1,0 +1,54 @@
+"""The pseudo-inverse: one matrix, the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import Field
+
+from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.classical.base import PER_PIXEL, Array
+from respectra.methods.classical.polynomial import REGRESSION_DECISIONS
+from respectra.methods.classical.regression import Regression, RegressionConfig
+
+
+class PseudoInverseConfig(RegressionConfig):
+    """Options of the pseudo-inverse; none is needed."""
+
+    ridge: float = Field(default=0.0, ge=0)
+    """Strength of the penalty; 0 is the pseudo-inverse itself."""
+
+
+class PseudoInverse(Regression):
+    """The best 3 x bands matrix in the sense of least squares."""
+
+    card = Card(
+        name="pseudo-inverse",
+        title="Pseudo-inverse",
+        kind="classical",
+        summary="One matrix from RGB to spectrum, fitted by least squares. The baseline that every "
+        "other method has to beat; any exposure.",
+        reference="Heikkinen et al., J. Opt. Soc. Am. A 24(9), 2007 (regression estimation)",
+        year=2007,
+        decisions=(
+            Decision(
+                what="S pinv(RGB), no constant term", origin=Origin.PUBLISHED, source="textbook"
+            ),
+            REGRESSION_DECISIONS[0],
+        ),
+        tiling=Tiling.EXACT,
+        tiling_reason=PER_PIXEL,
+        exports_onnx=False,
+    )
+    config = PseudoInverseConfig
+
+    def _features(self) -> Callable[[Array], Array]:
+        return lambda rgb: rgb
+
+    @property
+    def exposure_equivariant(self) -> bool:
+        """True: every term is linear."""
+        return True
+
+
+METHODS = (PseudoInverse,)

@@ -1,0 +1,250 @@
+"""MST-L of the 2022 toolbox: one U-shape of attention between bands, gated by a learned mask."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import pad_to_multiple
+from respectra.methods.networks.mst_plus_plus import (
+    SPECTRAL_BLOCK,
+    FeedForward,
+    SpectralAttention,
+    channel_correlation,
+    rename,
+    split_heads,
+)
+
+Blocks = Annotated[int, Field(ge=1)]
+MaskOf = Literal["first image", "each image"]
+
+
+class MSTConfig(NetworkConfig):
+    """Configuration of MST; the defaults are MST-L of the toolbox."""
+
+    width: int = Field(default=31, ge=1)
+    """Channels at full resolution and of one attention head; doubled at every level down."""
+    blocks: tuple[Blocks, Blocks, Blocks] = (4, 7, 5)
+    """Attention blocks at full, half and quarter resolution, going down and going up again."""
+    mask_of: MaskOf = "first image"
+    """Whose mask gates the images of a batch. In the toolbox that of the first image gates all of
+    them, in training too; a single image is not concerned."""
+
+
+class MaskGate(nn.Module):
+    """Turns a mask into the gates of a block's values."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(channels, channels, 1)
+        self.inner = nn.Conv2d(channels, channels, 1)
+        self.mix = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+
+    def forward(self, mask: Tensor) -> Tensor:
+        """(n, channels, y, x) -> the same shape."""
+        mask = self.enter(mask)
+        return mask + mask * torch.sigmoid(self.mix(self.inner(mask)))
+
+
+class MaskedAttention(SpectralAttention):
+    """The attention of MST++ with gated values; the positional branch sees them ungated."""
+
+    def __init__(self, channels: int, heads: int, mask_of: MaskOf) -> None:
+        super().__init__(channels, heads)
+        self.first = mask_of == "first image"
+        self.gate = MaskGate(channels)
+        for linear in (self.to_q, self.to_k, self.to_v, self.project):
+            linear.reset_parameters()
+
+    def masked(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(n, channels, y, x) and its mask of the same shape -> the same shape."""
+        n, channels, height, width = x.shape
+        pixels = x.permute(0, 2, 3, 1)
+        v = self.to_v(pixels)
+        gates = self.gate(mask[:1] if self.first else mask).permute(0, 2, 3, 1)
+        correlation = channel_correlation(
+            split_heads(self.to_k(pixels), self.heads), split_heads(self.to_q(pixels), self.heads)
+        )
+        gated = split_heads(v * gates, self.heads)
+        mixed = (self.rescale * correlation).softmax(dim=-1) @ gated
+        mixed = mixed.permute(0, 3, 1, 2).reshape(n, height, width, channels)
+        out = self.project(mixed).permute(0, 3, 1, 2) + self.position(v.permute(0, 3, 1, 2))
+        return torch.as_tensor(out)
+
+
+class MaskedBlocks(nn.ModuleList):
+    """Blocks in a row: attention under the same mask, then the feed-forward part."""
+
+    def __init__(self, channels: int, heads: int, count: int, mask_of: MaskOf) -> None:
+        super().__init__(
+            nn.ModuleDict(
+                {
+                    "attention": MaskedAttention(channels, heads, mask_of),
+                    "feed_forward": FeedForward(channels, bias=False),
+                }
+            )
+            for _ in range(count)
+        )
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(n, channels, y, x) and its mask of the same shape -> the same shape."""
+        for block in self:
+            x = x + block["attention"].masked(x, mask)
+            x = x + block["feed_forward"](x)
+        return x
+
+
+class MST(nn.Module):
+    """Mask-guided spectral-wise transformer (Cai et al., 2022).
+
+    The authors' skip around everything needs as many bands as channels; where they differ, a 1x1
+    convolution makes the one from the other.
+    """
+
+    def __init__(self, config: MSTConfig) -> None:
+        super().__init__()
+        width, bands, mask_of = config.width, config.bands, config.mask_of
+        *outer, deepest = config.blocks
+        self.mask = nn.Conv2d(config.channels_in, width, 3, padding=1, bias=False)
+        self.embedding = nn.Conv2d(config.channels_in, width, 3, padding=1, bias=False)
+        self.encoders = nn.ModuleList()
+        self.decoders = nn.ModuleList()
+        for level, count in enumerate(outer):
+            c, heads = width * 2**level, 2**level
+            self.encoders.append(
+                nn.ModuleDict(
+                    {
+                        "blocks": MaskedBlocks(c, heads, count, mask_of),
+                        "down": nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=False),
+                        "mask_down": nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=False),
+                    }
+                )
+            )
+            self.decoders.insert(
+                0,
+                nn.ModuleDict(
+                    {
+                        "up": nn.ConvTranspose2d(2 * c, c, 2, stride=2),
+                        "fuse": nn.Conv2d(2 * c, c, 1, bias=False),
+                        "blocks": MaskedBlocks(c, heads, count, mask_of),
+                    }
+                ),
+            )
+        levels = len(outer)
+        self.bottleneck = MaskedBlocks(width * 2**levels, 2**levels, deepest, mask_of)
+        self.mapping = nn.Conv2d(width, bands, 3, padding=1, bias=False)
+        self.skip = nn.Identity() if width == bands else nn.Conv2d(width, bands, 1, bias=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(n, channels_in, y, x) -> (n, bands, y, x)."""
+        height, width = image.shape[-2:]
+        image = pad_to_multiple(image, 8)
+        mask = F.leaky_relu(self.mask(image), 0.1)
+        entered = x = F.leaky_relu(self.embedding(image), 0.1)
+        kept = []
+        for encoder in self.encoders:
+            x = encoder["blocks"](x, mask)
+            kept.append((x, mask))
+            x, mask = encoder["down"](x), encoder["mask_down"](mask)
+        x = self.bottleneck(x, mask)
+        for decoder in self.decoders:
+            below, mask = kept.pop()
+            x = decoder["fuse"](torch.cat([decoder["up"](x), below], dim=1))
+            x = decoder["blocks"](x, mask)
+        return torch.as_tensor(self.mapping(x) + self.skip(entered))[..., :height, :width]
+
+
+_RENAMING = (
+    (r"^mask\.", "embedding_1."),
+    (r"^embedding\.", "embedding_2."),
+    (r"encoders\.(\d)\.blocks\.", r"encoder_layers.\1.0.blocks."),
+    (r"encoders\.(\d)\.down\.", r"encoder_layers.\1.1."),
+    (r"encoders\.(\d)\.mask_down\.", r"encoder_layers.\1.2."),
+    (r"decoders\.(\d)\.up\.", r"decoder_layers.\1.0."),
+    (r"decoders\.(\d)\.fuse\.", r"decoder_layers.\1.1."),
+    (r"decoders\.(\d)\.blocks\.", r"decoder_layers.\1.2.blocks."),
+    (r"bottleneck\.", "bottleneck.blocks."),
+    (r"attention\.gate\.enter\.", "0.mm.conv1."),
+    (r"attention\.gate\.inner\.", "0.mm.conv2."),
+    (r"attention\.gate\.mix\.", "0.mm.depth_conv."),
+    *SPECTRAL_BLOCK,
+)
+
+
+def _configure(state: State) -> MSTConfig:
+    def blocks(place: str) -> int:
+        pattern = re.escape(place) + r"\.blocks\.(\d+)\."
+        return len({m[1] for key in state if (m := re.match(pattern, key))})
+
+    width, channels_in = state["embedding_2.weight"].shape[:2]
+    return MSTConfig(
+        channels_in=channels_in,
+        bands=state["mapping.weight"].shape[0],
+        width=width,
+        blocks=(blocks("encoder_layers.0.0"), blocks("encoder_layers.1.0"), blocks("bottleneck")),
+    )
+
+
+METHODS = (
+    NetworkMethod(
+        card=Card(
+            name="mst",
+            title="MST-L (2022 toolbox)",
+            kind="network",
+            summary=(
+                "Mask-guided spectral-wise transformer: the forerunner of MST++, one U-shape of "
+                "attention between bands whose values are gated by a mask that the network makes "
+                "from the picture. Second to MST++ in the 2022 toolbox."
+            ),
+            reference=(
+                "Cai et al., Mask-guided Spectral-wise Transformer for Efficient Hyperspectral "
+                "Image Reconstruction, CVPR 2022; as adapted with Cai et al., MST++, CVPR "
+                "Workshops 2022"
+            ),
+            year=2022,
+            reported={"arad-1k": Score(mrae=0.1772, rmse=0.0256)},
+            decisions=(
+                Decision(
+                    what="Attention between bands guided by a mask, in one U-shape",
+                    origin=Origin.PUBLISHED,
+                    source="paper on snapshot imaging",
+                ),
+                Decision(
+                    what="4, 7 and 5 blocks of 31, 62 and 124 channels; a second embedding of the "
+                    "picture in place of the mask of a coded aperture; no norm before the "
+                    "attention, PyTorch's default initialisation",
+                    origin=Origin.CODE,
+                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/MST.py",
+                ),
+                Decision(
+                    what="The mask of a batch's first image gates all its images (option mask_of; "
+                    "each image has its own in the preset tiny)",
+                    origin=Origin.CODE,
+                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/MST.py",
+                ),
+            ),
+            tiling=Tiling.APPROXIMATE,
+            tiling_reason="Attention between bands correlates them over the whole image.",
+            size_multiple=8,
+            memory_gb=1.2,
+            licence_note="The toolbox and its published weights are under the MIT licence.",
+        ),
+        config=MSTConfig,
+        network=MST,
+        presets={"tiny": {"width": 8, "blocks": (1, 1, 1), "mask_of": "each image"}},
+        halo=lambda config: None,
+        official=OfficialLayout(
+            configure=_configure,
+            key=lambda name, config: rename(name, _RENAMING),
+            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
+            source="github.com/caiyuanhao1998/MST-plus-plus",
+        ),
+    ),
+)

@@ -1,0 +1,170 @@
+"""Wavelengths as files state them, in nanometres.
+
+Every file of a cube, a response or a light passes its band axis through :func:`to_nanometres`:
+what is stated is converted, what is not stated is guessed only where one guess is plausible, and
+what no instrument measures is refused.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.errors import FormatError, RespectraWarning
+
+FloatArray = npt.NDArray[np.float64]
+
+#: What spectral cameras and light sources reach, nm: vacuum ultraviolet to thermal infrared.
+PLAUSIBLE_NM = (100.0, 100_000.0)
+#: Where a number without a unit is taken as nanometres: silicon and InGaAs sensors, nm.
+_USUAL_NM = (200.0, 3000.0)
+
+_LENGTHS_NM = {
+    1.0: ("nm", "nanometer", "nanometre", "nano meter"),
+    1e3: ("um", "μm", "mum", "mkm", "micrometer", "micrometre", "micron", "micro meter"),
+    1e6: ("mm", "millimeter", "millimetre"),
+    1e7: ("cm", "centimeter", "centimetre"),
+    1e9: ("m", "meter", "metre"),
+    0.1: ("a", "å", "ang", "angstrom", "ångström", "angström", "ångstrom"),
+}
+#: Units in which a larger number is a shorter wave: wavelength in nm is the constant over it.
+_INVERSE_NM = {
+    1e7: ("cm-1", "1/cm", "wavenumber", "inverse centimeter", "reciprocal centimeter", "kayser"),
+    299_792_458.0: ("ghz", "gigahertz"),
+    299_792_458.0e3: ("mhz", "megahertz"),
+    299_792.458: ("thz", "terahertz"),
+    1239.841984: ("ev", "electronvolt", "electron volt"),
+}
+_FACTORS = {name: factor for factor, names in _LENGTHS_NM.items() for name in names}
+_CONSTANTS = {name: constant for constant, names in _INVERSE_NM.items() for name in names}
+#: Words that state nothing.
+_UNSTATED = ("", "unknown", "none", "null", "n/a", "undefined", "unspecified", "-", "?")
+#: Guesses where nothing is stated: name, nm per unit.
+_GUESSES = (("nanometres", 1.0), ("micrometres", 1e3), ("metres", 1e9), ("ångström", 0.1))
+
+
+def to_nanometres(values: npt.ArrayLike, unit: str | None, *, where: str) -> FloatArray:
+    """A band axis in nanometres, in the order it came in.
+
+    Args:
+        values: shape (band,), numbers in ``unit``.
+        unit: as the file states it, in any usual spelling: nm, um, µm, micrometers, mm, m, Å,
+            cm-1 (wavenumbers), THz, eV and so on; None where nothing is stated. Then numbers from
+            200 to 3000 are nanometres; others are guessed, with a warning, only if exactly one
+            unit makes them plausible.
+        where: what the axis belongs to, for messages: a path, for instance.
+
+    Returns:
+        float64 wavelengths in nm, shape (band,).
+
+    Raises:
+        FormatError: not finite positive numbers, a unit that is no unit of wavelength (Index), or
+            wavelengths that no instrument measures: 0.4 to 0.7 nm, 20 to 50 nm.
+
+    Example:
+        >>> to_nanometres([0.4, 0.55, 0.7], "Micrometers", where="scene.hdr")
+        array([400., 550., 700.])
+    """
+    axis = _numbers(values, where)
+    name = _normalise(unit)
+    if name in _UNSTATED:
+        return _guess(axis, where)
+    if name in _FACTORS:
+        nm = axis * _FACTORS[name]
+        # 0.41 um is 410 nm, not 409.99999999999994: what files state has few digits.
+        nm = np.where(np.isclose(nm, np.round(nm, 6), rtol=1e-14, atol=0), np.round(nm, 6), nm)
+    elif name in _CONSTANTS:
+        nm = _CONSTANTS[name] / axis
+    else:
+        raise FormatError(
+            f"{where}: its band axis is in {unit!r}, which is no unit of wavelength (nm, um, mm, "
+            "m, angstrom, cm-1, THz, eV); state the wavelengths in nm (--wavelengths 400:700:10)"
+        )
+    if not is_plausible(nm):
+        raise FormatError(
+            f"{where}: its band axis reaches from {axis.min():g} to {axis.max():g} {unit}, which "
+            f"is {nm.min():g} to {nm.max():g} nm; no camera measures that ({_RANGE}). "
+            f"{_suggestion(axis)}state the wavelengths in nm (--wavelengths 400:700:10)"
+        )
+    return nm
+
+
+def is_plausible(wavelengths_nm: npt.ArrayLike) -> bool:
+    """Whether an instrument can have measured at all of these, nm."""
+    grid = np.asarray(wavelengths_nm, np.float64)
+    return bool(((grid >= PLAUSIBLE_NM[0]) & (grid <= PLAUSIBLE_NM[1])).all())
+
+
+_RANGE = f"{PLAUSIBLE_NM[0]:g} to {PLAUSIBLE_NM[1]:g} nm"
+
+
+def states_nothing(unit: str | None) -> bool:
+    """Whether a text that stands in the place of a unit names none."""
+    return _normalise(unit) in _UNSTATED
+
+
+def is_unit(unit: str | None) -> bool:
+    """Whether a text is a unit of wavelength, wavenumber, frequency or photon energy."""
+    return _normalise(unit) in _FACTORS or _normalise(unit) in _CONSTANTS
+
+
+def _numbers(values: npt.ArrayLike, where: str) -> FloatArray:
+    try:
+        axis = np.atleast_1d(np.asarray(values, np.float64))
+    except (TypeError, ValueError):
+        axis = np.empty(0)
+    if axis.ndim != 1 or axis.size == 0:
+        raise FormatError(f"{where}: a band axis is a list of numbers, one a band")
+    if not (np.isfinite(axis).all() and (axis > 0).all()):
+        raise FormatError(f"{where}: wavelengths are finite and positive; {_listed(axis)} are not")
+    return axis
+
+
+def _listed(axis: FloatArray) -> str:
+    wrong = axis[~(np.isfinite(axis) & (axis > 0))]
+    return ", ".join(f"{value:g}" for value in wrong[:3]) + (" ..." if wrong.size > 3 else "")
+
+
+def _normalise(unit: str | None) -> str:
+    """A unit in one spelling: no case, plural, brackets, and one kind of micro sign."""
+    # NFKC makes one sign of both micro signs and of both signs for ångström.
+    text = unicodedata.normalize("NFKC", str(unit or "")).strip(" \t\r\n\0[](){}\"'.").lower()
+    text = " ".join(text.replace("_", " ").replace("−", "-").split())
+    text = text.replace("**", "").replace("^", "").replace("{-1}", "-1").replace(" -1", "-1")
+    if text not in _FACTORS and text.endswith("s"):
+        text = text[:-1]
+    return text
+
+
+def _guess(axis: FloatArray, where: str) -> FloatArray:
+    if _USUAL_NM[0] <= axis.min() and axis.max() <= _USUAL_NM[1]:
+        return axis
+    fitting = [(name, factor) for name, factor in _GUESSES if _is_usual(axis * factor)]
+    if len(fitting) != 1:
+        problem = "fits " + " and ".join(name for name, _ in fitting) if fitting else "fits none"
+        raise FormatError(
+            f"{where}: its band axis reaches from {axis.min():g} to {axis.max():g} without a "
+            f"unit, which {problem}; state the wavelengths in nm (--wavelengths 400:700:10)"
+        )
+    name, factor = fitting[0]
+    nm = axis * factor
+    warnings.warn(
+        f"{where}: its band axis states no unit; {axis.min():g} to {axis.max():g} is taken as "
+        f"{name}, {nm.min():g} to {nm.max():g} nm",
+        RespectraWarning,
+        stacklevel=3,
+    )
+    return np.round(nm, 6)
+
+
+def _is_usual(nm: FloatArray) -> bool:
+    """Whether a guess may be made: ultraviolet to thermal infrared, 200 nm to 20 micrometres."""
+    return bool(nm.min() >= _USUAL_NM[0] and nm.max() <= 20_000.0)
+
+
+def _suggestion(axis: FloatArray) -> str:
+    fitting = [name for name, factor in _GUESSES if _is_usual(axis * factor)]
+    return f"If these are {' or '.join(fitting)}, the file's unit is wrong: " if fitting else ""

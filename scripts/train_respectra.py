@@ -150,7 +150,7 @@ def _quantile(excess: Tensor, share: float) -> Tensor:
 
 
 def score(
-    network: Any, track: str, names: tuple[str, ...], folder: Path
+    network: Any, track: str, names: tuple[str, ...], folder: Path, *, cells: bool = True
 ) -> dict[str, tuple[float, float, float]]:
     """By scene: MRAE with the floor, as docs/classical-method.md measures it, and the shares of
     errors within one and two standard deviations.
@@ -160,11 +160,12 @@ def score(
         track: of the images.
         names: of the scenes.
         folder: where they are.
+        cells: whether the network is told that its values are 8-bit codes.
     """
     network = copy.deepcopy(network).eval()
     response = get_track(track).response_matrix(CHALLENGE_WAVELENGTHS_NM)
     told = TRACK_SETTINGS[track] if network.told else {}
-    network.set_capture(torch.tensor(response), step=1 / 255, **told)
+    network.set_capture(torch.tensor(response), step=cells / 255, **told)
     result = {}
     for scene in load_scenes(track, names, folder):
         rgb = torch.from_numpy(scene.rgb).permute(2, 0, 1)[None]

@@ -70,7 +70,8 @@ def light_of_white(
     width = max(_WIDTH, float(np.sqrt(squared.min())))
     weights = weights * np.exp(-0.5 * squared / width**2)
     light: Array = weights @ lights / weights.sum()
-    return light / light.mean()
+    light /= light.mean()
+    return light
 
 
 @functools.cache

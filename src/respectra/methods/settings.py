@@ -11,7 +11,6 @@ import numpy as np
 from respectra.cameras import get_track
 from respectra.errors import ConfigError, unknown_name
 from respectra.methods.contract import ResponseRecord
-from respectra.methods.network import CaptureAware
 from respectra.methods.registry import get_network
 from respectra.methods.weights import Weights
 
@@ -34,6 +33,8 @@ def tell(weights: Weights, **capture: Any) -> Weights:
         ConfigError: the network cannot be told, or these weights of it not that.
     """
     import torch
+
+    from respectra.methods.network import CaptureAware
 
     network = get_network(weights.method).network(weights.config)
     if not isinstance(network, CaptureAware) or weights.baked is not None:

@@ -294,7 +294,8 @@ class Respectra(nn.Module):
         middle = x.shape[1] // 2
         mean = self.mean_light(x[:, middle : middle + 1])
         fixed = read**2 + (relative * mean) ** 2 + self.step**2 / 12
-        return fixed + (gain + photons * mean) * x.clamp_min(0.0)
+        variance: Tensor = fixed + (gain + photons * mean) * x.clamp_min(0.0)
+        return variance
 
     def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """All that is not of each pixel alone.
@@ -346,17 +347,16 @@ class Respectra(nn.Module):
     def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of the values, and ratios: of channels, of cells to values, to the scene's light."""
         total, ratios = self._ratios(x)
-        level = self.level(total).clamp_min(1e-6) if self.scene else None
+        light = self.level(total).clamp_min(1e-6) if self.scene else total
         wide = self.step
         if self.denoises:
             read, gain, relative, photons = self.noise_levels
-            mean, own = level / x.shape[1], total / x.shape[1]
-            wide = wide + 2.0 * torch.sqrt(
-                read**2 + (relative * mean) ** 2 + (gain + photons * mean) * own
-            )
+            mean, own = light / x.shape[1], total / x.shape[1]
+            fixed = read**2 + (relative * mean) ** 2
+            wide = wide + 2.0 * torch.sqrt(fixed + (gain + photons * mean) * own)
         every = [ratios, wide / (x.clamp_min(0.0) + wide).clamp_min(1e-9)]
-        if level is not None:
-            every.append(torch.log(total / level + _LEVEL_EPSILON))
+        if self.scene:
+            every.append(torch.log(total / light + _LEVEL_EPSILON))
         return total, torch.cat(every, dim=1)
 
     def _ratios(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -72,6 +72,12 @@ class Recipe:
     """Share of scenes whose spectra have noise and codes of their own, as measured ones have."""
     doubt_grain: float = 0.7
     """The same, while the uncertainty is learned."""
+    doubt_steps: int = 600
+    """Steps in which it is."""
+    doubt_clean: float = 0.8
+    """Times what errors on synthetic scenes ask for; chosen on the scenes that choose."""
+    doubt_noisy: float = 1.05
+    """The same where noise is told."""
     vary: float = 0.5
     """Strength of the variation of reflectances: mixtures, pigment strength, shifts, bends."""
     forget: float = 0.2

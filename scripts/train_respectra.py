@@ -112,24 +112,25 @@ def train(recipe: Recipe, *, quiet: bool = False, after: Any = None) -> Any:
             print(f"{step + 1:6d}  {running.round(4)}  {seconds:.0f} s", flush=True)
         if after and (step + 1) % max(1, recipe.steps // 10) == 0:
             after(network)
-    learn_uncertainty(network, sampler)
+    learn_uncertainty(network, recipe)
     network.set_capture(sampler.clean, step=0.0)
     return network.eval()
 
 
-def learn_uncertainty(network: Any, sampler: Sampler, steps: int = 1200) -> None:
+def learn_uncertainty(network: Any, recipe: Recipe) -> None:
     """Fit the layers of the uncertainty; what was learned before stays as it is.
 
     Their answer is to be the deviation that 68 % of errors stay below and 95 % below twice of it:
     the quantile losses of the errors' logarithms. Scenes have more grain than those before, for
-    measured spectra are never clean.
+    measured spectra are never clean; and they are others.
     """
-    sampler.recipe = replace(sampler.recipe, grain=sampler.recipe.doubt_grain)
+    generator = torch.Generator().manual_seed(recipe.seed + 1)
+    sampler = Sampler(replace(recipe, grain=recipe.doubt_grain), generator)
     heads = [network.uncertainty_head, *([network.uncertainty_layer] if network.doubt else [])]
     parameters = [p for head in heads for p in head.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=3e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for step in range(steps):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.doubt_steps)
+    for step in range(recipe.doubt_steps):
         optimiser.zero_grad()
         for batch in batches(sampler, step):
             network.set_capture(**batch.told)
@@ -137,6 +138,7 @@ def learn_uncertainty(network: Any, sampler: Sampler, steps: int = 1200) -> None
                 error = torch.log((network(batch.x) - batch.truth).abs() + 1e-5)
             # ``uncertainty`` is the mean size of errors of a normal distribution.
             sigma = torch.log(network.uncertainty(batch.x) * float(np.sqrt(np.pi / 2)) + 1e-5)
+            sigma = sigma - np.log(recipe.doubt_noisy if network.denoises else recipe.doubt_clean)
             loss = _quantile(error - sigma, 0.683) + _quantile(error - sigma - np.log(2), 0.954)
             grads = torch.autograd.grad(loss, parameters)
             for parameter, grad in zip(parameters, grads, strict=True):

@@ -1,7 +1,8 @@
 """Train Respectra's own network, from spectra that anybody can install.
 
-    python scripts/train_respectra.py OUT.safetensors                  # as shipped, a few minutes
-    python scripts/train_respectra.py OUT.safetensors --lights equal   # one of the ablations
+    python scripts/train_respectra.py OUT.safetensors                    # as shipped
+    python scripts/train_respectra.py OUT.safetensors --lights equal     # with a change
+    python scripts/train_respectra.py FILE.safetensors --score --report  # of a file that is there
 
 It needs ``pip install 'respectra[spectra]'``. With ``RESPECTRA_DATA`` naming the folder of measured
 scenes, the result is scored on those that decide between designs, and with ``--report`` on the
@@ -29,7 +30,8 @@ from torch import Tensor
 
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
-from respectra.methods import Contract, ResponseRecord, Weights, save_weights
+from respectra.inference.predictors import build
+from respectra.methods import Contract, ResponseRecord, Weights, load_weights, save_weights
 from respectra.methods.registry import get_network
 from respectra.methods.settings import TRACK_SETTINGS
 
@@ -210,31 +212,44 @@ def to_weights(network: Any, recipe: Recipe, scores: dict[str, Any]) -> Weights:
     return Weights("respectra", config, contract, tensors, provenance)
 
 
+def measure(network: Any, report: bool, tracks: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """MRAE by track and scene; prints it with the shares within one and two deviations."""
+    scores: dict[str, dict[str, float]] = {}
+    folder = os.environ.get("RESPECTRA_DATA")
+    for track in tracks if folder else ():
+        scores[track] = {}
+        for names in (CHOICE, REPORT) if report else (CHOICE,):
+            found = score(network, track, names, Path(str(folder)))
+            for name, values in found.items():
+                print(f"{track:12}{name:32}", *(f"{value:8.4f}" for value in values))
+            means = np.mean(list(found.values()), axis=0)
+            print(f"{track:12}{'mean':32}", *(f"{value:8.4f}" for value in means), flush=True)
+            scores[track] |= {name: value[0] for name, value in found.items()}
+    return scores
+
+
 def main() -> None:
     """Train, score, save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path)
     parser.add_argument("--option", action="append", default=[], help="NAME=VALUE of the network")
     parser.add_argument("--report", action="store_true", help="score the other scenes too")
+    parser.add_argument("--score", action="store_true", help="score OUTPUT, which is there already")
     for field in fields(Recipe):
         if kind := _KINDS.get(str(field.type)):
             name = f"--{field.name.replace('_', '-')}"
             parser.add_argument(name, type=kind, default=field.default)
     given = vars(parser.parse_args())
     output, report = given.pop("output"), given.pop("report")
+    torch.set_num_threads(1)
+    if given.pop("score"):
+        measure(build(load_weights(output)), report, ("clean", "real-world"))
+        return
     options = dict(pair.split("=", 1) for pair in given.pop("option"))
     recipe = Recipe(options={name: json.loads(value) for name, value in options.items()}, **given)
-    torch.set_num_threads(1)
     network = train(recipe)
-    scores: dict[str, Any] = {}
-    if folder := os.environ.get("RESPECTRA_DATA"):
-        for track in ("clean", "real-world") if recipe.noisy else ("clean",):
-            scores[track] = {}
-            for names in (CHOICE, REPORT) if report else (CHOICE,):
-                found = score(network, track, names, Path(folder))
-                print(track, {name: np.round(value, 3).tolist() for name, value in found.items()})
-                print("mean", np.mean(list(found.values()), axis=0).round(4), flush=True)
-                scores[track] |= {name: value[0] for name, value in found.items()}
+    tracks = ("clean", "real-world") if recipe.noisy else ("clean",)
+    scores = measure(network, report, tracks)
     save_weights(to_weights(network, recipe, scores), output, overwrite=True)
 
 

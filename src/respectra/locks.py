@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from respectra.errors import OutputError
+from respectra.guards.text import read_object
 
 #: Longest file name that every common file system takes, bytes.
 _LONGEST_NAME = 255
@@ -62,7 +63,11 @@ def lock_path(path: str | os.PathLike[str], *, inside: bool = False) -> Path:
 
 @contextlib.contextmanager
 def file_lock(
-    path: str | os.PathLike[str], *, inside: bool = False, again: bool = False
+    path: str | os.PathLike[str],
+    *,
+    inside: bool = False,
+    again: bool = False,
+    wait_s: float = 0.0,
 ) -> Iterator[None]:
     """Be the only one who writes an output, across processes and threads.
 
@@ -70,6 +75,7 @@ def file_lock(
         path: a file or folder to write; the folder of the lock is made where it is missing.
         inside: ``path`` is a folder that is written in place: the lock lies in it.
         again: pass if this thread holds the lock already.
+        wait_s: how long to wait for another process to give it back.
 
     Raises:
         OutputError: another process or thread holds the lock, whose name is given, or the folder
@@ -85,7 +91,7 @@ def file_lock(
             else:
                 raise OutputError(_refusal(path, "this process"))
         else:
-            mine = _held[key] = _take(file, path)
+            mine = _held[key] = _take(file, path, wait_s)
     if mine is None:
         yield
         return
@@ -100,11 +106,11 @@ def file_lock(
                 mine.lock.release()
 
 
-def _take(file: Path, path: str | os.PathLike[str]) -> _Held:
+def _take(file: Path, path: str | os.PathLike[str], wait_s: float) -> _Held:
     import filelock
 
     for _ in range(_ATTEMPTS):
-        lock = filelock.FileLock(str(file), timeout=0, thread_local=False)
+        lock = filelock.FileLock(str(file), timeout=wait_s, thread_local=False)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
@@ -144,7 +150,7 @@ def _is_at(lock: Any, file: Path) -> bool:
 def holder(file: Path) -> str:
     """Who holds a lock file, as far as it says."""
     try:
-        found = json.loads(file.read_text())
+        found = read_object(file)
         return f"process {int(found['pid'])} on {str(found['host'])[:64]}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -74,8 +74,10 @@ def to_nanometres(values: npt.ArrayLike, unit: str | None, *, where: str) -> Flo
         return _guess(axis, where)
     if name in _FACTORS:
         nm = axis * _FACTORS[name]
-        # 0.41 um is 410 nm, not 409.99999999999994: what files state has few digits.
-        nm = np.where(np.isclose(nm, np.round(nm, 6), rtol=1e-14, atol=0), np.round(nm, 6), nm)
+        if name != "nm":
+            # 0.41 um is 410 nm, not 409.99999999999994: what files state has few digits.
+            short = np.round(nm, 6)
+            nm = np.where(np.isclose(nm, short, rtol=1e-14, atol=0), short, nm)
     elif name in _CONSTANTS:
         nm = _CONSTANTS[name] / axis
     else:
@@ -99,6 +101,11 @@ def is_plausible(wavelengths_nm: npt.ArrayLike) -> bool:
 
 
 _RANGE = f"{PLAUSIBLE_NM[0]:g} to {PLAUSIBLE_NM[1]:g} nm"
+
+
+def nanometres_per(unit: str | None) -> float | None:
+    """Length of a unit in nm; None for what is no unit of length. For widths of bands."""
+    return _FACTORS.get(_normalise(unit))
 
 
 def states_nothing(unit: str | None) -> bool:

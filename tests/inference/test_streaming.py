@@ -10,10 +10,11 @@ import tifffile
 from tests.inference.conftest import tiny_weights
 
 import respectra as rs
+from respectra.cubes.formats.envi import EnviWriter
+from respectra.cubes.formats.zarr import ZarrWriter
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.files import remove
 from respectra.inference import Reconstructor, SelfEnsemble, reconstruct_file
-from respectra.inference.cube_writers import EnviSink, ZarrSink
 from respectra.inference.pictures import TiffPicture, WholePicture, open_picture
 from respectra.methods import save_weights
 
@@ -200,10 +201,10 @@ def test_other_weights_do_not_take_up_a_stopped_run(tmp_path, tiff):
     assert done.resumed == 0
 
 
-@pytest.mark.parametrize("sink", [EnviSink, ZarrSink])
+@pytest.mark.parametrize("sink", [EnviWriter, ZarrWriter])
 def test_a_full_disk_is_one_sentence_and_keeps_what_is_done(tmp_path, tiff, monkeypatch, sink):
     rec = Reconstructor(tiny_weights("hscnn-r"), tile=32)
-    target = tmp_path / ("cube.zarr" if sink is ZarrSink else "cube.bip")
+    target = tmp_path / ("cube.zarr" if sink is ZarrWriter else "cube.bip")
     write, calls = sink.write, []
 
     def full(self, region, spectra):

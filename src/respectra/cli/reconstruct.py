@@ -103,7 +103,8 @@ def reconstruct(
 ) -> None:
     """Recover the cube behind each picture, of files, folders or patterns."""
     from respectra.files import ensure_absent
-    from respectra.inference.folders import Job, find_inputs, run_jobs
+    from respectra.inference.folders import Job, cube_files, find_inputs, run_jobs
+    from respectra.inference.streaming import growing_folder
     from respectra.inference.video_reader import CLIP_SUFFIXES
 
     if method and weights:
@@ -131,6 +132,10 @@ def reconstruct(
         _reconstruct_one(reconstructor, job, preview, low_rank, overwrite)
         return {}
 
+    def outputs(job: Job) -> tuple[Path, ...]:
+        clip = job.source.suffix.lower() in CLIP_SUFFIXES
+        return cube_files(job.target) + ((_preview_of(job.target),) if preview and not clip else ())
+
     jobs = []
     for (path, _), target in zip(inputs, targets, strict=True):
         actual: Any = (_kind_of(path) if kind is InputKind.AUTO else kind).value
@@ -147,7 +152,8 @@ def reconstruct(
     failures = []
     if single:
         (job,) = jobs
-        ensure_absent(job.target, overwrite=overwrite)
+        if not growing_folder(job.target).exists():  # else a killed run is taken up
+            ensure_absent(job.target, overwrite=overwrite)
         reconstructor = choose(job)
         start = time.perf_counter()
         facts = work(reconstructor, job)
@@ -160,7 +166,14 @@ def reconstruct(
             "low_rank": low_rank,
         }
         outcomes = run_jobs(
-            jobs, output, choose, work, options=options, overwrite=overwrite, fail_fast=fail_fast
+            jobs,
+            output,
+            choose,
+            work,
+            options=options,
+            outputs=outputs,
+            overwrite=overwrite,
+            fail_fast=fail_fast,
         )
         for outcome in track_progress(outcomes, "reconstructing", len(jobs)):
             if outcome.error is not None:
@@ -225,8 +238,11 @@ def _reconstruct_one(
     if preview:
         # A display's white is D65; the challenge's cameras know no white but equal energy.
         white = "D65" if kind in ("srgb", "linear") else "E"
-        picture_path = target.with_suffix(".preview.png")
-        save_preview(cube, picture_path, illuminant=white, overwrite=overwrite)
+        save_preview(cube, _preview_of(target), illuminant=white, overwrite=overwrite)
+
+
+def _preview_of(target: Path) -> Path:
+    return target.with_suffix(".preview.png")
 
 
 def _reconstruct_clip(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.errors import DataError
+from respectra.wavelengths import PLAUSIBLE_NM, is_plausible
 
 #: Dimensions of a cube, in order.
 DIMS = ("y", "x", "wavelength")
@@ -76,6 +77,11 @@ def check_wavelengths(wavelengths_nm: npt.ArrayLike) -> npt.NDArray[np.float64]:
         raise DataError(f"wavelengths form a list of numbers in nm; got shape {grid.shape}")
     if not np.isfinite(grid).all() or (grid <= 0).any():
         raise DataError("wavelengths must be finite and positive numbers in nm")
+    if not is_plausible(grid):
+        raise DataError(
+            f"wavelengths are in nm, from {PLAUSIBLE_NM[0]:g} to {PLAUSIBLE_NM[1]:g}; "
+            f"got {grid.min():g} to {grid.max():g}: convert them"
+        )
     if grid.size > 1 and not (np.diff(grid) > 0).all():
         raise DataError(
             "wavelengths must ascend without repetition; "
@@ -114,3 +120,16 @@ def require_cube(cube: object) -> xr.DataArray:
 def wavelengths_of(cube: xr.DataArray) -> npt.NDArray[np.float64]:
     """The wavelengths of a cube or a response in nm, float64, shape (band,)."""
     return np.asarray(cube["wavelength"].values, dtype=np.float64)
+
+
+def describe_wavelengths(wavelengths_nm: npt.ArrayLike | None) -> str:
+    """A grid in few words: ``400 to 700 nm in steps of 10``."""
+    if wavelengths_nm is None:
+        return "unknown wavelengths"
+    grid = np.asarray(wavelengths_nm, np.float64)
+    if grid.size == 1:
+        return f"{grid[0]:g} nm"
+    steps = np.diff(grid)
+    regular = np.allclose(steps, steps[0], rtol=1e-6)
+    spacing = f"in steps of {abs(steps[0]):g}" if regular else "in uneven steps"
+    return f"{grid[0]:g} to {grid[-1]:g} nm {spacing}"

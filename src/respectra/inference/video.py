@@ -22,13 +22,14 @@ import numpy.typing as npt
 
 from respectra.cameras import input_encoding, make_image, to_track_values
 from respectra.cameras.colour import InputKind, decode_srgb
+from respectra.cubes.writers import CubeType
 from respectra.errors import ConfigError
-from respectra.files import ensure_absent, remove
-from respectra.inference.cube_writers import CubeType
+from respectra.files import ensure_absent, file_lock, recover, remove
+from respectra.identity import content_hash
 from respectra.inference.low_rank import Factors, factorise
 from respectra.inference.predictors import FloatArray
 from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
-from respectra.inference.streaming import keeping_complete
+from respectra.inference.streaming import growing_folder, keeping_complete
 from respectra.inference.tiling import Layout, Reader, Region
 from respectra.inference.video_reader import BadFrame, Clip, Frame
 from respectra.inference.video_store import Flicker, VideoStore, Written, grid_step
@@ -37,7 +38,7 @@ T = TypeVar("T")
 #: Decoded frames, and reconstructed pieces, that wait for their turn.
 _FRAMES_AHEAD, _PIECES_AHEAD = 2, 1
 #: Of the journal; a half-done clip with another version is begun anew.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -97,17 +98,25 @@ def reconstruct_video(
     target = Path(out_path)
     if target.suffix.lower() != ".zarr":
         raise ConfigError(f"a clip is written to a Zarr store; got {target}, name it NAME.zarr")
-    ensure_absent(target, overwrite=overwrite)
+    folder = growing_folder(target)
+    if not folder.exists():
+        ensure_absent(target, overwrite=overwrite)
     factors = factorise(reconstructor) if low_rank else None
     clip = Clip(clip_path)
-    folder = target.with_name(f".{target.name}.part")
     layout = _layout(reconstructor, clip)
     skipped: list[float] = []
-    with keeping_complete(target, folder), contextlib.ExitStack() as stack:
-        store = VideoStore.resume(
-            folder, _facts(reconstructor, clip, kind, dtype, factors), factors
-        )
-        if not store.times_s:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(file_lock(target))
+        recover(target)
+        facts = _facts(reconstructor, clip, kind, dtype, factors)
+        store = VideoStore.resume(folder, facts, factors)
+        stack.enter_context(keeping_complete(target, folder, lambda: bool(store.times_s)))
+        if store.is_in_place(target):
+            remove(folder)
+            count, gone = len(store.times_s), tuple(store.skipped_s)
+            return ReconstructedVideo(target, count, count, gone, store.flicker())
+        ensure_absent(target, overwrite=overwrite)
+        if not store.is_begun:
             grid_nm = np.array(reconstructor.contract.wavelengths_nm)
             store.create(clip, layout, grid_nm, dtype)
         resumed = len(store.times_s)
@@ -134,7 +143,7 @@ def reconstruct_video(
             attrs["flicker"] = flicker.excess
             attrs["change_of_spectra"], attrs["change_of_image"] = flicker.spectra, flicker.image
         store.finish(target, attrs, overwrite=overwrite)
-    remove(folder)
+        remove(folder)
     return ReconstructedVideo(target, len(store.times_s), resumed, tuple(skipped), flicker)
 
 
@@ -270,12 +279,11 @@ def _facts(
     factors: Factors | None,
 ) -> dict[str, Any]:
     """What a half-done clip must agree on to be taken up."""
-    file = clip.path.stat()
     return {
         "version": _VERSION,
         "method": reconstructor.signature(),
         "guarantees": sorted(reconstructor.guarantees.names),
-        "clip": [clip.path.name, file.st_size, file.st_mtime_ns],
+        "clip": content_hash(clip.path),
         "kind": kind,
         "dtype": dtype,
         "basis": None if factors is None else factors.basis.astype(float).round(6).tolist(),

@@ -28,7 +28,7 @@ from respectra.datasets.spectra import illuminants
 from respectra.datasets.white_light import light_of_white
 from respectra.inference.predictors import build
 from respectra.methods import load_weights
-from respectra.methods.shipped import open_shipped
+from respectra.methods.shipped import open_any_camera
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from fit_classical import CHOICE, FLOOR, REPORT, load_scenes
@@ -64,7 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     folder = Path(os.environ["RESPECTRA_DATA"])
-    network: Any = build(load_weights(options.weights) if options.weights else open_shipped())
+    network: Any = build(load_weights(options.weights) if options.weights else open_any_camera())
     with np.load(folder / "spectra" / "camera_responses_48_400_700_10nm.npz") as data:
         names = [str(name) for name in data["names"]][:: options.every]
         cameras = data["ssf_rgb"].astype(np.float64)[:: options.every]

@@ -42,6 +42,8 @@ _KINDS: dict[str, Callable[[str], Any]] = {
     "str": str,
     "bool": json.loads,
 }
+#: Units of the uncertainty's own layer, where weights get one anew.
+UNCERTAINTY_UNITS = 20
 #: What the batches of a step are of, in turn; see ``Sampler.scenes``.
 KINDS = (
     ("clean", "told", "observer"),
@@ -149,6 +151,25 @@ def learn_uncertainty(network: Any, recipe: Recipe) -> None:
         schedule.step()
 
 
+def relearn_uncertainty(weights: Weights, recipe: Recipe) -> Weights:
+    """Weights whose answers stay as they are, with an uncertainty learned anew.
+
+    Args:
+        weights: of any version of the network; a layer of the uncertainty's own is added.
+        recipe: ``told`` and ``noisy`` say on which pictures.
+    """
+    config = weights.config.model_copy(update={"doubt": UNCERTAINTY_UNITS})
+    torch.manual_seed(recipe.seed)
+    network: Any = get_network(weights.method).network(config)
+    state = {name: torch.from_numpy(np.array(t)) for name, t in weights.tensors.items()}
+    state = {n: t for n, t in state.items() if not n.startswith(("uncertainty", "doubt", "spread"))}
+    network.load_state_dict(state, strict=False)
+    learn_uncertainty(network, recipe)
+    tensors = {name: t.detach().numpy() for name, t in network.state_dict().items()}
+    facts = {**weights.provenance, "uncertainty": asdict(recipe)}
+    return replace(weights, config=config, tensors=tensors, provenance=facts)
+
+
 def _quantile(excess: Tensor, share: float) -> Tensor:
     return torch.maximum(share * excess, (share - 1) * excess).mean()
 
@@ -234,6 +255,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--option", action="append", default=[], help="NAME=VALUE of the network")
     parser.add_argument("--report", action="store_true", help="score the other scenes too")
+    parser.add_argument("--uncertainty-of", type=Path, help="learn that of this file anew, only")
     parser.add_argument("--score", action="store_true", help="score OUTPUT, which is there already")
     for field in fields(Recipe):
         if kind := _KINDS.get(str(field.type)):
@@ -245,8 +267,13 @@ def main() -> None:
     if given.pop("score"):
         measure(build(load_weights(output)), report, ("clean", "real-world"))
         return
+    source = given.pop("uncertainty_of")
     options = dict(pair.split("=", 1) for pair in given.pop("option"))
     recipe = Recipe(options={name: json.loads(value) for name, value in options.items()}, **given)
+    if source:
+        found = relearn_uncertainty(load_weights(source), recipe)
+        save_weights(found, output, overwrite=True)
+        return
     network = train(recipe)
     tracks = ("clean", "real-world") if recipe.noisy else ("clean",)
     scores = measure(network, report, tracks)

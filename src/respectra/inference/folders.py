@@ -174,6 +174,8 @@ def _run_jobs(
             if not overwrite and manifest.has_done(identity, files):
                 if manifest.status(identity) == "started":  # killed before its last line
                     manifest.add({**identity, "status": "done"})
+                    with file_lock(files[0]):
+                        pass  # which deletes that run's lock
                 yield Outcome(job, "skipped", time.perf_counter() - start)
                 continue
             there = [file for file in files if os.path.lexists(file)]

@@ -110,6 +110,8 @@ class StoredArray(BackendArray):
         if values.shape != expected:
             raise FormatError(f"{self._path} promises shape {expected} and holds {values.shape}")
         values = values.astype(np.float32, copy=False)
+        if not values.flags.writeable:  # of a file, which may change, or of bytes
+            values = values.copy()
         if stored.window is None and shape != stored.shape:
             self._whole = values  # read once, whatever else is asked for
             return values[spans]

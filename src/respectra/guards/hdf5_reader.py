@@ -18,7 +18,7 @@ import numpy as np
 
 #: Seconds of processor time for one file, and for each GiB of it; the library does its work in
 #: thousandths of one.
-_SECONDS, _SECONDS_A_GIB = 1.5, 4.0
+_SECONDS, _SECONDS_A_GIB = 1.0, 4.0
 #: Bytes that this process may take beyond what it takes at its start.
 _MEMORY = 256 * 2**20
 _MOST_OBJECTS = 20_000

@@ -430,7 +430,7 @@ class _Level4Array(Mat5Array):
             raise FormatError(f"{self.name!r} holds no text ({self.kind})")
         codes = self._all().reshape(self.shape, order="F")
         with np.errstate(invalid="ignore"):
-            codes = np.clip(np.nan_to_num(codes), 0, 0x10FFFF).astype(np.uint32)
+            codes = np.nan_to_num(codes.astype(np.float64)).clip(0, 0x10FFFF).astype(np.uint32)
         return tuple("".join(map(chr, row)) for row in codes.tolist())
 
     def _all(self) -> npt.NDArray[Any]:

@@ -68,6 +68,7 @@ class _Planes:
     """Which of them are y, x and band."""
     shape: tuple[int, int, int]
     orientation: int
+    compressed: bool
 
     def oriented(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Values (y, x, band) as the picture is meant to be seen (TIFF 6.0, Orientation)."""
@@ -98,7 +99,6 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
         decoding = _geotiff.decoding(gdal, nodata, bands)
         grid = _grid(facts, gdal, _labels(tiff, planes), bands, path)
         attrs = decode_attrs(json.dumps(facts.get("attributes", {})))
-        uncompressed = first.compression == _UNCOMPRESSED
         plain = planes.orientation == 1
         return Stored(
             shape=planes.shown,
@@ -106,10 +106,10 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
             stored_bytes=path.stat().st_size,
             load=lambda: _load(path, planes, decoding),
             window=functools.partial(_window, path, planes, decoding) if plain else None,
-            chunks=None if uncompressed else _chunks(planes, first),
+            chunks=_chunks(planes, first) if planes.compressed else None,
             **grid,
             attrs=attrs or _geotiff.attributes(gdal, bands),
-            ratio=1.0 if uncompressed else DEFLATE_RATIO,
+            ratio=DEFLATE_RATIO if planes.compressed else 1.0,
             details={"pages": len(tiff.pages), "axes": planes.dims}
             | ({} if plain else {"orientation": planes.orientation}),
         )
@@ -156,7 +156,8 @@ def _find(tiff: tifffile.TiffFile, path: Path, axes: Axes | None) -> tuple[_Plan
         places = tuple(letters.find(a) if a and a in letters else None for a in ("Y", "X", band))
     lengths = [n for _, n in dims]
     shape = tuple(1 if place is None else lengths[place] for place in places)
-    return _Planes(pages, number, letters, places, shape, orientation), first  # type: ignore[arg-type]
+    compressed = any(s.keyframe.compression != _UNCOMPRESSED for _, s in numbered)
+    return _Planes(pages, number, letters, places, shape, orientation, compressed), first  # type: ignore[arg-type]
 
 
 def _one_band_a_page(series: Any) -> bool:

@@ -272,6 +272,8 @@ class _Run:
             if not self.overwrite and manifest.has_done(identity, files):
                 if manifest.status(identity) == "started":  # killed before its last line
                     manifest.add({**identity, "status": "done"})
+                    with file_lock(files[0]):
+                        pass  # which deletes that run's lock
                 return Outcome(job, "skipped", time.perf_counter() - start)
             there = [file for file in files if os.path.lexists(file)]
             if there and not self.overwrite:

@@ -175,6 +175,12 @@ def cube_attributes(attrs: Mapping[Any, Any]) -> dict[str, Any]:
     return {**plain, "attributes": encode_attrs(attrs)}
 
 
+def remove_partial(store: Path) -> None:
+    """Delete the chunks of a local store that a killed process left half written."""
+    for part in store.rglob("*.partial"):
+        part.unlink(missing_ok=True)
+
+
 class ZarrWriter(CubeWriter):
     """A Zarr store; with ``pieces``, no two of them share a chunk."""
 
@@ -223,6 +229,7 @@ class ZarrWriter(CubeWriter):
         """Write down what is known of the cube."""
         import zarr
 
+        remove_partial(self.paths[0])
         array = zarr.open_array(self.paths[0], path="cube", mode="r+")
         array.update_attributes(cube_attributes(attrs))
 

@@ -15,6 +15,7 @@ from respectra.cli.app import app, echo, fail, print_json, show_progress, track_
 from respectra.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
+    from respectra.cameras import PictureOptions
     from respectra.inference import Reconstructor
     from respectra.inference.folders import Job
 
@@ -34,7 +35,8 @@ def reconstruct(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Pictures (PNG, JPEG, TIFF), video clips, folders or patterns of them."
+            help="Pictures (JPEG, PNG, TIFF, WebP, HEIC, AVIF, raw), video clips, folders or "
+            "patterns of them."
         ),
     ],
     output: Annotated[
@@ -81,6 +83,20 @@ def reconstruct(
     engine: Annotated[
         str, typer.Option(help="What runs networks: auto, torch, plain or onnx.")
     ] = "auto",
+    grey: Annotated[
+        str, typer.Option(help="Pictures of one channel: refuse them, or repeat it three times.")
+    ] = "refuse",
+    alpha: Annotated[
+        str,
+        typer.Option(
+            help="Pictures that are transparent in places: refuse, show on white or black, or drop "
+            "the opacity."
+        ),
+    ] = "refuse",
+    profile: Annotated[
+        str,
+        typer.Option(help="Colour profile: embedded, ignore (read as sRGB), or an ICC file."),
+    ] = "embedded",
     preview: Annotated[
         bool, typer.Option(help="Also write NAME.preview.png, for pictures.")
     ] = False,
@@ -102,6 +118,7 @@ def reconstruct(
     json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
     """Recover the cube behind each picture, of files, folders or patterns."""
+    from respectra.cameras import PictureOptions
     from respectra.files import ensure_absent
     from respectra.inference.folders import Job, find_inputs, run_jobs
     from respectra.inference.video_reader import CLIP_SUFFIXES
@@ -111,6 +128,8 @@ def reconstruct(
     inputs = find_inputs(images)
     targets = _targets(inputs, output, suffix)
     source = str(weights or method or "default")
+    reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
+    picture_options = PictureOptions(**reading)
     reconstructors: dict[str, Reconstructor] = {}
     # One picture by its name, or into a cube by its name; whatever else has a manifest.
     single = len(inputs) == 1 and (inputs[0][0] == images[0] or targets == [output])
@@ -128,7 +147,7 @@ def reconstruct(
             return _reconstruct_clip(
                 reconstructor, job, low_rank, skip_bad_frames, overwrite, single
             )
-        _reconstruct_one(reconstructor, job, preview, low_rank, overwrite)
+        _reconstruct_one(reconstructor, job, preview, low_rank, overwrite, picture_options)
         return {}
 
     jobs = []
@@ -158,6 +177,7 @@ def reconstruct(
             "tile": tile,
             "preview": preview,
             "low_rank": low_rank,
+            **{key: value for key, value in reading.items() if value not in ("refuse", "embedded")},
         }
         outcomes = run_jobs(
             jobs, output, choose, work, options=options, overwrite=overwrite, fail_fast=fail_fast
@@ -200,17 +220,24 @@ def _load(
 
 
 def _reconstruct_one(
-    reconstructor: Reconstructor, job: Job, preview: bool, low_rank: bool, overwrite: bool
+    reconstructor: Reconstructor,
+    job: Job,
+    preview: bool,
+    low_rank: bool,
+    overwrite: bool,
+    options: PictureOptions,
 ) -> None:
     from respectra.cameras import input_encoding, open_image, to_track_values
     from respectra.cubes import save_cube, save_preview
     from respectra.inference import reconstruct_file, streams
 
     path, target, kind = job.source, job.target, job.kind
-    if not (preview or low_rank) and streams(reconstructor, path, target):
-        reconstruct_file(reconstructor, path, target, kind=kind, overwrite=overwrite)
+    if not (preview or low_rank) and streams(reconstructor, path, target, kind, options):
+        reconstruct_file(
+            reconstructor, path, target, kind=kind, overwrite=overwrite, picture_options=options
+        )
         return
-    picture = open_image(path, encoding=input_encoding(kind))
+    picture = open_image(path, encoding=input_encoding(kind), **options.model_dump())
     values = to_track_values(picture, kind)
     source = f"{path.name}, reconstructed by {reconstructor.name}"
     if low_rank:

@@ -17,14 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from respectra.cameras import PICTURE_SUFFIXES
 from respectra.cameras.colour import InputKind
 from respectra.errors import FormatError, OutputError, RespectraError
 from respectra.identity import content_hash
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.video_reader import CLIP_SUFFIXES
-
-#: Files of a folder with these suffixes are taken; other files are left alone.
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 #: Name of the manifest within the output folder.
 MANIFEST = "manifest.jsonl"
 #: After these, no other cube could be written either.

@@ -22,12 +22,12 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.colour import InputKind
+from respectra.cameras.pictures import Picture, PictureOptions, open_picture
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError, OutputError
 from respectra.files import ensure_absent, remove
 from respectra.inference.cube_writers import CubeType, Sink, sink_for
 from respectra.inference.guarantees import Guarantees
-from respectra.inference.pictures import Picture, open_picture
 from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
 from respectra.inference.tiling import Layout, Region
 from respectra.methods import Tiling
@@ -63,6 +63,7 @@ def reconstruct_file(
     dtype: CubeType = "float32",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    picture_options: PictureOptions | None = None,
 ) -> Streamed:
     """Reconstruct a picture of any size within the reconstructor's memory limit.
 
@@ -75,6 +76,7 @@ def reconstruct_file(
         dtype: of the values; ``float16`` for Zarr alone.
         overwrite: replace what is there.
         progress: called with the number of complete pieces and of all.
+        picture_options: how to read the picture.
 
     Raises:
         FormatError: the picture is missing or damaged.
@@ -91,7 +93,8 @@ def reconstruct_file(
             f"{target} cannot be written piece by piece; choose .zarr, .hdr, .bip, .bil or .bsq"
         )
     ensure_absent(target, overwrite=overwrite)
-    picture = open_picture(image_path, kind)
+    chosen = picture_options or PictureOptions()
+    picture = open_picture(image_path, kind, **chosen.model_dump())
     reason = reconstructor.whole_image_reason(picture.height, picture.width)
     if reason is not None:
         raise ConfigError(
@@ -127,7 +130,13 @@ def reconstruct_file(
     return Streamed(target, total, resumed, layout)
 
 
-def streams(reconstructor: Reconstructor, image_path: PathLike, out_path: PathLike) -> bool:
+def streams(
+    reconstructor: Reconstructor,
+    image_path: PathLike,
+    out_path: PathLike,
+    kind: InputKind = "srgb",
+    picture_options: PictureOptions | None = None,
+) -> bool:
     """Whether a cube is better written piece by piece: it can be, and it is large or must be.
 
     A picture that only a reader of whole files understands counts as small here; it is in memory
@@ -138,7 +147,7 @@ def streams(reconstructor: Reconstructor, image_path: PathLike, out_path: PathLi
         return False
     if path.suffix.lower() not in (".tif", ".tiff", ".npy"):
         return False
-    picture = open_picture(path, "linear")
+    picture = open_picture(path, kind, **(picture_options or PictureOptions()).model_dump())
     if reconstructor.whole_image_reason(picture.height, picture.width) is not None:
         return False
     size = 4 * picture.height * picture.width * reconstructor.contract.bands

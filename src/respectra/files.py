@@ -50,6 +50,8 @@ Move = tuple[Path, Path]
 _STALE_S = 3600.0
 #: Longer suffixes mean nothing to a library.
 _LONGEST_SUFFIX = 24
+#: How long to wait for one who ends the moves of a killed process.
+_PATIENCE_S = 5.0
 _NO_REPLACE, _EXCHANGE = 1, 2
 
 
@@ -172,8 +174,7 @@ def remove(path: Path) -> None:
 def move_into_place(moves: Sequence[Move], *, overwrite: bool) -> None:
     """Move finished files or folders to where they belong, all of them or none.
 
-    Of several, a record is written first; whoever finds it ends what it says. The caller holds
-    the lock of the first target.
+    Of several, a record is written first; whoever finds it ends what it says.
 
     Args:
         moves: sources and targets; all targets in one folder, every source below it. The first
@@ -189,54 +190,65 @@ def move_into_place(moves: Sequence[Move], *, overwrite: bool) -> None:
     if len(moves) == 1:
         _move(*moves[0], overwrite=overwrite)
         return
+    with file_lock(moves[0][1], again=True, wait_s=_PATIENCE_S):
+        _move_several(moves)
+
+
+def _move_several(moves: Sequence[Move]) -> None:
     folder = moves[0][1].parent
     listed = [[os.path.relpath(source, folder), target.name] for source, target in moves]
     record = _record(moves[0][1])
     record.write_text(json.dumps(listed))  # one that a kill cuts short says nothing
-    _end_moves(record)
+    _end_moves(record, moves)
 
 
-def recover(path: PathLike) -> None:
+def recover(path: PathLike, *, others: str = "") -> None:
     """End a move to a place that a killed process had begun; nothing happens without one.
 
     Args:
         path: the output, by any of its files.
+        others: pattern of files that belong to it and are not named alike, such as ``*.bin``.
     """
     target = Path(path)
     record, old = _record(target), _old(target)
     if os.path.lexists(record):
-        first = _read_record(record)
-        with contextlib.suppress(OSError), file_lock(first[0][1] if first else target, again=True):
-            _end_moves(record)
+        moves = _read_record(record, others)
+        first = moves[0][1] if moves else target
+        with contextlib.suppress(OSError), file_lock(first, again=True, wait_s=_PATIENCE_S):
+            _end_moves(record, _read_record(record, others))
     if not os.path.lexists(target) and os.path.lexists(old):
         with contextlib.suppress(OSError), file_lock(target, again=True):
             if not os.path.lexists(target):
                 old.rename(target)
 
 
-def _end_moves(record: Path) -> None:
-    for source, target in reversed(_read_record(record)):
+def _end_moves(record: Path, moves: Sequence[Move]) -> None:
+    for source, target in reversed(moves):
         if os.path.lexists(source):
             _move(source, target, overwrite=True)
     record.unlink(missing_ok=True)
 
 
-def _read_record(record: Path) -> list[Move]:
-    """The moves of a record; none of a damaged one, nor of one that leads out of its folder."""
+def _read_record(record: Path, others: str) -> list[Move]:
+    """The moves of a record: none of a damaged one, nor of one that was not written by us.
+
+    Whoever gives us a folder must not make us move anything but the output that it is about, from
+    anywhere but hidden places beside it.
+    """
     try:
         listed = [(str(source), str(target)) for source, target in json.loads(record.read_text())]
     except (OSError, ValueError, TypeError, RecursionError):
         return []
     folder = record.parent
-    for source, target in listed:
+    moves = [(folder / source, folder / target) for source, target in listed]
+    for (source, target), (_, place) in zip(listed, moves, strict=True):
         parts = Path(source).parts
         hidden = bool(parts) and parts[0].startswith(".") and ".." not in parts
-        inside = hidden and not any(
-            (folder / Path(*parts[:n])).is_symlink() for n in range(1, len(parts) + 1)
-        )
-        if not inside or Path(target).name != target or _record(folder / target) != record:
+        links = (folder.joinpath(*parts[:n]).is_symlink() for n in range(1, len(parts) + 1))
+        known = _record(place) == record or (others and place.match(others))
+        if not (hidden and place.name == target and known) or any(links):
             return []
-    return [(folder / source, folder / target) for source, target in listed]
+    return moves
 
 
 def _move(source: Path, target: Path, *, overwrite: bool) -> None:

@@ -62,7 +62,11 @@ def lock_path(path: str | os.PathLike[str], *, inside: bool = False) -> Path:
 
 @contextlib.contextmanager
 def file_lock(
-    path: str | os.PathLike[str], *, inside: bool = False, again: bool = False
+    path: str | os.PathLike[str],
+    *,
+    inside: bool = False,
+    again: bool = False,
+    wait_s: float = 0.0,
 ) -> Iterator[None]:
     """Be the only one who writes an output, across processes and threads.
 
@@ -70,6 +74,7 @@ def file_lock(
         path: a file or folder to write; the folder of the lock is made where it is missing.
         inside: ``path`` is a folder that is written in place: the lock lies in it.
         again: pass if this thread holds the lock already.
+        wait_s: how long to wait for another process to give it back.
 
     Raises:
         OutputError: another process or thread holds the lock, whose name is given, or the folder
@@ -85,7 +90,7 @@ def file_lock(
             else:
                 raise OutputError(_refusal(path, "this process"))
         else:
-            mine = _held[key] = _take(file, path)
+            mine = _held[key] = _take(file, path, wait_s)
     if mine is None:
         yield
         return
@@ -100,11 +105,11 @@ def file_lock(
                 mine.lock.release()
 
 
-def _take(file: Path, path: str | os.PathLike[str]) -> _Held:
+def _take(file: Path, path: str | os.PathLike[str], wait_s: float) -> _Held:
     import filelock
 
     for _ in range(_ATTEMPTS):
-        lock = filelock.FileLock(str(file), timeout=0, thread_local=False)
+        lock = filelock.FileLock(str(file), timeout=wait_s, thread_local=False)
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import xarray as xr
 
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube, save_cube
 from respectra.datasets.collections import open_collection
-from respectra.errors import ConfigError, DataError
+from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.evaluation import (
     Entry,
     EvaluationScene,
@@ -155,12 +156,63 @@ def test_methods_tests_and_tracks_are_added_later(subjects, tmp_path):
 
 def test_two_evaluations_do_not_write_to_one_folder(subjects, tmp_path):
     def meddling(track: str) -> Any:
-        with pytest.raises(ConfigError, match="another evaluation is writing"):
+        with pytest.raises(OutputError, match="is being written by this process"):
             evaluate([GREY], subjects, tmp_path / "r", timing_runs=0)
         return grey(track)
 
     first = dataclasses.replace(GREY, make=meddling)
     assert evaluate([first], subjects, tmp_path / "r", timing_runs=0).names == ("grey",)
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_folder_that_vanishes_is_an_error(subjects, tmp_path, back):
+    folder, gone = tmp_path / "r", tmp_path / "gone"
+    seen = []
+
+    def vanishing(track: str) -> Any:
+        def recover(image: xr.DataArray) -> xr.DataArray:
+            seen.append(image)
+            if len(seen) == 2:
+                folder.rename(gone)
+                if back:
+                    shutil.copytree(gone, folder)
+                    shutil.rmtree(folder / "journal")
+            return grey(track)(image)
+
+        return recover
+
+    entry = dataclasses.replace(GREY, make=vanishing)
+    with pytest.raises(OutputError, match="run the same command again"):
+        evaluate([entry], subjects, folder, timing_runs=0)
+    shutil.rmtree(folder, ignore_errors=True)
+    gone.rename(folder)
+    again = evaluate([GREY], subjects, folder, timing_runs=0)
+    assert again.mean("grey", "clean", PLAIN, "mrae").complete
+
+
+def test_what_was_edited_is_said(subjects, tmp_path):
+    evaluate([GREY], subjects, tmp_path / "r", timing_runs=0)
+    journal = next((tmp_path / "r").glob("journal/**/*.jsonl"))
+    text = journal.read_text()
+    journal.write_text(text.replace('"mrae": ', '"mrae": 1'))
+    with pytest.raises(FormatError, match=r"jsonl: line 1 is not as it was written"):
+        evaluate([GREY], subjects, tmp_path / "r", timing_runs=0)
+    journal.write_text('{"a": 1}\n')
+    with pytest.raises(FormatError, match=r"jsonl: .*lacks the column"):
+        evaluate([GREY], subjects, tmp_path / "r", timing_runs=0)
+    journal.write_text(text)
+    for name, bad in (
+        ("results.csv", "role,scene\0\nx"),
+        ("costs.json", "[1]"),
+        ("methods.json", "[" * 9000),
+        ("methods.json", "[1]"),
+    ):
+        good = (tmp_path / "r" / name).read_text()
+        (tmp_path / "r" / name).write_text(bad)
+        with pytest.raises(FormatError, match=name):
+            load_results(tmp_path / "r")
+        (tmp_path / "r" / name).write_text(good)
+    assert load_results(tmp_path / "r").names == ("grey",)
 
 
 def test_other_rules_and_other_methods_of_a_name_are_refused(subjects, tmp_path):

@@ -1,5 +1,6 @@
 """Many pictures: what is done is done once, and a failure is one picture's."""
 
+import dataclasses
 import json
 import os
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 
 import respectra as rs
-from respectra.errors import DataError, OutputError
-from respectra.inference.folders import MANIFEST, Job, find_inputs, run_jobs
+from respectra.errors import DataError, FormatError, OutputError
+from respectra.inference.folders import MANIFEST, Job, cube_files, find_inputs, run_jobs
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,47 @@ def test_a_run_killed_after_its_cube_and_before_its_line_counts_as_done(jobs, li
     assert statuses(jobs, linear) == ["skipped", "skipped", "done"]
 
 
+@pytest.mark.parametrize("suffix", ["bip", "hdr"])
+@pytest.mark.parametrize("missing", ["hdr", "data"])
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_part_of_a_cube_is_not_the_cube(jobs, linear, suffix, missing, ended):
+    jobs = [dataclasses.replace(job, target=job.target.with_suffix(f".{suffix}")) for job in jobs]
+    statuses(jobs, linear)
+    header, data = cube_files(jobs[2].target)
+    whole = header.read_bytes(), data.read_bytes()
+    (header if missing == "hdr" else data).unlink()
+    manifest = jobs[0].target.parent / MANIFEST
+    if not ended:  # killed before the last line
+        manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:-1]))
+
+    def work(reconstructor, job):
+        rs.save_cube(reconstructor(rs.open_image(job.source)), job.target)
+        return {}
+
+    assert statuses(jobs, linear, work) == ["skipped", "skipped", "done"]
+    assert (header.read_bytes(), data.read_bytes()) == whole
+
+
+def test_two_runs_do_not_write_into_one_folder(jobs, linear):
+    out = jobs[0].target.parent
+
+    def work(reconstructor, job):
+        with pytest.raises(OutputError, match=r"out is being written by this process"):
+            statuses(jobs, linear)
+        return save(reconstructor, job)
+
+    assert statuses(jobs, linear, work) == ["done"] * 3
+    assert sorted(path.name for path in out.iterdir()) == ["a.npz", "b.npz", "c.npz", MANIFEST]
+
+
+def test_an_edited_manifest_is_an_error(jobs, linear):
+    statuses(jobs, linear)
+    path = jobs[0].target.parent / MANIFEST
+    path.write_text(path.read_text().replace('"seen": true', '"seen": false'))
+    with pytest.raises(FormatError, match=r"manifest.jsonl: line 2 is not as it was written"):
+        statuses(jobs, linear)
+
+
 def test_a_failure_is_told_and_the_rest_is_done(jobs, linear):
     def work(reconstructor, job):
         if job.source.stem == "b":
@@ -101,7 +143,7 @@ def test_a_vanished_output_folder_ends_the_run_and_is_not_made_again(jobs, linea
             out.rename(gone)
         return done
 
-    with pytest.raises(OutputError, match=r"manifest.*finished cubes are kept"):
+    with pytest.raises(OutputError, match=r"manifest.*what is done is kept"):
         statuses(jobs, linear, work)
     assert not out.exists()
     assert (gone / "b.npz").exists()

@@ -15,12 +15,13 @@ from torch import Tensor
 from respectra.cli.app import run
 from respectra.errors import ConfigError, FormatError, RespectraWarning
 from respectra.methods import (
+    build_network,
     configure,
     get_network,
     import_official,
     load_official,
     load_weights,
-    recognise_official,
+    recognise_checkpoint,
     save_weights,
 )
 
@@ -154,12 +155,36 @@ def test_numpy_values_beside_the_weights_are_dropped(
 
 
 def test_the_method_is_told_by_keys_and_shapes(awan: dict[str, Tensor], tmp_path: Path) -> None:
-    assert recognise_official({"state_dict": awan}) == ["awan"]
+    assert recognise_checkpoint({"state_dict": awan}) == ["awan"]
     assert import_official(None, saved(tmp_path, awan), track="clean").method == "awan"
     strange = saved(tmp_path, without(awan, "tail_conv2D.conv2d.weight"))
-    assert recognise_official(without(awan, "tail_conv2D.conv2d.weight")) == []
+    assert recognise_checkpoint(without(awan, "tail_conv2D.conv2d.weight")) == []
     with pytest.raises(FormatError, match=r"are those of no method that is known"):
         import_official(None, strange)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("hscnn-r", {"preset": "tiny"}),
+        ("hdnet", {"preset": "tiny", "width": 12, "blocks": 3}),
+        ("rpan", {"preset": "tiny"}),
+    ],
+)
+def test_networks_built_here_and_trained_elsewhere(
+    name: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    net = build_network(name, **options).eval()
+    path = saved(tmp_path, {"state_dict": net.state_dict(), "best": np.float64(0.1)})
+    with pytest.raises(ConfigError, match="'clean' or 'real-world' or 'exposed'; name it"):
+        import_official(name, path)
+    assert name in recognise_checkpoint(net.state_dict())
+    weights = import_official(name, path, track="clean")
+    assert weights.config == configure(name, **options)
+    image = torch.rand(1, 3, 24, 24)
+    with torch.no_grad():
+        assert torch.equal(load_official(name, net.state_dict())(image), net(image))
 
 
 class Payload:

@@ -12,7 +12,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,10 @@ from respectra.cameras.capture_records import (
     read_light,
     read_record,
 )
+from respectra.cameras.codec import Rounding
 from respectra.cameras.images import require_image
 from respectra.cameras.references import References
-from respectra.cameras.responses import band_weights, resample_response
+from respectra.cameras.responses import CLEAN_RESPONSE, band_weights, resample_response
 from respectra.colour import (
     decode_srgb,
     normalise_light,
@@ -46,12 +47,13 @@ FloatArray = npt.NDArray[np.float64]
 White = tuple[float, float, float]
 #: x, y, width, height of a part of the picture, in pixels.
 Rectangle = tuple[int, int, int, int]
-Rounding = Literal["nearest", "truncate"]
 
 #: The camera of developed photographs: linear sRGB as the 2° observer adapted to the light.
 PHOTOGRAPH = "srgb"
 #: The light that a developed photograph is taken to be under.
 PHOTOGRAPH_LIGHT = "D65"
+#: Cameras that make codes otherwise than to the nearest.
+_ROUNDING: dict[str | None, Rounding] = {CLEAN_RESPONSE: "truncate"}
 #: Light that stands for one of which nothing is known, not even the colour of white.
 ASSUMED_LIGHT = "E"
 #: From this share of full scale on, a white says only that it was at least so bright.
@@ -108,7 +110,8 @@ class Capture:
         bits: depth of the codes; what the picture says by default.
         noise: of linear values: a standard deviation in full scale, or :class:`Noise`.
         references: pixels or rectangles whose spectra are known.
-        rounding: how the camera made codes of values.
+        rounding: how the camera made codes of values; ``nearest`` by default, and ``truncate`` for
+            the clean track's camera, as the challenge does.
 
     Example:
         >>> capture = Capture(camera="ampas-nikon-d700", light="A")
@@ -128,7 +131,7 @@ class Capture:
     bits: int | None = None
     noise: Noise | float | None = None
     references: References | None = None
-    rounding: Rounding = "nearest"
+    rounding: Rounding | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -146,6 +149,8 @@ class Capture:
             raise ConfigError(
                 f"references are respectra.References; got {type(self.references).__name__}"
             )
+        if self.rounding is None:
+            put(self, "rounding", _ROUNDING.get(self.camera_name, "nearest"))
         if self.rounding not in get_args(Rounding):
             raise ConfigError(f"rounding is nearest or truncate; got {self.rounding!r}")
         _check_levels(self.black_level, self.white_level, self.bits)
@@ -158,6 +163,11 @@ class Capture:
     def replace(self, **changes: Any) -> Capture:
         """The capture with some facts changed."""
         return dataclasses.replace(self, **changes)
+
+    def known(self) -> dict[str, Any]:
+        """What is stated, by the names of the arguments."""
+        facts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in facts.items() if value is not None}
 
     @property
     def is_photograph(self) -> bool:
@@ -336,7 +346,7 @@ class Capture:
             record["noise"] = dataclasses.asdict(self.noise)
         if self.references is not None:
             record["references"] = self.references.to_json()
-        if self.rounding != "nearest":
+        if self.rounding != _ROUNDING.get(self.camera_name, "nearest"):
             record["rounding"] = self.rounding
         return record
 
@@ -365,7 +375,7 @@ class Capture:
                 bits=facts.take("bits", int),
                 noise=None if noise is None else Noise(**noise),
                 references=None if references is None else References.from_json(references),
-                rounding=facts.take("rounding", str) or "nearest",
+                rounding=facts.take("rounding", str),
             )
             facts.done()
         return capture
@@ -424,7 +434,7 @@ class Capture:
             )
         if self.is_photograph:
             power = resample_light(open_light(PHOTOGRAPH_LIGHT), wavelengths_nm)
-            return srgb_matrix(power, wavelengths_nm) / power[:, None]
+            return np.asarray(srgb_matrix(power, wavelengths_nm) / power[:, None], np.float64)
         sampled = resample_response(self.camera, wavelengths_nm)
         return np.asarray(sampled.values * band_weights(wavelengths_nm)[:, None], np.float64)
 

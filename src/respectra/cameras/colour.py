@@ -48,8 +48,8 @@ FloatArray = npt.NDArray[np.float64]
 
 #: What the values of an image are: a photograph encoded for a display, images of the clean or of
 #: the real-world track as their files hold them, or linear light in the primaries of sRGB (what a
-#: raw converter writes without a tone curve).
-InputKind = Literal["srgb", "clean", "real-world", "linear"]
+#: raw converter writes without a tone curve), or the codes of a camera that a capture names.
+InputKind = Literal["srgb", "clean", "real-world", "linear", "camera"]
 INPUT_KINDS: tuple[InputKind, ...] = get_args(InputKind)
 #: What to do with colours that sRGB cannot show.
 Gamut = Literal["desaturate", "clip", "refuse"]
@@ -102,6 +102,11 @@ def to_track_values(
         raise DataError(
             f"input {input_kind!r} needs an image of encoding {wanted!r}, got {encoding!r}; "
             f"open it with encoding={wanted!r}"
+        )
+    if input_kind == "camera":
+        raise ConfigError(
+            "codes of a camera mean something once it is known which one; state it: "
+            "respectra.Capture(camera=...), or --camera"
         )
     if input_kind in ("srgb", "linear"):
         return srgb_to_clean(image, exposure=exposure)

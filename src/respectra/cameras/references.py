@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,21 @@ class References:
         """
         picture = np.asarray(image, np.float64)
         rows, columns = picture.shape[:2]
+        return self.measure_in(rows, columns, lambda y, x: picture[y, x])
+
+    def measure_in(
+        self, rows: int, columns: int, read: Callable[[slice, slice], npt.NDArray[Any]]
+    ) -> References:
+        """As :meth:`measure`, of a picture of which only the references' places are read.
+
+        Args:
+            rows: height of the picture.
+            columns: its width.
+            read: gives linear values of rows and columns, (y, x, 3).
+
+        Raises:
+            DataError: as :meth:`measure`.
+        """
         if self.points is None:
             return self
         values = np.empty((len(self), 3))
@@ -142,7 +158,8 @@ class References:
                     f"{self.name(number)}{size} lies outside the picture of {rows} rows and "
                     f"{columns} columns"
                 )
-            patch = picture[y : y + height, x : x + width].reshape(-1, 3)
+            patch = np.asarray(read(slice(y, y + height), slice(x, x + width)), np.float64)
+            patch = patch.reshape(-1, 3)
             if (patch.max(axis=1) >= CLIPPED).mean() > 0.05:
                 raise DataError(
                     f"{self.name(number)} lies on clipped pixels, whose light is not known; choose "

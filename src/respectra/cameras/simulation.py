@@ -10,7 +10,7 @@ from typing import NamedTuple
 import xarray as xr
 
 from respectra.cameras.track import Track
-from respectra.files import atomic_path, ensure_absent
+from respectra.files import atomic_paths, ensure_absent
 
 
 class SimulatedFiles(NamedTuple):
@@ -56,10 +56,7 @@ def simulate(
         "scene": {"name": name, **{k: str(cube.attrs.get(k, "")) for k in ("source", "quantity")}},
         **track.recipe(key=name),
     }
-    with (
-        atomic_path(files.recipe, overwrite=overwrite) as recipe_part,
-        atomic_path(files.image, overwrite=overwrite) as image_part,
-    ):
+    with atomic_paths(files, overwrite=overwrite) as (image_part, recipe_part):
         recipe_part.write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
         image_part.write_bytes(data)
     return files

@@ -12,6 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from respectra.cli.app import app, echo, fail, print_json, show_progress, track_progress, warn
+from respectra.cli.capture_options import (
+    CameraOption,
+    CaptureOption,
+    LightOption,
+    MaterialsOption,
+    QuantityOption,
+    ReferencesFromOption,
+    ReferencesOption,
+    Told,
+    WhiteOption,
+    read_told,
+)
 from respectra.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -28,6 +40,7 @@ class InputKind(StrEnum):
     CLEAN = "clean"
     REAL_WORLD = "real-world"
     LINEAR = "linear"
+    CAMERA = "camera"
 
 
 @app.command()
@@ -49,8 +62,9 @@ def reconstruct(
         typer.Option(
             "--input",
             help="What the values are. srgb: an ordinary photo. clean, real-world: pictures of the "
-            "challenge's tracks. linear: raw camera values. auto: by the challenge's file names, "
-            "else srgb.",
+            "challenge's tracks. linear: linear light in sRGB's primaries. camera: codes of the "
+            "camera that --camera names. auto: by the challenge's file names and --camera, else "
+            "srgb.",
         ),
     ] = InputKind.AUTO,
     suffix: Annotated[
@@ -108,6 +122,14 @@ def reconstruct(
             "for tables and methods that give them.",
         ),
     ] = False,
+    camera: CameraOption = None,
+    light: LightOption = None,
+    white: WhiteOption = None,
+    references: ReferencesOption = None,
+    references_from: ReferencesFromOption = None,
+    materials: MaterialsOption = None,
+    capture: CaptureOption = None,
+    quantity: QuantityOption = None,
     skip_bad_frames: Annotated[
         bool, typer.Option(help="Leave out frames of a clip that cannot be decoded, and say so.")
     ] = False,
@@ -120,11 +142,22 @@ def reconstruct(
     """Recover the cube behind each picture, of files, folders or patterns."""
     from respectra.cameras import PictureOptions
     from respectra.files import ensure_absent
-    from respectra.inference.folders import Job, find_inputs, run_jobs
+    from respectra.inference.folders import Job, cube_files, find_inputs, run_jobs
+    from respectra.inference.streaming import growing_folder
     from respectra.inference.video_reader import CLIP_SUFFIXES
 
     if method and weights:
         raise ConfigError("--method and --weights exclude each other; give one")
+    told = read_told(
+        camera=camera,
+        light=light,
+        white=white,
+        capture=capture,
+        quantity=quantity,
+        references=references,
+        references_from=references_from,
+        materials=materials,
+    )
     inputs = find_inputs(images)
     targets = _targets(inputs, output, suffix)
     source = str(weights or method or "default")
@@ -135,12 +168,12 @@ def reconstruct(
     single = len(inputs) == 1 and (inputs[0][0] == images[0] or targets == [output])
 
     def choose(job: Job) -> Reconstructor:
-        track = "real-world" if job.kind == "real-world" else "clean"
-        if track not in reconstructors:
-            reconstructors[track] = _load(
-                source, track, tile, max_memory, engine, guarantee or [], self_ensemble
-            )
-        return reconstructors[track]
+        if job.kind not in reconstructors:
+            track = "real-world" if job.kind == "real-world" else "clean"
+            plain = _load(source, track, tile, max_memory, engine, guarantee or [], self_ensemble)
+            # The first picture of a kind is the one in which places are stated.
+            reconstructors[job.kind] = told.bind(plain, job.source, job.kind)
+        return reconstructors[job.kind]
 
     def work(reconstructor: Reconstructor, job: Job) -> dict[str, Any]:
         if job.source.suffix.lower() in CLIP_SUFFIXES:
@@ -150,9 +183,13 @@ def reconstruct(
         _reconstruct_one(reconstructor, job, preview, low_rank, overwrite, picture_options)
         return {}
 
+    def outputs(job: Job) -> tuple[Path, ...]:
+        clip = job.source.suffix.lower() in CLIP_SUFFIXES
+        return cube_files(job.target) + ((_preview_of(job.target),) if preview and not clip else ())
+
     jobs = []
     for (path, _), target in zip(inputs, targets, strict=True):
-        actual: Any = (_kind_of(path) if kind is InputKind.AUTO else kind).value
+        actual: Any = (_kind_of(path, told) if kind is InputKind.AUTO else kind).value
         jobs.append(Job(path, target, actual))
     results: list[dict[str, Any]] = []
 
@@ -166,7 +203,8 @@ def reconstruct(
     failures = []
     if single:
         (job,) = jobs
-        ensure_absent(job.target, overwrite=overwrite)
+        if not growing_folder(job.target).exists():  # else a killed run is taken up
+            ensure_absent(job.target, overwrite=overwrite)
         reconstructor = choose(job)
         start = time.perf_counter()
         facts = work(reconstructor, job)
@@ -178,9 +216,17 @@ def reconstruct(
             "preview": preview,
             "low_rank": low_rank,
             **{key: value for key, value in reading.items() if value not in ("refuse", "embedded")},
+            **told.facts(),
         }
         outcomes = run_jobs(
-            jobs, output, choose, work, options=options, overwrite=overwrite, fail_fast=fail_fast
+            jobs,
+            output,
+            choose,
+            work,
+            options=options,
+            outputs=outputs,
+            overwrite=overwrite,
+            fail_fast=fail_fast,
         )
         for outcome in track_progress(outcomes, "reconstructing", len(jobs)):
             if outcome.error is not None:
@@ -227,7 +273,7 @@ def _reconstruct_one(
     overwrite: bool,
     options: PictureOptions,
 ) -> None:
-    from respectra.cameras import input_encoding, open_image, to_track_values
+    from respectra.cameras import input_encoding, open_image
     from respectra.cubes import save_cube, save_preview
     from respectra.inference import reconstruct_file, streams
 
@@ -238,7 +284,7 @@ def _reconstruct_one(
         )
         return
     picture = open_image(path, encoding=input_encoding(kind), **options.model_dump())
-    values = to_track_values(picture, kind)
+    values = reconstructor.values_of(picture, kind)
     source = f"{path.name}, reconstructed by {reconstructor.name}"
     if low_rank:
         factors = reconstructor.low_rank(values)
@@ -252,8 +298,11 @@ def _reconstruct_one(
     if preview:
         # A display's white is D65; the challenge's cameras know no white but equal energy.
         white = "D65" if kind in ("srgb", "linear") else "E"
-        picture_path = target.with_suffix(".preview.png")
-        save_preview(cube, picture_path, illuminant=white, overwrite=overwrite)
+        save_preview(cube, _preview_of(target), illuminant=white, overwrite=overwrite)
+
+
+def _preview_of(target: Path) -> Path:
+    return target.with_suffix(".preview.png")
 
 
 def _reconstruct_clip(
@@ -298,12 +347,14 @@ def _reconstruct_clip(
     return facts
 
 
-def _kind_of(path: Path) -> InputKind:
-    """The challenge's own file names say what they hold; anything else is a photo."""
+def _kind_of(path: Path, told: Told) -> InputKind:
+    """By the challenge's own file names, or a camera that is named; anything else is a photo."""
     from respectra.cameras import track_of_file
 
     track = track_of_file(path.name)
-    return InputKind(track) if track in list(InputKind) else InputKind.SRGB
+    if track in list(InputKind):
+        return InputKind(track)
+    return InputKind.CAMERA if told.names_camera else InputKind.SRGB
 
 
 def _targets(inputs: list[tuple[Path, Path]], output: Path, suffix: str) -> list[Path]:

@@ -16,6 +16,7 @@ from respectra.cubes.model import (
     wavelengths_of,
 )
 from respectra.cubes.previewing import preview, save_preview
+from respectra.cubes.relighting import relight, to_radiance, to_reflectance
 from respectra.cubes.resampling import crop, resample
 
 __all__ = [
@@ -37,9 +38,12 @@ __all__ = [
     "open_low_rank",
     "parse_wavelengths",
     "preview",
+    "relight",
     "require_cube",
     "resample",
     "save_cube",
     "save_preview",
+    "to_radiance",
+    "to_reflectance",
     "wavelengths_of",
 ]

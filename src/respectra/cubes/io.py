@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -23,7 +22,7 @@ from respectra.cubes.model import (
     require_cube,
 )
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
-from respectra.files import atomic_path, ensure_absent, remove
+from respectra.files import atomic_paths, ensure_absent, recover
 
 PathLike = str | os.PathLike[str]
 _MOST_BANDS = 100_000
@@ -110,15 +109,8 @@ def save_cube(
         ensure_absent(target, overwrite=overwrite)
     if not entry.compresses:
         _require_room(path, plain.nbytes)
-    with contextlib.ExitStack() as stack:
-        # The first file comes into place last: it is the one that makes the cube visible.
-        temporaries = [
-            stack.enter_context(atomic_path(target, overwrite=overwrite)) for target in targets
-        ]
-        with writing(path):
-            entry.write(plain, *temporaries)
-        if len(targets) > 1:  # an old header must never describe new data
-            remove(targets[0])
+    with atomic_paths(targets, overwrite=overwrite) as temporaries, writing(path):
+        entry.write(plain, *temporaries)
 
 
 def open_low_rank(path: PathLike) -> LowRankCube:
@@ -143,6 +135,7 @@ def peek_cube(path: Path, key: str | None = None) -> tuple[CubeFormat, Stored]:
         FormatError: missing, empty, damaged, or not what its suffix says.
         DataError: the values are not real numbers, or the cube does not fit into memory.
     """
+    recover(path)  # of a killed run that was moving it here
     with reading(path, "cube"):
         entry = FORMATS.for_reading(path)
     with reading(path, entry.title):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import shutil
@@ -26,6 +25,7 @@ from respectra.datasets.collections import Collection, Scene
 from respectra.datasets.store import (
     ALIGNMENT,
     INDEX,
+    PART,
     CubeType,
     ImageEntry,
     Index,
@@ -33,11 +33,14 @@ from respectra.datasets.store import (
     SplitEntry,
 )
 from respectra.datasets.validity import valid_pixels
-from respectra.errors import ConfigError, DataError, OutputError, naming
-from respectra.files import atomic_path
+from respectra.errors import ConfigError, DataError, FormatError, OutputError, naming
+from respectra.files import file_lock, make_folder, move_into_place, recover, remove, writing_to
 from respectra.identity import content_hash
+from respectra.journal import Journal
 
-_PLAN, _JOURNAL = "plan.json", "journal.jsonl"
+#: Of unfinished stores of earlier versions.
+_OLD_PLAN, _OLD_JOURNAL = "plan.json", "journal.jsonl"
+_HINT = "scenes that are complete are kept; see to the folder and run the same command again"
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
@@ -83,7 +86,7 @@ class Plan:
         return sum(job.stop - job.start for job in self.jobs)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What must be equal for a stopped run to be continued."""
+        """What must be equal for a stopped run to be continued, beside the scenes' content."""
         return {
             "collection": self.collection,
             "layout": self.layout,
@@ -95,7 +98,6 @@ class Plan:
                     "scene": job.scene.name,
                     "shape": list(job.shape),
                     "start": job.start,
-                    "files": [_stamp(p) for p in (job.scene.cube, *job.scene.images.values())],
                 }
                 for job in self.jobs
             ],
@@ -166,112 +168,153 @@ def prepare_store(
         progress: passes the scenes that are still to be written on, one by one.
 
     Raises:
-        OutputError: the folder holds something else, or the disk lacks the space.
+        OutputError: the folder holds something else, another process writes it, or the disk lacks
+            the space.
         DataError: a scene cannot be used: values that are not finite where they are rendered, an
             image of another size, values beyond float16.
     """
     path = Path(folder)
-    done = _resume(plan, path, overwrite=overwrite)
-    tracks = _tracks(plan.options)
-    jobs = [job for job in plan.jobs if (job.split, job.scene.name) not in done]
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path} is a file; a store is a folder: choose another name")
+    make_folder(path)
+    with file_lock(path, inside=True), writing_to(path, _HINT):
+        recover(path / INDEX, others="*.bin")
+        growth = _Growth(plan, path)
+        if not growth.is_in_place():
+            growth.begin(overwrite=overwrite)
+            _require_room(path, sum(job.stop - job.start for job in growth.missing()))
+            for job in progress(growth.missing()):
+                growth.add(job)
+            growth.move()
+        growth.tidy()
+
+
+def _require_room(path: Path, needed: int) -> None:
     room = shutil.disk_usage(path).free
-    needed = sum(job.stop - job.start for job in jobs)
     if needed > room:
         raise OutputError(
             f"the store needs {needed / 2**30:.2f} GiB more and the disk of {path} has "
             f"{room / 2**30:.2f} GiB; choose another disk, or --dtype float16"
         )
-    try:
-        with (path / _JOURNAL).open("a", encoding="utf-8") as journal:
-            for job in progress(jobs):
-                with naming(job.scene.name):
-                    block, entry = _block(job, plan, tracks)
-                _write_at(path / f"{job.split}.bin", job.start, block)
-                done[job.split, job.scene.name] = entry
-                line = {"split": job.split, "entry": entry.model_dump(mode="json")}
-                journal.write(json.dumps(line) + "\n")
-                journal.flush()
-                os.fsync(journal.fileno())
-        _finish(plan, path, tracks, done)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _resume(plan: Plan, path: Path, *, overwrite: bool) -> dict[tuple[str, str], SceneEntry]:
-    """Make the folder ready; gives the scenes that an earlier run finished."""
-    fingerprint = json.dumps(plan.fingerprint(), indent=1) + "\n"
-    ours = [path / _PLAN, path / _JOURNAL, path / INDEX, *path.glob("*.bin")]
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file; a store is a folder: choose another name")
-    unfinished = (path / _PLAN).is_file()
-    if unfinished and (path / _PLAN).read_text("utf-8") == fingerprint:
-        return _journal(path / _JOURNAL)
-    if path.exists() and any(path.iterdir()):
-        if not (overwrite and (unfinished or (path / INDEX).is_file())):
-            what = "an unfinished store of other data or options" if unfinished else "files"
-            raise OutputError(
-                f"{path} holds {what}; choose another name"
-                + (" or pass --overwrite" if unfinished or (path / INDEX).is_file() else "")
-            )
-        for file in ours:
-            file.unlink(missing_ok=True)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path / _PLAN) as temporary:
-            temporary.write_text(fingerprint, encoding="utf-8")
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise OutputError(f"cannot make {path}: {error.strerror or error}") from error
-    return {}
+class _Growth:
+    """A store that grows in the folder ``.part`` within its own, until it is complete.
 
+    A record of its journal is a scene: its entry in the index, and the hashes of the files that
+    it was made from. A scene whose files have changed since is made again.
+    """
 
-def _journal(path: Path) -> dict[tuple[str, str], SceneEntry]:
-    """What was finished. A last line that a kill cut short does not count, and is removed."""
-    if not path.is_file():
-        return {}
-    done = {}
-    whole = b""
-    for line in path.read_bytes().splitlines(keepends=True):
-        if not line.endswith(b"\n"):
-            break
+    def __init__(self, plan: Plan, path: Path) -> None:
+        self.plan, self.path, self.part = plan, path, path / PART
+        self.tracks = _tracks(plan.options)
+        self.done: dict[tuple[str, str], SceneEntry] = {}
         try:
-            record = json.loads(line)
-            entry = SceneEntry(**record["entry"])
-        except (ValueError, KeyError, TypeError):
-            break
-        whole += line
-        done[record["split"], entry.name] = entry
-    path.write_bytes(whole)
-    return done
+            self.journal = Journal.resume(self.part / "journal", plan.fingerprint())
+            for record in self.journal.records:
+                self._take(record)
+        except (FormatError, KeyError, TypeError, ValueError):
+            self.journal = Journal(self.part / "journal", plan.fingerprint())
+            self.done = {}
 
+    def _take(self, record: Mapping[str, Any]) -> None:
+        entry = SceneEntry(**record["entry"])
+        key = record["split"], entry.name
+        job = next(job for job in self.plan.jobs if (job.split, job.scene.name) == key)
+        self.done.pop(key, None)
+        if record["sources"] == _sources(job.scene):
+            self.done[key] = entry
 
-def _finish(
-    plan: Plan, path: Path, tracks: Sequence[Track], done: Mapping[tuple[str, str], SceneEntry]
-) -> None:
-    """The index comes last: it is what makes the folder a store."""
-    splits: dict[str, SplitEntry] = {}
-    for split in dict.fromkeys(job.split for job in plan.jobs):
-        jobs = [job for job in plan.jobs if job.split == split]
-        splits[split] = SplitEntry(
-            file=f"{split}.bin",
-            size=jobs[-1].stop,
-            scenes=tuple(done[split, job.scene.name] for job in jobs),
+    def missing(self) -> list[Job]:
+        """The scenes that are still to be written."""
+        return [job for job in self.plan.jobs if (job.split, job.scene.name) not in self.done]
+
+    def is_in_place(self) -> bool:
+        """Whether an earlier run has moved the complete store to its place."""
+        if self.missing() or any(self.part.glob("*.bin")):
+            return False
+        try:
+            return (self.path / INDEX).read_text("utf-8") == self._index()
+        except OSError:
+            return False
+
+    def begin(self, *, overwrite: bool) -> None:
+        """See that the place is free, and begin what an earlier run has not."""
+        self._require_place(overwrite=overwrite)
+        if not self.journal.begun:
+            remove(self.part)
+            make_folder(self.part)
+            self.journal.begin()
+        for job in self.plan.jobs:  # a file that is gone or cut takes its scenes with it
+            key = job.split, job.scene.name
+            file = self.part / f"{job.split}.bin"
+            if key in self.done and not (file.is_file() and file.stat().st_size >= job.stop):
+                del self.done[key]
+
+    def _require_place(self, *, overwrite: bool) -> None:
+        unfinished = (self.path / _OLD_PLAN).is_file()
+        replaceable = unfinished or (self.path / INDEX).is_file()
+        if any(not file.name.startswith(".") for file in self.path.iterdir()):
+            what = "an unfinished store of an earlier version" if unfinished else "files"
+        elif self.part.is_dir() and not self.journal.begun:
+            what, replaceable = "an unfinished store of other data or options", True
+        else:
+            return
+        if not (overwrite and replaceable):
+            advice = " or pass --overwrite" if replaceable else ""
+            raise OutputError(f"{self.path} holds {what}; choose another name{advice}")
+
+    def add(self, job: Job) -> None:
+        """Write a scene."""
+        sources = _sources(job.scene)
+        with naming(job.scene.name):
+            block, entry = _block(job, self.plan, self.tracks)
+        _write_at(self.part / f"{job.split}.bin", job.start, block)
+        line = {"split": job.split, "entry": entry.model_dump(mode="json"), "sources": sources}
+        self.journal.append(line)
+        self.done[job.split, job.scene.name] = entry
+
+    def move(self) -> None:
+        """The index comes last: it is what makes the folder a store."""
+        (self.part / INDEX).write_text(self._index(), encoding="utf-8")
+        names = [INDEX, *(f"{split}.bin" for split in self._splits())]
+        move_into_place([(self.part / n, self.path / n) for n in names], overwrite=True)
+
+    def tidy(self) -> None:
+        """Delete what the store that is complete now does not need."""
+        remove(self.part)
+        kept = {f"{split}.bin" for split in self._splits()}
+        for file in (*self.path.glob("*.bin"), self.path / _OLD_PLAN, self.path / _OLD_JOURNAL):
+            if file.name not in kept:
+                remove(file)
+
+    def _splits(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(job.split for job in self.plan.jobs))
+
+    def _index(self) -> str:
+        plan = self.plan
+        splits: dict[str, SplitEntry] = {}
+        for split in self._splits():
+            jobs = [job for job in plan.jobs if job.split == split]
+            splits[split] = SplitEntry(
+                file=f"{split}.bin",
+                size=jobs[-1].stop,
+                scenes=tuple(self.done[split, job.scene.name] for job in jobs),
+            )
+        index = Index(
+            collection=plan.collection,
+            layout=plan.layout,
+            dtype=plan.options.dtype,
+            wavelengths_nm=plan.wavelengths_nm,
+            tracks={track.name: track.recipe() for track in self.tracks},
+            splits=splits,
         )
-    index = Index(
-        collection=plan.collection,
-        layout=plan.layout,
-        dtype=plan.options.dtype,
-        wavelengths_nm=plan.wavelengths_nm,
-        tracks={track.name: track.recipe() for track in tracks},
-        splits=splits,
-    )
-    with atomic_path(path / INDEX) as temporary:
-        temporary.write_text(index.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    (path / _PLAN).unlink()
-    (path / _JOURNAL).unlink()
+        return index.model_dump_json(indent=1) + "\n"
+
+
+def _sources(scene: Scene) -> list[list[str]]:
+    """Name and content of the files of a scene."""
+    return [[p.name, content_hash(p)] for p in (scene.cube, *scene.images.values())]
 
 
 def _tracks(options: PrepareOptions) -> list[Track]:
@@ -293,12 +336,6 @@ def _bands(scene: Scene) -> tuple[float, ...]:
             "convert it first: respectra convert --wavelengths 400:700:10"
         )
     return tuple(sorted(float(nm) for nm in np.ravel(grid)))
-
-
-def _stamp(path: Path) -> list[Any]:
-    """A file's name, size and time of change; of a folder, those of its files."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    return [path.name, *([f.stat().st_size, f.stat().st_mtime_ns] for f in files)]
 
 
 def _aligned(offset: int) -> int:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from respectra.cubes import save_cube
+from respectra.cubes.formats import FORMATS
 from respectra.datasets.synthesize import SceneLayers, SynthesisOptions, synthesize_layers
 from respectra.errors import ConfigError, OutputError
-from respectra.files import atomic_path
+from respectra.files import atomic_path, file_lock, make_folder
 
 _RECIPE = "synthesis.json"
 _LAYERS = ("reflectance", "illumination", "highlights")
@@ -42,27 +43,65 @@ def save_scenes(
         the files of all the scenes.
 
     Raises:
-        OutputError: the folder holds another series, or cannot be written.
+        OutputError: the folder holds another series, another process writes it, it vanished
+            meanwhile, or it cannot be written.
         ConfigError, DataError: as :func:`~respectra.datasets.synthesize.synthesize_scene`.
     """
     if count < 1:
         raise ConfigError(f"make at least one scene; got {count}")
     o = SynthesisOptions() if options is None else options
     root = Path(folder)
+    make_folder(root)
+    with file_lock(root, inside=True):
+        return _save_scenes(root, count, seed, o, suffix, layers, progress)
+
+
+def _save_scenes(
+    root: Path,
+    count: int,
+    seed: int,
+    o: SynthesisOptions,
+    suffix: str,
+    layers: str | os.PathLike[str] | None,
+    progress: Callable[[Sequence[int]], Iterable[int]],
+) -> list[Path]:
     _recognise(root, {"seed": seed, "suffix": suffix, "options": o.model_dump(mode="json")})
     files = [root / f"synthetic_{index:05d}{suffix}" for index in range(count)]
     places = {} if layers is None else {kind: Path(layers) for kind in _LAYERS}
-    missing = [
-        index
-        for index, file in enumerate(files)
-        if not all(f.exists() for f in (file, *_layer_files(file, places)))
-    ]
-    for index in progress(missing):
+
+    def lacking() -> list[int]:
+        return [
+            index
+            for index, file in enumerate(files)
+            if not all(part.exists() for part in _all_files(file, places))
+        ]
+
+    for index in progress(lacking()):
+        _require_recipe(root)
         scene = synthesize_layers(seed, index, o)
         for kind, target in zip(places, _layer_files(files[index], places), strict=True):
             save_cube(_layer(scene, kind), target, overwrite=True)
         save_cube(scene.radiance, files[index], overwrite=True)
+    _require_recipe(root)
+    lost = lacking()
+    if lost:
+        raise OutputError(
+            f"{root} holds {count - len(lost)} of {count} scenes: files vanished meanwhile; see to "
+            "the folder and run the same command again"
+        )
     return files
+
+
+def _require_recipe(root: Path) -> None:
+    """See that the folder is still the one that the series was begun in."""
+    if not (root / _RECIPE).is_file():
+        raise OutputError(f"{root} has vanished; see to the folder and run the same command again")
+
+
+def _all_files(file: Path, places: dict[str, Path]) -> list[Path]:
+    """All files of a scene: of its cube, which may have several, and of its layers."""
+    cubes = (file, *_layer_files(file, places))
+    return [part for cube in cubes for part in FORMATS.for_writing(cube).files(cube)]
 
 
 def _layer_files(file: Path, places: dict[str, Path]) -> list[Path]:

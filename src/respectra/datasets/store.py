@@ -23,8 +23,11 @@ from pydantic import Field
 from respectra.config import Config
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError, DataError, FormatError, unknown_name
+from respectra.files import recover
 
 INDEX = "index.json"
+#: Folder within a store in which it grows until it is complete.
+PART = ".part"
 FORMAT = "respectra-store"
 VERSION = 1
 ALIGNMENT = 64
@@ -222,6 +225,7 @@ class Store:
 
 def is_store(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder is a finished store."""
+    recover(Path(folder) / INDEX, others="*.bin")
     try:
         index = json.loads((Path(folder) / INDEX).read_text("utf-8"))
     except (OSError, ValueError):
@@ -236,8 +240,9 @@ def open_store(folder: str | os.PathLike[str]) -> Store:
         FormatError: no store, an unfinished one, or one whose index is damaged.
     """
     path = Path(folder)
+    recover(path / INDEX, others="*.bin")
     if not (path / INDEX).is_file():
-        unfinished = (path / "plan.json").is_file()
+        unfinished = (path / PART).is_dir() or (path / "plan.json").is_file()
         raise FormatError(
             f"{path} is an unfinished store; run the same `respectra data prepare` again"
             if unfinished

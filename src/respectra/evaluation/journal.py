@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from respectra.errors import ConfigError
+from respectra.errors import FormatError, OutputError
 from respectra.evaluation.auxiliary import TESTS
+from respectra.evaluation.entries import Entry
 from respectra.evaluation.protocol import Options
 from respectra.evaluation.results import PLAIN, Row, merge_rows
 from respectra.evaluation.scenes import EvaluationScene
+from respectra.journal import Journal
 
 
 @dataclass(frozen=True)
@@ -41,39 +41,48 @@ def tasks_of(subjects: Sequence[EvaluationScene], options: Options) -> list[Task
     ]
 
 
-@contextlib.contextmanager
-def file_lock(folder: Path) -> Iterator[None]:
-    """Be the only process that writes results to a folder, where the system can say so.
+def open_journal(path: Path) -> tuple[Journal, list[Row]]:
+    """The journal of a task, and its rows; see ``respectra.journal``.
 
     Raises:
-        ConfigError: another one does.
+        FormatError: a line was changed.
     """
+    journal = Journal.resume(path)
     try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"another evaluation is writing to {folder}; wait for it, or choose another folder"
-            ) from None
-        yield
+        return journal, [Row.from_dict(record) for record in journal.records]
+    except (TypeError, ValueError) as error:  # a FormatError is a ValueError
+        raise FormatError(f"{path}: {error}; delete the file to score its scene again") from None
 
 
-def read_journal(path: Path) -> list[Row]:
-    """The rows of a journal; a last line that a killed run left half written is cut off."""
-    if not path.is_file():
-        return []
-    text = path.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
-    if len(whole) < len(text):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    return [Row.from_dict(json.loads(line)) for line in whole.decode("utf-8").splitlines()]
+def wanted_rows(task: Task, entries: Sequence[Entry], options: Options) -> list[tuple[str, str]]:
+    """Method and test of every row of a task.
+
+    What is drawn out of scope is scored plainly: the collection is the test.
+    """
+    tests = options.tests if task.subject.role == "main" else ()
+    takers = [one for one in entries if one.takes_part(task.track)]
+    return [(one.name, test) for one in takers for test in (PLAIN, *tests)]
+
+
+def require_rows(
+    tasks: Sequence[Task], folder: Path, entries: Sequence[Entry], options: Options
+) -> None:
+    """See that all that was scored is in the folder.
+
+    Raises:
+        OutputError: rows are missing: the folder vanished, or another one took its place.
+    """
+    there = wanted = 0
+    for task in tasks:
+        names = set(wanted_rows(task, entries, options))
+        _, rows = open_journal(task.journal(folder))
+        there += len(names & {(row.method, row.test) for row in rows})
+        wanted += len(names)
+    if there < wanted:
+        raise OutputError(
+            f"{folder} holds {there} of {wanted} rows: it vanished or was changed meanwhile; "
+            "see to the folder and run the same command again"
+        )
 
 
 def collect_rows(
@@ -83,7 +92,7 @@ def collect_rows(
     places = {name: place for place, name in enumerate(methods)}
     tests = {name: place for place, name in enumerate((PLAIN, *TESTS))}
     tracks = {name: place for place, name in enumerate(options.tracks)}
-    rows = [row for task in tasks for row in read_journal(task.journal(folder))]
+    rows = [row for task in tasks for row in open_journal(task.journal(folder))[1]]
     rows.sort(
         key=lambda r: (r.role, tracks[r.track], places[r.method], tests[r.test], r.scene, r.seed)
     )

@@ -236,10 +236,37 @@ def load_results(folder: str | os.PathLike[str]) -> Results:
             f"{root} holds no results; give the folder that respectra evaluate wrote with -o"
         )
     protocol = load_protocol(root)
-    with (root / "results.csv").open(newline="", encoding="utf-8") as file:
-        rows = tuple(Row.from_dict(_parsed(line, root)) for line in csv.DictReader(file))
-    costs = tuple(Cost(**cost) for cost in _read_json(root / "costs.json"))
-    return Results(protocol, rows, costs, _read_json(root / "methods.json"), root)
+    try:
+        with (root / "results.csv").open(newline="", encoding="utf-8") as file:
+            rows = tuple(Row.from_dict(_parsed(line, root)) for line in csv.DictReader(file))
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        raise FormatError(f"{root / 'results.csv'} is damaged: {error}") from None
+    return Results(protocol, rows, load_costs(root), load_methods(root), root)
+
+
+def load_costs(folder: Path) -> tuple[Cost, ...]:
+    """Read ``costs.json``.
+
+    Raises:
+        FormatError: there is none, or it was changed to something else.
+    """
+    values = _read_json(folder / "costs.json")
+    try:
+        return tuple(Cost(**cost) for cost in values)
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"{folder / 'costs.json'} is damaged: {error}") from None
+
+
+def load_methods(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """Read ``methods.json``: the facts of methods by their names.
+
+    Raises:
+        FormatError: there is none, or it was changed to something else.
+    """
+    values = _read_json(folder / "methods.json")
+    if not isinstance(values, dict) or not all(isinstance(v, dict) for v in values.values()):
+        raise FormatError(f"{folder / 'methods.json'} is damaged: not an object of objects")
+    return values
 
 
 def merge_rows(rows: Iterable[Row]) -> tuple[Row, ...]:
@@ -298,5 +325,5 @@ def _write_json(values: Any, path: Path) -> None:
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FormatError(f"{path} cannot be read as JSON: {error}") from None

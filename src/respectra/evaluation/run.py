@@ -15,14 +15,20 @@ import psutil
 
 from respectra.errors import ConfigError
 from respectra.evaluation.entries import Entry
-from respectra.evaluation.journal import Task, collect_rows, file_lock, tasks_of
+from respectra.evaluation.journal import Task, collect_rows, require_rows, tasks_of
 from respectra.evaluation.measuring import limited_threads
 from respectra.evaluation.protocol import Options, Protocol
-from respectra.evaluation.results import Results, load_protocol, save_protocol, save_results
+from respectra.evaluation.results import (
+    Results,
+    load_methods,
+    load_protocol,
+    save_protocol,
+    save_results,
+)
 from respectra.evaluation.scenes import EvaluationScene
 from respectra.evaluation.scorer import Scorer, Work
 from respectra.evaluation.timing import Progress, largest, measure_costs
-from respectra.files import atomic_path
+from respectra.files import atomic_path, file_lock, writing_to
 
 
 def evaluate(
@@ -60,8 +66,9 @@ def evaluate(
 
     Raises:
         ConfigError: the folder holds an evaluation by another protocol, nothing to evaluate, or
-            two different methods of one name; another process writes to the folder.
+            two different methods of one name.
         DataError: a scene's file cannot be read.
+        OutputError: another process writes to the folder, or it vanished meanwhile.
     """
     chosen = options or Options()
     _check(entries, subjects, jobs, threads, timing_runs)
@@ -71,7 +78,7 @@ def evaluate(
         collections=dict(collections or {}),
         scenes=tuple(subject.record() for subject in subjects),
     )
-    with file_lock(folder):
+    with file_lock(folder, inside=True), writing_to(folder):
         protocol, facts = _continue(folder, protocol, entries)
         work = Work(
             entries=tuple(entries),
@@ -85,9 +92,11 @@ def evaluate(
         tasks = tasks_of(subjects, chosen)
         for _ in progress(_run(tasks, work), "scoring", len(tasks)):
             pass
+        require_rows(tasks, folder, entries, chosen)
         rows = collect_rows(tasks_of(subjects, protocol.options), folder, facts, protocol.options)
         results = Results(protocol, rows, costs, facts, folder)
         save_results(results, folder)
+        require_rows(tasks, folder, entries, chosen)
         return results
 
 
@@ -141,7 +150,7 @@ def _continue(
         except ConfigError as error:
             raise ConfigError(f"{folder}: {error}; choose another folder") from None
         if (folder / "methods.json").is_file():
-            facts = json.loads((folder / "methods.json").read_text("utf-8"))
+            facts = load_methods(folder)
     elif any(not path.name.startswith(".") for path in folder.glob("*")):
         raise ConfigError(f"{folder} is not empty and holds no evaluation; choose another folder")
     for one in entries:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import RespectraError, naming
+from respectra.errors import OutputError, RespectraError, naming
 from respectra.evaluation import metrics
 from respectra.evaluation.auxiliary import (
     TESTS,
@@ -25,10 +24,12 @@ from respectra.evaluation.auxiliary import (
 )
 from respectra.evaluation.details import method_details, save_details, scene_details
 from respectra.evaluation.entries import Entry
-from respectra.evaluation.journal import Task, read_journal
+from respectra.evaluation.journal import Task, open_journal, wanted_rows
 from respectra.evaluation.measuring import Measured, measured
 from respectra.evaluation.protocol import Options
 from respectra.evaluation.results import PLAIN, Row, details_path, scene_path
+from respectra.files import make_folder
+from respectra.journal import Journal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +51,7 @@ class _Sheet:
     task: Task
     case: Case
     wanted: frozenset[tuple[str, str]]
-    file: TextIO
+    journal: Journal
     jobs: int
 
     def wants(self, one: Entry, test: str) -> bool:
@@ -91,8 +92,7 @@ class _Sheet:
             width=self.case.image.sizes["x"],
             jobs=self.jobs,
         )
-        self.file.write(json.dumps(row.as_dict()) + "\n")
-        self.file.flush()
+        self.journal.append(row.as_dict())
 
 
 class Scorer:
@@ -105,24 +105,29 @@ class Scorer:
 
     def score(self, task: Task) -> None:
         """Add the rows that a task's journal lacks."""
-        journal = task.journal(self.work.folder)
-        done = {(row.method, row.test) for row in read_journal(journal)}
-        # What is drawn out of scope is scored plainly: the collection is the test.
+        journal, rows = open_journal(task.journal(self.work.folder))
+        done = {(row.method, row.test) for row in rows}
+        wanted = frozenset(wanted_rows(task, self.work.entries, self.work.options)) - done
         tests = self.tests if task.subject.role == "main" else ()
-        names = (PLAIN, *(test.name for test in tests))
-        takers = [one for one in self.work.entries if one.takes_part(task.track)]
-        wanted = frozenset((one.name, name) for one in takers for name in names) - done
         if not wanted:
             return
         with naming(task.subject.name):
             case = task.subject.open(task.track, task.seed, self.work.options, self.work.cache)
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        with journal.open("a", encoding="utf-8") as file:
-            sheet = _Sheet(task, case, wanted, file, self.work.jobs)
-            self._judge(sheet, [test for test in tests if isinstance(test, OutputTest)])
-            for test in tests:
-                if isinstance(test, InputTest):
-                    self._challenge(sheet, test)
+        if not journal.begun:
+            self._begin(journal)
+        sheet = _Sheet(task, case, wanted, journal, self.work.jobs)
+        self._judge(sheet, [test for test in tests if isinstance(test, OutputTest)])
+        for test in tests:
+            if isinstance(test, InputTest):
+                self._challenge(sheet, test)
+
+    def _begin(self, journal: Journal) -> None:
+        if not (self.work.folder / "protocol.json").is_file():  # which every evaluation begins with
+            raise OutputError(
+                f"{self.work.folder} has vanished; see to the folder and run the same command again"
+            )
+        make_folder(journal.path.parent)
+        journal.begin()
 
     def _judge(self, sheet: _Sheet, tests: Sequence[OutputTest]) -> None:
         """The plain test and the judgements: all that needs the cube of the image as it is."""

@@ -9,6 +9,7 @@ from typing import Any
 from respectra.cubes import inspect
 from respectra.errors import naming
 from respectra.evaluation.measuring import Cost, fill_bandwidth, limited_threads, measure_cost
+from respectra.evaluation.results import load_costs
 from respectra.evaluation.scenes import EvaluationScene
 from respectra.evaluation.scorer import Work
 from respectra.files import atomic_path
@@ -41,7 +42,7 @@ def measure_costs(
         progress: shows how far it got.
     """
     path = work.folder / "costs.json"
-    costs = [Cost(**c) for c in json.loads(path.read_text("utf-8"))] if path.is_file() else []
+    costs = list(load_costs(work.folder)) if path.is_file() else []
     known = {(cost.fingerprint, cost.track) for cost in costs}
     wanted = [
         (one, track)

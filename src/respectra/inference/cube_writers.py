@@ -16,7 +16,7 @@ from respectra.cubes.formats.base import encode_attrs
 from respectra.cubes.formats.envi import ORDERS, write_header
 from respectra.cubes.model import DIMS
 from respectra.errors import ConfigError
-from respectra.files import atomic_path, remove
+from respectra.files import move_into_place
 from respectra.inference.predictors import FloatArray
 from respectra.inference.tiling import Layout, Region
 
@@ -59,9 +59,22 @@ class Sink(ABC):
     def write(self, region: Region, spectra: FloatArray) -> None:
         """Write one piece, (y, x, band)."""
 
+    @property
     @abstractmethod
+    def moves(self) -> list[tuple[Path, Path]]:
+        """What lies in the folder and where it belongs; what makes the cube visible is first."""
+
+    @abstractmethod
+    def complete(self, attrs: Mapping[str, Any]) -> None:
+        """Write down what is known of the cube, of which all pieces are written."""
+
     def finish(self, attrs: Mapping[str, Any], *, overwrite: bool) -> None:
-        """Move the complete cube into its place."""
+        """Complete the cube and move it into its place; the caller holds the lock of that.
+
+        A run that is killed in between can do it again.
+        """
+        self.complete(attrs)
+        move_into_place(self.moves, overwrite=overwrite)
 
 
 def sink_for(target: Path) -> type[Sink] | None:
@@ -114,15 +127,18 @@ class ZarrSink(Sink):
         group = zarr.open_group(self._store, mode="r+")
         group["cube"][region] = spectra.astype(self.dtype, copy=False)  # type: ignore[index]
 
-    def finish(self, attrs: Mapping[str, Any], *, overwrite: bool) -> None:
-        """Write down what is known of the cube, and move the store into its place."""
+    @property
+    def moves(self) -> list[tuple[Path, Path]]:
+        """The store."""
+        return [(self._store, self.target)]
+
+    def complete(self, attrs: Mapping[str, Any]) -> None:
+        """Write the attributes."""
         import zarr
 
         plain = {k: v for k, v in attrs.items() if k in ("quantity", "units", "source")}
         array = zarr.open_array(self._store, path="cube", mode="r+")
         array.update_attributes({**plain, "attributes": encode_attrs(attrs)})
-        with atomic_path(self.target, overwrite=overwrite) as temporary:
-            self._store.rename(temporary)
 
 
 def _chunk(side: int) -> int:
@@ -148,6 +164,10 @@ class EnviSink(Sink):
     @property
     def _data(self) -> Path:
         return self.folder / "cube.raw"
+
+    @property
+    def _header(self) -> Path:
+        return self.folder / "cube.hdr"
 
     def create(self) -> None:
         """Begin an empty file of the full size."""
@@ -179,12 +199,12 @@ class EnviSink(Sink):
                     at = (y * bands + band) if interleave == "bil" else (band * self.shape[0] + y)
                     put(at * width + columns.start, line)
 
-    def finish(self, attrs: Mapping[str, Any], *, overwrite: bool) -> None:
-        """Move the values, then the header that makes them visible, into their places."""
+    @property
+    def moves(self) -> list[tuple[Path, Path]]:
+        """The header and the values."""
         header, data = self._files
-        with contextlib.ExitStack() as stack:
-            new_header = stack.enter_context(atomic_path(header, overwrite=overwrite))
-            new_data = stack.enter_context(atomic_path(data, overwrite=overwrite))
-            write_header(new_header, self.shape, self.wavelengths_nm, attrs, self._interleave)
-            self._data.rename(new_data)
-            remove(header)  # an old header must never describe new data
+        return [(self._header, header), (self._data, data)]
+
+    def complete(self, attrs: Mapping[str, Any]) -> None:
+        """Write the header."""
+        write_header(self._header, self.shape, self.wavelengths_nm, attrs, self._interleave)

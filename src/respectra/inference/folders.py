@@ -1,15 +1,14 @@
 """Many pictures at once: folders and patterns, a manifest of what was done, one failure at a time.
 
-The manifest is a file of JSON lines in the output folder. A run that ended, however it ended, is
-taken up by the same command: what is done is skipped where the input, the method, its weights and
-its options are those of then.
+The manifest is a journal (``respectra.journal``) in the output folder. A run that ended, however
+it ended, is taken up by the same command: what is done is skipped where the input, the method, its
+weights and its options are those of then.
 """
 
 from __future__ import annotations
 
 import errno
 import glob
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,10 +18,14 @@ from typing import Any, Literal
 
 from respectra.cameras import PICTURE_SUFFIXES
 from respectra.cameras.colour import InputKind
-from respectra.errors import FormatError, OutputError, RespectraError
+from respectra.cubes.formats import FORMATS
+from respectra.errors import ConfigError, FormatError, OutputError, RespectraError
+from respectra.files import file_lock, make_folder, recover, remove
 from respectra.identity import content_hash
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.video_reader import CLIP_SUFFIXES
+from respectra.journal import Journal
+
 #: Name of the manifest within the output folder.
 MANIFEST = "manifest.jsonl"
 #: After these, no other cube could be written either.
@@ -101,6 +104,7 @@ def run_jobs(
     work: Callable[[Reconstructor, Job], Mapping[str, Any]],
     *,
     options: Mapping[str, Any] | None = None,
+    outputs: Callable[[Job], Sequence[Path]] = lambda job: cube_files(job.target),
     overwrite: bool = False,
     fail_fast: bool = False,
 ) -> Iterator[Outcome]:
@@ -112,6 +116,7 @@ def run_jobs(
         choose: gives the reconstructor for a job.
         work: writes the cube of a job, whole or not at all, and gives facts for the manifest.
         options: whatever else the cubes depend on; done jobs with other options are done again.
+        outputs: all files of a job, which is done when all of them are there.
         overwrite: do everything again, replacing what is there.
         fail_fast: raise the first error instead of going on.
 
@@ -120,8 +125,29 @@ def run_jobs(
 
     Raises:
         RespectraError: the first failure, with ``fail_fast``.
-        OutputError: the output folder has vanished, or nothing can be written into it any more.
+        OutputError: another run writes into the output folder, it has vanished, or nothing can be
+            written into it any more.
+        FormatError: the manifest was changed.
     """
+    for job in jobs[:1]:
+        choose(job)  # a method that does not exist makes no folder
+    make_folder(output)
+    with file_lock(output, inside=True):
+        yield from _run_jobs(
+            jobs, output, choose, work, options or {}, outputs, overwrite, fail_fast
+        )
+
+
+def _run_jobs(
+    jobs: Sequence[Job],
+    output: Path,
+    choose: Callable[[Job], Reconstructor],
+    work: Callable[[Reconstructor, Job], Mapping[str, Any]],
+    options: Mapping[str, Any],
+    outputs: Callable[[Job], Sequence[Path]],
+    overwrite: bool,
+    fail_fast: bool,
+) -> Iterator[Outcome]:
     manifest: Manifest | None = None
     signatures: dict[int, str] = {}
     for job in jobs:
@@ -140,18 +166,24 @@ def run_jobs(
                 "kind": job.kind,
                 "method": reconstructor.name,
                 "weights": weights,
-                "options": dict(options or {}),
+                "options": dict(options),
             }
-            if not overwrite and manifest.has_done(identity, job.target):
+            files = outputs(job)
+            recover(job.target)
+            if not overwrite and manifest.has_done(identity, files):
                 yield Outcome(job, "skipped", time.perf_counter() - start)
                 continue
-            if os.path.lexists(job.target):
-                if not overwrite:
+            there = [file for file in files if os.path.lexists(file)]
+            if there and not overwrite:
+                if not manifest.has_begun(identity):
                     raise OutputError(
-                        f"{job.target} exists already, not of this input by this method; choose "
+                        f"{there[0]} exists already, not of this input by this method; choose "
                         "another folder or pass --overwrite"
                     )
-            else:
+                for file in there:  # of a run that was killed between two of them
+                    remove(file)
+                there = []
+            if not there:
                 manifest.add({**identity, "status": "started"})
             facts = work(reconstructor, job)
         except (RespectraError, MemoryError) as error:
@@ -169,40 +201,47 @@ def run_jobs(
         yield Outcome(job, "failed", seconds, error=message)
 
 
+def cube_files(target: Path) -> tuple[Path, ...]:
+    """The files of a cube of this name: for ENVI a header and its data."""
+    try:
+        return FORMATS.for_writing(target).files(target)
+    except ConfigError:
+        return (target,)
+
+
 class Manifest:
     """What was done in an output folder, one JSON line an event; the last of an output counts.
 
     Raises:
-        OutputError: the folder cannot be made.
+        OutputError: the folder cannot be written.
+        FormatError: a line was changed.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / MANIFEST
+        self._journal = Journal.resume(folder / MANIFEST)
+        if not self._journal.begun:
+            self._journal.begin()
         self._last: dict[str, dict[str, Any]] = {}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lines = self.path.read_text().splitlines() if self.path.exists() else []
-            if lines and not self.path.read_text().endswith("\n"):  # a killed run's last line
-                with self.path.open("a") as file:
-                    file.write("\n")
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-        for line in lines:
-            try:
-                entry = json.loads(line)
+        for entry in self._journal.records:
+            if isinstance(entry.get("output"), str):
                 self._last[entry["output"]] = entry
-            except (ValueError, KeyError, TypeError):
-                continue
 
-    def has_done(self, identity: Mapping[str, Any], target: Path) -> bool:
-        """Whether a cube is there that was made from the same input in the same way.
+    def has_begun(self, identity: Mapping[str, Any]) -> bool:
+        """Whether what is there can only be of this: a run began with it where nothing was."""
+        return self._status(identity) in ("started", "done")
 
-        A job that was begun where no cube was, and a cube that is there now, is done: cubes appear
-        whole.
+    def has_done(self, identity: Mapping[str, Any], files: Sequence[Path]) -> bool:
+        """Whether all files are there that were made from the same input in the same way.
+
+        A job that was begun where no file was, and all files that are there now, is done: each
+        of them appears whole. A part of them is not the whole.
         """
+        return self.has_begun(identity) and all(file.exists() for file in files)
+
+    def _status(self, identity: Mapping[str, Any]) -> str | None:
         last = self._last.get(str(identity["output"]), {})
         same = all(last.get(name) == value for name, value in identity.items() if name != "input")
-        return same and last.get("status") in ("started", "done") and target.exists()
+        return last.get("status") if same else None
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Write a line.
@@ -210,20 +249,8 @@ class Manifest:
         Raises:
             OutputError: the folder has vanished, or the disk is full.
         """
-        text = json.dumps(entry, default=str)
-        try:
-            with self.path.open("a") as file:
-                file.write(text + "\n")
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-        self._last[str(entry["output"])] = json.loads(text)
-
-
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"cannot write {path}: {error.strerror or error}; finished cubes are kept, see to the "
-        "folder and run the same command again"
-    )
+        self._journal.append(entry)
+        self._last[str(entry["output"])] = self._journal.records[-1]
 
 
 def _is_hopeless(failure: BaseException, output: Path) -> bool:

@@ -1,15 +1,16 @@
 """From a picture on disk to a cube on disk, of which only a piece is in memory at a time.
 
 The cube grows in a hidden folder beside its place (``.NAME.part``), together with a journal of
-the pieces that are complete. A run that was killed is taken up there; only a complete cube is
-moved to where it was asked for.
+the pieces that are complete (``respectra.journal``). A run that was killed is taken up there, at
+whatever step: before the first piece, between two, while the cube is completed, while it is moved
+to where it was asked for, or after that.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
+import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,15 +22,21 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cameras import References
 from respectra.cameras.colour import InputKind
 from respectra.cameras.pictures import Picture, PictureOptions, open_picture
 from respectra.cubes import make_cube
-from respectra.errors import ConfigError, OutputError
-from respectra.files import ensure_absent, remove
+from respectra.cubes.formats import FORMATS
+from respectra.errors import ConfigError, FormatError, OutputError
+from respectra.files import ensure_absent, file_lock, make_folder, recover, remove
+from respectra.identity import content_hash
 from respectra.inference.cube_writers import CubeType, Sink, sink_for
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
+from respectra.inference.references import correct_picture
 from respectra.inference.tiling import Layout, Region
+from respectra.journal import Journal
+from respectra.locks import hidden_name
 from respectra.methods import Tiling
 
 if TYPE_CHECKING:
@@ -39,7 +46,7 @@ PathLike = str | os.PathLike[str]
 #: Cubes above this many bytes are written piece by piece where they can be.
 LARGE_CUBE = 256e6
 #: Of the journal; a half-done cube with another version is begun anew.
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ def reconstruct_file(
     dtype: CubeType = "float32",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    references: References | None = None,
     picture_options: PictureOptions | None = None,
 ) -> Streamed:
     """Reconstruct a picture of any size within the reconstructor's memory limit.
@@ -76,6 +84,8 @@ def reconstruct_file(
         dtype: of the values; ``float16`` for Zarr alone.
         overwrite: replace what is there.
         progress: called with the number of complete pieces and of all.
+        references: spectra that are known in this picture; see
+            :meth:`Reconstructor.with_references`.
         picture_options: how to read the picture.
 
     Raises:
@@ -92,42 +102,80 @@ def reconstruct_file(
         raise ConfigError(
             f"{target} cannot be written piece by piece; choose .zarr, .hdr, .bip, .bil or .bsq"
         )
-    ensure_absent(target, overwrite=overwrite)
+    files = FORMATS.for_writing(target).files(target)
+    folder = growing_folder(target)
+    if not folder.exists():  # else the cube may be that of a run which was killed at its very end
+        for file in files:
+            ensure_absent(file, overwrite=overwrite)
+    reconstructor = reconstructor.for_kind(kind)
+    convert = functools.partial(reconstructor.values_of, kind=kind)
     chosen = picture_options or PictureOptions()
-    picture = open_picture(image_path, kind, **chosen.model_dump())
+    picture = open_picture(image_path, kind, convert=convert, **chosen.model_dump())
+    if references is not None:
+        correction = correct_picture(reconstructor, picture, references)
+        reconstructor = reconstructor.with_correction(correction)
     reason = reconstructor.whole_image_reason(picture.height, picture.width)
     if reason is not None:
         raise ConfigError(
             f"{reason}, which does not work piece by piece; leave it out, or reconstruct in memory"
         )
-    folder = target.with_name(f".{target.name}.part")
-    facts = _facts(reconstructor, picture, dtype)
-    with keeping_complete(target, folder):
-        journal = Journal.resume(folder, facts)
-        layout = _layout(reconstructor, picture, journal)
-        grid = np.array(reconstructor.contract.wavelengths_nm)
-        sink = make_sink(folder, target, layout, grid, dtype)
-        attrs = {"units": "relative", **reconstructor.cube_facts(layout)}
-        attrs["source"] = f"{picture.path.name}, {attrs['source']}"
-        if journal.layout is None:
-            _require_room(sink)
-            sink.create()
-            journal.begin(layout)
-        resumed = len(journal.done)
-        total = layout.count
-        for region, spectra, unreachable in _pieces(reconstructor, picture, layout, journal):
-            sink.write(region, spectra)
-            journal.complete(region, unreachable)
-            if progress is not None:
-                progress(len(journal.done), total)
-        names = reconstructor.guarantees.names | reconstructor.lut_guarantees(picture.value_bits)
-        if names:
-            attrs["guarantees"] = ", ".join(sorted(names))
-        if journal.unreachable:
-            attrs["unreachable_pixels"] = journal.unreachable
-        sink.finish(attrs, overwrite=overwrite)
-    remove(folder)
-    return Streamed(target, total, resumed, layout)
+    with file_lock(files[0]):
+        recover(files[0])
+        pieces = Pieces.resume(folder, _facts(reconstructor, picture, dtype))
+        with keeping_complete(target, folder, lambda: bool(pieces.done)):
+            layout = _layout(reconstructor, picture, pieces)
+            grid = np.array(reconstructor.contract.wavelengths_nm)
+            sink = make_sink(folder, target, layout, grid, dtype)
+            in_place = pieces.is_in_place(sink)
+            resumed = len(pieces.done)
+            if not in_place:
+                for file in files:
+                    ensure_absent(file, overwrite=overwrite)
+                _grow(reconstructor, picture, sink, pieces, progress)
+                attrs = _attributes(reconstructor, picture, layout, pieces)
+                sink.finish(attrs, overwrite=overwrite)
+        remove(folder)
+    return Streamed(target, layout.count, resumed, layout)
+
+
+def _grow(
+    reconstructor: Reconstructor,
+    picture: Picture,
+    sink: Sink,
+    pieces: Pieces,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Write the pieces that are not there yet."""
+    layout = sink.layout
+    if pieces.layout is None:
+        _require_room(sink)
+        sink.create()
+        pieces.begin(sink)
+    for region, spectra, unreachable in _pieces(reconstructor, picture, layout, pieces):
+        sink.write(region, spectra)
+        pieces.complete(region, unreachable)
+        if progress is not None:
+            progress(len(pieces.done), layout.count)
+
+
+def _attributes(
+    reconstructor: Reconstructor, picture: Picture, layout: Layout, pieces: Pieces
+) -> dict[str, Any]:
+    attrs = {"units": "relative", **reconstructor.cube_facts(layout)}
+    attrs["source"] = f"{picture.path.name}, {attrs['source']}"
+    names = reconstructor.guarantees.names | reconstructor.lut_guarantees(picture.value_bits)
+    if names:
+        attrs["guarantees"] = ", ".join(sorted(names))
+    if reconstructor.guarantees.correction is not None:
+        attrs["references"] = reconstructor.guarantees.correction.summary
+    if pieces.unreachable:
+        attrs["unreachable_pixels"] = pieces.unreachable
+    return attrs
+
+
+def growing_folder(target: Path) -> Path:
+    """Where a cube or a clip grows until it is complete; an earlier run may have left it."""
+    return target.with_name(hidden_name(target.name, ".part"))
 
 
 def streams(
@@ -156,17 +204,18 @@ def streams(
 
 def _facts(reconstructor: Reconstructor, picture: Picture, dtype: CubeType) -> dict[str, Any]:
     """What a half-done cube must agree on to be taken up."""
-    file = picture.path.stat()
     return {
+        "version": _VERSION,
         "method": reconstructor.signature(),
         "guarantees": sorted(reconstructor.guarantees.names),
-        "image": [picture.path.name, file.st_size, file.st_mtime_ns],
+        "correction": reconstructor.guarantees.correction_key,
+        "image": content_hash(picture.path),
         "kind": picture.kind,
         "dtype": dtype,
     }
 
 
-def _layout(reconstructor: Reconstructor, picture: Picture, journal: Journal) -> Layout:
+def _layout(reconstructor: Reconstructor, picture: Picture, pieces: Pieces) -> Layout:
     """As the journal has it, where that still fits; else the largest tiles that fit."""
     held, bands = float(picture.held_bytes), reconstructor.contract.bands
     # What a tile takes before and after the method itself: its values in double precision on the
@@ -178,17 +227,17 @@ def _layout(reconstructor: Reconstructor, picture: Picture, journal: Journal) ->
     held += picture.row_bytes * (layout.sides[0] + 2 * layout.halo + layout.overlap)
     held += 2 * 4 * layout.overlap * picture.width * bands
     layout = reconstructor.layout(*size, held=held, per_pixel=per_pixel)
-    before = journal.layout
+    before = pieces.layout
     if before is None:
         return layout
     if before.largest_read <= layout.largest_read:
         return before
-    journal.forget()
+    pieces.forget()
     return layout
 
 
 def _pieces(
-    reconstructor: Reconstructor, picture: Picture, layout: Layout, journal: Journal
+    reconstructor: Reconstructor, picture: Picture, layout: Layout, written: Pieces
 ) -> Iterator[tuple[Region, Any, int]]:
     """Rows and columns, spectra, and the number of unreachable pixels of pieces."""
     guarantees, contract = reconstructor.guarantees, reconstructor.contract
@@ -199,26 +248,29 @@ def _pieces(
     bits = picture.value_bits if source.factor == 1.0 else EXACT_BITS
     if source.factor != 1.0:
         bounds = (bounds[0] / source.factor, 1.0)
+    if not contract.keeps_exposure and contract.camera_matrix is not None:
+        factor = np.float32(source.factor)
+        bounds = picture.bounds(lambda rgb: contract.own_values(rgb / factor))
     means: list[Tensor] | None = None
-    if reconstructor.needs_means(layout) and len(journal.done) < layout.count:
-        means = journal.means()
+    if reconstructor.needs_means(layout) and len(written.done) < layout.count:
+        means = written.means()
         if means is None:
             means = reconstructor.compute_global_means(
                 source.read, layout, bounds=bounds, bits=bits
             )
-            journal.keep_means(means)
+            written.keep_means(means)
     pieces = reconstructor.pieces(
         source.read,
         layout,
         bounds=bounds,
         bits=bits,
         means=means,
-        done=frozenset(journal.done),
+        done=frozenset(written.done),
         output=reconstructor.for_pieces(layout, bits),
     )
     kept = reconstructor.lut_guarantees(picture.value_bits)
     for region, spectra in pieces:
-        if guarantees.names <= kept:
+        if guarantees.kept_by(kept):
             yield region, spectra, 0
         else:
             cube = make_cube(spectra, contract.wavelengths_nm)
@@ -253,65 +305,74 @@ class _Source:
         ]
 
 
-class Journal:
-    """Which pieces of a growing cube are complete, one line each in a file beside it."""
+class Pieces:
+    """Which pieces of a growing cube are complete, by the journal beside it.
+
+    Its first record holds the layout and which file or folder the values grow in, by its number
+    on the disk: moved into its place it still has that number, which is how a run that was killed
+    after the move is known to be complete.
+    """
 
     def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
-        self.folder, self.facts = folder, {"version": _VERSION, **facts}
+        self.folder = folder
         self.layout: Layout | None = None
         self.done: set[tuple[int, int]] = set()
         self.unreachable = 0
         """Pixels whose values no spectrum gives that the guarantees allow."""
+        self._journal = Journal(folder / "journal", facts)
+        self._grown: list[int] | None = None
 
     @classmethod
-    def resume(cls, folder: Path, facts: dict[str, Any]) -> Journal:
-        """The journal of an earlier run with the same facts, or a fresh one."""
-        journal = cls(folder, facts)
-        try:
-            first, *lines = journal._file.read_text().splitlines()
-            header = json.loads(first)
-            same = header["facts"] == json.loads(json.dumps(journal.facts))
-        except (OSError, ValueError, KeyError):
-            same = False
-        if not same:
-            journal.forget()
-            return journal
-        saved = header["layout"]
-        saved["policy"] = Tiling(saved["policy"])
-        saved["sides"] = tuple(saved["sides"])
-        journal.layout = Layout(**saved)
-        for line in lines:
-            with contextlib.suppress(ValueError):  # the last line of a killed run
-                y, x, unreachable = json.loads(line)
-                journal.done.add((y, x))
-                journal.unreachable += unreachable
-        return journal
-
-    @property
-    def _file(self) -> Path:
-        return self.folder / "journal"
+    def resume(cls, folder: Path, facts: dict[str, Any]) -> Pieces:
+        """The pieces of an earlier run with the same facts, or none."""
+        pieces = cls(folder, facts)
+        with contextlib.suppress(FormatError, KeyError, TypeError, ValueError):
+            journal = Journal.resume(folder / "journal", facts)
+            if journal.records:
+                first, *rest = journal.records
+                saved = dict(first["layout"])
+                saved["policy"], saved["sides"] = Tiling(saved["policy"]), tuple(saved["sides"])
+                pieces._grown, pieces.layout = first["grown"], Layout(**saved)
+                pieces.done = {(y, x) for y, x in (record["piece"] for record in rest)}
+                pieces.unreachable = sum(record["unreachable"] for record in rest)
+                pieces._journal = journal
+                return pieces
+        pieces = cls(folder, facts)
+        pieces.forget()
+        return pieces
 
     def forget(self) -> None:
         """Begin anew."""
         remove(self.folder)
-        self.folder.mkdir(parents=True)
-        self.layout = None
+        make_folder(self.folder)
+        self.layout, self._grown = None, None
         self.done = set()
         self.unreachable = 0
 
-    def begin(self, layout: Layout) -> None:
-        """Write the first line."""
-        self.layout = layout
-        header = {"facts": self.facts, "layout": dataclasses.asdict(layout)}
-        self._file.write_text(json.dumps(header, default=str) + "\n")
+    def begin(self, sink: Sink) -> None:
+        """Write the first lines; the cube is there, empty."""
+        self.layout, self._grown = sink.layout, number_of(sink.moves[-1][0])
+        self._journal.begin()
+        self._journal.append({"layout": dataclasses.asdict(sink.layout), "grown": self._grown})
 
     def complete(self, region: Region, unreachable: int) -> None:
         """Note that a piece is written, and how many of its pixels are unreachable."""
         key = (region[0].start, region[1].start)
-        with self._file.open("a") as file:
-            file.write(json.dumps([*key, unreachable]) + "\n")
+        self._journal.append({"piece": key, "unreachable": unreachable})
         self.done.add(key)
         self.unreachable += unreachable
+
+    def is_in_place(self, sink: Sink) -> bool:
+        """Whether an earlier run has moved the complete cube; one that is lost is begun anew."""
+        if self._grown is None:
+            return False
+        source, target = sink.moves[-1]
+        if number_of(source) == self._grown:
+            return False
+        if number_of(target) == self._grown and len(self.done) == sink.layout.count:
+            return True
+        self.forget()
+        return False
 
     def keep_means(self, means: list[Tensor]) -> None:
         """Keep what first passes gave: they cost as much as the cube itself."""
@@ -331,17 +392,33 @@ class Journal:
             return [torch.from_numpy(stored[f"arr_{i}"]) for i in range(len(stored.files))]
 
 
+def number_of(path: Path) -> list[int] | None:
+    """Which file or folder it is, whatever its name."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return [facts.st_dev, facts.st_ino]
+
+
 @contextlib.contextmanager
-def keeping_complete(target: Path, folder: Path) -> Iterator[None]:
-    """What goes wrong while a cube grows in a folder, in one sentence; the folder stays."""
+def keeping_complete(target: Path, folder: Path, anything: Callable[[], bool]) -> Iterator[None]:
+    """What goes wrong while a cube grows in a folder, in one sentence.
+
+    The folder stays if there is anything complete in it.
+    """
     try:
         yield
-    except OutputError:
-        raise
-    except OSError as error:
+    except BaseException as error:
+        kept = anything()
+        if not kept:
+            remove(folder)
+        if isinstance(error, OutputError) or not isinstance(error, OSError):
+            raise
+        what = f"what is complete is kept in {folder}: " if kept else ""
         raise OutputError(
-            f"cannot write {target}: {error.strerror or error}; what is complete is kept in "
-            f"{folder}: see to the free space and run the same command again"
+            f"cannot write {target}: {error.strerror or error}; {what}"
+            "see to the free space and run the same command again"
         ) from error
 
 

@@ -20,16 +20,17 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from respectra.cameras import input_encoding, make_image, to_track_values
+from respectra.cameras import input_encoding, make_image
 from respectra.cameras.colour import InputKind
 from respectra.colour import decode_srgb
 from respectra.errors import ConfigError
-from respectra.files import ensure_absent, remove
+from respectra.files import ensure_absent, file_lock, recover, remove
+from respectra.identity import content_hash
 from respectra.inference.cube_writers import CubeType
 from respectra.inference.low_rank import Factors, factorise
 from respectra.inference.predictors import FloatArray
-from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
-from respectra.inference.streaming import keeping_complete
+from respectra.inference.reconstructor import Reconstructor
+from respectra.inference.streaming import growing_folder, keeping_complete
 from respectra.inference.tiling import Layout, Reader, Region
 from respectra.inference.video_reader import BadFrame, Clip, Frame
 from respectra.inference.video_store import Flicker, VideoStore, Written, grid_step
@@ -38,7 +39,7 @@ T = TypeVar("T")
 #: Decoded frames, and reconstructed pieces, that wait for their turn.
 _FRAMES_AHEAD, _PIECES_AHEAD = 2, 1
 #: Of the journal; a half-done clip with another version is begun anew.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -98,17 +99,26 @@ def reconstruct_video(
     target = Path(out_path)
     if target.suffix.lower() != ".zarr":
         raise ConfigError(f"a clip is written to a Zarr store; got {target}, name it NAME.zarr")
-    ensure_absent(target, overwrite=overwrite)
+    folder = growing_folder(target)
+    if not folder.exists():
+        ensure_absent(target, overwrite=overwrite)
+    reconstructor = reconstructor.for_kind(kind)
     factors = factorise(reconstructor) if low_rank else None
     clip = Clip(clip_path)
-    folder = target.with_name(f".{target.name}.part")
     layout = _layout(reconstructor, clip)
     skipped: list[float] = []
-    with keeping_complete(target, folder), contextlib.ExitStack() as stack:
-        store = VideoStore.resume(
-            folder, _facts(reconstructor, clip, kind, dtype, factors), factors
-        )
-        if not store.times_s:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(file_lock(target))
+        recover(target)
+        facts = _facts(reconstructor, clip, kind, dtype, factors)
+        store = VideoStore.resume(folder, facts, factors)
+        stack.enter_context(keeping_complete(target, folder, lambda: bool(store.times_s)))
+        if store.is_in_place(target):
+            remove(folder)
+            count, gone = len(store.times_s), tuple(store.skipped_s)
+            return ReconstructedVideo(target, count, count, gone, store.flicker())
+        ensure_absent(target, overwrite=overwrite)
+        if not store.is_begun:
             grid_nm = np.array(reconstructor.contract.wavelengths_nm)
             store.create(clip, layout, grid_nm, dtype)
         resumed = len(store.times_s)
@@ -126,7 +136,9 @@ def reconstruct_video(
                 store.write(*piece)
         attrs = {"units": "relative", **reconstructor.cube_facts(layout)}
         attrs["source"] = f"{clip.path.name}, {attrs['source']}"
-        if reconstructor.guarantees:
+        if reconstructor.guarantees.correction is not None:
+            attrs["references"] = reconstructor.guarantees.correction.summary
+        if reconstructor.guarantees.names:
             attrs["guarantees"] = ", ".join(sorted(reconstructor.guarantees.names))
         if skipped:
             attrs["skipped_s"] = skipped
@@ -135,7 +147,7 @@ def reconstruct_video(
             attrs["flicker"] = flicker.excess
             attrs["change_of_spectra"], attrs["change_of_image"] = flicker.spectra, flicker.image
         store.finish(target, attrs, overwrite=overwrite)
-    remove(folder)
+        remove(folder)
     return ReconstructedVideo(target, len(store.times_s), resumed, tuple(skipped), flicker)
 
 
@@ -199,7 +211,7 @@ def _reconstructed(
     step = grid_step(layout.height, layout.width)
     with contextlib.closing(frames):
         for frame in frames:
-            read = _reader(frame.codes, kind)
+            read = _reader(reconstructor, frame.codes, kind)
             grid = read(slice(None, None, step), slice(None, None, step))
             if frame.index >= resumed:
                 pieces = _pieces(reconstructor, frame, read, layout, kind, factors)
@@ -221,21 +233,23 @@ def _pieces(
     if reconstructor.needs_whole:
         codes = frame.codes / np.float32(np.iinfo(frame.codes.dtype).max)
         bits = 8 * frame.codes.dtype.itemsize
-        image = to_track_values(make_image(codes, encoding=input_encoding(kind), bits=bits), kind)
-        yield everything, np.asarray(reconstructor(image).values)
+        image = make_image(codes, encoding=input_encoding(kind), bits=bits)
+        yield everything, np.asarray(reconstructor(reconstructor.values_of(image, kind)).values)
         return
     bounds = (0.0, 1.0)
     if not reconstructor.contract.keeps_exposure:
-        values = read(*everything)
+        values = reconstructor.contract.own_values(read(*everything))
         bounds = (float(values.min()), float(values.max()))
         del values
     # Frames of a track are its codes; those of displays are computed from codes.
-    bits = EXACT_BITS if kind in ("srgb", "linear") else 8 * frame.codes.dtype.itemsize
+    depth = 8 * frame.codes.dtype.itemsize
+    black = make_image(np.zeros((1, 1, 3)), encoding=input_encoding(kind), bits=depth)
+    bits = bits_of(reconstructor.values_of(black, kind))
     output = None if factors is None else factors.output
     yield from reconstructor.pieces(read, layout, bounds=bounds, bits=bits, output=output)
 
 
-def _reader(codes: npt.NDArray[Any], kind: InputKind) -> Reader:
+def _reader(reconstructor: Reconstructor, codes: npt.NDArray[Any], kind: InputKind) -> Reader:
     """Linear values in the units of the track, of rows and columns of a frame."""
     levels = np.arange(np.iinfo(codes.dtype).max + 1, dtype=np.float32)
     levels /= levels[-1]
@@ -244,8 +258,9 @@ def _reader(codes: npt.NDArray[Any], kind: InputKind) -> Reader:
     units: InputKind = "linear" if kind == "srgb" else kind
 
     def read(rows: slice, columns: slice) -> FloatArray:
-        image = make_image(light[codes[rows, columns]], encoding="linear")
-        return np.asarray(to_track_values(image, units).values, np.float32)
+        bits = 8 * codes.dtype.itemsize
+        image = make_image(light[codes[rows, columns]], encoding="linear", bits=bits)
+        return np.asarray(reconstructor.values_of(image, units).values, np.float32)
 
     return read
 
@@ -271,12 +286,12 @@ def _facts(
     factors: Factors | None,
 ) -> dict[str, Any]:
     """What a half-done clip must agree on to be taken up."""
-    file = clip.path.stat()
     return {
         "version": _VERSION,
         "method": reconstructor.signature(),
         "guarantees": sorted(reconstructor.guarantees.names),
-        "clip": [clip.path.name, file.st_size, file.st_mtime_ns],
+        "correction": reconstructor.guarantees.correction_key,
+        "clip": content_hash(clip.path),
         "kind": kind,
         "dtype": dtype,
         "basis": None if factors is None else factors.basis.astype(float).round(6).tolist(),

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,13 @@ import numpy.typing as npt
 from respectra.cubes.formats._low_rank import BASIS, COEFFICIENTS, MEAN, clip_attrs
 from respectra.cubes.formats.base import encode_attrs
 from respectra.errors import OutputError
-from respectra.files import atomic_path, remove
+from respectra.files import make_folder, move_into_place, remove
 from respectra.inference.cube_writers import CubeType
 from respectra.inference.low_rank import Factors
+from respectra.inference.streaming import number_of
 from respectra.inference.tiling import Layout, Region
 from respectra.inference.video_reader import Clip
+from respectra.journal import Journal
 
 FloatArray = npt.NDArray[np.float32]
 #: Dimensions of a reconstructed clip, all but the last.
@@ -65,7 +64,10 @@ def grid_step(height: int, width: int) -> int:
 
 
 class VideoStore:
-    """A Zarr store that grows by frames, and its journal: one line a complete frame.
+    """A Zarr store that grows by frames, and its journal: one record a complete frame.
+
+    The first record says which folder the store is, by its number on the disk; see
+    ``respectra.inference.streaming.Pieces``.
 
     Args:
         folder: in which it grows.
@@ -74,7 +76,11 @@ class VideoStore:
     """
 
     def __init__(self, folder: Path, facts: dict[str, Any], factors: Factors | None = None) -> None:
-        self.folder, self.facts, self.factors = folder, json.loads(json.dumps(facts)), factors
+        self.folder, self.factors = folder, factors
+        self._journal = Journal(folder / "journal", facts)
+        self._grown: list[int] | None = None
+        self.skipped_s: list[float] = []
+        """Where no frame could be decoded, once the clip is complete."""
         self._name = "cube" if factors is None else COEFFICIENTS
         self.times_s: list[float] = []
         self._changes: list[tuple[float, float]] = []
@@ -91,24 +97,33 @@ class VideoStore:
 
         store = cls(folder, facts, factors)
         try:
-            first, *lines = store._journal.read_text().splitlines()
-            if json.loads(first) != store.facts:
-                return store
-            for line in lines:
-                with contextlib.suppress(ValueError):  # the last line of a killed run
-                    time_s, change = json.loads(line)
-                    store.times_s.append(time_s)
-                    if change is not None:
-                        store._changes.append(tuple(change))
-            store._array = zarr.open_array(store._path, path=store._name, mode="r+")
-        except (OSError, ValueError):
+            store._journal = Journal.resume(folder / "journal", facts)
+            first, *rest = store._journal.records
+            store._grown = first["grown"]
+            for record in rest:
+                store._take(record)
+            if number_of(store._path) == store._grown:
+                store._array = zarr.open_array(store._path, path=store._name, mode="r+")
+        except (OSError, ValueError, KeyError, TypeError):
             return cls(folder, facts, factors)
-        store._rewrite_journal()
         return store
 
+    def _take(self, record: dict[str, Any]) -> None:
+        if "skipped_s" in record:
+            self.skipped_s = record["skipped_s"]
+            return
+        self.times_s.append(record["time_s"])
+        if record["change"] is not None:
+            self._changes.append(tuple(record["change"]))
+
+    def is_in_place(self, target: Path) -> bool:
+        """Whether an earlier run has moved the complete clip to its place."""
+        return self._array is None and bool(self.times_s) and number_of(target) == self._grown
+
     @property
-    def _journal(self) -> Path:
-        return self.folder / "journal"
+    def is_begun(self) -> bool:
+        """Whether there are complete frames of an earlier run."""
+        return self._array is not None and bool(self.times_s)
 
     @property
     def _path(self) -> Path:
@@ -121,7 +136,8 @@ class VideoStore:
         import zarr
 
         remove(self.folder)
-        self.folder.mkdir(parents=True)
+        make_folder(self.folder)
+        self.times_s, self._changes = [], []
         count = grid.size if self.factors is None else len(self.factors.basis)
         group = zarr.create_group(self._path, zarr_format=3)
         self._array = group.create_array(
@@ -137,7 +153,9 @@ class VideoStore:
             _add(group, BASIS, ("component", "wavelength"), self.factors.basis)
             _add(group, MEAN, ("wavelength",), mean)
         _add(group, "wavelength", ("wavelength",), grid, {"units": "nm"})
-        self._rewrite_journal()
+        self._grown = number_of(self._path)
+        self._journal.begin()
+        self._journal.append({"grown": self._grown})
 
     def write(self, index: int, region: Region, values: FloatArray) -> None:
         """Write one piece of a frame: spectra, or coefficients."""
@@ -168,10 +186,7 @@ class VideoStore:
         if before is not None:
             change = (_relative_change(before[0], now[0]), _relative_change(before[1], now[1]))
             self._changes.append(change)
-        # Not opened for appending, which would make a journal where the folder has vanished.
-        with self._journal.open("r+") as file:
-            file.seek(0, os.SEEK_END)
-            file.write(json.dumps([frame.time_s, change]) + "\n")
+        self._journal.append({"time_s": frame.time_s, "change": change})
         self.times_s.append(frame.time_s)
 
     def _spectra(self, stored: FloatArray) -> FloatArray:
@@ -185,7 +200,7 @@ class VideoStore:
         return Flicker(float(spectra), float(image))
 
     def finish(self, target: Path, attrs: dict[str, Any], *, overwrite: bool) -> None:
-        """Complete the store and move it into its place."""
+        """Complete the store and move it into its place; the caller holds the lock of that."""
         import zarr
 
         if not self.times_s:
@@ -198,15 +213,8 @@ class VideoStore:
         array.update_attributes({**plain, **clip, "attributes": encode_attrs(attrs)})
         group = zarr.open_group(self._path, mode="r+")
         _add(group, "time", ("time",), np.array(self.times_s), {"units": "s"})
-        with atomic_path(target, overwrite=overwrite) as temporary:
-            self._path.rename(temporary)
-
-    def _rewrite_journal(self) -> None:
-        changes = [None, *self._changes]
-        lines = [self.facts, *zip(self.times_s, changes, strict=False)]
-        temporary = self._journal.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        temporary.replace(self._journal)
+        self._journal.append({"skipped_s": attrs.get("skipped_s", [])})
+        move_into_place([(self._path, target)], overwrite=overwrite)
 
 
 def _add(

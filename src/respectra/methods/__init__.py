@@ -2,7 +2,7 @@
 
 from respectra.methods.card import Card, Decision, Origin, Score, Tiling
 from respectra.methods.contract import Contract, ResponseRecord
-from respectra.methods.official import import_official, load_official, recognise_official
+from respectra.methods.official import import_official, load_official, recognise_checkpoint
 from respectra.methods.registry import (
     build_classical,
     build_network,
@@ -38,6 +38,6 @@ __all__ = [
     "list_methods",
     "load_official",
     "load_weights",
-    "recognise_official",
+    "recognise_checkpoint",
     "save_weights",
 ]

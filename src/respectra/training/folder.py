@@ -104,7 +104,9 @@ class MetricsFile:
     def append(self, step: int, values: Mapping[str, float]) -> None:
         """Add a row; what has no value stays empty."""
         row = {name: f"{value:.9g}" for name, value in values.items()}
-        with self.path.open("a", encoding="utf-8") as file:
+        # Not opened for appending, which would make a file where the folder has vanished.
+        with self.path.open("r+", encoding="utf-8") as file:
+            file.seek(0, os.SEEK_END)
             file.write(self._line({"step": str(step), **row}))
 
     def _line(self, row: Mapping[str, str]) -> str:

@@ -22,6 +22,7 @@ import respectra
 from respectra.cameras import get_track
 from respectra.datasets.patches import Patches
 from respectra.errors import ConfigError, OutputError, RespectraError
+from respectra.files import file_lock, writing_to
 from respectra.identity import content_hash
 from respectra.methods import Weights, load_weights
 from respectra.training.classical import fit_classical
@@ -36,6 +37,7 @@ from respectra.training.recipe_files import differences, load_recipe, save_recip
 from respectra.training.recorder import AtomicCheckpoints, OnProgress, Recorder
 from respectra.training.source import TrainingScenes, open_scenes
 
+_HINT = "see to the folder, and resume the run"
 Data = Sequence[str | os.PathLike[str]] | TrainingScenes
 
 
@@ -92,11 +94,43 @@ def train(
     Raises:
         ConfigError: the recipe is not that of the run to resume, or cannot be followed here.
         DataError: the data cannot be used, or the loss became infinite or NaN.
-        OutputError: the folder holds a run already, or cannot be written.
+        OutputError: the folder holds a run already, another process writes it, or it cannot be
+            written.
     """
     if not isinstance(recipe, Recipe | ClassicalRecipe):
         recipe = load_recipe(recipe)
     folder = RunFolder(out)
+    with file_lock(folder.root, inside=True), writing_to(folder.root, _HINT):
+        return _train_in(
+            folder,
+            recipe,
+            data,
+            resume=resume,
+            start=start,
+            device=device,
+            processes=processes,
+            workers=workers,
+            checkpoint_minutes=checkpoint_minutes,
+            on_estimate=on_estimate,
+            on_progress=on_progress,
+        )
+
+
+def _train_in(
+    folder: RunFolder,
+    recipe: AnyRecipe,
+    data: Data,
+    *,
+    resume: bool,
+    start: str | os.PathLike[str] | None,
+    device: str,
+    processes: int,
+    workers: int,
+    checkpoint_minutes: float,
+    on_estimate: Callable[[Estimate], None] | None,
+    on_progress: OnProgress | None,
+) -> RunResult:
+    """Train in a folder whose lock is held; see :func:`train`."""
     if folder.is_started and not resume:
         raise OutputError(f"{folder.root} holds a run already; resume it or choose another folder")
     camera = get_track(recipe.track)

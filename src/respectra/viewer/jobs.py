@@ -155,7 +155,7 @@ class Jobs:
         """Where the scenes of a job are: its result, or the first look of an unfinished one."""
         folder = self.store.job_folder(entry.id)
         if not folder.is_dir() and entry.viewable:
-            parts = sorted((self.store.root / "jobs").glob(f".{entry.id}.*"))
+            parts = sorted((self.store.root / "jobs").glob(f".{entry.id}.part*"))
             return parts[0] if parts else folder
         return folder
 

@@ -6,7 +6,7 @@ from tests.methods.golden import assert_golden, checkpoint_shapes, param_shapes,
 
 from respectra.errors import ConfigError
 from respectra.methods import build_network
-from respectra.methods.networks.mst_plus_plus import channel_correlation
+from respectra.methods.networks.blocks import channel_correlation
 
 
 def test_output_of_the_authors() -> None:

@@ -24,7 +24,7 @@ from respectra.methods import (
     get_network,
     import_official,
     load_official,
-    recognise_official,
+    recognise_checkpoint,
 )
 from respectra.methods.measure import count_gmac, count_parameters, receptive_radius
 
@@ -78,7 +78,7 @@ def test_layout_and_cost(row: tuple[Any, ...]) -> None:
 )
 def test_files_of_the_toolbox_tell_what_they_are(method: str, vector: str, tmp_path: Path) -> None:
     state, image, expected = load_golden(vector)
-    assert recognise_official(state) == [method]
+    assert recognise_checkpoint(state) == [method]
     wrapped = {f"module.{key}": value for key, value in state.items()}
     content = {"epoch": 3, "iter": 3000, "state_dict": wrapped, "optimizer": {"state": {}}}
     torch.save(content, tmp_path / "net.pth")

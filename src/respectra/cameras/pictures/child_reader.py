@@ -79,8 +79,8 @@ def _raw(question: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         limits = raw.camera_white_level_per_channel
         if limits is not None:
             facts["white_per_channel"] = [float(v) for v in limits]
-        if facts["mosaic"] and raw.raw_pattern is not None:
-            facts["pattern"] = np.asarray(raw.raw_pattern).tolist()
+        if facts["mosaic"]:
+            facts["pattern"] = _period(np.asarray(raw.raw_colors_visible)[:12, :12])
         other = getattr(raw, "other", None)
         if other is not None:
             facts["iso"] = float(getattr(other, "iso_speed", 0) or 0)
@@ -88,6 +88,18 @@ def _raw(question: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         if question["task"] == "decode":
             values = np.array(raw.raw_image_visible)
         return facts, values
+
+
+def _period(channels: np.ndarray) -> list[list[int]]:
+    """The pattern's smallest period, 2 or 6."""
+    for side in (2, 6):
+        tile = channels[:side, :side]
+        repeats = -(-12 // side)
+        if np.array_equal(
+            np.tile(tile, (repeats, repeats))[:12, :12][: channels.shape[0]], channels
+        ):
+            return tile.tolist()
+    raise ValueError("a mosaic of an unknown pattern")
 
 
 _TASKS = {"heif": _heif, "raw": _raw}

@@ -10,7 +10,7 @@ import numpy as np
 
 from respectra.cameras.pictures.child import ask_child
 from respectra.cameras.pictures.exif import exif_facts
-from respectra.cameras.pictures.source import Said, WholeSource, check_cost
+from respectra.cameras.pictures.source import Codes, Said, WholeSource, check_cost
 from respectra.cameras.pictures.with_pillow import profile_of
 from respectra.errors import FormatError
 
@@ -43,16 +43,9 @@ def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
         stored_bytes=path.stat().st_size,
         max_pixels=max_pixels,
     )
-    _, codes = ask_child(path, "heif", "decode")
-    if codes is None:
-        raise FormatError("the HEIC holds no picture")
     bits = int(facts["bits"])
-    if codes.dtype == np.uint16:  # whose codes lie in the upper bits
-        codes = codes >> (16 - bits)
-    if codes.ndim == 2:
-        codes = codes[..., None]
-    colours: Any = "grey" if codes.shape[2] <= 2 else "rgb"
-    alpha: Any = "straight" if codes.shape[2] in (2, 4) else None
+    colours: Any = "grey" if mode in ("L", "LA") else "rgb"
+    alpha: Any = "straight" if mode in ("LA", "RGBA") else None
     icc = base64.b64decode(facts["icc_profile"]) if "icc_profile" in facts else None
     said = Said(
         colours,
@@ -63,7 +56,15 @@ def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
         space=None if icc else _space(facts.get("nclx")),
         facts=_camera(facts),
     )
-    return WholeSource(codes, said)
+
+    def load() -> Codes:
+        _, codes = ask_child(path, "heif", "decode")
+        if codes is None:
+            raise FormatError("the HEIC holds no picture")
+        # Codes of more than 8 bits lie in the upper ones of 16.
+        return np.asarray(codes >> (16 - bits) if codes.dtype == np.uint16 else codes)
+
+    return WholeSource((facts["height"], facts["width"]), said, load)
 
 
 def _space(nclx: list[int] | None) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from respectra.cameras.pictures.source import MAX_PIXELS, Codes, Source, read_fi
 from respectra.cameras.pictures.values import PictureOptions, Values
 from respectra.errors import DataError, FormatError
 
+Convert = Callable[[xr.DataArray], xr.DataArray]
+Function = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 #: Rows that are looked at together when the range of values is wanted.
 _ROWS = 256
 
@@ -77,8 +80,17 @@ class Picture:
         attrs: what was done to its values.
     """
 
-    def __init__(self, path: Path, kind: InputKind, source: Source, values: Values) -> None:
+    def __init__(
+        self,
+        path: Path,
+        kind: InputKind,
+        source: Source,
+        values: Values,
+        convert: Convert | None = None,
+    ) -> None:
         self.path, self.kind = path, kind
+        #: From an image of the file's own values to one of linear values.
+        self.convert: Convert = convert or functools.partial(to_track_values, input_kind=kind)
         self._source, self._values = source, values
         self.height, self.width = source.height, source.width
         self.row_bytes, self.held_bytes = source.row_bytes, source.held_bytes
@@ -94,7 +106,10 @@ class Picture:
     @property
     def value_bits(self) -> int:
         """Depth of the values that are read; 32 where they are computed from the codes."""
-        return self.bits if self.kind in ("clean", "real-world") else 32
+        pixel = np.zeros((1, 1, 3), np.float32)
+        encoding, attrs = self._values.encoding, self._values.attrs
+        image = make_image(pixel, encoding=encoding, bits=self.bits, **attrs)
+        return int(self.convert(image).attrs["bits"])
 
     @property
     def by_rows(self) -> bool:
@@ -118,13 +133,14 @@ class Picture:
                 self._codes = self._source.read(rows)
                 self._band = rows
             part = _image(self._values, self._codes[:, columns], self.path.name)
-            return to_track_values(part, self.kind)
+            return self.convert(part)
 
-    def bounds(self) -> tuple[float, float]:
-        """Smallest and largest value."""
+    def bounds(self, of: Function | None = None) -> tuple[float, float]:
+        """Smallest and largest value, or those of a function of the values."""
         lows, highs = [], []
         for start in range(0, self.height, _ROWS):
             band = self.read(slice(start, min(start + _ROWS, self.height)), slice(0, self.width))
+            band = band if of is None else of(band)
             lows.append(float(band.min()))
             highs.append(float(band.max()))
         return min(lows), max(highs)
@@ -134,6 +150,7 @@ def open_picture(
     path: str | os.PathLike[str],
     kind: InputKind,
     *,
+    convert: Convert | None = None,
     max_pixels: int = 2**40,
     **options: Any,
 ) -> Picture:
@@ -145,6 +162,7 @@ def open_picture(
     Args:
         path: what :func:`open_image` reads, or .npy of shape (y, x, 3).
         kind: what its values are; see ``respectra.cameras.to_track_values``.
+        convert: makes linear values of the file's own; by its kind where None.
         max_pixels: the largest picture to read; what is decoded whole has its own limit.
         options: fields of :class:`PictureOptions`.
 
@@ -157,7 +175,7 @@ def open_picture(
     chosen = PictureOptions(**options)
     with _naming(file):
         source = _open_source(file, encoding, max_pixels, chosen)
-        return Picture(file, kind, source, Values(source.said, encoding, chosen))
+        return Picture(file, kind, source, Values(source.said, encoding, chosen), convert)
 
 
 def _image(values: Values, codes: Codes, name: str) -> xr.DataArray:
@@ -177,7 +195,9 @@ def _open_source(
     kind = kind_by_name(path)
     whole = min(max_pixels, MAX_PIXELS)
     if kind == "RAW":
-        raise FormatError("raw files are not read yet")
+        from respectra.cameras.pictures.raw import open_raw
+
+        return open_raw(path, demosaic=options.demosaic, max_pixels=whole)
     _require_kind(path, kind)
     if kind == "TIFF":
         from respectra.cameras.pictures.tiff import open_tiff

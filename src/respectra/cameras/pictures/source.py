@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -83,17 +84,40 @@ class Source(ABC):
 
 
 class WholeSource(Source):
-    """A picture that is decoded as a whole."""
+    """A picture that is decoded as a whole, when its first rows are wanted.
 
-    def __init__(self, codes: Codes, said: Said) -> None:
-        self._codes = codes if codes.ndim == 3 else codes[..., None]
-        self.height, self.width = self._codes.shape[:2]
+    Args:
+        size: height and width, as they are read.
+        said: what the file says of its codes.
+        load: decodes it: codes (y, x) or (y, x, samples).
+    """
+
+    def __init__(self, size: tuple[int, int], said: Said, load: Callable[[], Codes]) -> None:
+        self.height, self.width = size
         self.said = said
-        self.held_bytes = self._codes.nbytes
+        self._load, self._codes = load, None
+        samples = {"rgb": 3, "grey": 1, "cmyk": 4, "camera": 3}[said.colours]
+        samples += said.alpha is not None
+        self.held_bytes = self.height * self.width * samples * (said.bits // 8)
+
+    _codes: Codes | None
 
     def read(self, rows: slice) -> Codes:
         """Codes of some rows, (rows, width, samples)."""
+        if self._codes is None:
+            codes = self._load()
+            self._codes = codes if codes.ndim == 3 else codes[..., None]
+            if self._codes.shape[:2] != (self.height, self.width):
+                raise FormatError(
+                    f"its header says {self.height} × {self.width} pixels, it holds "
+                    f"{codes.shape[0]} × {codes.shape[1]}"
+                )
         return self._codes[rows]
+
+
+def turned_size(height: int, width: int, orientation: int) -> tuple[int, int]:
+    """Height and width of a picture that is put upright."""
+    return (width, height) if orientation >= 5 else (height, width)
 
 
 def read_file(path: Path) -> bytes:

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from respectra.cameras.pictures.exif import clean_text
-from respectra.cameras.pictures.source import Codes, Said, Source, WholeSource, check_cost, turn
+from respectra.cameras.pictures.source import (
+    Codes,
+    Said,
+    Source,
+    WholeSource,
+    check_cost,
+    turn,
+    turned_size,
+)
 from respectra.cameras.pictures.with_pillow import MAX_PROFILE
 from respectra.errors import FormatError, RespectraError
 
@@ -42,17 +50,27 @@ def open_tiff(path: Path, *, upright: bool, max_pixels: int) -> Source:
             size = path.stat().st_size
             _check(path, page, size, max_pixels)
             said = _said(page)
+            colormap = page.colormap if page.photometric.name == "PALETTE" else None
             turned = _orientation(page) if upright else 1
             if turned == 1 and _piecewise(page):
                 return TiffSource(path, page, said)
-            codes = turn(_settle(page, _pixels(page, path)), turned)
     except RespectraError:
         raise
     except FileNotFoundError:
         raise FormatError(f"no such file: {path}") from None
     except Exception as error:  # damaged files raise almost anything inside the reader
         raise FormatError(f"the TIFF is damaged ({error})") from error
-    return WholeSource(codes, said)
+
+    def load() -> Codes:
+        try:
+            return turn(_settle(page, colormap, _pixels(path, page)), turned)
+        except RespectraError:
+            raise
+        except Exception as error:
+            raise FormatError(f"the TIFF cannot be decoded ({error})") from error
+
+    size = turned_size(int(page.imagelength), int(page.imagewidth), turned)
+    return WholeSource(size, said, load)
 
 
 class TiffSource(Source):
@@ -240,10 +258,14 @@ def _piecewise(page: Any) -> bool:
     )
 
 
-def _pixels(page: Any, path: Path) -> Codes:
+def _pixels(path: Path, picture: Any) -> Codes:
     """Decode with tifffile, or with OpenCV what tifffile needs a further library for."""
+    import tifffile
+
     try:
-        return np.asarray(page.asarray())
+        with tifffile.TiffFile(path) as tiff:
+            page = tiff.pages[picture.index] if picture.index else tiff.pages.first
+            return np.asarray(page.asarray())
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise
@@ -252,16 +274,16 @@ def _pixels(page: Any, path: Path) -> Codes:
     codes = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     if codes is None:
         raise FormatError(
-            f"the TIFF is compressed by {page.compression.name}; install imagecodecs, or save it "
-            "uncompressed"
+            f"the TIFF is compressed by {picture.compression.name}; install imagecodecs, or save "
+            "it uncompressed"
         )
     return np.asarray(codes[..., ::-1] if codes.ndim == 3 else codes)
 
 
-def _settle(page: Any, codes: Codes) -> Codes:
+def _settle(page: Any, colormap: Any, codes: Codes) -> Codes:
     """Channels last; a palette looked up."""
     if page.axes.startswith("S") and codes.ndim == 3:
         codes = np.moveaxis(codes, 0, -1)
-    if page.colormap is not None and page.photometric.name == "PALETTE":
-        return np.moveaxis(np.asarray(page.colormap, np.uint16)[:, codes], 0, -1)
+    if colormap is not None:
+        return np.moveaxis(np.asarray(colormap, np.uint16)[:, codes], 0, -1)
     return codes

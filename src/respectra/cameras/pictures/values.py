@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.cameras.images import Encoding
+from respectra.cameras.pictures.demosaicing import Way
 from respectra.cameras.pictures.profiles import (
     SRGB,
     Profile,
@@ -33,11 +34,14 @@ class PictureOptions(Config):
             ``black`` as displays do, or ``drop`` the opacity and keep the colours below it.
         profile: ``embedded``: what the file carries or states, sRGB where it says nothing;
             ``ignore``: sRGB whatever it says; else an ICC file to use instead.
+        demosaic: of raw files: ``edge-aware``, ``bilinear``, or ``half``: a pixel for each cell of
+            the sensor, without interpolation.
     """
 
     grey: Grey = "refuse"
     alpha: Alpha = "refuse"
     profile: str = "embedded"
+    demosaic: Way = "edge-aware"
 
 
 class Values:

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from respectra.cameras.pictures.exif import exif_facts, exif_space, orientation_of
-from respectra.cameras.pictures.source import Codes, Said, WholeSource, check_cost, turn
+from respectra.cameras.pictures.source import (
+    Codes,
+    Said,
+    WholeSource,
+    check_cost,
+    turn,
+    turned_size,
+)
 from respectra.errors import FormatError, RespectraError
 
 #: A profile in a file may be this large, in bytes.
@@ -50,13 +57,23 @@ def open_with_pillow(
         _check(path, data, picture.height, picture.width, channels, max_pixels)
         if kind == "PNG":
             _plugin(kind)(io.BytesIO(data)).verify()  # the checksums of its parts
-        said, codes = _deep_png(picture, data) if deep else _decode(picture)
+        said = _said(picture, data, deep)
         orientation = orientation_of(picture) if upright else 1
     except RespectraError:
         raise
     except Exception as error:  # damaged files raise almost anything inside the reader
         raise FormatError(f"the {kind} is damaged or cut short ({error})") from error
-    return WholeSource(turn(codes, orientation), said)
+
+    def load() -> Codes:
+        try:
+            codes = _deep_png(data, said) if deep else _decode(picture, said)
+        except RespectraError:
+            raise
+        except Exception as error:
+            raise FormatError(f"the {kind} is damaged or cut short ({error})") from error
+        return turn(codes, orientation)
+
+    return WholeSource(turned_size(picture.height, picture.width, orientation), said, load)
 
 
 def profile_of(info: dict[Any, Any]) -> bytes | None:
@@ -153,38 +170,49 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return height, width
 
 
-def _decode(picture: Any) -> tuple[Said, Codes]:
-    """Codes of 8 bits, and what is said of them."""
+def _said(picture: Any, data: bytes, deep: bool) -> Said:
+    """What is said of the codes, by the header."""
     facts, space = exif_facts(picture), exif_space(picture)
     icc = profile_of(picture.info)
-    transparent = "transparency" in picture.info
-    if picture.mode == "P":
-        picture = picture.convert("RGBA" if transparent else "RGB")
-    elif picture.mode == "1":
-        picture = picture.convert("L")
-    elif transparent and picture.mode in ("L", "RGB"):
-        picture = picture.convert("LA" if picture.mode == "L" else "RGBA")
-    if picture.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
-        raise FormatError(f"holds colours of type {picture.mode}; use RGB, grey or CMYK")
-    colours: Any = {"L": "grey", "LA": "grey", "CMYK": "cmyk"}.get(picture.mode, "rgb")
-    alpha: Any = "straight" if picture.mode in ("LA", "RGBA") else None
-    codes = np.array(picture)  # decodes
-    return Said(colours, 255, 8, alpha, icc=icc, space=space, facts=facts), codes
+    mode, transparent = picture.mode, "transparency" in picture.info
+    if deep:
+        grey, alpha = data[25] in (0, 4), data[25] in (4, 6) or transparent
+    else:
+        if mode not in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK"):
+            raise FormatError(f"holds colours of type {mode}; use RGB, grey or CMYK")
+        grey, alpha = mode in ("1", "L", "LA"), mode in ("LA", "RGBA") or transparent
+    colours: Any = "cmyk" if mode == "CMYK" else "grey" if grey else "rgb"
+    opacity: Any = "straight" if alpha else None
+    full, bits = (65535, 16) if deep else (255, 8)
+    return Said(colours, full, bits, opacity, icc=icc, space=space, facts=facts)
 
 
-def _deep_png(picture: Any, data: bytes) -> tuple[Said, Codes]:
+def _decode(picture: Any, said: Said) -> Codes:
+    """Codes of 8 bits."""
+    mode = {"rgb": "RGB", "grey": "L", "cmyk": "CMYK"}[said.colours]
+    if said.alpha:
+        mode = {"RGB": "RGBA", "L": "LA"}[mode]
+    picture.load()
+    return np.array(picture if picture.mode == mode else picture.convert(mode))
+
+
+def _deep_png(data: bytes, said: Said) -> Codes:
     """Codes of 16 bits."""
     import cv2
 
-    facts, space, icc = exif_facts(picture), exif_space(picture), profile_of(picture.info)
     codes = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if codes is None or codes.dtype != np.uint16:
         raise FormatError("the PNG data cannot be decoded; it is damaged")
-    if codes.ndim == 3:
-        codes = codes[..., [2, 1, 0, *range(3, codes.shape[2])]]
-    grey = codes.ndim == 2
-    alpha: Any = "straight" if not grey and codes.shape[2] == 4 else None
-    colours: Any = "grey" if grey or data[25] in (0, 4) else "rgb"
-    if colours == "grey" and not grey:  # OpenCV repeats grey that has alpha
-        codes = codes[..., [0, 3]] if alpha else codes[..., 0]
-    return Said(colours, 65535, 16, alpha, icc=icc, space=space, facts=facts), np.asarray(codes)
+    channels = 1 if codes.ndim == 2 else codes.shape[2]
+    if said.colours == "grey":
+        if said.alpha:  # OpenCV repeats grey that has opacity
+            return np.asarray(codes[..., [0, channels - 1]]) if channels > 1 else _solid(codes)
+        return np.asarray(codes if codes.ndim == 2 else codes[..., 0])
+    codes = codes[..., [2, 1, 0, *range(3, channels)]]
+    return _solid(codes) if said.alpha and channels == 3 else np.asarray(codes)
+
+
+def _solid(codes: Codes) -> Codes:
+    """With a channel of opacity that is full."""
+    codes = codes if codes.ndim == 3 else codes[..., None]
+    return np.concatenate([codes, np.full_like(codes[..., :1], np.iinfo(codes.dtype).max)], 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -160,3 +162,27 @@ def initialise_dense_fusion(net: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def split_heads(pixels: Tensor, heads: int) -> Tensor:
+    """(n, y, x, channels) -> (n, heads, channels of a head, pixels)."""
+    n, height, width, channels = pixels.shape
+    return pixels.reshape(n, height * width, heads, channels // heads).permute(0, 2, 3, 1)
+
+
+def channel_correlation(k: Tensor, q: Tensor) -> Tensor:
+    """Products of all channels of k with all of q, each scaled to length 1 over the pixels.
+
+    (n, heads, d, pixels) twice -> (n, heads, d, d), rows of k. The products are scaled rather
+    than the factors: they are few.
+    """
+    k_length = torch.linalg.vector_norm(k, dim=-1).clamp_min(1e-12)
+    q_length = torch.linalg.vector_norm(q, dim=-1).clamp_min(1e-12)
+    return torch.as_tensor((k @ q.mT) / k_length.unsqueeze(-1) / q_length.unsqueeze(-2))
+
+
+def rename(name: str, renaming: Iterable[tuple[str, str]]) -> str:
+    """Replace each (regular expression, replacement) in turn; for the authors' tensor names."""
+    for pattern, replacement in renaming:
+        name = re.sub(pattern, replacement, name)
+    return name

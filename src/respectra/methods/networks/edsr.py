@@ -108,7 +108,7 @@ METHODS = (
             ),
             tiling=Tiling.EXACT,
             tiling_reason="Only convolutions: every pixel sees a bounded neighbourhood.",
-            memory_gb=1.0,
+            memory_gb=0.8,
             licence_note="The toolbox and its published weights are under the MIT licence.",
         ),
         config=EDSRConfig,

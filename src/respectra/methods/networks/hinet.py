@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Origin, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple
-from respectra.methods.networks.mst_plus_plus import rename
+from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
 
 
 class HINetConfig(NetworkConfig):
@@ -147,8 +146,8 @@ def _halo(config: HINetConfig) -> int:
     At level i a block reaches 2 * 2**i, a strided 4x4 convolution 2 * 2**i, a transposed 2x2
     convolution 2**i. The longest way is through the lowest level of both U-shapes.
     """
-    levels = range(config.depth)
-    u_shape = sum((2 + 2 + 1 + 2) * 2**i for i in levels[:-1]) + 2 * 2 ** levels[-1]
+    lowest = config.depth - 1
+    u_shape = sum((2 + 2 + 1 + 2) << i for i in range(lowest)) + (2 << lowest)
     # conv_in, enter1, the image and its gate, last.
     return 1 + 1 + u_shape + 2 + u_shape + 1
 
@@ -222,7 +221,7 @@ METHODS = (
                 "encoders."
             ),
             size_multiple=16,
-            memory_gb=0.9,
+            memory_gb=1.2,
             licence_note="The toolbox and its published weights are under the MIT licence.",
         ),
         config=HINetConfig,

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Origin, Tiling
 from respectra.methods.network import NetworkMethod, OfficialLayout
-from respectra.methods.networks.blocks import GlobalMean
+from respectra.methods.networks.blocks import GlobalMean, channel_correlation, split_heads
 from respectra.methods.networks.mst_plus_plus import (
     FEED_FORWARD,
     Cascade,
@@ -16,8 +16,6 @@ from respectra.methods.networks.mst_plus_plus import (
     FeedForward,
     cascade_key,
     cascade_shape,
-    channel_correlation,
-    split_heads,
 )
 
 

@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Origin, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple
-from respectra.methods.networks.mst_plus_plus import rename
+from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
 
 #: Resolutions side by side.
 SCALES = 3
@@ -212,8 +211,8 @@ def _halo(config: MIRNetConfig) -> int:
     At scale i a unit reaches 4 * 2**i (two 3x3 and a 5x5), the way down 2 * 2**i (3x3 and blur).
     Going up, interpolation reaches 2 * 2**i beyond what a pixel of scale i takes from scale i + 1.
     """
-    down = sum((4 + 2) * 2**i for i in range(SCALES - 1)) + 4 * 2 ** (SCALES - 1)
-    up = sum(2 * 2**i for i in range(SCALES - 1))
+    down = sum((4 + 2) << i for i in range(SCALES - 1)) + (4 << SCALES - 1)
+    up = sum(2 << i for i in range(SCALES - 1))
     return 1 + config.groups * (down + up + 1 + 1) + 1
 
 

@@ -12,8 +12,7 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Origin, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple
-from respectra.methods.networks.mst_plus_plus import rename
+from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
 
 #: Resolutions of an encoder and its decoder.
 LEVELS = 3
@@ -330,7 +329,7 @@ METHODS = (
             tiling=Tiling.APPROXIMATE,
             tiling_reason="It cuts its image in the middle and takes means of quarters and halves.",
             size_multiple=8,
-            memory_gb=1.2,
+            memory_gb=1.5,
             licence_note="The toolbox and its published weights are under the MIT licence.",
         ),
         config=MPRNetConfig,

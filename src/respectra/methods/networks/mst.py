@@ -12,14 +12,11 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Origin, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import pad_to_multiple
+from respectra.methods.networks.blocks import pad_to_multiple, rename
 from respectra.methods.networks.mst_plus_plus import (
     SPECTRAL_BLOCK,
     FeedForward,
     SpectralAttention,
-    channel_correlation,
-    rename,
-    split_heads,
 )
 
 Blocks = Annotated[int, Field(ge=1)]
@@ -65,40 +62,64 @@ class MaskedAttention(SpectralAttention):
 
     def masked(self, x: Tensor, mask: Tensor) -> Tensor:
         """(n, channels, y, x) and its mask of the same shape -> the same shape."""
-        n, channels, height, width = x.shape
-        pixels = x.permute(0, 2, 3, 1)
-        v = self.to_v(pixels)
-        gates = self.gate(mask[:1] if self.first else mask).permute(0, 2, 3, 1)
-        correlation = channel_correlation(
-            split_heads(self.to_k(pixels), self.heads), split_heads(self.to_q(pixels), self.heads)
-        )
-        gated = split_heads(v * gates, self.heads)
-        mixed = (self.rescale * correlation).softmax(dim=-1) @ gated
-        mixed = mixed.permute(0, 3, 1, 2).reshape(n, height, width, channels)
-        out = self.project(mixed).permute(0, 3, 1, 2) + self.position(v.permute(0, 3, 1, 2))
-        return torch.as_tensor(out)
+        return torch.as_tensor(self(x, self.gate(mask[:1] if self.first else mask)))
+
+
+class MaskedBlock(nn.Module):
+    """Attention under a mask, then the feed-forward part."""
+
+    def __init__(self, channels: int, heads: int, mask_of: MaskOf) -> None:
+        super().__init__()
+        self.attention = MaskedAttention(channels, heads, mask_of)
+        self.feed_forward = FeedForward(channels, bias=False)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(n, channels, y, x) and its mask of the same shape -> the same shape."""
+        x = x + self.attention.masked(x, mask)
+        return torch.as_tensor(x + self.feed_forward(x))
 
 
 class MaskedBlocks(nn.ModuleList):
-    """Blocks in a row: attention under the same mask, then the feed-forward part."""
+    """Blocks in a row under the same mask."""
 
     def __init__(self, channels: int, heads: int, count: int, mask_of: MaskOf) -> None:
-        super().__init__(
-            nn.ModuleDict(
-                {
-                    "attention": MaskedAttention(channels, heads, mask_of),
-                    "feed_forward": FeedForward(channels, bias=False),
-                }
-            )
-            for _ in range(count)
-        )
+        super().__init__(MaskedBlock(channels, heads, mask_of) for _ in range(count))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(n, channels, y, x) and its mask of the same shape -> the same shape."""
         for block in self:
-            x = x + block["attention"].masked(x, mask)
-            x = x + block["feed_forward"](x)
+            x = block(x, mask)
         return x
+
+
+class Encoder(nn.Module):
+    """One level down: blocks, and strided convolutions of their result and of the mask."""
+
+    def __init__(self, channels: int, blocks: MaskedBlocks) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.down = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1, bias=False)
+        self.mask_down = nn.Conv2d(channels, 2 * channels, 4, stride=2, padding=1, bias=False)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(n, c, y, x) twice -> (n, c, y, x), and twice (n, 2c, y/2, x/2)."""
+        x = self.blocks(x, mask)
+        return x, self.down(x), self.mask_down(mask)
+
+
+class Decoder(nn.Module):
+    """One level up: a transposed convolution, fusion with what was kept, blocks."""
+
+    def __init__(self, channels: int, blocks: MaskedBlocks) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(2 * channels, channels, 2, stride=2)
+        self.fuse = nn.Conv2d(2 * channels, channels, 1, bias=False)
+        self.blocks = blocks
+
+    def forward(self, x: Tensor, kept: Tensor, mask: Tensor) -> Tensor:
+        """(n, 2c, y/2, x/2), (n, c, y, x) and its mask -> (n, c, y, x)."""
+        x = self.fuse(torch.cat([self.up(x), kept], dim=1))
+        return torch.as_tensor(self.blocks(x, mask))
 
 
 class MST(nn.Module):
@@ -114,31 +135,18 @@ class MST(nn.Module):
         *outer, deepest = config.blocks
         self.mask = nn.Conv2d(config.channels_in, width, 3, padding=1, bias=False)
         self.embedding = nn.Conv2d(config.channels_in, width, 3, padding=1, bias=False)
-        self.encoders = nn.ModuleList()
-        self.decoders = nn.ModuleList()
-        for level, count in enumerate(outer):
-            c, heads = width * 2**level, 2**level
-            self.encoders.append(
-                nn.ModuleDict(
-                    {
-                        "blocks": MaskedBlocks(c, heads, count, mask_of),
-                        "down": nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=False),
-                        "mask_down": nn.Conv2d(c, 2 * c, 4, stride=2, padding=1, bias=False),
-                    }
-                )
-            )
-            self.decoders.insert(
-                0,
-                nn.ModuleDict(
-                    {
-                        "up": nn.ConvTranspose2d(2 * c, c, 2, stride=2),
-                        "fuse": nn.Conv2d(2 * c, c, 1, bias=False),
-                        "blocks": MaskedBlocks(c, heads, count, mask_of),
-                    }
-                ),
-            )
-        levels = len(outer)
-        self.bottleneck = MaskedBlocks(width * 2**levels, 2**levels, deepest, mask_of)
+
+        def blocks(level: int, count: int) -> MaskedBlocks:
+            return MaskedBlocks(width * 2**level, 2**level, count, mask_of)
+
+        levels = list(enumerate(outer))
+        self.encoders = nn.ModuleList(
+            Encoder(width * 2**level, blocks(level, count)) for level, count in levels
+        )
+        self.bottleneck = blocks(len(outer), deepest)
+        self.decoders = nn.ModuleList(
+            Decoder(width * 2**level, blocks(level, count)) for level, count in reversed(levels)
+        )
         self.mapping = nn.Conv2d(width, bands, 3, padding=1, bias=False)
         self.skip = nn.Identity() if width == bands else nn.Conv2d(width, bands, 1, bias=False)
 
@@ -150,14 +158,12 @@ class MST(nn.Module):
         entered = x = F.leaky_relu(self.embedding(image), 0.1)
         kept = []
         for encoder in self.encoders:
-            x = encoder["blocks"](x, mask)
-            kept.append((x, mask))
-            x, mask = encoder["down"](x), encoder["mask_down"](mask)
+            full, x, lower = encoder(x, mask)
+            kept.append((full, mask))
+            mask = lower
         x = self.bottleneck(x, mask)
         for decoder in self.decoders:
-            below, mask = kept.pop()
-            x = decoder["fuse"](torch.cat([decoder["up"](x), below], dim=1))
-            x = decoder["blocks"](x, mask)
+            x = decoder(x, *kept.pop())
         return torch.as_tensor(self.mapping(x) + self.skip(entered))[..., :height, :width]
 
 

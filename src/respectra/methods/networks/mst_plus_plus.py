@@ -12,7 +12,12 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Origin, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import pad_to_multiple
+from respectra.methods.networks.blocks import (
+    channel_correlation,
+    pad_to_multiple,
+    rename,
+    split_heads,
+)
 
 
 class CascadeConfig(NetworkConfig):
@@ -151,36 +156,20 @@ class SpectralAttention(nn.Module):
             nn.init.trunc_normal_(linear.weight, std=0.02)
         nn.init.zeros_(self.project.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, channels, y, x) -> the same shape."""
+    def forward(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
+        """(n, channels, y, x) -> the same shape; ``gates`` multiply the values that are mixed."""
         n, channels, height, width = x.shape
         pixels = x.permute(0, 2, 3, 1)
         v = self.to_v(pixels)
+        gated = v if gates is None else v * gates.permute(0, 2, 3, 1)
         correlation = channel_correlation(
             split_heads(self.to_k(pixels), self.heads), split_heads(self.to_q(pixels), self.heads)
         )
-        mixed = (self.rescale * correlation).softmax(dim=-1) @ split_heads(v, self.heads)
+        mixed = (self.rescale * correlation).softmax(dim=-1) @ split_heads(gated, self.heads)
         mixed = mixed.permute(0, 3, 1, 2).reshape(n, height, width, channels)
         return torch.as_tensor(
             self.project(mixed).permute(0, 3, 1, 2) + self.position(v.permute(0, 3, 1, 2))
         )
-
-
-def split_heads(pixels: Tensor, heads: int) -> Tensor:
-    """(n, y, x, channels) -> (n, heads, channels of a head, pixels)."""
-    n, height, width, channels = pixels.shape
-    return pixels.reshape(n, height * width, heads, channels // heads).permute(0, 2, 3, 1)
-
-
-def channel_correlation(k: Tensor, q: Tensor) -> Tensor:
-    """Products of all channels of k with all of q, each scaled to length 1 over the pixels.
-
-    (n, heads, d, pixels) twice -> (n, heads, d, d), rows of k. The products are scaled rather
-    than the factors: they are few.
-    """
-    k_length = torch.linalg.vector_norm(k, dim=-1).clamp_min(1e-12)
-    q_length = torch.linalg.vector_norm(q, dim=-1).clamp_min(1e-12)
-    return torch.as_tensor((k @ q.mT) / k_length.unsqueeze(-1) / q_length.unsqueeze(-2))
 
 
 class SpectralAttentionBlock(nn.Module):
@@ -229,13 +218,6 @@ SPECTRAL_BLOCK = (
     (r"attention\.", "0."),
     *FEED_FORWARD,
 )
-
-
-def rename(name: str, renaming: Iterable[tuple[str, str]]) -> str:
-    """Replace each (regular expression, replacement) in turn."""
-    for pattern, replacement in renaming:
-        name = re.sub(pattern, replacement, name)
-    return name
 
 
 def cascade_key(name: str, block: Iterable[tuple[str, str]]) -> str:

@@ -12,8 +12,7 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Origin, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import pad_to_multiple
-from respectra.methods.networks.mst_plus_plus import channel_correlation, rename
+from respectra.methods.networks.blocks import channel_correlation, pad_to_multiple, rename
 
 Blocks = Annotated[int, Field(ge=1)]
 
@@ -237,7 +236,7 @@ METHODS = (
             tiling=Tiling.APPROXIMATE,
             tiling_reason="Attention between channels correlates them over the whole image.",
             size_multiple=8,
-            memory_gb=2.0,
+            memory_gb=2.4,
             licence_note="The toolbox and its published weights are under the MIT licence.",
         ),
         config=RestormerConfig,

@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from respectra.errors import OutputError
+from respectra.guards.text import read_json
 from respectra.locks import file_lock, hidden_name
 
 __all__ = [
@@ -132,6 +133,8 @@ def writing_to(path: PathLike, hint: str = "") -> Iterator[None]:
     except OutputError:
         raise
     except OSError as error:
+        if error.errno is None and "requested and" in str(error):  # NumPy's words for a full disk
+            error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         reason = error.strerror or error
         raise OutputError(f"cannot write {path}: {reason}; {advice}") from error
 
@@ -236,8 +239,8 @@ def _read_record(record: Path, others: str) -> list[Move]:
     anywhere but hidden places beside it.
     """
     try:
-        listed = [(str(source), str(target)) for source, target in json.loads(record.read_text())]
-    except (OSError, ValueError, TypeError, RecursionError):
+        listed = [(str(source), str(target)) for source, target in read_json(record)]
+    except (ValueError, TypeError):
         return []
     folder = record.parent
     moves = [(folder / source, folder / target) for source, target in listed]

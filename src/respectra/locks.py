@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from respectra.errors import OutputError
+from respectra.guards.text import read_object
 
 #: Longest file name that every common file system takes, bytes.
 _LONGEST_NAME = 255
@@ -149,7 +150,7 @@ def _is_at(lock: Any, file: Path) -> bool:
 def holder(file: Path) -> str:
     """Who holds a lock file, as far as it says."""
     try:
-        found = json.loads(file.read_text())
+        found = read_object(file)
         return f"process {int(found['pid'])} on {str(found['host'])[:64]}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

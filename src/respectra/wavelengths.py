@@ -74,8 +74,10 @@ def to_nanometres(values: npt.ArrayLike, unit: str | None, *, where: str) -> Flo
         return _guess(axis, where)
     if name in _FACTORS:
         nm = axis * _FACTORS[name]
-        # 0.41 um is 410 nm, not 409.99999999999994: what files state has few digits.
-        nm = np.where(np.isclose(nm, np.round(nm, 6), rtol=1e-14, atol=0), np.round(nm, 6), nm)
+        if name != "nm":
+            # 0.41 um is 410 nm, not 409.99999999999994: what files state has few digits.
+            short = np.round(nm, 6)
+            nm = np.where(np.isclose(nm, short, rtol=1e-14, atol=0), short, nm)
     elif name in _CONSTANTS:
         nm = _CONSTANTS[name] / axis
     else:
@@ -106,6 +108,11 @@ def check_wavelengths(wavelengths_nm: npt.ArrayLike) -> FloatArray:
         raise DataError(f"wavelengths form a list of numbers in nm; got shape {grid.shape}")
     if not np.isfinite(grid).all() or (grid <= 0).any():
         raise DataError("wavelengths must be finite and positive numbers in nm")
+    if not is_plausible(grid):
+        raise DataError(
+            f"wavelengths are in nm, from {PLAUSIBLE_NM[0]:g} to {PLAUSIBLE_NM[1]:g}; "
+            f"got {grid.min():g} to {grid.max():g}: convert them"
+        )
     if grid.size > 1 and not (np.diff(grid) > 0).all():
         raise DataError(
             "wavelengths must ascend without repetition; "
@@ -121,6 +128,11 @@ def is_plausible(wavelengths_nm: npt.ArrayLike) -> bool:
 
 
 _RANGE = f"{PLAUSIBLE_NM[0]:g} to {PLAUSIBLE_NM[1]:g} nm"
+
+
+def nanometres_per(unit: str | None) -> float | None:
+    """Length of a unit in nm; None for what is no unit of length. For widths of bands."""
+    return _FACTORS.get(_normalise(unit))
 
 
 def states_nothing(unit: str | None) -> bool:

@@ -309,7 +309,7 @@ class Capture:
                 f"channel {dark} of the camera {self.camera_name!r} sees nothing of a white under "
                 f"this light from {grid[0]:g} to {grid[-1]:g} nm; check the units of both"
             )
-        response = seen * (self._told_white(white) / white)
+        response: FloatArray = seen * (self._told_white(white) / white)
         return response if quantity == "reflectance" else response / power[:, None]
 
     def white_values(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:

@@ -17,7 +17,7 @@ from respectra.cubes.model import (
 )
 from respectra.cubes.previewing import preview, save_preview
 from respectra.cubes.relighting import relight, to_radiance, to_reflectance
-from respectra.cubes.resampling import crop, resample
+from respectra.cubes.resampling import crop, fit_bands, resample
 
 __all__ = [
     "CHALLENGE_WAVELENGTHS_NM",
@@ -30,6 +30,7 @@ __all__ = [
     "check_wavelengths",
     "colour_matching",
     "crop",
+    "fit_bands",
     "illuminant",
     "inspect",
     "list_illuminants",

@@ -103,3 +103,16 @@ def require_cube(cube: object) -> xr.DataArray:
 def wavelengths_of(cube: xr.DataArray) -> npt.NDArray[np.float64]:
     """The wavelengths of a cube or a response in nm, float64, shape (band,)."""
     return np.asarray(cube["wavelength"].values, dtype=np.float64)
+
+
+def describe_wavelengths(wavelengths_nm: npt.ArrayLike | None) -> str:
+    """A grid in few words: ``400 to 700 nm in steps of 10``."""
+    if wavelengths_nm is None:
+        return "unknown wavelengths"
+    grid = np.asarray(wavelengths_nm, np.float64)
+    if grid.size == 1:
+        return f"{grid[0]:g} nm"
+    steps = np.diff(grid)
+    regular = np.allclose(steps, steps[0], rtol=1e-6)
+    spacing = f"in steps of {abs(steps[0]):g}" if regular else "in uneven steps"
+    return f"{grid[0]:g} to {grid[-1]:g} nm {spacing}"

@@ -16,8 +16,9 @@ import sys
 import h5py
 import numpy as np
 
-#: Seconds of processor time for one file; the library does its work in thousandths of one.
-_SECONDS = 4.0
+#: Seconds of processor time for one file, and for each GiB of it; the library does its work in
+#: thousandths of one.
+_SECONDS, _SECONDS_A_GIB = 1.5, 4.0
 #: Bytes that this process may take beyond what it takes at its start.
 _MEMORY = 256 * 2**20
 _MOST_OBJECTS = 20_000
@@ -35,18 +36,20 @@ def main():
     _bound_memory()
     for line in sys.stdin:
         request = json.loads(line)
-        _start_clock(_SECONDS)
+        _start_clock(_SECONDS + _SECONDS_A_GIB * _size(request["path"]) / 2**30)
         blob = []
         try:
             answer = _index(request["path"], blob)
+            text = json.dumps({**answer, "bytes": sum(map(len, blob))})
         except MemoryError:
-            answer = {"error": "it needs more memory than an index may take"}
-        except Exception as error:  # a damaged file makes the library raise anything
-            answer = {"error": " ".join(str(error).split())[:300] or type(error).__name__}
             blob = []
+            text = json.dumps({"error": "its index needs too much memory", "bytes": 0})
+        except Exception as error:  # a damaged file makes the library raise anything
+            blob = []
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            text = json.dumps({"error": reason, "bytes": 0})
         _start_clock(0.0)
-        data = b"".join(blob)
-        answers.write(json.dumps({**answer, "bytes": len(data)}).encode() + b"\n" + data)
+        answers.write(text.encode() + b"\n" + b"".join(blob))
         answers.flush()
 
 
@@ -54,6 +57,13 @@ def _start_clock(seconds):
     """Let the system end this process when it computes for longer, in whatever loop it is."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def _size(path):
+    try:
+        return os.stat(path).st_size  # noqa: PTH116
+    except OSError:
+        return 0
 
 
 def _bound_memory():
@@ -118,7 +128,7 @@ class _Index:
             return {**facts, "kind": "text", "texts": _texts(data)}
         if h5py.check_ref_dtype(dtype) is not None:
             return {**facts, "kind": "references", "targets": _targets(data, self.file)}
-        if dtype.kind not in "fiubS" or dtype.itemsize == 0:
+        if dtype.kind not in "fiubcS" or dtype.itemsize == 0:
             fields = list(dtype.names or ())[:32]
             return {**facts, "kind": "other", "fields": fields}
         facts |= {"kind": "numbers", "dtype": dtype.str, "fill": _fill(data)}
@@ -174,9 +184,9 @@ def _index(path, blob):
 
 def _fill(data):
     value = data.fillvalue
-    if isinstance(value, bytes):
+    if value is None or np.asarray(value).dtype.kind not in "fiub":
         return None
-    return None if value is None else np.asarray(value).item()
+    return np.asarray(value).item()
 
 
 def _attributes(item):

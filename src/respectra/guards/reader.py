@@ -1,4 +1,4 @@
-"""Asking a process of its own about a file, so that a damaged file ends that process and no more."""
+"""Asking another process about a file, so that a damaged file ends that process and no more."""
 
 from __future__ import annotations
 

@@ -171,6 +171,8 @@ def _run_jobs(
             files = outputs(job)
             recover(job.target)
             if not overwrite and manifest.has_done(identity, files):
+                if manifest.status(identity) == "started":  # killed before its last line
+                    manifest.add({**identity, "status": "done"})
                 yield Outcome(job, "skipped", time.perf_counter() - start)
                 continue
             there = [file for file in files if os.path.lexists(file)]
@@ -228,7 +230,7 @@ class Manifest:
 
     def has_begun(self, identity: Mapping[str, Any]) -> bool:
         """Whether what is there can only be of this: a run began with it where nothing was."""
-        return self._status(identity) in ("started", "done")
+        return self.status(identity) in ("started", "done")
 
     def has_done(self, identity: Mapping[str, Any], files: Sequence[Path]) -> bool:
         """Whether all files are there that were made from the same input in the same way.
@@ -238,7 +240,8 @@ class Manifest:
         """
         return self.has_begun(identity) and all(file.exists() for file in files)
 
-    def _status(self, identity: Mapping[str, Any]) -> str | None:
+    def status(self, identity: Mapping[str, Any]) -> str | None:
+        """The last that is known of an output, if it is of the same input in the same way."""
         last = self._last.get(str(identity["output"]), {})
         same = all(last.get(name) == value for name, value in identity.items() if name != "input")
         return last.get("status") if same else None

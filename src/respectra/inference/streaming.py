@@ -27,10 +27,10 @@ from respectra.cameras.colour import InputKind
 from respectra.cameras.pictures import Picture, PictureOptions, open_picture
 from respectra.cubes import make_cube
 from respectra.cubes.formats import FORMATS
+from respectra.cubes.writers import CubeType, GrowingCube, writer_for
 from respectra.errors import ConfigError, FormatError, OutputError
 from respectra.files import ensure_absent, file_lock, make_folder, recover, remove
 from respectra.identity import content_hash
-from respectra.inference.cube_writers import CubeType, Sink, sink_for
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
 from respectra.inference.references import correct_picture
@@ -97,8 +97,7 @@ def reconstruct_file(
             call takes up the work.
     """
     target = Path(out_path)
-    make_sink = sink_for(target)
-    if make_sink is None:
+    if writer_for(target) is None:
         raise ConfigError(
             f"{target} cannot be written piece by piece; choose .zarr, .hdr, .bip, .bil or .bsq"
         )
@@ -125,15 +124,16 @@ def reconstruct_file(
         with keeping_complete(target, folder, lambda: bool(pieces.done)):
             layout = _layout(reconstructor, picture, pieces)
             grid = np.array(reconstructor.contract.wavelengths_nm)
-            sink = make_sink(folder, target, layout, grid, dtype)
-            in_place = pieces.is_in_place(sink)
+            shape = (layout.height, layout.width, grid.size)
+            cube = GrowingCube(folder, target, shape, grid, dtype, layout.sides)
+            in_place = pieces.is_in_place(cube, layout)
             resumed = len(pieces.done)
             if not in_place:
                 for file in files:
                     ensure_absent(file, overwrite=overwrite)
-                _grow(reconstructor, picture, sink, pieces, progress)
+                _grow(reconstructor, picture, cube, layout, pieces, progress)
                 attrs = _attributes(reconstructor, picture, layout, pieces)
-                sink.finish(attrs, overwrite=overwrite)
+                cube.finish(attrs, overwrite=overwrite)
         remove(folder)
     return Streamed(target, layout.count, resumed, layout)
 
@@ -141,18 +141,18 @@ def reconstruct_file(
 def _grow(
     reconstructor: Reconstructor,
     picture: Picture,
-    sink: Sink,
+    cube: GrowingCube,
+    layout: Layout,
     pieces: Pieces,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Write the pieces that are not there yet."""
-    layout = sink.layout
     if pieces.layout is None:
-        _require_room(sink)
-        sink.create()
-        pieces.begin(sink)
+        _require_room(cube)
+        cube.writer.create()
+        pieces.begin(cube, layout)
     for region, spectra, unreachable in _pieces(reconstructor, picture, layout, pieces):
-        sink.write(region, spectra)
+        cube.writer.write(region, spectra)
         pieces.complete(region, unreachable)
         if progress is not None:
             progress(len(pieces.done), layout.count)
@@ -191,7 +191,7 @@ def streams(
     anyway.
     """
     path, target = Path(image_path), Path(out_path)
-    if sink_for(target) is None:
+    if writer_for(target) is None:
         return False
     if path.suffix.lower() not in (".tif", ".tiff", ".npy"):
         return False
@@ -349,11 +349,11 @@ class Pieces:
         self.done = set()
         self.unreachable = 0
 
-    def begin(self, sink: Sink) -> None:
+    def begin(self, cube: GrowingCube, layout: Layout) -> None:
         """Write the first lines; the cube is there, empty."""
-        self.layout, self._grown = sink.layout, number_of(sink.moves[-1][0])
+        self.layout, self._grown = layout, number_of(cube.moves[-1][0])
         self._journal.begin()
-        self._journal.append({"layout": dataclasses.asdict(sink.layout), "grown": self._grown})
+        self._journal.append({"layout": dataclasses.asdict(layout), "grown": self._grown})
 
     def complete(self, region: Region, unreachable: int) -> None:
         """Note that a piece is written, and how many of its pixels are unreachable."""
@@ -362,14 +362,14 @@ class Pieces:
         self.done.add(key)
         self.unreachable += unreachable
 
-    def is_in_place(self, sink: Sink) -> bool:
+    def is_in_place(self, cube: GrowingCube, layout: Layout) -> bool:
         """Whether an earlier run has moved the complete cube; one that is lost is begun anew."""
         if self._grown is None:
             return False
-        source, target = sink.moves[-1]
+        source, target = cube.moves[-1]
         if number_of(source) == self._grown:
             return False
-        if number_of(target) == self._grown and len(self.done) == sink.layout.count:
+        if number_of(target) == self._grown and len(self.done) == layout.count:
             return True
         self.forget()
         return False
@@ -422,13 +422,13 @@ def keeping_complete(target: Path, folder: Path, anything: Callable[[], bool]) -
         ) from error
 
 
-def _require_room(sink: Sink) -> None:
+def _require_room(cube: GrowingCube) -> None:
     """Refuse a disk that cannot hold the cube, before hours of work."""
-    height, width, bands = sink.shape
-    needed = height * width * bands * sink.dtype.itemsize
-    free = shutil.disk_usage(sink.folder).free
-    if sink.needs_full_room and needed > free:
+    height, width, bands = cube.writer.shape
+    needed = height * width * bands * cube.writer.dtype.itemsize
+    free = shutil.disk_usage(cube.folder).free
+    if cube.writer.needs_full_room and needed > free:
         raise OutputError(
-            f"{sink.target} takes {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free there; "
+            f"{cube.target} takes {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free there; "
             "choose another disk, or a Zarr store, which is compressed"
         )

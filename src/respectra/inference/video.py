@@ -23,13 +23,13 @@ import numpy.typing as npt
 from respectra.cameras import input_encoding, make_image
 from respectra.cameras.colour import InputKind
 from respectra.colour import decode_srgb
+from respectra.cubes.writers import CubeType
 from respectra.errors import ConfigError
 from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
-from respectra.inference.cube_writers import CubeType
 from respectra.inference.low_rank import Factors, factorise
 from respectra.inference.predictors import FloatArray
-from respectra.inference.reconstructor import Reconstructor
+from respectra.inference.reconstructor import Reconstructor, bits_of
 from respectra.inference.streaming import growing_folder, keeping_complete
 from respectra.inference.tiling import Layout, Reader, Region
 from respectra.inference.video_reader import BadFrame, Clip, Frame

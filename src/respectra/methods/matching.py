@@ -139,7 +139,7 @@ def _own_configs(
 ) -> Iterator[NetworkConfig]:
     """Configurations that tensors under our names may have: the presets, and what shapes tell."""
     # Whose layers have other names need not be built any larger.
-    smallest = _shapes(method, method.config(**method.presets["tiny"]))
+    smallest = _shapes(method, method.config(**method.presets.get("tiny", {})))
     if not 2 * len(_layers(smallest) & _layers(state)) > len(_layers(state)):
         return
     known = [method.config(**{**preset, **options}) for preset in ({}, *method.presets.values())]

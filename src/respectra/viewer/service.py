@@ -55,6 +55,9 @@ class Service:
         import time
 
         entry = self.jobs.entries.get(job) if is_id(job) else None
+        if entry is not None and self.jobs.has_expired(entry):
+            self.jobs.remove(entry)
+            entry = None
         if entry is None:
             raise HTTPException(404, "there is no such job; results expire")
         entry.touched = time.monotonic()

@@ -94,10 +94,9 @@ def _period(channels: np.ndarray) -> list[list[int]]:
     """The pattern's smallest period, 2 or 6."""
     for side in (2, 6):
         tile = channels[:side, :side]
-        repeats = -(-12 // side)
-        if np.array_equal(
-            np.tile(tile, (repeats, repeats))[:12, :12][: channels.shape[0]], channels
-        ):
+        height, width = channels.shape
+        spread = np.tile(tile, (-(-height // side), -(-width // side)))[:height, :width]
+        if np.array_equal(spread, channels):
             return tile.tolist()
     raise ValueError("a mosaic of an unknown pattern")
 

@@ -224,7 +224,7 @@ def test_nothing_is_left_of_a_run_that_completed_nothing(tmp_path, tiff, monkeyp
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(EnviSink, "write", full)
+    monkeypatch.setattr(EnviWriter, "write", full)
     with pytest.raises(OutputError, match="No space left"):
         reconstruct_file(
             Reconstructor(tiny_weights("hscnn-r"), tile=32), tiff, tmp_path / "cube.bip"

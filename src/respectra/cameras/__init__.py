@@ -10,6 +10,7 @@ from respectra.cameras.colour import (
     srgb_to_clean,
     to_track_values,
 )
+from respectra.cameras.described import described_capture
 from respectra.cameras.images import CHANNELS, Encoding, make_image, require_image
 from respectra.cameras.pictures import (
     PICTURE_SUFFIXES,
@@ -62,6 +63,7 @@ __all__ = [
     "band_weights",
     "clean_to_srgb",
     "default_response",
+    "described_capture",
     "get_response",
     "get_track",
     "input_encoding",

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from respectra.inference import Reconstructor
     from respectra.inference.folders import Job
 
+#: Reconstructors for other cameras, whites or colour spaces that are kept ready.
+_KEPT_READY = 8
+
 
 class InputKind(StrEnum):
     """What the values of a picture are."""
@@ -163,17 +166,26 @@ def reconstruct(
     source = str(weights or method or "default")
     reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
     picture_options = PictureOptions(**reading)
-    reconstructors: dict[str, Reconstructor] = {}
+    plain: dict[str, Reconstructor] = {}
+    reconstructors: dict[tuple[str, Any], Reconstructor] = {}
     # One picture by its name, or into a cube by its name; whatever else has a manifest.
     single = len(inputs) == 1 and (inputs[0][0] == images[0] or targets == [output])
 
     def choose(job: Job) -> Reconstructor:
-        if job.kind not in reconstructors:
+        said = _said_of(job, picture_options)
+        if (job.kind, said) not in reconstructors:
             track = "real-world" if job.kind == "real-world" else "clean"
-            plain = _load(source, track, tile, max_memory, engine, guarantee or [], self_ensemble)
+            if track not in plain:
+                plain[track] = _load(
+                    source, track, tile, max_memory, engine, guarantee or [], self_ensemble
+                )
+            while len(reconstructors) >= _KEPT_READY:
+                reconstructors.pop(next(iter(reconstructors)))
             # The first picture of a kind is the one in which places are stated.
-            reconstructors[job.kind] = told.bind(plain, job.source, job.kind)
-        return reconstructors[job.kind]
+            reconstructors[job.kind, said] = told.bind(
+                plain[track], job.source, job.kind, picture_options
+            )
+        return reconstructors[job.kind, said]
 
     def work(reconstructor: Reconstructor, job: Job) -> dict[str, Any]:
         if job.source.suffix.lower() in CLIP_SUFFIXES:
@@ -347,14 +359,26 @@ def _reconstruct_clip(
     return facts
 
 
+def _said_of(job: Job, options: PictureOptions) -> Any:
+    """What the file says of its camera or colour space: pictures that differ in it are apart."""
+    from respectra.cameras import described_capture, open_picture
+    from respectra.inference.video_reader import CLIP_SUFFIXES
+
+    if job.kind not in ("srgb", "camera") or job.source.suffix.lower() in CLIP_SUFFIXES:
+        return None
+    return described_capture(open_picture(job.source, job.kind, **options.model_dump()).attrs)
+
+
 def _kind_of(path: Path, told: Told) -> InputKind:
     """By the challenge's own file names, or a camera that is named; anything else is a photo."""
     from respectra.cameras import track_of_file
+    from respectra.cameras.pictures import RAW_SUFFIXES
 
     track = track_of_file(path.name)
     if track in list(InputKind):
         return InputKind(track)
-    return InputKind.CAMERA if told.names_camera else InputKind.SRGB
+    raw = path.suffix.lower() in RAW_SUFFIXES
+    return InputKind.CAMERA if raw or told.names_camera else InputKind.SRGB
 
 
 def _targets(inputs: list[tuple[Path, Path]], output: Path, suffix: str) -> list[Path]:

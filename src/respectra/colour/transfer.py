@@ -119,6 +119,17 @@ def rgb_space(name: str) -> RGBSpace:
 
 
 @functools.cache
+def space_matrix(start: str, end: str) -> FloatArray:
+    """Linear R, G, B of one colour space to those of another, shape (3, 3), white to white."""
+    matrices = [
+        SRGB_TO_XYZ if name == "srgb" else rgb_space(name).to_xyz_d65 for name in (start, end)
+    ]
+    matrix: FloatArray = np.linalg.solve(matrices[1], matrices[0])
+    matrix.setflags(write=False)
+    return matrix
+
+
+@functools.cache
 def _adapted(name: str, *white: float) -> FloatArray:
     import colour
 

@@ -31,6 +31,7 @@ from respectra.cubes.writers import CubeType, GrowingCube, writer_for
 from respectra.errors import ConfigError, FormatError, OutputError
 from respectra.files import ensure_absent, file_lock, make_folder, recover, remove
 from respectra.identity import content_hash
+from respectra.inference.capture import for_opened
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
 from respectra.inference.references import correct_picture
@@ -106,10 +107,10 @@ def reconstruct_file(
     if not folder.exists():  # else the cube may be that of a run which was killed at its very end
         for file in files:
             ensure_absent(file, overwrite=overwrite)
-    reconstructor = reconstructor.for_kind(kind)
-    convert = functools.partial(reconstructor.values_of, kind=kind)
     chosen = picture_options or PictureOptions()
-    picture = open_picture(image_path, kind, convert=convert, **chosen.model_dump())
+    picture = open_picture(image_path, kind, **chosen.model_dump())
+    reconstructor = for_opened(reconstructor, picture)
+    picture.convert = functools.partial(reconstructor.values_of, kind=kind)
     if references is not None:
         correction = correct_picture(reconstructor, picture, references)
         reconstructor = reconstructor.with_correction(correction)

@@ -211,8 +211,8 @@ def is_cube(path: Path) -> bool:
     if any(suffix in entry.suffixes for entry in FORMATS):
         return True
     raise FormatError(
-        f"{PurePosixPath(path.name)} is neither a picture (PNG, JPEG, TIFF, WebP, HEIC, AVIF, raw) nor a cube "
-        "(MATLAB, ENVI, NetCDF, Zarr, NumPy, TIFF, a folder of PNGs)"
+        f"{PurePosixPath(path.name)} is neither a picture (PNG, JPEG, TIFF, WebP, HEIC, AVIF, raw) "
+        "nor a cube (MATLAB, ENVI, NetCDF, Zarr, NumPy, TIFF, a folder of PNGs)"
     )
 
 

@@ -24,7 +24,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         facts, values = {"missing": error.name}, None
     except Exception as error:  # whatever the library raises
-        facts, values = {"error": f"{error or type(error).__name__}"[:200]}, None
+        told = error.args[0] if error.args else type(error).__name__
+        told = told.decode("latin-1") if isinstance(told, bytes) else str(told)
+        facts, values = {"error": told[:200]}, None
     if values is not None:
         values = np.ascontiguousarray(values)
         facts["array"] = {"dtype": values.dtype.str, "shape": values.shape}

@@ -77,7 +77,7 @@ class Picture:
         width: columns.
         row_bytes: memory that one row takes while it is held for reading.
         held_bytes: memory that the picture takes whatever is read of it.
-        attrs: what was done to its values.
+        attrs: what the file says and what was done to its values, as ``open_image`` states it.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Picture:
         self._source, self._values = source, values
         self.height, self.width = source.height, source.width
         self.row_bytes, self.held_bytes = source.row_bytes, source.held_bytes
-        self.attrs = dict(values.attrs)
+        self.attrs = {"encoding": values.encoding, **values.attrs}
         self._band = slice(0, 0)
         self._codes: Codes | None = None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,12 +51,14 @@ def read_raw_header(data: bytes) -> dict[str, Any]:
     tiff = _tiff_part(data)
     if tiff is None:
         return facts
-    for directory in _directories(tiff):
-        if tiff is data:
-            _whole_tiff(directory, len(data))
-        with contextlib.suppress(Exception):  # EXIF is free text to its writers
-            for name, value in _facts(directory).items():
-                facts.setdefault(name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Pillow says of tags that are left out
+        for directory in _directories(tiff):
+            if tiff is data:
+                _whole_tiff(directory, len(data))
+            with contextlib.suppress(Exception):  # EXIF is free text to its writers
+                for name, value in _facts(directory).items():
+                    facts.setdefault(name, value)
     return facts
 
 

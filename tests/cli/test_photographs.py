@@ -41,7 +41,7 @@ def test_grey_and_transparent(tmp_path):
 def test_a_raw_file(tmp_path):
     pytest.importorskip("rawpy", reason="the extra raw is not installed")
     # A grey surface of a quarter of white: as-shot neutral is (0.5, 1, 0.625).
-    level = np.tile(np.array([[0.125, 0.25], [0.25, 0.15625]]), (10, 10))
+    level = np.tile(np.array([[0.125, 0.25], [0.25, 0.15625]]), (12, 16))
     path = write_dng(tmp_path / "a.dng", np.rint(BLACK + level * (WHITE - BLACK)))
     assert reconstruct(path, "-o", tmp_path / "a.npz") == 0
     cube = rs.open_cube(tmp_path / "a.npz")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from respectra.cameras import PICTURE_SUFFIXES
 from respectra.cameras.colour import InputKind
 from respectra.cubes.formats import FORMATS
 from respectra.errors import ConfigError, FormatError, OutputError, RespectraError
@@ -28,8 +29,6 @@ from respectra.journal import Journal
 if TYPE_CHECKING:
     from respectra.inference.cluster import Cluster
 
-#: Files of a folder with these suffixes are taken; other files are left alone.
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 #: Name of the manifest within the output folder.
 MANIFEST = "manifest.jsonl"
 #: After these, no other cube could be written either.

@@ -17,6 +17,7 @@ from respectra.cameras import (
     Capture,
     InputKind,
     References,
+    described_capture,
     require_image,
     to_track_values,
 )
@@ -214,6 +215,14 @@ class Reconstructor:
             self._photograph = self._like(capture=Capture.photograph())
         return self._photograph
 
+    def for_described(self, said: Capture | None) -> Self:
+        """The reconstructor for what a file says of its picture; see ``described_capture``."""
+        if said is None or self.capture is not None:
+            return self
+        if said == Capture.photograph():
+            return self.for_kind("srgb")
+        return self._like(capture=said)
+
     def for_picture(
         self,
         image: xr.DataArray,
@@ -234,19 +243,19 @@ class Reconstructor:
             ConfigError, DataError: as those two.
         """
         picture = require_image(image)
-        photograph = picture.attrs.get("encoding") == "srgb"
+        said = described_capture(picture.attrs)
         if capture is None and quantity is not None:
-            capture = self.capture or (Capture.photograph() if photograph else Capture())
+            capture = self.capture or said or Capture()
         chosen: Self
         if capture is not None:
-            if photograph and capture.camera is None:
-                capture = Capture.photograph(**capture.known())
+            if said is not None and capture.camera is None:
+                capture = said.replace(**capture.known())
             capture = capture.resolve(picture)
             references = references or capture.references
             chosen = self.with_capture(capture, quantity=quantity)
         else:
-            chosen = self.for_kind("srgb") if photograph else self
-            if not photograph and self._quantity not in (None, self.contract.quantity):
+            chosen = self.for_described(said)
+            if said is None and self._quantity not in (None, self.contract.quantity):
                 chosen = self.with_capture(Capture())
         return chosen if references is None else chosen.with_references(picture, references)
 
@@ -341,8 +350,8 @@ class Reconstructor:
         picture = require_image(image)
         if self.capture is not None:
             return self.capture.linear(picture)
-        encoded = picture.attrs.get("encoding") == "srgb"
-        return to_track_values(picture, "srgb") if encoded else picture
+        photograph = picture.attrs.get("encoding") == "srgb" or "space" in picture.attrs
+        return to_track_values(picture, "srgb") if photograph else picture
 
     def values_of(self, image: xr.DataArray, kind: InputKind) -> xr.DataArray:
         """Linear values of an image whose values are of a kind; see ``to_track_values``.

@@ -69,6 +69,15 @@ class Contract(Config):
     clip_high: float | None = None
     response: ResponseRecord | None = None
     """The camera, where it is known."""
+    capture: str | None = None
+    """What is known of how the pictures were taken, where the weights were told: the JSON of a
+    ``respectra.Capture``. Its camera is then that of the pictures."""
+    camera_matrix: tuple[tuple[float, float, float], ...] | None = None
+    """Where the method knows ``response`` alone: what brings the capture's R, G, B to that of its
+    own camera, values = matrix @ values."""
+    band_scale: tuple[float, ...] | None = None
+    """What the method's spectra are multiplied by, one factor a band: one over the light, where
+    radiance becomes reflectance, or the light, where reflectance becomes radiance."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -77,6 +86,10 @@ class Contract(Config):
             raise ValueError("mean and std belong to scaling 'standardised', and to it alone")
         if self.std is not None and min(self.std) <= 0:
             raise ValueError("std must be positive")
+        if self.band_scale is not None and len(self.band_scale) != len(self.wavelengths_nm):
+            raise ValueError("band_scale has one factor a band")
+        if self.camera_matrix is not None and len(self.camera_matrix) != 3:
+            raise ValueError("camera_matrix has three rows")
         return self
 
     @property
@@ -104,9 +117,9 @@ class Contract(Config):
         """
         if rgb.shape[-1:] != (3,):
             raise DataError(f"pixels have 3 channels R, G, B on the last axis; got {rgb.shape}")
-        values = rgb.astype(np.float32, copy=False)
+        values = self.own_values(rgb)
         if not self.keeps_exposure:
-            low, high = bounds if bounds is not None else (float(rgb.min()), float(rgb.max()))
+            low, high = bounds if bounds is not None else (float(values.min()), float(values.max()))
             if self.scaling == "maximum":
                 low = 0.0
             if not high > low:
@@ -120,9 +133,19 @@ class Contract(Config):
             values = np.asarray((values - mean) / std, np.float32)
         return values[..., ::-1] if self.channel_order == "BGR" else values
 
+    def own_values(self, rgb: npt.NDArray[np.floating]) -> FloatArray:
+        """Linear values (..., 3) of the picture as the method's own camera would have them."""
+        values = rgb.astype(np.float32, copy=False)
+        if self.camera_matrix is None:
+            return values
+        matrix = np.asarray(self.camera_matrix, np.float32)
+        return np.asarray(np.clip(values @ matrix.T, 0.0, 1.0))
+
     def finish(self, spectra: FloatArray) -> FloatArray:
-        """Apply the method's own clip, if it has one; in place where the array allows it."""
-        if self.clip_low is None and self.clip_high is None:
-            return spectra
+        """The method's own clip and the scale of the bands; in place where the array allows it."""
         out = spectra if spectra.flags.writeable else None
-        return np.clip(spectra, self.clip_low, self.clip_high, out=out)
+        if self.clip_low is not None or self.clip_high is not None:
+            spectra = np.clip(spectra, self.clip_low, self.clip_high, out=out)
+        if self.band_scale is not None:
+            spectra = np.multiply(spectra, np.asarray(self.band_scale, np.float32), out=out)
+        return spectra

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras import InputKind, clean_to_srgb, get_track, make_image, to_track_values
-from respectra.cameras.colour import encode_srgb
+from respectra.colour import encode_srgb
 from respectra.cubes import make_cube
 from respectra.inference import Reconstructor
 from respectra.inference.reconstructor import bits_of

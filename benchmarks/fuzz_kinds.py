@@ -320,7 +320,7 @@ def _read_cube(key: str | None = None, grid: Any = None) -> Callable[[Path], Non
 
         with contextlib.suppress(RespectraError):
             inspect(path, key=key)
-        require_cube(rs.open_cube(path, key=key, wavelengths_nm=grid))
+        require_cube(rs.open_cube(path, key=key, wavelengths_nm=grid)).load()
 
     return read
 

@@ -85,7 +85,7 @@ def bake(
 
     def plain(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         found = _evaluate(predict, contract, rgb)
-        return found if scale is None else contract.finish(found)
+        return found if scale is None else found * np.asarray(scale, np.float32)
 
     rng = np.random.default_rng(seed)
     grows = _grows_with_light(plain, rng)
@@ -95,13 +95,18 @@ def bake(
             "black do not describe it; bake it with geometry='cube'"
         )
     chosen: Geometry = ("rays" if grows else "cube") if geometry == "auto" else geometry
-    clip = (contract.clip_low, contract.clip_high) if scale is None else (None, None)
+    clip = (contract.clip_low, contract.clip_high)
+    if scale is not None and (clip[1] is not None or clip[0] not in (None, 0.0)):
+        raise ConfigError(
+            f"{weights.method} clips its spectra at {clip}, which a table for a capture cannot "
+            "hold; reconstruct without a table"
+        )
     method = plain
     if "consistent" in kept:
         clip = (None, None)
 
         def method(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-            spectra = plain(rgb) if scale is not None else unscaled.finish(plain(rgb))
+            spectra = unscaled.finish(plain(rgb))
             move_to_colours(spectra, rgb, contract, chosen)
             return spectra
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from typing import Annotated, Literal
@@ -105,9 +106,7 @@ class SelectiveScan(nn.Module):
         self.parameters_of = nn.Parameter(torch.empty(ORDERS, self.rank + 2 * STATES, inner))
         self.step_weight = nn.Parameter(torch.empty(ORDERS, inner, self.rank))
         self.step_bias = nn.Parameter(torch.empty(ORDERS, inner))
-        self.log_decay = nn.Parameter(
-            torch.arange(1.0, STATES + 1).log().repeat(ORDERS * inner, 1)
-        )
+        self.log_decay = nn.Parameter(torch.arange(1.0, STATES + 1).log().repeat(ORDERS * inner, 1))
         self.direct = nn.Parameter(torch.ones(ORDERS * inner))
         self.norm = nn.LayerNorm(inner)
         self.project_out = nn.Linear(inner, width, bias=False)
@@ -230,7 +229,7 @@ class GMSR(nn.Module):
         widths = (config.channels_in, *config.widths, config.bands)
         self.blocks = nn.ModuleList(
             Block(before, width, config.stretch_over)
-            for before, width in zip(widths, widths[1:], strict=False)
+            for before, width in itertools.pairwise(widths)
         )
         self.spatial_gate = SpatialGate(config.stretch_over)
 

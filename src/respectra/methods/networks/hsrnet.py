@@ -1,7 +1,8 @@
-"""HSRNet: channels of the picture and their differences, refined in nine steps like an optimiser's."""
+"""HSRNet: channels of the picture and their differences, refined in steps like an optimiser's."""
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import torch
@@ -113,7 +114,7 @@ class HSRNet(nn.Module):
         """(n, channels_in, y, x) -> (n, bands, y, x)."""
         channels = image.split(1, dim=1)
         seen = [channels[0]]
-        for before, channel in zip(channels, channels[1:], strict=False):
+        for before, channel in itertools.pairwise(channels):
             seen += [before - channel, channel]
         both = torch.cat(seen, dim=1)
         first = torch.cat([group(both) for group in self.groups.values()], dim=1)

@@ -126,7 +126,7 @@ class RepCPSI(nn.Module):
         Its configuration is this one's with ``merged``; a merged network gives a copy of itself.
         """
         merged = RepCPSI(self.config.model_copy(update={"merged": True}))
-        state = {name: tensor for name, tensor in self.state_dict().items()}
+        state = dict(self.state_dict())
         for name, module in self.named_modules():
             if isinstance(module, Branches):
                 branches = [key for key in state if key.startswith(f"{name}.")]

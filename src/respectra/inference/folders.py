@@ -171,12 +171,13 @@ def _run_jobs(
             start = time.perf_counter()
             try:
                 reconstructor = choose(job)  # a method that does not exist ends the run
+                found = run.begin(job, reconstructor)
             except DataError as error:  # what a picture says of itself may have to be read
-                settled.append(run.failed(job, time.perf_counter() - start, error))
-                continue
-            found = run.begin(job, reconstructor)
+                found = run.failed(job, time.perf_counter() - start, error)
             if isinstance(found, Outcome):
                 settled.append(found)
+                if _ends(found, fail_fast, output):
+                    return
                 continue
             method = reconstructor if cluster is None else cluster.send(reconstructor)
             yield found, (work, method, job)
@@ -194,10 +195,15 @@ def _taken(outcomes: list[Outcome], fail_fast: bool, output: Path) -> Iterator[O
     """Give outcomes and forget them; raise those that end the run."""
     while outcomes:
         outcome = outcomes.pop(0)
-        failure = outcome.failure
-        if failure is not None and (fail_fast or _is_hopeless(failure, output)):
-            raise failure
+        if outcome.failure is not None and _ends(outcome, fail_fast, output):
+            raise outcome.failure
         yield outcome
+
+
+def _ends(outcome: Outcome, fail_fast: bool, output: Path) -> bool:
+    """Whether a run ends with this outcome."""
+    failure = outcome.failure
+    return failure is not None and (fail_fast or _is_hopeless(failure, output))
 
 
 @dataclass(frozen=True)

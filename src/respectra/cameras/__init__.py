@@ -1,5 +1,7 @@
 """Cameras: responses, sensors, codecs and the tracks they form; images and their colours."""
 
+from respectra.cameras.capture import PHOTOGRAPH, Capture, Noise
+from respectra.cameras.capture_records import list_cameras, open_camera
 from respectra.cameras.colour import (
     INPUT_KINDS,
     InputKind,
@@ -10,6 +12,7 @@ from respectra.cameras.colour import (
 )
 from respectra.cameras.image_files import open_image, save_image
 from respectra.cameras.images import CHANNELS, Encoding, make_image, require_image
+from respectra.cameras.references import References
 from respectra.cameras.response_files import open_response, open_responses
 from respectra.cameras.responses import (
     CLEAN_RESPONSE,
@@ -38,8 +41,12 @@ __all__ = [
     "CHANNELS",
     "CLEAN_RESPONSE",
     "INPUT_KINDS",
+    "PHOTOGRAPH",
+    "Capture",
     "Encoding",
     "InputKind",
+    "Noise",
+    "References",
     "SimulatedFiles",
     "Track",
     "band_weights",
@@ -49,11 +56,13 @@ __all__ = [
     "get_track",
     "input_encoding",
     "keeps_exposure",
+    "list_cameras",
     "list_responses",
     "list_tracks",
     "make_image",
     "make_response",
     "native_response",
+    "open_camera",
     "open_image",
     "open_response",
     "open_responses",

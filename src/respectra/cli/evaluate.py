@@ -73,6 +73,14 @@ def evaluate(
     crop: Annotated[
         str, typer.Option("--crop", help="none (2020) or ntire-2022 (128 pixels each side).")
     ] = "none",
+    resample: Annotated[
+        str | None,
+        typer.Option(
+            "--resample",
+            help="Score at these bands, whatever the scenes': 400:700:10. Images are rendered "
+            "of the resampled scenes.",
+        ),
+    ] = None,
     seeds: Annotated[str, typer.Option("--seed", help="Seeds of the noise: 0,1.")] = "0",
     out_of_scope: Annotated[
         Path | None,
@@ -114,6 +122,7 @@ def evaluate(
     may be added to a folder later.
     """
     from respectra.cameras import open_responses
+    from respectra.cubes import parse_wavelengths
     from respectra.datasets.collections import open_collection
     from respectra.evaluation import (
         Options,
@@ -133,6 +142,7 @@ def evaluate(
         "floor": floor,
         "on_zero": on_zero,
         "crop": crop,
+        "wavelengths_nm": None if resample is None else tuple(parse_wavelengths(resample).tolist()),
         "cluster_init_size": None if official_clusters else 10_000,
         "cameras": choose_cameras(r for path in cameras or () for r in open_responses(path)),
     }

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from respectra.cameras import Capture
+from respectra.cubes import Quantity
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.engines import Engine
 from respectra.inference.ensembles import SelfEnsemble
@@ -31,6 +33,8 @@ def load(
     engine: Engine = "auto",
     guarantees: Sequence[str] = (),
     self_ensemble: str = "none",
+    capture: Capture | None = None,
+    quantity: Quantity | None = None,
 ) -> Reconstructor:
     """Make a reconstructor.
 
@@ -48,6 +52,9 @@ def load(
         self_ensemble: ``none``, or the symmetries over which the answers are averaged:
             ``horizontal``, ``vertical``, ``flips`` or ``all``; see
             :class:`respectra.inference.ensembles.SelfEnsemble`.
+        capture: what is known of how the pictures were taken; see
+            :meth:`Reconstructor.with_capture`.
+        quantity: ``reflectance`` or ``radiance``; see :class:`Reconstructor`.
 
     Raises:
         ConfigError: there are no such weights.
@@ -64,6 +71,8 @@ def load(
         device=device,
         engine=engine,
         guarantees=guarantees,
+        capture=capture,
+        quantity=quantity,
     )
 
 

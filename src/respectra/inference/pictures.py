@@ -6,9 +6,10 @@ decoded as a whole (PNG, JPEG, TIFF files with a single compressed strip) is dec
 
 from __future__ import annotations
 
+import functools
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from respectra.cameras.colour import InputKind
 from respectra.errors import DataError, FormatError
 from respectra.inference.predictors import FloatArray
 
+Convert = Callable[[xr.DataArray], xr.DataArray]
 #: Rows that are looked at together when the range of values is wanted.
 _ROWS = 256
 
@@ -45,13 +47,15 @@ class Picture(ABC):
     def __init__(self, path: Path, kind: InputKind) -> None:
         self.path = path
         self.kind = kind
+        #: From an image of the file's own values to one of linear values.
+        self.convert: Convert = functools.partial(to_track_values, input_kind=kind)
         self._band = slice(0, 0)
         self._codes: npt.NDArray[Any] | None = None
 
     @property
     def value_bits(self) -> int:
         """Depth of the values that are read; 32 where they are computed from the codes."""
-        return self.bits if self.kind in ("clean", "real-world") else 32
+        return int(self._track_values(np.zeros((1, 1, 3), np.float32)).attrs["bits"])
 
     @abstractmethod
     def _read_rows(self, rows: slice) -> npt.NDArray[Any]:
@@ -78,11 +82,12 @@ class Picture(ABC):
         except DataError as error:
             raise type(error)(f"{self.path}: {error}") from None
 
-    def bounds(self) -> tuple[float, float]:
-        """Smallest and largest value."""
+    def bounds(self, of: Callable[[FloatArray], FloatArray] | None = None) -> tuple[float, float]:
+        """Smallest and largest value, or those of a function of the values."""
         lows, highs = [], []
         for start in range(0, self.height, _ROWS):
             band = self.read(slice(start, min(start + _ROWS, self.height)), slice(0, self.width))
+            band = band if of is None else of(band)
             lows.append(float(band.min()))
             highs.append(float(band.max()))
         return min(lows), max(highs)
@@ -99,24 +104,34 @@ class Picture(ABC):
         values = codes.astype(np.float32)
         values /= np.float32(full)
         image = make_image(values, encoding=input_encoding(self.kind), bits=self.bits)
-        return to_track_values(image, self.kind)
+        return self.convert(image)
 
 
 def _bits_of(dtype: np.dtype[Any]) -> int:
     return 32 if np.issubdtype(dtype, np.floating) else 8 * dtype.itemsize
 
 
-def open_picture(path: str | os.PathLike[str], kind: InputKind) -> Picture:
+def open_picture(
+    path: str | os.PathLike[str], kind: InputKind, *, convert: Convert | None = None
+) -> Picture:
     """Open a picture for reading in pieces.
 
     Args:
         path: TIFF, NumPy (.npy of shape (y, x, 3): uint8, uint16 or floating point in [0, 1]),
             PNG or JPEG.
         kind: what its values are; see ``respectra.cameras.to_track_values``.
+        convert: makes linear values of the file's own; by its kind where None.
 
     Raises:
         FormatError: no such file, damaged, or not a picture.
     """
+    picture = _open(path, kind)
+    if convert is not None:
+        picture.convert = convert
+    return picture
+
+
+def _open(path: str | os.PathLike[str], kind: InputKind) -> Picture:
     path = Path(path)
     suffix = path.suffix.lower()
     if not path.is_file():

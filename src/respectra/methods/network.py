@@ -134,6 +134,10 @@ class OfficialLayout(Generic[C]):
     raise what ``configure`` may."""
     ignored: tuple[str, ...] = ()
     """Regular expressions of stored keys without function."""
+    absent: tuple[str, ...] = ()
+    """Our tensors that the authors' checkpoints do not hold, such as a camera that they pass at
+    each call. They keep their initial values; an imported network that is told its camera gets
+    the track's."""
     adapt: Callable[[str, Tensor], Tensor] | None = None
     """(authors' key, tensor) -> tensor in our layout, where the layout differs."""
     read: Callable[[Path], State] | None = None

@@ -225,7 +225,7 @@ def _open_cube(path: Path, limits: Limits) -> xr.DataArray:
     grid = None
     if stored.wavelengths_nm is None and bands == 31:
         grid = np.arange(400.0, 701.0, 10.0)  # the challenge's grid, which such files leave out
-    return open_cube(path, wavelengths_nm=grid)
+    return open_cube(path, wavelengths_nm=grid).load()
 
 
 def _require_same_size(scene: xr.DataArray, truth: xr.DataArray | None) -> None:

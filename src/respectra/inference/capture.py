@@ -1,0 +1,258 @@
+"""Telling a method how its pictures were taken.
+
+A network with ``set_camera`` is told the effective response. Every other method knows one camera
+only, and gets the picture through the best 3 x 3 matrix to that one: least squares, relative, over
+measured reflectances under the capture's light, with white kept. Either way the result is a set of
+weights like any other, whose contract says which capture it is for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.cameras import (
+    Capture,
+    InputKind,
+    Noise,
+    References,
+    get_response,
+    input_encoding,
+    open_image,
+)
+from respectra.cameras.capture_camera import CaptureCamera
+from respectra.cubes import Quantity
+from respectra.datasets.spectra import reflectances
+from respectra.errors import ConfigError
+from respectra.inference.guarantees import camera_of
+from respectra.methods import Contract, Weights
+from respectra.methods.fitting import REFLECTANCES
+from respectra.methods.network import CameraAware, NetworkMethod
+
+if TYPE_CHECKING:
+    from respectra.inference.reconstructor import Reconstructor
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Level of white in a method's own camera over that in the picture: no usual colour is clipped.
+HEADROOM = 0.9
+#: A response is a method's own where it differs by less than this share of its peak.
+_SAME = 1e-3
+
+
+def bind(weights: Weights, capture: Capture, quantity: Quantity | None = None) -> Weights:
+    """Weights for the pictures of a capture.
+
+    Args:
+        weights: of any method, for no capture yet.
+        capture: its white and references looked up in a picture, if they are places there; a
+            camera that is not stated is that of the weights.
+        quantity: what comes out; reflectance by default, and what the weights give where the
+            capture says nothing that they do not know.
+
+    Returns:
+        The same weights where the capture says nothing that they do not know.
+
+    Raises:
+        ConfigError: the weights are bound already, or their own camera is not known.
+        DataError: the capture's camera or light do not cover the bands.
+    """
+    contract = weights.contract
+    if contract.capture is not None:
+        raise ConfigError(
+            "these weights are for one capture already; load those of the method, and tell them"
+        )
+    if says_nothing_new(contract, capture) and quantity in (None, contract.quantity):
+        return weights
+    if capture.camera is None:
+        capture = capture.replace(camera=own_response(contract))
+    capture = capture.replace(references=None)
+    target: Quantity = quantity or "reflectance"
+    grid = np.array(contract.wavelengths_nm)
+    power = capture.power(grid)
+    told = _tell_network(weights, capture)
+    facts: dict[str, Any] = {"capture": json.dumps(capture.to_json()), "quantity": target}
+    if told is not None:
+        weights, scale = told, np.ones(grid.size)
+    else:
+        matrix, factor = camera_matrix(contract, capture)
+        facts["camera_matrix"] = tuple(tuple(row) for row in matrix.tolist())
+        native = contract.quantity == "radiance"
+        scale = 1.0 / (factor * power) if native else np.full(grid.size, 1.0 / factor)
+    if target == "radiance":
+        scale = scale * power
+    if not np.allclose(scale, 1.0, rtol=1e-12):
+        facts["band_scale"] = tuple(scale.tolist())
+    bound = Contract(**{**contract.model_dump(), **facts})
+    return dataclasses.replace(weights, contract=bound)
+
+
+def says_nothing_new(contract: Contract, capture: Capture) -> bool:
+    """Whether a capture states nothing that weights do not know: at most their own camera."""
+    if capture.light is not None or capture.white is not None or capture.has_levels:
+        return False
+    if capture.noise or capture.is_photograph:
+        return False
+    if capture.camera is None:
+        return True
+    try:
+        own = camera_of(contract).response_matrix(contract.wavelengths_nm)
+    except ConfigError:
+        return False
+    told = capture.effective_response(contract.wavelengths_nm)
+    shapes = [response / response.max(axis=0) for response in (own, told)]
+    return bool(np.abs(shapes[0] - shapes[1]).max() < _SAME)
+
+
+def capture_of(contract: Contract) -> Capture | None:
+    """The capture that a contract is for, or None."""
+    if contract.capture is None:
+        return None
+    return Capture.from_json(contract.capture, where="the contract's capture")
+
+
+def own_response(contract: Contract) -> Any:
+    """The response of the camera that the weights were made for.
+
+    Raises:
+        ConfigError: it is not known.
+    """
+    if contract.response is not None:
+        return contract.response.to_response()
+    if contract.track == "clean":
+        return get_response("cie-1964-ntire2020")
+    raise ConfigError(
+        f"neither the capture nor the weights, for the track {contract.track!r}, say which camera "
+        "took the picture; state one: a name of respectra.list_cameras() or a file"
+    )
+
+
+def camera_matrix(contract: Contract, capture: Capture) -> tuple[FloatArray, float]:
+    """The 3 x 3 matrix from a capture's values to those of the method's own camera.
+
+    Returns:
+        the matrix (values of the own camera = matrix @ values), and the factor by which radiance
+        in the method's scale exceeds the capture's.
+
+    Raises:
+        ConfigError: the method's own camera is not known.
+    """
+    grid = np.array(contract.wavelengths_nm)
+    power = capture.power(grid)
+    seen = capture.effective_response(grid)
+    own = own_matrix(contract) * (power[:, None] if contract.quantity == "radiance" else 1.0)
+    white, own_white = seen.sum(axis=0), own.sum(axis=0)
+    factor = HEADROOM * float(white.max() / own_white.max())
+    own = own * factor
+    surfaces = np.concatenate([reflectances(name, grid).values for name in REFLECTANCES])
+    left, right = surfaces @ seen, surfaces @ own
+    weight = 1.0 / np.maximum(np.linalg.norm(right, axis=1), 1e-6)
+    return constrained_fit(left * weight[:, None], right * weight[:, None], white, own.sum(0)), (
+        factor
+    )
+
+
+def own_matrix(contract: Contract) -> FloatArray:
+    """What the method's own camera makes of the spectra that it gives, shape (band, 3)."""
+    if contract.quantity == "radiance":
+        return camera_of(contract).response_matrix(contract.wavelengths_nm)
+    camera = Capture(camera=own_response(contract))
+    return camera.effective_response(contract.wavelengths_nm)
+
+
+def constrained_fit(
+    left: FloatArray, right: FloatArray, white: FloatArray, target: FloatArray
+) -> FloatArray:
+    """The matrix M with least |left @ Mᵀ − right|² among those with M @ white = target."""
+    system = np.zeros((4, 4))
+    system[:3, :3] = left.T @ left
+    system[:3, 3] = system[3, :3] = white
+    known = np.vstack([left.T @ right, target])
+    return np.asarray(np.linalg.solve(system, known)[:3].T)
+
+
+def _tell_network(weights: Weights, capture: Capture) -> Weights | None:
+    """The weights of a network that was told the capture; None for methods that cannot be."""
+    from respectra.inference.predictors import build
+    from respectra.methods import get_method
+
+    contract = weights.contract
+    plain = contract.scaling == "unit" and weights.baked is None
+    if not plain or not isinstance(get_method(weights.method), NetworkMethod):
+        return None
+    network: Any = build(weights)
+    aware: object = network
+    if not isinstance(aware, CameraAware):
+        return None
+    import torch
+
+    response = capture.effective_response(contract.wavelengths_nm)
+    if contract.channel_order == "BGR":
+        response = response[:, ::-1]
+    camera = torch.from_numpy(np.ascontiguousarray(response))
+    config = weights.config
+    if getattr(network, "told", 0):
+        noise = capture.noise if isinstance(capture.noise, Noise) else Noise()
+        light = "told" if capture.light is not None else "white"
+        network.set_capture(camera, light=light, noise=(noise.read, noise.gain))
+        config = config.model_copy(update={"denoises": network.denoises})
+    else:
+        network.set_camera(camera.float())
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return dataclasses.replace(weights, config=config, tensors=tensors)
+
+
+def camera_for(contract: Contract) -> CaptureCamera | None:
+    """The camera of the capture that a contract is for, or None."""
+    capture = capture_of(contract)
+    return None if capture is None else CaptureCamera(capture, contract.quantity)
+
+
+def for_first_picture(
+    reconstructor: Reconstructor,
+    path: Path,
+    kind: InputKind,
+    capture: Capture | None,
+    quantity: Quantity | None,
+    references: References | None,
+) -> Reconstructor:
+    """The reconstructor for all pictures of a capture, whose places are those of its first one.
+
+    Args:
+        reconstructor: for no capture yet.
+        path: a picture, in which the rectangle of a white and the references lie.
+        kind: what its values are.
+        capture: what is known; None: nothing.
+        quantity: what comes out; by default as :meth:`Reconstructor.with_capture` has it.
+        references: those of the capture by default.
+
+    Raises:
+        RespectraError: what is stated cannot be, or not of this picture.
+    """
+    from respectra.inference.pictures import open_picture
+    from respectra.inference.references import correct_picture
+
+    photograph = kind in ("srgb", "linear")
+    if capture is None and quantity is not None:
+        capture = Capture()
+    if capture is None:
+        bound = reconstructor.for_kind(kind)
+    else:
+        if photograph and capture.camera is None:
+            capture = Capture.photograph(**capture.known())
+        references = references or capture.references
+        capture = capture.replace(references=None)
+        if capture.needs_picture:
+            capture = capture.resolve(open_image(path, encoding=input_encoding(kind)))
+        bound = reconstructor.with_capture(capture, quantity=quantity)
+    if references is None:
+        return bound
+    convert = functools.partial(bound.values_of, kind=kind)
+    picture = open_picture(path, kind, convert=convert)
+    return bound.with_correction(correct_picture(bound, picture, references))

@@ -34,6 +34,7 @@ from respectra.inference.guarantees import camera_of
 from respectra.methods import Contract, Weights
 from respectra.methods.fitting import REFLECTANCES
 from respectra.methods.network import CameraAware, NetworkMethod
+from respectra.methods.shipped import for_captures
 
 if TYPE_CHECKING:
     from respectra.inference.reconstructor import Reconstructor
@@ -76,7 +77,7 @@ def bind(weights: Weights, capture: Capture, quantity: Quantity | None = None) -
     target: Quantity = quantity or "reflectance"
     grid = np.array(contract.wavelengths_nm)
     power = capture.power(grid)
-    told = _tell_network(weights, capture)
+    told = _tell_network(for_captures(weights), capture)
     facts: dict[str, Any] = {"capture": json.dumps(capture.to_json()), "quantity": target}
     if told is not None:
         weights, scale = told, np.ones(grid.size)

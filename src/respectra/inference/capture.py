@@ -40,6 +40,7 @@ from respectra.inference.guarantees import camera_of
 from respectra.methods import Contract, Weights
 from respectra.methods.fitting import REFLECTANCES
 from respectra.methods.network import CameraAware, NetworkMethod
+from respectra.methods.shipped import for_captures
 
 if TYPE_CHECKING:
     from respectra.inference.reconstructor import Reconstructor
@@ -79,7 +80,9 @@ def bind(weights: Weights, capture: Capture, quantity: Quantity | None = None) -
     if capture.camera is None:
         capture = capture.replace(camera=own_response(contract))
     capture = capture.replace(references=None)
-    return _bound(weights, capture, quantity or "reflectance", _tell_network(weights, capture))
+    return _bound(
+        weights, capture, quantity or "reflectance", _tell_network(for_captures(weights), capture)
+    )
 
 
 def through_matrix(

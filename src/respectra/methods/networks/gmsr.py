@@ -58,7 +58,7 @@ def scan(delta: Tensor, decay: Tensor, entering: Tensor, leaving: Tensor, u: Ten
     def cut(t: Tensor) -> Tensor:
         """The pixels of each run first: (length, n, orders, channels or states, runs)."""
         padded = F.pad(t, (0, runs * length - pixels))
-        return padded.unflatten(-1, (runs, length)).movedim(-1, 0)
+        return padded.reshape(*t.shape[:-1], runs, length).movedim(-1, 0)
 
     # Added at the end are steps of zero, which leave the state as it is and take nothing in.
     a = decay.unsqueeze(2)
@@ -125,8 +125,8 @@ class SelectiveScan(nn.Module):
         # (n, 4, inner, pixels): along rows, along columns, and both from the end.
         forward = torch.stack([u.flatten(2), u.transpose(2, 3).flatten(2)], dim=1)
         sequences = torch.cat([forward, forward.flip(-1)], dim=1)
-        step, entering, leaving = (self.parameters_of @ sequences).split(
-            [self.rank, STATES, STATES], dim=2
+        step, entering, leaving = torch.split(
+            self.parameters_of @ sequences, [self.rank, STATES, STATES], dim=2
         )
         delta = F.softplus(self.step_weight @ step + self.step_bias.unsqueeze(-1))
         decay = -torch.exp(self.log_decay).view(ORDERS, inner, STATES)

@@ -35,8 +35,7 @@ class Layer(nn.Module):
 
     def __init__(self, ci: int, co: int, size: int) -> None:
         super().__init__()
-        edge = "replicate" if size > 1 else "zeros"
-        self.conv = nn.Conv2d(ci, co, size, padding=size // 2, padding_mode=edge)
+        self.conv = nn.Conv2d(ci, co, size, padding=size // 2, padding_mode="replicate")
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, ci, y, x) -> (n, co, y, x)."""
@@ -112,7 +111,7 @@ class HSRNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, bands, y, x)."""
-        channels = image.split(1, dim=1)
+        channels = image.chunk(image.shape[1], dim=1)
         seen = [channels[0]]
         for before, channel in itertools.pairwise(channels):
             seen += [before - channel, channel]

@@ -235,7 +235,7 @@ class SpatialU(nn.Module):
         x = self.bottleneck(x)
         for up, fusion, decoder in zip(self.ups, self.fusions, self.decoders, strict=True):
             x = decoder(fusion(kept.pop(), up(x)))
-        return x
+        return torch.as_tensor(x)
 
 
 class Stage(nn.Module):

@@ -121,7 +121,7 @@ def test_chunks_that_unpack_to_more_than_they_promise(tmp_path, compressor):
         ),
     )
     with pytest.raises(FormatError, match="where 384 are promised"):
-        rs.open_cube(tmp_path / "a.zarr")
+        rs.open_cube(tmp_path / "a.zarr").load()
 
 
 def test_a_second_member_of_a_gzip_chunk_is_refused(tmp_path):
@@ -129,7 +129,7 @@ def test_a_second_member_of_a_gzip_chunk_is_refused(tmp_path):
     chunk = tmp_path / "a.zarr" / "cube" / "c" / "0" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes() + gzip.compress(bytes(10_000)))
     with pytest.raises(FormatError, match="cannot be unpacked"):
-        check_store(tmp_path / "a.zarr")
+        check_store(tmp_path / "a.zarr").arrays["cube"].check((slice(None), 0, slice(None)))
 
 
 def with_chunks(sides, shape=None):

@@ -11,12 +11,12 @@ import tifffile
 from tests.inference.conftest import tiny_weights
 
 import respectra as rs
+from respectra.cameras import open_picture
 from respectra.cubes.formats.envi import EnviWriter
 from respectra.cubes.formats.zarr import ZarrWriter
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.files import remove
 from respectra.inference import Reconstructor, SelfEnsemble, reconstruct_file
-from respectra.inference.pictures import TiffPicture, WholePicture, open_picture
 from respectra.methods import save_weights
 
 HEIGHT, WIDTH = 90, 75
@@ -75,10 +75,10 @@ def stop_after(count):
 
 
 def test_only_what_must_be_is_read_whole(tmp_path, tiff, codes):
-    assert isinstance(open_picture(tiff, "srgb"), TiffPicture)
+    assert open_picture(tiff, "srgb").by_rows
     one_strip = tmp_path / "one.tif"
     tifffile.imwrite(one_strip, codes, photometric="rgb", compression="zlib", rowsperstrip=HEIGHT)
-    assert isinstance(open_picture(one_strip, "srgb"), WholePicture)
+    assert not open_picture(one_strip, "srgb").by_rows
 
 
 @pytest.mark.parametrize("name", ["hscnn-r", "tic-rc", "mst-plus-plus", "lwrdanet"])
@@ -224,7 +224,7 @@ def test_nothing_is_left_of_a_run_that_completed_nothing(tmp_path, tiff, monkeyp
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(EnviSink, "write", full)
+    monkeypatch.setattr(EnviWriter, "write", full)
     with pytest.raises(OutputError, match="No space left"):
         reconstruct_file(
             Reconstructor(tiny_weights("hscnn-r"), tile=32), tiff, tmp_path / "cube.bip"

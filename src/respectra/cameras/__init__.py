@@ -10,8 +10,16 @@ from respectra.cameras.colour import (
     srgb_to_clean,
     to_track_values,
 )
-from respectra.cameras.image_files import open_image, save_image
+from respectra.cameras.described import described_capture
 from respectra.cameras.images import CHANNELS, Encoding, make_image, require_image
+from respectra.cameras.pictures import (
+    PICTURE_SUFFIXES,
+    Picture,
+    PictureOptions,
+    open_image,
+    open_picture,
+    save_image,
+)
 from respectra.cameras.references import References
 from respectra.cameras.response_files import open_response, open_responses
 from respectra.cameras.responses import (
@@ -42,16 +50,20 @@ __all__ = [
     "CLEAN_RESPONSE",
     "INPUT_KINDS",
     "PHOTOGRAPH",
+    "PICTURE_SUFFIXES",
     "Capture",
     "Encoding",
     "InputKind",
     "Noise",
+    "Picture",
+    "PictureOptions",
     "References",
     "SimulatedFiles",
     "Track",
     "band_weights",
     "clean_to_srgb",
     "default_response",
+    "described_capture",
     "get_response",
     "get_track",
     "input_encoding",
@@ -64,6 +76,7 @@ __all__ = [
     "native_response",
     "open_camera",
     "open_image",
+    "open_picture",
     "open_response",
     "open_responses",
     "require_image",

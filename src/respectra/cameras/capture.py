@@ -34,9 +34,11 @@ from respectra.cameras.references import References
 from respectra.cameras.responses import CLEAN_RESPONSE, band_weights, resample_response
 from respectra.colour import (
     decode_srgb,
+    list_rgb_spaces,
     normalise_light,
     open_light,
     resample_light,
+    space_matrix,
     srgb_matrix,
 )
 from respectra.cubes import Quantity, check_wavelengths
@@ -171,8 +173,8 @@ class Capture:
 
     @property
     def is_photograph(self) -> bool:
-        """Whether the picture is developed: its camera is the observer of sRGB."""
-        return self.camera is not None and self.camera.attrs["name"] == PHOTOGRAPH
+        """Whether the picture is developed: its camera is the observer of a colour space."""
+        return self.camera is not None and self.camera.attrs["name"] in list_rgb_spaces()
 
     @property
     def camera_name(self) -> str | None:
@@ -215,6 +217,11 @@ class Capture:
         values = np.asarray(picture.values, np.float32)
         if encoded:
             values = decode_srgb(values)
+        space = str(picture.attrs.get("space", PHOTOGRAPH))
+        if self.is_photograph and space != self.camera_name:
+            values = _to_space(values, space, str(self.camera_name))
+            picture = picture.assign_attrs(space=self.camera_name)
+            encoded, bits = False, 32
         elif self.has_levels:
             low, high = self.levels(bits)
             values = np.clip((values - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
@@ -423,8 +430,15 @@ class Capture:
     def _seen(self, grid: FloatArray, power: FloatArray) -> FloatArray:
         """The camera times the light, in no particular scale."""
         if self.is_photograph:
-            return srgb_matrix(power, grid)
+            return self._observer(power, grid)
         return self._sensitivity(grid) * power[:, None]
+
+    def _observer(self, power: FloatArray, grid: FloatArray) -> FloatArray:
+        """Linear R, G, B of the photograph's colour space, of reflectance under a light."""
+        seen = srgb_matrix(power, grid)
+        if self.camera_name == PHOTOGRAPH:
+            return seen
+        return seen @ space_matrix(PHOTOGRAPH, str(self.camera_name)).T
 
     def _sensitivity(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
         if self.camera is None:
@@ -434,7 +448,8 @@ class Capture:
             )
         if self.is_photograph:
             power = resample_light(open_light(PHOTOGRAPH_LIGHT), wavelengths_nm)
-            return np.asarray(srgb_matrix(power, wavelengths_nm) / power[:, None], np.float64)
+            seen = self._observer(power, check_wavelengths(wavelengths_nm))
+            return np.asarray(seen / power[:, None], np.float64)
         sampled = resample_response(self.camera, wavelengths_nm)
         return np.asarray(sampled.values * band_weights(wavelengths_nm)[:, None], np.float64)
 
@@ -480,6 +495,12 @@ def _white(white: Any) -> White | Rectangle:
         f"a white is R, G, B of linear light, or x, y, width, height of a part of the picture; "
         f"got {white!r}"
     )
+
+
+def _to_space(values: npt.NDArray[np.float32], start: str, end: str) -> npt.NDArray[np.float32]:
+    """Linear light from one colour space to another; what that cannot hold is clipped."""
+    matrix = space_matrix(start, end).T.astype(np.float32)
+    return np.clip(values @ matrix, 0.0, 1.0)
 
 
 def _white_of(values: FloatArray, rectangle: Rectangle) -> White:

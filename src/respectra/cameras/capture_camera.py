@@ -82,7 +82,7 @@ class CaptureCamera:
         top = float(2**bits - 1)
         shares = np.clip(values, 0.0, 1.0)
         encoding: str = "linear"
-        if self.capture.is_photograph:
+        if self.capture.camera_name == "srgb":
             shares, encoding = encode_srgb(shares).astype(np.float64), "srgb"
         elif self.capture.has_levels:
             low, high = self.capture.levels(bits)

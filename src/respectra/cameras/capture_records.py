@@ -19,7 +19,14 @@ from respectra.cameras.responses import (
     native_response,
     require_response,
 )
-from respectra.colour import SRGB_TO_XYZ, colour_matching, make_light, open_light
+from respectra.colour import (
+    SRGB_TO_XYZ,
+    colour_matching,
+    list_rgb_spaces,
+    make_light,
+    open_light,
+    rgb_space,
+)
 from respectra.errors import ConfigError, FormatError, RespectraError, unknown_name
 
 FORMAT = "respectra capture"
@@ -30,8 +37,11 @@ _FINE_NM = np.arange(380.0, 781.0, 5.0)
 
 
 def list_cameras() -> list[str]:
-    """Names of the cameras that are known; ``srgb`` is the observer of developed photographs."""
-    return ["srgb", *list_responses()]
+    """Names of the cameras that are known.
+
+    Colour spaces (``srgb``, ``display-p3``, …) are the observers of developed photographs.
+    """
+    return [*list_rgb_spaces(), *list_responses()]
 
 
 def open_camera(camera: str | os.PathLike[str] | xr.DataArray) -> xr.DataArray:
@@ -47,8 +57,8 @@ def open_camera(camera: str | os.PathLike[str] | xr.DataArray) -> xr.DataArray:
     if not isinstance(camera, (str, os.PathLike)):
         raise ConfigError(f"a camera is a name, a file or a DataArray; got {type(camera).__name__}")
     text = os.fspath(camera)
-    if text == "srgb":
-        return _photograph()
+    if text in list_rgb_spaces():
+        return _photograph(text)
     if text in list_responses():
         return native_response(text)
     if isinstance(camera, os.PathLike) or Path(text).suffix.lower() in _FILE_SUFFIXES:
@@ -56,12 +66,13 @@ def open_camera(camera: str | os.PathLike[str] | xr.DataArray) -> xr.DataArray:
     raise unknown_name("camera", text, list_cameras())
 
 
-def _photograph() -> xr.DataArray:
-    """Linear sRGB of radiance; a capture adapts it to its light."""
+def _photograph(space: str) -> xr.DataArray:
+    """Linear R, G, B of radiance in a colour space; a capture adapts it to its light."""
     matching = colour_matching("cie1931", _FINE_NM)
-    to_rgb = np.linalg.inv(SRGB_TO_XYZ)
-    source = "IEC 61966-2-1: linear sRGB, CIE 1931 2° observer adapted to the light"
-    return make_response(matching @ to_rgb.T, _FINE_NM, name="srgb", source=source)
+    to_xyz = SRGB_TO_XYZ if space == "srgb" else rgb_space(space).to_xyz_d65
+    source = "CIE 1931 2° observer adapted to the light"
+    source = f"IEC 61966-2-1: linear sRGB, {source}" if space == "srgb" else f"{space}, {source}"
+    return make_response(matching @ np.linalg.inv(to_xyz).T, _FINE_NM, name=space, source=source)
 
 
 def camera_record(camera: xr.DataArray) -> str | dict[str, Any]:

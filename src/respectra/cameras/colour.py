@@ -25,7 +25,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.images import Encoding, make_image, require_image
-from respectra.colour.transfer import SRGB_TO_XYZ, decode_srgb, encode_srgb
+from respectra.colour.transfer import SRGB_TO_XYZ, decode_srgb, encode_srgb, rgb_space
 from respectra.errors import ConfigError, DataError, unknown_name
 
 __all__ = [
@@ -77,7 +77,8 @@ def to_track_values(
 ) -> xr.DataArray:
     """An image as a method for a track expects it.
 
-    * ``srgb``: a photograph, encoding ``srgb``: decoded and turned into clean-track values.
+    * ``srgb``: a photograph, encoding ``srgb`` or linear light of the colour space that its
+      attribute ``space`` names: turned into clean-track values.
     * ``linear``: linear light in sRGB's primaries, encoding ``linear``: turned into clean-track
       values without decoding.
     * ``clean``, ``real-world``: values of that track, encoding ``linear``: passed on as they are.
@@ -97,7 +98,7 @@ def to_track_values(
     """
     wanted = input_encoding(input_kind)
     encoding = require_image(image).attrs.get("encoding", "linear")
-    if encoding != wanted:
+    if encoding != wanted and not (input_kind == "srgb" and "space" in image.attrs):
         raise DataError(
             f"input {input_kind!r} needs an image of encoding {wanted!r}, got {encoding!r}; "
             f"open it with encoding={wanted!r}"
@@ -129,7 +130,8 @@ def srgb_to_clean(image: xr.DataArray, *, exposure: float = EXPOSURE) -> xr.Data
     The values are not quantised to the track's codes, which would coarsen the shadows.
 
     Args:
-        image: encoding ``srgb``, or ``linear`` light in sRGB's primaries.
+        image: encoding ``srgb``, or ``linear`` light in the primaries of sRGB, or of the colour
+            space that its attribute ``space`` names.
         exposure: signal of display white over that of a perfect white reflector.
 
     Returns:
@@ -143,7 +145,8 @@ def srgb_to_clean(image: xr.DataArray, *, exposure: float = EXPOSURE) -> xr.Data
     values = np.asarray(image.values, dtype=np.float32)
     if image.attrs.get("encoding", "linear") == "srgb":
         values = decode_srgb(values)
-    clean = values @ _srgb_to_clean_matrix(exposure).T.astype(np.float32)
+    space = str(image.attrs.get("space", "srgb"))
+    clean = values @ _to_clean_matrix(exposure, space).T.astype(np.float32)
     high = float(clean.max())
     if high > 1.0:
         raise DataError(
@@ -184,7 +187,7 @@ def clean_to_srgb(
         raise DataError("values of the clean track are linear; got an image encoded as sRGB")
     if gamut not in get_args(Gamut):
         raise unknown_name("way of mapping the gamut", gamut, get_args(Gamut))
-    inverse = np.linalg.inv(_srgb_to_clean_matrix(exposure))
+    inverse = np.linalg.inv(_to_clean_matrix(exposure))
     linear = image.values.astype(np.float64) @ inverse.T
     inside = np.clip(linear, 0.0, 1.0) if gamut == "clip" else _desaturate(linear)
     share = float((np.abs(inside - linear) > 0.5 / 255).any(axis=-1).mean())
@@ -197,14 +200,15 @@ def clean_to_srgb(
     return make_image(encode_srgb(inside), encoding="srgb", bits=32, out_of_gamut=share, **attrs)
 
 
-_OWN_ATTRS = ("encoding", "bits", "track", "recipe", "exposure", "out_of_gamut")
+_OWN_ATTRS = ("encoding", "bits", "track", "recipe", "exposure", "out_of_gamut", "space")
 
 
-def _srgb_to_clean_matrix(exposure: float) -> FloatArray:
-    """Linear sRGB to clean-track values; no element of it is negative."""
+def _to_clean_matrix(exposure: float, space: str = "srgb") -> FloatArray:
+    """Linear light of a colour space to clean-track values; of sRGB, no element is negative."""
     if not (np.isfinite(exposure) and exposure > 0):
         raise ConfigError(f"exposure is a positive number; got {exposure}")
-    over_white = SRGB_TO_XYZ / SRGB_TO_XYZ.sum(axis=1, keepdims=True)
+    to_xyz = SRGB_TO_XYZ if space == "srgb" else rgb_space(space).to_xyz_d65
+    over_white = to_xyz / to_xyz.sum(axis=1, keepdims=True)
     # A perfect reflector in the light that gives G = 255 reaches 255 / 256 of full scale.
     scale = exposure * 255.0 / 256.0
     matrix: FloatArray = scale * CLEAN_WHITE_D65[:, None] * (OBSERVER_2_TO_10 @ over_white)

@@ -12,7 +12,7 @@ import typer
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
-    from respectra.cameras import Capture, InputKind, References
+    from respectra.cameras import Capture, InputKind, PictureOptions, References
     from respectra.inference import Reconstructor
 
 
@@ -126,18 +126,32 @@ class Told:
             "materials": self.materials and str(self.materials),
         }
 
-    def bind(self, reconstructor: Reconstructor, path: Path, kind: InputKind) -> Reconstructor:
+    def bind(
+        self,
+        reconstructor: Reconstructor,
+        path: Path,
+        kind: InputKind,
+        picture_options: PictureOptions | None = None,
+    ) -> Reconstructor:
         """The reconstructor for pictures of a kind, of which this is the first.
 
         Raises:
             RespectraError: what is told cannot be, or not of this picture.
         """
-        if not self:
+        from respectra.inference.video_reader import CLIP_SUFFIXES
+
+        if not self and path.suffix.lower() in CLIP_SUFFIXES:
             return reconstructor.for_kind(kind)
         from respectra.inference.capture import for_first_picture
 
         bound = for_first_picture(
-            reconstructor, path, kind, self.capture, self.quantity, self.references
+            reconstructor,
+            path,
+            kind,
+            self.capture,
+            self.quantity,
+            self.references,
+            picture_options,
         )
         if self.references_from is None and self.materials is None:
             return bound

@@ -19,6 +19,7 @@ from respectra.colour.transfer import (
     encode_srgb,
     list_rgb_spaces,
     rgb_space,
+    space_matrix,
 )
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "require_light",
     "resample_light",
     "rgb_space",
+    "space_matrix",
     "srgb_matrix",
     "xyz_weights",
 ]

@@ -72,6 +72,16 @@ class RGBSpace:
     to_xyz: FloatArray
     white_xy: tuple[float, float]
 
+    @property
+    def to_xyz_d65(self) -> FloatArray:
+        """Linear R, G, B to XYZ of an eye that is adapted to D65 (Bradford), white's Y = 1."""
+        return _adapted(self.name, *SRGB_TO_XYZ.sum(axis=1))
+
+    @property
+    def to_xyz_d50(self) -> FloatArray:
+        """Linear R, G, B to XYZ adapted to D50, as colour profiles hold it."""
+        return _adapted(self.name, 0.9642, 1.0, 0.8249)
+
     def decode(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Linear light of the space's values, both in [0, 1]."""
         if self.name in ("srgb", "display-p3"):  # which share their curve
@@ -106,6 +116,30 @@ def rgb_space(name: str) -> RGBSpace:
     matrix.setflags(write=False)
     x, y = (float(value) for value in table.whitepoint)
     return RGBSpace(name, matrix, (x, y))
+
+
+@functools.cache
+def space_matrix(start: str, end: str) -> FloatArray:
+    """Linear R, G, B of one colour space to those of another, shape (3, 3), white to white."""
+    matrices = [
+        SRGB_TO_XYZ if name == "srgb" else rgb_space(name).to_xyz_d65 for name in (start, end)
+    ]
+    matrix: FloatArray = np.linalg.solve(matrices[1], matrices[0])
+    matrix.setflags(write=False)
+    return matrix
+
+
+@functools.cache
+def _adapted(name: str, *white: float) -> FloatArray:
+    import colour
+
+    own = rgb_space(name).to_xyz
+    adaptation = colour.adaptation.matrix_chromatic_adaptation_VonKries(
+        own.sum(axis=1), np.array(white), transform="Bradford"
+    )
+    matrix: FloatArray = adaptation @ own
+    matrix.setflags(write=False)
+    return matrix
 
 
 def _table(name: str) -> Any:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +23,24 @@ from respectra.cameras import (
     Capture,
     InputKind,
     Noise,
+    Picture,
+    PictureOptions,
     References,
+    described_capture,
     get_response,
     input_encoding,
     open_image,
+    open_picture,
 )
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.cubes import Quantity
 from respectra.datasets.spectra import reflectances
-from respectra.errors import ConfigError
+from respectra.errors import ConfigError, RespectraWarning
 from respectra.inference.guarantees import camera_of
 from respectra.methods import Contract, Weights
 from respectra.methods.fitting import REFLECTANCES
 from respectra.methods.network import CameraAware, NetworkMethod
+from respectra.methods.shipped import for_captures
 
 if TYPE_CHECKING:
     from respectra.inference.reconstructor import Reconstructor
@@ -73,7 +80,9 @@ def bind(weights: Weights, capture: Capture, quantity: Quantity | None = None) -
     if capture.camera is None:
         capture = capture.replace(camera=own_response(contract))
     capture = capture.replace(references=None)
-    return _bound(weights, capture, quantity or "reflectance", _tell_network(weights, capture))
+    return _bound(
+        weights, capture, quantity or "reflectance", _tell_network(for_captures(weights), capture)
+    )
 
 
 def through_matrix(
@@ -229,6 +238,30 @@ def camera_for(contract: Contract) -> CaptureCamera | None:
     return None if capture is None else CaptureCamera(capture, contract.quantity)
 
 
+def for_opened(reconstructor: Reconstructor, picture: Picture) -> Reconstructor:
+    """The reconstructor for what the file of a picture says of it, where nothing else is told."""
+    if picture.kind in ("srgb", "camera") and reconstructor.capture is None:
+        return reconstructor.for_described(described_capture(picture.attrs))
+    return reconstructor.for_kind(picture.kind)
+
+
+def warn_of_another_camera(capture: Capture, picture: Picture) -> None:
+    """Say so where a capture is of another camera than the picture's file names."""
+    model = str(picture.attrs.get("camera_model", ""))
+    name = capture.camera_name
+    if not model or name is None or capture.is_photograph:
+        return
+    words = set(re.findall(r"[a-z0-9]+", model.lower()))
+    words = {word for word in words if any(c.isdigit() for c in word)} or words
+    if not words & set(re.findall(r"[a-z0-9]+", name.lower())):
+        warnings.warn(
+            f"{picture.path}: the capture is of the camera {name!r}, and the file says that "
+            f"{model!r} took it",
+            RespectraWarning,
+            stacklevel=2,
+        )
+
+
 def for_first_picture(
     reconstructor: Reconstructor,
     path: Path,
@@ -236,6 +269,7 @@ def for_first_picture(
     capture: Capture | None,
     quantity: Quantity | None,
     references: References | None,
+    picture_options: PictureOptions | None = None,
 ) -> Reconstructor:
     """The reconstructor for all pictures of a capture, whose places are those of its first one.
 
@@ -246,28 +280,34 @@ def for_first_picture(
         capture: what is known; None: nothing.
         quantity: what comes out; by default as :meth:`Reconstructor.with_capture` has it.
         references: those of the capture by default.
+        picture_options: how to read the picture.
 
     Raises:
         RespectraError: what is stated cannot be, or not of this picture.
     """
-    from respectra.inference.pictures import open_picture
     from respectra.inference.references import correct_picture
+
+    options = (picture_options or PictureOptions()).model_dump()
+    picture = open_picture(path, kind, **options)
+    said = described_capture(picture.attrs) if kind in ("srgb", "camera") else None
 
     photograph = kind in ("srgb", "linear")
     if capture is None and quantity is not None:
         capture = Capture()
     if capture is None:
-        bound = reconstructor.for_kind(kind)
+        bound = for_opened(reconstructor, picture)
     else:
-        if photograph and capture.camera is None:
+        if said is not None and capture.camera is None:
+            capture = said.replace(**capture.known())
+        elif photograph and capture.camera is None:
             capture = Capture.photograph(**capture.known())
+        warn_of_another_camera(capture, picture)
         references = references or capture.references
         capture = capture.replace(references=None)
         if capture.needs_picture:
-            capture = capture.resolve(open_image(path, encoding=input_encoding(kind)))
+            capture = capture.resolve(open_image(path, encoding=input_encoding(kind), **options))
         bound = reconstructor.with_capture(capture, quantity=quantity)
     if references is None:
         return bound
-    convert = functools.partial(bound.values_of, kind=kind)
-    picture = open_picture(path, kind, convert=convert)
+    picture.convert = functools.partial(bound.values_of, kind=kind)
     return bound.with_correction(correct_picture(bound, picture, references))

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.cameras import InputKind, References
+from respectra.cameras.pictures import Picture, open_picture
 from respectra.cameras.references import MOST
 from respectra.cubes import open_cube, to_radiance, to_reflectance, wavelengths_of
 from respectra.errors import DataError, FormatError
 from respectra.inference.guarantees import camera_of
-from respectra.inference.pictures import Picture, open_picture
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.references import Scene, fit_correction, spectra_at
 

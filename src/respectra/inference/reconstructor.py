@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
 import numpy as np
@@ -16,6 +17,7 @@ from respectra.cameras import (
     Capture,
     InputKind,
     References,
+    described_capture,
     require_image,
     to_track_values,
 )
@@ -49,6 +51,7 @@ from respectra.inference.tiling import (
     Layout,
     Reader,
     Region,
+    Tile,
     checked,
     plan,
     run,
@@ -155,6 +158,7 @@ class Reconstructor:
         self._predict = make_predictor(weights, device=device, engine=engine)
         self._onnx: OnnxPredictor | None = None
         self._given: Sequence[Tensor] | None = None
+        self._lock = threading.RLock()
         if engine == "onnx" and isinstance(self._predict, TorchPredictor):
             self._onnx = self._runtime()
 
@@ -211,6 +215,14 @@ class Reconstructor:
             self._photograph = self._like(capture=Capture.photograph())
         return self._photograph
 
+    def for_described(self, said: Capture | None) -> Self:
+        """The reconstructor for what a file says of its picture; see ``described_capture``."""
+        if said is None or self.capture is not None:
+            return self
+        if said == Capture.photograph():
+            return self.for_kind("srgb")
+        return self._like(capture=said)
+
     def for_picture(
         self,
         image: xr.DataArray,
@@ -231,19 +243,19 @@ class Reconstructor:
             ConfigError, DataError: as those two.
         """
         picture = require_image(image)
-        photograph = picture.attrs.get("encoding") == "srgb"
+        said = described_capture(picture.attrs)
         if capture is None and quantity is not None:
-            capture = self.capture or (Capture.photograph() if photograph else Capture())
+            capture = self.capture or said or Capture()
         chosen: Self
         if capture is not None:
-            if photograph and capture.camera is None:
-                capture = Capture.photograph(**capture.known())
+            if said is not None and capture.camera is None:
+                capture = said.replace(**capture.known())
             capture = capture.resolve(picture)
             references = references or capture.references
             chosen = self.with_capture(capture, quantity=quantity)
         else:
-            chosen = self.for_kind("srgb") if photograph else self
-            if not photograph and self._quantity not in (None, self.contract.quantity):
+            chosen = self.for_described(said)
+            if said is None and self._quantity not in (None, self.contract.quantity):
                 chosen = self.with_capture(Capture())
         return chosen if references is None else chosen.with_references(picture, references)
 
@@ -259,6 +271,17 @@ class Reconstructor:
             "quantity": self._quantity,
             "correction": self.guarantees.correction,
         }
+
+    def __reduce__(self) -> Any:
+        """Made again from its weights and options, in whatever process it is sent to."""
+        return _made_again, (type(self), self._unbound, self._options())
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Within this block no other thread works with the method: networks are told of pictures
+        by what is set on them."""
+        with self._lock:
+            yield
 
     def _like(self, **changes: Any) -> Self:
         """Another one like this, with some options changed."""
@@ -327,8 +350,8 @@ class Reconstructor:
         picture = require_image(image)
         if self.capture is not None:
             return self.capture.linear(picture)
-        encoded = picture.attrs.get("encoding") == "srgb"
-        return to_track_values(picture, "srgb") if encoded else picture
+        photograph = picture.attrs.get("encoding") == "srgb" or "space" in picture.attrs
+        return to_track_values(picture, "srgb") if photograph else picture
 
     def values_of(self, image: xr.DataArray, kind: InputKind) -> xr.DataArray:
         """Linear values of an image whose values are of a kind; see ``to_track_values``.
@@ -368,6 +391,39 @@ class Reconstructor:
 
     def _label(self, spectra: FloatArray, layout: Layout) -> xr.DataArray:
         return make_cube(spectra, self.contract.wavelengths_nm, **self.cube_facts(layout))
+
+    @property
+    def halo(self) -> int | None:
+        """Radius in pixels of what decides on a pixel, beside means over the whole picture; None
+        where it has no bound."""
+        return self._halo()
+
+    def mean_passes(self) -> int:
+        """Passes over a picture in which the means are taken that its pieces need."""
+        from respectra.inference.statistics import mean_passes
+
+        return len(mean_passes(self.weights))
+
+    def sums_of_tile(
+        self,
+        rgb: FloatArray,
+        tile: Tile,
+        layout: Layout,
+        *,
+        turn: int,
+        known: Mapping[int, Tensor],
+        bounds: tuple[float, float],
+        bits: int,
+    ) -> dict[int, tuple[Tensor, float]]:
+        """What a tile adds to the means of one pass; see ``statistics.sums_of_tile``."""
+        from respectra.inference.statistics import sums_of_tile
+
+        assert isinstance(self._predict, TorchPredictor)
+        pixels = self.contract.prepare(rgb - self._code_shift(bits), bounds=bounds)
+        with self._conditioned(bits):
+            return sums_of_tile(
+                self.weights, self._predict, pixels, tile, layout, turn=turn, known=known
+            )
 
     @property
     def sees_neighbours(self) -> bool:
@@ -584,8 +640,8 @@ class Reconstructor:
             layout: how the picture is cut.
             bounds: smallest and largest value of the whole picture.
             bits: depth of the codes that the values came from; more than 16: they are exact.
-            means: what :meth:`compute_global_means` gave; computed first where they are needed
-                and not given.
+            means: what :meth:`compute_global_means` gave for the picture, of which this may be a
+                part; computed first where they are needed and not given.
             done: first row and column of pieces that are not wanted again.
             output: what answers instead, and is not clipped: another method of the network, or a
                 function of the pixels as the contract prepares them.
@@ -602,6 +658,7 @@ class Reconstructor:
             stack.enter_context(self._conditioned(bits))
             by_colour = self._by_colour(layout)
             wanted = self.needs_means(layout) or (by_colour and layout.policy is Tiling.STATISTICS)
+            wanted = wanted or means is not None
             if wanted and isinstance(self._predict, TorchPredictor):
                 means = means or self._given
                 if means is None:
@@ -777,6 +834,12 @@ class Reconstructor:
 
     def _halo(self) -> int | None:
         return get_method(self.weights.method).halo(self.weights.config)
+
+
+def _made_again(
+    kind: type[Reconstructor], weights: Weights, options: dict[str, Any]
+) -> Reconstructor:
+    return kind(weights, **options)
 
 
 def _reader_of(array: FloatArray) -> Reader:

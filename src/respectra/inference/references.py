@@ -34,7 +34,7 @@ from respectra.inference.tiling import Reader
 from respectra.methods import Tiling
 
 if TYPE_CHECKING:
-    from respectra.inference.pictures import Picture
+    from respectra.cameras.pictures import Picture
     from respectra.inference.reconstructor import Reconstructor
 
 FloatArray = npt.NDArray[np.float64]

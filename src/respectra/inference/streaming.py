@@ -24,14 +24,15 @@ import xarray as xr
 
 from respectra.cameras import References
 from respectra.cameras.colour import InputKind
+from respectra.cameras.pictures import Picture, PictureOptions, open_picture
 from respectra.cubes import make_cube
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.writers import CubeType, GrowingCube, writer_for
 from respectra.errors import ConfigError, FormatError, OutputError
 from respectra.files import ensure_absent, file_lock, make_folder, recover, remove
 from respectra.identity import content_hash
+from respectra.inference.capture import for_opened
 from respectra.inference.guarantees import Guarantees
-from respectra.inference.pictures import Picture, open_picture
 from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
 from respectra.inference.references import correct_picture
 from respectra.inference.tiling import Layout, Region
@@ -71,6 +72,7 @@ def reconstruct_file(
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
     references: References | None = None,
+    picture_options: PictureOptions | None = None,
 ) -> Streamed:
     """Reconstruct a picture of any size within the reconstructor's memory limit.
 
@@ -85,6 +87,7 @@ def reconstruct_file(
         progress: called with the number of complete pieces and of all.
         references: spectra that are known in this picture; see
             :meth:`Reconstructor.with_references`.
+        picture_options: how to read the picture.
 
     Raises:
         FormatError: the picture is missing or damaged.
@@ -104,9 +107,10 @@ def reconstruct_file(
     if not folder.exists():  # else the cube may be that of a run which was killed at its very end
         for file in files:
             ensure_absent(file, overwrite=overwrite)
-    reconstructor = reconstructor.for_kind(kind)
-    convert = functools.partial(reconstructor.values_of, kind=kind)
-    picture = open_picture(image_path, kind, convert=convert)
+    chosen = picture_options or PictureOptions()
+    picture = open_picture(image_path, kind, **chosen.model_dump())
+    reconstructor = for_opened(reconstructor, picture)
+    picture.convert = functools.partial(reconstructor.values_of, kind=kind)
     if references is not None:
         correction = correct_picture(reconstructor, picture, references)
         reconstructor = reconstructor.with_correction(correction)
@@ -175,7 +179,13 @@ def growing_folder(target: Path) -> Path:
     return target.with_name(hidden_name(target.name, ".part"))
 
 
-def streams(reconstructor: Reconstructor, image_path: PathLike, out_path: PathLike) -> bool:
+def streams(
+    reconstructor: Reconstructor,
+    image_path: PathLike,
+    out_path: PathLike,
+    kind: InputKind = "srgb",
+    picture_options: PictureOptions | None = None,
+) -> bool:
     """Whether a cube is better written piece by piece: it can be, and it is large or must be.
 
     A picture that only a reader of whole files understands counts as small here; it is in memory
@@ -186,7 +196,7 @@ def streams(reconstructor: Reconstructor, image_path: PathLike, out_path: PathLi
         return False
     if path.suffix.lower() not in (".tif", ".tiff", ".npy"):
         return False
-    picture = open_picture(path, "linear")
+    picture = open_picture(path, kind, **(picture_options or PictureOptions()).model_dump())
     if reconstructor.whole_image_reason(picture.height, picture.width) is not None:
         return False
     size = 4 * picture.height * picture.width * reconstructor.contract.bands

@@ -57,7 +57,8 @@ class Contract(Config):
     channel_order: Literal["RGB", "BGR"] = "RGB"
     scaling: Scaling = "unit"
     """``unit``: values in [0, 1] as they are. ``min-max``: each image stretched to [0, 1];
-    ``maximum``: each divided by its largest value; both lose exposure. ``standardised``: (value - mean) / std a channel."""
+    ``maximum``: each divided by its largest value; both lose exposure. ``standardised``:
+    (value - mean) / std a channel."""
     mean: tuple[float, float, float] | None = None
     """Channel means for ``standardised``, in R, G, B order."""
     std: tuple[float, float, float] | None = None

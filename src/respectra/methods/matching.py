@@ -168,9 +168,7 @@ def _shapes(method: NetworkMethod[Any], config: NetworkConfig) -> Shapes:
     return _shapes_of(method.network, config)
 
 
-def _held(
-    method: NetworkMethod[Any], layout: OfficialLayout[Any], config: NetworkConfig
-) -> Shapes:
+def _held(method: NetworkMethod[Any], layout: OfficialLayout[Any], config: NetworkConfig) -> Shapes:
     """Those of the tensors that the authors' checkpoints hold."""
     shapes = _shapes(method, config)
     return {name: shape for name, shape in shapes.items() if name not in layout.absent}

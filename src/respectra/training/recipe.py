@@ -333,8 +333,8 @@ class Recipe(Config):
         stretched = self.input.scaling in ("min-max", "maximum")
         if stretched and (self.patches.exposure or self.patches.render):
             raise ValueError(
-                f"scaling {self.input.scaling!r} stretches by the bounds of a scene's own image; it does not go "
-                "with patches.exposure or patches.render"
+                f"scaling {self.input.scaling!r} stretches by the bounds of a scene's own image; "
+                "it does not go with patches.exposure or patches.render"
             )
         for path in self.undisclosed:
             _check_path(self, path)

@@ -248,6 +248,8 @@ METHODS = (
             contract={"exposed": {"scaling": "maximum"}},
             source="github.com/jojolee6513/DRCR-net",
         ),
-        untrained={r"\.unused_quarter\.": "the quarter resolution uses the half one's, as released"},
+        untrained={
+            r"\.unused_quarter\.": "the quarter resolution uses the half one's, as released"
+        },
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from typing import Annotated, Literal
@@ -57,7 +58,7 @@ def scan(delta: Tensor, decay: Tensor, entering: Tensor, leaving: Tensor, u: Ten
     def cut(t: Tensor) -> Tensor:
         """The pixels of each run first: (length, n, orders, channels or states, runs)."""
         padded = F.pad(t, (0, runs * length - pixels))
-        return padded.unflatten(-1, (runs, length)).movedim(-1, 0)
+        return padded.reshape(*t.shape[:-1], runs, length).movedim(-1, 0)
 
     # Added at the end are steps of zero, which leave the state as it is and take nothing in.
     a = decay.unsqueeze(2)
@@ -105,9 +106,7 @@ class SelectiveScan(nn.Module):
         self.parameters_of = nn.Parameter(torch.empty(ORDERS, self.rank + 2 * STATES, inner))
         self.step_weight = nn.Parameter(torch.empty(ORDERS, inner, self.rank))
         self.step_bias = nn.Parameter(torch.empty(ORDERS, inner))
-        self.log_decay = nn.Parameter(
-            torch.arange(1.0, STATES + 1).log().repeat(ORDERS * inner, 1)
-        )
+        self.log_decay = nn.Parameter(torch.arange(1.0, STATES + 1).log().repeat(ORDERS * inner, 1))
         self.direct = nn.Parameter(torch.ones(ORDERS * inner))
         self.norm = nn.LayerNorm(inner)
         self.project_out = nn.Linear(inner, width, bias=False)
@@ -126,8 +125,8 @@ class SelectiveScan(nn.Module):
         # (n, 4, inner, pixels): along rows, along columns, and both from the end.
         forward = torch.stack([u.flatten(2), u.transpose(2, 3).flatten(2)], dim=1)
         sequences = torch.cat([forward, forward.flip(-1)], dim=1)
-        step, entering, leaving = (self.parameters_of @ sequences).split(
-            [self.rank, STATES, STATES], dim=2
+        step, entering, leaving = torch.split(
+            self.parameters_of @ sequences, [self.rank, STATES, STATES], dim=2
         )
         delta = F.softplus(self.step_weight @ step + self.step_bias.unsqueeze(-1))
         decay = -torch.exp(self.log_decay).view(ORDERS, inner, STATES)
@@ -230,7 +229,7 @@ class GMSR(nn.Module):
         widths = (config.channels_in, *config.widths, config.bands)
         self.blocks = nn.ModuleList(
             Block(before, width, config.stretch_over)
-            for before, width in zip(widths, widths[1:], strict=False)
+            for before, width in itertools.pairwise(widths)
         )
         self.spatial_gate = SpatialGate(config.stretch_over)
 

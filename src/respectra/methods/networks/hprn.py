@@ -121,7 +121,7 @@ def _cut(sequence: Tensor) -> Tensor:
     missing = -sequence.shape[1] % WINDOW
     if missing:
         sequence = torch.cat([sequence, sequence[:, -missing:]], dim=1)
-    return sequence.unflatten(1, (-1, WINDOW))
+    return sequence.reshape(sequence.shape[0], -1, WINDOW, sequence.shape[-1])
 
 
 def _neighbours(windows: Tensor) -> Tensor:

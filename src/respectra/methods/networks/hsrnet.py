@@ -1,7 +1,8 @@
-"""HSRNet: channels of the picture and their differences, refined in nine steps like an optimiser's."""
+"""HSRNet: channels of the picture and their differences, refined in steps like an optimiser's."""
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import torch
@@ -34,8 +35,7 @@ class Layer(nn.Module):
 
     def __init__(self, ci: int, co: int, size: int) -> None:
         super().__init__()
-        edge = "replicate" if size > 1 else "zeros"
-        self.conv = nn.Conv2d(ci, co, size, padding=size // 2, padding_mode=edge)
+        self.conv = nn.Conv2d(ci, co, size, padding=size // 2, padding_mode="replicate")
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, ci, y, x) -> (n, co, y, x)."""
@@ -111,9 +111,9 @@ class HSRNet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, bands, y, x)."""
-        channels = image.split(1, dim=1)
+        channels = image.chunk(image.shape[1], dim=1)
         seen = [channels[0]]
-        for before, channel in zip(channels, channels[1:], strict=False):
+        for before, channel in itertools.pairwise(channels):
             seen += [before - channel, channel]
         both = torch.cat(seen, dim=1)
         first = torch.cat([group(both) for group in self.groups.values()], dim=1)

@@ -7,7 +7,6 @@ import re
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Origin, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
@@ -49,7 +48,9 @@ class SpectralFusion(nn.Module):
         """Both (n, channels, y, x) -> the same shape."""
         a = self._gate(encoded, self.encoder_mean, self.encoder_max)
         b = self._gate(decoded, self.decoder_mean, self.decoder_max)
-        return torch.as_tensor(self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1)))
+        return torch.as_tensor(
+            self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1))
+        )
 
     def _gate(self, x: Tensor, of_mean: nn.Module, of_max: nn.Module) -> Tensor:
         mean, largest = self.mean(x).flatten(1), x.amax(dim=(2, 3))
@@ -71,7 +72,9 @@ class SpatialFusion(nn.Module):
         """Both (n, channels, y, x) -> the same shape."""
         a = self._gate(encoded, self.encoder_mean, self.encoder_max)
         b = self._gate(decoded, self.decoder_mean, self.decoder_max)
-        return torch.as_tensor(self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1)))
+        return torch.as_tensor(
+            self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1))
+        )
 
     def _gate(self, x: Tensor, of_mean: nn.Module, of_max: nn.Module) -> Tensor:
         mean, largest = x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
@@ -102,7 +105,7 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x), y and x multiples of the window -> the same shape."""
-        n, channels, height, width = x.shape
+        n, _, height, width = x.shape
         y = self.norm(x.permute(0, 2, 3, 1))
         if self.shift:
             y = y.roll((-self.shift, -self.shift), dims=(1, 2))
@@ -145,7 +148,7 @@ def _unite(windows: Tensor, side: int, shape: tuple[int, int, int]) -> Tensor:
 
 
 def _apart(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
-    """Whether two pixels of a shifted window come from opposite edges: (windows, pixels, pixels)."""
+    """Whether two pixels of a shifted window come from opposite edges, (windows, p, p)."""
     rows = torch.arange(height, device=device)
     columns = torch.arange(width, device=device)
     down = (rows >= height - window).long() + (rows >= height - shift).long()
@@ -191,7 +194,7 @@ class SpectralU(nn.Module):
         self.decoders = nn.ModuleList(SpectralAttentionBlock(width * s, s) for s in scales[::-1])
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(n, width, y, x) -> features of the bottleneck and of the decoders, the coarsest first."""
+        """(n, width, y, x) -> features of the bottleneck and decoders, coarsest first."""
         kept = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             kept.append(encoder(x))
@@ -232,7 +235,7 @@ class SpatialU(nn.Module):
         x = self.bottleneck(x)
         for up, fusion, decoder in zip(self.ups, self.fusions, self.decoders, strict=True):
             x = decoder(fusion(kept.pop(), up(x)))
-        return x
+        return torch.as_tensor(x)
 
 
 class Stage(nn.Module):

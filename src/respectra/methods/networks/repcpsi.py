@@ -45,25 +45,15 @@ class Branches(nn.Module):
 
     def merge(self) -> nn.Conv2d:
         """The one 3x3 convolution that gives the same."""
-        merged = nn.utils.skip_init(
-            nn.Conv2d,
-            self.square.in_channels,
-            self.square.out_channels,
-            3,
-            padding=1,
-            device=self.square.weight.device,
-            dtype=self.square.weight.dtype,
-        )
-        outer = self.outer.weight.flatten(1)
-        kernel = self.square.weight + F.pad(self.point.weight, (1, 1, 1, 1))
-        kernel = kernel + torch.einsum("ab,bcyx->acyx", outer, self.inner.weight)
-        assert self.square.bias is not None
-        assert self.point.bias is not None
-        assert self.outer.bias is not None
-        bias = self.square.bias + self.point.bias + outer @ self.inner.bias + self.outer.bias
-        with torch.no_grad():
-            merged.weight.copy_(kernel)
-            merged.bias.copy_(bias)
+        width, like = self.square.out_channels, self.square.weight
+        merged = nn.Conv2d(width, width, 3, padding=1, device=like.device, dtype=like.dtype)
+        convs = (self.point, self.square, self.inner, self.outer)
+        point, square, inner, outer = (conv.state_dict() for conv in convs)
+        mix = outer["weight"].flatten(1)
+        kernel = square["weight"] + F.pad(point["weight"], (1, 1, 1, 1))
+        kernel = kernel + torch.einsum("ab,bcyx->acyx", mix, inner["weight"])
+        bias = square["bias"] + point["bias"] + mix @ inner["bias"] + outer["bias"]
+        merged.load_state_dict({"weight": kernel, "bias": bias})
         return merged
 
 
@@ -126,7 +116,7 @@ class RepCPSI(nn.Module):
         Its configuration is this one's with ``merged``; a merged network gives a copy of itself.
         """
         merged = RepCPSI(self.config.model_copy(update={"merged": True}))
-        state = {name: tensor for name, tensor in self.state_dict().items()}
+        state = dict(self.state_dict())
         for name, module in self.named_modules():
             if isinstance(module, Branches):
                 branches = [key for key in state if key.startswith(f"{name}.")]

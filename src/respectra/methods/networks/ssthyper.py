@@ -107,7 +107,7 @@ class SparseAttentionBlock(nn.Module):
         """(n, channels, y, x), y and x even -> the same shape."""
         y = x + self.attention(x)
         y = y + self.feed_forward(y)
-        return x + y if self.outer else y
+        return torch.as_tensor(x + y if self.outer else y)
 
 
 def _network(config: SSTHyperConfig) -> nn.Module:

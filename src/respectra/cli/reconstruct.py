@@ -184,6 +184,8 @@ def reconstruct(
     source = str(weights or method or "default")
     reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
     reading |= {"tone": tone, "demosaic": demosaic}
+    if tone == "auto" and told.capture is not None and told.capture.tone is not None:
+        reading["tone"] = "none"  # the capture's own is undone
     picture_options = PictureOptions(**reading)
     plain: dict[str, Reconstructor] = {}
     reconstructors: dict[tuple[str, Any], Reconstructor] = {}

@@ -67,7 +67,8 @@ def find_chart(image: xr.DataArray, chart: Chart) -> FloatArray:
         detector.setColorChartType(kind)
         detector.process(np.ascontiguousarray(small), 3)
         boxes = [np.array(c.getBox(), float).reshape(4, 2) for c in detector.getListColorChecker()]
-        found = [_turned(picture, _centres(box / scale, chart), chart) for box in boxes]
+        upright = [_centres(box / scale, chart) for box in boxes if not _mirrored(box)]
+        found = [_turned(picture, corners, chart) for corners in upright]
         alike = [corners for corners, likeness in found if likeness >= _ALIKE]
         apart = _apart(alike)
         if len(apart) > 1:
@@ -136,6 +137,12 @@ def _centres(box: FloatArray, chart: Chart) -> FloatArray:
     first, last = _GAP + _PATCH / 2, [w - _GAP - _PATCH / 2 for w in whole]
     inner = np.array([[first, first], [last[0], first], last, [first, last[1]]], np.float32)
     return np.asarray(cv2.perspectiveTransform(inner[None], turn)[0], np.float64)
+
+
+def _mirrored(box: FloatArray) -> bool:
+    """Whether corners go round the other way."""
+    across, down = box[1] - box[0], box[3] - box[0]
+    return bool(across[0] * down[1] - across[1] * down[0] < 0)
 
 
 def _turned(picture: xr.DataArray, corners: FloatArray, chart: Chart) -> tuple[FloatArray, float]:

@@ -16,6 +16,8 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Error of a patch: of the chart's spectra, of its lighting; and of dark values, in full scale.
 _PATCH_ERROR, _DARK_ERROR = 0.02, 0.002
+#: By how much, in log likelihood, a lamp must explain more than daylight or a black body.
+_LAMP = 3.0
 #: Lights that are tried when it is not known.
 LIGHTS = (
     *(f"planck:{k}" for k in (2400, 2856, 3200, 3800)),
@@ -94,7 +96,7 @@ def fit_lights(spectra: FloatArray, values: FloatArray) -> list[Response]:
             continue
     if not found:
         raise DataError("no light explains the patches: is it the right chart?")
-    return sorted(found, key=lambda response: -response.evidence)
+    return sorted(found, key=lambda r: -(r.evidence - (0.0 if ":" in r.light else _LAMP)))
 
 
 def fit_tone(spectra: FloatArray, values: FloatArray) -> Tone:

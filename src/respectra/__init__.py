@@ -31,6 +31,7 @@ _NAMES = {
     "get_card": "respectra.methods",
     "build_network": "respectra.methods",
     "load": "respectra.inference",
+    "reconstruct_lazily": "respectra.inference.lazy",
     "Reconstructor": "respectra.inference",
     "RespectraError": "respectra.errors",
 }

@@ -74,7 +74,7 @@ def to_nanometres(values: npt.ArrayLike, unit: str | None, *, where: str) -> Flo
         return _guess(axis, where)
     if name in _FACTORS:
         nm = axis * _FACTORS[name]
-        if name != "nm":
+        if _FACTORS[name] != 1.0:
             # 0.41 um is 410 nm, not 409.99999999999994: what files state has few digits.
             short = np.round(nm, 6)
             nm = np.where(np.isclose(nm, short, rtol=1e-14, atol=0), short, nm)

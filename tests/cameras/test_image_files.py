@@ -183,3 +183,11 @@ def test_existing_output_is_kept(tmp_path):
 def test_public_names():
     assert rs.open_image is open_image
     assert rs.save_image is save_image
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_one_pixel_that_is_not_finite_is_refused_where_images_are_checked(bad):
+    image = make_image(np.full((4, 5, 3), 0.4, np.float32))
+    image.values[1, 2, 0] = bad
+    with pytest.raises(DataError, match="1 of 20 pixels of the image hold NaN or infinite"):
+        rs.cameras.require_image(image)

@@ -41,9 +41,20 @@ def evaluate(
         typer.Option(
             "--aux",
             help="Auxiliary tests: official (those of the challenge's report), all, none, or "
-            "names such as shuffle,brightness-0.5,camera.",
+            "names such as shuffle,brightness-0.5,camera,camera-told,camera-matrix.",
         ),
     ] = "official",
+    lights: Annotated[
+        bool, typer.Option("--lights", help="Also score under eight lights, not told and told.")
+    ] = False,
+    references: Annotated[
+        int | None,
+        typer.Option(
+            "--references",
+            metavar="K",
+            help="Also score with K pixels' spectra known (5, 10 or 24), which are left out.",
+        ),
+    ] = None,
     guarantees: Annotated[
         list[str] | None,
         typer.Option(
@@ -137,7 +148,7 @@ def evaluate(
 
     given: dict[str, Any] = {
         "tracks": _words(track),
-        "tests": tuple(test.name for test in select_tests(aux)),
+        "tests": tuple(test.name for test in select_tests(_tests(aux, lights, references))),
         "seeds": _numbers(seeds),
         "floor": floor,
         "on_zero": on_zero,
@@ -209,6 +220,14 @@ def evaluate(
         echo(f"stored in {output}; open {output / 'report.html'}")
     if any(row.note.startswith("failed") for row in results.rows):
         raise typer.Exit(1)
+
+
+def _tests(aux: str, lights: bool, references: int | None) -> str:
+    """Names of the auxiliary tests that the options ask for."""
+    more = ["light", "light-told"] if lights else []
+    if references is not None:
+        more.append(f"references-{references}")
+    return ",".join([aux, *more])
 
 
 @app.command()

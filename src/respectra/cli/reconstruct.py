@@ -27,8 +27,11 @@ from respectra.cli.capture_options import (
 from respectra.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from respectra.cameras import PictureOptions
     from respectra.inference import Reconstructor
+    from respectra.inference.cluster import Cluster
     from respectra.inference.folders import Job
 
 #: How pictures are read unless something else is asked for; other ways are part of a manifest.
@@ -157,6 +160,13 @@ def reconstruct(
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first picture that fails.")
     ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share the pictures of a folder.")
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Scheduler of a dask cluster that shares them: tcp://HOST:8786."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
@@ -167,6 +177,8 @@ def reconstruct(
     from respectra.inference.streaming import growing_folder
     from respectra.inference.video_reader import CLIP_SUFFIXES
 
+    if workers is not None and cluster is not None:
+        raise ConfigError("--workers and --cluster exclude each other; give one")
     if method and weights:
         raise ConfigError("--method and --weights exclude each other; give one")
     told = read_told(
@@ -251,22 +263,24 @@ def reconstruct(
             **{key: value for key, value in reading.items() if value != _READING[key]},
             **told.facts(),
         }
-        outcomes = run_jobs(
-            jobs,
-            output,
-            choose,
-            work,
-            options=options,
-            outputs=outputs,
-            overwrite=overwrite,
-            fail_fast=fail_fast,
-        )
-        for outcome in track_progress(outcomes, "reconstructing", len(jobs)):
-            if outcome.error is not None:
-                failures.append(outcome.error)
-                report(outcome.job, outcome.seconds, "failed", error=outcome.error)
-            else:
-                report(outcome.job, outcome.seconds, outcome.status, **outcome.facts)
+        with _helpers(workers, cluster) as helpers:
+            outcomes = run_jobs(
+                jobs,
+                output,
+                choose,
+                work,
+                options=options,
+                outputs=outputs,
+                overwrite=overwrite,
+                fail_fast=fail_fast,
+                cluster=helpers,
+            )
+            for outcome in track_progress(outcomes, "reconstructing", len(jobs)):
+                if outcome.error is not None:
+                    failures.append(outcome.error)
+                    report(outcome.job, outcome.seconds, "failed", error=outcome.error)
+                else:
+                    report(outcome.job, outcome.seconds, outcome.status, **outcome.facts)
     if json:
         print_json({"method": source, "results": results})
     if failures:
@@ -274,6 +288,20 @@ def reconstruct(
         for message in failures:
             fail(message)
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _helpers(workers: int | None, address: str | None) -> Iterator[Cluster | None]:
+    """The workers that were asked for, with where they can be watched."""
+    if workers is None and address is None:
+        yield None
+        return
+    from respectra.inference.cluster import open_cluster
+
+    with open_cluster(workers=workers, address=address) as cluster:
+        if cluster.dashboard:
+            echo(f"the workers show what they do at {cluster.dashboard}")
+        yield cluster
 
 
 def _load(

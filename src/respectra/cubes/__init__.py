@@ -18,6 +18,7 @@ from respectra.cubes.model import (
 from respectra.cubes.previewing import preview, save_preview
 from respectra.cubes.relighting import relight, to_radiance, to_reflectance
 from respectra.cubes.resampling import crop, fit_bands, resample
+from respectra.cubes.writers import open_writer
 
 __all__ = [
     "CHALLENGE_WAVELENGTHS_NM",
@@ -37,6 +38,7 @@ __all__ = [
     "make_cube",
     "open_cube",
     "open_low_rank",
+    "open_writer",
     "parse_wavelengths",
     "preview",
     "relight",

@@ -37,7 +37,6 @@ from respectra.errors import ConfigError, DataError, FormatError, OutputError, n
 from respectra.files import file_lock, make_folder, move_into_place, recover, remove, writing_to
 from respectra.identity import content_hash
 from respectra.journal import Journal
-from respectra.locks import lock_path
 
 #: Of unfinished stores of earlier versions.
 _OLD_PLAN, _OLD_JOURNAL = "plan.json", "journal.jsonl"
@@ -180,7 +179,6 @@ def prepare_store(
     make_folder(path)
     with file_lock(path, inside=True), writing_to(path, _HINT):
         recover(path / INDEX, others="*.bin")
-        remove(lock_path(path / INDEX))  # of a run that was killed while it moved
         growth = _Growth(plan, path)
         if not growth.is_in_place():
             growth.begin(overwrite=overwrite)
@@ -254,8 +252,10 @@ class _Growth:
                 del self.done[key]
 
     def _require_place(self, *, overwrite: bool) -> None:
-        if not self.journal.path.exists():  # what a killed run had begun to delete
+        if not any(self.part.glob("*.bin")):  # nothing of an earlier run is worth keeping
             remove(self.part)
+            self.journal = Journal(self.journal.path, self.plan.fingerprint())
+            self.done = {}
         unfinished = (self.path / _OLD_PLAN).is_file()
         replaceable = unfinished or (self.path / INDEX).is_file()
         if any(not file.name.startswith(".") for file in self.path.iterdir()):

@@ -16,7 +16,7 @@ from respectra.inference.ensembles import SelfEnsemble
 from respectra.inference.reconstructor import Reconstructor
 from respectra.methods import Weights, list_methods, load_weights
 from respectra.methods.fitting import fit_on_measured_spectra
-from respectra.methods.shipped import shipped
+from respectra.methods.shipped import open_shipped
 
 #: The weights that ship with the package, one set a track: of the project's own network, and of the
 #: classical method that was found best.
@@ -80,9 +80,9 @@ def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Wei
     """The weights that :func:`load` would use."""
     name = os.fspath(source)
     if name in (DEFAULT, "respectra"):
-        return load_weights(shipped(track))
+        return open_shipped(track)
     if name == CLASSICAL:
-        return load_weights(shipped(track, name="classical"))
+        return open_shipped(track, name="classical")
     classical = list_methods("classical")
     if name in classical:
         return fit_on_measured_spectra(name, track=track)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
 import numpy as np
@@ -44,7 +45,17 @@ from respectra.inference.predictors import (
     make_predictor,
 )
 from respectra.inference.tables.lut_guarantees import BITS
-from respectra.inference.tiling import Layout, Reader, Region, checked, plan, run
+from respectra.inference.tiling import (
+    LARGEST_SIDE,
+    ROUND_SIDE,
+    Layout,
+    Reader,
+    Region,
+    Tile,
+    checked,
+    plan,
+    run,
+)
 from respectra.methods import Card, Contract, Tiling, Weights, get_method
 from respectra.methods.identity import weights_hash
 from respectra.methods.network import StepAware, UncertainNetwork
@@ -58,8 +69,12 @@ if TYPE_CHECKING:
 
 #: From so many pixels on, finding out which engine is fastest is worth its time.
 TRIAL_PIXELS = 10**6
+#: Pixels of the frame that a card's memory is claimed for.
+FRAME_PIXELS = 482 * 512
 #: Pictures up to this many pixels are not cut when memory is left to us and plenty is free.
-SMALL_IMAGE = 512 * 512
+SMALL_IMAGE = 1024 * 1024
+#: Tiles are measured for rather than made smaller than this.
+_LEAST_UNMEASURED = 256
 #: Codes of more bits than these are as good as exact values.
 _CODE_BITS = 16
 #: What is said of values that are no codes.
@@ -142,6 +157,8 @@ class Reconstructor:
         self.engine = engine
         self._predict = make_predictor(weights, device=device, engine=engine)
         self._onnx: OnnxPredictor | None = None
+        self._given: Sequence[Tensor] | None = None
+        self._lock = threading.RLock()
         if engine == "onnx" and isinstance(self._predict, TorchPredictor):
             self._onnx = self._runtime()
 
@@ -255,6 +272,17 @@ class Reconstructor:
             "correction": self.guarantees.correction,
         }
 
+    def __reduce__(self) -> Any:
+        """Made again from its weights and options, in whatever process it is sent to."""
+        return _made_again, (type(self), self._unbound, self._options())
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Within this block no other thread works with the method: networks are told of pictures
+        by what is set on them."""
+        with self._lock:
+            yield
+
     def _like(self, **changes: Any) -> Self:
         """Another one like this, with some options changed."""
         return type(self)(self._unbound, **{**self._options(), **changes})
@@ -365,6 +393,39 @@ class Reconstructor:
         return make_cube(spectra, self.contract.wavelengths_nm, **self.cube_facts(layout))
 
     @property
+    def halo(self) -> int | None:
+        """Radius in pixels of what decides on a pixel, beside means over the whole picture; None
+        where it has no bound."""
+        return self._halo()
+
+    def mean_passes(self) -> int:
+        """Passes over a picture in which the means are taken that its pieces need."""
+        from respectra.inference.statistics import mean_passes
+
+        return len(mean_passes(self.weights))
+
+    def sums_of_tile(
+        self,
+        rgb: FloatArray,
+        tile: Tile,
+        layout: Layout,
+        *,
+        turn: int,
+        known: Mapping[int, Tensor],
+        bounds: tuple[float, float],
+        bits: int,
+    ) -> dict[int, tuple[Tensor, float]]:
+        """What a tile adds to the means of one pass; see ``statistics.sums_of_tile``."""
+        from respectra.inference.statistics import sums_of_tile
+
+        assert isinstance(self._predict, TorchPredictor)
+        pixels = self.contract.prepare(rgb - self._code_shift(bits), bounds=bounds)
+        with self._conditioned(bits):
+            return sums_of_tile(
+                self.weights, self._predict, pixels, tile, layout, turn=turn, known=known
+            )
+
+    @property
     def sees_neighbours(self) -> bool:
         """Whether what lies around a pixel decides on its spectrum."""
         return self._halo() != 0
@@ -422,13 +483,16 @@ class Reconstructor:
 
         return recover_low_rank(self.for_picture(image), image, rank=rank, tolerance=tolerance)
 
-    def predict(self, rgb: FloatArray) -> FloatArray:
+    def predict(self, rgb: FloatArray, *, bits: int = EXACT_BITS) -> FloatArray:
         """Spectra (y, x, band), float32, of linear values (y, x, 3) in the units of the track.
 
-        They are the method's own, of values that are exact: guarantees need an image, which says
-        how it was quantised.
+        They are the method's own: guarantees need an image, which says how it was quantised.
+
+        Args:
+            rgb: linear values.
+            bits: depth of the codes that they came from; more than 16: they are exact.
         """
-        return self._assemble(rgb, self._layout_in_memory(rgb), EXACT_BITS)
+        return self._assemble(rgb, self._layout_in_memory(rgb), bits)
 
     def _layout_in_memory(self, rgb: FloatArray) -> Layout:
         height, width = rgb.shape[:2]
@@ -447,7 +511,7 @@ class Reconstructor:
         output: Output | Predictor | None = None,
     ) -> FloatArray:
         bounds = (0.0, 1.0)
-        if self.contract.scaling == "min-max":
+        if not self.contract.keeps_exposure:
             own = self.contract.own_values(rgb)
             bounds = (float(own.min()), float(own.max()))
         pieces = self.pieces(
@@ -546,14 +610,17 @@ class Reconstructor:
             )
         if self.tile is None and card.tiling is not Tiling.NATIVE:
             return Layout(height, width, card.tiling, (height, width))
-        return plan(
-            height,
-            width,
-            card,
-            halo=self._halo(),
-            side=self.tile if isinstance(self.tile, int) else None,
-            budget=self._budget(height * width, held, per_pixel),
-        )
+        side = self.tile if isinstance(self.tile, int) else None
+        free = self._free_pixels(held, per_pixel)
+        if side is None and free is not None and self._by_colour_at(height * width):
+            # Such methods may be cut anywhere at no cost: what their card claims will do.
+            largest = int(free**0.5) // ROUND_SIDE * ROUND_SIDE
+            if largest >= _LEAST_UNMEASURED:
+                whole = height * width <= free and max(height, width) <= LARGEST_SIDE
+                sides = (height, width) if whole else (min(largest, LARGEST_SIDE),) * 2
+                return Layout(height, width, card.tiling, sides)
+        budget = self._budget(height * width, held, per_pixel)
+        return plan(height, width, card, halo=self._halo(), side=side, budget=budget)
 
     def pieces(
         self,
@@ -573,8 +640,8 @@ class Reconstructor:
             layout: how the picture is cut.
             bounds: smallest and largest value of the whole picture.
             bits: depth of the codes that the values came from; more than 16: they are exact.
-            means: what :meth:`compute_global_means` gave; computed first where they are needed
-                and not given.
+            means: what :meth:`compute_global_means` gave for the picture, of which this may be a
+                part; computed first where they are needed and not given.
             done: first row and column of pieces that are not wanted again.
             output: what answers instead, and is not clipped: another method of the network, or a
                 function of the pixels as the contract prepares them.
@@ -589,14 +656,22 @@ class Reconstructor:
         shift = self._code_shift(bits)
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._conditioned(bits))
-            if self.needs_means(layout) and isinstance(self._predict, TorchPredictor):
-                from respectra.inference.statistics import given_means
+            by_colour = self._by_colour(layout)
+            wanted = self.needs_means(layout) or (by_colour and layout.policy is Tiling.STATISTICS)
+            wanted = wanted or means is not None
+            if wanted and isinstance(self._predict, TorchPredictor):
+                means = means or self._given
+                if means is None:
+                    means = self.compute_global_means(read, layout, bounds=bounds, bits=bits)
+                stack.enter_context(self.given(means))
+            if output is not None:
+                engine = self._output_of(output, stack)
+            else:
+                engine = self._predict if by_colour else self._engine(layout, bits)
+            if by_colour:
+                from respectra.inference.colours import ByColour
 
-                given = means or self.compute_global_means(read, layout, bounds=bounds, bits=bits)
-                stack.enter_context(given_means(self._predict.network, given))
-            engine = (
-                self._output_of(output, stack) if output is not None else self._engine(layout, bits)
-            )
+                engine = ByColour(engine)
             for region, spectra in run(engine, prepared, layout, done=done):
                 yield region, self.contract.finish(spectra) if output is None else spectra
                 del spectra
@@ -668,16 +743,35 @@ class Reconstructor:
 
         assert isinstance(self._predict, TorchPredictor)
         shift = self._code_shift(bits)
+
+        def prepare(rows: slice, columns: slice) -> FloatArray:
+            return self.contract.prepare(read(rows, columns) - shift, bounds=bounds)
+
+        prepared: Reader = prepare
+        if weigh is None and self._by_colour(layout):
+            from respectra.inference.colours import weighted_picture
+
+            found = weighted_picture(prepared, layout)
+            if found is not None:
+                colours, weight, layout = found
+                prepared, weigh = _reader_of(colours), _reader_of(weight)
         with self._conditioned(bits):
-            return compute_global_means(
-                self.weights,
-                self._predict,
-                lambda rows, columns: self.contract.prepare(
-                    read(rows, columns) - shift, bounds=bounds
-                ),
-                layout,
-                weigh=weigh,
-            )
+            return compute_global_means(self.weights, self._predict, prepared, layout, weigh=weigh)
+
+    def _by_colour(self, layout: Layout) -> bool:
+        """Whether each colour of a piece is computed once: where nothing but a pixel's own values,
+        and means over all pixels, decides on its spectrum."""
+        return self._by_colour_at(layout.height * layout.width)
+
+    def _by_colour_at(self, pixels: int) -> bool:
+        from respectra.inference.colours import LEAST_PIXELS
+
+        return (
+            pixels >= LEAST_PIXELS
+            and self._halo() == 0
+            and self.device == "cpu"
+            and not isinstance(self._predict, TablePredictor)
+        )
 
     @contextlib.contextmanager
     def given(self, means: Sequence[Tensor]) -> Iterator[None]:
@@ -689,8 +783,12 @@ class Reconstructor:
         from respectra.inference.statistics import given_means
 
         assert isinstance(self._predict, TorchPredictor)
-        with given_means(self._predict.network, means):
-            yield
+        before, self._given = self._given, means
+        try:
+            with given_means(self._predict.network, means):
+                yield
+        finally:
+            self._given = before
 
     @property
     def _step_aware(self) -> StepAware | None:
@@ -716,11 +814,8 @@ class Reconstructor:
         """What a piece may take; None where the question does not arise."""
         if not self.device.startswith("cpu"):
             return None
-        claim = self.card.memory_gb or 0.5
-        if self.max_memory == "auto" and (
-            isinstance(self.tile, int)
-            or (pixels <= SMALL_IMAGE and claim * 1e9 < AUTO_SHARE * free_bytes())
-        ):
+        free = self._free_pixels(held, per_pixel)
+        if free is not None and (isinstance(self.tile, int) or pixels <= min(SMALL_IMAGE, free)):
             return None
         if isinstance(self._predict, TablePredictor):
             use = MemoryUse(RESERVE, 4.0 * (3 + self.contract.bands))
@@ -730,8 +825,25 @@ class Reconstructor:
         use = dataclasses.replace(use, per_pixel=use.per_pixel + per_pixel)
         return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
 
+    def _free_pixels(self, held: float, per_pixel: float) -> float | None:
+        """Pixels that a piece may have by what the card claims; None where memory is limited."""
+        if self.max_memory != "auto":
+            return None
+        each = (self.card.memory_gb or 0.5) * 1e9 / FRAME_PIXELS + per_pixel
+        return max(0.0, (AUTO_SHARE * free_bytes() - held) / each)
+
     def _halo(self) -> int | None:
         return get_method(self.weights.method).halo(self.weights.config)
+
+
+def _made_again(
+    kind: type[Reconstructor], weights: Weights, options: dict[str, Any]
+) -> Reconstructor:
+    return kind(weights, **options)
+
+
+def _reader_of(array: FloatArray) -> Reader:
+    return lambda rows, columns: array[rows, columns]
 
 
 def bits_of(image: xr.DataArray) -> int:

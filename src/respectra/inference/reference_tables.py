@@ -71,7 +71,7 @@ class FactorTable:
         """Multiply spectra (n, band) in place by the factors of their colours (n, 3).
 
         Returns:
-            whether anything may have changed.
+            whether others than the pinned colours may have changed.
         """
         if self.trivial and (self._left == 1.0).all():
             return False
@@ -89,7 +89,7 @@ class FactorTable:
             )
 
         for_blocks(work, len(spectra), _BLOCK)
-        return True
+        return not self.trivial
 
     def spread(self, rgb: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The share of the uncertainty that is left at colours (n, 3); shape (n,)."""

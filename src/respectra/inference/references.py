@@ -9,19 +9,21 @@ the pixel's R, G, B back. At the references' own pixels the answer is the refere
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras import Capture, References, Track
+from respectra.cameras import Capture, References, Track, make_image
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.errors import ConfigError, DataError, FormatError, RespectraWarning
 from respectra.files import atomic_path
@@ -54,6 +56,8 @@ _CHOOSING, _MOST = 200, 1000
 _SAME_COLOUR = 1e-4
 #: Relative errors are taken over values not below this share of a spectrum's mean.
 _FLOOR = 0.05
+#: An error below this counts as this.
+_LEAST = 1e-4
 #: A log ratio beyond this is a reference that says nothing of others.
 _MOST_LOG = 2.0
 #: Standard deviations beyond which a reference contradicts its pixel.
@@ -249,7 +253,8 @@ def fit_references(
     measured = references.measure(np.asarray(picture.values, np.float64))
     height, width = rgb.shape[:2]
     scene = Scene(height, width, lambda y, x: rgb[y, x], bits_of(scaled), factor)
-    return fit_correction(reconstructor, measured, spectra_at(reconstructor, scene, measured))
+    recovered = spectra_at(reconstructor, scene, measured)
+    return fit_correction(reconstructor, measured, recovered, picture.attrs)
 
 
 def correct_picture(
@@ -273,11 +278,16 @@ def correct_picture(
         bits,
         factor,
     )
-    return fit_correction(reconstructor, measured, spectra_at(reconstructor, scene, measured))
+    recovered = spectra_at(reconstructor, scene, measured)
+    corner = picture.image(slice(0, 1), slice(0, 1))
+    return fit_correction(reconstructor, measured, recovered, corner.attrs)
 
 
 def fit_correction(
-    reconstructor: Reconstructor, references: References, recovered: FloatArray
+    reconstructor: Reconstructor,
+    references: References,
+    recovered: FloatArray,
+    codes: Mapping[Any, Any] | None = None,
 ) -> Correction:
     """A correction from references with values and what a method recovered there.
 
@@ -285,6 +295,8 @@ def fit_correction(
         reconstructor: for the capture of the references.
         references: with the values of their pixels.
         recovered: shape (n, band), what the reconstructor gives at them.
+        codes: attributes of the picture, which say how its values were quantised; None: they are
+            exact.
 
     Raises:
         DataError: references that contradict one another or their pixels, or do not cover the
@@ -301,8 +313,9 @@ def fit_correction(
     ratios = _log_ratios(known.spectra, recovered)
     kept = _thin(features(values, white), _MOST)
     values, ratios, spectra = values[kept], ratios[kept], recovered[kept]
+    before_and_after = _Errors(values, spectra, known.spectra[kept], response, camera, codes)
     lengths, before, after = choose_lengths(
-        values, ratios, spectra, known.spectra[kept], white, response, known.uncertainty[kept]
+        features(values, white), ratios, before_and_after, known.uncertainty[kept]
     )
     return Correction(values, ratios, grid, white, response, lengths, before, after, camera=camera)
 
@@ -351,9 +364,9 @@ def spectra_at(reconstructor: Reconstructor, scene: Scene, references: Reference
             scene.read, layout, bounds=(0.0, 1.0), bits=scene.bits
         )
         with reconstructor.given(means):
-            spectra = reconstructor.predict(patch)
+            spectra = reconstructor.predict(patch, bits=scene.bits)
     else:
-        spectra = reconstructor.predict(patch)
+        spectra = reconstructor.predict(patch, bits=scene.bits)
     return factor * np.asarray(spectra[: len(values), 0], np.float64)
 
 
@@ -390,54 +403,48 @@ def _spectra_in_tiles(
 
 
 def choose_lengths(
-    values: FloatArray,
-    ratios: FloatArray,
-    recovered: FloatArray,
-    truth: FloatArray,
-    white: FloatArray,
-    response: FloatArray | None,
-    uncertainty: FloatArray,
+    points: FloatArray, ratios: FloatArray, errors: _Errors, uncertainty: FloatArray
 ) -> tuple[Lengths, float, float]:
     """Lengths with the least error of references that were left out, one at a time.
+
+    Args:
+        points: shape (n, 3), features of the references.
+        ratios: shape (n, band), log(true / recovered).
+        errors: of the references after corrections.
+        uncertainty: shape (n, band), relative, of the references.
 
     Returns:
         the lengths, with share 0 where no correction is better; the mean relative error without a
         correction, and with it.
     """
-    some = _thin(features(values, white), _CHOOSING)
-    values, ratios, recovered, truth = (a[some] for a in (values, ratios, recovered, truth))
-    error = _Errors(values, recovered, truth, response)
-    before = error(np.zeros_like(ratios))
     none = Lengths(_CHROMA[0], _BRIGHTNESS[0], 0.0, 1.0, 0.0)
-    if len(values) < 3:
-        return _of_few(ratios, uncertainty[some], none), float(before.mean()), float(before.mean())
-    points = features(values, white)
+    some = _thin(points, _CHOOSING)
+    points, ratios, errors = points[some], ratios[some], errors.of(some)
     stated = np.mean(uncertainty[some] ** 2, axis=1)
-    best, least = none, float(before.mean())
-    gain = np.zeros(len(values))
+    before = errors(np.zeros_like(ratios))
+    unchanged = float(before.mean())
+    if len(points) < 3:  # too few to leave one out
+        return none, unchanged, unchanged
+    best, least, after = none, 0.0, before
     for chroma, brightness, constant in itertools.product(_CHROMA, _BRIGHTNESS, _CONSTANT):
         kernel = _kernel(points, points, chroma, brightness, constant)
         for nugget in _NUGGET:
             left_out = _left_out(kernel, ratios, nugget, stated)
             for share in _SHARES:
-                errors = error(share * left_out)
-                if errors.mean() < least:
+                found = errors(share * left_out)
+                gain = float(np.log(found / before).mean())
+                if gain < least:
                     best = Lengths(chroma, brightness, constant, nugget, share)
-                    least, gain = float(errors.mean()), before - errors
-    doubt = gain.std(ddof=1) / np.sqrt(len(gain))
-    if least > (1.0 - _WORTH) * before.mean() or gain.mean() < 0.5 * doubt:
-        return none, float(before.mean()), float(before.mean())
-    return best, float(before.mean()), least
-
-
-def _of_few(ratios: FloatArray, uncertainty: FloatArray, none: Lengths) -> Lengths:
-    """One or two references cannot be left out; they speak for their own colour alone."""
-    del ratios, uncertainty
-    return none
+                    least, after = gain, found
+    gains = np.log(before / after)
+    doubt = gains.std(ddof=1) / np.sqrt(len(gains))
+    if least > np.log(1.0 - _WORTH) or gains.mean() < 0.5 * doubt:
+        return none, unchanged, unchanged
+    return best, unchanged, float(after.mean())
 
 
 class _Errors:
-    """Mean relative errors of spectra after a correction and the return to their R, G, B."""
+    """Mean relative errors of references after a correction and the return to their R, G, B."""
 
     def __init__(
         self,
@@ -445,10 +452,24 @@ class _Errors:
         recovered: FloatArray,
         truth: FloatArray,
         response: FloatArray | None,
+        camera: Camera | None,
+        codes: Mapping[Any, Any] | None,
     ) -> None:
-        self._values = np.ascontiguousarray(values, np.float64)
         self._recovered, self._truth, self._response = recovered, truth, response
         self._floor = np.maximum(truth, _FLOOR * truth.mean(axis=1, keepdims=True))
+        self._low = self._high = np.ascontiguousarray(values, np.float64)
+        if camera is not None and camera.exact and codes is not None:
+            picture = make_image(np.clip(values, 0.0, 1.0)[:, None], bits=32)
+            known = {k: codes[k] for k in ("bits", "code_bits", "code_curve") if k in codes}
+            low, high = camera.code_bounds(picture.assign_attrs(known))
+            self._low, self._high = (np.ascontiguousarray(b[:, 0]) for b in (low, high))
+
+    def of(self, some: npt.NDArray[np.int64]) -> _Errors:
+        """The errors of some of the references."""
+        other = copy.copy(self)
+        for name in ("_recovered", "_truth", "_floor", "_low", "_high"):
+            setattr(other, name, np.ascontiguousarray(getattr(self, name)[some]))
+        return other
 
     def __call__(self, logs: FloatArray) -> FloatArray:
         """Shape (n,), of corrections in logarithms (n, band)."""
@@ -459,12 +480,13 @@ class _Errors:
             move_into(
                 spectra,
                 self._response,
-                self._values,
-                self._values,
+                self._low,
+                self._high,
                 non_negative=False,
                 metric_floor=METRIC_FLOOR,
             )
-        return np.asarray((np.abs(spectra - self._truth) / self._floor).mean(axis=1))
+        off = np.abs(spectra - self._truth) / self._floor
+        return np.asarray(np.maximum(off.mean(axis=1), _LEAST))
 
 
 def _kernel(

@@ -14,6 +14,7 @@ from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, Quantity, check_wavelength
 from respectra.errors import DataError
 
 FloatArray = npt.NDArray[np.float32]
+Scaling = Literal["unit", "min-max", "maximum", "standardised"]
 
 
 class ResponseRecord(Config):
@@ -54,9 +55,10 @@ class Contract(Config):
     track: str = "clean"
     """Track whose images the weights were made for."""
     channel_order: Literal["RGB", "BGR"] = "RGB"
-    scaling: Literal["unit", "min-max", "standardised"] = "unit"
-    """``unit``: values in [0, 1] as they are. ``min-max``: each image stretched to [0, 1], which
-    loses exposure. ``standardised``: (value - mean) / std a channel."""
+    scaling: Scaling = "unit"
+    """``unit``: values in [0, 1] as they are. ``min-max``: each image stretched to [0, 1];
+    ``maximum``: each divided by its largest value; both lose exposure. ``standardised``:
+    (value - mean) / std a channel."""
     mean: tuple[float, float, float] | None = None
     """Channel means for ``standardised``, in R, G, B order."""
     std: tuple[float, float, float] | None = None
@@ -98,7 +100,7 @@ class Contract(Config):
     @property
     def keeps_exposure(self) -> bool:
         """Whether the input's absolute level reaches the method."""
-        return self.scaling != "min-max"
+        return self.scaling not in ("min-max", "maximum")
 
     def prepare(
         self, rgb: npt.NDArray[np.floating], *, bounds: tuple[float, float] | None = None
@@ -107,20 +109,23 @@ class Contract(Config):
 
         Args:
             rgb: linear values in [0, 1].
-            bounds: minimum and maximum of the whole image, for ``min-max`` on a part of it.
+            bounds: minimum and maximum of the whole image, for ``min-max`` and ``maximum`` on a
+                part of it.
 
         Raises:
-            DataError: ``min-max`` on an image of one single value.
+            DataError: ``min-max`` on an image of one single value, ``maximum`` on a black one.
         """
         if rgb.shape[-1:] != (3,):
             raise DataError(f"pixels have 3 channels R, G, B on the last axis; got {rgb.shape}")
         values = self.own_values(rgb)
-        if self.scaling == "min-max":
-            low, high = bounds if bounds is not None else (float(rgb.min()), float(rgb.max()))
+        if not self.keeps_exposure:
+            low, high = bounds if bounds is not None else (float(values.min()), float(values.max()))
+            if self.scaling == "maximum":
+                low = 0.0
             if not high > low:
                 raise DataError(
-                    f"these weights stretch each image to its own minimum and maximum, but every "
-                    f"value of this one is {low:g}; use weights with another scaling"
+                    f"these weights stretch each image by its own range, but every value of this "
+                    f"one is {high:g}; use weights with another scaling"
                 )
             values = (values - np.float32(low)) / np.float32(high - low)
         elif self.mean is not None and self.std is not None:

@@ -50,7 +50,7 @@ def picture_source(
         tick: follows work that concerns the whole picture.
     """
     local = kind == "real-world" and reconstructor.guarantees.consistent
-    stretched = reconstructor.contract.scaling == "min-max"
+    stretched = not reconstructor.contract.keeps_exposure
     if reconstructor.sees_neighbours or stretched or local:
         return WholeSource(image, kind, reconstructor, folder, tick)
     if image.attrs.get("bits") == 8:

@@ -106,8 +106,21 @@ def test_a_part_of_a_compressed_picture_costs_the_tiles_it_lies_in(
     np.testing.assert_array_equal(
         stored.window(slice(36, 37), slice(48, 50), slice(0, 4)), values[36:, 48:]
     )
-    if planarconfig == "contig":
-        assert stored.chunks == (16, 16, 4)
+    assert stored.chunks == ((16, 16, 4) if planarconfig == "contig" else (16, 16, 1))
+    for form in ("strips", "one"):  # which are read as a whole
+        packed = {"rowsperstrip": 8} if form == "strips" else {}
+        save(tmp_path / "b.tif", array, compression="zlib", planarconfig=planarconfig, **packed)
+        _, stored = peek_cube(tmp_path / "b.tif")
+        np.testing.assert_array_equal(stored.window(*part), values[part])
+
+
+def test_a_tile_for_every_pixel_is_refused(tmp_path, values):
+    save(tmp_path / "a.tif", np.zeros((16, 16, 4), np.uint8), tile=(16, 16), planarconfig="contig", compression="zlib")  # fmt: skip # noqa: E501
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tiff:
+        for name in ("ImageWidth", "ImageLength"):
+            tiff.pages[0].tags[name].overwrite(8000)
+    with pytest.raises(FormatError, match="claims 250,000 pieces"):
+        rs.open_cube(tmp_path / "a.tif", wavelengths_nm=GRID).load()
 
 
 def test_pages_written_one_by_one_are_the_bands(tmp_path, values):

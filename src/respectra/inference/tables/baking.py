@@ -85,7 +85,7 @@ def bake(
 
     def plain(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         found = _evaluate(predict, contract, rgb)
-        return found if scale is None else contract.finish(found)
+        return found if scale is None else found * np.asarray(scale, np.float32)
 
     rng = np.random.default_rng(seed)
     grows = _grows_with_light(plain, rng)
@@ -95,13 +95,18 @@ def bake(
             "black do not describe it; bake it with geometry='cube'"
         )
     chosen: Geometry = ("rays" if grows else "cube") if geometry == "auto" else geometry
-    clip = (contract.clip_low, contract.clip_high) if scale is None else (None, None)
+    clip = (contract.clip_low, contract.clip_high)
+    if scale is not None and (clip[1] is not None or clip[0] not in (None, 0.0)):
+        raise ConfigError(
+            f"{weights.method} clips its spectra at {clip}, which a table for a capture cannot "
+            "hold; reconstruct without a table"
+        )
     method = plain
     if "consistent" in kept:
         clip = (None, None)
 
         def method(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-            spectra = plain(rgb) if scale is not None else unscaled.finish(plain(rgb))
+            spectra = unscaled.finish(plain(rgb))
             move_to_colours(spectra, rgb, contract, chosen)
             return spectra
 
@@ -143,7 +148,7 @@ def _per_pixel(weights: Weights) -> Predictor:
     Raises:
         ConfigError: the method has no such answer; says on what its answer depends.
     """
-    if weights.baked is None and weights.contract.scaling != "min-max":
+    if weights.baked is None and weights.contract.keeps_exposure:
         predictor = make_predictor(weights)
         network: object = getattr(predictor, "network", None)
         if isinstance(predictor, TorchPredictor) and isinstance(network, StandaloneNetwork):
@@ -165,9 +170,9 @@ def require_per_pixel(weights: Weights) -> None:
     """
     if weights.baked is not None:
         raise ConfigError(f"these weights are a table of {weights.method} already")
-    if weights.contract.scaling == "min-max":
+    if not weights.contract.keeps_exposure:
         raise ConfigError(
-            f"these weights of {weights.method} stretch each image to its own minimum and maximum: "
+            f"these weights of {weights.method} stretch each image by its own range: "
             "what they give at a pixel depends on the others, so it cannot be a table"
         )
     method = get_method(weights.method)

@@ -14,6 +14,7 @@ from respectra.cameras.response_files import open_response, open_responses
 from respectra.cameras.responses import (
     CLEAN_RESPONSE,
     band_weights,
+    built_in_responses,
     get_response,
     list_responses,
     make_response,
@@ -43,6 +44,7 @@ __all__ = [
     "SimulatedFiles",
     "Track",
     "band_weights",
+    "built_in_responses",
     "clean_to_srgb",
     "default_response",
     "get_response",

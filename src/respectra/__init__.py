@@ -24,6 +24,7 @@ _NAMES = {
     "get_card": "respectra.methods",
     "build_network": "respectra.methods",
     "load": "respectra.inference",
+    "from_module": "respectra.inference.modules",
     "Reconstructor": "respectra.inference",
     "RespectraError": "respectra.errors",
 }
@@ -34,6 +35,7 @@ _ROOMS = (
     "evaluation",
     "inference",
     "methods",
+    "testing",
     "training",
     "viewer",
 )

@@ -111,10 +111,13 @@ class Reconstructor:
         self.device = device
         self.guarantees = Guarantees(guarantees, weights.contract)
         self.engine = engine
-        self._predict = make_predictor(weights, device=device, engine=engine)
+        self._predict = self._make_predictor(weights)
         self._onnx: OnnxPredictor | None = None
         if engine == "onnx" and isinstance(self._predict, TorchPredictor):
             self._onnx = self._runtime()
+
+    def _make_predictor(self, weights: Weights) -> Predictor:
+        return make_predictor(weights, device=self.device, engine=self.engine)
 
     @property
     def card(self) -> Card:
@@ -511,9 +514,12 @@ class Reconstructor:
             use = MemoryUse(RESERVE, 4.0 * (3 + self.contract.bands))
         else:
             # Measured first: it loads libraries, which this process then holds.
-            use = measure_memory(self.weights, engine=self.engine)
+            use = self._measure_memory()
         use = dataclasses.replace(use, per_pixel=use.per_pixel + per_pixel)
         return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
+
+    def _measure_memory(self) -> MemoryUse:
+        return measure_memory(self.weights, engine=self.engine)
 
     def _halo(self) -> int | None:
         return get_method(self.weights.method).halo(self.weights.config)

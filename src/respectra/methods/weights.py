@@ -19,7 +19,7 @@ from respectra.errors import ConfigError, DataError, FormatError
 from respectra.files import atomic_path
 from respectra.guards.text import parse_object
 from respectra.methods.contract import Contract
-from respectra.methods.registry import build_network, configure, get_method
+from respectra.methods.registry import build_network, configure, get_method, methods
 
 #: Version of the header; raised when its meaning changes.
 FORMAT = 1
@@ -79,7 +79,16 @@ def save_weights(
 
     Raises:
         OutputError: the file exists and ``overwrite`` is false, or cannot be written.
+        ConfigError: their method is not registered, so that nobody could load them.
     """
+    if weights.method not in methods() or not isinstance(
+        weights.config, get_method(weights.method).config
+    ):
+        raise ConfigError(
+            f"a weights file names a registered method, and {weights.method!r} with this "
+            "configuration is none; add the network as a method (docs/plugins.md), or keep its "
+            "state_dict yourself"
+        )
     header = {
         "format": FORMAT,
         "method": weights.method,

@@ -215,6 +215,44 @@ def _read_store(path: Path) -> None:
         part.verify()
 
 
+def _light_npz(folder: Path) -> Path:
+    np.savez(folder / "a.npz", wavelengths=_GRID, power=_values()[0, 0] + 0.1)
+    return folder / "a.npz"
+
+
+_LIGHT_TEXT = "wavelength (nm);power\n" + "".join(f"{w:g};{w / 700:.4f}\n" for w in _GRID)
+_LIGHT_CGATS = (
+    'SPECT\n\nSPECTRAL_BANDS "31"\nSPECTRAL_START_NM "400"\nSPECTRAL_END_NM "700"\n'
+    "BEGIN_DATA_FORMAT\n" + " ".join(f"SPEC_{w:g}" for w in _GRID) + "\nEND_DATA_FORMAT\n"
+    "BEGIN_DATA\n" + " ".join("1.5" for _ in _GRID) + "\nEND_DATA\n"
+)
+_LIGHT_XML = (
+    '<?xml version="1.0"?><IESTM2714><SpectralDistribution>'
+    + "".join(f'<SpectralData wavelength="{w:g}">0.5</SpectralData>' for w in _GRID)
+    + "</SpectralDistribution></IESTM2714>"
+)
+
+
+def _capture(folder: Path) -> Path:
+    from respectra.cameras.capture import Capture
+
+    Capture(camera="cie-1964-ntire2020", light="D65", bits=8).save(folder / "a.json")
+    return folder / "a.json"
+
+
+def _look_up_table(folder: Path) -> Path:
+    from respectra.inference.tables.baking import bake
+    from respectra.methods import build_classical
+    from respectra.methods.contract import Contract
+
+    rng = np.random.default_rng(0)
+    spectra, response = rng.random((50, 31)), rng.random((31, 3)) / 31
+    method = build_classical("pseudo-inverse")
+    method.fit(spectra @ response, spectra, response=response)
+    bake(method.to_weights(Contract())).save(folder / "a.lut")
+    return folder / "a.lut"
+
+
 _RECIPE = """
 name: mine
 extends: hscnn-r-clean
@@ -282,7 +320,7 @@ def _read_cube(key: str | None = None, grid: Any = None) -> Callable[[Path], Non
 
         with contextlib.suppress(RespectraError):
             inspect(path, key=key)
-        require_cube(rs.open_cube(path, key=key, wavelengths_nm=grid))
+        require_cube(rs.open_cube(path, key=key, wavelengths_nm=grid)).load()
 
     return read
 
@@ -303,6 +341,25 @@ def _read_weights(path: Path) -> None:
     from respectra.methods import load_weights
 
     load_weights(path)
+
+
+def _read_light(path: Path) -> None:
+    from respectra.colour.lights import open_light
+
+    open_light(path)
+
+
+def _read_capture(path: Path) -> None:
+    from respectra.cameras.capture import Capture
+
+    Capture.load(path)
+
+
+def _read_table(path: Path) -> None:
+    from respectra.inference.tables.table import Table
+    from respectra.methods import load_weights
+
+    Table.from_weights(load_weights(path))
 
 
 def _read_keras(path: Path) -> None:
@@ -361,6 +418,12 @@ def kinds() -> tuple[Kind, ...]:
         Kind("response npz", _response_npz, _read_response),
         Kind("response matlab 5", _response_mat, _read_response),
         Kind("response matlab 7.3", _response_hdf5, _read_response),
+        Kind("light csv", _table(_LIGHT_TEXT), _read_light),
+        Kind("light npz", _light_npz, _read_light),
+        Kind("light cgats", _table(_LIGHT_CGATS, "a.sp"), _read_light),
+        Kind("light tm-27", _table(_LIGHT_XML, "a.spdx"), _read_light),
+        Kind("capture", _capture, _read_capture),
+        Kind("look-up table", _look_up_table, _read_table),
         Kind("weights", _small_weights, _read_weights),
         Kind("weights keras", _keras, _read_keras),
         Kind("weights pytorch", _checkpoint, _read_checkpoint, accepted=False),

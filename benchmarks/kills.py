@@ -247,12 +247,14 @@ def content_of(path: Path) -> str:
             import xarray as xr
 
             with xr.open_zarr(path, consolidated=False) as clip:
-                return _digest(*(clip[n].values.tobytes() for n in ("cube", "time")))
+                values = [clip[name].values.tobytes() for name in ("cube", "time")]
+                return _digest(*_listing(path), *values)
         if path.suffix in _CUBES or (path / "cube.json").is_file():
             if "details" in path.parts or "clusters" in path.parts:
                 return _digest(path.read_bytes())
             cube = rs.open_cube(path)
-            return _digest(cube.values.tobytes(), cube.wavelength.values.tobytes())
+            values = cube.values.tobytes(), cube.wavelength.values.tobytes()
+            return _digest(*_listing(path), *values, json.dumps(cube.attrs, default=str))
         if path.is_dir():
             store = open_store(path)
             for split in store.splits:
@@ -264,6 +266,10 @@ def content_of(path: Path) -> str:
         return _digest(path.read_bytes())
     except (RespectraError, ValueError, KeyError) as error:
         return f"cannot be used: {str(error)[:200]}"
+
+
+def _listing(path: Path) -> list[str]:
+    return sorted(p.relative_to(path).as_posix() for p in path.rglob("*"))
 
 
 def _last_lines(path: Path) -> str:
@@ -389,7 +395,7 @@ class Sweep:
             return problem
         again = self._run(command.line)
         refused = again.code == 1 and command.overwrites and "--overwrite" not in command.line
-        if refused and "exists already" in self._last_words():
+        if refused and "--overwrite" in self._last_words():
             again = self._run(f"{command.line} --overwrite")
         if again.code != 0:
             return f"again: exit code {again.code}: {self._last_words()}"

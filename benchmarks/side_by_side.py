@@ -118,7 +118,7 @@ def make_scenes(folder: Path, plan: Plan, data: Path | None) -> None:
     for number, part in enumerate(PARTS):
         (folder / part).mkdir(parents=True, exist_ok=True)
         for index in range(plan.scenes[part]):
-            path = folder / part / f"{part}{index:03}.npz"
+            path = folder / part / f"synthetic-{part}-{index:03}.npz"
             if not path.exists():
                 other = part == "other"
                 cube = (
@@ -284,7 +284,7 @@ def table(entries: Sequence[Mapping[str, Any]], command: str, plan: Plan) -> str
         f"`{command}`: {plan.steps} steps of {plan.batch} patches of {plan.size} pixels, "
         f"{len(plan.seeds)} seeds, {len(plan.rates)} learning rates; tiny presets; "
         f"floor {FLOOR:g}; torch {torch.__version__}, {torch.get_num_threads()} threads. "
-        "GMAC: one image of 482 x 512; s and MiB (peak, added to the process): the largest test scene.",
+        "GMAC: one image of 482 x 512; s, MiB (peak, added): the largest test scene.",
         "",
         "| " + " | ".join(heads) + " |",
         "|" + "---|" * len(heads),

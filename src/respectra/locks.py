@@ -96,6 +96,8 @@ def file_lock(
         yield
         return
     try:
+        if inside:
+            _free_within(Path(path))
         yield
     finally:
         with _guard:
@@ -104,6 +106,15 @@ def file_lock(
                 file.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 mine.lock.release()
+
+
+def _free_within(folder: Path) -> None:
+    """Delete the locks of killed processes on files of a folder whose own lock is held."""
+    for file in folder.glob(".*.lock"):
+        with contextlib.suppress(OSError):
+            held = _take(file, file, 0.0)
+            file.unlink(missing_ok=True)
+            held.lock.release()
 
 
 def _take(file: Path, path: str | os.PathLike[str], wait_s: float) -> _Held:

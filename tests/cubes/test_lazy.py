@@ -133,3 +133,36 @@ def test_damage_in_the_values_shows_when_they_are_read(tmp_path, cube):
     np.testing.assert_array_equal(opened[:, :, :2], cube[:, :, :2])
     with pytest.raises(FormatError, match=r"band_03\.png is truncated or damaged"):
         opened.load()
+
+
+def test_a_damaged_chunk_harms_nobody_who_does_not_read_it(tmp_path, rng):
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    values = rng.random((8, 8, 4), np.float32)
+    array = group.create_array(
+        "cube", shape=(8, 8, 4), dtype="f4", chunks=(4, 4, 4),
+        dimension_names=("y", "x", "wavelength"),
+    )  # fmt: skip
+    array[...] = values
+    # A frame of Zstandard that says that it unpacks to 2**40 bytes.
+    frame = b"\x28\xb5\x2f\xfd\xe0" + (2**40).to_bytes(8, "little") + bytes(9)
+    (tmp_path / "a.zarr" / "cube" / "c" / "1" / "1" / "0").write_bytes(frame)
+    cube = rs.open_cube(tmp_path / "a.zarr", wavelengths_nm=[400, 500, 600, 700])
+    np.testing.assert_array_equal(cube[:4].values, values[:4])
+    for part in (cube[5, 6], cube, cube[::-1, ::3]):
+        with pytest.raises(FormatError, match="unpacks to 1,099,511,627,776 bytes or more"):
+            part.values  # noqa: B018 - which reads
+
+
+def test_rows_that_lie_far_apart_are_read_apart(tmp_path, cube, monkeypatch):
+    monkeypatch.setattr("respectra.cubes.lazy._CHUNK_BYTES", 2 * 8 * GRID.size * 4)
+    path = saved(cube, tmp_path / "a.npy")
+    read, rows = np.memmap, []
+
+    def counted(*args, **kwargs):
+        rows.append(args)
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(np, "memmap", counted)
+    opened = rs.open_cube(path, wavelengths_nm=GRID)
+    np.testing.assert_array_equal(opened[::4, ::2].values, cube[::4, ::2].values)
+    assert len(rows) == 3

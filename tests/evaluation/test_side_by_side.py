@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks.side_by_side import COLUMNS, QUICK, Lines, make_scenes, network_recipe, table
+from benchmarks.side_by_side import COLUMNS, PARTS, QUICK, Lines, make_scenes, network_recipe, table
 
+import respectra as rs
+from respectra.datasets.still_life import still_life
 from respectra.methods import list_methods
 
 
@@ -48,9 +50,12 @@ def test_every_network_has_the_same_recipe_and_its_own_input(name: str) -> None:
 
 def test_scenes_are_dealt_out_and_none_is_in_two_parts(tmp_path: Path) -> None:
     plan = type(QUICK)(1, 1, 16, dict.fromkeys(QUICK.scenes, 1), 16)
-    make_scenes(tmp_path / "measured", plan, None)
-    make_scenes(tmp_path / "all", plan, tmp_path / "measured" / "train")
-    make_scenes(tmp_path / "all", plan, tmp_path / "measured" / "train")
-    found = [path.name for path in sorted((tmp_path / "all").rglob("*.npz"))]
-    assert found.count("train000.npz") == 1
-    assert len(found) == 4
+    measured = tmp_path / "measured"
+    for k in range(5):
+        rs.save_cube(still_life(16, 16, seed=k), measured / f"scene{k}.npz")
+    for _ in range(2):
+        make_scenes(tmp_path / "all", plan, measured)
+    found = {part: {p.name for p in (tmp_path / "all" / part).iterdir()} for part in PARTS}
+    assert found["validation"] == {"synthetic-validation-000.npz", "scene1.npz"}
+    assert found["test"] == {"synthetic-test-000.npz", "scene3.npz"}
+    assert sum(map(len, found.values())) == 9

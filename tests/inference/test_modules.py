@@ -9,9 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import respectra as rs
+from respectra.cameras import Capture
 from respectra.datasets.still_life import still_life
 from respectra.errors import ConfigError, OutputError
+from respectra.inference.engines.onnx import export_onnx
 from respectra.inference.modules import from_module, measure_module
+from respectra.inference.tables import bake
 from respectra.methods import Contract, get_network, save_weights
 from respectra.methods.networks.hscnn_r import HscnnRConfig
 
@@ -161,11 +164,28 @@ def test_another_module_has_another_signature():
     assert rs.from_module(first).signature() in prints
 
 
-def test_its_weights_are_not_saved(tmp_path):
-    rec = rs.from_module(nn.Conv2d(3, 31, 1), name="hscnn-r")
-    with pytest.raises(ConfigError, match=r"names a registered method.*docs/plugins.md"):
-        save_weights(rec.weights, tmp_path / "a.safetensors")
+def test_its_weights_are_not_saved_baked_or_exported(tmp_path):
+    weights = rs.from_module(nn.Conv2d(3, 31, 1), name="hscnn-r").weights
+    for make in (
+        lambda: save_weights(weights, tmp_path / "a.safetensors"),
+        lambda: bake(weights),
+        lambda: export_onnx(weights, tmp_path / "a.onnx"),
+    ):
+        with pytest.raises(ConfigError, match=r"needs a registered method.*docs/plugins.md"):
+            make()
     assert not list(tmp_path.iterdir())
+
+
+def test_photographs_and_captures(image):
+    rec = rs.from_module(nn.Conv2d(3, 31, 3, padding=1), tile=32)
+    photograph = rs.make_image(image.values, encoding="srgb", bits=8)
+    cube = rec(photograph)
+    assert cube.attrs["quantity"] == "reflectance"
+    assert "3 x 3 matrix" in cube.attrs["camera_matrix"]
+    capture = Capture(camera="nikon-5100-npl", light="D65")
+    bound = rec.with_capture(capture)
+    assert bound(image).attrs["camera"] == "nikon-5100-npl"
+    assert bound.layout(90, 110).count == rec.layout(90, 110).count > 1
 
 
 @pytest.mark.parametrize(

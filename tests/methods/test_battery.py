@@ -12,6 +12,9 @@ from respectra.methods.network import NetworkMethod
 from respectra.testing import NETWORK_CHECKS, Check, NotApplicable
 from respectra.testing.network import one_thread
 
+#: Cheap by its arithmetic, in which scans have no part, and yet half a minute for a frame.
+SCANS = frozenset({"gmsr"})
+
 each_check = pytest.mark.parametrize(
     "check",
     [
@@ -24,6 +27,8 @@ each_check = pytest.mark.parametrize(
 @each_check
 @pytest.mark.parametrize("name", list_methods("network"))
 def test_network(name: str, check: Check[NetworkMethod]) -> None:
+    if name in SCANS and check.name == "memory_of_one_frame_is_below_the_claim":
+        pytest.skip("takes too long here; measured by benchmarks/frame.py")
     with one_thread():
         try:
             check.run(get_network(name))

@@ -65,9 +65,11 @@ def test_rebound_host_names_are_refused(client, host):
 
 
 def test_other_sites_are_refused(client):
-    for headers in ({"origin": "http://evil.example"}, {"sec-fetch-site": "cross-site"}):
+    wrong = ("http://evil.example", "http://[", "http://[::1", "null", "")
+    for headers in (*({"origin": one} for one in wrong), {"sec-fetch-site": "cross-site"}):
         answer = client.post("/api/jobs", json={}, headers=headers)
         assert answer.status_code == 403
+        assert answer.headers["x-content-type-options"] == "nosniff"
         assert "access-control-allow-origin" not in answer.headers
 
 

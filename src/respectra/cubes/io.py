@@ -262,5 +262,5 @@ def _require_agreement(
         raise FormatError(
             f"{path} states its bands at {describe_wavelengths(own)}, and "
             f"{describe_wavelengths(given)} are given; leave them out to open the cube as the file "
-            "says, and resample it to get other bands"
+            "says; --resample gives other bands"
         )

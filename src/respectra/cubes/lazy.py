@@ -77,23 +77,40 @@ class StoredArray(BackendArray):
 
     def _read(self, key: tuple[Any, Any, Any]) -> npt.NDArray[np.float32]:
         """Values at an index of integers and slices."""
-        if any(isinstance(k, slice) and len(range(*k.indices(n))) == 0 for k, n in self._axes(key)):
-            return np.empty(
-                [len(range(*k.indices(n))) for k, n in self._axes(key) if isinstance(k, slice)],
-                np.float32,
-            )
-        rows, columns, bands = (_positions(k, n) for k, n in self._axes(key))
-        if self._order is not None:
-            bands = self._order[bands]
-        spans = [slice(int(np.min(p)), int(np.max(p)) + 1) for p in (rows, columns, bands)]
-        part = self._window(*spans)
-        for axis, (positions, span) in enumerate(zip((rows, columns, bands), spans, strict=True)):
-            part = _take(part, positions - span.start, axis)
-        taken = tuple(0 if np.ndim(p) == 0 else slice(None) for p in (rows, columns, bands))
-        return np.ascontiguousarray(part[taken])
+        places = [_positions(part, n) for part, n in zip(key, self.shape, strict=True)]
+        shape = tuple(np.atleast_1d(place).size for place in places)
+        if 0 in shape:
+            values = np.empty(shape, np.float32)
+        else:
+            rows, columns, bands = (np.atleast_1d(place) for place in places)
+            bands = bands if self._order is None else self._order[bands]
+            values = self._at(rows, columns, bands)
+        taken = tuple(0 if place.ndim == 0 else slice(None) for place in places)
+        return np.ascontiguousarray(values[taken])
 
-    def _axes(self, key: tuple[Any, Any, Any]) -> list[tuple[Any, int]]:
-        return list(zip(key, self.shape, strict=True))
+    def _at(
+        self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], bands: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.float32]:
+        """Values at every combination of rows, columns and bands."""
+        groups = self._groups(rows, _span(columns), _span(bands))
+        parts = []
+        for group in groups:
+            part = self._window(_span(group), _span(columns), _span(bands))
+            for axis, positions in enumerate((group, columns, bands)):
+                part = _take(part, positions - positions.min(), axis)
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _groups(
+        self, rows: npt.NDArray[np.intp], columns: slice, bands: slice
+    ) -> list[npt.NDArray[np.intp]]:
+        """Rows to be read together: those that lie far apart are read apart."""
+        if self._stored.window is None or np.ptp(rows) + 1 <= 2 * rows.size:
+            return [rows]
+        row_bytes = 4 * (columns.stop - columns.start) * (bands.stop - bands.start)
+        together = self.chunks[0] if self._stored.chunks else 1
+        height = max(together, _CHUNK_BYTES // row_bytes // together * together)
+        return np.split(rows, np.flatnonzero(np.diff(rows // height)) + 1)
 
     def _window(self, rows: slice, columns: slice, bands: slice) -> npt.NDArray[np.float32]:
         stored, spans = self._stored, (rows, columns, bands)
@@ -110,6 +127,8 @@ class StoredArray(BackendArray):
         if values.shape != expected:
             raise FormatError(f"{self._path} promises shape {expected} and holds {values.shape}")
         values = values.astype(np.float32, copy=False)
+        if not values.flags.writeable:  # of a file, which may change, or of bytes
+            values = values.copy()
         if stored.window is None and shape != stored.shape:
             self._whole = values  # read once, whatever else is asked for
             return values[spans]
@@ -121,11 +140,15 @@ def _positions(key: Any, size: int) -> npt.NDArray[np.intp]:
     return np.arange(size)[key] if isinstance(key, slice) else np.asarray(range(size)[int(key)])
 
 
+def _span(positions: npt.NDArray[np.intp]) -> slice:
+    return slice(int(positions.min()), int(positions.max()) + 1)
+
+
 def _take(
     part: npt.NDArray[np.float32], positions: npt.NDArray[np.intp], axis: int
 ) -> npt.NDArray[np.float32]:
     count = part.shape[axis]
-    if positions.ndim == 0 or np.array_equal(positions, np.arange(count)):
+    if np.array_equal(positions, np.arange(count)):
         return part
     return part.take(positions, axis=axis)
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.errors import DataError
-from respectra.wavelengths import PLAUSIBLE_NM, is_plausible
+from respectra.wavelengths import check_wavelengths
 
 #: Dimensions of a cube, in order.
 DIMS = ("y", "x", "wavelength")
@@ -18,6 +18,16 @@ Quantity = Literal["radiance", "reflectance"]
 #: The challenge's grid: 400 to 700 nm in steps of 10.
 CHALLENGE_WAVELENGTHS_NM: npt.NDArray[np.float64] = np.arange(400.0, 701.0, 10.0)
 CHALLENGE_WAVELENGTHS_NM.setflags(write=False)
+
+__all__ = [
+    "CHALLENGE_WAVELENGTHS_NM",
+    "DIMS",
+    "Quantity",
+    "check_wavelengths",
+    "make_cube",
+    "require_cube",
+    "wavelengths_of",
+]
 
 
 def make_cube(
@@ -61,33 +71,6 @@ def make_cube(
         attrs={"quantity": quantity, "units": units, "source": source, **attrs},
         name="cube",
     )
-
-
-def check_wavelengths(wavelengths_nm: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Wavelengths as float64, shape (band,), nm.
-
-    Raises:
-        DataError: not one-dimensional, not finite, not positive, or not strictly ascending.
-    """
-    try:
-        grid = np.asarray(wavelengths_nm, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"wavelengths must be numbers in nanometres: {error}") from None
-    if grid.ndim != 1 or grid.size == 0:
-        raise DataError(f"wavelengths form a list of numbers in nm; got shape {grid.shape}")
-    if not np.isfinite(grid).all() or (grid <= 0).any():
-        raise DataError("wavelengths must be finite and positive numbers in nm")
-    if not is_plausible(grid):
-        raise DataError(
-            f"wavelengths are in nm, from {PLAUSIBLE_NM[0]:g} to {PLAUSIBLE_NM[1]:g}; "
-            f"got {grid.min():g} to {grid.max():g}: convert them"
-        )
-    if grid.size > 1 and not (np.diff(grid) > 0).all():
-        raise DataError(
-            "wavelengths must ascend without repetition; "
-            f"got {np.array2string(grid, threshold=6, precision=4)}: sort the bands first"
-        )
-    return grid
 
 
 def require_cube(cube: object) -> xr.DataArray:

@@ -117,9 +117,9 @@ class Hdf5Array:
             FormatError: the array holds no numbers, its values lie in another file, or the file
                 does not hold what it promises.
         """
-        self._refuse()
         whole = tuple(selection) + (slice(None),) * (len(self.shape) - len(selection))
         bounds = [_bounds(part, n) for part, n in zip(whole, self.shape, strict=True)]
+        self._refuse(math.prod(stop - start for start, stop in bounds) * self.dtype.itemsize)
         layout = self._layout["layout"]
         if layout == "chunked":
             values = self._read_chunks(bounds)
@@ -133,7 +133,7 @@ class Hdf5Array:
         )
         return values[steps]
 
-    def _refuse(self) -> None:
+    def _refuse(self, needed_bytes: int) -> None:
         where = f"{self.name!r} of {self.path}"
         if self.kind == "outside":
             raise FormatError(
@@ -151,7 +151,7 @@ class Hdf5Array:
             )
         refuse_bomb(
             where,
-            needed_bytes=self.nbytes,
+            needed_bytes=needed_bytes,
             stored_bytes=min(self.stored_bytes, self.path.stat().st_size),
             compressed=self.compressed,
         )

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ import numpy.typing as npt
 from respectra.errors import FormatError
 from respectra.guards.limits import refuse_bomb
 
+Order = Literal["<", ">"]
+_ORDERS: dict[bytes, Order] = {b"IM": "<", b"MI": ">"}
 _MATRIX, _COMPRESSED = 14, 15
 #: NumPy's type of a data element, by its number.
 _ELEMENTS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8", 16: "u1", 17: "u2", 18: "u4"}  # fmt: skip # noqa: E501
@@ -63,7 +65,7 @@ class Mat5Array:
     inflation: float = 1.0
     _source: _Source | None = field(default=None, repr=False)
     _at: int = 0
-    _order: str = "<"
+    _order: Order = "<"
 
     @property
     def size(self) -> int:
@@ -144,7 +146,7 @@ class _Source:
             raise FormatError(f"{self._path} is truncated: a variable is shorter than it promises")
         return out
 
-    def element(self, at: int, order: str) -> tuple[int, bytes, int]:
+    def element(self, at: int, order: Order) -> tuple[int, bytes, int]:
         """(type, content, where the next begins) of the element at ``at``."""
         if self._packed is not None:
             return _element(self.whole(), at, order)
@@ -167,7 +169,7 @@ class _Memory(_Source):
     def __init__(self, data: bytes) -> None:
         self._data = data
 
-    def element(self, at: int, order: str) -> tuple[int, bytes, int]:
+    def element(self, at: int, order: Order) -> tuple[int, bytes, int]:
         return _element(self._data, at, order)
 
 
@@ -216,7 +218,7 @@ def _collect(variables: Iterator[Mat5Array], path: Path) -> dict[str, Mat5Array]
 def _walk(path: Path) -> Iterator[Mat5Array]:
     size = path.stat().st_size
     with path.open("rb") as file:
-        order = {b"IM": "<", b"MI": ">"}.get(file.read(128)[126:128])
+        order = _ORDERS.get(file.read(128)[126:128])
         if order is None:
             raise FormatError(f"{path} is damaged: its byte order is unknown")
         position = 128
@@ -246,7 +248,7 @@ def _walk(path: Path) -> Iterator[Mat5Array]:
 
 
 def _variable(
-    source: _Source, head: bytes, at: int, length: int, order: str, called: str | None, depth: int
+    source: _Source, head: bytes, at: int, length: int, order: Order, called: str | None, depth: int
 ) -> Iterator[Mat5Array]:
     """A variable whose content begins at ``at`` of a source; its parts when it has any."""
     if depth > _DEEPEST:
@@ -297,7 +299,7 @@ def _variable(
 
 
 def _parts(
-    data: bytes, at: int, stop: int, order: str, name: str, shape: tuple[int, ...],
+    data: bytes, at: int, stop: int, order: Order, name: str, shape: tuple[int, ...],
     matlab_class: int, depth: int,
 ) -> Iterator[Mat5Array]:  # fmt: skip
     """The fields of a structure, the cells of a cell array; numbered from 1 where several are."""
@@ -330,7 +332,7 @@ def _parts(
             at = begin + -(-length // 8) * 8
 
 
-def _element(data: bytes, at: int, order: str) -> tuple[int, bytes, int]:
+def _element(data: bytes, at: int, order: Order) -> tuple[int, bytes, int]:
     """(type, content, where the next one begins) of the element at ``at``."""
     kind, length, begin = _tag(data, at, order)
     content = data[begin : begin + length]
@@ -340,7 +342,7 @@ def _element(data: bytes, at: int, order: str) -> tuple[int, bytes, int]:
     return kind, content, end
 
 
-def _tag(data: bytes, at: int, order: str) -> tuple[int, int, int]:
+def _tag(data: bytes, at: int, order: Order) -> tuple[int, int, int]:
     """(type, bytes of content, where it begins); up to four bytes share the tag's own eight."""
     if at + 8 > len(data):
         raise FormatError("it is truncated or damaged")
@@ -364,11 +366,11 @@ def _inflate(data: bytes, most: int) -> bytes:
 
 def _level_4_header(
     data: bytes,
-) -> tuple[str, np.dtype[Any], int, tuple[int, int], bool, int] | None:
+) -> tuple[Order, np.dtype[Any], int, tuple[int, int], bool, int] | None:
     """(byte order, type, kind, shape, whether complex, bytes of the name) of a matrix."""
     if len(data) < 20:
         return None
-    for order in "<>":
+    for order in _ORDERS.values():
         number, rows, columns, imaginary, length = struct.unpack(f"{order}5i", data[:20])
         machine, zero, precision, kind = number // 1000, number // 100 % 10, number // 10 % 10, number % 10  # fmt: skip # noqa: E501
         if (
@@ -430,7 +432,7 @@ class _Level4Array(Mat5Array):
             raise FormatError(f"{self.name!r} holds no text ({self.kind})")
         codes = self._all().reshape(self.shape, order="F")
         with np.errstate(invalid="ignore"):
-            codes = np.clip(np.nan_to_num(codes), 0, 0x10FFFF).astype(np.uint32)
+            codes = np.nan_to_num(codes.astype(np.float64)).clip(0, 0x10FFFF).astype(np.uint32)
         return tuple("".join(map(chr, row)) for row in codes.tolist())
 
     def _all(self) -> npt.NDArray[Any]:

@@ -167,7 +167,7 @@ def read_npz(
 
 def _fill(values: npt.NDArray[Any], member: IO[bytes], where: str) -> int:
     """Read into an array, piece by piece; gives the bytes that came."""
-    room, held = memoryview(values.view(np.uint8)), 0
+    room, held = memoryview(values.view(np.uint8).data), 0
     try:
         while held < len(room) and (data := member.read(min(_PIECE, len(room) - held))):
             room[held : held + len(data)] = data

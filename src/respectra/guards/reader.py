@@ -44,7 +44,7 @@ class Reader:
             timer.start()
             try:
                 answer, table = _exchange(process, path)
-            except (OSError, ValueError, EOFError):
+            except (OSError, ValueError, EOFError, KeyError, TypeError, RecursionError):
                 self.close()
                 raise FormatError(
                     f"{path} is damaged: it crashes the HDF5 library or keeps it busy for ever"

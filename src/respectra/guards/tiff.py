@@ -6,6 +6,7 @@ million tiles, pages that point at one another, or pictures of terabytes; all th
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 import os
@@ -209,6 +210,5 @@ def _page(tags: _Tags, where: object) -> TiffPage:
         width, height, samples, bits, tags.one(_COMPRESSION, UNCOMPRESSED), max(pieces, places),
         sum(counts), bool(tags.one(_SUBFILE, 0) & 1),
     )  # fmt: skip
-    if not counts:  # without them a reader takes what is needed, or all there is
-        return TiffPage(*[*vars(page).values()][:6], page.nbytes, page.reduced)
-    return page
+    # Without counts a reader takes what is needed, or all there is.
+    return page if counts else dataclasses.replace(page, stored_bytes=page.nbytes)

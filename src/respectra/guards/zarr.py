@@ -7,11 +7,13 @@ is asked what it unpacks to; nothing outside the folder is followed.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,18 @@ _ZSTD_MAGIC = 0xFD2FB528
 
 
 @dataclass(frozen=True)
+class _Chunks:
+    """How the chunks of an array are packed."""
+
+    nbytes: int
+    compressor: str | None
+    checksum: int
+    inner: _Chunks | None = None
+    count: int = 1
+    index_first: bool = False
+
+
+@dataclass(frozen=True)
 class ZarrArray:
     """An array of a store.
 
@@ -54,6 +68,38 @@ class ZarrArray:
     shape: tuple[int, ...]
     stored_bytes: int
     has_fill_attribute: bool
+    _folder: Path
+    _sides: tuple[int, ...]
+    _chunks: _Chunks
+    _prefix: str
+    _separator: str
+
+    def check(self, selection: Sequence[slice | int]) -> None:
+        """Ask every chunk that a part lies in what it unpacks to, before that part is read.
+
+        Args:
+            selection: a slice or an index for each axis.
+
+        Raises:
+            FormatError: one of them is damaged, or makes more than the array promises.
+        """
+        touched = []
+        for part, n, side in zip(selection, self.shape, self._sides, strict=True):
+            places = range(n)[part]
+            if not isinstance(places, range):
+                places = range(places, places + 1)
+            if len(places) == 0:
+                return
+            if abs(places.step) < side:
+                low, high = min(places[0], places[-1]), max(places[0], places[-1])
+                touched.append(range(low // side, high // side + 1))
+            else:
+                touched.append(sorted({place // side for place in places}))  # type: ignore[arg-type]
+        where = f"the array {self.name!r} of {self._folder}"
+        for index in itertools.product(*touched):
+            file = self._folder / (self._prefix + self._separator.join(map(str, index)) or "0")
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                _check_chunk(file, self._chunks, where)
 
 
 @dataclass(frozen=True)
@@ -69,20 +115,8 @@ class ZarrStore:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Chunks:
-    """How the chunks of an array are packed."""
-
-    nbytes: int
-    compressor: str | None
-    checksum: int
-    inner: _Chunks | None = None
-    count: int = 1
-    index_first: bool = False
-
-
 def check_store(folder: str | os.PathLike[str]) -> ZarrStore:
-    """Look through a store.
+    """Look through a store; its chunks are looked at when they are read (``ZarrArray.check``).
 
     Raises:
         FormatError: it leads outside its folder, its metadata are damaged, or it claims far more
@@ -91,44 +125,87 @@ def check_store(folder: str | os.PathLike[str]) -> ZarrStore:
     root = Path(folder)
     arrays: dict[str, ZarrArray] = {}
     refused: dict[str, str] = {}
-    for place, files in _walk(root):
-        name = place.relative_to(root).as_posix().removeprefix(".")
-        metadata = _metadata(place)
-        if metadata is None:
-            continue
-        version, facts, attributes = metadata
+    for found in _walk(root):
+        name = found.folder.relative_to(root).as_posix().removeprefix(".")
+        version, facts, attributes = found.metadata
         try:
-            shape, chunks = _describe(version, facts)
+            shape, sides, chunks = _describe(version, facts)
+            prefix, separator = _naming(version, facts)
         except (KeyError, TypeError, ValueError, OverflowError, LookupError) as error:
             refused[name] = f"the array {name!r} of {root}: {error}"
             continue
-        stored = [file for file in files() if file.name not in _METADATA]
-        size = sum(file.stat().st_size for file in stored)
-        biggest = max((file.stat().st_size for file in stored), default=0)
-        where = f"the array {name!r} of {root}"
-        refuse_bomb(f"a chunk of {where}", needed_bytes=chunks.nbytes, stored_bytes=biggest)
-        for file in stored:
-            _check_chunk(file, chunks, where)
-        arrays[name] = ZarrArray(name, version, shape, size, "_FillValue" in attributes)
+        refuse_bomb(
+            f"a chunk of the array {name!r} of {root}",
+            needed_bytes=chunks.nbytes,
+            stored_bytes=found.largest,
+        )
+        has_fill = "_FillValue" in attributes
+        arrays[name] = ZarrArray(
+            name, version, shape, found.size, has_fill, found.folder, sides, chunks,
+            prefix, separator,
+        )  # fmt: skip
     return ZarrStore(arrays, refused)
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, Any]]:
-    """Every folder of a store, and a function that gives the files in it and below it."""
+@dataclass
+class _Found:
+    """The folder of an array, and what lies in it besides its metadata."""
+
+    folder: Path
+    metadata: tuple[int, dict[str, Any], Mapping[str, Any]]
+    size: int = 0
+    largest: int = 0
+
+
+def _walk(root: Path) -> list[_Found]:
+    """The arrays of a store, each file looked at once and none opened but the metadata."""
+    arrays: list[_Found] = []
     count = 0
-    for place, folders, files in os.walk(root, followlinks=False):
-        here = Path(place)
-        if len(here.relative_to(root).parts) > _DEEPEST:
+    pending: list[tuple[str, int, _Found | None]] = [(str(root), 0, None)]
+    while pending:
+        place, depth, owner = pending.pop()
+        if depth > _DEEPEST:
             raise FormatError(f"{root} is nested too deeply")
-        count += len(files)
+        with os.scandir(place) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+        count += len(entries)
         if count > _MOST_FILES:
             raise FormatError(f"{root} holds more than {_MOST_FILES:,} files")
-        for name in (*folders, *files):
-            if (here / name).is_symlink():
+        for entry in entries:
+            if entry.is_symlink():
                 raise FormatError(
-                    f"{here / name} is a link; a store is read without following links, copy it"
+                    f"{entry.path} is a link; a store is read without following links, copy it"
                 )
-        yield here, lambda here=here: [file for file in here.rglob("*") if file.is_file()]
+        if owner is None and any(entry.name in _METADATA for entry in entries):
+            metadata = _metadata(Path(place))
+            if metadata is not None:
+                owner = _Found(Path(place), metadata)
+                arrays.append(owner)
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                pending.append((entry.path, depth + 1, owner))
+            elif owner is not None and entry.name not in _METADATA:
+                size = entry.stat(follow_symlinks=False).st_size
+                owner.size += size
+                owner.largest = max(owner.largest, size)
+    return sorted(arrays, key=lambda found: found.folder)
+
+
+def _naming(version: int, facts: Mapping[str, Any]) -> tuple[str, str]:
+    """What the names of chunks begin with, and what stands between their numbers."""
+    if version == 2:
+        prefix, separator = "", facts.get("dimension_separator", ".")
+    else:
+        encoding = facts.get("chunk_key_encoding") or {"name": "default"}
+        usual = {"default": ("c/", "/"), "v2": ("", ".")}
+        if encoding["name"] not in usual:
+            raise FormatError(f"its chunks are named by {encoding['name']!r}, which is not read")
+        prefix, separator = usual[encoding["name"]]
+        separator = (encoding.get("configuration") or {}).get("separator", separator)
+        prefix = "c" + separator if prefix else prefix
+    if separator not in (".", "/"):
+        raise FormatError(f"the names of its chunks hold {separator!r}, which is not read")
+    return prefix, separator
 
 
 def _metadata(place: Path) -> tuple[int, dict[str, Any], Mapping[str, Any]] | None:
@@ -151,8 +228,10 @@ def _read(file: Path) -> dict[str, Any]:
     return parse_object(read_bytes(file, _MOST_METADATA), file)
 
 
-def _describe(version: int, facts: Mapping[str, Any]) -> tuple[tuple[int, ...], _Chunks]:
-    """(shape, how chunks are packed) of an array.
+def _describe(
+    version: int, facts: Mapping[str, Any]
+) -> tuple[tuple[int, ...], tuple[int, ...], _Chunks]:
+    """(shape, sides of chunks, how these are packed) of an array.
 
     Raises:
         FormatError, KeyError, TypeError, ValueError: it may not be read.
@@ -177,7 +256,7 @@ def _describe(version: int, facts: Mapping[str, Any]) -> tuple[tuple[int, ...], 
         chunks = _version_2(facts, math.prod(sides) * dtype.itemsize)
     if len(sides) != len(shape):
         raise FormatError("its chunks have another number of dimensions")
-    return shape, chunks
+    return shape, sides, chunks
 
 
 def _sizes(values: Any, least: int) -> tuple[int, ...]:

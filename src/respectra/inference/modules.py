@@ -59,6 +59,11 @@ class ModuleWeights(Weights):
     card: Card = field(kw_only=True)
     measured: Measured = field(kw_only=True)
 
+    @property
+    def registered(self) -> bool:
+        """No: the module is known here alone."""
+        return False
+
 
 class ModuleConfig(Config):
     """What tells one module from another whose tensors are the same."""

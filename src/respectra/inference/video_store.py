@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.cubes.formats._low_rank import BASIS, COEFFICIENTS, MEAN, clip_attrs
-from respectra.cubes.formats.zarr import CHUNK_SIDE, add_array, cube_attributes
+from respectra.cubes.formats.zarr import CHUNK_SIDE, add_array, cube_attributes, remove_partial
 from respectra.cubes.writers import CubeType
 from respectra.errors import OutputError
 from respectra.files import make_folder, move_into_place, remove
@@ -203,6 +203,7 @@ class VideoStore:
 
         if not self.times_s:
             raise OutputError(f"no frame was reconstructed; {target} is not written")
+        remove_partial(self._path)
         array = self._array
         if array.shape[0] != len(self.times_s):
             array.resize((len(self.times_s), *array.shape[1:]))

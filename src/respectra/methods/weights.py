@@ -19,7 +19,7 @@ from respectra.errors import ConfigError, DataError, FormatError
 from respectra.files import atomic_path
 from respectra.guards.text import parse_object
 from respectra.methods.contract import Contract
-from respectra.methods.registry import build_network, configure, get_method, methods
+from respectra.methods.registry import build_network, configure, get_method
 
 #: Version of the header; raised when its meaning changes.
 FORMAT = 1
@@ -46,6 +46,26 @@ class Weights:
     def parameters(self) -> int:
         """Number of stored values."""
         return sum(array.size for array in self.tensors.values())
+
+    @property
+    def registered(self) -> bool:
+        """Whether the registry has the method, so that others can build it."""
+        return True
+
+    def require_registered(self, what: str) -> None:
+        """Refuse what needs the method's name to mean something elsewhere.
+
+        Args:
+            what: that, as the message begins.
+
+        Raises:
+            ConfigError: the method is a module that only this process knows.
+        """
+        if not self.registered:
+            raise ConfigError(
+                f"{what} needs a registered method, and {self.method!r} is a module at hand; add "
+                "the network as a method (docs/plugins.md), or keep its state_dict yourself"
+            )
 
 
 def fresh_weights(
@@ -81,14 +101,7 @@ def save_weights(
         OutputError: the file exists and ``overwrite`` is false, or cannot be written.
         ConfigError: their method is not registered, so that nobody could load them.
     """
-    if weights.method not in methods() or not isinstance(
-        weights.config, get_method(weights.method).config
-    ):
-        raise ConfigError(
-            f"a weights file names a registered method, and {weights.method!r} with this "
-            "configuration is none; add the network as a method (docs/plugins.md), or keep its "
-            "state_dict yourself"
-        )
+    weights.require_registered("a weights file")
     header = {
         "format": FORMAT,
         "method": weights.method,

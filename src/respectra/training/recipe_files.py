@@ -165,7 +165,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         values = parse_yaml(read_text(path), path)
     except FormatError as error:
         raise FormatError(f"cannot read the recipe {path}: {error}") from None
-    if not isinstance(values, dict):
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise FormatError(f"{path} holds no recipe; a recipe is a mapping of names to values")
     if _BASE not in values:
         return values

@@ -339,7 +339,8 @@ class Jobs:
         while self.store.used_bytes() > self.limits.stored_bytes:
             ended = [e for e in self.entries.values() if e.ended and not e.forever]
             idle = [u for u in self.store.uploads.values() if not u.busy]
-            oldest = min([*ended, *idle], key=_touched, default=None)
+            kept: list[Entry | UploadFiles] = [*ended, *idle]
+            oldest = min(kept, key=_touched, default=None)
             if oldest is None:
                 return False
             if isinstance(oldest, Entry):

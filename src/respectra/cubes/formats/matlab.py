@@ -19,6 +19,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cubes.formats._axes import Axes, band_by_size, order_by_axes
+from respectra.cubes.formats._hdf5_output import hdf5_output
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     WAVELENGTH_NAMES,
@@ -162,7 +163,7 @@ def _write_v73(cube: xr.DataArray, path: Path) -> None:
     import h5py
 
     values = cube.values
-    with h5py.File(path, "w", userblock_size=_USER_BLOCK) as file:
+    with hdf5_output(path) as output, h5py.File(output, "w", userblock_size=_USER_BLOCK) as file:
         data = file.create_dataset("cube", shape=values.shape[::-1], dtype="<f4")
         for band in range(values.shape[2]):
             data[band] = values[:, :, band].transpose()

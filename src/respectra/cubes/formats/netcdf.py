@@ -11,6 +11,7 @@ import xarray as xr
 from respectra.cubes.formats._axes import Axes
 from respectra.cubes.formats._dataset import peek_dataset, to_dataset
 from respectra.cubes.formats._hdf5 import HDF5_SIGNATURE, open_dataset
+from respectra.cubes.formats._hdf5_output import hdf5_output
 from respectra.cubes.formats.base import DEFLATE_RATIO, CubeFormat, Stored
 from respectra.cubes.lowrank import LowRankCube
 
@@ -34,7 +35,8 @@ def _write(cube: xr.DataArray | LowRankCube, path: Path) -> None:
     encoding: dict[Hashable, dict[str, None]] = {
         name: {"_FillValue": None} for name in dataset.variables
     }
-    dataset.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+    with hdf5_output(path) as file:
+        dataset.to_netcdf(file, engine="h5netcdf", encoding=encoding)
 
 
 def _recognises(head: bytes) -> bool:

@@ -7,6 +7,7 @@ description, as JSON. Integer samples are read as the codes they are.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import logging
 import struct
@@ -68,6 +69,7 @@ class _Planes:
     """Which of them are y, x and band."""
     shape: tuple[int, int, int]
     orientation: int
+    compressed: bool
 
     def oriented(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Values (y, x, band) as the picture is meant to be seen (TIFF 6.0, Orientation)."""
@@ -98,7 +100,6 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
         decoding = _geotiff.decoding(gdal, nodata, bands)
         grid = _grid(facts, gdal, _labels(tiff, planes), bands, path)
         attrs = decode_attrs(json.dumps(facts.get("attributes", {})))
-        uncompressed = first.compression == _UNCOMPRESSED
         plain = planes.orientation == 1
         return Stored(
             shape=planes.shown,
@@ -106,10 +107,10 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
             stored_bytes=path.stat().st_size,
             load=lambda: _load(path, planes, decoding),
             window=functools.partial(_window, path, planes, decoding) if plain else None,
-            chunks=None if uncompressed else _chunks(planes, first),
+            chunks=_chunks(planes, first) if planes.compressed else None,
             **grid,
             attrs=attrs or _geotiff.attributes(gdal, bands),
-            ratio=1.0 if uncompressed else DEFLATE_RATIO,
+            ratio=DEFLATE_RATIO if planes.compressed else 1.0,
             details={"pages": len(tiff.pages), "axes": planes.dims}
             | ({} if plain else {"orientation": planes.orientation}),
         )
@@ -156,7 +157,8 @@ def _find(tiff: tifffile.TiffFile, path: Path, axes: Axes | None) -> tuple[_Plan
         places = tuple(letters.find(a) if a and a in letters else None for a in ("Y", "X", band))
     lengths = [n for _, n in dims]
     shape = tuple(1 if place is None else lengths[place] for place in places)
-    return _Planes(pages, number, letters, places, shape, orientation), first  # type: ignore[arg-type]
+    compressed = any(s.keyframe.compression != _UNCOMPRESSED for _, s in numbered)
+    return _Planes(pages, number, letters, places, shape, orientation, compressed), first  # type: ignore[arg-type]
 
 
 def _one_band_a_page(series: Any) -> bool:
@@ -195,15 +197,25 @@ def _chunks(planes: _Planes, page: Any) -> tuple[int, int, int]:
     rows, columns, bands = planes.shape
     if planes.pages:
         return rows, columns, 1
-    if not _by_tiles(planes):
+    if not _by_tiles(planes, page):
         return planes.shape
-    high, wide = page.chunks[:2]
-    return high, wide, bands
+    return page.tilelength, page.tilewidth, 1 if _is_separate(page) else bands
 
 
-def _by_tiles(planes: _Planes) -> bool:
-    """Whether an array is one page with a sample a band, in the order y, x, band."""
-    return planes.places == (0, 1, 2)
+def _by_tiles(planes: _Planes, page: Any) -> bool:
+    """Whether an array is one tiled page with a sample a band."""
+    usual = (1, 2, 0) if _is_separate(page) else (0, 1, 2)
+    return bool(
+        page.is_tiled
+        and page.imagedepth == 1
+        and planes.places == usual
+        and page.samplesperpixel == planes.shape[2]
+    )
+
+
+def _is_separate(page: Any) -> bool:
+    """Whether every sample has tiles of its own."""
+    return bool(page.planarconfig != 1 and page.samplesperpixel > 1)
 
 
 def _check_chain(path: Path) -> None:
@@ -262,8 +274,8 @@ def _window(
         series = tiff.series[planes.series]
         if series.dataoffset is not None:
             values: npt.NDArray[Any] = _mapped(tiff, series.dataoffset, series.dtype, series.shape)
-        elif _by_tiles(planes) and series.keyframe.is_tiled and len(series.pages) == 1:
-            return decoding.apply(_tiles(series.keyframe, rows, columns)[:, :, bands], bands)
+        elif len(series.pages) == 1 and _by_tiles(planes, series.keyframe):
+            return decoding.apply(_tiles(series.keyframe, rows, columns, bands), bands)
         else:
             values = series.asarray()
         return decoding.apply(_view(values, planes)[rows, columns, bands], bands)
@@ -290,34 +302,33 @@ def _mapped(
     return np.asarray(np.memmap(tiff.filehandle.path, typed, "r", offset=offset, shape=shape))
 
 
-def _tiles(page: Any, rows: slice, columns: slice) -> npt.NDArray[Any]:
-    """The samples of some pixels, from the tiles that they lie in."""
+def _tiles(page: Any, rows: slice, columns: slice, bands: slice) -> npt.NDArray[Any]:
+    """Some samples of some pixels, from the tiles that they lie in; missing tiles are 0."""
     high, wide = page.tilelength, page.tilewidth
-    across = -(-page.imagewidth // wide)
+    across, down = -(-page.imagewidth // wide), -(-page.imagelength // high)
     top, left = rows.start // high, columns.start // wide
     bottom, right = -(-rows.stop // high), -(-columns.stop // wide)
-    samples = page.samplesperpixel
-    out = np.zeros(((bottom - top) * high, (right - left) * wide, samples), page.dtype)
-    separate = page.planarconfig != 1 and samples > 1
-    down = -(-page.imagelength // high)
+    count = bands.stop - bands.start
+    out = np.zeros(((bottom - top) * high, (right - left) * wide, count), page.dtype)
+    separate = _is_separate(page)
+    planes = range(bands.start, bands.stop) if separate else (0,)
     handle = page.parent.filehandle
-    for sample in range(samples if separate else 1):
-        for y in range(top, bottom):
-            for x in range(left, right):
-                index = sample * down * across + y * across + x
-                if not page.databytecounts[index]:
-                    continue
-                handle.seek(page.dataoffsets[index])
-                data = handle.read(page.databytecounts[index])
-                tile = page.decode(data, index, jpegtables=page.jpegtables)[0]
-                if tile is None:
-                    continue
-                tile = tile[0]
-                y0, x0 = (y - top) * high, (x - left) * wide
-                target = out[y0 : y0 + tile.shape[0], x0 : x0 + tile.shape[1]]
-                target[..., sample if separate else slice(None)] = (
-                    tile[..., 0] if separate else tile
-                )
+    for plane, y, x in itertools.product(planes, range(top, bottom), range(left, right)):
+        index = (plane * down + y) * across + x
+        if not page.databytecounts[index]:
+            continue
+        handle.seek(page.dataoffsets[index])
+        data = handle.read(page.databytecounts[index])
+        segment = page.decode(data, index, jpegtables=page.jpegtables)[0]
+        if segment is None:
+            continue
+        y0, x0 = (y - top) * high, (x - left) * wide
+        tile = segment[0]
+        target = out[y0 : y0 + tile.shape[0], x0 : x0 + tile.shape[1]]
+        if separate:
+            target[:, :, plane - bands.start] = tile[:, :, 0]
+        else:
+            target[...] = tile[:, :, bands]
     return out[rows.start - top * high :, columns.start - left * wide :][
         : rows.stop - rows.start, : columns.stop - columns.start
     ]

@@ -23,7 +23,7 @@ from respectra.cubes.formats.base import DEFLATE_RATIO, CubeFormat, Stored, enco
 from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import DIMS
 from respectra.errors import FormatError
-from respectra.guards.zarr import ZarrStore, check_store
+from respectra.guards.zarr import ZarrArray, ZarrStore, check_store
 
 #: A chunk holds whole spectra of a square of at most so many pixels a side, and bytes.
 CHUNK_SIDE = 192
@@ -64,7 +64,7 @@ def _group(store: ZarrStore, key: str | None) -> str:
 @contextlib.contextmanager
 def _open(path: Path, *, store: ZarrStore, group: str) -> Iterator[xr.Dataset]:
     if "" in store.arrays:
-        yield decoded({"cube": _single(path)})
+        yield decoded({"cube": _single(path, store.arrays[""])})
         return
     prefix = f"{group}/" if group else ""
     with xr.open_dataset(
@@ -85,10 +85,14 @@ def _open(path: Path, *, store: ZarrStore, group: str) -> Iterator[xr.Dataset]:
             plain = array.version == 2 and not array.has_fill_attribute
             if plain and np.all(variable.attrs.get("_FillValue", 1) == 0):
                 variable.attrs.pop("_FillValue")
+            lazy = indexing.LazilyIndexedArray(_Checked(variable, array))
+            variables[name] = xr.Variable(
+                variable.dims, lazy, variable.attrs, encoding=variable.encoding
+            )
         yield decoded({str(name): variable for name, variable in variables.items()})
 
 
-def _single(path: Path) -> xr.Variable:
+def _single(path: Path, facts: ZarrArray) -> xr.Variable:
     """The variable of a store that is one array."""
     import zarr
 
@@ -101,18 +105,25 @@ def _single(path: Path) -> xr.Variable:
     if len(set(dims)) != len(dims):
         raise FormatError(f"{path} gives one name to several dimensions: {dims}")
     return xr.Variable(
-        dims, indexing.LazilyIndexedArray(_Lazy(array)), attrs, {"chunks": array.chunks}
+        dims, indexing.LazilyIndexedArray(_Checked(array, facts)), attrs, {"chunks": array.chunks}
     )
 
 
-class _Lazy(BackendArray):
-    def __init__(self, array: Any) -> None:
-        self._array, self.shape, self.dtype = array, array.shape, array.dtype
+class _Checked(BackendArray):
+    """An array of which every chunk is looked at before the library sees it."""
+
+    def __init__(self, array: Any, facts: ZarrArray) -> None:
+        self._array, self._facts = array, facts
+        self.shape, self.dtype = array.shape, array.dtype
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
         return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._array.__getitem__
+            key, self.shape, indexing.IndexingSupport.BASIC, self._read
         )
+
+    def _read(self, key: tuple[Any, ...]) -> Any:
+        self._facts.check(key)
+        return np.asarray(self._array[key])
 
 
 # --- writing -------------------------------------------------------------------------------------
@@ -164,6 +175,12 @@ def cube_attributes(attrs: Mapping[Any, Any]) -> dict[str, Any]:
     return {**plain, "attributes": encode_attrs(attrs)}
 
 
+def remove_partial(store: Path) -> None:
+    """Delete the chunks of a local store that a killed process left half written."""
+    for part in store.rglob("*.partial"):
+        part.unlink(missing_ok=True)
+
+
 class ZarrWriter(CubeWriter):
     """A Zarr store; with ``pieces``, no two of them share a chunk."""
 
@@ -212,6 +229,7 @@ class ZarrWriter(CubeWriter):
         """Write down what is known of the cube."""
         import zarr
 
+        remove_partial(self.paths[0])
         array = zarr.open_array(self.paths[0], path="cube", mode="r+")
         array.update_attributes(cube_attributes(attrs))
 

@@ -53,7 +53,7 @@ def main() -> None:
     small = fresh_weights("respectra", preset="xs", contract=shipped.contract)
     for label, weights in (("respectra", shipped), ("respectra, xs", small)):
         seconds = least(functools.partial(Reconstructor(weights), image), options.repeat)
-        preset = "xs" if "xs" in label else "any-camera"
+        preset = "xs" if "xs" in label else "published"
         print(f"{label:32s}{seconds:8.3f} s  {count_gmac('respectra', preset=preset):.2f} GMAC")
     kept = rs.load("respectra", guarantees=("consistent", "non-negative"))
     seconds = least(functools.partial(kept, image), options.repeat)

@@ -10,7 +10,7 @@ from respectra.cubes import make_cube
 from respectra.datasets.spectra import illuminants, reflectances
 from respectra.errors import ConfigError
 from respectra.methods import get_method, load_weights
-from respectra.methods.classical.base import ClassicalMethod
+from respectra.methods.classical.base import ClassicalEntry, ClassicalMethod
 from respectra.methods.shipped import (
     for_captures,
     list_shipped,
@@ -23,8 +23,8 @@ from respectra.methods.shipped import (
 def load(track: str) -> ClassicalMethod:
     weights = load_weights(shipped(track, name="classical"))
     entry = get_method(weights.method)
-    assert isinstance(entry, type)
-    return entry.from_weights(weights)
+    assert isinstance(entry, ClassicalEntry)
+    return entry.method.from_weights(weights)
 
 
 def test_both_tracks_have_weights() -> None:
@@ -84,7 +84,7 @@ def test_what_is_told_goes_to_the_network_for_any_camera() -> None:
         assert np.array_equal(values, real.tensors[name]) is (name not in told), name
     assert for_captures(clean).config == whole.config
     assert for_captures(real) is real
-    other = dataclasses.replace(clean, tensors={**clean.tensors, "spread": np.ones(31)})
+    other = dataclasses.replace(clean, tensors={**clean.tensors, "spread": np.full(31, 2.0)})
     assert for_captures(other) is other
 
 

@@ -41,9 +41,20 @@ def evaluate(
         typer.Option(
             "--aux",
             help="Auxiliary tests: official (those of the challenge's report), all, none, or "
-            "names such as shuffle,brightness-0.5,camera.",
+            "names such as shuffle,brightness-0.5,camera,camera-told,camera-matrix.",
         ),
     ] = "official",
+    lights: Annotated[
+        bool, typer.Option("--lights", help="Also score under eight lights, not told and told.")
+    ] = False,
+    references: Annotated[
+        int | None,
+        typer.Option(
+            "--references",
+            metavar="K",
+            help="Also score with K pixels' spectra known (5, 10 or 24), which are left out.",
+        ),
+    ] = None,
     guarantees: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,6 +116,10 @@ def evaluate(
         ),
     ] = False,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, ...")] = "cpu",
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", help="Further metrics, such as those of other packages."),
+    ] = None,
     timing_runs: Annotated[
         int, typer.Option("--timing-runs", min=0, help="Runs that are timed; 0 for no timing.")
     ] = 3,
@@ -133,11 +148,12 @@ def evaluate(
         scenes_without_truth,
     )
     from respectra.evaluation.auxiliary import choose_cameras, select_tests
+    from respectra.evaluation.protocol import PLAIN_METRICS
     from respectra.evaluation.run import suitable_jobs
 
     given: dict[str, Any] = {
         "tracks": _words(track),
-        "tests": tuple(test.name for test in select_tests(aux)),
+        "tests": tuple(test.name for test in select_tests(_tests(aux, lights, references))),
         "seeds": _numbers(seeds),
         "floor": floor,
         "on_zero": on_zero,
@@ -146,6 +162,8 @@ def evaluate(
         "cluster_init_size": None if official_clusters else 10_000,
         "cameras": choose_cameras(r for path in cameras or () for r in open_responses(path)),
     }
+    if metrics is not None:
+        given["metrics"] = tuple(dict.fromkeys((*PLAIN_METRICS, *_words(metrics))))
     options = Options(**given)
     if truth is not None or submitted is not None:
         if truth is None or submitted is None or methods or data or images:
@@ -209,6 +227,14 @@ def evaluate(
         echo(f"stored in {output}; open {output / 'report.html'}")
     if any(row.note.startswith("failed") for row in results.rows):
         raise typer.Exit(1)
+
+
+def _tests(aux: str, lights: bool, references: int | None) -> str:
+    """Names of the auxiliary tests that the options ask for."""
+    more = ["light", "light-told"] if lights else []
+    if references is not None:
+        more.append(f"references-{references}")
+    return ",".join([aux, *more])
 
 
 @app.command()

@@ -40,6 +40,7 @@ from respectra.inference.guarantees import camera_of
 from respectra.methods import Contract, Weights
 from respectra.methods.fitting import REFLECTANCES
 from respectra.methods.network import CameraAware, NetworkMethod
+from respectra.methods.shipped import for_captures
 
 if TYPE_CHECKING:
     from respectra.inference.reconstructor import Reconstructor
@@ -79,10 +80,27 @@ def bind(weights: Weights, capture: Capture, quantity: Quantity | None = None) -
     if capture.camera is None:
         capture = capture.replace(camera=own_response(contract))
     capture = capture.replace(references=None)
-    target: Quantity = quantity or "reflectance"
+    return _bound(
+        weights, capture, quantity or "reflectance", _tell_network(for_captures(weights), capture)
+    )
+
+
+def through_matrix(
+    weights: Weights, capture: Capture, quantity: Quantity = "reflectance"
+) -> Weights:
+    """As :func:`bind`, by a 3 x 3 matrix also for networks that can be told a camera.
+
+    Raises:
+        ConfigError, DataError: as :func:`bind`.
+    """
+    return _bound(weights, capture, quantity, None)
+
+
+def _bound(weights: Weights, capture: Capture, target: Quantity, told: Weights | None) -> Weights:
+    """Weights for a capture: those of a network that was told, or through a matrix."""
+    contract = weights.contract
     grid = np.array(contract.wavelengths_nm)
     power = capture.power(grid)
-    told = _tell_network(weights, capture)
     facts: dict[str, Any] = {"capture": json.dumps(capture.to_json()), "quantity": target}
     if told is not None:
         weights, scale = told, np.ones(grid.size)
@@ -189,7 +207,7 @@ def _tell_network(weights: Weights, capture: Capture) -> Weights | None:
     from respectra.methods import get_method
 
     contract = weights.contract
-    plain = contract.scaling == "unit" and weights.baked is None
+    plain = contract.scaling == "unit" and weights.baked is None and weights.registered
     if not plain or not isinstance(get_method(weights.method), NetworkMethod):
         return None
     network: Any = build(weights)

@@ -7,6 +7,7 @@ weights and its options are those of then.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import os
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from respectra.cameras import PICTURE_SUFFIXES
 from respectra.cameras.colour import InputKind
 from respectra.cubes.formats import FORMATS
-from respectra.errors import ConfigError, FormatError, OutputError, RespectraError
+from respectra.errors import ConfigError, DataError, FormatError, OutputError, RespectraError
 from respectra.files import file_lock, make_folder, recover, remove
 from respectra.identity import content_hash
 from respectra.inference.reconstructor import Reconstructor
@@ -141,7 +142,8 @@ def run_jobs(
         FormatError: the manifest was changed.
     """
     for job in jobs[:1]:
-        choose(job)  # a method that does not exist makes no folder
+        with contextlib.suppress(DataError):
+            choose(job)  # a method that does not exist makes no folder
     make_folder(output)
     with file_lock(output, inside=True):
         yield from _run_jobs(
@@ -166,10 +168,16 @@ def _run_jobs(
     def due() -> Iterator[tuple[_Begun, tuple[Any, ...]]]:
         """Jobs that have to be done; the others are settled."""
         for job in jobs:
-            reconstructor = choose(job)  # a method that does not exist is no failure of a picture
-            found = run.begin(job, reconstructor)
+            start = time.perf_counter()
+            try:
+                reconstructor = choose(job)  # a method that does not exist ends the run
+                found = run.begin(job, reconstructor)
+            except DataError as error:  # what a picture says of itself may have to be read
+                found = run.failed(job, time.perf_counter() - start, error)
             if isinstance(found, Outcome):
                 settled.append(found)
+                if _ends(found, fail_fast, output):
+                    return
                 continue
             method = reconstructor if cluster is None else cluster.send(reconstructor)
             yield found, (work, method, job)
@@ -187,10 +195,15 @@ def _taken(outcomes: list[Outcome], fail_fast: bool, output: Path) -> Iterator[O
     """Give outcomes and forget them; raise those that end the run."""
     while outcomes:
         outcome = outcomes.pop(0)
-        failure = outcome.failure
-        if failure is not None and (fail_fast or _is_hopeless(failure, output)):
-            raise failure
+        if outcome.failure is not None and _ends(outcome, fail_fast, output):
+            raise outcome.failure
         yield outcome
+
+
+def _ends(outcome: Outcome, fail_fast: bool, output: Path) -> bool:
+    """Whether a run ends with this outcome."""
+    failure = outcome.failure
+    return failure is not None and (fail_fast or _is_hopeless(failure, output))
 
 
 @dataclass(frozen=True)
@@ -287,18 +300,19 @@ class _Run:
             if not there:
                 manifest.add({**identity, "status": "started"})
         except (RespectraError, MemoryError) as error:
-            return self._failed(job, time.perf_counter() - start, error)
+            return self.failed(job, time.perf_counter() - start, error)
         return _Begun(job, identity, start)
 
     def end(self, begun: _Begun, attempt: _Attempt) -> Outcome:
         """Write down what came of a job."""
         if attempt.failure is not None:
-            return self._failed(begun.job, attempt.seconds, attempt.failure)
+            return self.failed(begun.job, attempt.seconds, attempt.failure)
         seconds = round(attempt.seconds, 3)
         self.manifest.add({**begun.identity, "status": "done", "seconds": seconds, **attempt.facts})
         return Outcome(begun.job, "done", attempt.seconds, facts=attempt.facts)
 
-    def _failed(self, job: Job, seconds: float, failure: BaseException) -> Outcome:
+    def failed(self, job: Job, seconds: float, failure: BaseException) -> Outcome:
+        """Write down that a job failed."""
         message = str(failure) or "out of memory"
         line = {"output": str(job.target.relative_to(self.output)), "input": str(job.source)}
         if not _is_hopeless(failure, self.output):

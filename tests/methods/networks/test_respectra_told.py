@@ -102,6 +102,12 @@ def test_told_noise_smooths(net):
         assert net.middle(flat).std() < 0.8 * flat.std()
 
 
+def test_no_more_is_taken_off_than_noise_may_be(net, x):
+    net.set_capture(noise=(0.01, 0.0))
+    with torch.inference_mode():
+        assert (net.middle(x) - x).abs().max() <= 0.03 + 1e-6
+
+
 def test_weights_of_the_first_version_know_cameras_and_steps_alone(camera):
     first = rs.build_network("respectra", preset="tiny").eval()
     first.set_capture(camera, step=1 / 255)

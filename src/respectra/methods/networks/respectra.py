@@ -34,6 +34,8 @@ _EPSILON = 0.003
 _LEVEL_EPSILON = 0.03
 #: What can be said of a picture: the light is in the response, white is, the camera is unknown.
 SAID = ("light", "white", "camera unknown")
+#: How far noise may be taken off, in its standard deviations.
+_MOST_NOISE = 3.0
 #: How far from the middle of a cell its values are moved, in cells: never quite to its bounds.
 _REACH = 0.49
 
@@ -246,7 +248,12 @@ class Respectra(nn.Module):
         middle = x + 0.5 * self.step
         if self.denoises:
             assert self.denoiser is not None
-            return torch.as_tensor(self.denoiser(middle, self._variance(middle)))
+            variance = self._variance(middle)
+            quiet = torch.as_tensor(self.denoiser(middle, variance))
+            if self.training:  # gradients reach it wherever it is
+                return quiet
+            most = _MOST_NOISE * variance.sqrt()
+            return middle + (quiet - middle).clamp(-most, most)
         return middle
 
     def _variance(self, x: Tensor) -> Tensor:

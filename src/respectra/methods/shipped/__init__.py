@@ -69,7 +69,7 @@ def for_captures(weights: Weights) -> Weights:
     The weights that ship for the clean track know cameras alone; those for any camera take their
     place. All others stay as they are.
     """
-    if weights.method != "respectra" or getattr(weights.config, "told", 0) or weights.baked:
+    if weights.method != "respectra" or getattr(weights.config, "told", False) or weights.baked:
         return weights
     own = load_weights(shipped("clean"))
     same = all(np.array_equal(weights.tensors.get(k, 0), own.tensors[k]) for k in own.tensors)

@@ -26,6 +26,7 @@ from respectra.cameras.response_files import open_response, open_responses
 from respectra.cameras.responses import (
     CLEAN_RESPONSE,
     band_weights,
+    built_in_responses,
     get_response,
     list_responses,
     make_response,
@@ -63,6 +64,7 @@ __all__ = [
     "Tone",
     "Track",
     "band_weights",
+    "built_in_responses",
     "clean_to_srgb",
     "default_response",
     "described_capture",

@@ -213,7 +213,7 @@ class Capture:
         changes: dict[str, Any] = {}
         if self.white == AUTO:
             changes["white"] = estimate_white(values)
-        elif self.white is not None and len(self.white) == 4:
+        elif isinstance(self.white, tuple) and len(self.white) == 4:
             changes["white"] = _white_of(values, self.white)
         if self.references is not None and not self.references.measured:
             changes["references"] = self.references.measure(values)
@@ -312,7 +312,7 @@ class Capture:
         """
         if self.is_photograph:
             return open_light(PHOTOGRAPH_LIGHT)
-        if self.camera is None or self.white is None or len(self.white) != 3:
+        if self.camera is None or not isinstance(self.white, tuple) or len(self.white) != 3:
             return open_light(ASSUMED_LIGHT)
         told = np.log(np.asarray(self.white) / sum(self.white))
         best, least = open_light(ASSUMED_LIGHT), np.inf

@@ -33,6 +33,7 @@ from respectra.cameras.images import require_image
 from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.references import References
 from respectra.cameras.responses import CLEAN_RESPONSE, band_weights, resample_response
+from respectra.cameras.white import estimate_white
 from respectra.colour import (
     decode_srgb,
     list_rgb_spaces,
@@ -51,6 +52,8 @@ White = tuple[float, float, float]
 #: x, y, width, height of a part of the picture, in pixels.
 Rectangle = tuple[int, int, int, int]
 
+#: A white that is estimated from the picture.
+AUTO = "auto"
 #: The camera of developed photographs: linear sRGB as the 2° observer adapted to the light.
 PHOTOGRAPH = "srgb"
 #: The light that a developed photograph is taken to be under.
@@ -106,8 +109,9 @@ class Capture:
         light: a relative spectral power distribution (dim wavelength), a name, ``planck:2856``,
             ``daylight:5200`` or a file; see :func:`respectra.colour.open_light`.
         white: linear R, G, B in (0, 1] that a perfect white gives, or the rectangle of the picture
-            (x, y, width, height) that shows one. By default the brightest channel of white is at
-            full scale.
+            (x, y, width, height) that shows one, or ``auto``: estimated, see
+            :func:`respectra.cameras.white.estimate_white`. By default the brightest channel of
+            white is at full scale.
         black_level: the code that no light gives; 0 where the picture's values begin at black.
         white_level: the code of full scale; the highest code by default.
         bits: depth of the codes; what the picture says by default.
@@ -131,15 +135,15 @@ class Capture:
 
     camera: Any = None
     light: Any = None
-    white: White | Rectangle | None = None
+    white: White | Rectangle | str | None = None
     black_level: float | None = None
     white_level: float | None = None
     bits: int | None = None
     noise: Noise | float | None = None
     references: References | None = None
+    rounding: Rounding | None = None
     tone: Tone | None = None
     correction: tuple[tuple[float, ...], ...] | None = None
-    rounding: Rounding | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -207,7 +211,9 @@ class Capture:
             return self
         values = np.asarray(self.linear(image).values, np.float64)
         changes: dict[str, Any] = {}
-        if self.white is not None and len(self.white) == 4:
+        if self.white == AUTO:
+            changes["white"] = estimate_white(values)
+        elif isinstance(self.white, tuple) and len(self.white) == 4:
             changes["white"] = _white_of(values, self.white)
         if self.references is not None and not self.references.measured:
             changes["references"] = self.references.measure(values)
@@ -306,7 +312,7 @@ class Capture:
         """
         if self.is_photograph:
             return open_light(PHOTOGRAPH_LIGHT)
-        if self.camera is None or self.white is None or len(self.white) != 3:
+        if self.camera is None or not isinstance(self.white, tuple) or len(self.white) != 3:
             return open_light(ASSUMED_LIGHT)
         told = np.log(np.asarray(self.white) / sum(self.white))
         best, least = open_light(ASSUMED_LIGHT), np.inf
@@ -377,7 +383,7 @@ class Capture:
         if self.light is not None:
             record["light"] = light_record(self.light)
         if self.white is not None:
-            record["white"] = list(self.white)
+            record["white"] = AUTO if self.white == AUTO else list(self.white)
         for name in ("black_level", "white_level", "bits"):
             if getattr(self, name) is not None:
                 record[name] = getattr(self, name)
@@ -410,11 +416,11 @@ class Capture:
             references = facts.take("references", dict)
             tone = facts.take("tone", dict)
             correction = facts.take("correction", list)
-            white = facts.take("white", list)
+            white = facts.take("white")
             capture = cls(
                 camera=read_camera(facts.take("camera")),
                 light=read_light(facts.take("light")),
-                white=None if white is None else tuple(white),
+                white=tuple(white) if isinstance(white, list) else white,
                 black_level=facts.take("black_level", float),
                 white_level=facts.take("white_level", float),
                 bits=facts.take("bits", int),
@@ -504,8 +510,10 @@ class Capture:
         return np.asarray(self.white, np.float64)
 
 
-def _white(white: Any) -> White | Rectangle:
-    """The white as told: three values, or four numbers of pixels."""
+def _white(white: Any) -> White | Rectangle | str:
+    """The white as told: three values, four numbers of pixels, or auto."""
+    if isinstance(white, str) and white == AUTO:
+        return AUTO
     try:
         numbers = [float(value) for value in white]
     except (TypeError, ValueError):
@@ -540,7 +548,7 @@ def _white(white: Any) -> White | Rectangle:
 def _to_space(values: npt.NDArray[np.float32], start: str, end: str) -> npt.NDArray[np.float32]:
     """Linear light from one colour space to another; what that cannot hold is clipped."""
     matrix = space_matrix(start, end).T.astype(np.float32)
-    return np.clip(values @ matrix, 0.0, 1.0)
+    return np.asarray(np.clip(values @ matrix, 0.0, 1.0), np.float32)
 
 
 def _correction(rows: Any) -> tuple[tuple[float, ...], ...]:

@@ -103,9 +103,9 @@ def calibrate(
         raise DataError("some of the photographs are developed and some are linear; give one kind")
     linear = [_flattened(_linear(image), flat) for image in images]
     patches = []
-    for image, values in zip(images, linear, strict=True):
+    for image, flattened in zip(images, linear, strict=True):
         points = corners if corners is not None else find_chart(image, known)
-        patches.append(measure_patches(values, known, points))
+        patches.append(measure_patches(flattened, known, points))
     values, usable = _merge(patches)
     model = name or str(images[0].attrs.get("camera_model", "")) or "camera"
     return _fit(known, values, usable, patches, developed.pop(), light, model)
@@ -165,7 +165,7 @@ def _response_capture(
         source="fitted to a colour chart under a prior of measured cameras",
     )
     white = white / max(float(white.max()), 1.0)
-    told = tuple(float(v) for v in white)
+    told = (float(white[0]), float(white[1]), float(white[2]))
     return Capture(camera=camera, light=response.light, white=told, **facts), predicted
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,11 +60,12 @@ def find_chart(image: xr.DataArray, chart: Chart) -> FloatArray:
 
     picture = require_image(image)
     shown = _shown(picture)
-    kind = cv2.mcc.SG140 if chart.columns == 14 else cv2.mcc.MCC24
+    mcc: Any = cv2.mcc  # type: ignore[attr-defined,unused-ignore]
+    kind = mcc.SG140 if chart.columns == 14 else mcc.MCC24
     for side in _SIDES:
         scale = min(1.0, side / max(shown.shape[:2]))
         small = cv2.resize(shown, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        detector = cv2.mcc.CCheckerDetector_create()
+        detector = mcc.CCheckerDetector_create()
         detector.setColorChartType(kind)
         detector.process(np.ascontiguousarray(small), 3)
         boxes = [np.array(c.getBox(), float).reshape(4, 2) for c in detector.getListColorChecker()]
@@ -156,10 +158,11 @@ def _turned(picture: xr.DataArray, corners: FloatArray, chart: Chart) -> tuple[F
             seen = _rectify(np.asarray(picture.values, np.float32), points, chart)
         except DataError:
             continue
-        seen = seen.mean(axis=(1, 2))
+        seen = np.asarray(seen.mean(axis=(1, 2)), np.float64)
         if picture.attrs.get("encoding") != "srgb":
-            seen = encode_srgb(np.clip(seen / max(float(seen.max()), 1e-6), 0, 1))
-        score = _alike(seen, encode_srgb(np.clip(truth, 0, 1)))
+            bright = np.clip(seen / max(float(seen.max()), 1e-6), 0, 1)
+            seen = encode_srgb(bright).astype(np.float64)
+        score = _alike(seen, encode_srgb(np.clip(truth, 0, 1)).astype(np.float64))
         if score > likeness:
             best, likeness = points, score
     return best, likeness
@@ -183,7 +186,7 @@ def _apart(found: list[FloatArray]) -> list[FloatArray]:
     return kept
 
 
-def _rectify(values: npt.NDArray[np.float32], points: FloatArray, chart: Chart) -> FloatArray:
+def _rectify(values: npt.NDArray[np.float32], points: npt.ArrayLike, chart: Chart) -> FloatArray:
     """The inner parts of all patches, shape (patch, side, side, 3)."""
     import cv2
 
@@ -208,7 +211,7 @@ def _grid(chart: Chart) -> FloatArray:
     return (np.stack([x.ravel(), y.ravel()], axis=1) + 0.5) * _PIXELS
 
 
-def _project(places: FloatArray, points: FloatArray, chart: Chart) -> FloatArray:
+def _project(places: FloatArray, points: npt.ArrayLike, chart: Chart) -> FloatArray:
     import cv2
 
     turn = cv2.getPerspectiveTransform(_outer(chart), np.asarray(points, np.float32))

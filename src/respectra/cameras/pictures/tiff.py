@@ -71,8 +71,8 @@ def open_tiff(path: Path, *, upright: bool, max_pixels: int) -> Source:
         except Exception as error:
             raise FormatError(f"the TIFF cannot be decoded ({error})") from error
 
-    size = turned_size(int(page.imagelength), int(page.imagewidth), turned)
-    return WholeSource(size, said, load)
+    shape = turned_size(int(page.imagelength), int(page.imagewidth), turned)
+    return WholeSource(shape, said, load)
 
 
 class TiffSource(Source):

@@ -125,4 +125,4 @@ def choose_tone(wish: str, facts: dict[str, Any]) -> tuple[Tone | None, str]:
     return tone, f"{tone.name}, undone"
 
 
-GENERIC = Tone(slope=0.405, bend=0.107, name="generic")
+GENERIC = Tone(slope=0.458, bend=0.121, name="generic")

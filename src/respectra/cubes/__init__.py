@@ -1,5 +1,6 @@
 """Cubes: hyperspectral images with dims (y, x, wavelength) and wavelengths that are known."""
 
+from respectra.cubes.accessor import CubeAccessor
 from respectra.cubes.checking import Finding, Report, check
 from respectra.cubes.inspection import inspect
 from respectra.cubes.io import open_cube, open_low_rank, parse_wavelengths, save_cube
@@ -20,6 +21,7 @@ from respectra.cubes.resampling import crop, resample
 __all__ = [
     "CHALLENGE_WAVELENGTHS_NM",
     "DIMS",
+    "CubeAccessor",
     "Finding",
     "LowRankCube",
     "Quantity",

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+import inspect
 import os
+import typing
+from pathlib import Path
 
 project = "Respectra"
 author = "The Respectra developers"
@@ -66,3 +70,50 @@ suppress_warnings = ["autosectionlabel.*"]
 
 # Progress bars and colours would fill the pages of notebooks.
 os.environ.setdefault("TERM", "dumb")
+
+#: The rooms whose public names are the reference, in the order of the house.
+_ROOMS = {
+    "colour": "Colour, observers and lights",
+    "cubes": "Cubes",
+    "cameras": "Cameras, images and captures",
+    "datasets.collections": "Collections of scenes",
+    "methods": "Methods",
+    "training": "Training",
+    "inference": "Inference",
+    "evaluation": "Evaluation",
+    "evaluation.metrics": "Metrics",
+    "viewer": "Viewer",
+}
+
+
+def _write_reference(app: object) -> None:
+    """One page a room: every public name once, from its docstring."""
+    folder = Path(__file__).with_name("reference") / "rooms"
+    folder.mkdir(exist_ok=True)
+    seen: set[int] = set()
+    for room, title in _ROOMS.items():
+        try:
+            module = importlib.import_module(f"respectra.{room}")
+        except ImportError:
+            continue
+        own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
+        names = getattr(module, "__all__", [n for n in own if not n.startswith("_")])
+        lines = [f"# {title}", "", f"`respectra.{room}`", "", "```{eval-rst}"]
+        for name in sorted(names, key=str.lower):
+            value = getattr(module, name)
+            if inspect.ismodule(value) or typing.get_origin(value) is not None:
+                continue
+            if not (inspect.isclass(value) or inspect.isroutine(value)) or id(value) in seen:
+                continue
+            seen.add(id(value))
+            kind = "class" if inspect.isclass(value) else "function"
+            lines += [f".. auto{kind}:: respectra.{room}.{name}"]
+            lines += ["   :members:", "   :undoc-members:"] if kind == "class" else []
+            lines.append("")
+        lines.append("```")
+        (folder / f"{room.replace('.', '-')}.md").write_text("\n".join(lines) + "\n")
+
+
+def setup(app: typing.Any) -> None:
+    """Called by Sphinx."""
+    app.connect("builder-inited", _write_reference)

@@ -114,7 +114,8 @@ class CubeAccessor:
         rows, columns, bands = cube.shape
         source = cube.attrs.get("source", "")
         return (
-            f"cube of {rows} x {columns} pixels, {bands} bands from {grid[0]:g} to {grid[-1]:g} nm, "
+            f"cube of {rows} x {columns} pixels, {bands} bands from {grid[0]:g} to "
+            f"{grid[-1]:g} nm, "
             f"{cube.attrs.get('quantity', 'radiance')}" + (f"; {source}" if source else "")
         )
 

@@ -5,12 +5,16 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-all lint clean
 demo: $(VENV)/.installed
 	$(BIN)/respectra demo --output respectra-demo --overwrite
 
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# What takes minutes too: two thousand damaged files of every kind.
+test-all: $(VENV)/.installed-dev
+	$(BIN)/pytest -n 2 --dist worksteal -m ""
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

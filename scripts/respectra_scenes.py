@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 from fit_classical import FLOOR
+from respectra_captures import Cameras, Lamps, Randomness, Sensor, effective
 from torch import Tensor
 
 from respectra.cameras import get_track
 from respectra.config import Config
-from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
+from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.lighting import light_maps
 from respectra.datasets.spectra import illuminants, reflectances
 from respectra.datasets.textures import dead_leaves, power_law_fields
+from respectra.datasets.white_light import light_of_white
 from respectra.methods import configure
 
 OBJECTS = (
@@ -40,21 +42,23 @@ LIGHTS: dict[str, dict[str, float]] = {
 }
 GRID = torch.tensor(CHALLENGE_WAVELENGTHS_NM, dtype=torch.float32)
 BANDS = len(GRID)
-#: Patches a step and rows of each, where pictures are rendered with noise.
-PATCHES, SIDE = 12, 32
+#: Patches a batch and rows of each, where pictures are rendered with noise.
+PATCHES, SIDE = 4, 32
+#: Materials of a scene.
+PALETTE = 12
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How the network is trained."""
 
-    preset: str = "published"
+    preset: str = "any-camera"
     options: dict[str, Any] = field(default_factory=dict)
-    track: str = "clean"
     lights: str = "mostly-white"
-    steps: int = 4000
-    scenes: int = 32
-    """Scenes a step."""
+    """Lights of scenes of which nothing is said, a key of ``LIGHTS``."""
+    steps: int = 6_000
+    scenes: int = 16
+    """Scenes a batch."""
     pixels: int = 96
     """Pixels a scene."""
     rate: float = 3e-3
@@ -64,25 +68,33 @@ class Recipe:
     stray: float = 0.6
     """Share of scenes with stray light and dark level as spectral cameras have them: even at the
     sensor, so that after division by its sensitivity they are highest at both ends of the range."""
+    grain: float = 0.0
+    """Share of scenes whose spectra have noise and codes of their own, as measured ones have."""
+    doubt_grain: float = 0.7
+    """The same, while the uncertainty is learned."""
+    doubt_steps: int = 600
+    """Steps in which it is."""
+    doubt_clean: float = 0.8
+    """Times what errors on synthetic scenes ask for; chosen on the scenes that choose."""
+    doubt_noisy: float = 1.05
+    """The same where noise is told."""
     vary: float = 0.5
     """Strength of the variation of reflectances: mixtures, pigment strength, shifts, bends."""
-    forget: float = 0.25
+    forget: float = 0.2
     """Share of steps in which every pixel is a scene of its own."""
     floor: float = FLOOR
     """Denominators of the relative error do not fall below this."""
-    exact: float = 0.2
-    """Share of steps in which values are exact instead of 8-bit codes; only where a pixel's code
-    is all that the camera adds."""
-    shuffle: float = 0.15
-    """Share of steps in which patches lose their order."""
-    noise: float = 0.0
-    """Width of the range in which the noise of a camera's values lies. Above 0, scenes are patches
-    of pictures, rendered by the track with all its noise."""
+    exact: float = 0.15
+    """Share of batches of exact values instead of codes."""
+    noisy: float = 0.3
+    """Share of steps with a batch of noisy patches."""
+    told: bool = True
+    """Train on random cameras and lights too; otherwise on the clean track alone."""
 
     @property
     def config(self) -> Config:
         """Of the network."""
-        return configure("respectra", preset=self.preset, noise=self.noise, **self.options)
+        return configure("respectra", preset=self.preset, **self.options)
 
 
 class Spectra:
@@ -117,24 +129,19 @@ def _positive(values: Any) -> Any:
 
 @dataclass(frozen=True)
 class Batch:
-    """Values (n, 3, y, x), spectra (n, band, y, x), and how exactly the values are known."""
+    """Values (n, 3, y, x), spectra (n, band, y, x), and what is told of them."""
 
     x: Tensor
     truth: Tensor
-    step: float
+    told: dict[str, Any]
+    """As ``set_capture`` of the network takes it."""
 
     def alone(self) -> Batch:
         """Every pixel a picture of its own."""
         x, truth = (
             t.permute(0, 2, 3, 1).reshape(-1, t.shape[1], 1, 1) for t in (self.x, self.truth)
         )
-        return Batch(x, truth, self.step)
-
-    def shuffled(self, generator: torch.Generator) -> Batch:
-        """Pixels in another order."""
-        order = torch.randperm(self.x[0, 0].numel(), generator=generator)
-        x, truth = (t.flatten(2)[:, :, order].view(t.shape) for t in (self.x, self.truth))
-        return Batch(x, truth, self.step)
+        return Batch(x, truth, self.told)
 
 
 class Layouts:
@@ -174,25 +181,25 @@ class Layouts:
         return things.reshape(n, -1), share, shade, gloss
 
 
-class Sampler:
-    """Draws scenes: pixels that share a light, materials and an exposure."""
+class Sampler(Randomness):
+    """Draws scenes: pixels that share a light, materials and an exposure; and captures of them."""
 
     def __init__(self, recipe: Recipe, generator: torch.Generator) -> None:
-        self.recipe, self.g = recipe, generator
+        super().__init__(generator)
+        self.recipe = recipe
         self.spectra = Spectra(recipe.lights)
-        self.track, self.rendered = get_track(recipe.track, seed=recipe.seed), 0
-        self.camera = torch.tensor(
-            self.track.response_matrix(CHALLENGE_WAVELENGTHS_NM), dtype=torch.float32
+        self.clean, self.real = (
+            torch.tensor(
+                get_track(track).response_matrix(CHALLENGE_WAVELENGTHS_NM), dtype=torch.float32
+            )
+            for track in ("clean", "real-world")
         )
-        if recipe.noise:
-            self.layouts = Layouts(160, recipe.seed)
+        self.cameras, self.lamps = Cameras(generator), Lamps(generator)
+        self.layouts = Layouts(160, recipe.seed) if recipe.noisy else None
+        self.rng = np.random.default_rng(recipe.seed)
         distance = (GRID[:, None] - GRID) / 60.0
         covariance = torch.exp(-0.5 * distance**2).double() + 1e-6 * torch.eye(BANDS).double()
         self.bend = torch.linalg.cholesky(covariance).float()
-
-    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """Uniform random numbers."""
-        return low + (high - low) * torch.rand(*shape, generator=self.g)
 
     def materials(self, n: int, k: int) -> Tensor:
         """(n, k, band): the palette of each scene, of objects, of the earth, or of both."""
@@ -222,10 +229,12 @@ class Sampler:
         bend = torch.randn(n, k, BANDS, generator=self.g) @ self.bend.T
         return r * torch.exp(0.06 * vary * bend)
 
-    def lights(self, n: int) -> Tensor:
+    def lights(self, n: int, *, white: bool) -> Tensor:
         """(n, band): a light for each scene, as far as the optics let it through."""
         s = self.spectra
-        light = s.lights[torch.multinomial(s.light_weights, n, True, generator=self.g)]
+        light = torch.ones(n, BANDS)
+        if not white:
+            light = s.lights[torch.multinomial(s.light_weights, n, True, generator=self.g)]
         edge = self.uniform(n, 1, low=385.0, high=430.0)
         fall = torch.sigmoid((GRID - edge) / self.uniform(n, 1, low=4.0, high=14.0))
         return torch.where(self.uniform(n, 1) < self.recipe.rolloff, light * fall, light)
@@ -241,10 +250,14 @@ class Sampler:
         level = torch.where(self.uniform(n, 1) < self.recipe.stray, level, 0.0)
         return (level * shape)[:, None] * spectra.mean(dim=(1, 2), keepdim=True)
 
-    def pixels(self) -> Tensor:
-        """Spectra (n, pixel, band) of scenes without any order in space."""
-        n, p, k = self.recipe.scenes, self.recipe.pixels, 12
-        palette, light = self.materials(n, k), self.lights(n)
+    def pixels(self, *, white: bool) -> Tensor:
+        """Spectra (n, pixel, band) of scenes without any order in space.
+
+        Args:
+            white: they are reflectances; otherwise radiances.
+        """
+        n, p, k = self.recipe.scenes, self.recipe.pixels, PALETTE
+        palette, light = self.materials(n, k), self.lights(n, white=white)
         # A material's share of the scene is uneven.
         liking = torch.rand(n, k, generator=self.g) ** 2 + 0.02
         first = torch.multinomial(liking, p, True, generator=self.g)
@@ -256,10 +269,11 @@ class Sampler:
         shade = torch.exp(self.uniform(n, p, 1, low=-1.0) * self.uniform(n, 1, 1, high=3.5))
         return self.seen((r * shade + gloss) * light[:, None])
 
-    def patches(self) -> Tensor:
+    def patches(self, *, white: bool) -> Tensor:
         """Spectra (n, pixel, band) of square patches of things that hide one another."""
-        n, k, things = PATCHES, 12, 512
-        palette, light = self.materials(n, k), self.lights(n)
+        n, k, things = PATCHES, PALETTE, 512
+        palette, light = self.materials(n, k), self.lights(n, white=white)
+        assert self.layouts is not None
         thing, share, shade, gloss = self.layouts.patches(n, self)
         liking = torch.rand(n, k, generator=self.g) ** 2 + 0.02
         first = torch.multinomial(liking, things, True, generator=self.g).gather(1, thing)
@@ -271,35 +285,115 @@ class Sampler:
         return self.seen((r * shade**contrast + gloss) * light[:, None])
 
     def seen(self, spectra: Tensor) -> Tensor:
-        """As a spectral camera gives them, at the exposure of the colour camera's picture."""
+        """As a spectral camera gives them."""
         n = len(spectra)
         spectra = spectra + 0.01 * self.uniform(n, 1, 1) * spectra.mean(dim=1, keepdim=True)
-        spectra = spectra + self.stray(spectra)
-        # The brightest of the scene's pixels reach a tenth of full scale up to all of it.
-        top = (spectra @ self.camera).amax(dim=2).quantile(0.98, dim=1)
+        return spectra + self.stray(spectra)
+
+    def exposed(self, spectra: Tensor, response: Tensor) -> Tensor:
+        """At an exposure: the brightest pixels reach a tenth of full scale up to all of it."""
+        n = len(spectra)
+        top = (spectra @ response).amax(dim=2).quantile(0.98, dim=1)
         exposure = torch.exp(self.uniform(n, low=float(np.log(0.1)), high=0.1)) / top
         spectra = spectra * exposure[:, None, None]
-        return spectra / (spectra @ self.camera).amax(dim=2, keepdim=True).clamp_min(1.0)
+        if self.recipe.grain:
+            spectra = self.grain(spectra)
+        return spectra / (spectra @ response).amax(dim=2, keepdim=True).clamp_min(1.0)
 
-    def spectra_of_scenes(self) -> Tensor:
-        """(n, pixel, band)."""
-        return self.patches() if self.recipe.noise else self.pixels()
+    def grain(self, spectra: Tensor) -> Tensor:
+        """Noise and codes of the spectral camera, in some of the scenes (n, pixel, band)."""
+        n = len(spectra)
+        level = spectra.amax(dim=(1, 2), keepdim=True)
+        size = torch.exp(self.uniform(n, 1, 1, low=float(np.log(3e-4)), high=float(np.log(0.01))))
+        centre = self.uniform(n, 1, 1, low=540, high=600)
+        width = self.uniform(n, 1, 1, low=90, high=170)
+        sensitivity = torch.exp(-(((GRID - centre) / width) ** 2)) + 0.1
+        strength = size * level * (0.3 + (spectra / level).clamp_min(0.0).sqrt()) / sensitivity
+        noisy = spectra + strength * torch.randn(spectra.shape, generator=self.g)
+        cell = level / 255
+        coded = torch.where(self.uniform(n, 1, 1) < 0.5, (noisy / cell).round() * cell, noisy)
+        return torch.where(self.uniform(n, 1, 1) < self.recipe.grain, coded.clamp_min(0.0), spectra)
 
-    def scenes(self) -> Batch:
-        """Pictures as a file gives them, and their spectra."""
-        spectra = self.spectra_of_scenes()
-        if self.recipe.noise:
-            cubes = spectra.view(PATCHES, SIDE, SIDE, BANDS)
-            self.rendered += 1
-            pictures = [
-                self.track.render(make_cube(cube.numpy(), GRID.numpy()), key=f"{self.rendered}-{i}")
-                for i, cube in enumerate(cubes)
-            ]
-            x = torch.from_numpy(np.stack([picture.values for picture in pictures]))
-            return Batch(x.permute(0, 3, 1, 2), cubes.permute(0, 3, 1, 2), self.recipe.noise)
-        values = spectra @ self.camera
-        step = 0.0
-        if float(self.uniform(1)) >= self.recipe.exact:
-            step = 1 / 255
-            values = (values * 255).floor() / 255
-        return Batch(values.transpose(1, 2)[:, :, None], spectra.transpose(1, 2)[:, :, None], step)
+    def step(self) -> float:
+        """Width of a code: of 8 bits, of more, or none."""
+        if self.chance(self.recipe.exact):
+            return 0.0
+        return 1 / 255 if self.chance(0.7) else 1 / (2 ** (9 + self.pick(6)) - 1)
+
+    def capture(self, kind: str) -> tuple[Tensor, dict[str, Any]]:
+        """The true response, and what is told."""
+        if kind == "clean":
+            return self.clean, {"camera": self.clean, "light": "unknown"}
+        white = self.white()
+        if kind == "camera":  # and a scene's light of which nothing is known
+            response = effective(self.cameras.draw(), torch.ones(BANDS), white)
+            return response, {"camera": response, "light": "unknown"}
+        observer = kind == "observer" or self.chance(0.15)
+        camera = self.clean / self.clean.sum(dim=0) if observer else self.cameras.draw()
+        light = torch.ones(BANDS) if kind == "observer" else self.lamps.draw()
+        response = effective(camera, light, white)
+        if kind in ("told", "observer"):
+            return response, {"camera": response, "light": "told"}
+        if kind == "white":
+            guess = torch.ones(BANDS)
+            if self.chance(
+                0.6
+            ):  # the balance is the sensor's own, so that white tells of the light
+                found = light_of_white(camera.numpy(), (light @ camera).numpy())
+                guess = torch.tensor(found, dtype=torch.float32)
+            return response, {"camera": effective(camera, guess, white), "light": "white"}
+        # A camera of which nothing is known but white; the observer stands for it, to whose
+        # colours a matrix has brought the picture, more or less.
+        near = torch.linalg.lstsq(response, self.clean).solution
+        share = self.number()
+        response = response @ (share * near + (1 - share) * torch.diag(near.sum(dim=0)))
+        stand_in = self.clean / self.clean.sum(dim=0)
+        response = response / response.sum(dim=0) * white
+        return response, {"camera": stand_in * white, "light": "white", "camera_known": False}
+
+    def white(self) -> Tensor:
+        """What a perfect white gives in each channel: even, or as a sensor has it."""
+        if self.chance(0.5):
+            return torch.ones(3)
+        white = self.uniform(3, low=0.3, high=1.0)
+        return white / white.max()
+
+    def scenes(self, kind: str) -> Batch:
+        """Pictures as a file gives them, and their spectra.
+
+        Args:
+            kind: ``clean``, the clean track with nothing said; ``camera``, any other in its place;
+                ``told``, any camera with a light that is told; ``observer``, the clean track's
+                under equal energy that is told; ``white``, a light of which white alone is
+                known; ``stranger``, a camera of which nothing is.
+        """
+        response, told = self.capture(kind)
+        spectra = self.exposed(self.pixels(white=kind not in ("clean", "camera")), response)
+        step = self.step()
+        values = (spectra @ response).clamp_min(0.0)
+        if step:
+            values = (values / step).floor() * step
+        x, truth = values.transpose(1, 2)[:, :, None], spectra.transpose(1, 2)[:, :, None]
+        return Batch(x, truth, {**told, "step": step})
+
+    def noisy(self) -> Batch:
+        """Patches of pictures with noise; half of them as the real-world track has it."""
+        track = self.chance(0.5)
+        kind = "camera" if track else ("told", "white", "camera")[self.pick(3)]
+        response, told = self.capture(kind)
+        if track:
+            response, told = self.real, {"camera": self.real, "light": "unknown"}
+        spectra = self.exposed(self.patches(white=kind != "camera"), response)
+        signal = (spectra @ response).view(PATCHES, SIDE, SIDE, 3).clamp_min(0.0)
+        mean = float(signal[..., 1].mean() * torch.exp(0.6 * torch.randn(1, generator=self.g)))
+        mean = min(max(mean, 0.01), 0.6)
+        sensor = Sensor(
+            read=0.02 * mean if track else mean * 10 ** self.number(-3, -1.2),
+            gain=mean / 5000 if track else mean * 10 ** self.number(-4.5, -2.5),
+            mosaic=track or self.chance(0.4),
+            quality=80 if track else 75 + self.pick(25) if self.chance(0.4) else None,
+        )
+        values = torch.from_numpy(np.stack([sensor(p, self.rng) for p in signal.numpy()]))
+        truth = spectra.view(PATCHES, SIDE, SIDE, BANDS).permute(0, 3, 1, 2)
+        levels = {"noise": (sensor.told_read, sensor.gain), "step": 1 / 255}
+        return Batch(values.permute(0, 3, 1, 2), truth, {**told, **levels})

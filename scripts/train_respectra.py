@@ -1,7 +1,8 @@
 """Train Respectra's own network, from spectra that anybody can install.
 
-    python scripts/train_respectra.py OUT.safetensors                  # as shipped, a few minutes
-    python scripts/train_respectra.py OUT.safetensors --lights equal   # one of the ablations
+    python scripts/train_respectra.py OUT.safetensors                    # as shipped
+    python scripts/train_respectra.py OUT.safetensors --lights equal     # with a change
+    python scripts/train_respectra.py FILE.safetensors --score --report  # of a file that is there
 
 It needs ``pip install 'respectra[spectra]'``. With ``RESPECTRA_DATA`` naming the folder of measured
 scenes, the result is scored on those that decide between designs, and with ``--report`` on the
@@ -16,35 +17,55 @@ import importlib.metadata
 import json
 import os
 import time
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from fit_classical import CHOICE, FLOOR, REPORT, load_scenes
-from respectra_scenes import BANDS, LIGHTS, OBJECTS, Recipe, Sampler
+from respectra_scenes import BANDS, LIGHTS, OBJECTS, Batch, Recipe, Sampler
 from torch import Tensor
 
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
-from respectra.methods import Contract, ResponseRecord, Weights, save_weights
+from respectra.inference.predictors import build
+from respectra.methods import Contract, ResponseRecord, Weights, load_weights, save_weights
 from respectra.methods.registry import get_network
+from respectra.methods.settings import TRACK_SETTINGS
+
+#: Types of the recipe's entries that can be given as an option.
+_KINDS: dict[str, Callable[[str], Any]] = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": json.loads,
+}
+#: Units of the uncertainty's own layer, where weights get one anew.
+UNCERTAINTY_UNITS = 20
+#: What the batches of a step are of, in turn; see ``Sampler.scenes``.
+KINDS = (
+    ("clean", "told", "observer"),
+    ("clean", "told", "camera"),
+    ("clean", "told", "white"),
+    ("clean", "told", "stranger"),
+)
 
 
 def prepare(network: Any, sampler: Sampler) -> None:
     """Set the camera, the prior covariance and the first basis from drawn spectra."""
     with torch.no_grad():
-        s = torch.cat([sampler.spectra_of_scenes() for _ in range(40)])
+        camera = sampler.clean
+        s = torch.cat([sampler.exposed(sampler.pixels(white=False), camera) for _ in range(80)])
         s = s.reshape(-1, BANDS).double()
         s = s[torch.randperm(len(s), generator=sampler.g)]
-        s = s / (s @ sampler.camera.double()).sum(dim=1, keepdim=True).clamp_min(1e-3)
+        s = s / (s @ camera.double()).sum(dim=1, keepdim=True).clamp_min(1e-3)
         covariance = s.T @ s / len(s)
         covariance += 1e-4 * covariance.diagonal().mean() * torch.eye(BANDS).double()
         network.covariance.copy_(covariance)
-        standard = get_track("clean").response_matrix(CHALLENGE_WAVELENGTHS_NM)
-        network.standard.copy_(torch.tensor(standard))
-        network.set_camera(sampler.camera)
+        network.standard.copy_(camera)
+        network.set_camera(camera)
         hidden = s @ (network.free.double())
         _, size, basis = torch.linalg.svd(hidden[:8000], full_matrices=False)
         rank = len(network.basis_spectra)
@@ -57,100 +78,141 @@ def relative_error(estimate: Tensor, truth: Tensor, floor: float) -> Tensor:
     return ((estimate - truth).abs() / truth.clamp_min(floor)).mean()
 
 
-def train(recipe: Recipe, *, quiet: bool = False) -> Any:
-    """A trained network."""
+def batches(sampler: Sampler, step: int) -> Iterator[Batch]:
+    """What one step learns from."""
+    recipe = sampler.recipe
+    alone = sampler.chance(recipe.forget)
+    kinds = KINDS[step % len(KINDS)] if recipe.told else ("clean", "clean")
+    for kind in kinds:
+        batch = sampler.scenes(kind)
+        yield batch.alone() if alone else batch
+    if sampler.chance(recipe.noisy):
+        yield sampler.noisy()
+
+
+def train(recipe: Recipe, *, quiet: bool = False, after: Any = None) -> Any:
+    """A trained network; ``after(network)`` is called every tenth of the steps."""
     torch.manual_seed(recipe.seed)
     sampler = Sampler(recipe, torch.Generator().manual_seed(recipe.seed))
-    config = recipe.config
-    network: Any = get_network("respectra").network(config)
+    network: Any = get_network("respectra").network(recipe.config)
     prepare(network, sampler)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.rate, total_steps=recipe.steps, pct_start=0.1
     )
-    start, running = time.perf_counter(), 0.0
+    start, running = time.perf_counter(), np.zeros(4)
     for step in range(recipe.steps):
-        batch = sampler.scenes()
-        draw = float(sampler.uniform(1))
-        if draw < recipe.forget:
-            batch = batch.alone()
-        elif recipe.noise and draw < recipe.forget + recipe.shuffle:
-            batch = batch.shuffled(sampler.g)
-        network.set_step(batch.step)
-        loss = relative_error(network(batch.x), batch.truth, recipe.floor)
         optimiser.zero_grad()
-        loss.backward()
+        for i, batch in enumerate(batches(sampler, step)):
+            network.set_capture(**batch.told)
+            loss = relative_error(network(batch.x), batch.truth, recipe.floor)
+            loss.backward()
+            running[i] += 0.01 * (loss.item() - running[i]) if running[i] else loss.item()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        running = 0.99 * running + 0.01 * loss.item() if step else loss.item()
         if not quiet and (step + 1) % 500 == 0:
-            print(f"{step + 1:6d}  {running:.4f}  {time.perf_counter() - start:.0f} s", flush=True)
-    learn_uncertainty(network, sampler)
-    network.set_step(0.0)
+            seconds = time.perf_counter() - start
+            print(f"{step + 1:6d}  {running.round(4)}  {seconds:.0f} s", flush=True)
+        if after and (step + 1) % max(1, recipe.steps // 10) == 0:
+            after(network)
+    learn_uncertainty(network, recipe)
+    network.set_capture(sampler.clean, step=0.0)
     return network.eval()
 
 
-def learn_uncertainty(network: Any, sampler: Sampler, steps: int = 300) -> None:
-    """Fit the last layer of the uncertainty; what was learned before stays as it is.
+def learn_uncertainty(network: Any, recipe: Recipe) -> None:
+    """Fit the layers of the uncertainty; what was learned before stays as it is.
 
-    An error is taken as a draw from a Laplace distribution of that mean size. Afterwards each band
-    is scaled so that the mean size is right on scenes that were not trained on.
+    Their answer is to be the deviation that 68 % of errors stay below and 95 % below twice of it:
+    the quantile losses of the errors' logarithms. Scenes have more grain than those before, for
+    measured spectra are never clean; and they are others.
     """
-    parameters = list(network.uncertainty_head.parameters())
+    generator = torch.Generator().manual_seed(recipe.seed + 1)
+    sampler = Sampler(replace(recipe, grain=recipe.doubt_grain), generator)
+    heads = [network.uncertainty_head, *([network.uncertainty_layer] if network.doubt else [])]
+    parameters = [p for head in heads for p in head.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=3e-3)
-    for _ in range(steps):
-        batch = sampler.scenes()
-        network.set_step(batch.step)
-        with torch.no_grad():
-            error = (network(batch.x) - batch.truth).abs()
-        expected = network.uncertainty(batch.x) + 1e-4
-        loss = (torch.log(expected) + error / expected).mean()
-        grads = torch.autograd.grad(loss, parameters)
-        for parameter, grad in zip(parameters, grads, strict=True):
-            parameter.grad = grad
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.doubt_steps)
+    for step in range(recipe.doubt_steps):
+        optimiser.zero_grad()
+        for batch in batches(sampler, step):
+            network.set_capture(**batch.told)
+            with torch.no_grad():
+                error = torch.log((network(batch.x) - batch.truth).abs() + 1e-5)
+            # ``uncertainty`` is the mean size of errors of a normal distribution.
+            sigma = torch.log(network.uncertainty(batch.x) * float(np.sqrt(np.pi / 2)) + 1e-5)
+            sigma = sigma - np.log(recipe.doubt_noisy if network.denoises else recipe.doubt_clean)
+            loss = _quantile(error - sigma, 0.683) + _quantile(error - sigma - np.log(2), 0.954)
+            grads = torch.autograd.grad(loss, parameters)
+            for parameter, grad in zip(parameters, grads, strict=True):
+                parameter.grad = grad if parameter.grad is None else parameter.grad + grad
         optimiser.step()
-    with torch.no_grad():
-        sums = torch.zeros(2, BANDS)
-        for _ in range(30):
-            batch = sampler.scenes()
-            network.set_step(batch.step)
-            sums[0] += (network(batch.x) - batch.truth).abs().sum(dim=(0, 2, 3))
-            sums[1] += network.uncertainty(batch.x).sum(dim=(0, 2, 3))
-        network.spread.mul_(sums[0] / sums[1])
+        schedule.step()
+
+
+def relearn_uncertainty(weights: Weights, recipe: Recipe) -> Weights:
+    """Weights whose answers stay as they are, with an uncertainty learned anew.
+
+    Args:
+        weights: of any version of the network; a layer of the uncertainty's own is added.
+        recipe: ``told`` and ``noisy`` say on which pictures.
+    """
+    config = weights.config.model_copy(update={"doubt": UNCERTAINTY_UNITS})
+    torch.manual_seed(recipe.seed)
+    network: Any = get_network(weights.method).network(config)
+    state = {name: torch.from_numpy(np.array(t)) for name, t in weights.tensors.items()}
+    state = {n: t for n, t in state.items() if not n.startswith(("uncertainty", "doubt", "spread"))}
+    network.load_state_dict(state, strict=False)
+    learn_uncertainty(network, recipe)
+    tensors = {name: t.detach().numpy() for name, t in network.state_dict().items()}
+    facts = {**weights.provenance, "uncertainty": asdict(recipe)}
+    return replace(weights, config=config, tensors=tensors, provenance=facts)
+
+
+def _quantile(excess: Tensor, share: float) -> Tensor:
+    return torch.maximum(share * excess, (share - 1) * excess).mean()
 
 
 def score(
     network: Any, track: str, names: tuple[str, ...], folder: Path, *, cells: bool = True
-) -> dict[str, float]:
-    """MRAE with the floor of each scene, as docs/classical-method.md measures it.
+) -> dict[str, tuple[float, float, float]]:
+    """By scene: MRAE with the floor, as docs/classical-method.md measures it, and the shares of
+    errors within one and two standard deviations.
 
     Args:
         network: what ``train`` gave.
         track: of the images.
         names: of the scenes.
         folder: where they are.
-        cells: whether the network is told that its values are 8-bit codes; of no account where
-            noise is the larger.
+        cells: whether the network is told that its values are 8-bit codes.
     """
+    network = copy.deepcopy(network).eval()
+    response = get_track(track).response_matrix(CHALLENGE_WAVELENGTHS_NM)
+    told = TRACK_SETTINGS[track] if network.told else {}
+    network.set_capture(torch.tensor(response), step=cells / 255, **told)
     result = {}
-    if cells:
-        network = copy.deepcopy(network)
-        network.set_step(1 / 255)
     for scene in load_scenes(track, names, folder):
         rgb = torch.from_numpy(scene.rgb).permute(2, 0, 1)[None]
         with torch.inference_mode():
             estimate = network(rgb)[0].permute(1, 2, 0).clamp_min(0).numpy()[scene.valid]
+            sigma = network.uncertainty(rgb)[0].permute(1, 2, 0).numpy()[scene.valid]
         truth = scene.truth[scene.valid]
-        result[scene.name] = float(np.mean(np.abs(estimate - truth) / np.maximum(truth, FLOOR)))
+        error = np.abs(estimate - truth)
+        ratio = error / (sigma * np.sqrt(np.pi / 2))
+        result[scene.name] = (
+            float(np.mean(error / np.maximum(truth, FLOOR))),
+            float((ratio <= 1).mean()),
+            float((ratio <= 2).mean()),
+        )
     return result
 
 
 def to_weights(network: Any, recipe: Recipe, scores: dict[str, Any]) -> Weights:
     """The weights with everything that is known of them."""
-    camera = get_track(recipe.track)
+    camera = get_track("clean")
     contract = Contract(
-        track=recipe.track,
+        track="clean",
         clip_low=0.0,
         response=ResponseRecord.of(camera.response),
     )
@@ -158,7 +220,7 @@ def to_weights(network: Any, recipe: Recipe, scores: dict[str, Any]) -> Weights:
         "made_by": "scripts/train_respectra.py",
         "recipe": asdict(recipe),
         "reflectances": [*OBJECTS, "earthlib"],
-        "lights": LIGHTS[recipe.lights],
+        "lights": {**LIGHTS[recipe.lights], "told": "respectra_captures.Lamps"},
         "licence": "MIT; trained on spectra under BSD-3-Clause and MIT licences",
         "versions": {
             name: importlib.metadata.version(name)
@@ -171,42 +233,50 @@ def to_weights(network: Any, recipe: Recipe, scores: dict[str, Any]) -> Weights:
     return Weights("respectra", config, contract, tensors, provenance)
 
 
+def measure(network: Any, report: bool, tracks: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """MRAE by track and scene; prints it with the shares within one and two deviations."""
+    scores: dict[str, dict[str, float]] = {}
+    folder = os.environ.get("RESPECTRA_DATA")
+    for track in tracks if folder else ():
+        scores[track] = {}
+        for names in (CHOICE, REPORT) if report else (CHOICE,):
+            found = score(network, track, names, Path(str(folder)))
+            for name, values in found.items():
+                print(f"{track:12}{name:32}", *(f"{value:8.4f}" for value in values))
+            means = np.mean(list(found.values()), axis=0)
+            print(f"{track:12}{'mean':32}", *(f"{value:8.4f}" for value in means), flush=True)
+            scores[track] |= {name: value[0] for name, value in found.items()}
+    return scores
+
+
 def main() -> None:
     """Train, score, save."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path)
-    parser.add_argument("--preset", default="published")
     parser.add_argument("--option", action="append", default=[], help="NAME=VALUE of the network")
     parser.add_argument("--report", action="store_true", help="score the other scenes too")
-    for name, kind in (
-        ("track", str),
-        ("lights", str),
-        ("steps", int),
-        ("seed", int),
-        ("rate", float),
-        ("rolloff", float),
-        ("vary", float),
-        ("forget", float),
-        ("floor", float),
-        ("stray", float),
-        ("exact", float),
-        ("noise", float),
-        ("shuffle", float),
-    ):
-        parser.add_argument(f"--{name}", type=kind, default=getattr(Recipe, name))
+    parser.add_argument("--uncertainty-of", type=Path, help="learn that of this file anew, only")
+    parser.add_argument("--score", action="store_true", help="score OUTPUT, which is there already")
+    for field in fields(Recipe):
+        if kind := _KINDS.get(str(field.type)):
+            name = f"--{field.name.replace('_', '-')}"
+            parser.add_argument(name, type=kind, default=field.default)
     given = vars(parser.parse_args())
     output, report = given.pop("output"), given.pop("report")
+    torch.set_num_threads(1)
+    if given.pop("score"):
+        measure(build(load_weights(output)), report, ("clean", "real-world"))
+        return
+    source = given.pop("uncertainty_of")
     options = dict(pair.split("=", 1) for pair in given.pop("option"))
     recipe = Recipe(options={name: json.loads(value) for name, value in options.items()}, **given)
-    torch.set_num_threads(1)
+    if source:
+        found = relearn_uncertainty(load_weights(source), recipe)
+        save_weights(found, output, overwrite=True)
+        return
     network = train(recipe)
-    scores: dict[str, Any] = {}
-    if folder := os.environ.get("RESPECTRA_DATA"):
-        for names in (CHOICE, REPORT) if report else (CHOICE,):
-            found = score(network, recipe.track, names, Path(folder))
-            print({name: round(value, 4) for name, value in found.items()})
-            print(f"mean {np.mean(list(found.values())):.4f}")
-            scores |= found
+    tracks = ("clean", "real-world") if recipe.noisy else ("clean",)
+    scores = measure(network, report, tracks)
     save_weights(to_weights(network, recipe, scores), output, overwrite=True)
 
 

@@ -218,9 +218,10 @@ def test_caches_are_shared(tmp_path):
         one.write_text("one")
         other.write_text("other")
     assert (tmp_path / "a").read_text() == "one"
-    stale = tmp_path / ".a.01234567.part"
-    stale.touch()
-    os.utime(stale, (1, 1))
+    old = tmp_path / ".a.01234567-1-0123.part"  # of another machine
+    old.touch()
+    os.utime(old, (1, 1))
+    (tmp_path / f".a.{files._here()}-fffffff-0123.part").touch()  # of no living process
     with atomic_path(tmp_path / "a", overwrite=True, shared=True) as one:
         one.touch()
     assert names(tmp_path) == ["a"]

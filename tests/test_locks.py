@@ -83,6 +83,15 @@ def test_a_folder_written_in_place_has_its_lock_inside(tmp_path):
     assert [p.name for p in (tmp_path / "report").iterdir()] == []
 
 
+def test_the_lock_of_a_folder_frees_those_of_killed_processes_within(tmp_path, other):
+    with file_lock(tmp_path, inside=True):
+        assert lock_path(tmp_path / "cube.nc").exists()  # of a living process
+    other.kill()
+    other.wait()
+    with file_lock(tmp_path, inside=True):
+        assert not lock_path(tmp_path / "cube.nc").exists()
+
+
 def test_a_place_that_cannot_be_written_is_an_error_of_ours(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"), file_lock(tmp_path / "file" / "x"):

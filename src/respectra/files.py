@@ -19,16 +19,19 @@ import ctypes
 import errno
 import functools
 import glob
+import hashlib
 import json
 import os
 import secrets
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from respectra.errors import OutputError
+from respectra.guards.text import read_json
 from respectra.locks import file_lock, hidden_name
 
 __all__ = [
@@ -46,7 +49,7 @@ __all__ = [
 PathLike = str | os.PathLike[str]
 #: Source and target of a move.
 Move = tuple[Path, Path]
-#: Leftovers of writers without a lock are deleted at this age.
+#: Leftovers of writers on other machines are deleted at this age.
 _STALE_S = 3600.0
 #: Longer suffixes mean nothing to a library.
 _LONGEST_SUFFIX = 24
@@ -132,6 +135,8 @@ def writing_to(path: PathLike, hint: str = "") -> Iterator[None]:
     except OutputError:
         raise
     except OSError as error:
+        if error.errno is None and "requested and" in str(error):  # NumPy's words for a full disk
+            error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         reason = error.strerror or error
         raise OutputError(f"cannot write {path}: {reason}; {advice}") from error
 
@@ -236,8 +241,8 @@ def _read_record(record: Path, others: str) -> list[Move]:
     anywhere but hidden places beside it.
     """
     try:
-        listed = [(str(source), str(target)) for source, target in json.loads(record.read_text())]
-    except (OSError, ValueError, TypeError, RecursionError):
+        listed = [(str(source), str(target)) for source, target in read_json(record)]
+    except (ValueError, TypeError):
         return []
     folder = record.parent
     moves = [(folder / source, folder / target) for source, target in listed]
@@ -323,7 +328,7 @@ def _system_call() -> Callable[[bytes, bytes, int], int] | None:
 
 def _temporary(target: Path, *, shared: bool) -> Path:
     suffix = target.suffix if len(os.fsencode(target.suffix)) <= _LONGEST_SUFFIX else ""
-    unique = f".{secrets.token_hex(4)}" if shared else ""
+    unique = f".{_here()}-{os.getpid():x}-{secrets.token_hex(2)}" if shared else ""
     return target.with_name(hidden_name(target.name, f"{unique}.part{suffix}"))
 
 
@@ -339,12 +344,20 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
+def _here() -> str:
+    """A short name for this machine."""
+    return hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
+
+
 def _remove_stale(targets: Sequence[Path]) -> None:
-    """Delete what killed writers without a lock left, once no living one can need it."""
-    now = time.time()
+    """Delete what killed writers without a lock left: of this machine, or of long ago."""
+    import psutil
+
     for target in targets:
         name, suffix = glob.escape(target.name), glob.escape(target.suffix)
-        for part in target.parent.glob(f".{name}.????????.part{suffix}"):
-            with contextlib.suppress(OSError):
-                if now - part.lstat().st_mtime > _STALE_S:
+        for part in target.parent.glob(f".{name}.*-*-*.part{suffix}"):
+            machine, process, _ = part.name.removeprefix(f".{target.name}.").split("-", 2)
+            with contextlib.suppress(OSError, ValueError):
+                dead = machine == _here() and not psutil.pid_exists(int(process, 16))
+                if dead or time.time() - part.lstat().st_mtime > _STALE_S:
                     remove(part)

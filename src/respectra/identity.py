@@ -9,15 +9,16 @@ from pathlib import Path
 from respectra.errors import FormatError
 from respectra.locks import LOCK
 
-#: (path, size, time of change, inode) -> hash, of files that this process has read.
-_known: dict[tuple[str, int, int, int], str] = {}
+_Stamp = tuple[str, int, int, int, int]
+#: Path, size, times of change and inode -> hash, of files that this process has read.
+_known: dict[_Stamp, str] = {}
 _MOST_KNOWN = 100_000
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's bytes; of a folder, that of the names and hashes of its files.
 
-    A file is read once by a process, and again when its size, time of change or inode differ.
+    A file is read once by a process, and again when its size, times of change or inode differ.
 
     Args:
         path: a file; or a folder, such as a Zarr store, with all that is below it.
@@ -58,6 +59,8 @@ def _hash_of_file(path: Path) -> str:
         return digest
 
 
-def _stamp(path: Path, fd: int) -> tuple[str, int, int, int]:
+def _stamp(path: Path, fd: int) -> _Stamp:
     facts = os.fstat(fd)
-    return (os.path.realpath(path), facts.st_size, facts.st_mtime_ns, facts.st_ino)
+    # The last one cannot be set to what it was, as the one before it can.
+    times = facts.st_mtime_ns, facts.st_ctime_ns
+    return (os.path.realpath(path), facts.st_size, facts.st_ino, *times)

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from respectra.errors import FormatError, OutputError
+from respectra.guards.text import parse_json
 
 #: Name of the hash in a line.
 SEAL = "seal"
@@ -164,8 +165,8 @@ class Journal:
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
+        record = parse_json(line, "a line")
+    except FormatError:
         return None
     return record if isinstance(record, dict) else None
 

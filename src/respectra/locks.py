@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from respectra.errors import OutputError
+from respectra.guards.text import read_object
 
 #: Longest file name that every common file system takes, bytes.
 _LONGEST_NAME = 255
@@ -95,6 +96,8 @@ def file_lock(
         yield
         return
     try:
+        if inside:
+            _free_within(Path(path))
         yield
     finally:
         with _guard:
@@ -103,6 +106,15 @@ def file_lock(
                 file.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 mine.lock.release()
+
+
+def _free_within(folder: Path) -> None:
+    """Delete the locks of killed processes on files of a folder whose own lock is held."""
+    for file in folder.glob(".*.lock"):
+        with contextlib.suppress(OSError):
+            held = _take(file, file, 0.0)
+            file.unlink(missing_ok=True)
+            held.lock.release()
 
 
 def _take(file: Path, path: str | os.PathLike[str], wait_s: float) -> _Held:
@@ -149,7 +161,7 @@ def _is_at(lock: Any, file: Path) -> bool:
 def holder(file: Path) -> str:
     """Who holds a lock file, as far as it says."""
     try:
-        found = json.loads(file.read_text())
+        found = read_object(file)
         return f"process {int(found['pid'])} on {str(found['host'])[:64]}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import FormatError, RespectraWarning
+from respectra.errors import DataError, FormatError, RespectraWarning
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -74,8 +74,10 @@ def to_nanometres(values: npt.ArrayLike, unit: str | None, *, where: str) -> Flo
         return _guess(axis, where)
     if name in _FACTORS:
         nm = axis * _FACTORS[name]
-        # 0.41 um is 410 nm, not 409.99999999999994: what files state has few digits.
-        nm = np.where(np.isclose(nm, np.round(nm, 6), rtol=1e-14, atol=0), np.round(nm, 6), nm)
+        if _FACTORS[name] != 1.0:
+            # 0.41 um is 410 nm, not 409.99999999999994: what files state has few digits.
+            short = np.round(nm, 6)
+            nm = np.where(np.isclose(nm, short, rtol=1e-14, atol=0), short, nm)
     elif name in _CONSTANTS:
         nm = _CONSTANTS[name] / axis
     else:
@@ -92,6 +94,33 @@ def to_nanometres(values: npt.ArrayLike, unit: str | None, *, where: str) -> Flo
     return nm
 
 
+def check_wavelengths(wavelengths_nm: npt.ArrayLike) -> FloatArray:
+    """Wavelengths as float64, shape (band,), nm.
+
+    Raises:
+        DataError: not one-dimensional, not finite, not positive, or not strictly ascending.
+    """
+    try:
+        grid = np.asarray(wavelengths_nm, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"wavelengths must be numbers in nanometres: {error}") from None
+    if grid.ndim != 1 or grid.size == 0:
+        raise DataError(f"wavelengths form a list of numbers in nm; got shape {grid.shape}")
+    if not np.isfinite(grid).all() or (grid <= 0).any():
+        raise DataError("wavelengths must be finite and positive numbers in nm")
+    if not is_plausible(grid):
+        raise DataError(
+            f"wavelengths are in nm, from {PLAUSIBLE_NM[0]:g} to {PLAUSIBLE_NM[1]:g}; "
+            f"got {grid.min():g} to {grid.max():g}: convert them"
+        )
+    if grid.size > 1 and not (np.diff(grid) > 0).all():
+        raise DataError(
+            "wavelengths must ascend without repetition; "
+            f"got {np.array2string(grid, threshold=6, precision=4)}: sort the bands first"
+        )
+    return grid
+
+
 def is_plausible(wavelengths_nm: npt.ArrayLike) -> bool:
     """Whether an instrument can have measured at all of these, nm."""
     grid = np.asarray(wavelengths_nm, np.float64)
@@ -99,6 +128,11 @@ def is_plausible(wavelengths_nm: npt.ArrayLike) -> bool:
 
 
 _RANGE = f"{PLAUSIBLE_NM[0]:g} to {PLAUSIBLE_NM[1]:g} nm"
+
+
+def nanometres_per(unit: str | None) -> float | None:
+    """Length of a unit in nm; None for what is no unit of length. For widths of bands."""
+    return _FACTORS.get(_normalise(unit))
 
 
 def states_nothing(unit: str | None) -> bool:

@@ -117,7 +117,7 @@ def test_a_huge_claim_is_refused_before_allocation(tmp_path):
     with pytest.raises(FormatError, match="claims 30000 × 30000 pixels"):
         open_image(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(huge_png(0, 5))
-    with pytest.raises(FormatError, match="needs a pixel"):
+    with pytest.raises(FormatError, match="damaged"):
         open_image(tmp_path / "b.png")
 
 
@@ -183,3 +183,11 @@ def test_existing_output_is_kept(tmp_path):
 def test_public_names():
     assert rs.open_image is open_image
     assert rs.save_image is save_image
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_one_pixel_that_is_not_finite_is_refused_where_images_are_checked(bad):
+    image = make_image(np.full((4, 5, 3), 0.4, np.float32))
+    image.values[1, 2, 0] = bad
+    with pytest.raises(DataError, match="1 of 20 pixels of the image hold NaN or infinite"):
+        rs.cameras.require_image(image)

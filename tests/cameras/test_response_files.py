@@ -48,13 +48,17 @@ def test_four_columns_leave_out_the_second_green(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.csv", b"", "four numbers"),
+        ("x.csv", b"", "no rows of numbers"),
         ("x.csv", b"400,1,2\n", "four numbers"),
-        ("x.csv", b"400,1,2,x\n", "cannot be read"),
-        ("x.csv", b"\xff\xfe\x00", "cannot be read"),
-        ("x.csv", b"500,1,2,3\n400,1,2,3\n", "ascend"),
+        ("x.csv", b"400,1,2,x\n", "no rows of numbers"),
+        ("x.csv", b"\xff\xfe\x00", "not text"),
+        ("x.csv", b"400,1,2,3\n400,1,2,3\n", "ascend"),
+        ("x.csv", b"400,1,2,3\0\n", "a NUL"),
+        ("x.csv", b"0.4,1,2,3\n0.5,1,2\n", "a row differs"),
+        ("x.csv", b"nm,R,G,G\n400,1,2,3\n", "header that names"),
+        ("x.csv", b"nm,R,G,B\n20,1,2,3\n50,1,2,3\n", "nm"),
         ("x.npz", b"no archive", "not an NPZ"),
-        ("x.mat", b"no matlab", "not a readable MATLAB"),
+        ("x.mat", b"no matlab", "not a MATLAB file"),
         ("x.xlsx", b"", "not a known kind"),
     ],
 )
@@ -62,6 +66,36 @@ def test_refuses(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(FormatError, match=message):
         cameras.open_response(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nm,B,G,R\n400,3,2,1\n410,6,5,4\n",
+        "nm;B;G;R\n410,0;6,0;5,0;4,0\n400,0;3,0;2,0;1,0\n",
+        "wavelength [nm]\tRed\tGreen\tBlue\n400\t1\t2\t3\n410\t4\t5\t6\n",
+        "400 1 2 3\n410   4 5 6\n",
+        "400,0 1,0 2,0 3,0\n410,0 4,0 5,0 6,0\n",
+        "% exported\nQE of a camera\nR, G, B, Wavelength_um\n1, 2, 3, 0.40\n4, 5, 6, 0.41\n",
+        "\ufeffλ,R,G1,G2,B\n400,1,2,9,3\n410,4,5,9,6\n",
+        "nm,B,G,R,\n400,3,2,1,\n410,6,5,4,\n",
+    ],
+)
+def test_headings_decide_the_channels_and_tables_come_as_people_write_them(tmp_path, text):
+    (tmp_path / "qe.txt").write_text(text, "utf-8")
+    response = cameras.open_response(tmp_path / "qe.txt")
+    np.testing.assert_array_equal(response.wavelength, [400, 410])
+    np.testing.assert_array_equal(response.values, [[1, 2, 3], [4, 5, 6]])
+
+
+def test_micrometres_are_converted_in_archives(tmp_path):
+    scipy.io.savemat(
+        tmp_path / "a.mat",
+        {"camera": {"ssf": TABLE[::-1], "wavelengths": GRID[::-1] / 1e3, "units": "um"}},
+    )
+    response = cameras.open_response(tmp_path / "a.mat")
+    np.testing.assert_array_equal(response.wavelength, GRID)
+    np.testing.assert_array_equal(response.values, TABLE)
 
 
 def test_missing_parts(tmp_path):

@@ -159,3 +159,13 @@ def refused(arguments, message, capsys):
     assert len(errors) == 1, text
     assert "Traceback" not in text
     assert any(m.lower() in errors[0].lower() for m in message.split("|")), errors[0]
+
+
+def test_names_and_places_that_the_system_refuses(tmp_path, capsys):
+    rs.save_cube(rs.make_cube(np.ones((3, 4, 31)), GRID), tmp_path / "a.npz")
+    (tmp_path / "file").touch()
+    for output in (tmp_path / ("n" * 252 + ".mat"), tmp_path / "file" / "x.mat"):
+        assert run(["convert", str(tmp_path / "a.npz"), "-o", str(output)]) == 1
+        said = capsys.readouterr().err
+        assert said.strip().splitlines()[-1].startswith("error:")
+        assert "Traceback" not in said

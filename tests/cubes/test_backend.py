@@ -32,7 +32,7 @@ def test_options_reach_the_reader(tmp_path, cube):
     opened = xr.open_dataset(
         tmp_path / "a.npy",
         engine="respectra",
-        wavelengths_nm=[1, 2, 3, 4],
+        wavelengths_nm=[401, 402, 403, 404],
         quantity="reflectance",
         drop_variables="nothing",
     )

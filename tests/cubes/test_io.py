@@ -56,7 +56,7 @@ def test_a_file_without_wavelengths_asks_for_them(tmp_path, rng):
 def test_given_wavelengths_must_fit_the_bands(tmp_path, cube):
     rs.save_cube(cube, tmp_path / "a.npz")
     with pytest.raises(FormatError, match=r"has 4 bands .* and 3 wavelengths are given"):
-        rs.open_cube(tmp_path / "a.npz", wavelengths_nm=[1, 2, 3])
+        rs.open_cube(tmp_path / "a.npz", wavelengths_nm=[401, 402, 403])
 
 
 def test_bands_come_back_in_ascending_order(tmp_path, rng):
@@ -150,13 +150,13 @@ def test_a_file_that_may_not_be_read(tmp_path, cube, monkeypatch):
 def test_values_that_are_not_real_numbers(tmp_path, dtype):
     np.save(tmp_path / "a.npy", np.zeros((2, 2, 2), dtype))
     with pytest.raises(DataError, match="real numbers"):
-        rs.open_cube(tmp_path / "a.npy", wavelengths_nm=[1, 2])
+        rs.open_cube(tmp_path / "a.npy", wavelengths_nm=[401, 402]).load()
 
 
 def test_values_beyond_float32_are_refused_instead_of_becoming_infinite(tmp_path):
     np.save(tmp_path / "a.npy", np.full((2, 2, 2), 1e300))
     with pytest.raises(DataError, match="32-bit"):
-        rs.open_cube(tmp_path / "a.npy", wavelengths_nm=[1, 2])
+        rs.open_cube(tmp_path / "a.npy", wavelengths_nm=[401, 402]).load()
 
 
 def test_a_cube_larger_than_the_free_memory_is_refused_before_it_is_read(
@@ -165,7 +165,7 @@ def test_a_cube_larger_than_the_free_memory_is_refused_before_it_is_read(
     rs.save_cube(cube, tmp_path / "a.npy")
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 10}))
     with pytest.raises(DataError, match="GiB of memory"):
-        rs.open_cube(tmp_path / "a.npy", wavelengths_nm=[1, 2, 3, 4])
+        rs.open_cube(tmp_path / "a.npy", wavelengths_nm=[401, 402, 403, 404]).load()
 
 
 def test_quantity_is_that_of_the_file_unless_told(tmp_path, cube):

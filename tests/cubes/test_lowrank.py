@@ -151,7 +151,9 @@ def test_other_formats_keep_its_values(cube, tmp_path, name):
 
 def test_much_is_made_of_little(tmp_path):
     """A file whose cube is far larger than its factors opens."""
-    cube = LowRankCube(np.ones((64, 64, 1), np.float32), np.ones((1, 2000)), np.arange(2000) + 1.0)
+    cube = LowRankCube(
+        np.ones((64, 64, 1), np.float32), np.ones((1, 2000)), np.arange(2000) + 400.0
+    )
     rs.save_cube(cube, tmp_path / "cube.nc")
     assert rs.open_cube(tmp_path / "cube.nc").shape == (64, 64, 2000)
 

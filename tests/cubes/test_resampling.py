@@ -65,7 +65,7 @@ def test_extrapolation_is_refused_unless_told(cube):
 def test_what_cannot_be_resampled(cube):
     with pytest.raises(DataError, match="width of a single band"):
         resample(cube, [500], "band-average")
-    with pytest.raises(ConfigError, match="'linear' or 'band-average'; got 'cubic'"):
+    with pytest.raises(ConfigError, match="'linear', 'band-average' or 'auto'; got 'cubic'"):
         resample(cube, [500], "cubic")
     cube.values[0, 0, 0] = np.nan
     with pytest.raises(DataError, match="not finite"):

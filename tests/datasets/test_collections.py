@@ -120,3 +120,10 @@ def test_what_is_refused(tmp_path, scenes):
     with pytest.raises(DataError, match="no scene scene9"):
         open_collection(scenes).select(("scene9",))
     assert "arad-2020" in list_layouts()
+
+
+def test_radiance_up_to_1_is_no_code(tmp_path, rng, write_mat73):
+    values = rng.random((4, 6, 31)).astype(np.float32)
+    write_mat73(tmp_path / "scene.mat", values, "rad")
+    scene = open_collection(tmp_path).scenes[0]
+    np.testing.assert_array_equal(scene.open_cube().values, values)

@@ -9,7 +9,7 @@ from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets import spectra
 from respectra.datasets.spectra import (
     illuminants,
-    list_illuminants,
+    list_illuminant_collections,
     list_reflectances,
     reflectances,
     resample_spectrum,
@@ -29,7 +29,7 @@ def test_every_collection_of_reflectances_is_plausible(source: str) -> None:
     assert found.attrs["left_out"] == []
 
 
-@pytest.mark.parametrize("source", list_illuminants())
+@pytest.mark.parametrize("source", list_illuminant_collections())
 def test_every_collection_of_illuminants_has_a_maximum_of_one(source: str) -> None:
     found = illuminants(source)
     assert np.allclose(found.max("wavelength"), 1.0)

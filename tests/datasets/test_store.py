@@ -96,7 +96,9 @@ def test_other_bands(scenes, tmp_path):
         plan_store({"train": open_collection(scenes)})
     grid = tuple(np.arange(400.0, 701.0, 10.0))
     store = prepared(open_collection(scenes), tmp_path / "store", wavelengths_nm=grid)
-    np.testing.assert_allclose(store["train"][0].cube, cube, rtol=1e-6)
+    np.testing.assert_array_equal(
+        store["train"][0].cube, rs.cubes.resample(fine, grid, "band-average")
+    )
 
 
 def test_size_is_known_beforehand(scenes, tmp_path):
@@ -158,6 +160,65 @@ def test_a_killed_run_continues_to_the_same_bytes(scenes, tmp_path):
     assert {p.name: p.read_bytes() for p in killed.iterdir()} == {
         p.name: p.read_bytes() for p in whole.iterdir()
     }
+
+
+def stopped_after(count):
+    """A progress that ends a run once some scenes are written."""
+
+    def progress(jobs):
+        for number, job in enumerate(jobs):
+            if number == count:
+                raise KeyboardInterrupt
+            yield job
+
+    return progress
+
+
+def test_a_scene_that_changed_since_is_made_again(scenes, tmp_path):
+    import respectra as rs
+
+    plan = plan_store({"train": open_collection(scenes)})
+    with pytest.raises(KeyboardInterrupt):
+        prepare_store(plan, tmp_path / "store", progress=stopped_after(3))
+    file = scenes / "scene1.npz"
+    before = file.stat()
+    cube = rs.open_cube(file)
+    cube.values[:] = cube.values[::-1]
+    rs.save_cube(cube, file, overwrite=True)
+    assert file.stat().st_size == before.st_size
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    made = []
+    prepare_store(
+        plan, tmp_path / "store", progress=lambda jobs: (made.append(j) or j for j in jobs)
+    )
+    assert [job.scene.name for job in made] == ["scene1", "scene3"]
+    split = open_store(tmp_path / "store")["train"]
+    split.verify()
+    np.testing.assert_array_equal(split[1].cube, np.nan_to_num(cube.values))
+
+
+def test_two_runs_do_not_prepare_one_store(scenes, tmp_path):
+    plan = plan_store({"train": open_collection(scenes)})
+
+    def meddling(jobs):
+        with pytest.raises(OutputError, match="store is being written by this process"):
+            prepare_store(plan, tmp_path / "store")
+        return jobs
+
+    prepare_store(plan, tmp_path / "store", progress=meddling)
+    open_store(tmp_path / "store")["train"].verify()
+    assert sorted(p.name for p in (tmp_path / "store").iterdir()) == ["index.json", "train.bin"]
+
+
+def test_the_old_store_is_there_until_the_new_one_is_complete(scenes, tmp_path):
+    collection = open_collection(scenes)
+    prepare_store(plan_store({"train": collection}), tmp_path / "store")
+    half = plan_store({"test": collection}, PrepareOptions(dtype="float16"))
+    with pytest.raises(KeyboardInterrupt):
+        prepare_store(half, tmp_path / "store", overwrite=True, progress=stopped_after(2))
+    open_store(tmp_path / "store")["train"].verify()
+    prepare_store(half, tmp_path / "store", overwrite=True)
+    assert sorted(p.name for p in (tmp_path / "store").iterdir()) == ["index.json", "test.bin"]
 
 
 def test_what_is_in_the_way_is_never_lost(scenes, tmp_path):

@@ -5,8 +5,9 @@ import pytest
 
 from respectra.cameras import get_track
 from respectra.datasets.palette import lights, materials
+from respectra.datasets.series import save_scenes
 from respectra.datasets.synthesize import SynthesisOptions, synthesize_layers, synthesize_scene
-from respectra.errors import ConfigError, DataError
+from respectra.errors import ConfigError, DataError, OutputError
 
 SMALL = {"height": 48, "width": 64}
 
@@ -120,3 +121,35 @@ def test_materials_are_reflectances(rng):
     assert drawn.max() < 1
     with pytest.raises(ConfigError, match="at least one collection"):
         materials((), SynthesisOptions().wavelengths_nm)
+
+
+def test_scenes_that_vanish_are_not_counted(tmp_path):
+    options = SynthesisOptions(height=16, width=16)
+    folder = tmp_path / "scenes"
+
+    def deleting(indices):
+        for index in indices:
+            yield index
+            if index == 2:
+                (folder / "synthetic_00001.npz").unlink()
+
+    with pytest.raises(OutputError, match="holds 3 of 4 scenes"):
+        save_scenes(folder, 4, seed=1, options=options, progress=deleting)
+
+    def vanishing(indices):
+        for index in indices:
+            yield index
+            folder.rename(tmp_path / "gone")
+
+    with pytest.raises(OutputError, match="has vanished"):
+        save_scenes(folder, 6, seed=1, options=options, progress=vanishing)
+    assert not folder.exists()
+
+
+def test_a_header_without_its_values_is_made_again(tmp_path):
+    options = SynthesisOptions(height=16, width=16)
+    files = save_scenes(tmp_path, 2, seed=1, options=options, suffix=".bip")
+    whole = files[1].read_bytes()
+    files[1].unlink()
+    save_scenes(tmp_path, 2, seed=1, options=options, suffix=".bip")
+    assert files[1].read_bytes() == whole

@@ -1,6 +1,7 @@
 """From file to file: the same cube as in memory, whole or not at all, and taken up again."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -10,11 +11,12 @@ import tifffile
 from tests.inference.conftest import tiny_weights
 
 import respectra as rs
+from respectra.cameras import open_picture
+from respectra.cubes.formats.envi import EnviWriter
+from respectra.cubes.formats.zarr import ZarrWriter
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.files import remove
 from respectra.inference import Reconstructor, SelfEnsemble, reconstruct_file
-from respectra.inference.cube_writers import EnviSink, ZarrSink
-from respectra.inference.pictures import TiffPicture, WholePicture, open_picture
 from respectra.methods import save_weights
 
 HEIGHT, WIDTH = 90, 75
@@ -73,10 +75,10 @@ def stop_after(count):
 
 
 def test_only_what_must_be_is_read_whole(tmp_path, tiff, codes):
-    assert isinstance(open_picture(tiff, "srgb"), TiffPicture)
+    assert open_picture(tiff, "srgb").by_rows
     one_strip = tmp_path / "one.tif"
     tifffile.imwrite(one_strip, codes, photometric="rgb", compression="zlib", rowsperstrip=HEIGHT)
-    assert isinstance(open_picture(one_strip, "srgb"), WholePicture)
+    assert not open_picture(one_strip, "srgb").by_rows
 
 
 @pytest.mark.parametrize("name", ["hscnn-r", "tic-rc", "mst-plus-plus", "lwrdanet"])
@@ -190,6 +192,46 @@ def test_a_stopped_run_leaves_nothing_and_is_taken_up(tmp_path, tiff, name, suff
     np.testing.assert_allclose(rs.open_cube(target).values, expected.values, rtol=0, atol=1e-6)
 
 
+def test_another_picture_of_equal_name_size_and_time_does_not_take_up_a_stopped_run(
+    tmp_path, tiff, codes
+):
+    rec = Reconstructor(tiny_weights("hscnn-r"), tile=32)
+    target, time = tmp_path / "cube.zarr", tiff.stat().st_mtime_ns
+    with pytest.raises(StopError):
+        reconstruct_file(rec, tiff, target, progress=stop_after(3))
+    tifffile.imwrite(tiff, codes[::-1], photometric="rgb", rowsperstrip=16)
+    os.utime(tiff, ns=(time, time))
+    assert reconstruct_file(rec, tiff, target).resumed == 0
+    expected = rec(rs.open_image(tiff, encoding="srgb"))
+    np.testing.assert_allclose(rs.open_cube(target).values, expected.values, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["zarr", "hdr"])
+def test_two_streams_do_not_write_one_cube(tmp_path, tiff, suffix):
+    rec = Reconstructor(tiny_weights("hscnn-r"), tile=32)
+    target = tmp_path / f"cube.{suffix}"
+
+    def meddle(done, _):
+        if done == 2:
+            with pytest.raises(OutputError, match="is being written by this process"):
+                reconstruct_file(rec, tiff, target)
+
+    reconstruct_file(rec, tiff, target, progress=meddle)
+    assert rs.open_cube(target).shape == (HEIGHT, WIDTH, 31)
+
+
+def test_nothing_is_left_of_a_run_that_completed_nothing(tmp_path, tiff, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(EnviWriter, "write", full)
+    with pytest.raises(OutputError, match="No space left"):
+        reconstruct_file(
+            Reconstructor(tiny_weights("hscnn-r"), tile=32), tiff, tmp_path / "cube.bip"
+        )
+    assert [path.name for path in tmp_path.iterdir()] == [tiff.name]
+
+
 def test_other_weights_do_not_take_up_a_stopped_run(tmp_path, tiff):
     target = tmp_path / "cube.zarr"
     with pytest.raises(StopError):
@@ -200,10 +242,10 @@ def test_other_weights_do_not_take_up_a_stopped_run(tmp_path, tiff):
     assert done.resumed == 0
 
 
-@pytest.mark.parametrize("sink", [EnviSink, ZarrSink])
+@pytest.mark.parametrize("sink", [EnviWriter, ZarrWriter])
 def test_a_full_disk_is_one_sentence_and_keeps_what_is_done(tmp_path, tiff, monkeypatch, sink):
     rec = Reconstructor(tiny_weights("hscnn-r"), tile=32)
-    target = tmp_path / ("cube.zarr" if sink is ZarrSink else "cube.bip")
+    target = tmp_path / ("cube.zarr" if sink is ZarrWriter else "cube.bip")
     write, calls = sink.write, []
 
     def full(self, region, spectra):

@@ -219,7 +219,7 @@ def test_methods_that_look_further_are_refused():
     with pytest.raises(ConfigError, match="looks at the whole image"):
         bake(tiny_weights("awan"))
     stretched = fitted("pseudo-inverse", Contract(scaling="min-max"))
-    with pytest.raises(ConfigError, match="its own minimum and maximum"):
+    with pytest.raises(ConfigError, match="by its own range"):
         bake(stretched)
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -8,15 +10,21 @@ from respectra.cubes import make_cube
 from respectra.datasets.spectra import illuminants, reflectances
 from respectra.errors import ConfigError
 from respectra.methods import get_method, load_weights
-from respectra.methods.classical.base import ClassicalMethod
-from respectra.methods.shipped import list_shipped, shipped
+from respectra.methods.classical.base import ClassicalEntry, ClassicalMethod
+from respectra.methods.shipped import (
+    for_captures,
+    list_shipped,
+    open_any_camera,
+    open_shipped,
+    shipped,
+)
 
 
 def load(track: str) -> ClassicalMethod:
     weights = load_weights(shipped(track, name="classical"))
     entry = get_method(weights.method)
-    assert isinstance(entry, type)
-    return entry.from_weights(weights)
+    assert isinstance(entry, ClassicalEntry)
+    return entry.method.from_weights(weights)
 
 
 def test_both_tracks_have_weights() -> None:
@@ -63,6 +71,43 @@ def test_the_network_that_ships_is_small_and_says_what_it_is() -> None:
     assert {"recipe", "reflectances", "lights", "licence", "scores"} <= set(weights.provenance)
     with pytest.raises(ConfigError, match="respectra weights 'cleen'"):
         shipped("cleen")
+
+
+def test_what_is_told_goes_to_the_network_for_any_camera() -> None:
+    whole, real, clean = open_any_camera(), open_shipped("real-world"), open_shipped("clean")
+    assert real.contract.track == "real-world"
+    assert real.contract.response is not None
+    assert real.contract.response.name == "ntire2020-example-d40"
+    assert (whole.config.denoises, real.config.denoises) == (False, True)
+    told = {"camera", "exact", "free", "noise_levels"}
+    for name, values in whole.tensors.items():
+        assert np.array_equal(values, real.tensors[name]) is (name not in told), name
+    assert for_captures(clean).config == whole.config
+    assert for_captures(real) is real
+    other = dataclasses.replace(clean, tensors={**clean.tensors, "spread": np.full(31, 2.0)})
+    assert for_captures(other) is other
+
+
+def test_a_told_light_gives_reflectance() -> None:
+    """Through another camera, under a lamp with lines, and no worse than with the track's own."""
+    import torch
+
+    from respectra.cameras.responses import get_response
+    from respectra.inference.predictors import build
+
+    patches = reflectances("colorchecker-ohta").values
+    network = build(open_any_camera())
+    errors = []
+    for camera, light in (("cie-1964-ntire2020", "E"), ("nikon-5100-npl", "FL11")):
+        seen = illuminants("cie").sel(sample=light).values[:, None] * get_response(camera).values
+        response = torch.tensor(seen / seen.sum(axis=0))
+        network.set_capture(response, light="told")
+        pixels = torch.tensor(patches) @ response
+        with torch.inference_mode():
+            found = network(pixels.float().T.reshape(1, 3, 4, 6))[0].flatten(1).T.numpy()
+        errors.append(float(np.mean(np.abs(found - patches) / np.maximum(patches, 0.01))))
+    assert errors[0] < 0.12
+    assert errors[1] < 0.14
 
 
 def test_the_network_that_ships_recovers_the_colour_checker() -> None:

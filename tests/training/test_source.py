@@ -126,3 +126,19 @@ def test_batches_are_channels_last(scene_folder: Path) -> None:
         batch = StepBatches(patches, 3)[step]
         assert batch.image.is_contiguous(memory_format=torch.channels_last)
         assert batch.cube.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_image_and_truth_of_a_finer_scene_show_the_same_line(tmp_path: Path) -> None:
+    fine = np.arange(400.0, 701, 5)
+    values = np.full((40, 40, fine.size), 0.2, np.float32)
+    values[:, :20, fine == 545] = 1.0
+    rs.save_cube(rs.make_cube(values, fine), tmp_path / "a.npz")
+    rs.save_cube(rs.make_cube(values, fine), tmp_path / "b.npz")
+    track, contract = get_track("clean"), Contract()
+    recipe = DataRecipe(validation_scenes=("b",))
+    scenes = open_scenes([tmp_path], recipe, track=track, contract=contract, seed=0)
+    scene = scenes.train[0]
+    truth = rs.make_cube(np.array(scene.cube), contract.wavelengths_nm)
+    assert scene.cube[0, 0].max() > 0.35
+    rendered = track.render(truth, key=scene.name).values
+    np.testing.assert_array_equal(source.image_of(scene, "clean"), rendered)

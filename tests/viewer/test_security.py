@@ -10,7 +10,7 @@ import httpx
 import pytest
 from tests.viewer.conftest import BYTES, Client, npz, png
 
-from respectra.errors import ConfigError, DataError
+from respectra.errors import DataError, OutputError
 from respectra.viewer.security import is_loopback
 from respectra.viewer.server import BackgroundServer, secured
 from respectra.viewer.service import Settings
@@ -65,9 +65,11 @@ def test_rebound_host_names_are_refused(client, host):
 
 
 def test_other_sites_are_refused(client):
-    for headers in ({"origin": "http://evil.example"}, {"sec-fetch-site": "cross-site"}):
+    wrong = ("http://evil.example", "http://[", "http://[::1", "null", "")
+    for headers in (*({"origin": one} for one in wrong), {"sec-fetch-site": "cross-site"}):
         answer = client.post("/api/jobs", json={}, headers=headers)
         assert answer.status_code == 403
+        assert answer.headers["x-content-type-options"] == "nosniff"
         assert "access-control-allow-origin" not in answer.headers
 
 
@@ -279,7 +281,7 @@ def test_an_invited_site_may_use_the_service_and_no_other():
 
 def test_two_servers_cannot_share_a_folder(tmp_path):
     first = Store(tmp_path)
-    with pytest.raises(ConfigError, match="another server"):
+    with pytest.raises(OutputError, match="is being written by this process"):
         Store(tmp_path)
     first.close()
     Store(tmp_path).close()

@@ -1,5 +1,7 @@
 """Cameras: responses, sensors, codecs and the tracks they form; images and their colours."""
 
+from respectra.cameras.capture import PHOTOGRAPH, Capture, Noise
+from respectra.cameras.capture_records import list_cameras, open_camera
 from respectra.cameras.colour import (
     INPUT_KINDS,
     InputKind,
@@ -8,8 +10,17 @@ from respectra.cameras.colour import (
     srgb_to_clean,
     to_track_values,
 )
-from respectra.cameras.image_files import open_image, save_image
+from respectra.cameras.described import described_capture
 from respectra.cameras.images import CHANNELS, Encoding, make_image, require_image
+from respectra.cameras.pictures import (
+    PICTURE_SUFFIXES,
+    Picture,
+    PictureOptions,
+    open_image,
+    open_picture,
+    save_image,
+)
+from respectra.cameras.references import References
 from respectra.cameras.response_files import open_response, open_responses
 from respectra.cameras.responses import (
     CLEAN_RESPONSE,
@@ -38,23 +49,34 @@ __all__ = [
     "CHANNELS",
     "CLEAN_RESPONSE",
     "INPUT_KINDS",
+    "PHOTOGRAPH",
+    "PICTURE_SUFFIXES",
+    "Capture",
     "Encoding",
     "InputKind",
+    "Noise",
+    "Picture",
+    "PictureOptions",
+    "References",
     "SimulatedFiles",
     "Track",
     "band_weights",
     "clean_to_srgb",
     "default_response",
+    "described_capture",
     "get_response",
     "get_track",
     "input_encoding",
     "keeps_exposure",
+    "list_cameras",
     "list_responses",
     "list_tracks",
     "make_image",
     "make_response",
     "native_response",
+    "open_camera",
     "open_image",
+    "open_picture",
     "open_response",
     "open_responses",
     "require_image",

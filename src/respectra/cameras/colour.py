@@ -25,14 +25,31 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.images import Encoding, make_image, require_image
+from respectra.colour.transfer import SRGB_TO_XYZ, decode_srgb, encode_srgb, rgb_space
 from respectra.errors import ConfigError, DataError, unknown_name
+
+__all__ = [
+    "CLEAN_WHITE_D65",
+    "EXPOSURE",
+    "INPUT_KINDS",
+    "OBSERVER_2_TO_10",
+    "SRGB_TO_XYZ",
+    "Gamut",
+    "InputKind",
+    "clean_to_srgb",
+    "decode_srgb",
+    "encode_srgb",
+    "input_encoding",
+    "srgb_to_clean",
+    "to_track_values",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
 #: What the values of an image are: a photograph encoded for a display, images of the clean or of
 #: the real-world track as their files hold them, or linear light in the primaries of sRGB (what a
-#: raw converter writes without a tone curve).
-InputKind = Literal["srgb", "clean", "real-world", "linear"]
+#: raw converter writes without a tone curve), or the codes of a camera that a capture names.
+InputKind = Literal["srgb", "clean", "real-world", "linear", "camera"]
 INPUT_KINDS: tuple[InputKind, ...] = get_args(InputKind)
 #: What to do with colours that sRGB cannot show.
 Gamut = Literal["desaturate", "clip", "refuse"]
@@ -40,10 +57,6 @@ Gamut = Literal["desaturate", "clip", "refuse"]
 #: Signal of display white over that of a perfect white reflector.
 EXPOSURE = 0.9
 
-#: Linear sRGB to XYZ of the 2° observer, as IEC 61966-2-1 prints it.
-SRGB_TO_XYZ: FloatArray = np.array(
-    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
-)
 #: XYZ over white's XYZ, 2° observer to 10° observer, under D65. The rows sum to one.
 OBSERVER_2_TO_10: FloatArray = np.array(
     [
@@ -55,7 +68,7 @@ OBSERVER_2_TO_10: FloatArray = np.array(
 #: D65 in the clean track's camera at 400, 410, ..., 700 nm, over its G.
 CLEAN_WHITE_D65: FloatArray = np.array([0.94843583, 1.0, 1.07421292])
 
-for _matrix in (SRGB_TO_XYZ, OBSERVER_2_TO_10, CLEAN_WHITE_D65):
+for _matrix in (OBSERVER_2_TO_10, CLEAN_WHITE_D65):
     _matrix.setflags(write=False)
 
 
@@ -64,7 +77,8 @@ def to_track_values(
 ) -> xr.DataArray:
     """An image as a method for a track expects it.
 
-    * ``srgb``: a photograph, encoding ``srgb``: decoded and turned into clean-track values.
+    * ``srgb``: a photograph, encoding ``srgb`` or linear light of the colour space that its
+      attribute ``space`` names: turned into clean-track values.
     * ``linear``: linear light in sRGB's primaries, encoding ``linear``: turned into clean-track
       values without decoding.
     * ``clean``, ``real-world``: values of that track, encoding ``linear``: passed on as they are.
@@ -84,10 +98,15 @@ def to_track_values(
     """
     wanted = input_encoding(input_kind)
     encoding = require_image(image).attrs.get("encoding", "linear")
-    if encoding != wanted:
+    if encoding != wanted and not (input_kind == "srgb" and "space" in image.attrs):
         raise DataError(
             f"input {input_kind!r} needs an image of encoding {wanted!r}, got {encoding!r}; "
             f"open it with encoding={wanted!r}"
+        )
+    if input_kind == "camera":
+        raise ConfigError(
+            "codes of a camera mean something once it is known which one; state it: "
+            "respectra.Capture(camera=...), or --camera"
         )
     if input_kind in ("srgb", "linear"):
         return srgb_to_clean(image, exposure=exposure)
@@ -111,7 +130,8 @@ def srgb_to_clean(image: xr.DataArray, *, exposure: float = EXPOSURE) -> xr.Data
     The values are not quantised to the track's codes, which would coarsen the shadows.
 
     Args:
-        image: encoding ``srgb``, or ``linear`` light in sRGB's primaries.
+        image: encoding ``srgb``, or ``linear`` light in the primaries of sRGB, or of the colour
+            space that its attribute ``space`` names.
         exposure: signal of display white over that of a perfect white reflector.
 
     Returns:
@@ -125,7 +145,8 @@ def srgb_to_clean(image: xr.DataArray, *, exposure: float = EXPOSURE) -> xr.Data
     values = np.asarray(image.values, dtype=np.float32)
     if image.attrs.get("encoding", "linear") == "srgb":
         values = decode_srgb(values)
-    clean = values @ _srgb_to_clean_matrix(exposure).T.astype(np.float32)
+    space = str(image.attrs.get("space", "srgb"))
+    clean = values @ _to_clean_matrix(exposure, space).T.astype(np.float32)
     high = float(clean.max())
     if high > 1.0:
         raise DataError(
@@ -166,7 +187,7 @@ def clean_to_srgb(
         raise DataError("values of the clean track are linear; got an image encoded as sRGB")
     if gamut not in get_args(Gamut):
         raise unknown_name("way of mapping the gamut", gamut, get_args(Gamut))
-    inverse = np.linalg.inv(_srgb_to_clean_matrix(exposure))
+    inverse = np.linalg.inv(_to_clean_matrix(exposure))
     linear = image.values.astype(np.float64) @ inverse.T
     inside = np.clip(linear, 0.0, 1.0) if gamut == "clip" else _desaturate(linear)
     share = float((np.abs(inside - linear) > 0.5 / 255).any(axis=-1).mean())
@@ -179,29 +200,15 @@ def clean_to_srgb(
     return make_image(encode_srgb(inside), encoding="srgb", bits=32, out_of_gamut=share, **attrs)
 
 
-def decode_srgb(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Linear light of sRGB's values, both in [0, 1] (IEC 61966-2-1)."""
-    encoded = np.asarray(values, dtype=np.float32)
-    power = ((encoded + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4)
-    return np.where(encoded <= 0.04045, encoded / np.float32(12.92), power).astype(np.float32)
+_OWN_ATTRS = ("encoding", "bits", "track", "recipe", "exposure", "out_of_gamut", "space")
 
 
-def encode_srgb(linear: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """sRGB's values of linear light, both in [0, 1] (IEC 61966-2-1)."""
-    light = np.asarray(linear, dtype=np.float64)
-    power = 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055
-    encoded = np.where(light <= 0.0031308, 12.92 * light, power)
-    return np.clip(encoded, 0.0, 1.0).astype(np.float32)
-
-
-_OWN_ATTRS = ("encoding", "bits", "track", "recipe", "exposure", "out_of_gamut")
-
-
-def _srgb_to_clean_matrix(exposure: float) -> FloatArray:
-    """Linear sRGB to clean-track values; no element of it is negative."""
+def _to_clean_matrix(exposure: float, space: str = "srgb") -> FloatArray:
+    """Linear light of a colour space to clean-track values; of sRGB, no element is negative."""
     if not (np.isfinite(exposure) and exposure > 0):
         raise ConfigError(f"exposure is a positive number; got {exposure}")
-    over_white = SRGB_TO_XYZ / SRGB_TO_XYZ.sum(axis=1, keepdims=True)
+    to_xyz = SRGB_TO_XYZ if space == "srgb" else rgb_space(space).to_xyz_d65
+    over_white = to_xyz / to_xyz.sum(axis=1, keepdims=True)
     # A perfect reflector in the light that gives G = 255 reaches 255 / 256 of full scale.
     scale = exposure * 255.0 / 256.0
     matrix: FloatArray = scale * CLEAN_WHITE_D65[:, None] * (OBSERVER_2_TO_10 @ over_white)

@@ -64,7 +64,7 @@ def require_image(image: object) -> xr.DataArray:
     """Return ``image`` when it is one: dims (y, x, channel) with channels R, G, B.
 
     Raises:
-        DataError: it is something else; says what is missing.
+        DataError: it is something else, which the message says, or a value is not finite.
     """
     if not isinstance(image, xr.DataArray):
         raise DataError(
@@ -74,5 +74,12 @@ def require_image(image: object) -> xr.DataArray:
     if tuple(image.dims) != DIMS or image.sizes["channel"] != 3:
         raise DataError(
             f"an image has dimensions (y, x, channel = R, G, B), got {dict(image.sizes)}"
+        )
+    values = np.asarray(image.values)
+    if values.dtype.kind == "f" and not (np.isfinite(values.min()) and np.isfinite(values.max())):
+        bad = int((~np.isfinite(values)).any(axis=2).sum())
+        raise DataError(
+            f"{bad} of {values.shape[0] * values.shape[1]} pixels of the image hold NaN or "
+            "infinite values, which a network would spread; fill or crop them first"
         )
     return image

@@ -1,11 +1,10 @@
-"""Responses from a user's files: CSV, NPZ or MATLAB."""
+"""Responses from a user's files: tables of text, NPZ or MATLAB."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import os
-import zipfile
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,18 @@ import xarray as xr
 
 from respectra.cameras.responses import make_response
 from respectra.errors import FormatError, RespectraError
+from respectra.guards.matlab import open_matlab
+from respectra.guards.npy import read_npz
+from respectra.guards.tables import Table, read_table
+from respectra.wavelengths import is_unit, to_nanometres
 
 FloatArray = npt.NDArray[np.float64]
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 _WAVELENGTH_KEYS = ("wavelengths_nm", "wavelengths", "wavelength_nm", "wavelength", "bands", "nm")
+_UNIT_KEYS = ("wavelength_units", "wavelength_unit", "wavelengths_units", "units")
+#: No response has more samples; more is not read.
+_MOST_VALUES = 10_000_000
 #: Values from CSV columns in this order; the second green plane of a mosaic camera is left out.
 _FOUR_COLUMNS = (0, 1, 3)
 
@@ -28,8 +34,10 @@ _FOUR_COLUMNS = (0, 1, 3)
 def open_response(path: str | os.PathLike[str], *, name: str | None = None) -> xr.DataArray:
     """Read a camera's response from a file.
 
-    * CSV (``.csv``, ``.txt``): one row a wavelength: nm, R, G, B, or nm, R, G1, G2, B (G1 is
-      taken, as the 2022 challenge does); a header row and lines that begin with ``#`` are allowed.
+    * Tables (``.csv``, ``.tsv``, ``.txt``, ``.dat``): one row a wavelength: nm, R, G, B, or nm,
+      R, G1, G2, B (G1 is taken, as the 2022 challenge does). A header row decides instead where it
+      names the columns (``nm,B,G,R``); lines that begin with ``#`` are left out. Columns lie
+      between commas, semicolons, tabs or spaces; a decimal comma is understood.
     * NPZ: an array (band, 3) and one of wavelengths (``wavelengths``, ``bands``, ...).
     * MATLAB (``.mat``, version 5 or 7.3): the same; the challenge's ``filters`` and ``bands``.
 
@@ -50,7 +58,7 @@ def open_response(path: str | os.PathLike[str], *, name: str | None = None) -> x
             f"{file} is not a known kind of response file; use one of {', '.join(_READERS)}"
         )
     with _explained(file):
-        grid, table = reader(file)
+        grid, table = _ascending(*reader(file))
         return make_response(table, grid, name=name or file.stem, source=file.name)
 
 
@@ -80,6 +88,7 @@ def open_responses(path: str | os.PathLike[str]) -> tuple[xr.DataArray, ...]:
     with _explained(_existing(place)):
         arrays = load(place)
         grid = _wavelengths(arrays)
+        order = np.argsort(grid)
         many = [v for v in arrays.values() if v.ndim == 3 and v.shape[1:] == (grid.size, 3)]
         if len(many) != 1:
             return (open_response(place),)
@@ -88,9 +97,14 @@ def open_responses(path: str | os.PathLike[str]) -> tuple[xr.DataArray, ...]:
         if len(names) != len(tables):
             names = [f"{place.stem}-{number:02d}" for number in range(1, len(tables) + 1)]
         return tuple(
-            make_response(table, grid, name=name, source=place.name)
+            make_response(table[order], grid[order], name=name, source=place.name)
             for name, table in zip(names, tables, strict=True)
         )
+
+
+def _ascending(grid: FloatArray, table: FloatArray) -> tuple[FloatArray, FloatArray]:
+    order = np.argsort(grid, kind="stable")
+    return grid[order], table[order]
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
@@ -107,50 +121,81 @@ def _explained(file: Path) -> Iterator[None]:
         yield
     except RespectraError as error:
         raise error if str(file) in str(error) else FormatError(f"{file}: {error}") from error
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise FormatError(f"{file} cannot be read as a response: {error}") from error
+    except Exception as error:  # whatever a damaged file makes a library raise
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise FormatError(f"{file} cannot be read as a response: {reason}") from None
 
 
 def _read_csv(file: Path) -> tuple[FloatArray, FloatArray]:
-    lines = file.read_text("utf-8-sig").splitlines()
-    rows = list(csv.reader(line for line in lines if line.strip() and not line.startswith("#")))
-    if rows and not _is_number(rows[0][0]):
-        rows = rows[1:]
-    if not rows or len({len(row) for row in rows}) != 1 or len(rows[0]) not in (4, 5):
-        raise FormatError("needs rows of four numbers: wavelength in nm, R, G, B")
-    table = np.array(rows, dtype=np.float64)
-    columns = table[:, 1:] if table.shape[1] == 4 else table[:, 1:][:, _FOUR_COLUMNS]
-    return table[:, 0], columns
+    return _columns(read_table(file), file)
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _columns(table: Table, file: Path) -> tuple[FloatArray, FloatArray]:
+    """The wavelengths and R, G, B of a table: by its header where it has one, else by place."""
+    names = [name.strip().lower() for name in table.names]
+    width = table.values.shape[1]
+    known = {role: _column_of(role, names) for role in ("nm", "r", "g", "b")}
+    told = {role: place for role, place in known.items() if place is not None}
+    if all(role in told for role in "rgb"):
+        grid = told.get("nm", 0)
+        places = [told[role] for role in "rgb"]
+        if len({grid, *places}) != 4:
+            raise FormatError(f"has no column of wavelengths beside R, G, B: {table.names}")
+    elif width in (4, 5) and not any(role in told for role in "rgb"):
+        grid = told.get("nm", 0)
+        others = [place for place in range(width) if place != grid]
+        places = others if width == 4 else [others[place] for place in _FOUR_COLUMNS]
+    else:
+        raise FormatError(
+            "needs rows of four numbers: wavelength, R, G, B; or a header that names the columns "
+            f"(nm, R, G, B); got {width} columns {table.names or 'without names'}"
+        )
+    nm = to_nanometres(table.values[:, grid], _unit_in(table.names, grid), where=str(file))
+    return nm, table.values[:, places]
+
+
+_HEADINGS = {
+    "nm": ("nm", "wavelength", "wavelengths", "wl", "lambda", "wave", "band", "bands", "λ"),
+    "r": ("r", "red", "rot", "rouge"),
+    "g": ("g", "g1", "gr", "green", "grün", "vert"),
+    "b": ("b", "blue", "blau", "bleu"),
+}
+_WORDS = re.compile(r"[^\W_]+")
+
+
+def _column_of(role: str, names: list[str]) -> int | None:
+    """The column whose heading says that it is one of R, G, B or the wavelengths."""
+    whole = [place for place, name in enumerate(names) if name in _HEADINGS[role]]
+    if whole:
+        return whole[0]
+    words = [place for place, n in enumerate(names) if set(_WORDS.findall(n)) & {*_HEADINGS[role]}]
+    return words[0] if len(words) == 1 or (words and role == "nm") else None
+
+
+def _unit_in(names: tuple[str, ...], place: int) -> str | None:
+    """The unit that a heading gives: ``wavelength [um]``, ``wavelength_nm``, ``nm``."""
+    if place >= len(names):
+        return None
+    words = _WORDS.findall(names[place].lower().replace("å", "angstrom"))
+    return next((word for word in words if is_unit(word) and word not in ("a", "m")), None)
 
 
 def _load_npz(file: Path) -> Arrays:
-    if not zipfile.is_zipfile(file):
-        raise FormatError("is not an NPZ archive")
-    with np.load(file, allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
+    return read_npz(file)
 
 
 def _load_mat(file: Path) -> Arrays:
-    import h5py
-    import scipy.io
-
-    if h5py.is_hdf5(file):
-        with h5py.File(file, "r") as archive:
-            # MATLAB writes its arrays with the axes in reverse order.
-            return {k: np.asarray(v).T for k, v in archive.items() if isinstance(v, h5py.Dataset)}
-    try:
-        arrays = scipy.io.loadmat(file)
-    except Exception as error:  # damaged files raise almost anything inside scipy's reader
-        raise FormatError(f"is not a readable MATLAB file ({error})") from error
-    return {key: np.asarray(v) for key, v in arrays.items() if not key.startswith("__")}
+    _, found = open_matlab(file)
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, array in found.items():
+        bare = name.rpartition("/")[2]
+        if array.kind in ("numbers", "outside") and 0 < array.size <= _MOST_VALUES:
+            values = array.read()
+            # MATLAB writes its arrays with the axes in reverse order; so do those who copy it.
+            arrays.setdefault(bare, values if array.by_columns else values.T)
+        elif array.kind == "text" and 0 < array.size <= _MOST_VALUES:
+            arrays.setdefault(bare, np.array([array.text()]))
+    return arrays
 
 
 def _pick(arrays: Arrays) -> tuple[FloatArray, FloatArray]:
@@ -171,13 +216,19 @@ def _wavelengths(arrays: Arrays) -> FloatArray:
         raise FormatError(
             f"has no wavelengths: add an array called 'wavelengths' in nm (found: {list(arrays)})"
         )
-    return np.asarray(arrays[found[0]], dtype=np.float64).ravel()
+    name = found[0]
+    grid = np.asarray(arrays[name], dtype=np.float64).ravel()
+    units = [arrays[key] for key in _UNIT_KEYS if key in arrays and arrays[key].size == 1]
+    stated = str(units[0].item()) if units else ("nm" if name.endswith("nm") else None)
+    return to_nanometres(grid, stated, where=f"the array {name!r}")
 
 
 _ARCHIVES: Mapping[str, Callable[[Path], Arrays]] = {".npz": _load_npz, ".mat": _load_mat}
 _READERS: Mapping[str, Callable[[Path], tuple[FloatArray, FloatArray]]] = {
     ".csv": _read_csv,
     ".txt": _read_csv,
+    ".tsv": _read_csv,
+    ".dat": _read_csv,
     ".npz": lambda file: _pick(_load_npz(file)),
     ".mat": lambda file: _pick(_load_mat(file)),
 }

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.images import CHANNELS
+from respectra.colour.observers import colour_matching
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, wavelengths_of
-from respectra.cubes.observers import colour_matching
 from respectra.errors import DataError, unknown_name
 
 FloatArray = npt.NDArray[np.float64]
@@ -162,7 +162,7 @@ def get_response(
 def list_responses() -> tuple[str, ...]:
     """Names of the known responses."""
     fixed = (CLEAN_RESPONSE, EXAMPLE_RESPONSE, *_OBSERVER_RESPONSES)
-    return (*fixed, *_colour_science_cameras())
+    return (*fixed, *_colour_science_cameras(), *_rawtoaces_cameras())
 
 
 def native_response(name: str) -> xr.DataArray:
@@ -202,6 +202,14 @@ def native_response(name: str) -> xr.DataArray:
             name=name,
             source=f"{cameras[name]}, relative sensitivity (colour-science)",
         )
+    if name in _rawtoaces_cameras():
+        grid, tables = _rawtoaces_tables()
+        return make_response(
+            tables[name],
+            grid,
+            name=name,
+            source="rawtoaces-data, relative sensitivity (Apache-2.0)",
+        )
     raise unknown_name("response", name, list_responses())
 
 
@@ -227,7 +235,26 @@ def _colour_science_cameras() -> dict[str, str]:
 
 @functools.cache
 def _example_table() -> tuple[FloatArray, FloatArray]:
-    file = importlib.resources.files("respectra.cameras") / "data" / "ntire2020_example_d40.csv"
-    lines = [line for line in file.read_text("utf-8").splitlines() if not line.startswith("#")]
-    rows = np.array(list(csv.reader(lines[1:])), dtype=np.float64)
+    _, rows = _read_table("ntire2020_example_d40.csv")
     return rows[:, 0], rows[:, 1:]
+
+
+def _rawtoaces_cameras() -> tuple[str, ...]:
+    return tuple(_rawtoaces_tables()[1])
+
+
+@functools.cache
+def _rawtoaces_tables() -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Wavelengths in nm, and the table of every camera, shape (band, 3)."""
+    header, rows = _read_table("rawtoaces_cameras.csv")
+    names = [column.removesuffix(":R") for column in header[1::3]]
+    tables = np.split(rows[:, 1:], len(names), axis=1)
+    return rows[:, 0], dict(zip(names, tables, strict=True))
+
+
+def _read_table(name: str) -> tuple[list[str], FloatArray]:
+    """Header and numbers of a table that is part of the package."""
+    file = importlib.resources.files("respectra.cameras") / "data" / name
+    lines = [line for line in file.read_text("utf-8").splitlines() if not line.startswith("#")]
+    header, *rows = csv.reader(lines)
+    return header, np.array(rows, dtype=np.float64)

@@ -15,7 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from respectra import __version__
-from respectra.errors import ConfigError, RespectraError, RespectraWarning
+from respectra.errors import ConfigError, FormatError, RespectraError, RespectraWarning
+from respectra.guards.text import parse_json
 
 T = TypeVar("T")
 
@@ -66,6 +67,10 @@ def run(arguments: list[str] | None = None) -> int:
         return 130
     except RespectraError as error:
         fail(str(error))
+        return 1
+    except OSError as error:  # of a place that nobody foresaw: a name too long, a folder in the way
+        what = f"{error.filename}: " if error.filename else ""
+        fail(f"{what}{error.strerror or error}")
         return 1
     except MemoryError:
         fail("out of memory; work on a smaller crop or set a smaller --max-memory")
@@ -128,8 +133,8 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         if not equals or not name:
             raise ConfigError(f"--set takes NAME=VALUE; got {setting!r}")
         try:
-            values[name] = json.loads(value)
-        except json.JSONDecodeError:
+            values[name] = parse_json(value, name)
+        except FormatError:
             values[name] = value
     return values
 

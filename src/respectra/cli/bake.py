@@ -9,6 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from respectra.cli.app import app, echo, print_json
+from respectra.cli.capture_options import (
+    CameraOption,
+    CaptureOption,
+    QuantityOption,
+    WhiteOption,
+    read_told,
+)
 
 
 class TableGeometry(StrEnum):
@@ -48,12 +55,26 @@ def bake(
         typer.Option(help="Also write a proof, PROOF.cube: sRGB to spectrum to sRGB."),
     ] = None,
     light: Annotated[str, typer.Option(help="Light of the proof: D65, A, FL2, ...")] = "D65",
+    camera: CameraOption = None,
+    light_on_scene: Annotated[
+        str | None,
+        typer.Option(
+            "--scene-light",
+            metavar="NAME|FILE",
+            help="Light on the scenes, for a table of a capture: A, planck:2856, a file, ...",
+        ),
+    ] = None,
+    white: WhiteOption = None,
+    capture: CaptureOption = None,
+    quantity: QuantityOption = None,
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the measured error as JSON.")] = False,
 ) -> None:
     """Turn a method that looks at one pixel at a time into a look-up table."""
+    from respectra.cameras import Capture
     from respectra.files import ensure_absent
     from respectra.inference import find_weights
+    from respectra.inference.capture import bind
     from respectra.inference.tables import bake as make_table
     from respectra.inference.tables.cube_lut import save_proof
 
@@ -61,8 +82,14 @@ def bake(
         if target is not None:
             ensure_absent(target, overwrite=overwrite)
     known: Any = geometry.value
+    told = read_told(
+        camera=camera, light=light_on_scene, white=white, capture=capture, quantity=quantity
+    )
+    weights = find_weights(source, track=track)
+    if told:
+        weights = bind(weights, told.capture or Capture(), told.quantity)
     table = make_table(
-        find_weights(source, track=track),
+        weights,
         nodes=nodes,
         geometry=known,
         guarantees=guarantee or (),

@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from respectra.cli.app import app, echo, out
+from respectra.cli.capture_options import (
+    CameraOption,
+    CaptureOption,
+    LightOption,
+    WhiteOption,
+    read_told,
+)
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,6 +44,10 @@ def bench(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for bench.json and bench.png.")
     ] = None,
+    camera: CameraOption = None,
+    light: LightOption = None,
+    white: WhiteOption = None,
+    capture: CaptureOption = None,
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -64,6 +75,7 @@ def bench(
         threads=threads,
         patience_s=patience,
         progress=report,
+        capture=read_told(camera=camera, light=light, white=white, capture=capture).capture,
     )
     if output is not None:
         save_benchmark(result, output, overwrite=overwrite)

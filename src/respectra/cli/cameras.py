@@ -36,6 +36,9 @@ def simulate(
     key: Annotated[
         str | None, typer.Option("--key", help="Variable, where a file holds several.")
     ] = None,
+    axes: Annotated[
+        str | None, typer.Option("--axes", help="The axes of the file's array: band,y,x.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Render cubes as a camera would; writes each image and its recipe."""
@@ -53,7 +56,7 @@ def simulate(
     failed = False
     for path in track_progress(cubes, "rendering", len(cubes)):
         try:
-            cube = open_cube(path, wavelengths_nm=grid, key=key)
+            cube = open_cube(path, wavelengths_nm=grid, key=key, axes=axes)
             files = cameras.simulate(camera, cube, folder, path.stem, overwrite=overwrite)
         except RespectraError as error:
             text = str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from respectra.errors import ConfigError, RespectraError
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import xarray as xr
 
 Cubes = Annotated[list[Path], typer.Argument(metavar="CUBE...", help="Files or folders.")]
 Wavelengths = Annotated[
@@ -21,6 +23,16 @@ Wavelengths = Annotated[
 ]
 Variable = Annotated[
     str | None, typer.Option("--key", help="Name of the variable, where a file holds several.")
+]
+AxesOption = Annotated[
+    str | None,
+    typer.Option("--axes", help="The axes of the file's array, where it does not say: band,y,x."),
+]
+Resample = Annotated[
+    str | None, typer.Option("--resample", help="Then resample to these bands: 400:700:10.")
+]
+QuantityOption = Annotated[
+    str | None, typer.Option("--quantity", help="What the values are: radiance, reflectance.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
@@ -41,14 +53,19 @@ def convert(
     ] = None,
     wavelengths: Wavelengths = None,
     key: Variable = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
+    resample: Resample = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Save cubes in another format."""
-    from respectra.cubes import open_cube, save_cube
+    from respectra.cubes import fit_bands, save_cube
     from respectra.cubes.formats import FORMATS
 
-    grid = _grid(wavelengths)
-    into_folder = len(inputs) > 1 or (output.is_dir() and output.suffix == "" and form != "png")
+    options = _options(wavelengths, key, axes, quantity)
+    bands = _grid(resample)
+    is_folder = os.path.isdir(output)  # noqa: PTH112 - no error for a name that is too long
+    into_folder = len(inputs) > 1 or (is_folder and output.suffix == "" and form != "png")
     if into_folder:
         if form is None:
             raise ConfigError("several inputs go into a folder: say in which --format")
@@ -65,7 +82,9 @@ def convert(
         list(zip(inputs, targets, strict=True)), "converting", len(inputs)
     ):
         try:
-            cube = open_cube(source, wavelengths_nm=grid, key=key)
+            cube = _open(source, options)
+            if bands is not None:
+                cube = fit_bands(cube, bands)
             save_cube(cube, target, overwrite=overwrite, format=form)
         except RespectraError as error:
             fail(str(error))
@@ -77,7 +96,9 @@ def convert(
 
 
 @app.command()
-def inspect(cubes: Cubes, key: Variable = None, as_json: AsJson = False) -> None:
+def inspect(
+    cubes: Cubes, key: Variable = None, axes: AxesOption = None, as_json: AsJson = False
+) -> None:
     """Say what cube files hold, without reading their values."""
     from respectra.cubes import inspect as inspect_cube
     from respectra.cubes.inspection import describe_wavelengths
@@ -86,7 +107,7 @@ def inspect(cubes: Cubes, key: Variable = None, as_json: AsJson = False) -> None
     failed = False
     for path in cubes:
         try:
-            facts = inspect_cube(path, key=key)
+            facts = inspect_cube(path, key=key, axes=axes)
         except RespectraError as error:
             fail(str(error))
             failed = True
@@ -115,18 +136,19 @@ def check(
     cubes: Cubes,
     wavelengths: Wavelengths = None,
     key: Variable = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Find what in cubes breaks training and scoring; exit code 1 when something does."""
     from respectra.cubes import check as check_cube
-    from respectra.cubes import open_cube
 
-    grid = _grid(wavelengths)
+    options = _options(wavelengths, key, axes, quantity)
     results: list[dict[str, Any]] = []
     failed = False
     for path in cubes:
         try:
-            report = check_cube(open_cube(path, wavelengths_nm=grid, key=key))
+            report = check_cube(_open(path, options))
         except RespectraError as error:
             fail(str(error))
             failed = True
@@ -146,6 +168,23 @@ def check(
         print_json(results)
     if failed:
         raise typer.Exit(1)
+
+
+def _options(
+    wavelengths: str | None, key: str | None, axes: str | None, quantity: str | None
+) -> dict[str, Any]:
+    return {
+        "wavelengths_nm": _grid(wavelengths),
+        "key": key,
+        "axes": axes,
+        "quantity": quantity,
+    }
+
+
+def _open(path: Path, options: dict[str, Any]) -> xr.DataArray:
+    from respectra.cubes import open_cube
+
+    return open_cube(path, **options)
 
 
 def _grid(text: str | None) -> npt.NDArray[np.float64] | None:

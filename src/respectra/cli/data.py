@@ -100,7 +100,8 @@ def prepare(
         ),
     ] = None,
     wavelengths: Annotated[
-        str | None, typer.Option("--wavelengths", help="Resample to these bands: 400:700:10.")
+        str | None,
+        typer.Option("--resample", "--wavelengths", help="Resample to these bands: 400:700:10."),
     ] = None,
     estimate: Annotated[
         bool,

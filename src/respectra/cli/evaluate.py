@@ -41,9 +41,20 @@ def evaluate(
         typer.Option(
             "--aux",
             help="Auxiliary tests: official (those of the challenge's report), all, none, or "
-            "names such as shuffle,brightness-0.5,camera.",
+            "names such as shuffle,brightness-0.5,camera,camera-told,camera-matrix.",
         ),
     ] = "official",
+    lights: Annotated[
+        bool, typer.Option("--lights", help="Also score under eight lights, not told and told.")
+    ] = False,
+    references: Annotated[
+        int | None,
+        typer.Option(
+            "--references",
+            metavar="K",
+            help="Also score with K pixels' spectra known (5, 10 or 24), which are left out.",
+        ),
+    ] = None,
     guarantees: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,6 +84,14 @@ def evaluate(
     crop: Annotated[
         str, typer.Option("--crop", help="none (2020) or ntire-2022 (128 pixels each side).")
     ] = "none",
+    resample: Annotated[
+        str | None,
+        typer.Option(
+            "--resample",
+            help="Score at these bands, whatever the scenes': 400:700:10. Images are rendered "
+            "of the resampled scenes.",
+        ),
+    ] = None,
     seeds: Annotated[str, typer.Option("--seed", help="Seeds of the noise: 0,1.")] = "0",
     out_of_scope: Annotated[
         Path | None,
@@ -114,6 +133,7 @@ def evaluate(
     may be added to a folder later.
     """
     from respectra.cameras import open_responses
+    from respectra.cubes import parse_wavelengths
     from respectra.datasets.collections import open_collection
     from respectra.evaluation import (
         Options,
@@ -128,11 +148,12 @@ def evaluate(
 
     given: dict[str, Any] = {
         "tracks": _words(track),
-        "tests": tuple(test.name for test in select_tests(aux)),
+        "tests": tuple(test.name for test in select_tests(_tests(aux, lights, references))),
         "seeds": _numbers(seeds),
         "floor": floor,
         "on_zero": on_zero,
         "crop": crop,
+        "wavelengths_nm": None if resample is None else tuple(parse_wavelengths(resample).tolist()),
         "cluster_init_size": None if official_clusters else 10_000,
         "cameras": choose_cameras(r for path in cameras or () for r in open_responses(path)),
     }
@@ -199,6 +220,14 @@ def evaluate(
         echo(f"stored in {output}; open {output / 'report.html'}")
     if any(row.note.startswith("failed") for row in results.rows):
         raise typer.Exit(1)
+
+
+def _tests(aux: str, lights: bool, references: int | None) -> str:
+    """Names of the auxiliary tests that the options ask for."""
+    more = ["light", "light-told"] if lights else []
+    if references is not None:
+        more.append(f"references-{references}")
+    return ",".join([aux, *more])
 
 
 @app.command()

@@ -12,11 +12,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from respectra.cli.app import app, echo, fail, print_json, show_progress, track_progress, warn
+from respectra.cli.capture_options import (
+    CameraOption,
+    CaptureOption,
+    LightOption,
+    MaterialsOption,
+    QuantityOption,
+    ReferencesFromOption,
+    ReferencesOption,
+    Told,
+    WhiteOption,
+    read_told,
+)
 from respectra.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from respectra.cameras import PictureOptions
     from respectra.inference import Reconstructor
+    from respectra.inference.cluster import Cluster
     from respectra.inference.folders import Job
+
+#: Reconstructors for other cameras, whites or colour spaces that are kept ready.
+_KEPT_READY = 8
 
 
 class InputKind(StrEnum):
@@ -27,6 +46,7 @@ class InputKind(StrEnum):
     CLEAN = "clean"
     REAL_WORLD = "real-world"
     LINEAR = "linear"
+    CAMERA = "camera"
 
 
 @app.command()
@@ -34,7 +54,8 @@ def reconstruct(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Pictures (PNG, JPEG, TIFF), video clips, folders or patterns of them."
+            help="Pictures (JPEG, PNG, TIFF, WebP, HEIC, AVIF, raw), video clips, folders or "
+            "patterns of them."
         ),
     ],
     output: Annotated[
@@ -47,8 +68,9 @@ def reconstruct(
         typer.Option(
             "--input",
             help="What the values are. srgb: an ordinary photo. clean, real-world: pictures of the "
-            "challenge's tracks. linear: raw camera values. auto: by the challenge's file names, "
-            "else srgb.",
+            "challenge's tracks. linear: linear light in sRGB's primaries. camera: codes of the "
+            "camera that --camera names. auto: by the challenge's file names and --camera, else "
+            "srgb.",
         ),
     ] = InputKind.AUTO,
     suffix: Annotated[
@@ -81,6 +103,20 @@ def reconstruct(
     engine: Annotated[
         str, typer.Option(help="What runs networks: auto, torch, plain or onnx.")
     ] = "auto",
+    grey: Annotated[
+        str, typer.Option(help="Pictures of one channel: refuse them, or repeat it three times.")
+    ] = "refuse",
+    alpha: Annotated[
+        str,
+        typer.Option(
+            help="Pictures that are transparent in places: refuse, show on white or black, or drop "
+            "the opacity."
+        ),
+    ] = "refuse",
+    profile: Annotated[
+        str,
+        typer.Option(help="Colour profile: embedded, ignore (read as sRGB), or an ICC file."),
+    ] = "embedded",
     preview: Annotated[
         bool, typer.Option(help="Also write NAME.preview.png, for pictures.")
     ] = False,
@@ -92,44 +128,83 @@ def reconstruct(
             "for tables and methods that give them.",
         ),
     ] = False,
+    camera: CameraOption = None,
+    light: LightOption = None,
+    white: WhiteOption = None,
+    references: ReferencesOption = None,
+    references_from: ReferencesFromOption = None,
+    materials: MaterialsOption = None,
+    capture: CaptureOption = None,
+    quantity: QuantityOption = None,
     skip_bad_frames: Annotated[
         bool, typer.Option(help="Leave out frames of a clip that cannot be decoded, and say so.")
     ] = False,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first picture that fails.")
     ] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that share the pictures of a folder.")
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Scheduler of a dask cluster that shares them: tcp://HOST:8786."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
     """Recover the cube behind each picture, of files, folders or patterns."""
+    from respectra.cameras import PictureOptions
     from respectra.files import ensure_absent
     from respectra.inference.folders import Job, cube_files, find_inputs, run_jobs
     from respectra.inference.streaming import growing_folder
     from respectra.inference.video_reader import CLIP_SUFFIXES
 
+    if workers is not None and cluster is not None:
+        raise ConfigError("--workers and --cluster exclude each other; give one")
     if method and weights:
         raise ConfigError("--method and --weights exclude each other; give one")
+    told = read_told(
+        camera=camera,
+        light=light,
+        white=white,
+        capture=capture,
+        quantity=quantity,
+        references=references,
+        references_from=references_from,
+        materials=materials,
+    )
     inputs = find_inputs(images)
     targets = _targets(inputs, output, suffix)
     source = str(weights or method or "default")
-    reconstructors: dict[str, Reconstructor] = {}
+    reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
+    picture_options = PictureOptions(**reading)
+    plain: dict[str, Reconstructor] = {}
+    reconstructors: dict[tuple[str, Any], Reconstructor] = {}
     # One picture by its name, or into a cube by its name; whatever else has a manifest.
     single = len(inputs) == 1 and (inputs[0][0] == images[0] or targets == [output])
 
     def choose(job: Job) -> Reconstructor:
-        track = "real-world" if job.kind == "real-world" else "clean"
-        if track not in reconstructors:
-            reconstructors[track] = _load(
-                source, track, tile, max_memory, engine, guarantee or [], self_ensemble
+        said = _said_of(job, picture_options)
+        if (job.kind, said) not in reconstructors:
+            track = "real-world" if job.kind == "real-world" else "clean"
+            if track not in plain:
+                plain[track] = _load(
+                    source, track, tile, max_memory, engine, guarantee or [], self_ensemble
+                )
+            while len(reconstructors) >= _KEPT_READY:
+                reconstructors.pop(next(iter(reconstructors)))
+            # The first picture of a kind is the one in which places are stated.
+            reconstructors[job.kind, said] = told.bind(
+                plain[track], job.source, job.kind, picture_options
             )
-        return reconstructors[track]
+        return reconstructors[job.kind, said]
 
     def work(reconstructor: Reconstructor, job: Job) -> dict[str, Any]:
         if job.source.suffix.lower() in CLIP_SUFFIXES:
             return _reconstruct_clip(
                 reconstructor, job, low_rank, skip_bad_frames, overwrite, single
             )
-        _reconstruct_one(reconstructor, job, preview, low_rank, overwrite)
+        _reconstruct_one(reconstructor, job, preview, low_rank, overwrite, picture_options)
         return {}
 
     def outputs(job: Job) -> tuple[Path, ...]:
@@ -138,7 +213,7 @@ def reconstruct(
 
     jobs = []
     for (path, _), target in zip(inputs, targets, strict=True):
-        actual: Any = (_kind_of(path) if kind is InputKind.AUTO else kind).value
+        actual: Any = (_kind_of(path, told) if kind is InputKind.AUTO else kind).value
         jobs.append(Job(path, target, actual))
     results: list[dict[str, Any]] = []
 
@@ -164,23 +239,27 @@ def reconstruct(
             "tile": tile,
             "preview": preview,
             "low_rank": low_rank,
+            **{key: value for key, value in reading.items() if value not in ("refuse", "embedded")},
+            **told.facts(),
         }
-        outcomes = run_jobs(
-            jobs,
-            output,
-            choose,
-            work,
-            options=options,
-            outputs=outputs,
-            overwrite=overwrite,
-            fail_fast=fail_fast,
-        )
-        for outcome in track_progress(outcomes, "reconstructing", len(jobs)):
-            if outcome.error is not None:
-                failures.append(outcome.error)
-                report(outcome.job, outcome.seconds, "failed", error=outcome.error)
-            else:
-                report(outcome.job, outcome.seconds, outcome.status, **outcome.facts)
+        with _helpers(workers, cluster) as helpers:
+            outcomes = run_jobs(
+                jobs,
+                output,
+                choose,
+                work,
+                options=options,
+                outputs=outputs,
+                overwrite=overwrite,
+                fail_fast=fail_fast,
+                cluster=helpers,
+            )
+            for outcome in track_progress(outcomes, "reconstructing", len(jobs)):
+                if outcome.error is not None:
+                    failures.append(outcome.error)
+                    report(outcome.job, outcome.seconds, "failed", error=outcome.error)
+                else:
+                    report(outcome.job, outcome.seconds, outcome.status, **outcome.facts)
     if json:
         print_json({"method": source, "results": results})
     if failures:
@@ -188,6 +267,20 @@ def reconstruct(
         for message in failures:
             fail(message)
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _helpers(workers: int | None, address: str | None) -> Iterator[Cluster | None]:
+    """The workers that were asked for, with where they can be watched."""
+    if workers is None and address is None:
+        yield None
+        return
+    from respectra.inference.cluster import open_cluster
+
+    with open_cluster(workers=workers, address=address) as cluster:
+        if cluster.dashboard:
+            echo(f"the workers show what they do at {cluster.dashboard}")
+        yield cluster
 
 
 def _load(
@@ -213,18 +306,25 @@ def _load(
 
 
 def _reconstruct_one(
-    reconstructor: Reconstructor, job: Job, preview: bool, low_rank: bool, overwrite: bool
+    reconstructor: Reconstructor,
+    job: Job,
+    preview: bool,
+    low_rank: bool,
+    overwrite: bool,
+    options: PictureOptions,
 ) -> None:
-    from respectra.cameras import input_encoding, open_image, to_track_values
+    from respectra.cameras import input_encoding, open_image
     from respectra.cubes import save_cube, save_preview
     from respectra.inference import reconstruct_file, streams
 
     path, target, kind = job.source, job.target, job.kind
-    if not (preview or low_rank) and streams(reconstructor, path, target):
-        reconstruct_file(reconstructor, path, target, kind=kind, overwrite=overwrite)
+    if not (preview or low_rank) and streams(reconstructor, path, target, kind, options):
+        reconstruct_file(
+            reconstructor, path, target, kind=kind, overwrite=overwrite, picture_options=options
+        )
         return
-    picture = open_image(path, encoding=input_encoding(kind))
-    values = to_track_values(picture, kind)
+    picture = open_image(path, encoding=input_encoding(kind), **options.model_dump())
+    values = reconstructor.values_of(picture, kind)
     source = f"{path.name}, reconstructed by {reconstructor.name}"
     if low_rank:
         factors = reconstructor.low_rank(values)
@@ -287,12 +387,26 @@ def _reconstruct_clip(
     return facts
 
 
-def _kind_of(path: Path) -> InputKind:
-    """The challenge's own file names say what they hold; anything else is a photo."""
+def _said_of(job: Job, options: PictureOptions) -> Any:
+    """What the file says of its camera or colour space: pictures that differ in it are apart."""
+    from respectra.cameras import described_capture, open_picture
+    from respectra.inference.video_reader import CLIP_SUFFIXES
+
+    if job.kind not in ("srgb", "camera") or job.source.suffix.lower() in CLIP_SUFFIXES:
+        return None
+    return described_capture(open_picture(job.source, job.kind, **options.model_dump()).attrs)
+
+
+def _kind_of(path: Path, told: Told) -> InputKind:
+    """By the challenge's own file names, or a camera that is named; anything else is a photo."""
     from respectra.cameras import track_of_file
+    from respectra.cameras.pictures import RAW_SUFFIXES
 
     track = track_of_file(path.name)
-    return InputKind(track) if track in list(InputKind) else InputKind.SRGB
+    if track in list(InputKind):
+        return InputKind(track)
+    raw = path.suffix.lower() in RAW_SUFFIXES
+    return InputKind.CAMERA if raw or told.names_camera else InputKind.SRGB
 
 
 def _targets(inputs: list[tuple[Path, Path]], output: Path, suffix: str) -> list[Path]:

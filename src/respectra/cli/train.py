@@ -38,6 +38,10 @@ def train(
     steps: Annotated[
         int | None, typer.Option(min=1, help="Length of the run; schedules shrink with it.")
     ] = None,
+    resample: Annotated[
+        str | None,
+        typer.Option("--resample", help="Learn these bands, whatever the cubes': 400:700:10."),
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="Another size, such as tiny.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
     resume: Annotated[
@@ -68,7 +72,9 @@ def train(
         names = list_recipes()
         print_json(names) if json else out.print("\n".join(names))
         return
-    chosen = _recipe(recipe, output, changes or [], steps, preset, seed, resume=resume)
+    bands = [] if resample is None else [f"wavelengths_nm={_bands(resample)}"]
+    settings = [*bands, *(changes or [])]
+    chosen = _recipe(recipe, output, settings, steps, preset, seed, resume=resume)
     if show:
         _show(chosen)
         return
@@ -97,6 +103,12 @@ def train(
         return
     scores = ", ".join(f"{name.upper()} {value:.5f}" for name, value in result.scores.items())
     echo(f"{result.best}" + (f": {scores} on the scenes that validate" if scores else ""))
+
+
+def _bands(text: str) -> list[float]:
+    from respectra.cubes import parse_wavelengths
+
+    return list(parse_wavelengths(text).tolist())
 
 
 def _recipe(

@@ -1,5 +1,7 @@
 """Cubes: hyperspectral images with dims (y, x, wavelength) and wavelengths that are known."""
 
+from respectra.colour.lights import list_illuminants
+from respectra.colour.observers import colour_matching, illuminant
 from respectra.cubes.accessor import CubeAccessor
 from respectra.cubes.checking import Finding, Report, check
 from respectra.cubes.inspection import inspect
@@ -14,9 +16,10 @@ from respectra.cubes.model import (
     require_cube,
     wavelengths_of,
 )
-from respectra.cubes.observers import colour_matching, illuminant, list_illuminants
 from respectra.cubes.previewing import preview, save_preview
-from respectra.cubes.resampling import crop, resample
+from respectra.cubes.relighting import relight, to_radiance, to_reflectance
+from respectra.cubes.resampling import crop, fit_bands, resample
+from respectra.cubes.writers import open_writer
 
 __all__ = [
     "CHALLENGE_WAVELENGTHS_NM",
@@ -30,17 +33,22 @@ __all__ = [
     "check_wavelengths",
     "colour_matching",
     "crop",
+    "fit_bands",
     "illuminant",
     "inspect",
     "list_illuminants",
     "make_cube",
     "open_cube",
     "open_low_rank",
+    "open_writer",
     "parse_wavelengths",
     "preview",
+    "relight",
     "require_cube",
     "resample",
     "save_cube",
     "save_preview",
+    "to_radiance",
+    "to_reflectance",
     "wavelengths_of",
 ]

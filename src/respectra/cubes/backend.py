@@ -26,6 +26,7 @@ class RespectraBackend(BackendEntrypoint):
         "wavelengths_nm",
         "quantity",
         "key",
+        "axes",
     )
 
     def open_dataset(
@@ -36,6 +37,7 @@ class RespectraBackend(BackendEntrypoint):
         wavelengths_nm: npt.ArrayLike | None = None,
         quantity: Quantity | None = None,
         key: str | None = None,
+        axes: str | None = None,
     ) -> xr.Dataset:
         """Open one cube; the options are those of ``respectra.open_cube``.
 
@@ -44,7 +46,9 @@ class RespectraBackend(BackendEntrypoint):
         """
         if not isinstance(filename_or_obj, str | os.PathLike):
             raise FormatError(f"a cube is opened from a path; got {type(filename_or_obj).__name__}")
-        cube = open_cube(filename_or_obj, wavelengths_nm=wavelengths_nm, quantity=quantity, key=key)
+        cube = open_cube(
+            filename_or_obj, wavelengths_nm=wavelengths_nm, quantity=quantity, key=key, axes=axes
+        )
         dropped = (
             [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or ())
         )

@@ -19,6 +19,10 @@ _SCALES = ((255.0, "8-bit codes"), (4095.0, "12-bit codes"), (65535.0, "16-bit c
 _REPEATED_SHARE = 0.01
 _SATURATED_SHARE = 0.001
 _DARK_MEAN = 0.01
+#: Values that are looked at together.
+_BLOCK_VALUES = 2**24
+#: Repeated spectra are sought among so many pixels.
+_COMPARED_PIXELS = 2**24
 
 
 @dataclass(frozen=True)
@@ -72,69 +76,123 @@ class Report:
 
 
 def check(cube: xr.DataArray) -> Report:
-    """Look for what breaks training and scoring.
+    """Look for what breaks training and scoring; a cube that is not in memory is read by parts.
 
     The challenge's score, MRAE, divides by the true value: a NaN makes the score NaN, a negative
     value its sign wrong, a zero infinite unless a floor is declared.
 
     Raises:
         DataError: not a cube.
+        FormatError: a file whose values are damaged.
     """
     cube = require_cube(cube)
-    values = cube.values
-    finite = np.isfinite(values)
-    known = values if finite.all() else values[finite]
-    exists = known.size > 0
-    low = float(known.min()) if exists else float("nan")
-    high = float(known.max()) if exists else float("nan")
-    mean = float(known.mean(dtype=np.float64)) if exists else float("nan")
+    rows, columns, bands = cube.shape
+    seen = _Seen(cube.size, bands, rows * columns)
+    height = max(1, _BLOCK_VALUES // (columns * bands))
+    for y in range(0, rows, height):
+        seen.add(np.asarray(cube[y : y + height].values))
     findings = [
-        *_values(values, finite),
-        *_range(known, high, mean, cube.attrs.get("quantity")),
-        *_pixels(values),
-        *_bands(values, wavelengths_of(cube)),
+        *_values(seen),
+        *_range(seen, cube.attrs.get("quantity")),
+        *_pixels(seen),
+        *_bands(seen, wavelengths_of(cube)),
     ]
     order = {"error": 0, "warning": 1, "info": 2}
     findings.sort(key=lambda finding: order[finding.severity])
-    rows, columns, bands = values.shape
-    return Report((rows, columns, bands), low, high, mean, tuple(findings))
+    return Report((rows, columns, bands), seen.low, seen.high, seen.mean, tuple(findings))
 
 
-def _values(values: npt.NDArray[np.float32], finite: npt.NDArray[np.bool_]) -> Iterator[Finding]:
-    bad = values.size - int(np.count_nonzero(finite))
+class _Seen:
+    """What is known of a cube after some of its rows.
+
+    Args:
+        size: values of the cube.
+        bands: of it.
+        pixels: of it.
+    """
+
+    def __init__(self, size: int, bands: int, pixels: int) -> None:
+        self.size, self.pixels = size, pixels
+        self.finite = self.negative = self.zero = self.above_one = self.top = self.dead = 0
+        self.low = self.high = float("nan")
+        self._sum = 0.0
+        self.band_low = np.full(bands, np.inf, np.float32)
+        self.band_high = np.full(bands, -np.inf, np.float32)
+        self._weights = np.random.default_rng(0).random(bands)
+        #: Of so large a cube, spectra are compared on every so manieth pixel.
+        self.step = -(-pixels // _COMPARED_PIXELS)
+        self._keys: list[npt.NDArray[np.float64]] = []
+        self._offset = 0
+
+    @property
+    def mean(self) -> float:
+        """Of the finite values; NaN when there is none."""
+        return self._sum / self.finite if self.finite else float("nan")
+
+    def add(self, values: npt.NDArray[np.floating]) -> None:
+        """Look at some rows."""
+        finite = np.isfinite(values)
+        known = values if finite.all() else values[finite]
+        self.finite += known.size
+        self.negative += int(np.count_nonzero(values < 0))
+        self.zero += values.size - int(np.count_nonzero(values))
+        if known.size:
+            self._sum += float(known.sum(dtype=np.float64))
+            self.above_one += int(np.count_nonzero(known > 1))
+            self.low = float(np.fmin(self.low, known.min()))
+            high = float(known.max())
+            if not high <= self.high:
+                self.high, self.top = high, 0
+            self.top += int(np.count_nonzero(known == self.high))
+        self.band_low = np.minimum(self.band_low, values.min(axis=(0, 1)))
+        self.band_high = np.maximum(self.band_high, values.max(axis=(0, 1)))
+        pixels = np.nan_to_num(values.reshape(-1, values.shape[2]), nan=0.0, posinf=0.0, neginf=0.0)
+        self.dead += len(pixels) - int(np.count_nonzero(pixels.any(axis=1)))
+        self._keys.append(pixels[-self._offset % self.step :: self.step] @ self._weights)
+        self._offset += len(pixels)
+
+    def most_repeated(self) -> int:
+        """How many pixels share the most frequent spectrum that is not black."""
+        key = np.concatenate(self._keys)
+        key = key[key != 0]
+        if key.size == 0:
+            return 0
+        _, counts = np.unique(key, return_counts=True)
+        return int(counts.max()) * self.step
+
+
+def _values(seen: _Seen) -> Iterator[Finding]:
+    bad = seen.size - seen.finite
     if bad:
         yield Finding(
             "error",
             "not-finite",
-            f"{_share(bad, values.size)} are NaN or infinite; training and scores become NaN: "
+            f"{_share(bad, seen.size)} are NaN or infinite; training and scores become NaN: "
             "mask or replace them",
             bad,
         )
-    negative = int(np.count_nonzero(values < 0))
-    if negative:
+    if seen.negative:
         yield Finding(
             "error",
             "negative",
-            f"{_share(negative, values.size)} are negative; light is not, and MRAE divides by "
+            f"{_share(seen.negative, seen.size)} are negative; light is not, and MRAE divides by "
             "them: mask them, or calibrate anew",
-            negative,
+            seen.negative,
         )
-    zero = values.size - int(np.count_nonzero(values))
-    if zero:
-        everything = zero == values.size
+    if seen.zero:
+        everything = seen.zero == seen.size
         yield Finding(
             "error" if everything else "warning",
             "zero",
-            f"{_share(zero, values.size)} are zero; MRAE divides by them: "
+            f"{_share(seen.zero, seen.size)} are zero; MRAE divides by them: "
             + ("the cube is empty" if everything else "declare a floor, or mask them"),
-            zero,
+            seen.zero,
         )
 
 
-def _range(
-    known: npt.NDArray[np.float32], high: float, mean: float, quantity: object
-) -> Iterator[Finding]:
-    if known.size == 0 or high <= 0:
+def _range(seen: _Seen, quantity: object) -> Iterator[Finding]:
+    known, high = seen.finite, seen.high
+    if known == 0 or high <= 0:
         return
     if high > 2.0:
         scale, what = next(((s, w) for s, w in _SCALES if high <= s), (high, "in an unknown unit"))
@@ -143,70 +201,57 @@ def _range(
             "scale",
             f"values reach {high:g}: they look like {what}, and methods expect 0 to 1: "
             f"divide by {scale:g}",
-            int(np.count_nonzero(known > 1)),
+            seen.above_one,
         )
     elif quantity == "reflectance" and high > 1.05:
-        above = int(np.count_nonzero(known > 1))
         yield Finding(
             "warning",
             "reflectance-above-1",
-            f"{_share(above, known.size)} exceed 1, up to {high:g}: highlights, fluorescence, or "
-            "radiance called reflectance",
-            above,
+            f"{_share(seen.above_one, known)} exceed 1, up to {high:g}: highlights, "
+            "fluorescence, or radiance called reflectance",
+            seen.above_one,
         )
-    if mean < _DARK_MEAN:
+    if seen.mean < _DARK_MEAN:
         yield Finding(
             "warning",
             "dark",
-            f"the mean is {mean:.3g}; relative errors of so dark a cube are mostly noise",
-            known.size,
+            f"the mean is {seen.mean:.3g}; relative errors of so dark a cube are mostly noise",
+            known,
         )
-    top = int(np.count_nonzero(known == high))
-    if top > max(1, _SATURATED_SHARE * known.size) and top < known.size:
+    if max(1, _SATURATED_SHARE * known) < seen.top < known:
         yield Finding(
             "warning",
             "saturated",
-            f"{_share(top, known.size)} equal the maximum {high:g}: the sensor was probably "
+            f"{_share(seen.top, known)} equal the maximum {high:g}: the sensor was probably "
             "saturated there",
-            top,
+            seen.top,
         )
 
 
-def _pixels(values: npt.NDArray[np.float32]) -> Iterator[Finding]:
-    pixels = np.nan_to_num(values.reshape(-1, values.shape[2]), nan=0.0, posinf=0.0, neginf=0.0)
-    dead = len(pixels) - int(np.count_nonzero(pixels.any(axis=1)))
-    if 0 < dead < len(pixels):
+def _pixels(seen: _Seen) -> Iterator[Finding]:
+    if 0 < seen.dead < seen.pixels:
         yield Finding(
             "warning",
             "dead-pixels",
-            f"{_share(dead, len(pixels), 'pixels')} hold no light in any band: mask them",
-            dead,
+            f"{_share(seen.dead, seen.pixels, 'pixels')} hold no light in any band: mask them",
+            seen.dead,
         )
-    repeated = _most_repeated(pixels)
-    if repeated > max(2, _REPEATED_SHARE * len(pixels)):
+    repeated = seen.most_repeated()
+    if repeated > max(2 * seen.step, _REPEATED_SHARE * seen.pixels):
+        about = "" if seen.step == 1 else "about "
         yield Finding(
             "warning",
             "repeated-spectrum",
-            f"{_share(repeated, len(pixels), 'pixels')} share one spectrum to the last digit: "
-            "probably filled in where nothing was measured; mask them",
+            f"{about}{_share(repeated, seen.pixels, 'pixels')} share one spectrum to the last "
+            "digit: probably filled in where nothing was measured; mask them",
             repeated,
         )
 
 
-def _most_repeated(pixels: npt.NDArray[np.float32]) -> int:
-    """How many pixels share the most frequent spectrum that is not black."""
-    key = pixels @ np.random.default_rng(0).random(pixels.shape[1])
-    key = key[key != 0]
-    if key.size == 0:
-        return 0
-    _, counts = np.unique(key, return_counts=True)
-    return int(counts.max())
-
-
-def _bands(values: npt.NDArray[np.float32], grid: npt.NDArray[np.float64]) -> Iterator[Finding]:
-    flat = values.min(axis=(0, 1)) == values.max(axis=(0, 1))
+def _bands(seen: _Seen, grid: npt.NDArray[np.float64]) -> Iterator[Finding]:
+    flat = seen.band_low == seen.band_high
     count = int(np.count_nonzero(flat))
-    if count and values.shape[0] * values.shape[1] > 1:
+    if count and seen.pixels > 1:
         where = ", ".join(f"{nm:g}" for nm in grid[flat][:5]) + (" ..." if count > 5 else "")
         yield Finding(
             "warning",

@@ -7,27 +7,34 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.cubes.io import peek_cube
+from respectra.cubes.model import describe_wavelengths
+
+__all__ = ["describe_wavelengths", "inspect"]
 
 
-def inspect(path: str | os.PathLike[str], *, key: str | None = None) -> dict[str, Any]:
-    """Facts about a cube file, as plain data for JSON.
+def inspect(
+    path: str | os.PathLike[str], *, key: str | None = None, axes: str | None = None
+) -> dict[str, Any]:
+    """Facts about a cube file, as plain data for JSON; of any size, for no value is read.
 
     Returns:
         ``path``, ``format``, ``shape`` (y, x, band), ``stored_type``, ``stored_bytes``,
         ``memory_bytes`` (as float32), ``wavelengths_nm`` (in the order of the file; None when it
-        does not say), ``attributes``, and ``details`` that depend on the format.
+        does not say), ``attributes``, and ``details`` that depend on the format; among them
+        ``wavelength_problem`` where those that the file states cannot be used. A number that JSON
+        does not know is None.
 
     Raises:
         FormatError: missing, empty, damaged, or not what its suffix says.
-        DataError: the values are not real numbers, or the cube does not fit into memory.
+        DataError: the values are not real numbers.
     """
     path = Path(path)
-    entry, stored = peek_cube(path, key)
+    entry, stored = peek_cube(path, key, axes)
     rows, columns, bands = stored.shape
-    return {
+    problem = {"wavelength_problem": stored.wavelength_problem} if stored.wavelength_problem else {}
+    facts = {
         "path": str(path),
         "format": entry.name,
         "shape": [rows, columns, bands],
@@ -38,18 +45,17 @@ def inspect(path: str | os.PathLike[str], *, key: str | None = None) -> dict[str
         if stored.wavelengths_nm is None
         else np.asarray(stored.wavelengths_nm, np.float64).tolist(),
         "attributes": dict(stored.attrs),
-        "details": dict(stored.details),
+        "details": {**stored.details, **problem},
     }
+    return {name: _plain(value) for name, value in facts.items()}
 
 
-def describe_wavelengths(wavelengths_nm: npt.ArrayLike | None) -> str:
-    """A grid in few words: ``400 to 700 nm in steps of 10``."""
-    if wavelengths_nm is None:
-        return "unknown wavelengths"
-    grid = np.asarray(wavelengths_nm, np.float64)
-    if grid.size == 1:
-        return f"{grid[0]:g} nm"
-    steps = np.diff(grid)
-    regular = np.allclose(steps, steps[0], rtol=1e-6)
-    spacing = f"in steps of {abs(steps[0]):g}" if regular else "in uneven steps"
-    return f"{grid[0]:g} to {grid[-1]:g} nm {spacing}"
+def _plain(value: Any) -> Any:
+    """The same without NaN and infinity, which JSON does not know."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic | np.ndarray):
+        return _plain(value.tolist())
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
 from respectra.cubes.formats import FORMATS, CubeFormat, Stored
-from respectra.cubes.formats.base import guard, reading, writing
+from respectra.cubes.formats._axes import parse_axes
+from respectra.cubes.formats.base import MOST_BANDS, guard, reading, writing
+from respectra.cubes.lazy import Chunks, StoredArray, lazy_cube
 from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import (
     CHALLENGE_WAVELENGTHS_NM,
     Quantity,
     check_wavelengths,
+    describe_wavelengths,
     make_cube,
     require_cube,
 )
@@ -25,8 +30,8 @@ from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.files import atomic_paths, ensure_absent, recover
 
 PathLike = str | os.PathLike[str]
-_MOST_BANDS = 100_000
 _OVERHEAD_BYTES = 2**17  # headers, wavelengths, attributes
+_SAME_NM = 0.1  # wavelengths that differ by less are the same, rounded
 
 
 def open_cube(
@@ -35,42 +40,74 @@ def open_cube(
     wavelengths_nm: npt.ArrayLike | None = None,
     quantity: Quantity | None = None,
     key: str | None = None,
+    axes: str | None = None,
+    chunks: Chunks | None = None,
 ) -> xr.DataArray:
-    """Open a cube from a file or folder.
+    """Open a cube from a file or folder; its values are read where they are asked for.
 
     The suffix names the format: MATLAB (.mat, versions 5 and 7.3), ENVI (.hdr or its data file),
     NetCDF (.nc), Zarr (.zarr), NumPy (.npy, .npz), TIFF (.tif); a folder is one PNG a band.
     Bands come back in ascending order of wavelength whatever their order in the file. Values are
-    those of the file, as float32: nothing is normalised unless the format itself states a scale.
+    those of the file, as float32: nothing is normalised unless the file itself states a scale,
+    and what the file marks as not measured is NaN.
+
+    ``cube[100, 200]`` reads one spectrum, ``cube.values`` everything, once. ``cube.load()`` does
+    so at once, for a file that is about to go away. Damage in the values shows when they are read.
 
     Args:
         path: the file or folder.
-        wavelengths_nm: shape (band,), nm, in the order of the file's bands; needed where the
-            file does not know them, and believed where it does.
+        wavelengths_nm: shape (band,), nm, in the order of the file's bands, where the file does
+            not know them.
         quantity: what the values mean, when the file does not say or is wrong.
         key: name of the variable, where a file holds several.
+        axes: what the axes of the file's array are, in its order, such as ``"band,y,x"``, where
+            the file does not say or is wrong.
+        chunks: give an array of Dask, in chunks as xarray takes them; ``{}`` for the file's own.
 
     Raises:
-        FormatError: missing, empty, damaged, not what its suffix says, or without wavelengths.
-        DataError: the values are not real numbers, or the cube does not fit into memory.
+        FormatError: missing, empty, damaged, not what its suffix says, without wavelengths, or
+            with others than those given.
+        DataError: the values are not real numbers, or (when they are read) too many for the memory.
+        ConfigError: the axes are not y, x and band.
     """
     path = Path(path)
-    entry, stored = peek_cube(path, key)
+    peek = functools.partial(peek_cube, path, key, axes)
+    array = StoredArray(path, peek)
+    stored = array.stored
     grid = _wavelengths(path, stored, wavelengths_nm)
-    with reading(path, entry.title):
-        values = stored.load()
-    if values.shape != stored.shape:
-        raise FormatError(f"{path} promises shape {stored.shape} and holds {values.shape}")
+    attrs = {"source": path.name, **stored.attrs}
     if grid.size > 1 and not (np.diff(grid) > 0).all():
         order = np.argsort(grid)
-        grid, values = grid[order], np.ascontiguousarray(values[:, :, order])
-    attrs = {"source": path.name, **stored.attrs}
+        grid, array = grid[order], array.reordered(order)
+        attrs |= _reordered(attrs, order)
     kind = attrs.get("quantity", "radiance") if quantity is None else quantity
     if kind not in get_args(Quantity):
         raise DataError(f"quantity is 'radiance' or 'reflectance'; got {kind!r} ({path})")
-    cube = make_cube(values, grid)
-    cube.attrs = {**cube.attrs, **attrs, "quantity": kind}
-    return cube
+    plain = {"quantity": "radiance", "units": "relative", "source": ""}
+    return lazy_cube(array, grid, {**plain, **attrs, "quantity": kind}, chunks)
+
+
+def _plain_cube(cube: xr.DataArray, *, whole: bool) -> xr.DataArray:
+    """Values, wavelengths and attributes alone; in memory where it is written as a whole."""
+    if whole or isinstance(cube.variable._data, np.ndarray):
+        plain = make_cube(cube.values, cube["wavelength"].values)
+    else:
+        plain = cube.reset_coords(drop=True)
+        make_cube(cube[:1, :1].values, cube["wavelength"].values)  # refuses what is no number
+    plain.attrs = dict(cube.attrs)
+    return plain
+
+
+#: Attributes of one value a band, which follow the bands.
+PER_BAND = ("band_names", "fwhm_nm", "good_bands")
+
+
+def _reordered(attrs: Mapping[str, Any], order: npt.NDArray[np.intp]) -> dict[str, Any]:
+    return {
+        name: [attrs[name][k] for k in order]
+        for name in PER_BAND
+        if isinstance(attrs.get(name), list) and len(attrs[name]) == order.size
+    }
 
 
 def save_cube(
@@ -101,9 +138,7 @@ def save_cube(
     if isinstance(cube, LowRankCube) and entry.keeps_factors:
         plain = cube
     else:
-        cube = require_cube(cube)
-        plain = make_cube(cube.values, cube["wavelength"].values)
-        plain.attrs = dict(cube.attrs)
+        plain = _plain_cube(require_cube(cube), whole=entry.writer is None)
     targets = entry.files(path)
     for target in targets:
         ensure_absent(target, overwrite=overwrite)
@@ -128,18 +163,22 @@ def open_low_rank(path: PathLike) -> LowRankCube:
         return stored.factors()
 
 
-def peek_cube(path: Path, key: str | None = None) -> tuple[CubeFormat, Stored]:
+def peek_cube(
+    path: Path, key: str | None = None, axes: str | None = None
+) -> tuple[CubeFormat, Stored]:
     """What a file says of its cube, checked for plausibility, without reading the values.
 
     Raises:
         FormatError: missing, empty, damaged, or not what its suffix says.
-        DataError: the values are not real numbers, or the cube does not fit into memory.
+        DataError: the values are not real numbers.
+        ConfigError: the axes are not y, x and band.
     """
+    order = None if axes is None else parse_axes(axes)
     recover(path)  # of a killed run that was moving it here
     with reading(path, "cube"):
         entry = FORMATS.for_reading(path)
     with reading(path, entry.title):
-        stored = entry.peek(path, key)
+        stored = entry.peek(path, key, order)
     guard(stored, path)
     return entry, stored
 
@@ -159,7 +198,7 @@ def parse_wavelengths(text: str) -> npt.NDArray[np.float64]:
             return np.array([float(part) for part in text.split(",")])
         first, last, step = (float(part) for part in text.split(":"))
         count = (last - first) / step + 1
-        if not (1 <= count <= _MOST_BANDS and abs(count - round(count)) < 1e-6):
+        if not (1 <= count <= MOST_BANDS and abs(count - round(count)) < 1e-6):
             raise ValueError
         return np.linspace(first, last, round(count))
     except (ValueError, ZeroDivisionError):
@@ -185,8 +224,8 @@ def _wavelengths(
     """Wavelengths in the order of the file's bands, checked once they are sorted."""
     bands = stored.shape[2]
     grid = stored.wavelengths_nm if given is None else given
-    if grid is None and stored.wavelength_problem is not None:
-        raise FormatError(stored.wavelength_problem)
+    if grid is None and stored.wavelength_problem:
+        raise FormatError(_naming(path, stored.wavelength_problem))
     if grid is None:
         hint = "400:700:10"
         usual = ", the usual grid of 31 bands" if bands == CHALLENGE_WAVELENGTHS_NM.size else ""
@@ -200,7 +239,28 @@ def _wavelengths(
     except (TypeError, ValueError) as error:  # a DataError is a ValueError too
         raise FormatError(f"{path}: {error}") from None
     if grid.size != bands:
+        turned = grid.size in stored.shape and stored.shape.count(grid.size) == 1
+        hint = "; say with --axes which axis holds the bands: band,y,x" if turned else ""
         raise FormatError(
-            f"{path} has {bands} bands (shape {stored.shape}) and {grid.size} wavelengths are given"
+            f"{path} has {bands} bands (shape {stored.shape}) and {grid.size} wavelengths are "
+            f"given{hint}"
         )
+    if given is not None and stored.wavelengths_nm is not None and not stored.assumed:
+        _require_agreement(path, np.asarray(stored.wavelengths_nm, np.float64), grid)
     return grid
+
+
+def _naming(path: Path, problem: str) -> str:
+    return problem if str(path) in problem else f"{path}: {problem}"
+
+
+def _require_agreement(
+    path: Path, own: npt.NDArray[np.float64], given: npt.NDArray[np.float64]
+) -> None:
+    """Refuse labels that contradict the file's."""
+    if np.abs(own - given).max() > _SAME_NM:
+        raise FormatError(
+            f"{path} states its bands at {describe_wavelengths(own)}, and "
+            f"{describe_wavelengths(given)} are given; leave them out to open the cube as the file "
+            "says; --resample gives other bands"
+        )

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.errors import DataError
+from respectra.wavelengths import check_wavelengths
 
 #: Dimensions of a cube, in order.
 DIMS = ("y", "x", "wavelength")
@@ -17,6 +18,16 @@ Quantity = Literal["radiance", "reflectance"]
 #: The challenge's grid: 400 to 700 nm in steps of 10.
 CHALLENGE_WAVELENGTHS_NM: npt.NDArray[np.float64] = np.arange(400.0, 701.0, 10.0)
 CHALLENGE_WAVELENGTHS_NM.setflags(write=False)
+
+__all__ = [
+    "CHALLENGE_WAVELENGTHS_NM",
+    "DIMS",
+    "Quantity",
+    "check_wavelengths",
+    "make_cube",
+    "require_cube",
+    "wavelengths_of",
+]
 
 
 def make_cube(
@@ -62,28 +73,6 @@ def make_cube(
     )
 
 
-def check_wavelengths(wavelengths_nm: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Wavelengths as float64, shape (band,), nm.
-
-    Raises:
-        DataError: not one-dimensional, not finite, not positive, or not strictly ascending.
-    """
-    try:
-        grid = np.asarray(wavelengths_nm, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"wavelengths must be numbers in nanometres: {error}") from None
-    if grid.ndim != 1 or grid.size == 0:
-        raise DataError(f"wavelengths form a list of numbers in nm; got shape {grid.shape}")
-    if not np.isfinite(grid).all() or (grid <= 0).any():
-        raise DataError("wavelengths must be finite and positive numbers in nm")
-    if grid.size > 1 and not (np.diff(grid) > 0).all():
-        raise DataError(
-            "wavelengths must ascend without repetition; "
-            f"got {np.array2string(grid, threshold=6, precision=4)}: sort the bands first"
-        )
-    return grid
-
-
 def require_cube(cube: object) -> xr.DataArray:
     """Return ``cube`` when it is one: dims (y, x, wavelength) with known wavelengths in nm.
 
@@ -114,3 +103,16 @@ def require_cube(cube: object) -> xr.DataArray:
 def wavelengths_of(cube: xr.DataArray) -> npt.NDArray[np.float64]:
     """The wavelengths of a cube or a response in nm, float64, shape (band,)."""
     return np.asarray(cube["wavelength"].values, dtype=np.float64)
+
+
+def describe_wavelengths(wavelengths_nm: npt.ArrayLike | None) -> str:
+    """A grid in few words: ``400 to 700 nm in steps of 10``."""
+    if wavelengths_nm is None:
+        return "unknown wavelengths"
+    grid = np.asarray(wavelengths_nm, np.float64)
+    if grid.size == 1:
+        return f"{grid[0]:g} nm"
+    steps = np.diff(grid)
+    regular = np.allclose(steps, steps[0], rtol=1e-6)
+    spacing = f"in steps of {abs(steps[0]):g}" if regular else "in uneven steps"
+    return f"{grid[0]:g} to {grid[-1]:g} nm {spacing}"

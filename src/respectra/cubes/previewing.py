@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.colour.lights import open_light, resample_light
+from respectra.colour.rendering import VISIBLE_NM, srgb_matrix
+from respectra.colour.transfer import encode_srgb
 from respectra.cubes.model import require_cube, wavelengths_of
-from respectra.cubes.observers import colour_matching
-from respectra.cubes.observers import illuminant as sample_illuminant
 from respectra.errors import ConfigError, DataError, OutputError
 from respectra.files import atomic_path
 
-#: The range that previews use: all common illuminants are tabulated in it.
-VISIBLE_NM = (380.0, 780.0)
 #: An automatic exposure lets this share of the pixels clip.
 _CLIPPED_SHARE = 0.005
 
@@ -25,7 +24,7 @@ def preview(
     cube: xr.DataArray,
     *,
     observer: str = "cie1931",
-    illuminant: str | None = None,
+    illuminant: str | os.PathLike[str] | xr.DataArray | None = None,
     exposure: float | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Render a cube for a display.
@@ -38,7 +37,8 @@ def preview(
         cube: dims (y, x, wavelength); bands outside 380 to 780 nm do not matter.
         observer: ``cie1931`` or ``cie1964``.
         illuminant: the light for reflectance, D65 by default; for radiance the light that is to
-            look white, E (a flat spectrum) by default.
+            look white, E (a flat spectrum) by default. What ``respectra.colour.open_light``
+            takes.
         exposure: factor on linear light. By default 1 for reflectance, where a perfect diffuser
             is white, and for radiance the factor that lets 0.5 % of the pixels clip.
 
@@ -53,7 +53,7 @@ def preview(
     reflectance = cube.attrs.get("quantity") == "reflectance"
     if exposure is not None and not (np.isfinite(exposure) and exposure > 0):
         raise ConfigError(f"exposure is a positive factor; got {exposure!r}")
-    light = illuminant or ("D65" if reflectance else "E")
+    light = illuminant if illuminant is not None else ("D65" if reflectance else "E")
     grid = wavelengths_of(cube)
     visible = (grid >= VISIBLE_NM[0]) & (grid <= VISIBLE_NM[1])
     if not visible.any():
@@ -76,7 +76,7 @@ def save_preview(
     path: str | os.PathLike[str],
     *,
     observer: str = "cie1931",
-    illuminant: str | None = None,
+    illuminant: str | os.PathLike[str] | xr.DataArray | None = None,
     exposure: float | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -100,23 +100,16 @@ def save_preview(
 
 
 def _weights(
-    grid: npt.NDArray[np.float64], observer: str, light: str, *, lit: bool
+    grid: npt.NDArray[np.float64],
+    observer: str,
+    light: str | os.PathLike[str] | xr.DataArray,
+    *,
+    lit: bool,
 ) -> npt.NDArray[np.float64]:
     """From a spectrum to linear sRGB in one product, shape (band, 3)."""
-    import colour
-
-    widths = np.gradient(grid) if grid.size > 1 else np.ones(1)
-    power = sample_illuminant(light, grid)
-    matching = colour_matching(observer, grid) * widths[:, None]
-    white = power @ matching
-    srgb = colour.RGB_COLOURSPACES["sRGB"]
-    display_white = colour.xy_to_XYZ(srgb.whitepoint)
-    adapt = colour.adaptation.matrix_chromatic_adaptation_VonKries(
-        white / white[1], display_white, transform="Bradford"
-    )
-    to_xyz = matching * power[:, None] if lit else matching
-    to_rgb = np.asarray(srgb.matrix_XYZ_to_RGB @ adapt, np.float64)
-    return np.asarray(to_xyz / white[1] @ to_rgb.T)
+    power = resample_light(open_light(light), grid)
+    matrix = srgb_matrix(power, grid, observer=observer)
+    return matrix if lit else matrix / power[:, None]
 
 
 def _automatic_exposure(linear: npt.NDArray[np.float32]) -> float:
@@ -128,7 +121,5 @@ def _automatic_exposure(linear: npt.NDArray[np.float32]) -> float:
 
 
 def _encode(linear: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Linear light to sRGB codes (IEC 61966-2-1)."""
-    shown = np.clip(linear, 0.0, 1.0)
-    curve = np.where(shown <= 0.0031308, 12.92 * shown, 1.055 * shown ** (1 / 2.4) - 0.055)
-    return np.asarray(np.rint(curve * 255), np.uint8)
+    """Linear light to sRGB codes."""
+    return np.asarray(np.rint(encode_srgb(linear) * np.float32(255)), np.uint8)

@@ -11,7 +11,7 @@ import xarray as xr
 from respectra.cubes.model import check_wavelengths, make_cube, require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError
 
-Method = Literal["linear", "band-average"]
+Method = Literal["linear", "band-average", "auto"]
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -31,7 +31,8 @@ def resample(
             or an equal grid. ``band-average`` takes its exact mean over each band, which reaches
             halfway to the neighbouring centres: right for going to a coarser grid, where single
             values would miss what lies between. The first and the last band are symmetric; a
-            part of them beyond the measured range is left out of the mean.
+            part of them beyond the measured range is left out of the mean. ``auto`` averages
+            where the bands wanted are wider than those measured, and interpolates elsewhere.
         extrapolate: beyond the measured range, hold the nearest measured value.
 
     Returns:
@@ -45,7 +46,7 @@ def resample(
     """
     cube = require_cube(cube)
     if method not in get_args(Method):
-        raise ConfigError(f"method is 'linear' or 'band-average'; got {method!r}")
+        raise ConfigError(f"method is 'linear', 'band-average' or 'auto'; got {method!r}")
     source, target = wavelengths_of(cube), check_wavelengths(wavelengths_nm)
     outside = target[(target < source[0]) | (target > source[-1])]
     if outside.size and not extrapolate:
@@ -60,6 +61,8 @@ def resample(
             "the cube holds values that are not finite, which would spread over its bands; "
             "`respectra check` counts them: replace them first"
         )
+    if method == "auto":
+        method = "band-average" if is_coarser(target, source) else "linear"
     if method == "linear":
         weights = linear_weights(source, target)
     else:
@@ -67,6 +70,29 @@ def resample(
     resampled = make_cube(values @ weights.astype(np.float32), target)
     resampled.attrs = dict(cube.attrs)
     return resampled
+
+
+def is_coarser(target_nm: FloatArray, source_nm: FloatArray) -> bool:
+    """Whether a grid has wider bands than another, by the median of their distances."""
+    if min(target_nm.size, source_nm.size) < 2:
+        return False
+    return float(np.median(np.diff(target_nm))) > 1.01 * float(np.median(np.diff(source_nm)))
+
+
+def fit_bands(cube: xr.DataArray, wavelengths_nm: npt.ArrayLike) -> xr.DataArray:
+    """A cube at the bands that somebody expects: as it is where it has them, else resampled.
+
+    This is the one way in which scenes come onto the grid of a method; images that are rendered
+    of a scene are rendered of what this gives, so that image and truth always belong together.
+
+    Raises:
+        DataError: the cube is not measured at all of these wavelengths.
+    """
+    grid = check_wavelengths(wavelengths_nm)
+    own = wavelengths_of(require_cube(cube))
+    if own.shape == grid.shape and np.allclose(own, grid, rtol=0, atol=1e-6):
+        return cube
+    return resample(cube, grid, "auto")
 
 
 def linear_weights(source_nm: FloatArray, target_nm: FloatArray) -> FloatArray:

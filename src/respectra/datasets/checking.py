@@ -176,7 +176,7 @@ def _compared(reports: list[SceneReport], collection: Collection) -> Iterable[Sc
         if report.shape and report.wavelengths_nm != usual:
             message = (
                 f"{len(report.wavelengths_nm)} bands, where most scenes have {len(usual)} from "
-                f"{usual[0]:g} to {usual[-1]:g} nm; resample: --wavelengths"
+                f"{usual[0]:g} to {usual[-1]:g} nm; resample: --resample"
             )
             more.append(Finding("warning", "bands-differ", message, report.shape[2]))
         twin = first.setdefault(report.values_sha256, report) if report.shape else report

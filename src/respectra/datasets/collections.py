@@ -31,7 +31,7 @@ class Scene:
     wavelengths_nm: tuple[float, ...] | None = None
     """The bands, for files that do not say; a file that does is believed."""
     scale: float = 1.0
-    """Value = number in the file times this."""
+    """Value = number in the file times this, in a file of codes: one with a number above 1."""
     bad: str = ""
     """Why those who published results left it out, if they did."""
 
@@ -40,7 +40,7 @@ class Scene:
             object.__setattr__(self, "group", self.name)
 
     def open_cube(self) -> xr.DataArray:
-        """The cube.
+        """The cube, in memory.
 
         Raises:
             FormatError, DataError: as :func:`respectra.open_cube`.
@@ -50,8 +50,10 @@ class Scene:
             _, stored = peek_cube(self.cube)
             if stored.wavelengths_nm is not None or stored.shape[2] != len(grid):
                 grid = None
-        cube = open_cube(self.cube, wavelengths_nm=grid)
-        return cube if self.scale == 1.0 else cube.copy(data=cube.values * np.float32(self.scale))
+        cube = open_cube(self.cube, wavelengths_nm=grid).load()
+        if self.scale == 1.0 or not (cube.values > 1.0).any():
+            return cube
+        return cube.copy(data=cube.values * np.float32(self.scale))
 
     def image(self, track: Track, cube: xr.DataArray | None = None) -> xr.DataArray:
         """The image of a track: the file where there is one, rendered otherwise.

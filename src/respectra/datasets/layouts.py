@@ -130,7 +130,10 @@ def _numbered(
 
 
 def _icvl(files: Files) -> list[Scene]:
-    """MATLAB files whose variable is ``rad``; looked at, for their names follow no pattern."""
+    """MATLAB files whose variable is ``rad``; looked at, for their names follow no pattern.
+
+    Those of the data set hold 12-bit codes, which ``Scene.scale`` tells from values up to 1.
+    """
     found = []
     for path in files.files:
         if path.suffix.lower() != ".mat":

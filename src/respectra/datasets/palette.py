@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from respectra.datasets.spectra import illuminants, list_illuminants, reflectances
+from respectra.datasets.spectra import illuminants, list_illuminant_collections, reflectances
 from respectra.errors import ConfigError, unknown_name
 
 Array = npt.NDArray[np.float64]
@@ -138,7 +138,7 @@ def lights(names: tuple[str, ...], grid_nm: tuple[float, ...]) -> Lights:
     labels: list[str] = []
     kinds: list[str] = []
     rows: list[Array] = []
-    for kind in list_illuminants():
+    for kind in list_illuminant_collections():
         table = illuminants(kind, grid_nm)
         for name, power in zip(table["sample"].values, table.values, strict=True):
             if names or power.min() >= _LEAST_POWER * power.mean():

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from respectra.cameras import Track, get_track
 from respectra.config import Config
-from respectra.cubes import resample, wavelengths_of
+from respectra.cubes import fit_bands
 from respectra.cubes.io import peek_cube
 from respectra.datasets.collections import Collection, Scene
 from respectra.datasets.store import (
@@ -127,7 +127,7 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
     if o.wavelengths_nm is None and other is not None:
         raise DataError(
             f"{scenes[0][1].name} has {len(grid)} bands from {grid[0]:g} to {grid[-1]:g} nm and "
-            f"{other} has other ones; resample all of them: --wavelengths 400:700:10"
+            f"{other} has other ones; resample all of them: --resample 400:700:10"
         )
     jobs: list[Job] = []
     ends: dict[str, int] = {}
@@ -252,6 +252,10 @@ class _Growth:
                 del self.done[key]
 
     def _require_place(self, *, overwrite: bool) -> None:
+        if not any(self.part.glob("*.bin")):  # nothing of an earlier run is worth keeping
+            remove(self.part)
+            self.journal = Journal(self.journal.path, self.plan.fingerprint())
+            self.done = {}
         unfinished = (self.path / _OLD_PLAN).is_file()
         replaceable = unfinished or (self.path / INDEX).is_file()
         if any(not file.name.startswith(".") for file in self.path.iterdir()):
@@ -361,10 +365,7 @@ def _block(
 ) -> tuple[npt.NDArray[np.uint8], SceneEntry]:
     """The bytes of one scene, and their description."""
     scene, o = job.scene, plan.options
-    original = scene.open_cube()
-    cube = original
-    if tuple(wavelengths_of(cube).tolist()) != plan.wavelengths_nm:
-        cube = resample(cube, plan.wavelengths_nm)
+    cube = fit_bands(scene.open_cube(), plan.wavelengths_nm)
     if cube.shape != job.shape:
         raise DataError(f"{scene.cube} has shape {cube.shape}, and had {job.shape} when planned")
     highest = float(np.nanmax(np.abs(cube.values), initial=0.0, where=np.isfinite(cube.values)))
@@ -382,7 +383,7 @@ def _block(
     _put(block, starts[1] - job.start, valid)
     images = {}
     for offset, track in zip(starts[2:], tracks, strict=True):
-        codes, full_scale = _codes(scene, track, original)
+        codes, full_scale = _codes(scene, track, cube)
         if codes.shape[:2] != job.shape[:2]:
             raise DataError(
                 f"the {track.name} image of {scene.name} has {codes.shape[:2]} pixels and its "

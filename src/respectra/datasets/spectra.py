@@ -58,7 +58,7 @@ def list_reflectances(*, installed: bool = False) -> list[str]:
     return [name for name, source in _REFLECTANCES.items() if source.installed or not installed]
 
 
-def list_illuminants() -> list[str]:
+def list_illuminant_collections() -> list[str]:
     """Names of the collections of illuminants."""
     return list(_ILLUMINANTS)
 
@@ -97,7 +97,7 @@ def illuminants(
     """Spectral power distributions of a collection, relative: each with a maximum of 1.
 
     Args:
-        source: one of :func:`list_illuminants`.
+        source: one of :func:`list_illuminant_collections`.
         wavelengths_nm: shape (band,), nm; resampled as in :func:`reflectances`.
 
     Returns:
@@ -370,3 +370,7 @@ _ILLUMINANTS = _sources(
     SpectraSource("daylight", "CIE daylight series, 4000 to 25000 K", _COLOUR, _daylight),
     SpectraSource("blackbody", "Black bodies, 2000 to 12000 K", _COLOUR, _blackbodies),
 )
+
+
+#: Former name of :func:`list_illuminant_collections`.
+list_illuminants = list_illuminant_collections

@@ -8,7 +8,6 @@ measured pixels. Offsets are multiples of 64 bytes; numbers are little-endian.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from respectra.config import Config
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError, DataError, FormatError, unknown_name
 from respectra.files import recover
+from respectra.guards.text import read_object
 
 INDEX = "index.json"
 #: Folder within a store in which it grows until it is complete.
@@ -188,7 +188,12 @@ class StoreSplit:
         return self._bytes
 
     def _view(self, offset: int, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
-        kind = np.dtype(dtype).newbyteorder("<")
+        try:
+            kind = np.dtype(dtype).newbyteorder("<")
+        except TypeError:
+            kind = np.dtype("O")
+        if kind.kind not in "fiub" or offset < 0 or min(shape, default=1) < 0:
+            raise FormatError(f"{self.folder / INDEX} describes data that cannot be")
         stop = offset + math.prod(shape) * kind.itemsize
         data = self._map()
         if stop > data.size:
@@ -227,10 +232,9 @@ def is_store(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder is a finished store."""
     recover(Path(folder) / INDEX, others="*.bin")
     try:
-        index = json.loads((Path(folder) / INDEX).read_text("utf-8"))
-    except (OSError, ValueError):
+        return read_object(Path(folder) / INDEX).get("format") == FORMAT
+    except FormatError:
         return False
-    return isinstance(index, dict) and index.get("format") == FORMAT
 
 
 def open_store(folder: str | os.PathLike[str]) -> Store:
@@ -249,7 +253,7 @@ def open_store(folder: str | os.PathLike[str]) -> Store:
             else f"{path} is no store; make one: respectra data prepare DIR -o {path}"
         )
     try:
-        index = Index(**json.loads((path / INDEX).read_text("utf-8")))
+        index = Index(**read_object(path / INDEX))
     except (OSError, ValueError, TypeError) as error:  # a ConfigError is a ValueError
         raise FormatError(
             f"{path / INDEX} is not an index of this version ({VERSION}): {str(error)[:200]}"

@@ -19,6 +19,7 @@ import xarray as xr
 from pydantic import Field, field_validator
 
 from respectra.cameras import CLEAN_RESPONSE, band_weights, get_response
+from respectra.colour import decode_srgb
 from respectra.config import Config
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, make_cube
 from respectra.datasets.lighting import light_maps
@@ -373,5 +374,4 @@ def _photo(path: Path) -> Array:
         size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
         codes = cv2.resize(codes, size, interpolation=cv2.INTER_AREA)
     srgb = codes[:, :, ::-1].astype(np.float32) / 255
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    return np.asarray(linear, np.float32)
+    return decode_srgb(srgb)

@@ -19,12 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.allocator import trim_malloc
+from respectra.cameras import Capture
 from respectra.config import Config
 from respectra.errors import ConfigError, RespectraError
 from respectra.evaluation.figures import PALETTE, new_figure, save_figure
 from respectra.evaluation.measuring import limited_threads, measured, processor_name
 from respectra.files import atomic_path
 from respectra.inference import Reconstructor, find_weights
+from respectra.inference.capture import bind
 from respectra.methods import Weights, fresh_weights, get_card, list_methods
 from respectra.methods.measure import FRAME, count_gmac
 
@@ -132,6 +134,7 @@ def benchmark(
     threads: int | None = None,
     patience_s: float = 60.0,
     progress: Callable[[Run], None] | None = None,
+    capture: Capture | None = None,
 ) -> Benchmark:
     """Measure methods in every way that they can run.
 
@@ -142,6 +145,7 @@ def benchmark(
         threads: as many as there are cores by default.
         patience_s: what would take longer for one picture is not run, judged by the size before.
         progress: called with each run.
+        capture: for which the methods are bound before they are measured.
 
     Raises:
         ConfigError: no such method or weights, or a size that is none.
@@ -151,6 +155,8 @@ def benchmark(
     if not sizes_mp or min(sizes_mp) <= 0:
         raise ConfigError(f"sizes are positive numbers of megapixels; got {list(sizes_mp)}")
     every = [_weights_of(source) for source in sources]
+    if capture is not None:
+        every = [bind(weights, capture) for weights in every]
     count = threads or torch.get_num_threads()
     roofline = measure_roofline(count)
     runs = []

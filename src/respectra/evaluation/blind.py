@@ -13,6 +13,7 @@ from pydantic import Field
 
 from respectra.config import Config
 from respectra.cubes import inspect, open_cube, wavelengths_of
+from respectra.cubes.io import peek_cube
 from respectra.datasets.collections import Collection
 from respectra.errors import DataError, RespectraError
 from respectra.evaluation.auxiliary import PhysicalConsistency, WeightedAccuracy, score
@@ -125,7 +126,10 @@ def score_submission(
 def _problems(path: Path, shape: tuple[int, ...], how: Submission) -> list[Problem]:
     name = path.name
     try:
-        cube = open_cube(path, key=VARIABLE, wavelengths_nm=np.arange(shape[2]) + 400.0)
+        _, stored = peek_cube(path, VARIABLE)
+        # A submission need not say its bands; they are those of the truth.
+        grid = np.arange(stored.shape[2]) + 400.0 if stored.wavelengths_nm is None else None
+        cube = open_cube(path, key=VARIABLE, wavelengths_nm=grid).load()
     except RespectraError as error:
         return [Problem(name, f"cannot be read: {error}")]
     if cube.shape != shape:

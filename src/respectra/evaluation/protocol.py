@@ -72,6 +72,8 @@ class Options(Config):
     cameras: tuple[ResponseRecord, ...] = ()
     """Cameras of the test with other cameras, at most twenty; see
     ``respectra.evaluation.auxiliary.choose_cameras``. By default known and derived ones."""
+    wavelengths_nm: tuple[float, ...] | None = None
+    """Bands at which scenes are scored, nm; None for those that they have."""
     mask: Literal["none", "no-data"] = "no-data"
     """Whether pixels without data are left out; the rule stands in the protocol."""
 
@@ -154,7 +156,7 @@ class Protocol(Config):
     def fingerprint(self) -> str:
         """Scores compare where this is equal: the same rules on the same scenes."""
         kept = {
-            "options": self.options.model_dump(mode="json", exclude={"tests", "metrics", "tracks"}),
+            "options": self.options.model_dump(mode="json", exclude=_elsewhere(self.options)),
             "scenes": [scene.model_dump(mode="json") for scene in self.scenes],
             "statements": self.statements,
         }
@@ -184,6 +186,12 @@ class Protocol(Config):
             if scene.role == role
             and (track is None or scene.truth is not None or track in scene.images)
         )
+
+
+def _elsewhere(options: Options) -> set[str]:
+    """Options that do not decide whether scores compare, or that nobody set."""
+    left_out = {"tests", "metrics", "tracks"}
+    return left_out if options.wavelengths_nm is not None else left_out | {"wavelengths_nm"}
 
 
 def _distinct(what: str, values: tuple[Any, ...]) -> tuple[Any, ...]:

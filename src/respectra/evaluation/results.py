@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -15,6 +16,7 @@ from respectra.errors import ConfigError, DataError, FormatError
 from respectra.evaluation.measuring import Cost
 from respectra.evaluation.protocol import FORMAT, Protocol
 from respectra.files import atomic_path
+from respectra.guards.text import read_json, read_object, read_text
 
 #: Columns that say what a row is about.
 KEYS = ("role", "scene", "track", "seed", "method", "test")
@@ -236,37 +238,56 @@ def load_results(folder: str | os.PathLike[str]) -> Results:
             f"{root} holds no results; give the folder that respectra evaluate wrote with -o"
         )
     protocol = load_protocol(root)
-    try:
-        with (root / "results.csv").open(newline="", encoding="utf-8") as file:
-            rows = tuple(Row.from_dict(_parsed(line, root)) for line in csv.DictReader(file))
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
-        raise FormatError(f"{root / 'results.csv'} is damaged: {error}") from None
-    return Results(protocol, rows, load_costs(root), load_methods(root), root)
+    return Results(protocol, _read_rows(root), load_costs(root), load_methods(root), root)
 
 
 def load_costs(folder: Path) -> tuple[Cost, ...]:
     """Read ``costs.json``.
 
     Raises:
-        FormatError: there is none, or it was changed to something else.
+        FormatError: there is none, or it was edited into something else.
     """
-    values = _read_json(folder / "costs.json")
+    path = folder / "costs.json"
     try:
-        return tuple(Cost(**cost) for cost in values)
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"{folder / 'costs.json'} is damaged: {error}") from None
+        return tuple(Cost(**cost) for cost in _read_json(path))
+    except (TypeError, ConfigError) as error:
+        raise FormatError(f"{path} holds no costs: {error}") from None
 
 
 def load_methods(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Read ``methods.json``: the facts of methods by their names.
+    """Read ``methods.json``: the facts of each method by its name.
 
     Raises:
-        FormatError: there is none, or it was changed to something else.
+        FormatError: there is none, or it was edited into something else.
     """
-    values = _read_json(folder / "methods.json")
-    if not isinstance(values, dict) or not all(isinstance(v, dict) for v in values.values()):
-        raise FormatError(f"{folder / 'methods.json'} is damaged: not an object of objects")
-    return values
+    path = folder / "methods.json"
+    facts = read_object(path)
+    for name, known in facts.items():
+        if not isinstance(known, dict):
+            raise FormatError(f"{path} holds no facts of {name!r}")
+        for part, kind in (("guarantees", list), ("fingerprints", dict), ("trained_for", dict)):
+            if not isinstance(known.get(part, kind()), kind):
+                raise FormatError(f"{path}: the {part} of {name!r} are not what they were")
+    return facts
+
+
+def _read_rows(folder: Path) -> tuple[Row, ...]:
+    path = folder / "results.csv"
+    lines = csv.DictReader(io.StringIO(read_text(path), newline=""), restkey="", restval="")
+    try:
+        rows = tuple(Row.from_dict(_parsed(line, folder)) for line in lines)
+    except csv.Error as error:
+        raise FormatError(f"{path} is damaged: {error}") from None
+    for row in rows:
+        if not {".", ""}.isdisjoint(_parts(row)) or any("/" in part for part in _parts(row)):
+            raise FormatError(f"{path} names a scene or a method that cannot be: {_parts(row)}")
+    return rows
+
+
+def _parts(row: Row) -> tuple[str, ...]:
+    """What of a row becomes a part of the names of files."""
+    parts = (row.role, row.track, row.scene, row.method)
+    return tuple("." if part == ".." else part for part in parts)
 
 
 def merge_rows(rows: Iterable[Row]) -> tuple[Row, ...]:
@@ -323,7 +344,4 @@ def _write_json(values: Any, path: Path) -> None:
 
 
 def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise FormatError(f"{path} cannot be read as JSON: {error}") from None
+    return read_json(path)

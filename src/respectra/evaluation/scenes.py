@@ -14,6 +14,7 @@ import xarray as xr
 
 from respectra.cameras import Track, get_track, list_tracks, open_image, track_of_file
 from respectra.cameras.tracks import file_suffix
+from respectra.cubes import fit_bands
 from respectra.datasets.collections import Collection, Scene
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary import Case
@@ -64,6 +65,8 @@ class EvaluationScene:
         """
         track = get_track(track_name, seed=seed)
         truth = None if self.cube is None else even(self._open_cube(self.cube))
+        if truth is not None and options.wavelengths_nm is not None:
+            truth = fit_bands(truth, options.wavelengths_nm)
         image = self._image(track, truth, seed)
         valid = None if truth is None else _valid(truth, options)
         rules = options.rules(cache)

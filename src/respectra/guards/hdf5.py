@@ -8,6 +8,7 @@ several threads read at once.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import os
@@ -93,8 +94,15 @@ class Hdf5Array:
         return self._layout.get("layout") == "chunked" or self._layout.get("offset", 0) is None
 
     @property
+    def chunks(self) -> tuple[int, ...] | None:
+        """What is kept together along each axis; None where any part can be read."""
+        if self._layout.get("layout") != "chunked":
+            return None
+        return tuple(int(n) for n in self._layout["chunks"])
+
+    @property
     def stored_bytes(self) -> int:
-        """Bytes of the values in the file."""
+        """Bytes of the values in the file; where they lie elsewhere, what they would take."""
         if self._layout.get("layout") != "chunked":
             return self.nbytes
         return int(self._chunks()[:, -1].sum())
@@ -109,9 +117,9 @@ class Hdf5Array:
             FormatError: the array holds no numbers, its values lie in another file, or the file
                 does not hold what it promises.
         """
-        self._refuse()
         whole = tuple(selection) + (slice(None),) * (len(self.shape) - len(selection))
         bounds = [_bounds(part, n) for part, n in zip(whole, self.shape, strict=True)]
+        self._refuse(math.prod(stop - start for start, stop in bounds) * self.dtype.itemsize)
         layout = self._layout["layout"]
         if layout == "chunked":
             values = self._read_chunks(bounds)
@@ -125,7 +133,7 @@ class Hdf5Array:
         )
         return values[steps]
 
-    def _refuse(self) -> None:
+    def _refuse(self, needed_bytes: int) -> None:
         where = f"{self.name!r} of {self.path}"
         if self.kind == "outside":
             raise FormatError(
@@ -143,7 +151,7 @@ class Hdf5Array:
             )
         refuse_bomb(
             where,
-            needed_bytes=self.nbytes,
+            needed_bytes=needed_bytes,
             stored_bytes=min(self.stored_bytes, self.path.stat().st_size),
             compressed=self.compressed,
         )
@@ -235,9 +243,16 @@ def open_hdf5(path: str | os.PathLike[str]) -> Hdf5File:
     Raises:
         FormatError: not an HDF5 file, damaged, or made to crash or to hang the library.
     """
-    file = Path(path)
+    file = Path(path).absolute()
     if not is_hdf5(file):
-        raise FormatError(f"{file} is not an HDF5 file")
+        raise FormatError(f"{path} is not an HDF5 file")
+    facts = file.stat()
+    return _indexed(Path(path), file, (facts.st_mtime_ns, facts.st_size, facts.st_ino))
+
+
+@functools.lru_cache(maxsize=8)
+def _indexed(file: Path, absolute: Path, version: tuple[int, ...]) -> Hdf5File:
+    """What a file holds; asked once while the file stays as it is."""
     answer, table = ask_hdf5(file)
     try:
         arrays = {
@@ -255,7 +270,8 @@ def _array(path: Path, name: str, facts: Mapping[str, Any], table: bytes) -> Hdf
         name=name,
         kind=facts["kind"],
         shape=tuple(facts["shape"] or ()),
-        dtype=np.dtype(facts.get("dtype", "V0")),
+        # Values that lie elsewhere have no type here; whoever reads them is told why.
+        dtype=np.dtype(facts.get("dtype", "f4" if facts["kind"] == "outside" else "V0")),
         attrs=_attributes(facts["attrs"]),
         dims=None if facts["dims"] is None else tuple(facts["dims"]),
         texts=tuple(facts.get("texts") or ()),

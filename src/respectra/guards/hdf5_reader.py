@@ -7,17 +7,21 @@ Requests are paths, one JSON text a line; each answer is a line of JSON and so m
 tables as it says.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import signal
 import sys
+from typing import Any
 
 import h5py
 import numpy as np
 
-#: Seconds of processor time for one file; the library does its work in thousandths of one.
-_SECONDS = 4.0
+#: Seconds of processor time for one file, and for each GiB of it; the library does its work in
+#: thousandths of one.
+_SECONDS, _SECONDS_A_GIB = 1.0, 4.0
 #: Bytes that this process may take beyond what it takes at its start.
 _MEMORY = 256 * 2**20
 _MOST_OBJECTS = 20_000
@@ -28,35 +32,44 @@ _MOST_ATTRIBUTE = 2**20
 _COMPACT = 65536
 
 
-def main():
+def main() -> None:
     """Answer until the input ends."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     _bound_memory()
     for line in sys.stdin:
         request = json.loads(line)
-        _start_clock(_SECONDS)
-        blob = []
+        _start_clock(_SECONDS + _SECONDS_A_GIB * _size(request["path"]) / 2**30)
+        blob: list[bytes] = []
         try:
             answer = _index(request["path"], blob)
+            text = json.dumps({**answer, "bytes": sum(map(len, blob))})
         except MemoryError:
-            answer = {"error": "it needs more memory than an index may take"}
-        except Exception as error:  # a damaged file makes the library raise anything
-            answer = {"error": " ".join(str(error).split())[:300] or type(error).__name__}
             blob = []
+            text = json.dumps({"error": "its index needs too much memory", "bytes": 0})
+        except Exception as error:  # a damaged file makes the library raise anything
+            blob = []
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            text = json.dumps({"error": reason, "bytes": 0})
         _start_clock(0.0)
-        data = b"".join(blob)
-        answers.write(json.dumps({**answer, "bytes": len(data)}).encode() + b"\n" + data)
+        answers.write(text.encode() + b"\n" + b"".join(blob))
         answers.flush()
 
 
-def _start_clock(seconds):
+def _start_clock(seconds: float) -> None:
     """Let the system end this process when it computes for longer, in whatever loop it is."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def _bound_memory():
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116
+    except OSError:
+        return 0
+
+
+def _bound_memory() -> None:
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
         from pathlib import Path
@@ -68,15 +81,15 @@ def _bound_memory():
 
 
 class _Index:
-    def __init__(self, file, path, blob):
+    def __init__(self, file: Any, path: str, blob: list[bytes]) -> None:
         self.file, self.path, self.blob = file, path, blob
         self.sent = 0
-        self.groups = {}
-        self.datasets = {}
-        self.skipped = {}
-        self.seen = set()
+        self.groups: dict[str, Any] = {}
+        self.datasets: dict[str, Any] = {}
+        self.skipped: dict[str, str] = {}
+        self.seen: set[int] = set()
 
-    def walk(self, group, name, depth):
+    def walk(self, group: Any, name: str, depth: int) -> None:
         if len(self.datasets) + len(self.groups) + len(self.skipped) > _MOST_OBJECTS:
             raise ValueError(f"it holds more than {_MOST_OBJECTS} objects")
         key = h5py.h5o.get_info(group.id).addr
@@ -99,9 +112,9 @@ class _Index:
             except (KeyError, OSError, RuntimeError, TypeError, UnicodeError) as error:
                 self.skipped[path] = " ".join(str(error).split())[:200]
 
-    def describe(self, data):
+    def describe(self, data: Any) -> dict[str, Any]:
         plist = data.id.get_create_plist()
-        facts = {
+        facts: dict[str, Any] = {
             "shape": None if data.shape is None else [int(n) for n in data.shape],
             "attrs": _attributes(data),
             "dims": _dimensions(data, self.file),
@@ -118,7 +131,7 @@ class _Index:
             return {**facts, "kind": "text", "texts": _texts(data)}
         if h5py.check_ref_dtype(dtype) is not None:
             return {**facts, "kind": "references", "targets": _targets(data, self.file)}
-        if dtype.kind not in "fiubS" or dtype.itemsize == 0:
+        if dtype.kind not in "fiubcS" or dtype.itemsize == 0:
             fields = list(dtype.names or ())[:32]
             return {**facts, "kind": "other", "fields": fields}
         facts |= {"kind": "numbers", "dtype": dtype.str, "fill": _fill(data)}
@@ -137,11 +150,11 @@ class _Index:
         facts |= {"layout": "chunked", "chunks": [int(n) for n in data.chunks]}
         return {**facts, **self.send(self.chunks(data))}
 
-    def chunks(self, data):
+    def chunks(self, data: Any) -> bytes:
         """Rows of (coordinates, mask of filters, place in the file, bytes), as int64."""
-        rows = []
+        rows: list[tuple[int, ...]] = []
 
-        def note(info):
+        def note(info: Any) -> None:
             rows.append((*info.chunk_offset, info.filter_mask, info.byte_offset, info.size))
             if len(rows) > _MOST_CHUNKS:
                 raise ValueError(f"it holds more than {_MOST_CHUNKS} chunks")
@@ -158,29 +171,29 @@ class _Index:
                     table[:, -2] += block
         return table.tobytes()
 
-    def send(self, data):
+    def send(self, data: bytes) -> dict[str, list[int]]:
         self.blob.append(data)
         place = self.sent
         self.sent += len(data)
         return {"place": [place, len(data)]}
 
 
-def _index(path, blob):
+def _index(path: str, blob: list[bytes]) -> dict[str, Any]:
     with h5py.File(path, "r") as file:
         index = _Index(file, path, blob)
         index.walk(file, "", 0)
         return {"groups": index.groups, "datasets": index.datasets, "skipped": index.skipped}
 
 
-def _fill(data):
+def _fill(data: Any) -> Any:
     value = data.fillvalue
-    if isinstance(value, bytes):
+    if value is None or np.asarray(value).dtype.kind not in "fiub":
         return None
-    return None if value is None else np.asarray(value).item()
+    return np.asarray(value).item()
 
 
-def _attributes(item):
-    found = {}
+def _attributes(item: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
     try:
         names = list(item.attrs)[:1000]
     except (OSError, RuntimeError, KeyError):
@@ -199,7 +212,7 @@ def _attributes(item):
     return found
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """Text, or numbers with their type."""
     if isinstance(value, bytes | np.bytes_):
         return value.decode("utf-8", "replace")
@@ -214,11 +227,11 @@ def _plain(value):
     return {"dtype": value.dtype.str, "values": value.tolist()}
 
 
-def _dimensions(data, file):
+def _dimensions(data: Any, file: Any) -> list[str | None] | None:
     """Names of the dimensions, as NetCDF keeps them: by references to others' arrays."""
     if data.shape is None or "DIMENSION_LIST" not in data.attrs:
         return None
-    names = []
+    names: list[str | None] = []
     with contextlib.suppress(OSError, RuntimeError, TypeError, KeyError, ValueError):
         for axis in data.attrs["DIMENSION_LIST"]:
             first = axis[0] if len(axis) else None
@@ -227,16 +240,16 @@ def _dimensions(data, file):
     return names if len(names) == len(data.shape) else None
 
 
-def _texts(data):
+def _texts(data: Any) -> list[Any] | None:
     if data.size > _MOST_TEXTS:
         return None
     return [_plain(v) for v in np.ravel(data[()]).tolist()]
 
 
-def _targets(data, file):
+def _targets(data: Any, file: Any) -> list[str | None] | None:
     if data.size > _MOST_TEXTS:
         return None
-    names = []
+    names: list[str | None] = []
     for reference in np.ravel(data[()]):
         found = file[reference].name if reference else None
         names.append(found.lstrip("/") if found else None)

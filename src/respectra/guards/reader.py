@@ -1,4 +1,4 @@
-"""Asking a process of its own about a file, so that a damaged file ends that process and no more."""
+"""Asking another process about a file, so that a damaged file ends that process and no more."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Reader:
             timer.start()
             try:
                 answer, table = _exchange(process, path)
-            except (OSError, ValueError, EOFError):
+            except (OSError, ValueError, EOFError, KeyError, TypeError, RecursionError):
                 self.close()
                 raise FormatError(
                     f"{path} is damaged: it crashes the HDF5 library or keeps it busy for ever"

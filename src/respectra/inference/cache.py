@@ -14,6 +14,7 @@ from typing import Any
 import platformdirs
 
 from respectra.files import atomic_path
+from respectra.guards.text import read_json
 
 
 def cache_folder() -> Path:
@@ -55,7 +56,7 @@ def remember(kind: str, key: str, measure: Callable[[], Any]) -> Any:
     """
     file = cache_folder() / kind / f"{key}.json"
     with contextlib.suppress(OSError, ValueError):
-        return json.loads(file.read_text())
+        return read_json(file)
     value = measure()
     with contextlib.suppress(OSError), atomic_path(file, overwrite=True, shared=True) as temporary:
         temporary.write_text(json.dumps(value))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import xarray as xr
 
-from respectra.cubes import make_cube
+from respectra.cameras import Capture
+from respectra.cubes import Quantity, make_cube
 from respectra.datasets.patches import SYMMETRIES, turn, turn_back
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.engines import Engine
@@ -16,6 +17,9 @@ from respectra.inference.predictors import FloatArray, Output, Predictor
 from respectra.inference.reconstructor import Reconstructor, bits_of
 from respectra.inference.tiling import Layout
 from respectra.methods import Tiling, Weights
+
+if TYPE_CHECKING:
+    from respectra.inference.references import Correction
 
 Combine = Literal["mean", "weighted", "median"]
 #: Rows of which a median is taken at a time.
@@ -36,6 +40,9 @@ class SelfEnsemble(Reconstructor):
         max_memory: see :class:`Reconstructor`.
         device: see :class:`Reconstructor`.
         guarantees: see :class:`Reconstructor`.
+        capture: see :class:`Reconstructor`.
+        quantity: see :class:`Reconstructor`.
+        correction: see :class:`Reconstructor`.
 
     Example:
         >>> import respectra as rs
@@ -56,6 +63,9 @@ class SelfEnsemble(Reconstructor):
         device: str = "cpu",
         engine: Engine = "auto",
         guarantees: Sequence[str] = (),
+        capture: Capture | None = None,
+        quantity: Quantity | None = None,
+        correction: Correction | None = None,
     ) -> None:
         self.symmetries = check_symmetries(symmetries)
         super().__init__(
@@ -65,7 +75,13 @@ class SelfEnsemble(Reconstructor):
             device=device,
             engine=engine,
             guarantees=guarantees,
+            capture=capture,
+            quantity=quantity,
+            correction=correction,
         )
+
+    def _options(self) -> dict[str, Any]:
+        return {**super()._options(), "symmetries": self.symmetries}
 
     @property
     def needs_whole(self) -> bool:
@@ -115,6 +131,9 @@ class SelfEnsemble(Reconstructor):
         Where symmetric answers agree the method may still be wrong: this is a lower bound of its
         error, and 0 everywhere for methods that look at single pixels.
         """
+        chosen = self.for_picture(image)
+        if chosen is not self:
+            return chosen.with_uncertainty(image)
         picture = self.picture_of(image)
         scaled, factor = self.guarantees.scale(picture)
         rgb = np.asarray(scaled.values, dtype=np.float32)

@@ -7,6 +7,7 @@ weights and its options are those of then.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import os
@@ -14,19 +15,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from respectra.cameras import PICTURE_SUFFIXES
 from respectra.cameras.colour import InputKind
 from respectra.cubes.formats import FORMATS
-from respectra.errors import ConfigError, FormatError, OutputError, RespectraError
+from respectra.errors import ConfigError, DataError, FormatError, OutputError, RespectraError
 from respectra.files import file_lock, make_folder, recover, remove
 from respectra.identity import content_hash
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.video_reader import CLIP_SUFFIXES
 from respectra.journal import Journal
 
-#: Files of a folder with these suffixes are taken; other files are left alone.
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+if TYPE_CHECKING:
+    from respectra.inference.cluster import Cluster
+
 #: Name of the manifest within the output folder.
 MANIFEST = "manifest.jsonl"
 #: After these, no other cube could be written either.
@@ -42,6 +45,10 @@ class Job:
     kind: InputKind
 
 
+#: Writes the cube of a job, whole or not at all, and gives facts for the manifest.
+Work = Callable[[Reconstructor, Job], Mapping[str, Any]]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of a job."""
@@ -53,6 +60,8 @@ class Outcome:
     error: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the work says of its result, such as the flicker of a clip."""
+    failure: BaseException | None = None
+    """What was raised."""
 
 
 def find_inputs(arguments: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path]]:
@@ -102,14 +111,15 @@ def run_jobs(
     jobs: Sequence[Job],
     output: Path,
     choose: Callable[[Job], Reconstructor],
-    work: Callable[[Reconstructor, Job], Mapping[str, Any]],
+    work: Work,
     *,
     options: Mapping[str, Any] | None = None,
     outputs: Callable[[Job], Sequence[Path]] = lambda job: cube_files(job.target),
     overwrite: bool = False,
     fail_fast: bool = False,
+    cluster: Cluster | None = None,
 ) -> Iterator[Outcome]:
-    """Do one job after the other and keep the manifest.
+    """Do one job after the other, or on the workers of a cluster, and keep the manifest.
 
     Args:
         jobs: what is to be done.
@@ -120,9 +130,10 @@ def run_jobs(
         outputs: all files of a job, which is done when all of them are there.
         overwrite: do everything again, replacing what is there.
         fail_fast: raise the first error instead of going on.
+        cluster: whose workers see the same files and do the jobs; this process without one.
 
     Yields:
-        One outcome a job, in order; failures among them.
+        One outcome a job, failures among them: in order, on a cluster as they come.
 
     Raises:
         RespectraError: the first failure, with ``fail_fast``.
@@ -131,11 +142,12 @@ def run_jobs(
         FormatError: the manifest was changed.
     """
     for job in jobs[:1]:
-        choose(job)  # a method that does not exist makes no folder
+        with contextlib.suppress(DataError):
+            choose(job)  # a method that does not exist makes no folder
     make_folder(output)
     with file_lock(output, inside=True):
         yield from _run_jobs(
-            jobs, output, choose, work, options or {}, outputs, overwrite, fail_fast
+            jobs, output, choose, work, options or {}, outputs, overwrite, fail_fast, cluster
         )
 
 
@@ -143,39 +155,140 @@ def _run_jobs(
     jobs: Sequence[Job],
     output: Path,
     choose: Callable[[Job], Reconstructor],
-    work: Callable[[Reconstructor, Job], Mapping[str, Any]],
+    work: Work,
     options: Mapping[str, Any],
     outputs: Callable[[Job], Sequence[Path]],
     overwrite: bool,
     fail_fast: bool,
+    cluster: Cluster | None,
 ) -> Iterator[Outcome]:
-    manifest: Manifest | None = None
-    signatures: dict[int, str] = {}
-    for job in jobs:
-        reconstructor = choose(job)  # a method that does not exist is no failure of one picture
-        manifest = manifest or Manifest(output)
-        weights = signatures.setdefault(id(reconstructor), "") or reconstructor.signature()
-        signatures[id(reconstructor)] = weights
+    run = _Run(output, options, outputs, overwrite)
+    settled: list[Outcome] = []
+
+    def due() -> Iterator[tuple[_Begun, tuple[Any, ...]]]:
+        """Jobs that have to be done; the others are settled."""
+        for job in jobs:
+            start = time.perf_counter()
+            try:
+                reconstructor = choose(job)  # a method that does not exist ends the run
+                found = run.begin(job, reconstructor)
+            except DataError as error:  # what a picture says of itself may have to be read
+                found = run.failed(job, time.perf_counter() - start, error)
+            if isinstance(found, Outcome):
+                settled.append(found)
+                if _ends(found, fail_fast, output):
+                    return
+                continue
+            method = reconstructor if cluster is None else cluster.send(reconstructor)
+            yield found, (work, method, job)
+
+    attempts = _one_by_one(due()) if cluster is None else cluster.run(_attempt, due())
+    for begun, attempt in attempts:
+        yield from _taken(settled, fail_fast, output)
+        if isinstance(attempt, BaseException):
+            attempt = _Attempt({}, time.perf_counter() - begun.start, attempt)
+        yield from _taken([run.end(begun, attempt)], fail_fast, output)
+    yield from _taken(settled, fail_fast, output)
+
+
+def _taken(outcomes: list[Outcome], fail_fast: bool, output: Path) -> Iterator[Outcome]:
+    """Give outcomes and forget them; raise those that end the run."""
+    while outcomes:
+        outcome = outcomes.pop(0)
+        if outcome.failure is not None and _ends(outcome, fail_fast, output):
+            raise outcome.failure
+        yield outcome
+
+
+def _ends(outcome: Outcome, fail_fast: bool, output: Path) -> bool:
+    """Whether a run ends with this outcome."""
+    failure = outcome.failure
+    return failure is not None and (fail_fast or _is_hopeless(failure, output))
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """What came of working on a job."""
+
+    facts: Mapping[str, Any]
+    seconds: float
+    failure: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A job that is worked on."""
+
+    job: Job
+    identity: Mapping[str, Any]
+    start: float
+
+
+def _one_by_one(
+    due: Iterator[tuple[_Begun, tuple[Any, ...]]],
+) -> Iterator[tuple[_Begun, _Attempt]]:
+    for begun, arguments in due:
+        yield begun, _attempt(*arguments)
+
+
+def _attempt(work: Work, reconstructor: Reconstructor, job: Job) -> _Attempt:
+    """Work on a job, here or on a worker."""
+    start = time.perf_counter()
+    try:
+        facts = work(reconstructor, job)
+    except (RespectraError, MemoryError) as error:
+        return _Attempt({}, time.perf_counter() - start, error)
+    return _Attempt(facts, time.perf_counter() - start)
+
+
+class _Run:
+    """A run over jobs: what the manifest says of them before and after."""
+
+    def __init__(
+        self,
+        output: Path,
+        options: Mapping[str, Any],
+        outputs: Callable[[Job], Sequence[Path]],
+        overwrite: bool,
+    ) -> None:
+        self.output, self.options = output, options
+        self.outputs, self.overwrite = outputs, overwrite
+        self._manifest: Manifest | None = None
+        self._signatures: dict[int, str] = {}
+
+    @property
+    def manifest(self) -> Manifest:
+        """Begun with the first job, so that a method that does not exist leaves none."""
+        self._manifest = self._manifest or Manifest(self.output)
+        return self._manifest
+
+    def begin(self, job: Job, reconstructor: Reconstructor) -> _Begun | Outcome:
+        """Write down that a job is begun, unless it is done already or cannot be."""
         start = time.perf_counter()
-        facts: Mapping[str, Any] = {}
-        failure: Exception | None = None
+        key = id(reconstructor)
+        weights = self._signatures.get(key) or reconstructor.signature()
+        self._signatures[key] = weights
+        manifest = self.manifest
         try:
             identity = {
-                "output": job.target.relative_to(output).as_posix(),
+                "output": job.target.relative_to(self.output).as_posix(),
                 "sha256": content_hash(job.source),
                 "input": str(job.source),
                 "kind": job.kind,
                 "method": reconstructor.name,
                 "weights": weights,
-                "options": dict(options),
+                "options": dict(self.options),
             }
-            files = outputs(job)
+            files = self.outputs(job)
             recover(job.target)
-            if not overwrite and manifest.has_done(identity, files):
-                yield Outcome(job, "skipped", time.perf_counter() - start)
-                continue
+            if not self.overwrite and manifest.has_done(identity, files):
+                if manifest.status(identity) == "started":  # killed before its last line
+                    manifest.add({**identity, "status": "done"})
+                    with file_lock(files[0]):
+                        pass  # which deletes that run's lock
+                return Outcome(job, "skipped", time.perf_counter() - start)
             there = [file for file in files if os.path.lexists(file)]
-            if there and not overwrite:
+            if there and not self.overwrite:
                 if not manifest.has_begun(identity):
                     raise OutputError(
                         f"{there[0]} exists already, not of this input by this method; choose "
@@ -186,20 +299,27 @@ def _run_jobs(
                 there = []
             if not there:
                 manifest.add({**identity, "status": "started"})
-            facts = work(reconstructor, job)
         except (RespectraError, MemoryError) as error:
-            failure = error
-        seconds = time.perf_counter() - start
-        if failure is None:
-            manifest.add({**identity, "status": "done", "seconds": round(seconds, 3), **facts})
-            yield Outcome(job, "done", seconds, facts=facts)
-            continue
+            return self.failed(job, time.perf_counter() - start, error)
+        return _Begun(job, identity, start)
+
+    def end(self, begun: _Begun, attempt: _Attempt) -> Outcome:
+        """Write down what came of a job."""
+        if attempt.failure is not None:
+            return self.failed(begun.job, attempt.seconds, attempt.failure)
+        seconds = round(attempt.seconds, 3)
+        self.manifest.add({**begun.identity, "status": "done", "seconds": seconds, **attempt.facts})
+        return Outcome(begun.job, "done", attempt.seconds, facts=attempt.facts)
+
+    def failed(self, job: Job, seconds: float, failure: BaseException) -> Outcome:
+        """Write down that a job failed."""
         message = str(failure) or "out of memory"
-        if fail_fast or _is_hopeless(failure, output):
-            raise failure
-        line = {"output": str(job.target.relative_to(output)), "input": str(job.source)}
-        manifest.add({**line, "status": "failed", "seconds": round(seconds, 3), "error": message})
-        yield Outcome(job, "failed", seconds, error=message)
+        line = {"output": str(job.target.relative_to(self.output)), "input": str(job.source)}
+        if not _is_hopeless(failure, self.output):
+            self.manifest.add(
+                {**line, "status": "failed", "seconds": round(seconds, 3), "error": message}
+            )
+        return Outcome(job, "failed", seconds, error=message, failure=failure)
 
 
 def cube_files(target: Path) -> tuple[Path, ...]:
@@ -229,7 +349,7 @@ class Manifest:
 
     def has_begun(self, identity: Mapping[str, Any]) -> bool:
         """Whether what is there can only be of this: a run began with it where nothing was."""
-        return self._status(identity) in ("started", "done")
+        return self.status(identity) in ("started", "done")
 
     def has_done(self, identity: Mapping[str, Any], files: Sequence[Path]) -> bool:
         """Whether all files are there that were made from the same input in the same way.
@@ -239,7 +359,8 @@ class Manifest:
         """
         return self.has_begun(identity) and all(file.exists() for file in files)
 
-    def _status(self, identity: Mapping[str, Any]) -> str | None:
+    def status(self, identity: Mapping[str, Any]) -> str | None:
+        """The last that is known of an output, if it is of the same input in the same way."""
         last = self._last.get(str(identity["output"]), {})
         same = all(last.get(name) == value for name, value in identity.items() if name != "input")
         return last.get("status") if same else None

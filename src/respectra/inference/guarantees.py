@@ -19,16 +19,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras import Track, get_track, make_image, require_image
+from respectra.cameras import Capture, Track, get_track, make_image, require_image
+from respectra.cameras.capture_camera import CaptureCamera
 from respectra.cubes import make_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.methods import Contract
+
+if TYPE_CHECKING:
+    from respectra.inference.references import Correction
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -81,19 +85,47 @@ class Guarantees:
 
     Args:
         names: any of ``GUARANTEES``.
-        contract: what the weights expect; its track and response are the camera.
+        contract: what the weights expect; its capture, or its track and response, are the camera.
+        correction: what references taught of the method's errors; it comes first.
 
     Raises:
         ConfigError: an unknown name, or consistency with a camera that is not known or with a
             method that gives reflectances.
     """
 
-    def __init__(self, names: Iterable[str], contract: Contract) -> None:
+    def __init__(
+        self, names: Iterable[str], contract: Contract, correction: Correction | None = None
+    ) -> None:
         self.names = check_guarantees(names)
+        self.correction = correction
         self.track = camera_of(contract) if self.consistent else None
 
     def __bool__(self) -> bool:
-        return bool(self.names)
+        return bool(self.names) or self.correction is not None
+
+    @property
+    def correction_key(self) -> str | None:
+        """A short name for the correction; another one has another."""
+        return None if self.correction is None else self.correction.key
+
+    def kept_by(self, names: frozenset[str]) -> bool:
+        """Whether a method that keeps these by itself needs nothing done to its cubes."""
+        return self.correction is None and self.names <= names
+
+    def deviation(
+        self, cube: xr.DataArray, image: xr.DataArray, own: npt.NDArray[np.float32] | None
+    ) -> npt.NDArray[np.float32]:
+        """Standard deviation of the error of each value, from the method's own, if it says it.
+
+        Args:
+            cube: with the guarantees kept.
+            image: the image itself, linear values.
+            own: shape (y, x, band), what the method says.
+        """
+        if self.correction is None:
+            assert own is not None
+            return own
+        return self.correction.deviation(cube, image, own)
 
     @property
     def consistent(self) -> bool:
@@ -155,6 +187,10 @@ class Guarantees:
         sample = slice(None, None, max(1, len(spectra) // _SAMPLE))
         before = spectra[sample].copy()
         grid = wavelengths_of(cube)
+        attrs: dict[str, Any] = dict(cube.attrs)
+        if self.correction is not None:
+            self.correction.apply(spectra, picture, grid)
+            attrs["references"] = self.correction.summary
         non_negative = "non-negative" in self.names
         if "smooth" in self.names:
             smooth(spectra, grid)
@@ -170,14 +206,15 @@ class Guarantees:
             relative_change=_relative_change(before, spectra[sample]),
             rough=_count_rough(spectra, grid) if "smooth" in self.names else 0,
         )
-        attrs: dict[str, Any] = {**cube.attrs, "guarantees": ", ".join(sorted(self.names))}
+        if self.names:
+            attrs["guarantees"] = ", ".join(sorted(self.names))
         if report.unreachable.any():
             attrs["unreachable_pixels"] = int(report.unreachable.sum())
         return make_cube(spectra.reshape(cube.shape), grid, **attrs), report
 
     def _move(
         self,
-        track: Track,
+        track: Track | CaptureCamera,
         spectra: npt.NDArray[np.float32],
         image: xr.DataArray,
         cube: xr.DataArray,
@@ -215,16 +252,19 @@ class Guarantees:
         return status
 
 
-def camera_of(contract: Contract) -> Track:
-    """The track, with the response, that a set of weights was made for.
+def camera_of(contract: Contract) -> Track | CaptureCamera:
+    """What took the pictures: the capture that the weights are for, or the track of their own.
 
     Raises:
         ConfigError: it gives reflectances, or its camera is not known.
     """
+    if contract.capture is not None:
+        capture = Capture.from_json(contract.capture, where="the contract's capture")
+        return CaptureCamera(capture, contract.quantity)
     if contract.quantity != "radiance":
         raise ConfigError(
             f"these weights give {contract.quantity}, which no camera sees without knowing the "
-            "light; consistency needs weights that give radiance"
+            "light; state the capture: camera and light"
         )
     if contract.response is not None:
         return get_track(contract.track, response=contract.response.to_response())

@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from respectra.cameras import Capture
+from respectra.cubes import Quantity
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.engines import Engine
 from respectra.inference.ensembles import SelfEnsemble
 from respectra.inference.reconstructor import Reconstructor
 from respectra.methods import Weights, list_methods, load_weights
 from respectra.methods.fitting import fit_on_measured_spectra
-from respectra.methods.shipped import shipped
+from respectra.methods.shipped import open_shipped
 
 #: The weights that ship with the package, one set a track: of the project's own network, and of the
 #: classical method that was found best.
@@ -31,6 +33,8 @@ def load(
     engine: Engine = "auto",
     guarantees: Sequence[str] = (),
     self_ensemble: str = "none",
+    capture: Capture | None = None,
+    quantity: Quantity | None = None,
 ) -> Reconstructor:
     """Make a reconstructor.
 
@@ -48,6 +52,9 @@ def load(
         self_ensemble: ``none``, or the symmetries over which the answers are averaged:
             ``horizontal``, ``vertical``, ``flips`` or ``all``; see
             :class:`respectra.inference.ensembles.SelfEnsemble`.
+        capture: what is known of how the pictures were taken; see
+            :meth:`Reconstructor.with_capture`.
+        quantity: ``reflectance`` or ``radiance``; see :class:`Reconstructor`.
 
     Raises:
         ConfigError: there are no such weights.
@@ -64,6 +71,8 @@ def load(
         device=device,
         engine=engine,
         guarantees=guarantees,
+        capture=capture,
+        quantity=quantity,
     )
 
 
@@ -71,9 +80,9 @@ def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Wei
     """The weights that :func:`load` would use."""
     name = os.fspath(source)
     if name in (DEFAULT, "respectra"):
-        return load_weights(shipped(track))
+        return open_shipped(track)
     if name == CLASSICAL:
-        return load_weights(shipped(track, name="classical"))
+        return open_shipped(track, name="classical")
     classical = list_methods("classical")
     if name in classical:
         return fit_on_measured_spectra(name, track=track)

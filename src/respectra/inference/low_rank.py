@@ -47,6 +47,27 @@ def factorise(
 ) -> Factors:
     """What makes coefficients of a picture, and the basis that they are weights of.
 
+    Args and errors: see :func:`_factorise`, whose factors these are, in the scale of the cube.
+    """
+    factors = _factorise(reconstructor, rank=rank, tolerance=tolerance)
+    scale = reconstructor.contract.band_scale
+    if scale is None:
+        return factors
+    if factors.clip[1] is not None or factors.clip[0] not in (None, 0.0):
+        raise ConfigError(
+            f"{reconstructor.name} clips its spectra at {factors.clip}, which a low-rank cube for "
+            "a capture cannot carry; leave out --low-rank"
+        )
+    by_band = np.asarray(scale, np.float32)
+    mean = None if factors.mean is None else factors.mean * by_band
+    return Factors(factors.output, factors.basis * by_band, mean, factors.clip)
+
+
+def _factorise(
+    reconstructor: Reconstructor, *, rank: int | None = None, tolerance: float = 0.01
+) -> Factors:
+    """Factors in the scale of the method.
+
     * A table: the leading spectra of its nodes.
     * A network of coefficients and basis (``staffs-cvl``): its own.
     * A method affine in R, G, B (``pca``, ``wiener``, ``pseudo-inverse``): the pixel itself.

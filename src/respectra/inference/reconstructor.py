@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, TypedDict
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
 
 import numpy as np
 import xarray as xr
 
 from respectra.allocator import trim_malloc
-from respectra.cameras import require_image, to_track_values
+from respectra.cameras import (
+    Capture,
+    InputKind,
+    References,
+    described_capture,
+    require_image,
+    to_track_values,
+)
 from respectra.cubes import Quantity, make_cube
 from respectra.errors import ConfigError, DataError, unknown_name
+from respectra.inference.capture import bind, capture_of
 from respectra.inference.engines import ENGINES, Engine
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.memory import (
@@ -35,7 +45,17 @@ from respectra.inference.predictors import (
     make_predictor,
 )
 from respectra.inference.tables.lut_guarantees import BITS
-from respectra.inference.tiling import Layout, Reader, Region, checked, plan, run
+from respectra.inference.tiling import (
+    LARGEST_SIDE,
+    ROUND_SIDE,
+    Layout,
+    Reader,
+    Region,
+    Tile,
+    checked,
+    plan,
+    run,
+)
 from respectra.methods import Card, Contract, Tiling, Weights, get_method
 from respectra.methods.identity import weights_hash
 from respectra.methods.network import StepAware, UncertainNetwork
@@ -45,11 +65,16 @@ if TYPE_CHECKING:
 
     from respectra.cubes import LowRankCube
     from respectra.inference.engines.onnx import OnnxPredictor
+    from respectra.inference.references import Correction
 
 #: From so many pixels on, finding out which engine is fastest is worth its time.
 TRIAL_PIXELS = 10**6
+#: Pixels of the frame that a card's memory is claimed for.
+FRAME_PIXELS = 482 * 512
 #: Pictures up to this many pixels are not cut when memory is left to us and plenty is free.
-SMALL_IMAGE = 512 * 512
+SMALL_IMAGE = 1024 * 1024
+#: Tiles are measured for rather than made smaller than this.
+_LEAST_UNMEASURED = 256
 #: Codes of more bits than these are as good as exact values.
 _CODE_BITS = 16
 #: What is said of values that are no codes.
@@ -64,6 +89,11 @@ class CubeFacts(TypedDict, total=False):
     method: str
     track: str
     tiling: str
+    capture: str
+    camera: str
+    light: str
+    assumed: str
+    camera_matrix: str
 
 
 class Reconstructor:
@@ -81,6 +111,10 @@ class Reconstructor:
             written), ``onnx`` (ONNX Runtime, with the extra ``onnx``), or ``auto``: what an earlier
             trial on this machine found fastest; pictures of a megapixel and more start one.
         guarantees: what every cube is made to keep; see :mod:`respectra.inference.guarantees`.
+        capture: what is known of how the pictures were taken; see :meth:`with_capture`.
+        quantity: what comes out; see :meth:`with_capture`. By default reflectance where the light
+            is known and of ordinary photographs, radiance of images of a track.
+        correction: what references taught of the method's errors; see :meth:`with_references`.
 
     Example:
         >>> import respectra as rs
@@ -99,22 +133,159 @@ class Reconstructor:
         device: str = "cpu",
         engine: Engine = "auto",
         guarantees: Sequence[str] = (),
+        capture: Capture | None = None,
+        quantity: Quantity | None = None,
+        correction: Correction | None = None,
     ) -> None:
         if isinstance(tile, int) and tile < 1:
             raise ConfigError(f"a tile is at least 1 pixel wide; got {tile}")
         parse_memory(max_memory)
         if engine not in ENGINES:
             raise unknown_name("engine", engine, ENGINES)
+        if quantity not in (None, *get_args(Quantity)):
+            raise unknown_name("quantity", str(quantity), get_args(Quantity))
+        self._unbound, self._quantity, self._told = weights, quantity, capture
+        self._photograph: Self | None = None
+        if capture is not None:
+            weights = bind(weights, capture, quantity)
         self.weights = weights
+        self.capture = capture_of(weights.contract)
         self.tile = tile
         self.max_memory = max_memory
         self.device = device
-        self.guarantees = Guarantees(guarantees, weights.contract)
+        self.guarantees = Guarantees(guarantees, weights.contract, correction)
         self.engine = engine
         self._predict = make_predictor(weights, device=device, engine=engine)
         self._onnx: OnnxPredictor | None = None
+        self._given: Sequence[Tensor] | None = None
+        self._lock = threading.RLock()
         if engine == "onnx" and isinstance(self._predict, TorchPredictor):
             self._onnx = self._runtime()
+
+    def with_capture(self, capture: Capture, *, quantity: Quantity | None = None) -> Self:
+        """The same method for the pictures of a capture.
+
+        A network that can be told a camera recovers through the capture's effective response;
+        other methods get the picture through the best 3 x 3 matrix to their own camera, and their
+        cubes say so. What comes out is an ordinary reconstructor: folders, clips, tables and
+        guarantees work with it.
+
+        Args:
+            capture: its white and references not as places in a picture; see
+                :meth:`Capture.resolve`. A camera that it does not state is the method's own.
+            quantity: ``reflectance``, or ``radiance``: reflectance times the light. By default
+                reflectance, unless the capture says nothing that the weights do not know.
+
+        Raises:
+            ConfigError: the method's own camera is not known where it has to be.
+            DataError: the capture's camera or light do not cover the bands.
+        """
+        options = self._options()
+        options |= {"capture": capture, "quantity": quantity or self._quantity, "correction": None}
+        return type(self)(self._unbound, **options)
+
+    def with_correction(self, correction: Correction | None) -> Self:
+        """The same reconstructor, whose cubes are corrected by what references taught."""
+        other = copy.copy(self)
+        other.guarantees = Guarantees(self.guarantees.names, self.contract, correction)
+        other._photograph = None
+        return other
+
+    def with_references(self, image: xr.DataArray, references: References) -> Self:
+        """The same reconstructor, corrected by spectra that are known in a picture.
+
+        Args:
+            image: a picture of the capture that this reconstructor is for.
+            references: places in that picture, or pixel values, with their spectra in the
+                quantity that comes out.
+
+        Raises:
+            DataError: references outside the picture, on clipped or black pixels, that contradict
+                one another or the picture.
+        """
+        from respectra.inference.references import fit_references
+
+        return self.with_correction(fit_references(self, image, references))
+
+    def for_kind(self, kind: str) -> Self:
+        """The reconstructor for pictures of a kind: photographs have a capture of their own."""
+        if self.capture is not None or kind not in ("srgb", "linear"):
+            return self
+        if self._photograph is None:
+            self._photograph = self._like(capture=Capture.photograph())
+        return self._photograph
+
+    def for_described(self, said: Capture | None) -> Self:
+        """The reconstructor for what a file says of its picture; see ``described_capture``."""
+        if said is None or self.capture is not None:
+            return self
+        if said == Capture.photograph():
+            return self.for_kind("srgb")
+        return self._like(capture=said)
+
+    def for_picture(
+        self,
+        image: xr.DataArray,
+        *,
+        capture: Capture | None = None,
+        references: References | None = None,
+        quantity: Quantity | None = None,
+    ) -> Self:
+        """The reconstructor for a picture, with what is said of it; itself where nothing is.
+
+        Args:
+            image: the picture, in which places of the white and of references are looked up.
+            capture: see :meth:`with_capture`.
+            references: see :meth:`with_references`; those of the capture by default.
+            quantity: see :meth:`with_capture`.
+
+        Raises:
+            ConfigError, DataError: as those two.
+        """
+        picture = require_image(image)
+        said = described_capture(picture.attrs)
+        if capture is None and quantity is not None:
+            capture = self.capture or said or Capture()
+        chosen: Self
+        if capture is not None:
+            if said is not None and capture.camera is None:
+                capture = said.replace(**capture.known())
+            capture = capture.resolve(picture)
+            references = references or capture.references
+            chosen = self.with_capture(capture, quantity=quantity)
+        else:
+            chosen = self.for_described(said)
+            if said is None and self._quantity not in (None, self.contract.quantity):
+                chosen = self.with_capture(Capture())
+        return chosen if references is None else chosen.with_references(picture, references)
+
+    def _options(self) -> dict[str, Any]:
+        """What to make another one like this one with, besides the weights."""
+        return {
+            "tile": self.tile,
+            "max_memory": self.max_memory,
+            "device": self.device,
+            "engine": self.engine,
+            "guarantees": sorted(self.guarantees.names),
+            "capture": self._told,
+            "quantity": self._quantity,
+            "correction": self.guarantees.correction,
+        }
+
+    def __reduce__(self) -> Any:
+        """Made again from its weights and options, in whatever process it is sent to."""
+        return _made_again, (type(self), self._unbound, self._options())
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Within this block no other thread works with the method: networks are told of pictures
+        by what is set on them."""
+        with self._lock:
+            yield
+
+    def _like(self, **changes: Any) -> Self:
+        """Another one like this, with some options changed."""
+        return type(self)(self._unbound, **{**self._options(), **changes})
 
     @property
     def card(self) -> Card:
@@ -136,34 +307,58 @@ class Reconstructor:
         """Name of the method."""
         return self.weights.method
 
-    def __call__(self, image: xr.DataArray) -> xr.DataArray:
+    def __call__(
+        self,
+        image: xr.DataArray,
+        *,
+        capture: Capture | None = None,
+        references: References | None = None,
+        quantity: Quantity | None = None,
+    ) -> xr.DataArray:
         """Recover the cube behind an image.
 
         Args:
-            image: dims (y, x, channel). One that is encoded for a display (``srgb``) is first
-                brought to the values of the clean track's camera.
+            image: dims (y, x, channel). An ordinary photograph, encoded for a display (``srgb``),
+                gives reflectance relative to white unless something else is asked for.
+            capture: what is known of how it was taken; see :meth:`with_capture`.
+            references: pixels whose spectra are known; see :meth:`with_references`.
+            quantity: what comes out: ``reflectance`` or ``radiance``.
 
         Raises:
-            DataError: it is no image, or smaller than the method accepts.
+            DataError: it is no image, or smaller than the method accepts, or what is said of it
+                cannot be.
             ConfigError: the memory limit is too small.
         """
+        chosen = self.for_picture(image, capture=capture, references=references, quantity=quantity)
+        return chosen._recover(image)
+
+    def _recover(self, image: xr.DataArray) -> xr.DataArray:
         picture = self.picture_of(image)
         kept = self.lut_guarantees(picture.attrs.get("bits", BITS))
-        if self.guarantees.names <= kept:
+        if self.guarantees.kept_by(kept):
             cube = self._cube(picture)
             return cube.assign_attrs(guarantees=", ".join(sorted(kept))) if kept else cube
         scaled, factor = self.guarantees.scale(picture)
         return self.guarantees.enforce(self._cube(scaled), picture, factor)[0]
 
     def picture_of(self, image: xr.DataArray) -> xr.DataArray:
-        """The image in the units of the track.
+        """The image as linear values, of the capture or of the track.
 
         Raises:
             DataError: it is no image.
         """
         picture = require_image(image)
-        encoded = picture.attrs.get("encoding") == "srgb"
-        return to_track_values(picture, "srgb") if encoded else picture
+        if self.capture is not None:
+            return self.capture.linear(picture)
+        photograph = picture.attrs.get("encoding") == "srgb" or "space" in picture.attrs
+        return to_track_values(picture, "srgb") if photograph else picture
+
+    def values_of(self, image: xr.DataArray, kind: InputKind) -> xr.DataArray:
+        """Linear values of an image whose values are of a kind; see ``to_track_values``.
+
+        For images of the kind that :meth:`for_kind` was asked about.
+        """
+        return to_track_values(image, kind) if self.capture is None else self.picture_of(image)
 
     @property
     def needs_whole(self) -> bool:
@@ -198,6 +393,39 @@ class Reconstructor:
         return make_cube(spectra, self.contract.wavelengths_nm, **self.cube_facts(layout))
 
     @property
+    def halo(self) -> int | None:
+        """Radius in pixels of what decides on a pixel, beside means over the whole picture; None
+        where it has no bound."""
+        return self._halo()
+
+    def mean_passes(self) -> int:
+        """Passes over a picture in which the means are taken that its pieces need."""
+        from respectra.inference.statistics import mean_passes
+
+        return len(mean_passes(self.weights))
+
+    def sums_of_tile(
+        self,
+        rgb: FloatArray,
+        tile: Tile,
+        layout: Layout,
+        *,
+        turn: int,
+        known: Mapping[int, Tensor],
+        bounds: tuple[float, float],
+        bits: int,
+    ) -> dict[int, tuple[Tensor, float]]:
+        """What a tile adds to the means of one pass; see ``statistics.sums_of_tile``."""
+        from respectra.inference.statistics import sums_of_tile
+
+        assert isinstance(self._predict, TorchPredictor)
+        pixels = self.contract.prepare(rgb - self._code_shift(bits), bounds=bounds)
+        with self._conditioned(bits):
+            return sums_of_tile(
+                self.weights, self._predict, pixels, tile, layout, turn=turn, known=known
+            )
+
+    @property
     def sees_neighbours(self) -> bool:
         """Whether what lies around a pixel decides on its spectrum."""
         return self._halo() != 0
@@ -205,6 +433,10 @@ class Reconstructor:
     @property
     def gives_uncertainty(self) -> bool:
         """Whether :meth:`with_uncertainty` has an answer."""
+        return self._says_uncertainty or self.guarantees.correction is not None
+
+    @property
+    def _says_uncertainty(self) -> bool:
         network: object = getattr(self._predict, "network", None)
         return isinstance(network, UncertainNetwork)
 
@@ -212,23 +444,33 @@ class Reconstructor:
         """The cube, and an array like it: the standard deviation of the error of each value.
 
         The network says which errors it expects; that of a normal distribution is taken, √(π/2)
-        times the mean absolute one. The guarantees' changes to the cube are not part of it.
+        times the mean absolute one. The guarantees' changes to the cube are not part of it. With
+        references, the deviation shrinks where they tell the answer.
 
         Raises:
             ConfigError: the method does not say how sure it is; a self-ensemble does for any.
             DataError: as for the image alone.
         """
+        chosen = self.for_picture(image)
+        if chosen is not self:
+            return chosen.with_uncertainty(image)
         if not self.gives_uncertainty:
             raise ConfigError(
                 f"{self.name} does not say how sure it is; take the spread of a self-ensemble: "
                 "respectra.load(..., self_ensemble='flips').with_uncertainty(image)"
             )
         cube = self(image)
-        picture, factor = self.guarantees.scale(self.picture_of(image))
+        whole = self.picture_of(image)
+        picture, factor = self.guarantees.scale(whole)
         rgb = np.asarray(picture.values, dtype=np.float32)
-        layout = self._layout_in_memory(rgb)
-        doubt = self._assemble(rgb, layout, bits_of(picture), output="uncertainty")
-        return cube, cube.copy(data=doubt * np.float32(factor * np.sqrt(np.pi / 2)))
+        deviation: FloatArray | None = None
+        if self._says_uncertainty:
+            layout = self._layout_in_memory(rgb)
+            deviation = self._assemble(rgb, layout, bits_of(picture), output="uncertainty")
+            deviation *= np.float32(factor * np.sqrt(np.pi / 2))
+            if self.contract.band_scale is not None:
+                deviation *= np.asarray(self.contract.band_scale, np.float32)
+        return cube, cube.copy(data=self.guarantees.deviation(cube, whole, deviation))
 
     def low_rank(
         self, image: xr.DataArray, *, rank: int | None = None, tolerance: float = 0.01
@@ -239,15 +481,18 @@ class Reconstructor:
         """
         from respectra.inference.low_rank import recover_low_rank
 
-        return recover_low_rank(self, image, rank=rank, tolerance=tolerance)
+        return recover_low_rank(self.for_picture(image), image, rank=rank, tolerance=tolerance)
 
-    def predict(self, rgb: FloatArray) -> FloatArray:
+    def predict(self, rgb: FloatArray, *, bits: int = EXACT_BITS) -> FloatArray:
         """Spectra (y, x, band), float32, of linear values (y, x, 3) in the units of the track.
 
-        They are the method's own, of values that are exact: guarantees need an image, which says
-        how it was quantised.
+        They are the method's own: guarantees need an image, which says how it was quantised.
+
+        Args:
+            rgb: linear values.
+            bits: depth of the codes that they came from; more than 16: they are exact.
         """
-        return self._assemble(rgb, self._layout_in_memory(rgb), EXACT_BITS)
+        return self._assemble(rgb, self._layout_in_memory(rgb), bits)
 
     def _layout_in_memory(self, rgb: FloatArray) -> Layout:
         height, width = rgb.shape[:2]
@@ -265,8 +510,10 @@ class Reconstructor:
         *,
         output: Output | Predictor | None = None,
     ) -> FloatArray:
-        stretched = self.contract.scaling == "min-max"
-        bounds = (float(rgb.min()), float(rgb.max())) if stretched else (0.0, 1.0)
+        bounds = (0.0, 1.0)
+        if not self.contract.keeps_exposure:
+            own = self.contract.own_values(rgb)
+            bounds = (float(own.min()), float(own.max()))
         pieces = self.pieces(
             lambda rows, columns: rgb[rows, columns],
             layout,
@@ -316,6 +563,27 @@ class Reconstructor:
         }
         if layout.policy is Tiling.APPROXIMATE and not layout.whole:
             facts["tiling"] = Tiling.APPROXIMATE.value
+        if self.capture is not None:
+            facts.update(self._capture_facts(self.capture))
+        return facts
+
+    def _capture_facts(self, capture: Capture) -> CubeFacts:
+        """What is written down of how the picture was taken."""
+        contract = self.contract
+        assert contract.capture is not None
+        light = capture.light
+        if light is None:
+            light = capture.assumed_light(contract.wavelengths_nm)
+        facts: CubeFacts = {"capture": contract.capture, "light": str(light.attrs["name"])}
+        if capture.camera_name is not None:
+            facts["camera"] = capture.camera_name
+        assumed = capture.describe()
+        if assumed:
+            facts["assumed"] = assumed
+        if contract.camera_matrix is not None:
+            facts["camera_matrix"] = (
+                f"the picture was brought to the camera of {self.name} by a 3 x 3 matrix"
+            )
         return facts
 
     def layout(
@@ -342,14 +610,17 @@ class Reconstructor:
             )
         if self.tile is None and card.tiling is not Tiling.NATIVE:
             return Layout(height, width, card.tiling, (height, width))
-        return plan(
-            height,
-            width,
-            card,
-            halo=self._halo(),
-            side=self.tile if isinstance(self.tile, int) else None,
-            budget=self._budget(height * width, held, per_pixel),
-        )
+        side = self.tile if isinstance(self.tile, int) else None
+        free = self._free_pixels(held, per_pixel)
+        if side is None and free is not None and self._by_colour_at(height * width):
+            # Such methods may be cut anywhere at no cost: what their card claims will do.
+            largest = int(free**0.5) // ROUND_SIDE * ROUND_SIDE
+            if largest >= _LEAST_UNMEASURED:
+                whole = height * width <= free and max(height, width) <= LARGEST_SIDE
+                sides = (height, width) if whole else (min(largest, LARGEST_SIDE),) * 2
+                return Layout(height, width, card.tiling, sides)
+        budget = self._budget(height * width, held, per_pixel)
+        return plan(height, width, card, halo=self._halo(), side=side, budget=budget)
 
     def pieces(
         self,
@@ -369,8 +640,8 @@ class Reconstructor:
             layout: how the picture is cut.
             bounds: smallest and largest value of the whole picture.
             bits: depth of the codes that the values came from; more than 16: they are exact.
-            means: what :meth:`compute_global_means` gave; computed first where they are needed
-                and not given.
+            means: what :meth:`compute_global_means` gave for the picture, of which this may be a
+                part; computed first where they are needed and not given.
             done: first row and column of pieces that are not wanted again.
             output: what answers instead, and is not clipped: another method of the network, or a
                 function of the pixels as the contract prepares them.
@@ -380,23 +651,39 @@ class Reconstructor:
         """
 
         def prepared(rows: slice, columns: slice) -> FloatArray:
-            return self.contract.prepare(read(rows, columns), bounds=bounds)
+            return self.contract.prepare(read(rows, columns) - shift, bounds=bounds)
 
+        shift = self._code_shift(bits)
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._conditioned(bits))
-            if self.needs_means(layout) and isinstance(self._predict, TorchPredictor):
-                from respectra.inference.statistics import given_means
+            by_colour = self._by_colour(layout)
+            wanted = self.needs_means(layout) or (by_colour and layout.policy is Tiling.STATISTICS)
+            wanted = wanted or means is not None
+            if wanted and isinstance(self._predict, TorchPredictor):
+                means = means or self._given
+                if means is None:
+                    means = self.compute_global_means(read, layout, bounds=bounds, bits=bits)
+                stack.enter_context(self.given(means))
+            if output is not None:
+                engine = self._output_of(output, stack)
+            else:
+                engine = self._predict if by_colour else self._engine(layout, bits)
+            if by_colour:
+                from respectra.inference.colours import ByColour
 
-                given = means or self.compute_global_means(read, layout, bounds=bounds, bits=bits)
-                stack.enter_context(given_means(self._predict.network, given))
-            engine = (
-                self._output_of(output, stack) if output is not None else self._engine(layout, bits)
-            )
+                engine = ByColour(engine)
             for region, spectra in run(engine, prepared, layout, done=done):
                 yield region, self.contract.finish(spectra) if output is None else spectra
                 del spectra
                 if not layout.whole:
                     trim_malloc()
+
+    def _code_shift(self, bits: int) -> np.float32:
+        """From the values of codes to the lower bounds of their cells, which networks expect."""
+        rounded = self.capture is not None and self.capture.rounding == "nearest"
+        if not rounded or self._step_aware is None or bits > _CODE_BITS:
+            return np.float32(0.0)
+        return np.float32(0.5 / (2**bits - 1))
 
     def for_pieces(self, layout: Layout, bits: int) -> Predictor | None:
         """What :meth:`pieces` asks for the whole answer, without guarantees; None: the method."""
@@ -455,14 +742,36 @@ class Reconstructor:
         from respectra.inference.statistics import compute_global_means
 
         assert isinstance(self._predict, TorchPredictor)
+        shift = self._code_shift(bits)
+
+        def prepare(rows: slice, columns: slice) -> FloatArray:
+            return self.contract.prepare(read(rows, columns) - shift, bounds=bounds)
+
+        prepared: Reader = prepare
+        if weigh is None and self._by_colour(layout):
+            from respectra.inference.colours import weighted_picture
+
+            found = weighted_picture(prepared, layout)
+            if found is not None:
+                colours, weight, layout = found
+                prepared, weigh = _reader_of(colours), _reader_of(weight)
         with self._conditioned(bits):
-            return compute_global_means(
-                self.weights,
-                self._predict,
-                lambda rows, columns: self.contract.prepare(read(rows, columns), bounds=bounds),
-                layout,
-                weigh=weigh,
-            )
+            return compute_global_means(self.weights, self._predict, prepared, layout, weigh=weigh)
+
+    def _by_colour(self, layout: Layout) -> bool:
+        """Whether each colour of a piece is computed once: where nothing but a pixel's own values,
+        and means over all pixels, decides on its spectrum."""
+        return self._by_colour_at(layout.height * layout.width)
+
+    def _by_colour_at(self, pixels: int) -> bool:
+        from respectra.inference.colours import LEAST_PIXELS
+
+        return (
+            pixels >= LEAST_PIXELS
+            and self._halo() == 0
+            and self.device == "cpu"
+            and not isinstance(self._predict, TablePredictor)
+        )
 
     @contextlib.contextmanager
     def given(self, means: Sequence[Tensor]) -> Iterator[None]:
@@ -474,8 +783,12 @@ class Reconstructor:
         from respectra.inference.statistics import given_means
 
         assert isinstance(self._predict, TorchPredictor)
-        with given_means(self._predict.network, means):
-            yield
+        before, self._given = self._given, means
+        try:
+            with given_means(self._predict.network, means):
+                yield
+        finally:
+            self._given = before
 
     @property
     def _step_aware(self) -> StepAware | None:
@@ -501,11 +814,8 @@ class Reconstructor:
         """What a piece may take; None where the question does not arise."""
         if not self.device.startswith("cpu"):
             return None
-        claim = self.card.memory_gb or 0.5
-        if self.max_memory == "auto" and (
-            isinstance(self.tile, int)
-            or (pixels <= SMALL_IMAGE and claim * 1e9 < AUTO_SHARE * free_bytes())
-        ):
+        free = self._free_pixels(held, per_pixel)
+        if free is not None and (isinstance(self.tile, int) or pixels <= min(SMALL_IMAGE, free)):
             return None
         if isinstance(self._predict, TablePredictor):
             use = MemoryUse(RESERVE, 4.0 * (3 + self.contract.bands))
@@ -515,8 +825,25 @@ class Reconstructor:
         use = dataclasses.replace(use, per_pixel=use.per_pixel + per_pixel)
         return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
 
+    def _free_pixels(self, held: float, per_pixel: float) -> float | None:
+        """Pixels that a piece may have by what the card claims; None where memory is limited."""
+        if self.max_memory != "auto":
+            return None
+        each = (self.card.memory_gb or 0.5) * 1e9 / FRAME_PIXELS + per_pixel
+        return max(0.0, (AUTO_SHARE * free_bytes() - held) / each)
+
     def _halo(self) -> int | None:
         return get_method(self.weights.method).halo(self.weights.config)
+
+
+def _made_again(
+    kind: type[Reconstructor], weights: Weights, options: dict[str, Any]
+) -> Reconstructor:
+    return kind(weights, **options)
+
+
+def _reader_of(array: FloatArray) -> Reader:
+    return lambda rows, columns: array[rows, columns]
 
 
 def bits_of(image: xr.DataArray) -> int:

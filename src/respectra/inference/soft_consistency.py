@@ -14,6 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras import Track
+from respectra.cameras.capture_camera import CaptureCamera
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -24,7 +25,9 @@ _MEASURED = np.array([0.25, 0.5, 0.25])
 _ROUNDS = 4
 
 
-def denoised_values(track: Track, image: xr.DataArray, seen: FloatArray) -> FloatArray:
+def denoised_values(
+    track: Track | CaptureCamera, image: xr.DataArray, seen: FloatArray
+) -> FloatArray:
     """Linear values near those of an estimate, whose local means agree with the image's.
 
     Args:
@@ -48,12 +51,15 @@ def denoised_values(track: Track, image: xr.DataArray, seen: FloatArray) -> Floa
     return np.maximum(values, 0.0)
 
 
-def mean_noise(track: Track, values: FloatArray) -> FloatArray:
+def mean_noise(track: Track | CaptureCamera, values: FloatArray) -> FloatArray:
     """Standard deviation of the noise of local means; the shape of ``values``.
 
     Shot and dark noise by the track's options, averaged over the pixels of a window that measured
     the channel, and half a code for rounding and compression.
     """
+    if isinstance(track, CaptureCamera):
+        variance = track.deviation(values) ** 2
+        return np.asarray(0.5 / 255 + np.sqrt(local_mean(variance)) / WINDOW)
     options = track.options
     electrons = float(getattr(options, "target_electrons", 0.0))
     level = float(values[..., 1].mean())

@@ -8,14 +8,14 @@ on them alone, and so on. A pass computes the network no further than to the las
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from respectra.errors import RespectraError
-from respectra.inference.predictors import TorchPredictor, bare_network, probe_image
+from respectra.inference.predictors import FloatArray, TorchPredictor, bare_network, probe_image
 from respectra.inference.tiling import Layout, Reader, Tile, round_up
 from respectra.methods import Weights, get_card
 from respectra.methods.networks.blocks import GlobalMean
@@ -106,17 +106,54 @@ def compute_global_means(
             look at one pixel at a time beside their means: the picture is then its colours.
     """
     multiple = get_card(weights.method).size_multiple
-    order = mean_order(bare_network(weights), probe_image(weights))
     means: dict[int, Tensor] = {}
-    for turn in range(max(order, default=-1) + 1):
-        wanted = frozenset(number for number, pass_ in enumerate(order) if pass_ == turn)
+    passes = mean_passes(weights)
+    for wanted in passes:
         sums = _Sums(wanted, means, layout, multiple, weigh)
         for tile in layout.tiles():
             sums.tile = tile
             with _Calls(predictor.network).handled(sums), contextlib.suppress(_Enough):
                 predictor(read(*tile.read))
         means.update(sums.means())
-    return [means[number] for number in range(len(order))]
+    return [means[number] for number in range(sum(map(len, passes)))]
+
+
+def mean_passes(weights: Weights) -> list[frozenset[int]]:
+    """The numbers of the means that are taken in each pass over a picture."""
+    order = mean_order(bare_network(weights), probe_image(weights))
+    return [
+        frozenset(number for number, pass_ in enumerate(order) if pass_ == turn)
+        for turn in range(max(order, default=-1) + 1)
+    ]
+
+
+def sums_of_tile(
+    weights: Weights,
+    predictor: TorchPredictor,
+    pixels: FloatArray,
+    tile: Tile,
+    layout: Layout,
+    *,
+    turn: int,
+    known: Mapping[int, Tensor],
+) -> dict[int, tuple[Tensor, float]]:
+    """Sums over one tile, and the pixels that they are over, of the means of one pass.
+
+    Args:
+        weights: whose network it is.
+        predictor: the network.
+        pixels: what the tile reads, as the method expects it.
+        tile: where it lies.
+        layout: of the whole picture.
+        turn: the pass, from 0.
+        known: the means of earlier passes.
+    """
+    multiple = get_card(weights.method).size_multiple
+    sums = _Sums(mean_passes(weights)[turn], dict(known), layout, multiple, None)
+    sums.tile = tile
+    with _Calls(predictor.network).handled(sums), contextlib.suppress(_Enough):
+        predictor(pixels)
+    return {n: (total, sums.counts[n]) for n, total in sums.sums.items()}
 
 
 class _Sums:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,16 +22,19 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cameras import References
 from respectra.cameras.colour import InputKind
+from respectra.cameras.pictures import Picture, PictureOptions, open_picture
 from respectra.cubes import make_cube
 from respectra.cubes.formats import FORMATS
+from respectra.cubes.writers import CubeType, GrowingCube, writer_for
 from respectra.errors import ConfigError, FormatError, OutputError
 from respectra.files import ensure_absent, file_lock, make_folder, recover, remove
 from respectra.identity import content_hash
-from respectra.inference.cube_writers import CubeType, Sink, sink_for
+from respectra.inference.capture import for_opened
 from respectra.inference.guarantees import Guarantees
-from respectra.inference.pictures import Picture, open_picture
 from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
+from respectra.inference.references import correct_picture
 from respectra.inference.tiling import Layout, Region
 from respectra.journal import Journal
 from respectra.locks import hidden_name
@@ -67,6 +71,8 @@ def reconstruct_file(
     dtype: CubeType = "float32",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    references: References | None = None,
+    picture_options: PictureOptions | None = None,
 ) -> Streamed:
     """Reconstruct a picture of any size within the reconstructor's memory limit.
 
@@ -79,6 +85,9 @@ def reconstruct_file(
         dtype: of the values; ``float16`` for Zarr alone.
         overwrite: replace what is there.
         progress: called with the number of complete pieces and of all.
+        references: spectra that are known in this picture; see
+            :meth:`Reconstructor.with_references`.
+        picture_options: how to read the picture.
 
     Raises:
         FormatError: the picture is missing or damaged.
@@ -89,8 +98,7 @@ def reconstruct_file(
             call takes up the work.
     """
     target = Path(out_path)
-    make_sink = sink_for(target)
-    if make_sink is None:
+    if writer_for(target) is None:
         raise ConfigError(
             f"{target} cannot be written piece by piece; choose .zarr, .hdr, .bip, .bil or .bsq"
         )
@@ -99,7 +107,13 @@ def reconstruct_file(
     if not folder.exists():  # else the cube may be that of a run which was killed at its very end
         for file in files:
             ensure_absent(file, overwrite=overwrite)
-    picture = open_picture(image_path, kind)
+    chosen = picture_options or PictureOptions()
+    picture = open_picture(image_path, kind, **chosen.model_dump())
+    reconstructor = for_opened(reconstructor, picture)
+    picture.convert = functools.partial(reconstructor.values_of, kind=kind)
+    if references is not None:
+        correction = correct_picture(reconstructor, picture, references)
+        reconstructor = reconstructor.with_correction(correction)
     reason = reconstructor.whole_image_reason(picture.height, picture.width)
     if reason is not None:
         raise ConfigError(
@@ -111,15 +125,16 @@ def reconstruct_file(
         with keeping_complete(target, folder, lambda: bool(pieces.done)):
             layout = _layout(reconstructor, picture, pieces)
             grid = np.array(reconstructor.contract.wavelengths_nm)
-            sink = make_sink(folder, target, layout, grid, dtype)
-            in_place = pieces.is_in_place(sink)
+            shape = (layout.height, layout.width, grid.size)
+            cube = GrowingCube(folder, target, shape, grid, dtype, layout.sides)
+            in_place = pieces.is_in_place(cube, layout)
             resumed = len(pieces.done)
             if not in_place:
                 for file in files:
                     ensure_absent(file, overwrite=overwrite)
-                _grow(reconstructor, picture, sink, pieces, progress)
+                _grow(reconstructor, picture, cube, layout, pieces, progress)
                 attrs = _attributes(reconstructor, picture, layout, pieces)
-                sink.finish(attrs, overwrite=overwrite)
+                cube.finish(attrs, overwrite=overwrite)
         remove(folder)
     return Streamed(target, layout.count, resumed, layout)
 
@@ -127,18 +142,18 @@ def reconstruct_file(
 def _grow(
     reconstructor: Reconstructor,
     picture: Picture,
-    sink: Sink,
+    cube: GrowingCube,
+    layout: Layout,
     pieces: Pieces,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Write the pieces that are not there yet."""
-    layout = sink.layout
     if pieces.layout is None:
-        _require_room(sink)
-        sink.create()
-        pieces.begin(sink)
+        _require_room(cube)
+        cube.writer.create()
+        pieces.begin(cube, layout)
     for region, spectra, unreachable in _pieces(reconstructor, picture, layout, pieces):
-        sink.write(region, spectra)
+        cube.writer.write(region, spectra)
         pieces.complete(region, unreachable)
         if progress is not None:
             progress(len(pieces.done), layout.count)
@@ -152,6 +167,8 @@ def _attributes(
     names = reconstructor.guarantees.names | reconstructor.lut_guarantees(picture.value_bits)
     if names:
         attrs["guarantees"] = ", ".join(sorted(names))
+    if reconstructor.guarantees.correction is not None:
+        attrs["references"] = reconstructor.guarantees.correction.summary
     if pieces.unreachable:
         attrs["unreachable_pixels"] = pieces.unreachable
     return attrs
@@ -162,18 +179,24 @@ def growing_folder(target: Path) -> Path:
     return target.with_name(hidden_name(target.name, ".part"))
 
 
-def streams(reconstructor: Reconstructor, image_path: PathLike, out_path: PathLike) -> bool:
+def streams(
+    reconstructor: Reconstructor,
+    image_path: PathLike,
+    out_path: PathLike,
+    kind: InputKind = "srgb",
+    picture_options: PictureOptions | None = None,
+) -> bool:
     """Whether a cube is better written piece by piece: it can be, and it is large or must be.
 
     A picture that only a reader of whole files understands counts as small here; it is in memory
     anyway.
     """
     path, target = Path(image_path), Path(out_path)
-    if sink_for(target) is None:
+    if writer_for(target) is None:
         return False
     if path.suffix.lower() not in (".tif", ".tiff", ".npy"):
         return False
-    picture = open_picture(path, "linear")
+    picture = open_picture(path, kind, **(picture_options or PictureOptions()).model_dump())
     if reconstructor.whole_image_reason(picture.height, picture.width) is not None:
         return False
     size = 4 * picture.height * picture.width * reconstructor.contract.bands
@@ -186,6 +209,7 @@ def _facts(reconstructor: Reconstructor, picture: Picture, dtype: CubeType) -> d
         "version": _VERSION,
         "method": reconstructor.signature(),
         "guarantees": sorted(reconstructor.guarantees.names),
+        "correction": reconstructor.guarantees.correction_key,
         "image": content_hash(picture.path),
         "kind": picture.kind,
         "dtype": dtype,
@@ -225,6 +249,9 @@ def _pieces(
     bits = picture.value_bits if source.factor == 1.0 else EXACT_BITS
     if source.factor != 1.0:
         bounds = (bounds[0] / source.factor, 1.0)
+    if not contract.keeps_exposure and contract.camera_matrix is not None:
+        factor = np.float32(source.factor)
+        bounds = picture.bounds(lambda rgb: contract.own_values(rgb / factor))
     means: list[Tensor] | None = None
     if reconstructor.needs_means(layout) and len(written.done) < layout.count:
         means = written.means()
@@ -244,7 +271,7 @@ def _pieces(
     )
     kept = reconstructor.lut_guarantees(picture.value_bits)
     for region, spectra in pieces:
-        if guarantees.names <= kept:
+        if guarantees.kept_by(kept):
             yield region, spectra, 0
         else:
             cube = make_cube(spectra, contract.wavelengths_nm)
@@ -323,11 +350,11 @@ class Pieces:
         self.done = set()
         self.unreachable = 0
 
-    def begin(self, sink: Sink) -> None:
+    def begin(self, cube: GrowingCube, layout: Layout) -> None:
         """Write the first lines; the cube is there, empty."""
-        self.layout, self._grown = sink.layout, number_of(sink.moves[-1][0])
+        self.layout, self._grown = layout, number_of(cube.moves[-1][0])
         self._journal.begin()
-        self._journal.append({"layout": dataclasses.asdict(sink.layout), "grown": self._grown})
+        self._journal.append({"layout": dataclasses.asdict(layout), "grown": self._grown})
 
     def complete(self, region: Region, unreachable: int) -> None:
         """Note that a piece is written, and how many of its pixels are unreachable."""
@@ -336,14 +363,14 @@ class Pieces:
         self.done.add(key)
         self.unreachable += unreachable
 
-    def is_in_place(self, sink: Sink) -> bool:
+    def is_in_place(self, cube: GrowingCube, layout: Layout) -> bool:
         """Whether an earlier run has moved the complete cube; one that is lost is begun anew."""
         if self._grown is None:
             return False
-        source, target = sink.moves[-1]
+        source, target = cube.moves[-1]
         if number_of(source) == self._grown:
             return False
-        if number_of(target) == self._grown and len(self.done) == sink.layout.count:
+        if number_of(target) == self._grown and len(self.done) == layout.count:
             return True
         self.forget()
         return False
@@ -396,13 +423,13 @@ def keeping_complete(target: Path, folder: Path, anything: Callable[[], bool]) -
         ) from error
 
 
-def _require_room(sink: Sink) -> None:
+def _require_room(cube: GrowingCube) -> None:
     """Refuse a disk that cannot hold the cube, before hours of work."""
-    height, width, bands = sink.shape
-    needed = height * width * bands * sink.dtype.itemsize
-    free = shutil.disk_usage(sink.folder).free
-    if sink.needs_full_room and needed > free:
+    height, width, bands = cube.writer.shape
+    needed = height * width * bands * cube.writer.dtype.itemsize
+    free = shutil.disk_usage(cube.folder).free
+    if cube.writer.needs_full_room and needed > free:
         raise OutputError(
-            f"{sink.target} takes {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free there; "
+            f"{cube.target} takes {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free there; "
             "choose another disk, or a Zarr store, which is compressed"
         )

@@ -20,15 +20,16 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from respectra.cameras import input_encoding, make_image, to_track_values
-from respectra.cameras.colour import InputKind, decode_srgb
+from respectra.cameras import input_encoding, make_image
+from respectra.cameras.colour import InputKind
+from respectra.colour import decode_srgb
+from respectra.cubes.writers import CubeType
 from respectra.errors import ConfigError
 from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
-from respectra.inference.cube_writers import CubeType
 from respectra.inference.low_rank import Factors, factorise
 from respectra.inference.predictors import FloatArray
-from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
+from respectra.inference.reconstructor import Reconstructor, bits_of
 from respectra.inference.streaming import growing_folder, keeping_complete
 from respectra.inference.tiling import Layout, Reader, Region
 from respectra.inference.video_reader import BadFrame, Clip, Frame
@@ -101,6 +102,7 @@ def reconstruct_video(
     folder = growing_folder(target)
     if not folder.exists():
         ensure_absent(target, overwrite=overwrite)
+    reconstructor = reconstructor.for_kind(kind)
     factors = factorise(reconstructor) if low_rank else None
     clip = Clip(clip_path)
     layout = _layout(reconstructor, clip)
@@ -134,7 +136,9 @@ def reconstruct_video(
                 store.write(*piece)
         attrs = {"units": "relative", **reconstructor.cube_facts(layout)}
         attrs["source"] = f"{clip.path.name}, {attrs['source']}"
-        if reconstructor.guarantees:
+        if reconstructor.guarantees.correction is not None:
+            attrs["references"] = reconstructor.guarantees.correction.summary
+        if reconstructor.guarantees.names:
             attrs["guarantees"] = ", ".join(sorted(reconstructor.guarantees.names))
         if skipped:
             attrs["skipped_s"] = skipped
@@ -207,7 +211,7 @@ def _reconstructed(
     step = grid_step(layout.height, layout.width)
     with contextlib.closing(frames):
         for frame in frames:
-            read = _reader(frame.codes, kind)
+            read = _reader(reconstructor, frame.codes, kind)
             grid = read(slice(None, None, step), slice(None, None, step))
             if frame.index >= resumed:
                 pieces = _pieces(reconstructor, frame, read, layout, kind, factors)
@@ -229,21 +233,23 @@ def _pieces(
     if reconstructor.needs_whole:
         codes = frame.codes / np.float32(np.iinfo(frame.codes.dtype).max)
         bits = 8 * frame.codes.dtype.itemsize
-        image = to_track_values(make_image(codes, encoding=input_encoding(kind), bits=bits), kind)
-        yield everything, np.asarray(reconstructor(image).values)
+        image = make_image(codes, encoding=input_encoding(kind), bits=bits)
+        yield everything, np.asarray(reconstructor(reconstructor.values_of(image, kind)).values)
         return
     bounds = (0.0, 1.0)
     if not reconstructor.contract.keeps_exposure:
-        values = read(*everything)
+        values = reconstructor.contract.own_values(read(*everything))
         bounds = (float(values.min()), float(values.max()))
         del values
     # Frames of a track are its codes; those of displays are computed from codes.
-    bits = EXACT_BITS if kind in ("srgb", "linear") else 8 * frame.codes.dtype.itemsize
+    depth = 8 * frame.codes.dtype.itemsize
+    black = make_image(np.zeros((1, 1, 3)), encoding=input_encoding(kind), bits=depth)
+    bits = bits_of(reconstructor.values_of(black, kind))
     output = None if factors is None else factors.output
     yield from reconstructor.pieces(read, layout, bounds=bounds, bits=bits, output=output)
 
 
-def _reader(codes: npt.NDArray[Any], kind: InputKind) -> Reader:
+def _reader(reconstructor: Reconstructor, codes: npt.NDArray[Any], kind: InputKind) -> Reader:
     """Linear values in the units of the track, of rows and columns of a frame."""
     levels = np.arange(np.iinfo(codes.dtype).max + 1, dtype=np.float32)
     levels /= levels[-1]
@@ -252,8 +258,9 @@ def _reader(codes: npt.NDArray[Any], kind: InputKind) -> Reader:
     units: InputKind = "linear" if kind == "srgb" else kind
 
     def read(rows: slice, columns: slice) -> FloatArray:
-        image = make_image(light[codes[rows, columns]], encoding="linear")
-        return np.asarray(to_track_values(image, units).values, np.float32)
+        bits = 8 * codes.dtype.itemsize
+        image = make_image(light[codes[rows, columns]], encoding="linear", bits=bits)
+        return np.asarray(reconstructor.values_of(image, units).values, np.float32)
 
     return read
 
@@ -283,6 +290,7 @@ def _facts(
         "version": _VERSION,
         "method": reconstructor.signature(),
         "guarantees": sorted(reconstructor.guarantees.names),
+        "correction": reconstructor.guarantees.correction_key,
         "clip": content_hash(clip.path),
         "kind": kind,
         "dtype": dtype,

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.cubes.formats._low_rank import BASIS, COEFFICIENTS, MEAN, clip_attrs
-from respectra.cubes.formats.base import encode_attrs
+from respectra.cubes.formats.zarr import CHUNK_SIDE, add_array, cube_attributes, remove_partial
+from respectra.cubes.writers import CubeType
 from respectra.errors import OutputError
 from respectra.files import make_folder, move_into_place, remove
-from respectra.inference.cube_writers import CubeType
 from respectra.inference.low_rank import Factors
 from respectra.inference.streaming import number_of
 from respectra.inference.tiling import Layout, Region
@@ -25,8 +25,6 @@ FloatArray = npt.NDArray[np.float32]
 _DIMS = ("time", "y", "x")
 #: Change from frame to frame is taken on a grid of at most this many pixels.
 FLICKER_PIXELS = 65_536
-#: Side of a chunk of the store, pixels.
-_CHUNK = 192
 
 
 @dataclass(frozen=True)
@@ -143,16 +141,16 @@ class VideoStore:
         self._array = group.create_array(
             self._name,
             shape=(max(1, clip.expected), clip.height, clip.width, count),
-            chunks=(1, *(min(_CHUNK, side) for side in layout.sides), count),
+            chunks=(1, *(min(CHUNK_SIDE, side) for side in layout.sides), count),
             dtype=dtype,
             dimension_names=(*_DIMS, "wavelength" if self.factors is None else "component"),
         )
         if self.factors is not None:
             mean = self.factors.mean
             mean = np.zeros(grid.size, np.float32) if mean is None else mean
-            _add(group, BASIS, ("component", "wavelength"), self.factors.basis)
-            _add(group, MEAN, ("wavelength",), mean)
-        _add(group, "wavelength", ("wavelength",), grid, {"units": "nm"})
+            add_array(group, BASIS, ("component", "wavelength"), self.factors.basis)
+            add_array(group, MEAN, ("wavelength",), mean)
+        add_array(group, "wavelength", ("wavelength",), grid, {"units": "nm"})
         self._grown = number_of(self._path)
         self._journal.begin()
         self._journal.append({"grown": self._grown})
@@ -205,34 +203,16 @@ class VideoStore:
 
         if not self.times_s:
             raise OutputError(f"no frame was reconstructed; {target} is not written")
+        remove_partial(self._path)
         array = self._array
         if array.shape[0] != len(self.times_s):
             array.resize((len(self.times_s), *array.shape[1:]))
-        plain = {k: v for k, v in attrs.items() if k in ("quantity", "units", "source")}
         clip = {} if self.factors is None else clip_attrs(self.factors.clip)
-        array.update_attributes({**plain, **clip, "attributes": encode_attrs(attrs)})
+        array.update_attributes({**cube_attributes(attrs), **clip})
         group = zarr.open_group(self._path, mode="r+")
-        _add(group, "time", ("time",), np.array(self.times_s), {"units": "s"})
+        add_array(group, "time", ("time",), np.array(self.times_s), {"units": "s"})
         self._journal.append({"skipped_s": attrs.get("skipped_s", [])})
         move_into_place([(self._path, target)], overwrite=overwrite)
-
-
-def _add(
-    group: Any,
-    name: str,
-    dims: tuple[str, ...],
-    values: npt.NDArray[Any],
-    attrs: dict[str, str] | None = None,
-) -> None:
-    array = group.create_array(
-        name,
-        shape=values.shape,
-        dtype=values.dtype,
-        dimension_names=dims,
-        attributes=attrs or {},
-        overwrite=True,
-    )
-    array[:] = values
 
 
 def _relative_change(before: FloatArray, after: FloatArray) -> float:

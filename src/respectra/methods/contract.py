@@ -14,6 +14,7 @@ from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, Quantity, check_wavelength
 from respectra.errors import DataError
 
 FloatArray = npt.NDArray[np.float32]
+Scaling = Literal["unit", "min-max", "maximum", "standardised"]
 
 
 class ResponseRecord(Config):
@@ -54,9 +55,10 @@ class Contract(Config):
     track: str = "clean"
     """Track whose images the weights were made for."""
     channel_order: Literal["RGB", "BGR"] = "RGB"
-    scaling: Literal["unit", "min-max", "standardised"] = "unit"
-    """``unit``: values in [0, 1] as they are. ``min-max``: each image stretched to [0, 1], which
-    loses exposure. ``standardised``: (value - mean) / std a channel."""
+    scaling: Scaling = "unit"
+    """``unit``: values in [0, 1] as they are. ``min-max``: each image stretched to [0, 1];
+    ``maximum``: each divided by its largest value; both lose exposure. ``standardised``:
+    (value - mean) / std a channel."""
     mean: tuple[float, float, float] | None = None
     """Channel means for ``standardised``, in R, G, B order."""
     std: tuple[float, float, float] | None = None
@@ -67,6 +69,15 @@ class Contract(Config):
     clip_high: float | None = None
     response: ResponseRecord | None = None
     """The camera, where it is known."""
+    capture: str | None = None
+    """What is known of how the pictures were taken, where the weights were told: the JSON of a
+    ``respectra.Capture``. Its camera is then that of the pictures."""
+    camera_matrix: tuple[tuple[float, float, float], ...] | None = None
+    """Where the method knows ``response`` alone: what brings the capture's R, G, B to that of its
+    own camera, values = matrix @ values."""
+    band_scale: tuple[float, ...] | None = None
+    """What the method's spectra are multiplied by, one factor a band: one over the light, where
+    radiance becomes reflectance, or the light, where reflectance becomes radiance."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -75,6 +86,10 @@ class Contract(Config):
             raise ValueError("mean and std belong to scaling 'standardised', and to it alone")
         if self.std is not None and min(self.std) <= 0:
             raise ValueError("std must be positive")
+        if self.band_scale is not None and len(self.band_scale) != len(self.wavelengths_nm):
+            raise ValueError("band_scale has one factor a band")
+        if self.camera_matrix is not None and len(self.camera_matrix) != 3:
+            raise ValueError("camera_matrix has three rows")
         return self
 
     @property
@@ -85,7 +100,7 @@ class Contract(Config):
     @property
     def keeps_exposure(self) -> bool:
         """Whether the input's absolute level reaches the method."""
-        return self.scaling != "min-max"
+        return self.scaling not in ("min-max", "maximum")
 
     def prepare(
         self, rgb: npt.NDArray[np.floating], *, bounds: tuple[float, float] | None = None
@@ -94,20 +109,23 @@ class Contract(Config):
 
         Args:
             rgb: linear values in [0, 1].
-            bounds: minimum and maximum of the whole image, for ``min-max`` on a part of it.
+            bounds: minimum and maximum of the whole image, for ``min-max`` and ``maximum`` on a
+                part of it.
 
         Raises:
-            DataError: ``min-max`` on an image of one single value.
+            DataError: ``min-max`` on an image of one single value, ``maximum`` on a black one.
         """
         if rgb.shape[-1:] != (3,):
             raise DataError(f"pixels have 3 channels R, G, B on the last axis; got {rgb.shape}")
-        values = rgb.astype(np.float32, copy=False)
-        if self.scaling == "min-max":
-            low, high = bounds if bounds is not None else (float(rgb.min()), float(rgb.max()))
+        values = self.own_values(rgb)
+        if not self.keeps_exposure:
+            low, high = bounds if bounds is not None else (float(values.min()), float(values.max()))
+            if self.scaling == "maximum":
+                low = 0.0
             if not high > low:
                 raise DataError(
-                    f"these weights stretch each image to its own minimum and maximum, but every "
-                    f"value of this one is {low:g}; use weights with another scaling"
+                    f"these weights stretch each image by its own range, but every value of this "
+                    f"one is {high:g}; use weights with another scaling"
                 )
             values = (values - np.float32(low)) / np.float32(high - low)
         elif self.mean is not None and self.std is not None:
@@ -115,9 +133,19 @@ class Contract(Config):
             values = np.asarray((values - mean) / std, np.float32)
         return values[..., ::-1] if self.channel_order == "BGR" else values
 
+    def own_values(self, rgb: npt.NDArray[np.floating]) -> FloatArray:
+        """Linear values (..., 3) of the picture as the method's own camera would have them."""
+        values = rgb.astype(np.float32, copy=False)
+        if self.camera_matrix is None:
+            return values
+        matrix = np.asarray(self.camera_matrix, np.float32)
+        return np.asarray(np.clip(values @ matrix.T, 0.0, 1.0))
+
     def finish(self, spectra: FloatArray) -> FloatArray:
-        """Apply the method's own clip, if it has one; in place where the array allows it."""
-        if self.clip_low is None and self.clip_high is None:
-            return spectra
+        """The method's own clip and the scale of the bands; in place where the array allows it."""
         out = spectra if spectra.flags.writeable else None
-        return np.clip(spectra, self.clip_low, self.clip_high, out=out)
+        if self.clip_low is not None or self.clip_high is not None:
+            spectra = np.clip(spectra, self.clip_low, self.clip_high, out=out)
+        if self.band_scale is not None:
+            spectra = np.multiply(spectra, np.asarray(self.band_scale, np.float32), out=out)
+        return spectra

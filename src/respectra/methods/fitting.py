@@ -6,6 +6,7 @@ It takes a second or two, needs no data of the user's, and gives the same result
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 import respectra
 from respectra.cameras import get_track
@@ -15,6 +16,8 @@ from respectra.datasets.spectra import illuminants, reflectances
 from respectra.methods.contract import Contract, ResponseRecord
 from respectra.methods.registry import build_classical
 from respectra.methods.weights import Weights
+
+FloatArray = npt.NDArray[np.float64]
 
 #: Sources that colour-science brings; optional packages would make the result depend on them.
 #: Smooth lights only: the lines of a fluorescent lamp teach spikes that most scenes lack.
@@ -40,6 +43,17 @@ def measured_pairs(track: str = "clean", *, count: int = COUNT, seed: int = SEED
         seed=seed,
         exposure_range=(0.02, 1.0),
     )
+
+
+def measured_values(camera: npt.ArrayLike, wavelengths_nm: npt.ArrayLike) -> FloatArray:
+    """Linear values (n, 3) that a camera has of measured reflectances.
+
+    Args:
+        camera: shape (band, 3), values = reflectance @ camera.
+        wavelengths_nm: shape (band,), nm.
+    """
+    surfaces = [reflectances(source, wavelengths_nm).values for source in REFLECTANCES]
+    return np.asarray(np.concatenate(surfaces) @ np.asarray(camera), np.float64)
 
 
 def fit_on_measured_spectra(name: str, *, track: str = "clean") -> Weights:

@@ -7,14 +7,15 @@ as JSON, in which Lambda layers carry Python byte code. Only the arrays are read
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from respectra.errors import FormatError
+from respectra.guards.hdf5 import Hdf5Array, Hdf5File, open_hdf5
 
+_ROOT = "model_weights"
 #: More values than any layer stack that people exchange as Keras HDF5 of this field; a header that
 #: declares more is refused before memory is taken.
 MAXIMUM_VALUES = 100_000_000
@@ -29,63 +30,58 @@ def read_keras_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         FormatError: not an HDF5 file, truncated, or without a Keras layer tree of finite floats.
     """
-    import h5py
-
     if not path.is_file():
         raise FormatError(f"there is no file {path}")
     try:
-        with h5py.File(path, "r") as file:
-            whole_model = "model_weights" in file
-            root = _child(file, "model_weights", h5py.Group) if whole_model else file
-            weights = _layers(root)
+        file = open_hdf5(path)
     except FormatError as error:
-        raise FormatError(f"{path}: {error}") from None
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, MemoryError) as error:
         raise FormatError(
             f"{path} is not a readable Keras HDF5 file ({error}); download it again"
         ) from None
+    weights = _layers(file)
     if not weights:
         raise FormatError(f"{path} holds no Keras weights: no arrays under /model_weights/LAYER")
     return weights
 
 
-def _layers(root: Any) -> dict[str, Tensor]:
-    import h5py
-
+def _layers(file: Hdf5File) -> dict[str, Tensor]:
+    """The weights of every layer, ``LAYER/LAYER/WEIGHT`` below the root."""
+    whole_model = _ROOT in file.groups or any(_below(name, _ROOT) for name in file.skipped)
+    root = f"{_ROOT}/" if whole_model else ""
+    for name, reason in file.skipped.items():
+        if not root or _below(name, _ROOT):
+            raise FormatError(f"{file.path}: {name!r} is {reason}; nothing is followed")
+    for name in file.groups:
+        if name.startswith(root) and name.removeprefix(root).count("/") == 2:
+            raise FormatError(f"{file.path}: {name!r} is a Group, expected a Dataset")
     weights: dict[str, Tensor] = {}
     budget = MAXIMUM_VALUES
-    for layer in root:
-        outer = _child(root, layer, h5py.Group)
-        if layer not in outer:
-            continue  # a layer without weights
-        inner = _child(outer, layer, h5py.Group)
-        for name in inner:
-            dataset = _child(inner, name, h5py.Dataset)
-            budget -= int(dataset.size or 0)
-            if budget < 0:
-                raise FormatError(f"declares more than {MAXIMUM_VALUES} values; not such a model")
-            weights[f"{layer}/{name}"] = _tensor(f"{layer}/{name}", dataset)
+    for name, array in file.arrays.items():
+        parts = name.removeprefix(root).split("/")
+        if name.startswith(root) and len(parts) == 1:
+            raise FormatError(f"{file.path}: {parts[0]!r} is a Dataset, expected a Group")
+        if not name.startswith(root) or len(parts) != 3 or parts[0] != parts[1]:
+            continue
+        budget -= array.size
+        if budget < 0:
+            raise FormatError(
+                f"{file.path} declares more than {MAXIMUM_VALUES} values; not such a model"
+            )
+        weights[f"{parts[0]}/{parts[2]}"] = _tensor(array)
     return weights
 
 
-def _child(group: Any, name: str, kind: type) -> Any:
-    """A member that lies in this file; links elsewhere could name any file of the machine."""
-    import h5py
-
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise FormatError(f"{name!r} is a link, not data of this file; nothing is followed")
-    child = group[name]
-    if not isinstance(child, kind):
-        raise FormatError(f"{name!r} is a {type(child).__name__}, expected a {kind.__name__}")
-    return child
+def _below(name: str, root: str) -> bool:
+    return name == root or name.startswith(f"{root}/")
 
 
-def _tensor(name: str, dataset: Any) -> Tensor:
-    if dataset.is_virtual or dataset.external:
-        raise FormatError(f"{name!r} keeps its values in another file; nothing is followed")
-    if dataset.dtype.kind != "f":
-        raise FormatError(f"{name!r} holds {dataset.dtype}; floating-point weights are expected")
-    array = np.asarray(dataset[()], dtype=np.float32)
-    if not np.isfinite(array).all():
-        raise FormatError(f"{name!r} holds values that are not finite")
-    return torch.from_numpy(array)
+def _tensor(array: Hdf5Array) -> Tensor:
+    if array.kind != "outside" and array.dtype.kind != "f":
+        found = array.dtype if array.kind == "numbers" else array.kind
+        raise FormatError(
+            f"{array.name!r} of {array.path} holds {found}; floating-point weights are needed"
+        )
+    values = np.asarray(array.read(), dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise FormatError(f"{array.name!r} of {array.path} holds values that are not finite")
+    return torch.from_numpy(values)

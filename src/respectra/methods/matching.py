@@ -63,7 +63,7 @@ def _theirs(
     config = _told_config(method, layout, state, options) if layout else None
     if layout is None or config is None or _compare(method, layout, state, config):
         return None
-    keys = {ours: layout.key(ours, config) for ours in _shapes(method, config)}
+    keys = {ours: layout.key(ours, config) for ours in _held(method, layout, config)}
     return Match(config, keys, own=False)
 
 
@@ -103,7 +103,8 @@ def load_matched(name: str, match: Match, state: State) -> nn.Module:
     if broken:
         raise FormatError(f"the checkpoint holds values that are not finite, in {some(broken)}")
     net = method.network(match.config)
-    net.load_state_dict(tensors)
+    # What the authors' files do not hold keeps its initial values.
+    net.load_state_dict({**net.state_dict(), **tensors})
     for names in _shared(net):
         if any(not torch.equal(tensors[n], tensors[names[0]]) for n in names):
             raise FormatError(
@@ -139,7 +140,7 @@ def _own_configs(
 ) -> Iterator[NetworkConfig]:
     """Configurations that tensors under our names may have: the presets, and what shapes tell."""
     # Whose layers have other names need not be built any larger.
-    smallest = _shapes(method, method.config(**method.presets["tiny"]))
+    smallest = _shapes(method, method.config(**method.presets.get("tiny", {})))
     if not 2 * len(_layers(smallest) & _layers(state)) > len(_layers(state)):
         return
     known = [method.config(**{**preset, **options}) for preset in ({}, *method.presets.values())]
@@ -167,6 +168,12 @@ def _shapes(method: NetworkMethod[Any], config: NetworkConfig) -> Shapes:
     return _shapes_of(method.network, config)
 
 
+def _held(method: NetworkMethod[Any], layout: OfficialLayout[Any], config: NetworkConfig) -> Shapes:
+    """Those of the tensors that the authors' checkpoints hold."""
+    shapes = _shapes(method, config)
+    return {name: shape for name, shape in shapes.items() if name not in layout.absent}
+
+
 @functools.lru_cache(maxsize=64)
 def _shapes_of(network: Callable[[Any], nn.Module], config: NetworkConfig) -> Shapes:
     import torch
@@ -180,7 +187,8 @@ def _compare(
     method: NetworkMethod[Any], layout: OfficialLayout[Any], state: State, config: NetworkConfig
 ) -> str:
     """What differs between a checkpoint and the layout, in words; empty when nothing does."""
-    shapes = {layout.key(ours, config): s for ours, s in _shapes(method, config).items()}
+    held = _held(method, layout, config)
+    shapes = {layout.key(ours, config): shape for ours, shape in held.items()}
     missing = [key for key in shapes if key not in state]
     extra = [
         key

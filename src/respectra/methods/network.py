@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -39,6 +39,27 @@ class CameraAware(Protocol):
 
     def set_camera(self, camera: Tensor) -> None:
         """Shape (bands, channels_in); the values of a pixel are its spectrum @ camera."""
+        ...
+
+
+@runtime_checkable
+class CaptureAware(Protocol):
+    """A network that can be told everything that is known of how its pictures were taken."""
+
+    denoises: bool
+    """Whether noise was told, so that the surroundings of a pixel count."""
+
+    def set_capture(
+        self,
+        camera: Tensor | None = None,
+        *,
+        step: float | None = None,
+        light: Literal["told", "white", "unknown"] = "unknown",
+        camera_known: bool = True,
+        noise: tuple[float, float] = (0.0, 0.0),
+        exposed_noise: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        """See :meth:`respectra.methods.networks.respectra.Respectra.set_capture`."""
         ...
 
 
@@ -113,6 +134,10 @@ class OfficialLayout(Generic[C]):
     raise what ``configure`` may."""
     ignored: tuple[str, ...] = ()
     """Regular expressions of stored keys without function."""
+    absent: tuple[str, ...] = ()
+    """Our tensors that the authors' checkpoints do not hold, such as a camera that they pass at
+    each call. They keep their initial values; an imported network that is told its camera gets
+    the track's."""
     adapt: Callable[[str, Tensor], Tensor] | None = None
     """(authors' key, tensor) -> tensor in our layout, where the layout differs."""
     read: Callable[[Path], State] | None = None

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from respectra.cameras import list_tracks
+from respectra.cameras import get_track, list_tracks
 from respectra.errors import ConfigError, FormatError, RespectraWarning
 from respectra.methods.checkpoints import Checkpoint, read_checkpoint, some, unwrap
 from respectra.methods.contract import Contract
@@ -125,10 +125,12 @@ def import_official(
             f"{file} gives {config.bands} bands, and weights of {name} for the track {track} "
             f"give {contract.bands}; nothing says at which wavelengths these are"
         )
+    if not match.own:
+        _tell_camera(net, contract)
     if not contract.keeps_exposure:
         warnings.warn(
-            f"these weights of {name} stretch every image to its own minimum and maximum, as "
-            "their authors did: the exposure of an image is lost, and a darker picture of a "
+            f"these weights of {name} stretch every image by its own range ({contract.scaling}), "
+            "as their authors did: the exposure of an image is lost, and a darker picture of a "
             "scene gives the same cube",
             RespectraWarning,
             stacklevel=2,
@@ -144,6 +146,17 @@ def import_official(
             "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         },
     )
+
+
+def _tell_camera(network: nn.Module, contract: Contract) -> None:
+    """Give a network that is told its camera that of the track."""
+    import torch
+
+    from respectra.methods.network import CameraAware
+
+    if isinstance(network, CameraAware):
+        camera = get_track(contract.track).response_matrix(contract.wavelengths_nm)
+        network.set_camera(torch.from_numpy(camera))
 
 
 def _origin(method: NetworkMethod[Any], match: Match) -> dict[str, str]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 GROUP = "respectra.methods"
 _FOLDERS = {"classical": "classical", "networks": "network"}
 #: Modules of those folders that define no method.
-_HELPERS = frozenset({"base", "blocks", "dictionary", "regression"})
+_HELPERS = frozenset({"base", "blocks", "dictionary", "regression", "respectra_parts"})
 
 
 @functools.cache

@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from respectra.config import Config
-from respectra.errors import ConfigError, FormatError
+from respectra.errors import ConfigError, DataError, FormatError
 from respectra.files import atomic_path
+from respectra.guards.text import parse_object
 from respectra.methods.contract import Contract
 from respectra.methods.registry import build_network, configure, get_method
 
@@ -118,19 +119,27 @@ def load_weights(path: str | os.PathLike[str]) -> Weights:
     if _KEY not in metadata:
         raise FormatError(f"{file} is a safetensors file, but not a weights file of Respectra")
     try:
-        header = json.loads(metadata[_KEY])
+        header = parse_object(metadata[_KEY], f"the header of {file}")
         version = header["format"]
-        if version > FORMAT:
+        if not isinstance(version, int) or version > FORMAT:
             raise FormatError(f"{file} has format {version}, this version reads up to {FORMAT}")
         return Weights(
-            method=header["method"],
-            config=get_method(header["method"]).config(**header["config"]),
+            method=_name(header["method"]),
+            config=get_method(_name(header["method"])).config(**header["config"]),
             contract=Contract(**header["contract"]),
             tensors=tensors,
             provenance=header["provenance"],
             baked=header.get("baked"),
         )
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except FormatError:
+        raise
+    except (KeyError, TypeError, AttributeError, DataError) as error:
         raise FormatError(f"the header of {file} is damaged: {error!r}") from None
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from None
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"the name of a method is text; got {value!r}")
+    return value

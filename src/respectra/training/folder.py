@@ -21,6 +21,7 @@ from typing import Any
 
 from respectra.errors import FormatError, OutputError
 from respectra.files import atomic_path
+from respectra.guards.text import read_object
 from respectra.methods import Weights, save_weights
 
 
@@ -66,10 +67,9 @@ class RunFolder:
             FormatError: it is damaged.
         """
         try:
-            facts: dict[str, Any] = json.loads(self.facts.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            return read_object(self.facts)
+        except FormatError as error:
             raise FormatError(f"{self.facts} cannot be read: {error}") from None
-        return facts
 
     def write_fitted(self, weights: Weights) -> None:
         """Write weights that were fitted at once: they are the best and the last."""

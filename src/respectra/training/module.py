@@ -191,8 +191,9 @@ def prepare(image: Tensor, bounds: Tensor, contract: Contract) -> Tensor:
         bounds: (n, 2), minimum and maximum of the whole image behind each patch.
         contract: what the network expects.
     """
-    if contract.scaling == "min-max":
+    if not contract.keeps_exposure:
         low, high = bounds[:, 0, None, None, None], bounds[:, 1, None, None, None]
+        low = torch.zeros_like(low) if contract.scaling == "maximum" else low
         image = (image - low) / (high - low)
     elif contract.mean is not None and contract.std is not None:
         mean = image.new_tensor(contract.mean)[:, None, None]

@@ -258,7 +258,7 @@ class InputRecipe(Config):
     """What the network is fed and what happens to its output: these fields of the contract."""
 
     channel_order: Literal["RGB", "BGR"] = "RGB"
-    scaling: Literal["unit", "min-max", "standardised"] = "unit"
+    scaling: Literal["unit", "min-max", "maximum", "standardised"] = "unit"
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     clip_low: float | None = None
@@ -330,10 +330,11 @@ class Recipe(Config):
                 f"the network has {bands} bands and the cubes {wanted}; set wavelengths_nm to the "
                 "wavelengths of the bands, and leave options.bands out"
             )
-        if self.input.scaling == "min-max" and (self.patches.exposure or self.patches.render):
+        stretched = self.input.scaling in ("min-max", "maximum")
+        if stretched and (self.patches.exposure or self.patches.render):
             raise ValueError(
-                "scaling 'min-max' stretches by the bounds of a scene's own image; it does not go "
-                "with patches.exposure or patches.render"
+                f"scaling {self.input.scaling!r} stretches by the bounds of a scene's own image; "
+                "it does not go with patches.exposure or patches.render"
             )
         for path in self.undisclosed:
             _check_path(self, path)

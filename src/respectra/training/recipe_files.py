@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ import yaml
 from respectra.config import Config
 from respectra.errors import ConfigError, FormatError, unknown_name
 from respectra.files import atomic_path
+from respectra.guards.text import parse_yaml, read_text
 from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Recipe
 
 _FOLDER = Path(__file__).parent / "recipes"
@@ -106,7 +108,7 @@ def change_recipe(recipe: AnyRecipe, settings: Mapping[str, Any]) -> AnyRecipe:
     for path, value in settings.items():
         if path not in names and not path.startswith("options."):
             raise unknown_name("recipe value", path, names)
-        parsed = yaml.safe_load(value) if isinstance(value, str) else value
+        parsed = parse_yaml(value, path) if isinstance(value, str) else value
         *parents, last = path.split(".")
         place = values
         for part in parents:
@@ -136,6 +138,10 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+#: Names of recipes; one with a slash could lead anywhere.
+_NAME = re.compile(r"[^/\\\0]{1,100}")
+
+
 @functools.cache
 def _files() -> Mapping[str, Path]:
     return {path.stem: path for path in sorted(_FOLDER.glob("*.yaml"))}
@@ -156,16 +162,19 @@ def _classical() -> dict[str, tuple[str, str]]:
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     """The values of a recipe file, those of the recipe that it extends included."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FormatError(f"cannot read the recipe {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path} is not a YAML file: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
+        values = parse_yaml(read_text(path), path)
+    except FormatError as error:
+        raise FormatError(f"cannot read the recipe {path}: {error}") from None
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise FormatError(f"{path} holds no recipe; a recipe is a mapping of names to values")
     if _BASE not in values:
         return values
     base = str(values.pop(_BASE))
+    if not _NAME.fullmatch(base):
+        raise FormatError(
+            f"{path} extends {base!r}; give the name of a recipe, or of a file beside this one "
+            "without its folder and suffix"
+        )
     parent = _files().get(base, path.with_name(f"{base}.yaml"))
     if parent in (*seen, path):
         raise FormatError(f"{path} extends itself through {base}")

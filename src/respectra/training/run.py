@@ -296,7 +296,7 @@ def _run(
         data = TrainingData(
             patches,
             recipe.batch,
-            with_bounds=recipe.input.scaling == "min-max",
+            with_bounds=not recipe.contract().keeps_exposure,
             workers=workers,
         )
         checkpoint = folder.checkpoint if done else None

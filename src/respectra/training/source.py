@@ -16,7 +16,7 @@ import psutil
 import xarray as xr
 
 from respectra.cameras import Track
-from respectra.cubes import resample, wavelengths_of
+from respectra.cubes import fit_bands
 from respectra.cubes.io import peek_cube
 from respectra.datasets.collections import Collection, Scene, open_collection
 from respectra.datasets.patches import SceneSource
@@ -181,15 +181,13 @@ def load_scene(scene: Scene, track: Track, contract: Contract) -> SceneArrays:
         valid = valid_pixels(cube)
         if not valid.any():
             raise DataError(f"{scene.name} holds no measured pixel; leave it out")
+        cube = fit_bands(cube, contract.wavelengths_nm)
         image = scene.image(track, cube)
     if image.shape[:2] != cube.shape[:2]:
         raise DataError(
             f"the image of {scene.name} has {image.shape[0]} x {image.shape[1]} pixels, "
             f"its cube {cube.shape[0]} x {cube.shape[1]}; they must show the same"
         )
-    grid = np.asarray(contract.wavelengths_nm)
-    if not np.array_equal(wavelengths_of(cube), grid):
-        cube = resample(cube, grid)
     return SceneArrays(
         name=scene.name,
         group=scene.group,

@@ -33,7 +33,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Raises:
         MissingExtraError: the plotting library is not installed.
-        ConfigError: the job folder cannot be used.
+        OutputError: the job folder cannot be used, or another server uses it.
     """
     settings = settings or Settings()
     plots = _plot_folder()

@@ -146,6 +146,11 @@ class Jobs:
         if entry is self._running:
             await self._send({"command": "focus", "job": entry.id, "y": y, "x": x})
 
+    def has_expired(self, entry: Entry) -> bool:
+        """Whether nobody has asked for a result for too long."""
+        age = time.monotonic() - entry.touched
+        return entry.ended and not entry.forever and age > self.limits.expire_s
+
     def remove(self, entry: Entry) -> None:
         """Forget a job that has ended and delete its result."""
         self.entries.pop(entry.id, None)
@@ -317,17 +322,33 @@ class Jobs:
         idle = sorted((u for u in self.store.uploads.values() if not u.busy), key=_touched)
         surplus = max(0, len(ended) - limits.kept)
         for number, entry in enumerate(ended):
-            if number < surplus or now - entry.touched > limits.expire_s:
+            if number < surplus or self.has_expired(entry):
                 self.remove(entry)
         surplus = max(0, len(idle) - limits.kept)
         for number, upload in enumerate(idle):
             if number < surplus or now - upload.touched > limits.expire_s:
                 self.store.remove_upload(upload)
-        for entry in ended:
-            if self.store.used_bytes() <= limits.stored_bytes:
-                break
-            self.remove(entry)
+        self.make_room()
+
+    def make_room(self) -> bool:
+        """Remove what was least recently asked for until the disk limit is kept.
+
+        Returns:
+            whether it is; what still arrives, waits or runs is never removed.
+        """
+        while self.store.used_bytes() > self.limits.stored_bytes:
+            ended = [e for e in self.entries.values() if e.ended and not e.forever]
+            idle = [u for u in self.store.uploads.values() if not u.busy]
+            kept: list[Entry | UploadFiles] = [*ended, *idle]
+            oldest = min(kept, key=_touched, default=None)
+            if oldest is None:
+                return False
+            if isinstance(oldest, Entry):
+                self.remove(oldest)
+            else:
+                self.store.remove_upload(oldest)
+        return True
 
 
-def _touched(upload: UploadFiles) -> float:
-    return upload.touched
+def _touched(kept: UploadFiles | Entry) -> float:
+    return kept.touched

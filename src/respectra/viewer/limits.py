@@ -23,13 +23,14 @@ class Limits(Config):
     kept: int = Field(default=64, gt=0)
     """Results and uploads that are kept; the ones least recently asked for go first."""
     stored_bytes: int = Field(default=20 * 2**30, gt=0)
-    """Disk space of all jobs; the results least recently asked for make room."""
+    """Disk space of all uploads and results; those least recently asked for make room."""
     expire_s: float = Field(default=3600.0, gt=0)
     """Time after which results that nobody asks for are removed."""
     job_s: float = Field(default=900.0, gt=0)
     """Longest time that one job may run."""
     idle_s: float = Field(default=20.0, gt=0)
-    """Longest silence of a client in the middle of an upload."""
+    """Longest silence of a client in the middle of an upload, and longest time that the head of a
+    request may take, or nothing may come at all."""
     connections: int = Field(default=256, gt=0)
     """Requests served at the same time."""
     event_streams: int = Field(default=128, gt=0)

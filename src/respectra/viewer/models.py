@@ -45,6 +45,9 @@ class NewJob(_Model):
     method: str = Field("default", max_length=100, description="One of the methods on offer.")
     input: Literal["auto", "srgb", "clean", "real-world", "linear"] = "auto"
     guarantees: list[str] = Field(default_factory=list, max_length=8)
+    grey: Literal["refuse", "repeat"] = "refuse"
+    alpha: Literal["refuse", "white", "black", "drop"] = "refuse"
+    profile: Literal["embedded", "ignore"] = "embedded"
 
 
 class Focus(_Model):

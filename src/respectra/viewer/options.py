@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
+from respectra.colour import OBSERVERS
 from respectra.cubes.formats import FORMATS
-from respectra.cubes.observers import OBSERVERS
 from respectra.viewer.rendering import LIGHTS
 
 _INPUTS = {

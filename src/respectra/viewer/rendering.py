@@ -7,10 +7,9 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from respectra.cubes import check_wavelengths, colour_matching
-from respectra.cubes import illuminant as tabulated
-from respectra.cubes.observers import OBSERVERS
-from respectra.cubes.previewing import VISIBLE_NM
+from respectra.colour import OBSERVERS, colour_matching, open_light, resample_light, srgb_matrix
+from respectra.colour.rendering import VISIBLE_NM
+from respectra.cubes import check_wavelengths
 from respectra.errors import unknown_name
 
 FloatArray = npt.NDArray[np.float64]
@@ -27,9 +26,8 @@ LIGHTS = {
     "HP1": "Street lamp, sodium (HP1)",
     "E": "Equal energy (E)",
 }
-_CANDLE_K = 1900.0
-#: Second radiation constant hc/k in nm K (CODATA 2018).
-_C2_NM_K = 1.438776877e7
+#: Lights that have a temperature instead of a name.
+_BY_TEMPERATURE = {"candle": "planck:1900"}
 
 
 def scene_light(quantity: str) -> str:
@@ -48,17 +46,11 @@ def light_power(name: str, wavelengths_nm: npt.ArrayLike) -> FloatArray:
     if name not in LIGHTS:
         raise unknown_name("light", name, LIGHTS)
     grid = check_wavelengths(wavelengths_nm)
-    if name == "candle":
-        power = grid**-5.0 / np.expm1(_C2_NM_K / (grid * _CANDLE_K))
-        at_560 = 560.0**-5.0 / np.expm1(_C2_NM_K / (560.0 * _CANDLE_K))
-        return np.asarray(100.0 * power / at_560)
-    return tabulated(name, np.clip(grid, *VISIBLE_NM)) if grid.size == 1 else _clipped(name, grid)
-
-
-def _clipped(name: str, grid: FloatArray) -> FloatArray:
-    """Sample at each wavelength alone, since the ends of a clipped grid repeat."""
-    whole = np.arange(VISIBLE_NM[0], VISIBLE_NM[1] + 1.0)
-    return np.interp(grid, whole, tabulated(name, whole))
+    light = open_light(_BY_TEMPERATURE.get(name, name))
+    visible = (grid >= VISIBLE_NM[0]) & (grid <= VISIBLE_NM[1])
+    if not visible.any():
+        return np.full(grid.size, float(np.interp(grid[0], light["wavelength"], light.values)))
+    return np.asarray(np.interp(grid, grid[visible], resample_light(light, grid[visible])))
 
 
 def rendering_matrix(
@@ -83,27 +75,20 @@ def rendering_matrix(
     Raises:
         ConfigError: unknown light or observer.
     """
-    import colour
-
     if observer not in OBSERVERS:
         raise unknown_name("observer", observer, OBSERVERS)
     grid = check_wavelengths(wavelengths_nm)
-    widths = np.gradient(grid) if grid.size > 1 else np.ones(1)
-    visible = (grid >= VISIBLE_NM[0]) & (grid <= VISIBLE_NM[1])
-    matching = colour_matching(observer, grid) * (widths * visible)[:, None]
     power = light_power(illuminant, grid)
     present = light_power(scene or illuminant, grid)
-    white = power @ matching
-    if white[1] <= 0:
+    visible = (grid >= VISIBLE_NM[0]) & (grid <= VISIBLE_NM[1])
+    if not (colour_matching(observer, grid)[visible, 1] > 0).any():
         return np.zeros((grid.size, 3))
-    srgb = colour.RGB_COLOURSPACES["sRGB"]
-    display_white = colour.xy_to_XYZ(srgb.whitepoint)
     # A surface that is white in the light of the scene stays as bright under the other light.
-    to_xyz = matching * (power / np.maximum(present, 1e-3 * present.max()) / white[1])[:, None]
-    adaptation = colour.adaptation.matrix_chromatic_adaptation_VonKries(
-        white / white[1] if adapt else display_white, display_white, transform="Bradford"
+    matrix = np.zeros((grid.size, 3))
+    matrix[visible] = 100.0 * srgb_matrix(
+        power[visible], grid[visible], observer=observer, present=present[visible], adapt=adapt
     )
-    return np.asarray(100.0 * to_xyz @ (srgb.matrix_XYZ_to_RGB @ adaptation).T, np.float64)
+    return matrix
 
 
 @functools.lru_cache(maxsize=64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -84,7 +85,7 @@ def jobs_router(service: Service) -> APIRouter:
         response_model=Upload,
         status_code=201,
         openapi_extra=_BODY,
-        responses=_problems(408, 413, 415, 422),
+        responses=_problems(408, 413, 415, 422, 507),
         tags=["uploads"],
     )
     async def upload(request: Request, name: FileName) -> Upload:
@@ -103,7 +104,7 @@ def jobs_router(service: Service) -> APIRouter:
         "/uploads/{upload_id}",
         response_model=Upload,
         openapi_extra=_BODY,
-        responses=_problems(404, 408, 413, 415, 422),
+        responses=_problems(404, 408, 413, 415, 422, 507),
         tags=["uploads"],
     )
     async def upload_more(
@@ -237,9 +238,14 @@ async def _receive(service: Service, files: UploadFiles, request: Request, name:
         with target.open("xb") as out:
             while (chunk := await next_chunk(stream, limits.idle_s)) is not None:
                 size += len(chunk)
-                if files.bytes + size > limits.upload_bytes:
+                files.bytes += len(chunk)
+                if files.bytes > limits.upload_bytes:
                     limit = limits.upload_bytes // 2**20
                     raise HTTPException(413, f"an upload has at most {limit} MiB")
+                if not service.jobs.make_room():
+                    raise HTTPException(
+                        507, "the server's disk limit is reached; try again in a while"
+                    )
                 await asyncio.to_thread(out.write, chunk)
         if size == 0:
             raise HTTPException(422, "the file is empty")
@@ -247,16 +253,16 @@ async def _receive(service: Service, files: UploadFiles, request: Request, name:
         raise HTTPException(422, "the upload has a file of this name already") from None
     except (NotADirectoryError, IsADirectoryError):
         raise HTTPException(422, "a file and a folder cannot share a name") from None
-    except OSError:
+    except BaseException as error:
         target.unlink(missing_ok=True)
-        raise HTTPException(503, "the file could not be stored; try again") from None
-    except BaseException:
-        target.unlink(missing_ok=True)
+        files.bytes -= size
+        if isinstance(error, OSError):
+            raise HTTPException(503, "the file could not be stored; try again") from None
         raise
     finally:
         files.busy -= 1
+        files.touched = time.monotonic()
     files.files += 1
-    files.bytes += size
     return Upload(id=files.id, name=files.name, files=files.files, bytes=files.bytes)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
+from respectra.colour import encode_srgb
 from respectra.errors import RespectraError
 from respectra.viewer.models import PlaneOut, Problem, Region, Rendering, SceneOut, Spectra
 from respectra.viewer.pyramid import TILE, Plane, level_sizes
@@ -124,9 +125,8 @@ def results_router(service: Service) -> APIRouter:
         matrix = rendering_matrix(
             manifest.wavelengths_nm, illuminant=light, scene=scene_light(manifest.quantity)
         )
-        linear = np.clip(spectra @ matrix.astype(np.float32) * manifest.exposure, 0.0, 1.0)
-        curve = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-        return _png(np.rint(curve * 255).astype(np.uint8))
+        linear = spectra @ matrix.astype(np.float32) * np.float32(manifest.exposure)
+        return _png(np.rint(encode_srgb(linear) * 255).astype(np.uint8))
 
     @router.get("/bands/{band}.png", response_class=Response, responses=_PNG)
     def band(job: JobId, scene: SceneName, band: Index) -> Response:

@@ -13,7 +13,9 @@ import numpy as np
 import xarray as xr
 
 from respectra.cameras import (
+    PICTURE_SUFFIXES,
     InputKind,
+    PictureOptions,
     input_encoding,
     make_image,
     open_image,
@@ -54,6 +56,8 @@ class Task(Config):
     guarantees: tuple[str, ...] = ()
     suffix: str = ".nc"
     """Format of an export."""
+    picture: PictureOptions = PictureOptions()
+    """How to read the picture."""
     limits: Limits = Limits()
 
 
@@ -95,9 +99,7 @@ def _scene(task: Task, folder: Path, report: Report, focus: Focus) -> None:
         write_scene(CubeSource(cube), folder / "recovered", report, focus=focus, facts=facts)
     else:
         kind = _kind(task)
-        image = open_image(
-            task.source, encoding=input_encoding(kind), max_pixels=task.limits.pixels
-        )
+        image = _open_picture(task, kind)
         _require_same_size(image, truth)
         _recover(task, image, kind, folder, report, focus)
     if truth is not None:
@@ -182,7 +184,7 @@ def _exact_cube(task: Task, report: Report) -> xr.DataArray:
     if is_cube(task.source):
         return _open_cube(task.source, task.limits)
     kind = _kind(task)
-    image = open_image(task.source, encoding=input_encoding(kind), max_pixels=task.limits.pixels)
+    image = _open_picture(task, kind)
     report("getting the method ready", 0.1)
     reconstructor = _reconstructor(task.method, _track(kind), task.guarantees)
     report("computing the cube", 0.2)
@@ -198,19 +200,19 @@ def is_cube(path: Path) -> bool:
     suffix = path.suffix.lower()
     if path.is_dir():
         return True
-    if suffix in (".png", ".jpg", ".jpeg"):
-        return False
     if suffix in (".tif", ".tiff"):
         try:
             _, stored = peek_cube(path)
         except (FormatError, DataError):
             return False
         return stored.shape[2] > _MOST_CHANNELS
+    if suffix in PICTURE_SUFFIXES:
+        return False
     if any(suffix in entry.suffixes for entry in FORMATS):
         return True
     raise FormatError(
-        f"{PurePosixPath(path.name)} is neither a picture (PNG, JPEG, TIFF) nor a cube "
-        "(MATLAB, ENVI, NetCDF, Zarr, NumPy, TIFF, a folder of PNGs)"
+        f"{PurePosixPath(path.name)} is neither a picture (PNG, JPEG, TIFF, WebP, HEIC, AVIF, raw) "
+        "nor a cube (MATLAB, ENVI, NetCDF, Zarr, NumPy, TIFF, a folder of PNGs)"
     )
 
 
@@ -225,7 +227,7 @@ def _open_cube(path: Path, limits: Limits) -> xr.DataArray:
     grid = None
     if stored.wavelengths_nm is None and bands == 31:
         grid = np.arange(400.0, 701.0, 10.0)  # the challenge's grid, which such files leave out
-    return open_cube(path, wavelengths_nm=grid)
+    return open_cube(path, wavelengths_nm=grid).load()
 
 
 def _require_same_size(scene: xr.DataArray, truth: xr.DataArray | None) -> None:
@@ -246,6 +248,16 @@ def _kind(task: Task) -> InputKind:
     name = task.source.name if task.source else ""
     track = track_of_file(name)
     return "clean" if track == "clean" else "real-world" if track == "real-world" else "srgb"
+
+
+def _open_picture(task: Task, kind: InputKind) -> xr.DataArray:
+    assert task.source is not None
+    return open_image(
+        task.source,
+        encoding=input_encoding(kind),
+        max_pixels=task.limits.pixels,
+        **task.picture.model_dump(),
+    )
 
 
 def _track(kind: InputKind) -> str:

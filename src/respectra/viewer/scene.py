@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from respectra.config import Config
+from respectra.guards.text import read_object
 from respectra.viewer.pyramid import Plane, PlaneInfo
 
 #: Side of the blocks in which a scene is computed.
@@ -73,8 +73,7 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        text = (folder / "scene.json").read_text("utf-8")
-        self.manifest = Manifest(**json.loads(text))
+        self.manifest = Manifest(**read_object(folder / "scene.json"))
 
     def plane(self, name: str) -> Plane | None:
         """A plane by name, or None."""

@@ -106,7 +106,7 @@ class SecurityMiddleware:
         if self.hosts is not None and _hostname(host) not in self.hosts:
             return _problem(400, "this server does not answer to that host name")
         origin = headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc != host
+        foreign = origin is not None and _origin_host(origin) != host
         if foreign and origin not in self.origins:
             return _problem(403, "requests from other sites are refused")
         if headers.get("sec-fetch-site") == "cross-site" and scope["method"] not in _SAFE:
@@ -207,6 +207,14 @@ def _hostname(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
+
+
+def _origin_host(origin: str) -> str | None:
+    """The host of an origin; None for one that is none, and for ``null``."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 def _same(offered: str, expected: str) -> bool:

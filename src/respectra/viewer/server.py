@@ -63,9 +63,11 @@ def make_server(settings: Settings, *, log_level: str = "warning") -> Any:
     except ImportError:
         raise MissingExtraError("uvicorn", "serve", "the viewer") from None
     from respectra.viewer.app import create_app
+    from respectra.viewer.connections import patient_protocol
 
     config = uvicorn.Config(
         create_app(settings),
+        http=patient_protocol(settings.limits.idle_s),
         log_level=log_level,
         access_log=False,
         server_header=False,

@@ -55,6 +55,9 @@ class Service:
         import time
 
         entry = self.jobs.entries.get(job) if is_id(job) else None
+        if entry is not None and self.jobs.has_expired(entry):
+            self.jobs.remove(entry)
+            entry = None
         if entry is None:
             raise HTTPException(404, "there is no such job; results expire")
         entry.touched = time.monotonic()
@@ -93,6 +96,7 @@ class Service:
             "method": str(self.settings.weights.get(request.method, request.method)),
             "input": request.input,
             "guarantees": request.guarantees,
+            "picture": request.model_dump(include={"grey", "alpha", "profile"}),
             "limits": self.settings.limits.model_dump(mode="json"),
         }
         if upload:

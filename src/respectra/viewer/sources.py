@@ -12,7 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras import InputKind, clean_to_srgb, get_track, make_image, to_track_values
-from respectra.cameras.colour import encode_srgb
+from respectra.colour import encode_srgb
 from respectra.cubes import make_cube
 from respectra.inference import Reconstructor
 from respectra.inference.reconstructor import bits_of
@@ -50,7 +50,7 @@ def picture_source(
         tick: follows work that concerns the whole picture.
     """
     local = kind == "real-world" and reconstructor.guarantees.consistent
-    stretched = reconstructor.contract.scaling == "min-max"
+    stretched = not reconstructor.contract.keeps_exposure
     if reconstructor.sees_neighbours or stretched or local:
         return WholeSource(image, kind, reconstructor, folder, tick)
     if image.attrs.get("bits") == 8:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -14,13 +13,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from respectra.errors import ConfigError, DataError
-from respectra.files import remove
+from respectra.errors import DataError, OutputError
+from respectra.files import file_lock, remove
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 _LONGEST_NAME = 80
 _DEEPEST = 6
+#: How long a measurement of the space of results is believed, seconds.
+_MEASURE_S = 1.0
 
 
 def new_id() -> str:
@@ -47,6 +48,19 @@ def safe_path(name: str) -> Path:
     if not parts or len(parts) > _DEEPEST:
         raise DataError("a file needs a name, at most six folders deep")
     return Path(*parts)
+
+
+def _is_finished(folder: Path) -> bool:
+    return is_id(folder.name) and (folder / "recovered" / "scene.json").is_file()
+
+
+def _space_of(root: Path) -> int:
+    total = 0
+    for folder, _, files in os.walk(root):
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(Path(folder) / name).st_blocks * 512
+    return total
 
 
 @dataclass
@@ -80,7 +94,7 @@ class Store:
         folder: kept across runs; without one, a temporary folder that is removed at the end.
 
     Raises:
-        ConfigError: another server uses the folder, or it cannot be written.
+        OutputError: another server uses the folder, or it cannot be written.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -89,15 +103,14 @@ class Store:
             self.root = Path(tempfile.mkdtemp(prefix="respectra-")) if folder is None else folder
             self.root.mkdir(parents=True, exist_ok=True)
             self.root = self.root.resolve()
-            self._lock = (self.root / "lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(f"another server uses the folder {folder}; give another") from None
         except OSError as error:
-            raise ConfigError(f"the folder {folder} cannot be used: {error.strerror}") from None
+            raise OutputError(f"the folder {folder} cannot be used: {error.strerror}") from None
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(file_lock(self.root, inside=True))
         for name in ("uploads", "jobs"):
             (self.root / name).mkdir(exist_ok=True)
         self.uploads: dict[str, UploadFiles] = {}
+        self._job_bytes, self._measured = 0, -_MEASURE_S
         self._sweep()
 
     def new_upload(self, name: str) -> UploadFiles:
@@ -115,7 +128,7 @@ class Store:
     def finished(self) -> Iterator[str]:
         """Results that an earlier run left, complete."""
         for folder in sorted((self.root / "jobs").iterdir()):
-            if is_id(folder.name) and (folder / "recovered" / "scene.json").is_file():
+            if _is_finished(folder):
                 yield folder.name
 
     def remove_upload(self, upload: UploadFiles) -> None:
@@ -128,26 +141,31 @@ class Store:
         remove(self.job_folder(job))
         for part in (self.root / "jobs").glob(f".{job}.*"):
             remove(part)
+        self._measured = -_MEASURE_S
 
     def used_bytes(self) -> int:
-        """Disk space taken; holes in files take none."""
-        total = 0
-        for folder, _, files in os.walk(self.root):
-            for name in files:
-                with contextlib.suppress(OSError):
-                    total += os.lstat(Path(folder) / name).st_blocks * 512
-        return total
+        """Disk space taken: by uploads, those that arrive among them, and by results.
+
+        Results are measured at most once in a while; holes in their files take no space.
+        """
+        now = time.monotonic()
+        if now - self._measured >= _MEASURE_S:
+            self._job_bytes, self._measured = _space_of(self.root / "jobs"), now
+        return self._job_bytes + sum(upload.bytes for upload in self.uploads.values())
 
     def close(self) -> None:
         """Release the folder; a temporary one is deleted."""
-        self._lock.close()
+        self._held.close()
         if self._temporary:
             shutil.rmtree(self.root, ignore_errors=True)
 
     def _sweep(self) -> None:
-        """Remove what a killed server left half done, and uploads that nobody knows any more."""
+        """Remove what a killed server left half done, and what nobody knows any more.
+
+        That is: uploads, and the files of exports, whose jobs are not kept across runs.
+        """
         for entry in (self.root / "jobs").iterdir():
-            if entry.name.startswith("."):
+            if not _is_finished(entry):
                 remove(entry)
         for entry in (self.root / "uploads").iterdir():
             remove(entry)

@@ -65,8 +65,10 @@ def test_a_missing_chunk_of_a_giant_store_is_refused_before_allocation(tmp_path)
         "cube", shape=(30_000, 30_000, 31), dtype="f4", chunks=(100, 100, 31),
         dimension_names=("y", "x", "wavelength"),
     )  # fmt: skip
+    cube = rs.open_cube(tmp_path / "a.zarr", wavelengths_nm=np.arange(400, 701, 10))
+    assert cube[29_999, 0].values.tolist() == [0.0] * 31  # one chunk is no harm
     with pytest.raises(FormatError, match="promises 30000 x 30000 x 31"):
-        rs.open_cube(tmp_path / "a.zarr")
+        cube.load()
 
 
 def test_zarr_names_without_a_store(tmp_path):
@@ -95,7 +97,7 @@ def test_a_giant_coordinate_is_not_read(tmp_path, name):
             ("cube", (1, 1, count), ("y", "x", "wavelength")),
         ):
             group.create_array(array, shape=shape, dtype="f8", chunks=shape, dimension_names=dims)
-    with pytest.raises(FormatError, match=f"promises 1 x 1 x {count}"):
+    with pytest.raises(FormatError, match=f"promises 1 x 1 x {count} values|would grow from"):
         rs.open_cube(tmp_path / name)
 
 
@@ -105,5 +107,5 @@ def test_a_heap_that_the_library_would_walk_for_ever_is_refused(tmp_path, values
     heap = data.index(b"GCOL")
     data[heap + 16 : heap + 32] = bytes(16)  # an object 0 of size 0
     (tmp_path / "a.nc").write_bytes(data)
-    with pytest.raises(FormatError, match="a heap that cannot be read"):
+    with pytest.raises(FormatError, match="keeps it busy for ever"):
         rs.open_cube(tmp_path / "a.nc")

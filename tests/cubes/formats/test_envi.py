@@ -1,10 +1,14 @@
 """ENVI against the `spectral` library."""
 
+import gzip
+import zlib
+
 import numpy as np
 import pytest
 import spectral.io.envi as envi
 
 import respectra as rs
+from respectra.cubes import inspect
 from respectra.errors import FormatError, OutputError
 
 GRID = [400.0, 500.5, 600.0, 700.0]
@@ -103,3 +107,143 @@ def test_headers_that_cannot_be(tmp_path, values, line, message):
         file.write(f"\n{line}\n")
     with pytest.raises(FormatError, match=message):
         rs.open_cube(tmp_path / "a.hdr")
+
+
+# --- headers as people have them -----------------------------------------------------------------
+
+
+def written(
+    folder, values, extra="", *, name="a", dtype=4, order="byte order = 0\n", suffix=".img"
+):
+    """A pixel-interleaved file with a hand-made header; returns the header's path."""
+    rows, columns, bands = values.shape
+    text = (
+        f"ENVI\nsamples = {columns}\nlines = {rows}\nbands = {bands}\ndata type = {dtype}\n"
+        f"interleave = bip\n{order}{extra}"
+    )
+    header = folder / f"{name}.hdr"
+    header.write_bytes(text.encode("utf-8"))
+    (folder / f"{name}{suffix}").write_bytes(values.tobytes())
+    return header
+
+
+WAVES = "wavelength = {400, 500.5, 600, 700}\n"
+
+
+@pytest.mark.parametrize(
+    ("extra", "order"),
+    [
+        (WAVES, ""),
+        ("wavelength = {400, 500.5, 600, 700,}\n", "byte order = 0\n"),
+        ("wavelengths = {400, 500.5, 600, 700}\n", "byte order = 0\n"),
+        ("Wavelength = [400, 500.5, 600, 700]\n", "byte order = 0\n"),
+        ("wavelength =\n{\n 400, 500.5,\n 600, 700\n}\n", "Byte_Order = 0\n"),
+        ("wavelength = {400 500.5 600 700}\r\n", "byte order = 0\r\n"),
+        ("; a comment\nwavelength = {400, 500.5, 600, 700}\nbbl = {1,1,0,1}", "byte order = 0\n"),
+        ("wavelength units = Millimeters\nwavelength = {.0004,.0005005,.0006,.0007}\n", ""),
+        ("wavelength units = cm-1\nwavelength = {25000, 19980.02, 16666.667, 14285.714}\n", ""),
+        ("band names = {a (400 nm), b (500.5 nm), c (600 nm), d (700 nm)}\n", ""),
+    ],
+)
+def test_headers_as_people_have_them(tmp_path, values, extra, order):
+    cube = rs.open_cube(written(tmp_path, values, extra, order=order))
+    np.testing.assert_array_equal(cube.values, values)
+    np.testing.assert_allclose(cube["wavelength"], GRID, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "encode", [lambda text: text.encode("latin-1"), lambda text: text.encode("utf-8-sig")]
+)
+def test_latin_1_and_a_byte_order_mark(tmp_path, values, encode):
+    header = written(tmp_path, values, "description = {Küste, März}\n" + WAVES)
+    header.write_bytes(encode(header.read_text("utf-8")))
+    cube = rs.open_cube(header)
+    assert cube.attrs["description"] == "Küste, März"
+    np.testing.assert_array_equal(cube.values, values)
+
+
+def test_data_of_any_suffix_opens_by_either_name(tmp_path, values):
+    header = written(tmp_path, values, WAVES, suffix=".hyspex")
+    (tmp_path / "a.png").write_bytes(b"a preview beside it")
+    for name in (header, tmp_path / "a.hyspex"):
+        np.testing.assert_array_equal(rs.open_cube(name).values, values)
+    (tmp_path / "a.other").write_bytes(b"of another size")
+    np.testing.assert_array_equal(rs.open_cube(header).values, values)
+
+
+def test_no_data_is_nan_before_anything_is_scaled(tmp_path, values):
+    codes = np.rint(values * 10_000).astype("<i2")
+    codes[0, 0] = -9999
+    codes[1, 1, 2] = -9999
+    extra = "data ignore value = -9999\ndata gain values = {1e-4, 2e-4, 1e-4, 1e-4}\n"
+    extra += "data offset values = {0, 0, 0, 5}\n" + WAVES
+    cube = rs.open_cube(written(tmp_path, codes, extra, dtype=2))
+    expected = codes * np.array([1e-4, 2e-4, 1e-4, 1e-4]) + np.array([0, 0, 0, 5.0])
+    expected[codes == -9999] = np.nan
+    np.testing.assert_allclose(cube.values, expected.astype(np.float32), rtol=1e-6)
+    np.testing.assert_array_equal(cube[1:, :, 1:3].values, cube.values[1:, :, 1:3])
+
+
+def test_two_scales_that_contradict_are_refused(tmp_path, values):
+    both = "reflectance scale factor = 10000\ndata gain values = {1e-4,1e-4,1e-4,1e-4}\n" + WAVES
+    once = rs.open_cube(written(tmp_path, values, both))
+    np.testing.assert_allclose(once.values, values / 1e4, rtol=1e-6)
+    assert once.attrs["quantity"] == "reflectance"
+    other = both.replace("10000", "500")
+    with pytest.raises(FormatError, match="states two scales"):
+        rs.open_cube(written(tmp_path, values, other, name="b"))
+
+
+def test_compressed_values(tmp_path, values):
+    header = written(tmp_path, values, "file compression = 1\n" + WAVES)
+    for packed in (gzip.compress(values.tobytes()), zlib.compress(values.tobytes())):
+        (tmp_path / "a.img").write_bytes(packed)
+        np.testing.assert_array_equal(rs.open_cube(header).values, values)
+    for wrong, message in ((values.tobytes()[:-4], "fewer"), (values.tobytes() + b"1234", "more")):
+        (tmp_path / "a.img").write_bytes(gzip.compress(wrong))
+        with pytest.raises(FormatError, match=f"{message} bytes than its header"):
+            rs.open_cube(header).load()
+
+
+def test_radiance_pictures_and_libraries_of_spectra_are_no_cubes(tmp_path, values):
+    (tmp_path / "sky.hdr").write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 1\n")
+    with pytest.raises(FormatError, match="Radiance picture"):
+        rs.open_cube(tmp_path / "sky.hdr")
+    with pytest.raises(FormatError, match="library of spectra"):
+        rs.open_cube(written(tmp_path, values, "file type = ENVI Spectral Library\n"))
+
+
+def test_what_else_a_header_says_is_kept_through_a_conversion(tmp_path, values):
+    extra = (
+        "wavelength units = Micrometers\nwavelength = {0.7, 0.6, 0.5005, 0.4}\n"
+        "fwhm = {0.004, 0.003, 0.002, 0.001}\nbbl = {1, 1, 0, 1}\n"
+        "band names = {red, orange, green, violet}\n"
+        "map info = {UTM, 1, 1, 500000, 4000000, 30, 30, 33, North}\nsensor type = Unknown\n"
+    )
+    cube = rs.open_cube(written(tmp_path, values, extra))
+    assert cube.attrs["fwhm_nm"] == [1.0, 2.0, 3.0, 4.0]  # in the order of the bands
+    assert cube.attrs["good_bands"] == [1, 0, 1, 1]
+    assert cube.attrs["band_names"] == ["violet", "green", "orange", "red"]
+    assert cube.attrs["envi"] == {"map info": "{UTM, 1, 1, 500000, 4000000, 30, 30, 33, North}"}
+    rs.save_cube(cube, tmp_path / "b.nc")
+    rs.save_cube(rs.open_cube(tmp_path / "b.nc"), tmp_path / "c.hdr")
+    back = rs.open_cube(tmp_path / "c.hdr")
+    assert back.attrs == cube.attrs
+    metadata = envi.read_envi_header(str(tmp_path / "c.hdr"))
+    assert metadata["map info"] == ["UTM", "1", "1", "500000", "4000000", "30", "30", "33", "North"]
+    assert metadata["fwhm"] == ["1.0", "2.0", "3.0", "4.0"]
+    assert metadata["bbl"] == ["1", "0", "1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "waves"), [("Nanometers", "0.4, 0.5, 0.6, 0.7"), ("Index", "400, 500, 600, 701")]
+)
+def test_wavelengths_that_no_camera_has_are_not_believed(tmp_path, values, unit, waves):
+    extra = f"wavelength units = {unit}\nwavelength = {{{waves}}}\n"
+    header = written(tmp_path, values, extra)
+    with pytest.raises(FormatError, match=r"a\.hdr: its band axis"):
+        rs.open_cube(header)
+    assert inspect(header)["wavelengths_nm"] is None
+    assert "band axis" in inspect(header)["details"]["wavelength_problem"]
+    given = rs.open_cube(header, wavelengths_nm=GRID)  # what cannot be is not contradicted
+    np.testing.assert_array_equal(given["wavelength"], GRID)

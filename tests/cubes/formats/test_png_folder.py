@@ -76,7 +76,7 @@ def test_colour_pictures_are_no_bands(tmp_path, rng):
     colour = rng.integers(0, 256, (3, 5, 3)).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "a" / "toy_ms_09.png"), colour)
     with pytest.raises(FormatError, match=r"toy_ms_09\.png is a colour picture"):
-        rs.open_cube(tmp_path / "a")
+        rs.open_cube(tmp_path / "a").load()
 
 
 def test_a_truncated_band(tmp_path, codes):
@@ -84,4 +84,4 @@ def test_a_truncated_band(tmp_path, codes):
     band = tmp_path / "a" / "toy_ms_09.png"
     band.write_bytes(band.read_bytes()[:-20])
     with pytest.raises(FormatError, match=r"toy_ms_09\.png is truncated or damaged"):
-        rs.open_cube(tmp_path / "a")
+        rs.open_cube(tmp_path / "a").load()

@@ -350,7 +350,7 @@ def spoil(file: Path, how: str) -> None:
         ("truncated", "not a readable Keras HDF5"),
         ("not HDF5", "not a readable Keras HDF5"),
         ("external link", "is a link"),
-        ("external storage", "in another file"),
+        ("external storage", "in other files"),
         ("huge", "declares more than"),
         ("text", "floating-point"),
         ("NaN", "not finite"),

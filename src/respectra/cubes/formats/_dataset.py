@@ -1,8 +1,8 @@
-"""What NetCDF and Zarr share: both are xarray datasets with one cube among their variables."""
+"""What NetCDF, HDF5 and Zarr share: xarray datasets with one cube among their variables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cubes.formats._axes import (
+    Axes,
+    band_by_size,
+    order_by_roles,
+    role_by_attributes,
+    role_by_name,
+)
 from respectra.cubes.formats._low_rank import low_rank_dataset, peek_low_rank
 from respectra.cubes.formats.base import (
+    MOST_BANDS,
     WAVELENGTH_NAMES,
     Stored,
     choose_variable,
@@ -20,12 +28,17 @@ from respectra.cubes.formats.base import (
     decode_attrs,
     encode_attrs,
     plausible_wavelengths,
+    stated_grid,
 )
 from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import DIMS
+from respectra.errors import FormatError
+from respectra.wavelengths import is_unit
 
-_BAND_DIMS = WAVELENGTH_NAMES
-_MOST_BANDS = 100_000  # a coordinate is read before its cube is known to be plausible
+#: Standard names that CF gives to wavelengths.
+_STANDARD_NAMES = ("radiation_wavelength", "sensor_band_central_radiation_wavelength")
+#: Units that lengths on the ground have as well.
+_GROUND_UNITS = ("m", "meter", "metre", "meters", "metres", "cm", "mm")
 #: Opens a dataset without reading anything of it, its coordinates included.
 Opener = Callable[[Path], AbstractContextManager[xr.Dataset]]
 
@@ -49,52 +62,143 @@ def to_dataset(cube: xr.DataArray | LowRankCube) -> xr.Dataset:
 
 
 def peek_dataset(
-    path: Path, key: str | None, opener: Opener, stored_bytes: int, ratio: float
+    path: Path,
+    key: str | None,
+    axes: Axes | None,
+    opener: Opener,
+    stored_bytes: int,
+    ratio: float,
 ) -> Stored:
-    """What a dataset says of its cube."""
+    """What a dataset says of its cube.
+
+    Args:
+        path: the file or folder.
+        key: name of the variable, with its groups, or None.
+        axes: the roles of its dimensions, as the user names them, or None.
+        opener: opens the dataset lazily.
+        stored_bytes: what the file gives for the values.
+        ratio: see ``Stored.ratio``.
+    """
     with opener(path) as dataset:
         low_rank = peek_low_rank(dataset, path, opener, stored_bytes, ratio)
         if low_rank is not None and key is None:
             return low_rank
-        shapes = {str(name): dataset[name].shape for name in dataset.data_vars}
-        name = choose_variable(shapes, key, path)
+        key = key.strip("/") if key is not None else None
+        names = [str(n) for n in dataset.variables if key is not None or n not in dataset.coords]
+        name = choose_variable({n: dataset[n].shape for n in names}, key, path)
         variable = dataset[name]
-        order = _order(variable)
-        bands = variable.sizes[order[-1]] if order else 0
-        names = [n for n in (*order[-1:], *_BAND_DIMS) if n in dataset.variables]
-        grids = (
-            plausible_wavelengths(dataset[n].values, bands)
-            for n in names
-            if dataset[n].size == bands <= _MOST_BANDS
-        )
+        if variable.ndim != 3:
+            raise FormatError(
+                f"{path} holds {name!r} of {variable.ndim} dimensions {variable.shape}; a cube "
+                "has three: y, x, wavelength"
+            )
+        order, coordinate = _axes(dataset, variable, axes)
+        bands = variable.sizes[order[-1]]
         attrs = dict(variable.attrs)
         if "attributes" in attrs:
             attrs = decode_attrs(attrs["attributes"])
+        grid = stated_grid(None, None, bands, path)
+        if coordinate is not None:
+            axis = dataset[coordinate]
+            grid = stated_grid(axis.values, axis.attrs.get("units"), bands, path)
         return Stored(
             shape=tuple(variable.sizes[dim] for dim in order),
             dtype=variable.dtype,
             stored_bytes=stored_bytes,
             load=lambda: _load(path, name, order, opener),
-            wavelengths_nm=next((grid for grid in grids if grid is not None), None),
+            window=lambda *spans: _load(path, name, order, opener, spans),
+            chunks=_chunks(variable, order),
+            **grid,
             attrs={str(k): _plain(v) for k, v in attrs.items()},
             ratio=ratio,
             details={"variable": name, "dimensions": [str(dim) for dim in variable.dims]},
         )
 
 
-def _order(variable: xr.DataArray) -> tuple[str, ...]:
-    """Dimensions in the order y, x, band: by their names where these say it, else as stored."""
+def _axes(
+    dataset: xr.Dataset, variable: xr.DataArray, axes: Axes | None
+) -> tuple[tuple[str, ...], str | None]:
+    """Dimensions in the order y, x, band, and the variable that holds the wavelengths.
+
+    The file's word goes first: wavelengths that lie along one dimension, names of dimensions,
+    standard names of their coordinates. A file that names nothing has its bands on the axis that
+    is as long as its list of wavelengths, or on the last one.
+    """
     dims = [str(dim) for dim in variable.dims]
-    band = next((dim for dim in dims if dim.lower() in _BAND_DIMS), dims[-1] if dims else None)
-    plane = [dim for dim in dims if dim != band]
-    if sorted(plane) == ["x", "y"]:
-        plane = ["y", "x"]
-    return (*plane, band) if band is not None else ()
+    ranked = sorted(_wavelengths(dataset, variable), key=lambda found: -found[0])
+    along = {str(dataset[n].dims[0]): n for _, n in reversed(ranked)}
+    roles: list[str | None] = [role_by_name(dim) for dim in dims]
+    for axis, dim in enumerate(dims):
+        if dim in dataset.variables and roles[axis] is None:
+            roles[axis] = role_by_attributes(dataset[dim].attrs)
+    lying = next((str(dataset[n].dims[0]) for _, n in ranked if dataset[n].dims[0] in dims), None)
+    if axes is not None:
+        roles = list(axes)
+    elif lying is not None:
+        roles = [None if role == "band" else role for role in roles]
+        roles[dims.index(lying)] = "band"
+    elif "band" not in roles and roles.count(None) != 1:
+        sizes = [dataset[n].size for _, n in ranked]
+        axis = band_by_size(variable.shape, sizes)
+        roles = [None if role == "band" else role for role in roles]
+        roles[axis] = "band"
+    order = tuple(dims[axis] for axis in order_by_roles(roles))
+    band = order[-1]
+    bands = variable.sizes[band]
+    loose = (n for _, n in ranked if dataset[n].size == bands and dataset[n].dims[0] not in dims)
+    return order, along.get(band) or next(loose, None)
 
 
-def _load(path: Path, name: str, order: tuple[str, ...], opener: Opener) -> npt.NDArray[Any]:
+def _wavelengths(dataset: xr.Dataset, variable: xr.DataArray) -> Iterator[tuple[int, str]]:
+    """Variables that can be the wavelengths of a cube, and how surely they are."""
+    group = str(variable.name).rpartition("/")[0]
+    for name in map(str, dataset.variables):
+        axis = dataset.variables[name]
+        if axis.ndim != 1 or not 0 < axis.size <= MOST_BANDS or axis.dtype.kind not in "fiu":
+            continue
+        if axis.size not in variable.shape:
+            continue
+        bare = name.rsplit("/", 1)[-1].lower()
+        unit = axis.attrs.get("units")
+        unit = unit if isinstance(unit, str) else None
+        in_nm = is_unit(unit) and str(unit).strip().lower() not in _GROUND_UNITS
+        sure = 0
+        if axis.attrs.get("standard_name") in _STANDARD_NAMES:
+            sure = 8
+        elif "wavelength" in bare or bare in WAVELENGTH_NAMES:
+            sure = 4 if "wavelength" in bare else 2
+        elif role_by_name(bare) not in ("y", "x") and in_nm and "width" not in bare:
+            sure = 1
+        if "fwhm" in bare or "uncertainty" in bare:
+            sure = 0
+        if not sure or plausible_wavelengths(axis.values, axis.size) is None:
+            continue
+        near = name.rpartition("/")[0] == group
+        yield 16 * (str(axis.dims[0]) in variable.dims) + 2 * sure + near, name
+
+
+def _chunks(variable: xr.DataArray, order: tuple[str, ...]) -> tuple[int, int, int] | None:
+    """What the file keeps together of y, x and band."""
+    encoding = variable.encoding
+    sizes = encoding.get("shards") or encoding.get("chunks") or encoding.get("chunksizes")
+    if not isinstance(sizes, list | tuple) or len(sizes) != variable.ndim:
+        return None
+    by_dim = dict(zip(map(str, variable.dims), (int(n) for n in sizes), strict=True))
+    return tuple(by_dim[dim] for dim in order)  # type: ignore[return-value]
+
+
+def _load(
+    path: Path,
+    name: str,
+    order: tuple[str, ...],
+    opener: Opener,
+    spans: tuple[slice, ...] | None = None,
+) -> npt.NDArray[Any]:
     with opener(path) as dataset:
-        return contiguous(dataset[name].transpose(*order).values)
+        variable = dataset[name]
+        if spans is not None:
+            variable = variable.isel(dict(zip(order, spans, strict=True)))
+        return contiguous(variable.transpose(*order).values)
 
 
 def _plain(value: Any) -> Any:

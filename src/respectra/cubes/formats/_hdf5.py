@@ -1,56 +1,134 @@
-"""What is checked of an HDF5 file before the HDF5 library reads it.
+"""HDF5 files as xarray datasets, every value read through the guard.
 
-The library loops without end over a global heap with an object of no size, and holds the
-interpreter while it does. So the heaps (HDF5 File Format Specification 3.0, III.E) are walked here
-first. It copes with other damage by itself.
+NetCDF's dimensions are HDF5's dimension scales ("NetCDF-4 and HDF5", Unidata's file format
+specification, appendix C); other HDF5 files name none, and get one a size.
 """
 
 from __future__ import annotations
 
-import mmap
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from respectra.errors import FormatError
+import numpy as np
+import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
 
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_HEAP = b"GCOL\x01"
-_HEADER = 16  # of a heap and of an object in it
+from respectra.guards.hdf5 import SIGNATURE, Hdf5Array, Hdf5File, open_hdf5
 
-
-def check_heaps(path: Path) -> None:
-    """Refuse a file with a global heap that cannot be walked.
-
-    Raises:
-        FormatError: such a heap, or lengths of an unusual width.
-    """
-    with (
-        path.open("rb") as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-    ):
-        block = data.find(HDF5_SIGNATURE, 0, 2**20)
-        widths_at = block + (13 if data[block + 8] < 2 else 9)
-        if block < 0 or data[widths_at : widths_at + 2] != b"\x08\x08":
-            raise FormatError(f"{path} is not an HDF5 file with addresses of 64 bits")
-        start = data.find(_HEAP)
-        while start >= 0:
-            end = start + _integer(data, start + 8)
-            # A heap that reaches beyond the file is another's text, or refused by the library.
-            if end <= len(data) and not _is_walkable(data, start + _HEADER, end):
-                raise FormatError(f"{path} is damaged: it has a heap that cannot be read")
-            start = data.find(_HEAP, start + 1)
+HDF5_SIGNATURE = SIGNATURE
+#: Attributes that serve HDF5 itself.
+_MACHINERY = (
+    "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid",
+    "_Netcdf4Coordinates", "_nc3_strict", "_NCProperties", "DIMENSION_LABELS",
+)  # fmt: skip
+#: How a dimension without values calls itself.
+_BARE = "This is a netCDF dimension but not a netCDF variable"
 
 
-def _is_walkable(data: mmap.mmap, at: int, end: int) -> bool:
-    while at + _HEADER <= end:
-        size = _integer(data, at + 8)
-        # Of free space, object 0, the size includes the header.
-        is_free = data[at : at + 2] == b"\0\0"
-        step = size if is_free else _HEADER + -(-size // 8) * 8
-        if step < _HEADER or at + step > end:
-            return False
-        at += step
-    return True
+class _Lazy(BackendArray):
+    """An array that xarray reads when it needs it."""
+
+    def __init__(self, array: Hdf5Array) -> None:
+        self.array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self._read
+        )
+
+    def _read(self, key: tuple[Any, ...]) -> Any:
+        # The guard reads ascending slices; the rest is turned here.
+        forward, turned = [], []
+        for part, n in zip(key, self.shape, strict=True):
+            if isinstance(part, slice) and (part.step or 1) < 0:
+                places = range(*part.indices(n))
+                low, high = (places[-1], places[0] + 1) if places else (0, 0)
+                forward.append(slice(low, high, -places.step))
+                turned.append(slice(None, None, -1))
+            else:
+                forward.append(part)
+                if isinstance(part, slice):
+                    turned.append(slice(None))
+        return self.array.read(tuple(forward))[tuple(turned)]
 
 
-def _integer(data: mmap.mmap, at: int) -> int:
-    return int.from_bytes(data[at : at + 8], "little")
+@contextlib.contextmanager
+def open_dataset(path: Path) -> Iterator[xr.Dataset]:
+    """An HDF5 file as a dataset that reads nothing until it must; groups are part of names."""
+    file = open_hdf5(path)
+    variables = {
+        array.name: _variable(array, dims) for array, dims in _named(file) if _is_value(array)
+    }
+    yield decoded(variables)
+
+
+def decoded(variables: Mapping[str, xr.Variable]) -> xr.Dataset:
+    """A dataset of variables as stored: missing values and scales applied, nothing read."""
+    values, _, _ = xr.conventions.decode_cf_variables(
+        dict(variables), {}, decode_times=False, decode_coords=False
+    )
+    coordinates = [name for name, value in values.items() if value.dims == (name,)]
+    return xr.Dataset(
+        {name: value for name, value in values.items() if name not in coordinates},
+        coords=xr.Coordinates({name: values[name] for name in coordinates}, indexes={}),
+    )
+
+
+def _variable(array: Hdf5Array, dims: tuple[str, ...]) -> xr.Variable:
+    attrs = {
+        # One number is kept as an array of one by many writers.
+        name: value.reshape(())[()] if isinstance(value, np.ndarray) and value.size == 1 else value
+        for name, value in array.attrs.items()
+        if name not in _MACHINERY
+    }
+    chunks = array.chunks if array.kind == "numbers" else None
+    encoding = {} if chunks is None else {"chunksizes": chunks}
+    return xr.Variable(dims, indexing.LazilyIndexedArray(_Lazy(array)), attrs, encoding)
+
+
+def _is_value(array: Hdf5Array) -> bool:
+    if array.kind == "outside":  # listed, so that reading it says why it is refused
+        return True
+    title = array.attrs.get("NAME", "")
+    return array.kind == "numbers" and not (isinstance(title, str) and title.startswith(_BARE))
+
+
+def _named(file: Hdf5File) -> Iterator[tuple[Hdf5Array, tuple[str, ...]]]:
+    """Arrays and the names of their dimensions; equal names have equal sizes."""
+    sizes: dict[str, int] = {}
+    by_number = {
+        int(np.ravel(array.attrs["_Netcdf4Dimid"])[0]): name
+        for name, array in file.arrays.items()
+        if "_Netcdf4Dimid" in array.attrs
+        and np.size(array.attrs["_Netcdf4Dimid"]) == 1
+        and "CLASS" in array.attrs
+    }
+    ranked = sorted(file.arrays.values(), key=lambda a: a.attrs.get("CLASS") is None)
+    for array in ranked:
+        stated = _stated(array, by_number)
+        dims: list[str] = []
+        for n, name in zip(array.shape, stated, strict=True):
+            if name is None or name in dims or sizes.setdefault(name, n) != n:
+                place = 0
+                while True:
+                    name = f"phony_dim_{n}" + (f"_{place}" if place else "")
+                    if name not in dims and sizes.setdefault(name, n) == n:
+                        break
+                    place += 1
+            dims.append(name)
+        yield array, tuple(dims)
+
+
+def _stated(array: Hdf5Array, by_number: Mapping[int, str]) -> tuple[str | None, ...]:
+    nothing = (None,) * len(array.shape)
+    if array.dims is not None:
+        return array.dims
+    if array.attrs.get("CLASS") != "DIMENSION_SCALE":
+        return nothing
+    numbers = np.atleast_1d(array.attrs.get("_Netcdf4Coordinates", ()))
+    if len(numbers) == len(array.shape) and numbers.dtype.kind in "iu":
+        return tuple(by_number.get(int(number)) for number in numbers)
+    return (array.name,) if len(array.shape) == 1 else nothing

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from respectra.cubes.formats.base import Stored, decode_attrs, encode_attrs
@@ -83,11 +84,23 @@ def peek_low_rank(
                 attrs=attrs,
             )
 
+    def window(rows: slice, columns: slice, bands: slice) -> npt.NDArray[np.float32]:
+        with opener(path) as opened:
+            part = LowRankCube(
+                opened[COEFFICIENTS][rows, columns].values,
+                opened[BASIS].values,
+                opened["wavelength"].values,
+                mean=opened[MEAN].values,
+                clip=(_clip(opened, _CLIPS[0]), _clip(opened, _CLIPS[1])),
+            )
+        return np.asarray(part.lazy()[:, :, bands].values)
+
     return Stored(
         shape=(*factors.shape[:2], bands),
         dtype=np.dtype(np.float32),
         stored_bytes=stored_bytes,
         load=lambda: np.asarray(load()),
+        window=window,
         wavelengths_nm=dataset["wavelength"].values,
         attrs=attrs,
         # A basis makes more of what is stored, beyond what compression does.

@@ -9,11 +9,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
+from respectra.cubes.formats._writer import CubeWriter
 from respectra.cubes.lowrank import LowRankCube
 from respectra.errors import (
     DataError,
@@ -26,8 +27,17 @@ from respectra.guards.limits import EXPANSION, refuse_bomb
 from respectra.guards.text import parse_json
 from respectra.wavelengths import to_nanometres
 
+if TYPE_CHECKING:
+    from respectra.cubes.formats._axes import Axes
+
+#: More bands than any instrument has; so many numbers are read before a cube is known to be one.
+MOST_BANDS = 100_000
 #: ``ratio`` of compressed values: what more they may grow is ``guards.limits.EXPANSION``.
 DEFLATE_RATIO = EXPANSION
+
+
+#: Reads (rows, columns, bands) of a file.
+Window = Callable[[slice, slice, slice], npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -39,8 +49,13 @@ class Stored:
         dtype: type of the values as stored.
         stored_bytes: bytes that the values take in the file.
         load: reads the values, shape (y, x, band), any memory layout.
+        window: reads the values of some rows, columns and bands, given as slices with a start, a
+            stop and no step; None where a file can only be read as a whole.
+        chunks: rows, columns and bands that the file keeps together, so that reading one value
+            costs reading all of them; None where any part can be read.
         wavelengths_nm: one a band in the order of the file; None when the file does not say.
-        wavelength_problem: why what the file says of wavelengths cannot be used.
+        wavelength_problem: why those that it states cannot be used.
+        assumed: whether the wavelengths are those of a custom, not of the file.
         attrs: further facts; ``quantity``, ``units`` and ``source`` among them when known.
         ratio: how many times larger than ``stored_bytes`` the values can be; 1 when they are
             not compressed.
@@ -54,6 +69,9 @@ class Stored:
     load: Callable[[], npt.NDArray[Any]]
     wavelengths_nm: npt.ArrayLike | None = None
     wavelength_problem: str | None = None
+    assumed: bool = False
+    window: Window | None = None
+    chunks: tuple[int, ...] | None = None
     attrs: Mapping[str, Any] = field(default_factory=dict)
     ratio: float = 1.0
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -75,8 +93,11 @@ class CubeFormat:
         suffix: suffix of the files it writes; empty for a folder without one.
         suffixes: suffixes it claims, lower case; no two formats share one.
         preserves: what a saved cube keeps, in a sentence.
-        peek: (path, key) -> what the file says, without reading the values.
+        peek: (path, key, axes) -> what the file says, without reading the values. ``axes`` are
+            the roles of the stored axes as the user names them, None for what the file says.
         write: (cube, path, ...) writes one cube to the paths that ``files`` names.
+        writer: writes one piece by piece to the same paths, with the same bytes; None where the
+            format is written as a whole.
         recognises: whether the first bytes of a file are of this format; None for folders.
         files: the files that a cube saved at a path consists of, the one that is opened first.
         compresses: whether saved values may take less room than they do in memory.
@@ -88,10 +109,11 @@ class CubeFormat:
     suffix: str
     suffixes: tuple[str, ...]
     preserves: str
-    peek: Callable[[Path, str | None], Stored]
+    peek: Callable[[Path, str | None, Axes | None], Stored]
     write: Callable[..., None]
     recognises: Callable[[bytes], bool] | None
     files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
+    writer: type[CubeWriter] | None = None
     compresses: bool = False
     keeps_factors: bool = False
 
@@ -99,10 +121,10 @@ class CubeFormat:
 @contextlib.contextmanager
 def reading(path: Path, title: str) -> Iterator[None]:
     """Turn whatever a library raises over a file into a FormatError of one line."""
+    caught: list[warnings.WarningMessage] = []
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", RespectraWarning)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             yield
     except DataError as error:
         if str(path) in str(error):
@@ -119,6 +141,9 @@ def reading(path: Path, title: str) -> Iterator[None]:
     except Exception as error:  # a damaged file can make a library raise anything
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise FormatError(f"{path} is damaged or not a {title}: {reason}") from None
+    for warning in caught:  # what a library says of a file is for its authors; ours is for users
+        if issubclass(warning.category, RespectraWarning):
+            warnings.warn(str(warning.message), warning.category, stacklevel=4)
 
 
 @contextlib.contextmanager
@@ -136,11 +161,11 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def guard(stored: Stored, path: Path) -> None:
-    """Refuse what cannot be a cube or cannot be in the file, before memory is taken for it.
+    """Refuse what cannot be a cube or cannot be in the file, before its values are asked for.
 
     Raises:
         FormatError: not three dimensions, empty, or more values promised than the file can hold.
-        DataError: values that are not real numbers, or a cube larger than the free memory.
+        DataError: values that are not real numbers.
     """
     if len(stored.shape) != 3:
         raise FormatError(
@@ -149,6 +174,10 @@ def guard(stored: Stored, path: Path) -> None:
         )
     if min(stored.shape) < 1:
         raise FormatError(f"{path} holds an empty array of shape {stored.shape}")
+    if stored.shape[2] > MOST_BANDS:
+        raise FormatError(
+            f"{path} promises {_claim(stored)}; a cube has at most {MOST_BANDS:,} bands"
+        )
     if stored.dtype.kind not in "fiu":
         raise DataError(
             f"{path} holds values of type {stored.dtype}; a cube holds real numbers "
@@ -156,17 +185,41 @@ def guard(stored: Stored, path: Path) -> None:
         )
     if stored.ratio == 1 and stored.nbytes > stored.stored_bytes:
         raise FormatError(
-            f"{path} promises {' x '.join(map(str, stored.shape))} values of {stored.dtype} "
-            f"({stored.nbytes:,} bytes) but holds {stored.stored_bytes:,} bytes; "
-            "it is truncated or its header is wrong"
+            f"{path} promises {_claim(stored)} ({stored.nbytes:,} bytes) but holds "
+            f"{stored.stored_bytes:,} bytes; it is truncated or its header is wrong"
         )
+    if stored.window is None:
+        guard_reading(stored, path, stored.shape)
+
+
+def guard_reading(stored: Stored, path: Path, shape: tuple[int, ...]) -> None:
+    """Refuse to read a part that the file cannot hold or the memory cannot take.
+
+    Args:
+        stored: what the file says.
+        path: of the file.
+        shape: rows, columns and bands that are asked for.
+
+    Raises:
+        FormatError: more values than the file can hold.
+        DataError: more than the free memory.
+    """
+    asked = stored.shape if stored.window is None else shape
+    chunks = [min(c, n) for c, n in zip(stored.chunks or asked, stored.shape, strict=True)]
+    read = math.prod(max(n, chunk) for n, chunk in zip(asked, chunks, strict=True))
     refuse_bomb(
-        path,
-        needed_bytes=stored.nbytes,
+        f"{path}, which promises {_claim(stored)},",
+        needed_bytes=read * stored.dtype.itemsize,
         stored_bytes=stored.stored_bytes,
-        working_bytes=math.prod(stored.shape) * 4,
+        compressed=stored.ratio > 1,
+        working_bytes=math.prod(shape) * 4,
+        pieces=math.prod(-(-n // chunk) for n, chunk in zip(asked, chunks, strict=True)),
         inflation=max(1.0, stored.ratio / EXPANSION),
     )
+
+
+def _claim(stored: Stored) -> str:
+    return f"{' x '.join(map(str, stored.shape))} values of {stored.dtype}"
 
 
 def read_head(path: Path, size: int = 1024) -> bytes:
@@ -195,7 +248,12 @@ def contiguous(
     Raises:
         DataError: a value exceeds the range of float32.
     """
-    if scale is None and view.dtype == np.float32 and view.flags.c_contiguous:
+    if (
+        scale is None
+        and view.dtype == np.float32
+        and view.flags.c_contiguous
+        and view.flags.writeable
+    ):
         return np.asarray(view)
     values = np.empty(view.shape, np.float32)
     rows = max(1, 2**22 // max(1, view[:1].nbytes))
@@ -293,17 +351,16 @@ def stated_grid(values: object, unit: object, bands: int, path: Path) -> Grid:
     if grid is None:
         return {}
     try:
-        return {
-            "wavelengths_nm": to_nanometres(
-                grid, unit if isinstance(unit, str) else None, where=str(path)
-            )
-        }
+        nm = to_nanometres(grid, unit if isinstance(unit, str) else None, where=str(path))
     except FormatError as error:
         return {"wavelength_problem": str(error)}
+    return {"wavelengths_nm": nm}
 
 
 def plausible_wavelengths(values: object, bands: int) -> npt.NDArray[np.float64] | None:
     """A vector of one number a band; None for anything else, and for the band numbers 1, 2, ..."""
+    if values is None:
+        return None
     try:
         grid = np.asarray(values, dtype=np.float64).ravel()
     except (TypeError, ValueError):

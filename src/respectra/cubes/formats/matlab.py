@@ -1,13 +1,16 @@
-"""MATLAB files, version 7.3: HDF5 behind 512 bytes of MATLAB's own. Version 5: see matlab_v5.
+"""MATLAB files: version 7.3 is HDF5 behind 512 bytes of MATLAB's own, older ones see matlab_v5.
 
 MATLAB keeps arrays by columns, HDF5 by rows, so a cube of MATLAB's shape (y, x, band) is an HDF5
 dataset of shape (band, x, y). The challenge's cubes are ``cube`` (2020, 2022) or ``rad`` (2018)
 with ``bands`` in nm. ``norm_factor`` (2022) says by how much a cube was divided; it is kept as an
-attribute, because the challenge's scores are those of the divided cubes.
+attribute, because the challenge's scores are those of the divided cubes. Fields of structures and
+cells are named with slashes: ``key="scene/cube"``, ``key="scenes/2"``.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,112 +18,152 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.formats._hdf5 import HDF5_SIGNATURE, check_heaps
+from respectra.cubes.formats._axes import Axes, band_by_size, order_by_axes
+from respectra.cubes.formats._hdf5_output import hdf5_output
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     WAVELENGTH_NAMES,
     CubeFormat,
+    Grid,
     Stored,
     choose_variable,
     contiguous,
     decode_attrs,
     encode_attrs,
     plausible_wavelengths,
-    read_head,
+    stated_grid,
 )
-from respectra.cubes.formats.matlab_v5 import SIGNATURE_V5, peek_v5
 from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError
+from respectra.guards.hdf5 import SIGNATURE, is_hdf5
+from respectra.guards.mat5 import looks_like_mat4
+from respectra.guards.matlab import SIGNATURE_V5, MatlabArray, open_matlab
 
 if TYPE_CHECKING:
     import h5py
 
 _USER_BLOCK = 512
 _SMALL = 2**20  # an auxiliary variable has no business being larger
+_UNIT_NAMES = ("wavelength_units", "wavelength_unit", "wavelengths_units", "units")
 
 
 def _recognises(head: bytes) -> bool:
-    return head.startswith((SIGNATURE_V5, HDF5_SIGNATURE)) or head[_USER_BLOCK:].startswith(
-        HDF5_SIGNATURE
+    modern = head.startswith((SIGNATURE_V5, SIGNATURE)) or head[_USER_BLOCK:].startswith(SIGNATURE)
+    return modern or looks_like_mat4(head)
+
+
+def is_matlab_hdf5(path: Path) -> bool:
+    """Whether MATLAB, or a program that says it does as MATLAB does, wrote an HDF5 file."""
+    if not is_hdf5(path):
+        return False
+    with path.open("rb") as file:
+        if file.read(6) == b"MATLAB":
+            return True
+    return any(array.by_columns for array in open_matlab(path)[1].values())
+
+
+def peek_matlab(path: Path, key: str | None, axes: Axes | None) -> Stored:
+    """What a MATLAB file of any version says of its cube; see ``CubeFormat.peek``."""
+    version, arrays = open_matlab(path)
+    wanted = key.replace(".", "/").strip("/") if key is not None and key not in arrays else key
+    name = choose_variable(
+        {n: a.shape for n, a in arrays.items() if a.kind != "text"}, wanted, path
+    )
+    cube = arrays[name]
+    if cube.kind == "outside":
+        cube.read()  # which says why that is refused
+    if cube.kind not in ("numbers", "outside"):
+        raise FormatError(
+            f"the variable {name!r} of {path} is not an array of numbers: {cube.kind}"
+        )
+    if len(cube.shape) != 3:
+        raise FormatError(
+            f"{path} holds {name!r} of {len(cube.shape)} dimensions {cube.shape}; a cube has "
+            "three: y, x, wavelength"
+        )
+    beside = _beside(arrays, name)
+    lists = [a.read() for a in beside.values() if a.name.rpartition("/")[2] in WAVELENGTH_NAMES]
+    order = _order(cube, [values.size for values in lists], axes)
+    shape = tuple(cube.shape[axis] for axis in order)
+    return Stored(
+        shape=shape,
+        dtype=cube.dtype,
+        stored_bytes=min(cube.stored_bytes, path.stat().st_size),
+        load=lambda: contiguous(cube.read().transpose(order)),
+        window=functools.partial(_window, cube, order) if version == "7.3" else None,
+        chunks=tuple(cube.chunks[axis] for axis in order) if cube.chunks else None,
+        **_grid(lists, beside, shape[2], path),
+        attrs=_attributes(beside),
+        ratio=DEFLATE_RATIO * cube.inflation if cube.compressed else cube.inflation,
+        details={"variable": name, "version": version, "compressed": cube.compressed},
     )
 
 
-def _peek(path: Path, key: str | None) -> Stored:
-    v5 = read_head(path).startswith(SIGNATURE_V5)
-    return peek_v5(path, key) if v5 else _peek_hdf5(path, key)
+def _window(cube: MatlabArray, order: tuple[int, ...], *spans: slice) -> npt.NDArray[np.float32]:
+    selection = tuple(spans[order.index(axis)] for axis in range(3))
+    return contiguous(cube.read(selection).transpose(order))
 
 
-def _peek_hdf5(path: Path, key: str | None) -> Stored:
-    import h5py
+def _order(cube: MatlabArray, sizes: list[int], axes: Axes | None) -> tuple[int, ...]:
+    """The axes y, x, band of a cube as it is stored.
 
-    check_heaps(path)
-    with h5py.File(path, "r") as file:
-        # Links to elsewhere are not followed: a cube's file stands alone.
-        own = (name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink))
-        datasets = {name: file[name] for name in own if isinstance(file[name], h5py.Dataset)}
-        shapes = {
-            name: data.shape[::-1] for name, data in datasets.items() if data.shape is not None
-        }
-        name = choose_variable(shapes, key, path)
-        cube = datasets[name]
-        if cube.external or cube.is_virtual:
-            raise FormatError(f"{path} keeps its values in other files; make it self-contained")
-        small = {n: d for n, d in datasets.items() if n != name and 0 < d.size <= _SMALL}
-        reverse = _by_columns(cube, small)
-        shape = cube.shape[::-1] if reverse else cube.shape
-        bands = shape[-1] if shape else 0
-        wavelengths = next(
-            (
-                grid
-                for n in WAVELENGTH_NAMES
-                if n in small
-                and small[n].dtype.kind in "fiu"
-                and (grid := plausible_wavelengths(small[n][()], bands)) is not None
-            ),
-            None,
-        )
-        attrs = {}
-        if "attributes" in small and small["attributes"].dtype.kind == "u":
-            attrs = decode_attrs("".join(map(chr, small["attributes"][()].ravel())))
-        elif "norm_factor" in small and small["norm_factor"].size == 1:
-            attrs = {"norm_factor": float(small["norm_factor"][()].ravel()[0])}
-        compressed = cube.chunks is not None
-        return Stored(
-            shape=shape,
-            dtype=cube.dtype,
-            stored_bytes=cube.id.get_storage_size(),
-            load=lambda: _load_hdf5(path, name, reverse),
-            wavelengths_nm=wavelengths,
-            attrs=attrs,
-            ratio=DEFLATE_RATIO if compressed else 1.0,
-            details={"variable": name, "version": "7.3", "compressed": compressed},
-        )
-
-
-def _by_columns(cube: h5py.Dataset, others: dict[str, h5py.Dataset]) -> bool:
-    """Whether the axes are MATLAB's reversed ones: always, unless another writer shows otherwise.
-
-    A dataset without MATLAB's mark is by rows when only its last axis fits the wavelengths.
+    An HDF5 array without MATLAB's mark was written by another program, which may have kept its
+    own order or MATLAB's; then it has its bands where the wavelengths fit, and first otherwise.
     """
-    if "MATLAB_class" in cube.attrs or cube.ndim != 3:
-        return True
-    sizes = {others[name].size for name in WAVELENGTH_NAMES if name in others}
-    return not (cube.shape[-1] in sizes and cube.shape[0] not in sizes)
+    if axes is not None:
+        return order_by_axes(axes, len(cube.shape))
+    if cube.by_columns:
+        band = band_by_size(cube.shape, sizes)
+        return (*(axis for axis in range(3) if axis != band), band)
+    fits = [axis for axis in (0, 2) if cube.shape[axis] in sizes]
+    return (0, 1, 2) if fits == [2] else (2, 1, 0)
 
 
-def _load_hdf5(path: Path, name: str, reverse: bool) -> npt.NDArray[Any]:
-    import h5py
+def _beside(arrays: Mapping[str, MatlabArray], name: str) -> dict[str, MatlabArray]:
+    """Small variables by bare name: those of the cube's own structure before the file's."""
+    group = name.rpartition("/")[0]
+    found: dict[str, MatlabArray] = {}
+    for place in dict.fromkeys((group, "")):
+        for full, array in arrays.items():
+            head, _, bare = full.rpartition("/")
+            known = bare in WAVELENGTH_NAMES and array.kind in ("numbers", "outside")
+            known = known or bare in ("attributes", "norm_factor", *_UNIT_NAMES)
+            if full != name and head == place and known and 0 < array.size <= _SMALL:
+                found.setdefault(bare, array)
+    ranks = {bare: rank for rank, bare in enumerate(WAVELENGTH_NAMES)}
+    return dict(sorted(found.items(), key=lambda item: ranks.get(item[0], len(ranks))))
 
-    with h5py.File(path, "r") as file:
-        values: npt.NDArray[Any] = file[name][()]
-    return contiguous(values.transpose() if reverse else values)
+
+def _grid(
+    lists: list[npt.NDArray[Any]], beside: Mapping[str, MatlabArray], bands: int, path: Path
+) -> Grid:
+    unit = None
+    for name in _UNIT_NAMES:
+        if name in beside and beside[name].kind == "text":
+            unit = beside[name].text()
+            break
+    for values in lists:
+        if values.dtype.kind in "fiu" and plausible_wavelengths(values, bands) is not None:
+            return stated_grid(values, unit, bands, path)
+    return {}
+
+
+def _attributes(beside: Mapping[str, MatlabArray]) -> dict[str, Any]:
+    if "attributes" in beside and beside["attributes"].kind in ("text", "numbers"):
+        return decode_attrs(beside["attributes"].text())
+    factor = beside.get("norm_factor")
+    if factor is not None and factor.kind == "numbers" and factor.size == 1:
+        value = factor.read().ravel()[0]
+        if value.dtype.kind in "fiu":
+            return {"norm_factor": float(value)}
+    return {}
 
 
 def _write_v73(cube: xr.DataArray, path: Path) -> None:
     import h5py
 
     values = cube.values
-    with h5py.File(path, "w", userblock_size=_USER_BLOCK) as file:
+    with hdf5_output(path) as output, h5py.File(output, "w", userblock_size=_USER_BLOCK) as file:
         data = file.create_dataset("cube", shape=values.shape[::-1], dtype="<f4")
         for band in range(values.shape[2]):
             data[band] = values[:, :, band].transpose()
@@ -152,7 +195,7 @@ MATLAB = CubeFormat(
     suffix=".mat",
     suffixes=(".mat",),
     preserves="values bit for bit, wavelengths, attributes as JSON in the variable `attributes`",
-    peek=_peek,
+    peek=peek_matlab,
     write=_write_v73,
     recognises=_recognises,
 )

@@ -1,4 +1,4 @@
-"""NetCDF 4, as xarray writes and reads it."""
+"""NetCDF 4, as xarray writes it; and HDF5 files of any writer, under their own names."""
 
 from __future__ import annotations
 
@@ -8,31 +8,23 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from respectra.cubes.formats._axes import Axes
 from respectra.cubes.formats._dataset import peek_dataset, to_dataset
-from respectra.cubes.formats._hdf5 import HDF5_SIGNATURE, check_heaps
+from respectra.cubes.formats._hdf5 import HDF5_SIGNATURE, open_dataset
+from respectra.cubes.formats._hdf5_output import hdf5_output
 from respectra.cubes.formats.base import DEFLATE_RATIO, CubeFormat, Stored
 from respectra.cubes.lowrank import LowRankCube
 
 
-def _open(path: Path) -> xr.Dataset:
-    return xr.open_dataset(
-        path,
-        engine="h5netcdf",
-        decode_times=False,
-        cache=False,
-        create_default_indexes=False,
-        phony_dims="access",
-    )
+def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
+    return peek_dataset(path, key, axes, open_dataset, path.stat().st_size, DEFLATE_RATIO)
 
 
-def _peek(path: Path, key: str | None) -> Stored:
-    import h5py
+def _peek_hdf5(path: Path, key: str | None, axes: Axes | None) -> Stored:
+    from respectra.cubes.formats.matlab import is_matlab_hdf5, peek_matlab
 
-    check_heaps(path)
-    with h5py.File(path, "r") as file:
-        # Where this fails, h5netcdf would also complain on standard error.
-        file.attrs.get("_nc3_strict")
-    return peek_dataset(path, key, _open, path.stat().st_size, DEFLATE_RATIO)
+    # MATLAB's files keep their axes the other way round, whatever they are called.
+    return (peek_matlab if is_matlab_hdf5(path) else _peek)(path, key, axes)
 
 
 def _write(cube: xr.DataArray | LowRankCube, path: Path) -> None:
@@ -43,7 +35,12 @@ def _write(cube: xr.DataArray | LowRankCube, path: Path) -> None:
     encoding: dict[Hashable, dict[str, None]] = {
         name: {"_FillValue": None} for name in dataset.variables
     }
-    dataset.to_netcdf(path, engine="h5netcdf", encoding=encoding)
+    with hdf5_output(path) as file:
+        dataset.to_netcdf(file, engine="h5netcdf", encoding=encoding)
+
+
+def _recognises(head: bytes) -> bool:
+    return head.startswith(HDF5_SIGNATURE)
 
 
 NETCDF = CubeFormat(
@@ -54,7 +51,18 @@ NETCDF = CubeFormat(
     preserves="values bit for bit, wavelengths, and attributes (also as JSON)",
     peek=_peek,
     write=_write,
-    recognises=lambda head: head.startswith(HDF5_SIGNATURE),
+    recognises=_recognises,
     keeps_factors=True,
 )
-FORMATS = (NETCDF,)
+HDF5 = CubeFormat(
+    name="hdf5",
+    title="HDF5 file",
+    suffix=".h5",
+    suffixes=(".h5", ".hdf5", ".he5", ".hdf"),
+    preserves="what NetCDF keeps: it is written as NetCDF 4",
+    peek=_peek_hdf5,
+    write=_write,
+    recognises=lambda head: _recognises(head) or _recognises(head[512:]),
+    keeps_factors=True,
+)
+FORMATS = (NETCDF, HDF5)

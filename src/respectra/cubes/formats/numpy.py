@@ -8,49 +8,60 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cubes.formats._axes import Axes, band_by_size, order_by_axes
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     WAVELENGTH_NAMES,
     CubeFormat,
+    Grid,
     Stored,
     choose_variable,
     contiguous,
     decode_attrs,
     encode_attrs,
     plausible_wavelengths,
+    stated_grid,
 )
 from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError
+from respectra.guards.npy import (
+    list_npz,
+    read_member,
+    read_member_header,
+    read_npy,
+    read_npy_header,
+)
 
+_UNIT_NAMES = ("wavelength_units", "wavelength_unit", "wavelengths_units", "units")
 _SMALL = 2**20  # an auxiliary array has no business being larger
-
-
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(file)
-    if version != (1, 0):  # later versions exist for records, whose headers can be gigabytes
-        raise FormatError(f"NPY version {version} only serves records; a cube holds real numbers")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    return shape, dtype
 
 
 # --- NPY ---------------------------------------------------------------------------------------
 
 
-def _peek_npy(path: Path, key: str | None) -> Stored:
+def _peek_npy(path: Path, key: str | None, axes: Axes | None) -> Stored:
     with path.open("rb") as file:
-        shape, dtype = _read_header(file)
+        shape, dtype, fortran = read_npy_header(file, path)
         offset = file.tell()
+    order = _order(shape, [], axes)
+
+    def window(*spans: slice) -> npt.NDArray[np.float32]:
+        layout: Literal["F", "C"] = "F" if fortran else "C"
+        mapped = np.memmap(path, dtype, "r", offset=offset, shape=shape, order=layout)
+        return contiguous(np.asarray(mapped).transpose(order)[spans])
+
     return Stored(
-        shape=shape,
+        shape=tuple(shape[axis] for axis in order),
         dtype=dtype,
         stored_bytes=path.stat().st_size - offset,
-        load=lambda: contiguous(np.load(path, allow_pickle=False)),
+        load=lambda: contiguous(read_npy(path).transpose(order)),
+        window=window,
     )
 
 
@@ -61,30 +72,20 @@ def _write_npy(cube: xr.DataArray, path: Path) -> None:
 # --- NPZ ---------------------------------------------------------------------------------------
 
 
-def _peek_npz(path: Path, key: str | None) -> Stored:
-    with zipfile.ZipFile(path) as archive:
-        members = {
-            info.filename.removesuffix(".npy"): info
-            for info in archive.infolist()
-            if info.filename.endswith(".npy")
-        }
-        headers = {}
-        for name, info in members.items():
-            with archive.open(info) as file:
-                headers[name] = _read_header(file)
-        name = _choose(headers, key, path)
-        shape, dtype = headers[name]
-        info = members[name]
-        small = {
-            other: _read_small(archive, members[other])
-            for other in (*WAVELENGTH_NAMES, "scale", "attributes", "note")
-            if other in members and members[other].file_size <= _SMALL
-        }
-    grids = (
-        plausible_wavelengths(small[n], shape[-1] if shape else 0)
-        for n in WAVELENGTH_NAMES
-        if n in small
-    )
+def _peek_npz(path: Path, key: str | None, axes: Axes | None) -> Stored:
+    members = list_npz(path)
+    headers = {name: read_member_header(path, info) for name, info in members.items()}
+    name = _choose(headers, key, path)
+    shape, dtype = headers[name]
+    info = members[name]
+    small = {
+        other: read_member(path, members[other])
+        for other in (*WAVELENGTH_NAMES, *_UNIT_NAMES, "scale", "attributes", "note")
+        if other in members and other != name and members[other].file_size <= _SMALL
+    }
+    lists = [small[n] for n in WAVELENGTH_NAMES if n in small and small[n].dtype.kind in "fiu"]
+    order = _order(shape, [values.size for values in lists], axes)
+    shape = tuple(shape[axis] for axis in order)
     scale = _scale(small["scale"], path) if "scale" in small and dtype.kind in "iu" else None
     if "attributes" in small:
         attrs = decode_attrs(str(small["attributes"]))
@@ -95,8 +96,8 @@ def _peek_npz(path: Path, key: str | None) -> Stored:
         shape=shape,
         dtype=dtype,
         stored_bytes=min(info.compress_size, path.stat().st_size),
-        load=lambda: _load_npz(path, info.filename, scale),
-        wavelengths_nm=next((grid for grid in grids if grid is not None), None),
+        load=lambda: contiguous(read_member(path, info).transpose(order), scale),
+        **_grid(small, shape[-1] if shape else 0, path),
         attrs=attrs,
         ratio=1.0 if stored else DEFLATE_RATIO,
         details={"variable": name} | ({} if scale is None else {"scale": float(scale)}),
@@ -112,20 +113,31 @@ def _choose(
     return choose_variable({name: shape for name, (shape, _) in headers.items()}, key, path)
 
 
-def _read_small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> npt.NDArray[Any]:
-    with archive.open(info) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+def _order(shape: tuple[int, ...], sizes: list[int], axes: Axes | None) -> tuple[int, ...]:
+    """Axes in the order y, x, band: the band's fits the wavelengths, or is the last."""
+    if axes is not None:
+        return order_by_axes(axes, len(shape))
+    if len(shape) != 3:
+        return tuple(range(len(shape)))
+    band = band_by_size(shape, sizes)
+    return (*(axis for axis in range(3) if axis != band), band)
+
+
+def _grid(small: dict[str, npt.NDArray[Any]], bands: int, path: Path) -> Grid:
+    unit = next(
+        (str(small[n].item()) for n in _UNIT_NAMES if n in small and small[n].size == 1), None
+    )
+    for name in WAVELENGTH_NAMES:
+        if name in small and plausible_wavelengths(small[name], bands) is not None:
+            stated = "nm" if unit is None and name.endswith("_nm") else unit
+            return stated_grid(small[name], stated, bands, path)
+    return {}
 
 
 def _scale(values: npt.NDArray[Any], path: Path) -> np.float32:
     if values.size != 1 or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
         raise FormatError(f"{path}: scale is one finite number; got {values.dtype} {values.shape}")
     return np.float32(values.item())
-
-
-def _load_npz(path: Path, member: str, scale: np.float32 | None) -> npt.NDArray[np.float32]:
-    with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-        return contiguous(np.lib.format.read_array(file, allow_pickle=False), scale)
 
 
 def _write_npz(cube: xr.DataArray, path: Path) -> None:

@@ -18,37 +18,42 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cubes.formats._axes import Axes
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     CubeFormat,
+    Grid,
     Stored,
     contiguous,
     decode_attrs,
     encode_attrs,
-    plausible_wavelengths,
+    stated_grid,
 )
 from respectra.cubes.model import CHALLENGE_WAVELENGTHS_NM, wavelengths_of
-from respectra.errors import DataError, FormatError
+from respectra.errors import ConfigError, DataError, FormatError
 
-_BAND = re.compile(r"(?P<stem>.*?)(?P<number>\d+)\.png", re.IGNORECASE)
+_BAND = re.compile(r"(?P<stem>.*?)(?P<number>\d+)(?P<unit>[ _-]?nm)?\.png", re.IGNORECASE)
+#: Names that count from here on are wavelengths, nm.
+_FIRST_NM = 200
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SIDECAR = "cube.json"
 _CODES = 65535
 
 
-def _peek(path: Path, key: str | None) -> Stored:
+def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
+    if axes is not None:
+        raise ConfigError("a folder of PNGs has one file a band; leave --axes out")
     if not path.is_dir():
         raise FormatError(f"{path} is not a folder; a folder of PNGs is one PNG a band")
-    folder, files = _bands(path)
+    folder, bands = _bands(path)
+    files = list(bands.values())
     headers = {_header(file) for file in files}
     if len(headers) != 1:
         raise FormatError(f"the PNGs of {folder} differ in size or depth: {sorted(headers)}")
     height, width, bits = headers.pop()
     sidecar = folder / _SIDECAR
     facts = decode_attrs(sidecar.read_text("utf-8")) if sidecar.is_file() else {}
-    grid = plausible_wavelengths(facts.get("wavelengths_nm"), len(files))
-    if grid is None and len(files) == CHALLENGE_WAVELENGTHS_NM.size:
-        grid = CHALLENGE_WAVELENGTHS_NM
+    grid = _grid(facts.get("wavelengths_nm"), list(bands), folder)
     attrs = facts.get("attributes", {})
     if not isinstance(attrs, dict):
         raise FormatError(f"{sidecar}: attributes is an object of names and values")
@@ -57,15 +62,29 @@ def _peek(path: Path, key: str | None) -> Stored:
         dtype=np.dtype(np.uint16 if bits == 16 else np.uint8),
         stored_bytes=sum(file.stat().st_size for file in files),
         load=functools.partial(_load, files, (height, width), bits),
-        wavelengths_nm=grid,
+        window=lambda rows, columns, bands: _load(files[bands], (height, width), bits)[
+            rows, columns
+        ],
+        chunks=(height, width, 1),
+        **grid,
+        assumed=grid.get("wavelengths_nm") is CHALLENGE_WAVELENGTHS_NM,
         attrs=attrs,
         ratio=DEFLATE_RATIO,
         details={"bits": bits, "first": files[0].name, "last": files[-1].name},
     )
 
 
-def _bands(path: Path) -> tuple[Path, list[Path]]:
-    """The folder that holds the bands, and their files in order."""
+def _grid(stated: object, numbers: list[int], folder: Path) -> Grid:
+    """Wavelengths as stated, else as the files are called, else those of CAVE's 31 bands."""
+    if stated is not None or numbers[0] >= _FIRST_NM:
+        values = numbers if stated is None else stated
+        return stated_grid(values, "nm", len(numbers), folder)
+    is_cave = len(numbers) == CHALLENGE_WAVELENGTHS_NM.size
+    return {"wavelengths_nm": CHALLENGE_WAVELENGTHS_NM} if is_cave else {}
+
+
+def _bands(path: Path) -> tuple[Path, dict[int, Path]]:
+    """The folder that holds the bands, and their files by number or by wavelength."""
     found = _numbered(path)
     if not found:
         nested = [folder for folder in path.iterdir() if folder.is_dir()]
@@ -81,11 +100,14 @@ def _bands(path: Path) -> tuple[Path, list[Path]]:
     if len(stems) > 1:
         raise FormatError(f"{path} holds PNGs of several cubes: {', '.join(sorted(stems))}")
     numbers = sorted(number for _, number in found)
+    by_wavelength = numbers[0] >= _FIRST_NM
     expected = list(range(numbers[0], numbers[0] + len(numbers)))
-    if numbers != expected or numbers[0] not in (0, 1):
-        raise FormatError(f"the bands of {path} are not numbered 1, 2, 3, ...: {numbers}")
+    if not by_wavelength and (numbers != expected or numbers[0] not in (0, 1)):
+        raise FormatError(
+            f"the bands of {path} are not numbered 1, 2, 3, ..., nor by wavelength in nm: {numbers}"
+        )
     by_number = {number: file for (_, number), file in found.items()}
-    return path, [by_number[number] for number in numbers]
+    return path, {number: by_number[number] for number in numbers}
 
 
 def _numbered(folder: Path) -> dict[tuple[str, int], Path]:

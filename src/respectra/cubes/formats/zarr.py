@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
 
-from respectra.cubes.formats._dataset import peek_dataset, to_dataset
-from respectra.cubes.formats.base import CubeFormat, Stored, folder_bytes
+from respectra.cubes.formats._axes import Axes
+from respectra.cubes.formats._dataset import peek_dataset
+from respectra.cubes.formats._hdf5 import decoded
+from respectra.cubes.formats._low_rank import low_rank_dataset
+from respectra.cubes.formats._writer import CubeWriter, Region
+from respectra.cubes.formats.base import DEFLATE_RATIO, CubeFormat, Stored, encode_attrs
 from respectra.cubes.lowrank import LowRankCube
+from respectra.cubes.model import DIMS
 from respectra.errors import FormatError
+from respectra.guards.zarr import ZarrArray, ZarrStore, check_store
 
-#: A chunk is about this many bytes: whole spectra, a few rows.
-_CHUNK_BYTES = 4 * 2**20
-#: Zstandard has no bound as tight as deflate's; constant chunks are not stored at all.
-_RATIO = 1e5
+#: A chunk holds whole spectra of a square of at most so many pixels a side, and bytes.
+CHUNK_SIDE = 192
+_CHUNK_BYTES = 8 * 2**20
 
 
 def is_zarr(folder: Path) -> bool:
@@ -24,36 +35,232 @@ def is_zarr(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
 
 
-def _open(path: Path) -> xr.Dataset:
-    return xr.open_dataset(
-        path,
-        engine="zarr",
-        decode_times=False,
-        chunks=None,
-        consolidated=False,
-        cache=False,
-        create_default_indexes=False,
-    )
-
-
-def _peek(path: Path, key: str | None) -> Stored:
+def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
     if not path.is_dir():
         raise FormatError(f"{path} is not a folder; a Zarr store is one")
     if not is_zarr(path):
         raise FormatError(f"{path} is a folder without zarr.json; it is no Zarr store")
-    return peek_dataset(path, key, _open, folder_bytes(path), _RATIO)
+    store = check_store(path)
+    if key is not None and key.strip("/") in store.refused:
+        raise FormatError(store.refused[key.strip("/")])
+    if not store.arrays and store.refused:
+        raise FormatError(next(iter(store.refused.values())))
+    # What is not let through, and groups besides that of the cube, are not opened.
+    group = _group(store, key)
+    name = None if key is None else key.strip("/").removeprefix(f"{group}/")
+    opener = functools.partial(_open, store=store, group=group)
+    inside = [a.stored_bytes for n, a in store.arrays.items() if n.rpartition("/")[0] == group]
+    return peek_dataset(path, name, axes, opener, sum(inside), DEFLATE_RATIO)
+
+
+def _group(store: ZarrStore, key: str | None) -> str:
+    """The group of the cube: that of the key, the store's own, or the only one with arrays."""
+    if key is not None:
+        return key.strip("/").rpartition("/")[0]
+    groups = {name.rpartition("/")[0] for name in store.arrays}
+    return "" if "" in groups or len(groups) != 1 else groups.pop()
+
+
+@contextlib.contextmanager
+def _open(path: Path, *, store: ZarrStore, group: str) -> Iterator[xr.Dataset]:
+    if "" in store.arrays:
+        yield decoded({"cube": _single(path, store.arrays[""])})
+        return
+    prefix = f"{group}/" if group else ""
+    with xr.open_dataset(
+        path,
+        engine="zarr",
+        group=group or None,
+        drop_variables=[n.removeprefix(prefix) for n in store.refused if n.startswith(prefix)],
+        decode_cf=False,
+        chunks=None,
+        consolidated=False,
+        cache=False,
+        create_default_indexes=False,
+    ) as dataset:
+        variables = dict(dataset.variables)
+        for name, variable in variables.items():
+            array = store.arrays[f"{prefix}{name}"]
+            # What Zarr 2 fills gaps with is a missing value only where it can mean nothing else.
+            plain = array.version == 2 and not array.has_fill_attribute
+            if plain and np.all(variable.attrs.get("_FillValue", 1) == 0):
+                variable.attrs.pop("_FillValue")
+            lazy = indexing.LazilyIndexedArray(_Checked(variable, array))
+            variables[name] = xr.Variable(
+                variable.dims, lazy, variable.attrs, encoding=variable.encoding
+            )
+        yield decoded({str(name): variable for name, variable in variables.items()})
+
+
+def _single(path: Path, facts: ZarrArray) -> xr.Variable:
+    """The variable of a store that is one array."""
+    import zarr
+
+    array = zarr.open_array(path, mode="r")
+    attrs = dict(array.attrs)
+    names = attrs.pop("_ARRAY_DIMENSIONS", getattr(array.metadata, "dimension_names", None))
+    dims = [f"dim_{axis}" for axis in range(array.ndim)]
+    if isinstance(names, list | tuple) and len(names) == array.ndim and all(names):
+        dims = [str(name) for name in names]
+    if len(set(dims)) != len(dims):
+        raise FormatError(f"{path} gives one name to several dimensions: {dims}")
+    return xr.Variable(
+        dims, indexing.LazilyIndexedArray(_Checked(array, facts)), attrs, {"chunks": array.chunks}
+    )
+
+
+class _Checked(BackendArray):
+    """An array of which every chunk is looked at before the library sees it."""
+
+    def __init__(self, array: Any, facts: ZarrArray) -> None:
+        self._array, self._facts = array, facts
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self._read
+        )
+
+    def _read(self, key: tuple[Any, ...]) -> Any:
+        self._facts.check(key)
+        return np.asarray(self._array[key])
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def chunk_side(bands: int, itemsize: int, side: int | None = None) -> int:
+    """Side of square chunks, pixels.
+
+    Args:
+        bands: of a spectrum.
+        itemsize: bytes of a value.
+        side: of pieces that no chunk may cross; the result divides it.
+    """
+    most = int((_CHUNK_BYTES / (bands * itemsize)) ** 0.5)
+    most = max(16, min(CHUNK_SIDE, most // 16 * 16))
+    if side is None:
+        return most
+    parts = -(-side // most)
+    best = next((side // n for n in range(parts, 2 * parts + 1) if side % n == 0), side)
+    return max(1, best)
+
+
+def add_array(
+    group: Any,
+    name: str,
+    dims: tuple[str, ...],
+    values: npt.NDArray[Any],
+    attrs: Mapping[str, Any] | None = None,
+) -> None:
+    """Put a small array into a group, as one chunk; one of that name is replaced."""
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        dtype=values.dtype,
+        dimension_names=dims,
+        attributes=dict(attrs or {}),
+        overwrite=True,
+    )
+    array[...] = values
+
+
+def cube_attributes(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Those that anybody reads, and all of them as JSON."""
+    plain = {
+        name: attrs[name]
+        for name in ("quantity", "units", "source")
+        if isinstance(attrs.get(name), str)
+    }
+    return {**plain, "attributes": encode_attrs(attrs)}
+
+
+def remove_partial(store: Path) -> None:
+    """Delete the chunks of a local store that a killed process left half written."""
+    for part in store.rglob("*.partial"):
+        part.unlink(missing_ok=True)
+
+
+class ZarrWriter(CubeWriter):
+    """A Zarr store; with ``pieces``, no two of them share a chunk."""
+
+    @classmethod
+    def load_library(cls) -> None:
+        """Import Zarr."""
+        import zarr  # noqa: F401
+
+    @property
+    def chunks(self) -> tuple[int, int, int]:
+        """Rows, columns and bands of a chunk."""
+        bands = self.shape[2]
+        sides = (
+            min(size, chunk_side(bands, self.dtype.itemsize, piece))
+            for size, piece in zip(self.shape, self.pieces or (None, None), strict=False)
+        )
+        return (*sides, bands)  # type: ignore[return-value]
+
+    @property
+    def height(self) -> int:
+        """Whole chunks at a time."""
+        return max(1, super().height // self.chunks[0]) * self.chunks[0]
+
+    def create(self) -> None:
+        """Begin an empty store."""
+        import zarr
+
+        group = zarr.create_group(self.paths[0], zarr_format=3, overwrite=True)
+        group.create_array(
+            "cube",
+            shape=self.shape,
+            chunks=self.chunks,
+            dtype=self.dtype,
+            dimension_names=DIMS,
+        )
+        add_array(group, "wavelength", ("wavelength",), self.wavelengths_nm, {"units": "nm"})
+
+    def write(self, region: Region, spectra: npt.NDArray[Any]) -> None:
+        """Write one piece."""
+        import zarr
+
+        group = zarr.open_group(self.paths[0], mode="r+")
+        group["cube"][region] = spectra.astype(self.dtype, copy=False)  # type: ignore[index]
+
+    def finish(self, attrs: Mapping[Any, Any]) -> None:
+        """Write down what is known of the cube."""
+        import zarr
+
+        remove_partial(self.paths[0])
+        array = zarr.open_array(self.paths[0], path="cube", mode="r+")
+        array.update_attributes(cube_attributes(attrs))
 
 
 def _write(cube: xr.DataArray | LowRankCube, path: Path) -> None:
-    dataset = to_dataset(cube)
-    encoding: dict[Hashable, dict[str, Any]] = {
-        name: {"_FillValue": None} for name in dataset.data_vars
-    }
-    name = max(dataset.data_vars, key=lambda name: dataset[name].ndim)
-    rows, columns, depth = dataset[name].shape
-    height = max(1, min(rows, _CHUNK_BYTES // (dataset[name].dtype.itemsize * columns * depth)))
-    encoding[name]["chunks"] = (height, columns, depth)
-    dataset.to_zarr(path, zarr_format=3, consolidated=False, encoding=encoding)
+    if isinstance(cube, LowRankCube):
+        _write_low_rank(cube, path)
+    else:
+        ZarrWriter.write_cube(cube, path)
+
+
+def _write_low_rank(cube: LowRankCube, path: Path) -> None:
+    import zarr
+
+    dataset = low_rank_dataset(cube)
+    group = zarr.create_group(path, zarr_format=3)
+    for name, variable in dataset.variables.items():
+        dims = tuple(str(dim) for dim in variable.dims)
+        if variable.ndim < 3:
+            add_array(group, str(name), dims, np.asarray(variable.values), variable.attrs)
+            continue
+        side = chunk_side(variable.shape[2], variable.dtype.itemsize)
+        array = group.create_array(
+            str(name),
+            shape=variable.shape,
+            chunks=(min(side, variable.shape[0]), min(side, variable.shape[1]), variable.shape[2]),
+            dtype=variable.dtype,
+            dimension_names=dims,
+            attributes=dict(variable.attrs),
+        )
+        array[...] = variable.values
 
 
 ZARR = CubeFormat(
@@ -64,6 +271,7 @@ ZARR = CubeFormat(
     preserves="values bit for bit, wavelengths, and attributes (also as JSON)",
     peek=_peek,
     write=_write,
+    writer=ZarrWriter,
     recognises=None,
     compresses=True,
     keeps_factors=True,

@@ -34,6 +34,13 @@ from respectra.evaluation.auxiliary.physical import (
     mismatching_pixels,
 )
 from respectra.evaluation.auxiliary.spatial import SpatialShuffle, shuffle, unshuffle
+from respectra.evaluation.auxiliary.told import (
+    COUNTS,
+    LIGHTS,
+    KnownSpectra,
+    Light,
+    ToldCamera,
+)
 from respectra.evaluation.auxiliary.uncertainty import Calibration, Uncertain, calibration
 from respectra.evaluation.auxiliary.weighted import WeightedAccuracy
 from respectra.registry import Registry
@@ -48,6 +55,11 @@ _FAMILIES: Mapping[str, tuple[Test, ...]] = {
     "jpeg": tuple(Compression(quality=q) for q in (95, 80, 60, 40, 20)),
     "camera": tuple(OtherCamera(number=n) for n in range(1, COUNT + 1)),
     "calibration": (Calibration(),),
+    "camera-told": tuple(ToldCamera(number=n, how="told") for n in range(1, COUNT + 1)),
+    "camera-matrix": tuple(ToldCamera(number=n, how="matrix") for n in range(1, COUNT + 1)),
+    "light": tuple(Light(light=light) for light in LIGHTS),
+    "light-told": tuple(Light(light=light, told=True) for light in LIGHTS),
+    "references": tuple(KnownSpectra(count=count) for count in COUNTS),
 }
 
 
@@ -71,8 +83,9 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
     """Tests by name.
 
     Args:
-        names: ``all``, ``official`` (those of the report), ``none``, families such as ``shuffle``,
-            or single tests such as ``shuffle-4``; a list, or a string with commas.
+        names: ``all`` (but for those in which the method is told something), ``official`` (those
+            of the report), ``none``, families such as ``shuffle`` or ``camera-told``, or single
+            tests such as ``shuffle-4``; a list, or a string with commas.
 
     Raises:
         ConfigError: an unknown name; suggests those near to it.
@@ -81,7 +94,7 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
     chosen: dict[str, Test] = {}
     for word in (w.strip() for w in words):
         if word == "all":
-            found: Iterable[Test] = [test for _, test in TESTS.usable()]
+            found: Iterable[Test] = [test for _, test in TESTS.usable() if test.in_all]
         elif word == "official":
             found = [test for _, test in TESTS.usable() if test.official]
         elif word in ("none", ""):
@@ -106,6 +119,8 @@ __all__ = [
     "Challenge",
     "Compression",
     "InputTest",
+    "KnownSpectra",
+    "Light",
     "Metamers",
     "Noise",
     "OtherCamera",
@@ -116,6 +131,7 @@ __all__ = [
     "Scores",
     "SpatialShuffle",
     "Test",
+    "ToldCamera",
     "Uncertain",
     "WeightedAccuracy",
     "calibration",

@@ -140,6 +140,8 @@ class Test(Config, ABC):
     __test__: ClassVar[bool] = False  # pytest: not a class of tests
 
     needs_truth: ClassVar[bool] = True
+    in_all: ClassVar[bool] = True
+    """Whether it is meant when all tests are asked for."""
     source: ClassVar[str] = ""
     """Where it is defined."""
     columns: ClassVar[Mapping[str, str]] = {"mrae": "MRAE", "rmse": "RMSE"}

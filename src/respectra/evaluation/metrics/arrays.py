@@ -205,7 +205,7 @@ def _labels(truth: Array, estimate: Array) -> tuple[Array | None, str | None]:
     ):
         raise DataError(
             f"Expected truth and estimate at the same wavelengths, got {_span(grids[0])} and "
-            f"{_span(grids[1])}; resample one of them"
+            f"{_span(grids[1])}; resample one of them (respectra evaluate --resample 400:700:10)"
         )
     quantities = [c.attrs["quantity"] for c in cubes if "quantity" in c.attrs]
     return (grids[0] if grids else None), (quantities[0] if quantities else None)

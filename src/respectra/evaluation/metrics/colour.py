@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from respectra.cubes import check_wavelengths, colour_matching
-from respectra.cubes import illuminant as illuminant_power
+from respectra.colour import illuminant as illuminant_power
+from respectra.colour import xyz_weights
+from respectra.cubes import check_wavelengths
 from respectra.errors import ConfigError, DataError
 from respectra.evaluation.metrics.arrays import Array, Pair, Reduction, namespace, root
 
@@ -190,8 +191,7 @@ def _weights(
 ) -> npt.NDArray[np.float64]:
     """Weights, shape (band, 3), that turn a spectrum into X/Xn, Y/Yn, Z/Zn."""
     grid = np.asarray(wavelengths_nm)
-    step = np.gradient(grid) if grid.size > 1 else np.ones(1)
-    weights = colour_matching(observer, grid) * (illuminant_power(illuminant, grid) * step)[:, None]
+    weights = xyz_weights(illuminant_power(illuminant, grid), grid, observer=observer)
     white = weights.sum(axis=0)
     if not (white > 0).all():
         raise DataError(

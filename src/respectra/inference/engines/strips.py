@@ -23,7 +23,7 @@ class StripwiseRespectra(Respectra):
     def forward(self, x: Tensor) -> Tensor:
         """Recover the bands of each pixel."""
         middle = self.middle(x)
-        total, maps, condition = self.encode(middle)
+        total, maps, conditions = self.encode(middle)
         n, _, height, width = x.shape
         basis = self.basis.T[:, :, None, None]
         shape = (n, len(basis), height, width)
@@ -34,7 +34,7 @@ class StripwiseRespectra(Respectra):
         def part(start: int, stop: int) -> None:
             for top in range(start * rows, min(stop * rows, height), rows):
                 strip = slice(top, min(top + rows, height))
-                hidden = self.hidden([m[:, :, strip] for m in maps], condition)
+                hidden = self.hidden([m[:, :, strip] for m in maps], conditions)
                 weights = self.project(middle[:, :, strip], total[:, :, strip], hidden)
                 out[:, :, strip] = F.conv2d(weights, basis)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import ConfigError, RespectraError
+from respectra.inference.guarantees import camera_of
 from respectra.inference.predictors import Predictor, TorchPredictor, make_predictor
 from respectra.inference.tables.geometry import Geometry, node_colours, node_positions, row_count
 from respectra.inference.tables.lut_guarantees import move_to_colours, require_bakeable
@@ -78,8 +79,13 @@ def bake(
     predict, contract = _per_pixel(weights), weights.contract
     kept = require_bakeable(guarantees, contract)
 
+    scale = contract.band_scale
+    # Its own clip comes before the scale of the bands, and both before the table.
+    unscaled = contract if scale is None else contract.model_copy(update={"band_scale": None})
+
     def plain(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        return _evaluate(predict, contract, rgb)
+        found = _evaluate(predict, contract, rgb)
+        return found if scale is None else found * np.asarray(scale, np.float32)
 
     rng = np.random.default_rng(seed)
     grows = _grows_with_light(plain, rng)
@@ -90,17 +96,22 @@ def bake(
         )
     chosen: Geometry = ("rays" if grows else "cube") if geometry == "auto" else geometry
     clip = (contract.clip_low, contract.clip_high)
+    if scale is not None and (clip[1] is not None or clip[0] not in (None, 0.0)):
+        raise ConfigError(
+            f"{weights.method} clips its spectra at {clip}, which a table for a capture cannot "
+            "hold; reconstruct without a table"
+        )
     method = plain
     if "consistent" in kept:
         clip = (None, None)
 
         def method(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-            spectra = contract.finish(plain(rgb))
+            spectra = unscaled.finish(plain(rgb))
             move_to_colours(spectra, rgb, contract, chosen)
             return spectra
 
     elif "non-negative" in kept:
-        clip = (max(contract.clip_low or 0.0, 0.0), contract.clip_high)
+        clip = (max(clip[0] or 0.0, 0.0), clip[1])
     draft = TableFacts(
         geometry=chosen,
         nodes=2,
@@ -123,7 +134,7 @@ def bake(
         if deviation.mean < _EXACT:
             break
     assert best is not None
-    surfaces = _surfaces(contract.track, seed)
+    surfaces = _surfaces(contract, seed)
     if surfaces is None:
         return best
     deviation = _deviation(best.apply(surfaces), np.clip(method(surfaces), *clip))
@@ -137,7 +148,7 @@ def _per_pixel(weights: Weights) -> Predictor:
     Raises:
         ConfigError: the method has no such answer; says on what its answer depends.
     """
-    if weights.baked is None and weights.contract.scaling != "min-max":
+    if weights.baked is None and weights.contract.keeps_exposure:
         predictor = make_predictor(weights)
         network: object = getattr(predictor, "network", None)
         if isinstance(predictor, TorchPredictor) and isinstance(network, StandaloneNetwork):
@@ -159,9 +170,9 @@ def require_per_pixel(weights: Weights) -> None:
     """
     if weights.baked is not None:
         raise ConfigError(f"these weights are a table of {weights.method} already")
-    if weights.contract.scaling == "min-max":
+    if not weights.contract.keeps_exposure:
         raise ConfigError(
-            f"these weights of {weights.method} stretch each image to its own minimum and maximum: "
+            f"these weights of {weights.method} stretch each image by its own range: "
             "what they give at a pixel depends on the others, so it cannot be a table"
         )
     method = get_method(weights.method)
@@ -186,7 +197,8 @@ def _table(weights: Weights, method: Method, facts: TableFacts) -> Table:
     spectra = method(colours)
     assert spectra.shape == (row_count(facts.geometry, facts.nodes), contract.bands)
     # Scaling and order are part of the table now, and it clips by itself.
-    own = {"channel_order": "RGB", "scaling": "unit", "mean": None, "std": None}
+    own: dict[str, Any] = {"channel_order": "RGB", "scaling": "unit", "mean": None, "std": None}
+    own |= {"camera_matrix": None, "band_scale": None}
     folded = Contract(**{**contract.model_dump(), **own, "clip_low": None, "clip_high": None})
     return Table(weights.method, weights.config, folded, facts, spectra, weights.provenance)
 
@@ -230,11 +242,18 @@ def _probes(rng: np.random.Generator) -> npt.NDArray[np.float32]:
     return np.concatenate([colours, lines]).astype(np.float32)
 
 
-def _surfaces(track: str, seed: int) -> npt.NDArray[np.float32] | None:
-    from respectra.methods.fitting import measured_pairs
+def _surfaces(contract: Contract, seed: int) -> npt.NDArray[np.float32] | None:
+    from respectra.methods.fitting import measured_pairs, measured_values
 
     try:
-        rgb = measured_pairs(track, count=_PROBES, seed=seed + 1).rgb
+        if contract.capture is not None:
+            camera = camera_of(contract).response_matrix(contract.wavelengths_nm)
+            reflecting = contract.quantity == "reflectance"
+            rgb = measured_values(camera, contract.wavelengths_nm) if reflecting else None
+            if rgb is None:
+                return None
+        else:
+            rgb = measured_pairs(contract.track, count=_PROBES, seed=seed + 1).rgb
     except RespectraError:  # a camera of the user's own
         return None
     return np.clip(rgb, 0.0, 1.0).astype(np.float32)

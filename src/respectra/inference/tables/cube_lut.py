@@ -13,8 +13,8 @@ import os
 import numpy as np
 
 from respectra.cameras import get_track, make_image, to_track_values
-from respectra.cameras.colour import EXPOSURE, encode_srgb
-from respectra.cubes import colour_matching, illuminant
+from respectra.cameras.colour import EXPOSURE
+from respectra.colour import encode_srgb, illuminant, open_light, resample_light, srgb_matrix
 from respectra.errors import ConfigError
 from respectra.files import atomic_path
 from respectra.inference.tables.geometry import FloatArray, node_colours, node_positions
@@ -27,7 +27,7 @@ def proof_colours(table: Table, nodes: int = 33, *, light: str = "D65") -> Float
     Args:
         table: of a method for the clean track, whose images a photograph can take the place of.
         nodes: along each axis.
-        light: an illuminant of ``respectra.cubes.list_illuminants()``.
+        light: an illuminant of ``respectra.list_illuminants()``.
 
     Returns:
         Shape (nodes**3, 3) in [0, 1], R varying slowest.
@@ -35,8 +35,6 @@ def proof_colours(table: Table, nodes: int = 33, *, light: str = "D65") -> Float
     Raises:
         ConfigError: the table is for another track, or the light is unknown.
     """
-    import colour
-
     if table.contract.track != "clean":
         raise ConfigError(
             f"a proof takes photographs, which stand for images of the clean track; this table is "
@@ -50,15 +48,7 @@ def proof_colours(table: Table, nodes: int = 33, *, light: str = "D65") -> Float
     # The level of light at which a perfect reflector reaches 255 / 256 of full scale in G.
     green = float(daylight @ get_track("clean").response_matrix(grid)[:, 1])
     reflectances = spectra / (daylight * (255.0 / 256.0) / green) / EXPOSURE
-    power = illuminant(light, grid)
-    matching = colour_matching("cie1931", grid) * np.gradient(grid)[:, None]
-    white = power @ matching
-    srgb = colour.RGB_COLOURSPACES["sRGB"]
-    adapt = colour.adaptation.matrix_chromatic_adaptation_VonKries(
-        white / white[1], colour.xy_to_XYZ(srgb.whitepoint), transform="Bradford"
-    )
-    xyz = reflectances @ (matching * power[:, None]) / white[1]
-    linear = xyz @ (np.asarray(srgb.matrix_XYZ_to_RGB) @ adapt).T
+    linear = reflectances @ srgb_matrix(resample_light(open_light(light), grid), grid)
     return np.asarray(encode_srgb(linear), np.float64)
 
 

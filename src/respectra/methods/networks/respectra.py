@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Literal
 
 import torch
-from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from respectra.errors import ConfigError
 from respectra.methods.card import Card, Decision, Origin, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod
 from respectra.methods.networks.blocks import GlobalMean
+from respectra.methods.networks.respectra_parts import (
+    CaptureEncoder,
+    Denoiser,
+    RespectraConfig,
+    means_around,
+)
 
 #: Parts of the network that older weights files know under other names.
 _FORMER_NAMES = {
@@ -26,35 +32,12 @@ _FORMER_NAMES = {
 _EPSILON = 0.003
 #: Added to a pixel's light over the scene's mean before the logarithm is taken.
 _LEVEL_EPSILON = 0.03
+#: What can be said of a picture: the light is in the response, white is, the camera is unknown.
+SAID = ("light", "white", "camera unknown")
+#: How far noise may be taken off, in its standard deviations.
+_MOST_NOISE = 3.0
 #: How far from the middle of a cell its values are moved, in cells: never quite to its bounds.
 _REACH = 0.49
-
-
-class RespectraConfig(NetworkConfig):
-    """Configuration of :class:`Respectra`."""
-
-    width: int = Field(default=80, ge=1)
-    """Channels of the per-pixel layers."""
-    layers: int = Field(default=2, ge=1)
-    """Hidden layers after the first."""
-    rank: int = Field(default=12, ge=1)
-    """Basis spectra; only their part that the camera does not see is used."""
-    scene: int = Field(default=24, ge=0)
-    """Length of the code that describes the scene, its light above all; 0: every pixel alone."""
-    windows: tuple[Annotated[int, Field(ge=3)], ...] = ()
-    """Odd sides of windows whose means and spreads each pixel is compared with: the surroundings,
-    for cameras that have noise."""
-
-    noise: float = Field(default=0.0, ge=0.0)
-    """Width of the range in which the noise of a camera's values lies, where it is wider than the
-    cells of its codes; 0: there is none."""
-
-    @field_validator("windows")
-    @classmethod
-    def _odd(cls, sides: tuple[int, ...]) -> tuple[int, ...]:
-        if any(side % 2 == 0 for side in sides):
-            raise ValueError(f"windows have odd sides, so that they have a centre; got {sides}")
-        return sides
 
 
 class Respectra(nn.Module):
@@ -72,7 +55,8 @@ class Respectra(nn.Module):
     noise instead, the same takes noise off, and ``windows`` show what the surroundings say.
 
     The camera enters through P, and through the ratios, which are those that the camera of the
-    clean track would have in the linear estimate P v. :meth:`set_camera` changes it.
+    clean track would have in the linear estimate P v. :meth:`set_camera` changes it;
+    :meth:`set_capture` says all that is known besides, with ``told`` in the configuration.
 
     (n, channels_in, y, x) -> (n, bands, y, x).
     """
@@ -84,6 +68,8 @@ class Respectra(nn.Module):
     free: Tensor
     spread: Tensor
     step: Tensor
+    said: Tensor
+    noise_levels: Tensor
 
     def __init__(self, config: RespectraConfig) -> None:
         super().__init__()
@@ -112,9 +98,24 @@ class Respectra(nn.Module):
         self.layers = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(config.layers))
         self.last = nn.Conv2d(width, config.rank, 1)
         self.offset_head = nn.Conv2d(width, channels, 1)
-        self.uncertainty_head = nn.Conv2d(width, bands, 1)
+        self.uncertainty_head = nn.Conv2d(config.doubt or width, bands, 1)
+        if config.doubt:
+            self.uncertainty_layer = nn.Conv2d(width, config.doubt, 1)
+        self.residual, self.doubt, self.told = config.residual, config.doubt, config.told
         self.scene = code
-        if self.windows:
+        self.denoises = config.denoises
+        if config.told:
+            self.register_buffer("said", torch.zeros(len(SAID)))
+            self.register_buffer("noise_levels", torch.zeros(4))
+            self.capture_encoder = CaptureEncoder(bands, channels, len(SAID), config.told)
+            self.conditions = nn.ModuleList(
+                nn.Conv2d(config.told + code, width, 1) for _ in range(config.layers + 1)
+            )
+        self.denoiser: Denoiser | None = None
+        if config.denoiser:
+            self.mean_light = GlobalMean()
+            self.denoiser = Denoiser(channels, self.windows, config.denoiser)
+        elif self.windows:
             each = 2 * channels + 3
             self.around = nn.Conv2d(each * len(self.windows), width, 1)
         if code:
@@ -122,7 +123,8 @@ class Respectra(nn.Module):
             self.mean = GlobalMean()
             self.scene_encoder1 = nn.Conv2d(features, code, 1)
             self.scene_encoder2 = nn.Conv2d(code, code, 1)
-            self.condition = nn.Conv2d(code, width, 1)
+            if not config.told:
+                self.condition = nn.Conv2d(code, width, 1)
         self.register_load_state_dict_pre_hook(_rename_former_parts)  # type: ignore[no-untyped-call]
         self.set_camera(self.camera)
 
@@ -148,6 +150,63 @@ class Respectra(nn.Module):
         if not self.noise:
             self.step.fill_(step)
 
+    def set_capture(
+        self,
+        camera: Tensor | None = None,
+        *,
+        step: float | None = None,
+        light: Literal["told", "white", "unknown"] = "unknown",
+        camera_known: bool = True,
+        noise: tuple[float, float] = (0.0, 0.0),
+        exposed_noise: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        """Say everything that is known of the pictures that come from now on.
+
+        What is not given is said to be unknown, apart from the camera and the step, which stay.
+
+        Args:
+            camera: shape (bands, channels_in), the effective response: the camera's, or the light
+                times the camera's, in the scale in which the pixel of a perfect white is what the
+                picture has there. The answer is the spectrum that it sees: radiance without a
+                light, reflectance with one.
+            step: width of the cells of the picture's codes, 1/255 for 8 bits; 0: exact values.
+            light: ``told``: it is in the effective response. ``white``: only the pixel of a
+                perfect white is known, to which each channel of the response is scaled; the
+                answer is reflectance. ``unknown``: the answer is radiance.
+            camera_known: the response is that of the camera, and not a stand-in.
+            noise: standard deviation of dark values, and variance for each unit of value; in
+                the units of values.
+            exposed_noise: the same for cameras that expose by the picture: the first in units of
+                the mean of the picture's middle channel, the second in variance for each unit of
+                value and of that mean. 0.02 and 0.0002 are the real-world track's sensor.
+
+        Raises:
+            ConfigError: these weights are of the first version, which knows cameras and steps
+                alone; or noise is told and they cannot take it off.
+        """
+        if camera is not None:
+            self.set_camera(camera)
+        if step is not None:
+            self.set_step(step)
+        levels = (*noise, *exposed_noise)
+        said = (float(light == "told"), float(light == "white"), float(not camera_known))
+        if not self.told:
+            if any(levels) or any(said):
+                raise ConfigError(
+                    "these weights of respectra are of its first version, which can be told a "
+                    "camera and a step alone; use those that ship with the package"
+                )
+            return
+        if any(levels) and self.denoiser is None:
+            raise ConfigError(
+                "noise was told, and these weights are without their denoiser; use the weights "
+                "that ship with the package for the real-world track"
+            )
+        with torch.no_grad():
+            self.said.copy_(torch.tensor(said))
+            self.noise_levels.copy_(torch.tensor(levels))
+        self.denoises = any(levels)
+
     def forward(self, x: Tensor) -> Tensor:
         """Recover the bands of each pixel."""
         return F.conv2d(self.coefficients(x), self.basis.T[:, :, None, None])
@@ -170,40 +229,77 @@ class Respectra(nn.Module):
         return self.project(middle, total, hidden)
 
     def uncertainty(self, x: Tensor) -> Tensor:
-        """Expected absolute error of each value of ``forward``: (n, bands, y, x)."""
+        """Expected absolute error of each value of ``forward``: (n, bands, y, x).
+
+        That of a normal distribution, of whose standard deviation two thirds of the errors stay
+        within one, and nineteen of twenty within two.
+        """
         total, hidden = self._encode_and_hide(self.middle(x))
+        if self.doubt:
+            hidden = F.relu(self.uncertainty_layer(hidden), inplace=True)
         size = torch.exp(self.uncertainty_head(hidden).clamp(-8.0, 4.0))
         return total * size * self.spread[:, None, None] / self.spread.numel()
 
     def middle(self, x: Tensor) -> Tensor:
-        """The middles of the cells: codes are truncated; noise goes either way."""
-        return x if self.noise else x + 0.5 * self.step
+        """The middles of the cells: codes are truncated; noise goes either way, and is taken off
+        as far as the surroundings allow."""
+        if self.noise:
+            return x
+        middle = x + 0.5 * self.step
+        if self.denoises:
+            assert self.denoiser is not None
+            variance = self._variance(middle)
+            quiet = torch.as_tensor(self.denoiser(middle, variance))
+            if self.training:  # gradients reach it wherever it is
+                return quiet
+            most = _MOST_NOISE * variance.sqrt()
+            return middle + (quiet - middle).clamp(-most, most)
+        return middle
 
-    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor], Tensor | None]:
+    def _variance(self, x: Tensor) -> Tensor:
+        """Of the noise of values, as told; of their rounding as well."""
+        read, gain, relative, photons = self.noise_levels
+        middle = x.shape[1] // 2
+        mean = self.mean_light(x[:, middle : middle + 1])
+        fixed = read**2 + (relative * mean) ** 2 + self.step**2 / 12
+        variance: Tensor = fixed + (gain + photons * mean) * x.clamp_min(0.0)
+        return variance
+
+    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """All that is not of each pixel alone.
 
         Returns:
-            The sum of each pixel's values, the maps that :meth:`hidden` takes, and what it adds for
-            the whole scene.
+            The sum of each pixel's values, the maps that :meth:`hidden` takes, and what its layers
+            add for the whole scene.
         """
         total, features = self._features(x)
-        condition = self.condition(self.scene_code(features)) if self.scene else None
-        return (
-            total,
-            [features, *([self._surroundings(x, total)] if self.windows else [])],
-            condition,
-        )
+        around = [self._surroundings(x, total)] if self.windows and not self.denoiser else []
+        return total, [features, *around], self._conditions(features)
 
-    def hidden(self, maps: list[Tensor], condition: Tensor | None) -> Tensor:
+    def _conditions(self, features: Tensor) -> list[Tensor]:
+        """What is added to every pixel of a scene, before each layer's nonlinearity."""
+        codes = [self.scene_code(features)] if self.scene else []
+        if not self.told:
+            return [self.condition(code) for code in codes]
+        capture = self.capture_encoder(self.camera @ self.exact @ self.standard, self.said)
+        codes.append(capture.expand(len(features), -1, -1, -1))
+        joined = torch.cat(codes, dim=1)
+        return [condition(joined) for condition in self.conditions]
+
+    def hidden(self, maps: list[Tensor], conditions: list[Tensor]) -> Tensor:
         """What the last layers see of pixels, each from its own values in the maps."""
         h = self.first(maps[0])
-        if condition is not None:
-            h = h + condition
-        if self.windows:
+        if len(maps) > 1:
             h = h + self.around(maps[1])
+        if conditions:
+            h = h + conditions[0]
         h = F.relu(h, inplace=True)
-        for layer in self.layers:
-            h = F.relu(layer(h), inplace=True)
+        for i, layer in enumerate(self.layers, start=1):
+            more = layer(h)
+            if i < len(conditions):
+                more = more + conditions[i]
+            more = F.relu(more, inplace=True)
+            h = h + more if self.residual else more
         return h
 
     def project(self, middle: Tensor, total: Tensor, hidden: Tensor) -> Tensor:
@@ -219,9 +315,16 @@ class Respectra(nn.Module):
     def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of the values, and ratios: of channels, of cells to values, to the scene's light."""
         total, ratios = self._ratios(x)
-        every = [ratios, self.step / (x.clamp_min(0.0) + self.step).clamp_min(1e-9)]
+        light = self.level(total).clamp_min(1e-6) if self.scene else total
+        wide = self.step
+        if self.denoises:
+            read, gain, relative, photons = self.noise_levels
+            mean, own = light / x.shape[1], total / x.shape[1]
+            fixed = read**2 + (relative * mean) ** 2
+            wide = wide + 2.0 * torch.sqrt(fixed + (gain + photons * mean) * own)
+        every = [ratios, wide / (x.clamp_min(0.0) + wide).clamp_min(1e-9)]
         if self.scene:
-            every.append(torch.log(total / self.level(total).clamp_min(1e-6) + _LEVEL_EPSILON))
+            every.append(torch.log(total / light + _LEVEL_EPSILON))
         return total, torch.cat(every, dim=1)
 
     def _ratios(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -241,7 +344,7 @@ class Respectra(nn.Module):
         """For each window: ratios of the mean, its light beside the pixel's, and the spread."""
         every = []
         for side in self.windows:
-            mean, square = _means_around(x, side), _means_around(x * x, side)
+            mean, square = means_around(x, side), means_around(x * x, side)
             light, ratios = self._ratios(mean)
             spread = (square - mean * mean).clamp_min(0.0).sqrt() / (light + 1e-6)
             beside = torch.log((light + self.step + 1e-6) / (total + self.step + 1e-6))
@@ -265,16 +368,10 @@ def _rename_former_parts(
             state[f"{prefix}{_FORMER_NAMES[part]}{dot}{rest}"] = state.pop(key)
 
 
-def _means_around(x: Tensor, side: int) -> Tensor:
-    """Means over squares, as far as they lie within the image: over rows, then over columns."""
-    half = side // 2
-    rows = F.avg_pool2d(x, (1, side), 1, (0, half), count_include_pad=False)
-    return F.avg_pool2d(rows, (side, 1), 1, (half, 0), count_include_pad=False)
-
-
 def _halo(config: NetworkConfig) -> int:
     assert isinstance(config, RespectraConfig)
-    return max(config.windows, default=1) // 2
+    idle = config.denoiser and not config.denoises
+    return 0 if idle else max(config.windows, default=1) // 2
 
 
 METHODS = (
@@ -317,6 +414,15 @@ METHODS = (
         config=RespectraConfig,
         network=Respectra,
         presets={
+            "any-camera": {
+                "width": 84,
+                "rank": 14,
+                "told": 24,
+                "residual": True,
+                "doubt": 20,
+                "windows": (3, 7, 15),
+                "denoiser": 32,
+            },
             "xs": {"width": 34, "scene": 12},
             "pixel": {"scene": 0},
             "tiny": {"width": 24, "layers": 1, "scene": 8},

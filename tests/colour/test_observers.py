@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from respectra.cubes.observers import colour_matching, illuminant, list_illuminants
+from respectra.colour import colour_matching, illuminant, list_illuminants
 from respectra.errors import ConfigError, DataError
 
 

@@ -1,0 +1,474 @@
+"""Every command that writes, killed at every system call that touches its output, and run again.
+
+After the kill nothing half may be seen: every output is as it was before, or as it is at the end.
+Then the same command runs again, and leaves what a run leaves that nobody disturbed, and nothing
+else. A command that does not go on where it was refuses an output that is whole already; it is
+then run with --overwrite. Writes are also torn: a half of the data is written before the kill.
+
+    python benchmarks/kills.py                        all of it
+    python benchmarks/kills.py --only prepare,train   some commands
+    python benchmarks/kills.py --every 7              every seventh call
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import hashlib
+import importlib
+import io
+import json
+import os
+import pkgutil
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import killing
+
+State = dict[str, str]
+_CUBES = (".npz", ".mat", ".nc", ".zarr", ".hdr", ".tif", ".npy")
+#: What differs from run to run: times, and the order in which lines came.
+_UNSTABLE = ("seconds", "peak_memory_mib", "seal")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line; ``{out}`` is the folder that is watched, ``{in}`` one with inputs."""
+
+    name: str
+    line: str
+    old: str | None = None
+    """A command line that leaves an older output there first."""
+    growing: tuple[str, ...] = ()
+    """Outputs that grow in place, line by line or step by step, by patterns."""
+    ignored: tuple[str, ...] = ()
+    """Outputs whose bytes differ from run to run."""
+    overwrites: bool = True
+    """Whether there is --overwrite for an output that is whole already."""
+
+
+_CONVERT = "convert {in}/new.npz -o {out}/c"
+_OLD = "convert {in}/old.npz -o {out}/c"
+_SLOW = "reconstruct {in}/big.tif --weights {in}/{w} --tile 32 --max-memory 900MB -o {out}/c"
+_LINEAR, _NETWORK = (
+    _SLOW.replace("{w}", "linear.safetensors"),
+    _SLOW.replace("{w}", "mst.safetensors"),
+)
+_FOLDER = "reconstruct {in}/a.png {in}/b.png --method pseudo-inverse -o {out}/cubes --format"
+_EVALUATE = "evaluate pseudo-inverse --data {in}/scenes --timing-runs 0"
+COMMANDS = (
+    *(
+        Command(f"convert{s}", f"{_CONVERT}{s}")
+        for s in (".npz", ".mat", ".nc", ".zarr", ".bil", ".tif")
+    ),
+    *(
+        Command(f"convert{s} --overwrite", f"{_CONVERT}{s} --overwrite", f"{_OLD}{s}")
+        for s in (".npz", ".mat", ".nc", ".zarr", ".bil", ".hdr", ".tif")
+    ),
+    Command(
+        "convert png --overwrite", f"{_CONVERT} --format png --overwrite", f"{_OLD} --format png"
+    ),
+    *(Command(f"stream{s}", f"{_LINEAR}{s}") for s in (".zarr", ".bip", ".hdr")),
+    *(
+        Command(f"stream{s} --overwrite", f"{_LINEAR}{s} --overwrite", f"{_OLD}{s}")
+        for s in (".zarr", ".bip")
+    ),
+    Command("stream with means", f"{_NETWORK}.zarr --engine plain"),
+    *(
+        Command(f"folder {s}", f"{_FOLDER} {s}", growing=("*manifest.jsonl",))
+        for s in ("npz", "bip", "hdr", "zarr")
+    ),
+    Command("folder --preview", f"{_FOLDER} nc --preview", growing=("*manifest.jsonl",)),
+    Command(
+        "picture --preview",
+        "reconstruct {in}/a.png --method pseudo-inverse -o {out}/c.npz --preview",
+    ),
+    Command("low-rank", "reconstruct {in}/a.png --method pca --low-rank -o {out}/c.nc"),
+    Command("clip", "reconstruct {in}/clip.mkv --method pseudo-inverse -o {out}/c.zarr"),
+    Command(
+        "clip --overwrite",
+        "reconstruct {in}/clip.mkv --method pseudo-inverse -o {out}/c.zarr --overwrite",
+        "reconstruct {in}/clip.mkv --method wiener -o {out}/c.zarr",
+    ),
+    Command("prepare", "data prepare {in}/scenes -o {out}/store"),
+    Command(
+        "prepare --overwrite",
+        "data prepare {in}/scenes -o {out}/store --dtype float16 --overwrite",
+        "data prepare {in}/scenes -o {out}/store --split test=1",
+    ),
+    Command(
+        "synthesize",
+        "data synthesize -o {out}/s -n 2 --size 16x16 --suffix .bip --layers {out}/layers",
+        overwrites=False,
+    ),
+    Command("simulate", "simulate {in}/new.npz {in}/old.npz -o {out}/s --track real-world"),
+    Command(
+        "simulate --overwrite",
+        "simulate {in}/new.npz -o {out}/s --track exposed --overwrite",
+        "simulate {in}/new.npz -o {out}/s --track exposed --seed 3",
+    ),
+    Command(
+        "evaluate",
+        f"{_EVALUATE} -o {{out}}/e --aux shuffle,weighted",
+        growing=("*",),
+        overwrites=False,
+    ),
+    Command("report", "report {in}/evaluation -o {out}/report.html"),
+    Command("leaderboard", "leaderboard {in}/evaluation --format html -o {out}/board.html"),
+    Command(
+        "train",
+        "train {in}/recipe.yaml --data {in}/scenes -o {out}/t --device cpu --resume",
+        growing=("*",),
+        ignored=("*.ckpt", "*tensorboard*"),
+        overwrites=False,
+    ),
+    Command(
+        "train classical",
+        "train pca --data {in}/scenes -o {out}/t --resume",
+        growing=("*",),
+        overwrites=False,
+    ),
+    Command("bake", "bake pseudo-inverse -o {out}/t.lut --nodes 5 --cube-file {out}/p.cube"),
+    Command("export", "export {in}/w.safetensors -o {out}/n.onnx --size 16x16"),
+    Command("demo", "demo --output {out}/d --overwrite"),
+)
+
+
+def make_inputs(folder: Path) -> None:
+    """Small inputs of every kind."""
+    import cv2
+    import tifffile
+    from tests.inference.clips import write_clip
+    from tests.inference.conftest import tiny_weights
+
+    import respectra as rs
+    from respectra.datasets.still_life import still_life
+    from respectra.methods import save_weights
+    from respectra.training import change_recipe, load_recipe, save_recipe
+
+    rng = np.random.default_rng(1)
+    (folder / "scenes").mkdir(parents=True)
+    for k in range(4):
+        rs.save_cube(still_life(32, 32 + 4 * k, seed=k), folder / "scenes" / f"scene{k}.npz")
+    rs.save_cube(still_life(16, 20, seed=8), folder / "old.npz")
+    rs.save_cube(still_life(12, 14, seed=9), folder / "new.npz")
+    for name in "ab":
+        cv2.imwrite(str(folder / f"{name}.png"), rng.integers(0, 255, (6, 7, 3), dtype=np.uint8))
+    codes = rng.integers(1, 255, (70, 60, 3), dtype=np.uint8)
+    tifffile.imwrite(folder / "big.tif", codes, photometric="rgb", rowsperstrip=16)
+    write_clip(folder / "clip.mkv", rng.integers(0, 255, (3, 16, 24, 3), dtype=np.uint8))
+    save_weights(tiny_weights("hscnn-r"), folder / "w.safetensors")
+    save_weights(tiny_weights("mst-plus-plus"), folder / "mst.safetensors")
+    save_weights(rs.load("pseudo-inverse").weights, folder / "linear.safetensors")
+    changes = {
+        "preset": "tiny",
+        "patches": {"size": 16},
+        "batch": 2,
+        "loss": {"mrae": {"floor": 0.01}},
+        "length": {"steps": 3},
+        "validation": {"every": 1, "floor": 0.01},
+    }
+    save_recipe(change_recipe(load_recipe("lwrdanet-clean"), changes), folder / "recipe.yaml")
+
+
+def call(line: str, inputs: Path, out: Path) -> int:
+    """Run a command line in this process; gives its exit code."""
+    from respectra.cli.app import run
+
+    sys.argv = [
+        "respectra",
+        *(p.replace("{in}", str(inputs)).replace("{out}", str(out)) for p in line.split()),
+    ]
+    with open(out.parent / "log", "a") as log:  # noqa: PTH123
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    return run()
+
+
+# --- what is there -----------------------------------------------------------------------------
+
+
+def state_of(out: Path, ignored: tuple[str, ...] = ()) -> State:
+    """Every output that can be seen, by its name: what it holds, or why it cannot be used."""
+    found: State = {}
+    for path in _outputs(out):
+        name = path.relative_to(out).as_posix()
+        if not any(fnmatch(name, pattern) for pattern in ignored):
+            found[name] = content_of(path)
+    return found
+
+
+def _outputs(folder: Path) -> list[Path]:
+    files: list[Path] = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.startswith("."):
+            continue
+        whole = (
+            path.suffix == ".zarr"
+            or (path / "index.json").is_file()
+            or (path / "cube.json").is_file()
+        )
+        if path.is_dir() and not whole:
+            files += _outputs(path)
+        elif not (path.is_file() and path.with_suffix(".hdr").is_file() and path.suffix != ".hdr"):
+            files.append(path)
+    return files
+
+
+def content_of(path: Path) -> str:
+    """A name for what an output holds, as its reader sees it."""
+    import respectra as rs
+    from respectra.datasets.store import open_store
+    from respectra.errors import RespectraError
+
+    try:
+        if path.name == "manifest.jsonl":
+            return _last_lines(path)
+        if path.suffix == ".jsonl":
+            return _digest(*sorted(json.dumps(_stable(json.loads(line))) for line in path.open()))
+        if path.name == "results.csv":
+            rows = csv.DictReader(io.StringIO(path.read_text()))
+            return _digest(*(json.dumps(_stable(row)) for row in rows))
+        if path.suffix == ".zarr" and not (path / "cube").is_dir():
+            return "no cube"
+        if path.suffix == ".zarr" and (path / "time").is_dir():
+            import xarray as xr
+
+            with xr.open_zarr(path, consolidated=False) as clip:
+                values = [clip[name].values.tobytes() for name in ("cube", "time")]
+                return _digest(*_listing(path), *values)
+        if path.suffix in _CUBES or (path / "cube.json").is_file():
+            if "details" in path.parts or "clusters" in path.parts:
+                return _digest(path.read_bytes())
+            cube = rs.open_cube(path)
+            values = cube.values.tobytes(), cube.wavelength.values.tobytes()
+            return _digest(*_listing(path), *values, json.dumps(cube.attrs, default=str))
+        if path.is_dir():
+            store = open_store(path)
+            for split in store.splits:
+                store[split].verify()
+            names = sorted(p.name for p in path.iterdir() if not p.name.startswith("."))
+            return _digest(*names, (path / "index.json").read_bytes())
+        if path.suffix == ".bil" or path.suffix == ".bip":
+            return "values without a header"
+        return _digest(path.read_bytes())
+    except (RespectraError, ValueError, KeyError) as error:
+        return f"cannot be used: {str(error)[:200]}"
+
+
+def _listing(path: Path) -> list[str]:
+    return sorted(p.relative_to(path).as_posix() for p in path.rglob("*"))
+
+
+def _last_lines(path: Path) -> str:
+    last = {entry["output"]: _stable(entry) for entry in map(json.loads, path.open())}
+    return _digest(json.dumps(last))
+
+
+def _stable(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in _UNSTABLE}
+
+
+def _digest(*parts: bytes | str) -> str:
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(part if isinstance(part, bytes) else part.encode())
+        whole.update(b"\0")
+    return whole.hexdigest()[:16]
+
+
+def hidden(out: Path) -> list[str]:
+    """Leftovers that nobody needs any more."""
+    return sorted(p.relative_to(out).as_posix() for p in out.rglob(".*"))
+
+
+# --- the sweep ---------------------------------------------------------------------------------
+
+
+@dataclass
+class Result:
+    """What a command did under kills."""
+
+    command: str
+    calls: int = 0
+    kills: int = 0
+    problems: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Sweep:
+    """Kills of commands; everything that writes runs in a fork of this process.
+
+    Args:
+        folder: for inputs and outputs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.inputs, self.out, self.kept = folder / "in", folder / "out", folder / "old"
+        _import_everything()
+        self._forked(lambda: make_inputs(self.inputs) or 0, "inputs")
+        line = f"{_EVALUATE} -o {{in}}/evaluation --aux none"
+        self._forked(lambda: call(line, self.inputs, self.out), "an evaluation")
+
+    def _forked(self, work: Callable[[], int], what: str) -> None:
+        if killing.run(work, Path("/nonexistent"), None).code != 0:
+            raise SystemExit(f"{what} could not be made; see {self.out.parent / 'log'}")
+
+    def sweep(
+        self, command: Command, *, every: int = 1, only: frozenset[int] = frozenset()
+    ) -> Result:
+        """Kill a command at every call, or every few, or only at some."""
+        result, start = Result(command.name), time.perf_counter()
+        self._begin(command)
+        before = state_of(self.out)
+        self._learn_imports(command)
+        self._begin(command)
+        undisturbed = self._run(command.line)
+        if undisturbed.code != 0:
+            result.problems.append(f"without a kill: exit code {undisturbed.code}")
+            return result
+        after = state_of(self.out, command.ignored)
+        if hidden(self.out):
+            result.problems.append(f"without a kill: leaves {hidden(self.out)}")
+        result.calls = len(undisturbed.calls)
+        for at in range(1, result.calls + 1):
+            if (at - 1) % every or (only and at not in only):
+                continue
+            is_write = undisturbed.calls[at - 1].startswith(("write ", "pwrite64 "))
+            for torn in (False, True) if is_write else (False,):
+                problem = self._kill(command, at, torn, before, after)
+                result.kills += 1
+                if problem:
+                    what = undisturbed.calls[at - 1] + (" (torn)" if torn else "")
+                    result.problems.append(f"killed at {at}, {what}: {problem}")
+        result.seconds = time.perf_counter() - start
+        return result
+
+    def _begin(self, command: Command) -> None:
+        """An output folder as it is before the command."""
+        old = self.kept / hashlib.sha256((command.old or "").encode()).hexdigest()[:12]
+        if not old.is_dir():
+            shutil.rmtree(self.out, ignore_errors=True)
+            self.out.mkdir(parents=True)
+            if command.old is not None and self._run(command.old).code != 0:
+                raise SystemExit(f"{command.old} failed; see {self.out.parent / 'log'}")
+            shutil.copytree(self.out, old)
+        shutil.rmtree(self.out, ignore_errors=True)
+        shutil.copytree(old, self.out)
+
+    def _learn_imports(self, command: Command) -> None:
+        """Import here what the command imports, so that forks need not."""
+        names = self.out.parent / "modules"
+
+        def work() -> int:
+            call(command.line, self.inputs, self.out)
+            names.write_text("\n".join(sys.modules))
+            return 0
+
+        self._forked(work, command.name)
+        for name in names.read_text().splitlines():
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+
+    def _run(self, line: str, at: int | None = None, *, torn: bool = False) -> killing.Run:
+        return killing.run(lambda: call(line, self.inputs, self.out), self.out, at, torn=torn)
+
+    def _kill(self, command: Command, at: int, torn: bool, before: State, after: State) -> str:
+        self._begin(command)
+        killed = self._run(command.line, at, torn=torn)
+        if killed.code != -9:
+            return ""  # a run of fewer calls, by chance: nothing was killed
+        problem = self._half(command, before, after)
+        if problem:
+            return problem
+        again = self._run(command.line)
+        refused = again.code == 1 and command.overwrites and "--overwrite" not in command.line
+        if refused and "--overwrite" in self._last_words():
+            again = self._run(f"{command.line} --overwrite")
+        if again.code != 0:
+            return f"again: exit code {again.code}: {self._last_words()}"
+        now = state_of(self.out, command.ignored)
+        if now != after:
+            names = sorted(n for n in now.keys() | after.keys() if now.get(n) != after.get(n))
+            return f"again: {', '.join(f'{n}: {now.get(n)}' for n in names)} differ"
+        return f"again: leaves {hidden(self.out)}" if hidden(self.out) else ""
+
+    def _half(self, command: Command, before: State, after: State) -> str:
+        """What is seen after a kill that is neither old nor new."""
+        from respectra.files import recover
+
+        for name in before.keys() | after.keys():  # as whoever opens it
+            recover(self.out / name)
+            recover(self.out / name / "index.json", others="*.bin")
+        for name, content in state_of(self.out, command.ignored).items():
+            grows = any(fnmatch(name, pattern) for pattern in command.growing)
+            if not grows and content not in (before.get(name), after.get(name)):
+                return f"half a result: {name}: {content}"
+        for name in before:
+            if name not in state_of(self.out):
+                return f"{name} is gone"
+        return ""
+
+    def _last_words(self) -> str:
+        return (self.out.parent / "log").read_text()[-600:].replace("\n", " ")
+
+
+def _import_everything() -> None:
+    """So that forks need not."""
+    import h5netcdf  # noqa: F401
+    import lightning  # noqa: F401
+    import torch
+    import zarr  # noqa: F401
+
+    import respectra
+    import respectra.cli
+
+    torch.set_num_threads(1)
+    for package in (respectra.cli, respectra):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__") and ".viewer" not in module.name:
+                importlib.import_module(module.name)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="commands whose names begin so, with commas")
+    parser.add_argument("--every", type=int, default=1, help="kill at every n-th call only")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if not killing.available():
+        raise SystemExit("this system cannot stop a process at its system calls")
+    wanted = [c for c in COMMANDS if c.name.startswith(tuple(options.only.split(",")))]
+    results = []
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["RESPECTRA_CACHE"] = f"{name}/cache"
+        sweep = Sweep(Path(name))
+        for command in wanted:
+            result = sweep.sweep(command, every=options.every)
+            results.append(result)
+            print(
+                f"{result.command:28} {result.calls:5} calls {result.kills:5} kills "
+                f"{len(result.problems):4} problems {result.seconds:7.1f} s",
+                flush=True,
+            )
+            for problem in result.problems[:5]:
+                print(f"    {problem}", flush=True)
+    kills, problems = sum(r.kills for r in results), sum(len(r.problems) for r in results)
+    print(f"{len(results)} commands, {kills} kills, {problems} half results or failures to go on")
+    sys.exit(problems > 0)
+
+
+if __name__ == "__main__":
+    main()

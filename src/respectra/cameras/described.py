@@ -1,0 +1,106 @@
+"""What a picture file says of how it was taken, as a capture.
+
+A developed photograph is the observer of its colour space under D65. A raw file is its camera:
+by name where the response of that camera was measured, else the response that fits the file's
+colour matrices best among responses like those of real cameras.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from respectra.cameras.capture import Capture, Noise
+from respectra.cameras.response_prior import fit_matrices
+from respectra.cameras.responses import list_responses, native_response
+from respectra.colour import list_rgb_spaces
+from respectra.errors import DataError
+
+#: Prefixes and endings of the names of measured responses.
+_PREFIX, _SUFFIX = "ampas-", "-npl"
+#: Mean error of reflectance (MRAE) that a camera's response of each origin was measured to give on
+#: real raw files; see docs/photographs.md.
+ORIGINS = ("measured", "fitted to the file's colour matrices")
+
+
+def described_capture(attrs: Mapping[Any, Any]) -> Capture | None:
+    """The capture that the attributes of an image speak of; None where they say nothing.
+
+    Args:
+        attrs: as :func:`respectra.open_image` gives them.
+
+    Raises:
+        DataError: a raw file of an unknown camera without colour matrices.
+    """
+    if "capture" in attrs:
+        return None
+    if attrs.get("encoding") == "srgb":
+        return Capture.photograph()
+    space = attrs.get("space")
+    if space in list_rgb_spaces():
+        return Capture.photograph() if space == "srgb" else Capture.photograph(camera=str(space))
+    if "as_shot_neutral" in attrs or "xyz_to_camera_1" in attrs:
+        return _raw_capture(attrs)
+    return None
+
+
+def known_camera(make: str, model: str) -> str | None:
+    """The name of a camera's measured response, by what EXIF says; None where there is none."""
+    words = _plain(model)
+    if _plain(make).split("-")[0] not in words.split("-"):
+        words = f"{_plain(make).split('-')[0]}-{words}"
+    for name in list_responses():
+        if name.removeprefix(_PREFIX).removesuffix(_SUFFIX) == words:
+            return name
+    return None
+
+
+def _plain(text: str) -> str:
+    text = text.lower().replace("corporation", "").replace("mark", "mark ")
+    return re.sub(r"[^a-z0-9]+", "-", text).strip("-")
+
+
+def _raw_capture(attrs: Mapping[Any, Any]) -> Capture:
+    facts: dict[str, Any] = {"camera": raw_camera(attrs)}
+    neutral = attrs.get("as_shot_neutral")
+    if neutral is not None:
+        values = np.asarray(neutral, float)
+        facts["white"] = tuple((values / values.max()).tolist())
+    if attrs.get("noise_gain") is not None:
+        facts["noise"] = Noise(float(attrs["noise_gain"]), float(attrs.get("noise_read", 0.0)))
+    return Capture(**facts)
+
+
+def raw_camera(attrs: Mapping[Any, Any]) -> xr.DataArray:
+    """The response of the camera of a raw file, measured or fitted.
+
+    Raises:
+        DataError: neither is possible.
+    """
+    make, model = str(attrs.get("camera_make", "")), str(attrs.get("camera_model", ""))
+    name = known_camera(make, model) if model else None
+    if name is not None:
+        return native_response(name)
+    matrices = []
+    for number in (1, 2):
+        matrix = attrs.get(f"xyz_to_camera_{number}")
+        if matrix is not None:
+            light = str(attrs.get(f"calibration_light_{number}", "D65"))
+            matrices.append((tuple(float(v) for v in np.ravel(matrix)), light))
+    if not matrices:
+        raise DataError(
+            f"nothing is known of the camera {model or make or '(no name)'!r} and the file holds "
+            "no colour matrix; state a response with camera= (--camera), or calibrate it from a "
+            "photograph of a colour chart"
+        )
+    return _fitted(tuple(matrices), model or make or "unknown camera")
+
+
+@functools.lru_cache(maxsize=16)
+def _fitted(matrices: tuple[tuple[tuple[float, ...], str], ...], model: str) -> xr.DataArray:
+    return fit_matrices([(np.reshape(m, (3, 3)), light) for m, light in matrices], name=model)

@@ -1,0 +1,71 @@
+"""Decoders of involved formats run in a process of their own: a damaged file ends that, not this.
+
+HEIC and raw files are decoded by large C++ libraries (libheif, LibRaw). They run in a process that
+knows nothing but the file, may take only so long, and gives back an array and a few facts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.errors import FormatError, MissingExtraError
+
+_SCRIPT = Path(__file__).with_name("child_reader.py")
+#: Seconds that reading what a file says may take, and decoding it.
+PATIENCE_S = {"look": 20.0, "decode": 180.0}
+
+
+def ask_child(path: Path, kind: str, task: str, **options: Any) -> tuple[dict[str, Any], Any]:
+    """What a decoder says of a file.
+
+    Args:
+        path: the file.
+        kind: ``heif`` or ``raw``.
+        task: ``look``: the facts alone; ``decode``: the values too.
+        options: for the decoder.
+
+    Returns:
+        the facts, and an array or None.
+
+    Raises:
+        FormatError: the file is damaged, unknown to the library, crashes it, or takes for ever.
+        MissingExtraError: the library is not installed.
+    """
+    question = json.dumps({"path": str(path.absolute()), "kind": kind, "task": task, **options})
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", str(_SCRIPT), question],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment,
+            timeout=PATIENCE_S[task],
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise FormatError(
+            f"{path} is damaged: its decoder does not end within {PATIENCE_S[task]:g} s"
+        ) from None
+    line, _, rest = done.stdout.partition(b"\n")
+    if done.returncode or not line:
+        raise FormatError(f"{path} is damaged: it crashes its decoder (code {done.returncode})")
+    facts: dict[str, Any] = json.loads(line)
+    if "missing" in facts:
+        raise MissingExtraError(facts["missing"], kind, f"reading {path.suffix} files")
+    if "error" in facts:
+        raise FormatError(f"{path} cannot be decoded: {facts['error']}")
+    return facts, _array(facts.pop("array", None), rest)
+
+
+def _array(layout: dict[str, Any] | None, data: bytes) -> npt.NDArray[Any] | None:
+    if layout is None:
+        return None
+    return np.frombuffer(data, np.dtype(layout["dtype"])).reshape(layout["shape"])

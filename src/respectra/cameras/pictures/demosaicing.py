@@ -1,0 +1,89 @@
+"""Filling in the channels that a mosaic lacks, for any pattern."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.errors import DataError
+
+#: ``half``: each cell of the pattern becomes one pixel, nothing is interpolated; ``bilinear``;
+#: ``edge-aware``: OpenCV's, for patterns of 2 x 2.
+Way = Literal["edge-aware", "bilinear", "half"]
+FloatArray = npt.NDArray[np.float32]
+
+_BAYER = {"RGGB": "BG", "BGGR": "RG", "GRBG": "GB", "GBRG": "GR"}
+
+
+def fill_in(values: FloatArray, channel: npt.NDArray[Any], way: Way) -> FloatArray:
+    """Three channels a pixel.
+
+    Args:
+        values: shape (y, x), in [0, 1].
+        channel: the channels of one period of the pattern, 0 to 2: 2 x 2 (Bayer) or 6 x 6
+            (X-Trans, whose cells of 3 x 3 hold all channels).
+        way: see ``Way``; where edges cannot be heeded, bilinear.
+
+    Raises:
+        DataError: smaller than the pattern, or a pattern that lacks a channel.
+    """
+    if set(np.unique(channel)) != {0, 1, 2}:
+        raise DataError("the mosaic does not hold red, green and blue")
+    if min(values.shape) < 2 * channel.shape[0]:
+        raise DataError(f"a mosaic of {values.shape} pixels is too small to be filled in")
+    if way == "half":
+        return _cells(values, channel)
+    if way == "edge-aware" and channel.shape == (2, 2):
+        return _edge_aware(values, channel)
+    return _bilinear(values, channel)
+
+
+def cell_size(pattern: Any) -> int:
+    """Side of the smallest cell that holds all channels: 2, or 3 for X-Trans."""
+    return 2 if np.shape(pattern) == (2, 2) else 3
+
+
+def _cells(values: FloatArray, channel: npt.NDArray[Any]) -> FloatArray:
+    side = cell_size(channel)
+    height, width = (size // side * side for size in values.shape)
+    cells = values[:height, :width].reshape(height // side, side, width // side, side)
+    kinds = np.tile(channel, (height // channel.shape[0] + 1, width // channel.shape[1] + 1))
+    kinds = kinds[:height, :width].reshape(height // side, side, width // side, side)
+    out = np.empty((height // side, width // side, 3), np.float32)
+    for index in range(3):
+        here = kinds == index
+        out[..., index] = (cells * here).sum(axis=(1, 3)) / here.sum(axis=(1, 3))
+    return out
+
+
+def _edge_aware(values: FloatArray, channel: npt.NDArray[Any]) -> FloatArray:
+    import cv2
+
+    pattern = "".join("RGB"[index] for index in channel.ravel())
+    if pattern not in _BAYER:
+        return _bilinear(values, channel)
+    codes = np.rint(values * np.float32(65535)).astype(np.uint16)
+    code = getattr(cv2, f"COLOR_Bayer{_BAYER[pattern]}2BGR_EA")
+    bgr = cv2.cvtColor(codes, code)
+    rgb: FloatArray = bgr[..., ::-1] / np.float32(65535)
+    return rgb
+
+
+def _bilinear(values: FloatArray, channel: npt.NDArray[Any]) -> FloatArray:
+    """Means of the neighbours of a channel, weighted by nearness; measured values are kept."""
+    import cv2
+
+    reach = 1 if channel.shape == (2, 2) else 2
+    ramp = np.minimum(np.arange(1, 2 * reach + 2), np.arange(2 * reach + 1, 0, -1))
+    kernel = np.outer(ramp, ramp).astype(np.float32)
+    tiles = [-(-size // period) for size, period in zip(values.shape, channel.shape, strict=True)]
+    kinds = np.tile(channel, tiles)[: values.shape[0], : values.shape[1]]
+    out = np.empty((*values.shape, 3), np.float32)
+    for index in range(3):
+        here = (kinds == index).astype(np.float32)
+        total = cv2.filter2D(values * here, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+        weight = cv2.filter2D(here, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+        out[..., index] = np.where(here > 0, values, total / weight)
+    return out

@@ -1,0 +1,95 @@
+"""HEIC pictures, through libheif (the extra ``heif``), in a process of its own."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from respectra.cameras.pictures.child import ask_child
+from respectra.cameras.pictures.exif import exif_facts
+from respectra.cameras.pictures.source import Codes, Said, WholeSource, check_cost
+from respectra.cameras.pictures.with_pillow import profile_of
+from respectra.errors import FormatError
+
+#: ITU-T H.273 colour primaries -> space; and the transfer curves that are sRGB's or near it.
+_PRIMARIES = {1: "srgb", 9: "rec2020", 12: "display-p3"}
+_SRGB_CURVES = (1, 2, 6, 13, 14, 15)
+_PIXEL_BYTES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
+
+
+def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
+    """Decode the main picture of a HEIC file; libheif puts it upright.
+
+    Args:
+        path: the file.
+        upright: of no account: the orientation is part of how the file is coded.
+        max_pixels: the largest picture to read.
+
+    Raises:
+        FormatError: damaged, cut short, too large, or high dynamic range.
+        DataError: it does not fit into memory.
+        MissingExtraError: pi-heif is not installed.
+    """
+    facts, _ = ask_child(path, "heif", "look")
+    mode = str(facts["mode"]).split(";")[0]
+    check_cost(
+        path,
+        facts["height"],
+        facts["width"],
+        value_bytes=_PIXEL_BYTES.get(mode, 4) * (1 if facts["bits"] == 8 else 2),
+        stored_bytes=path.stat().st_size,
+        max_pixels=max_pixels,
+    )
+    bits = int(facts["bits"])
+    colours: Any = "grey" if mode in ("L", "LA") else "rgb"
+    alpha: Any = "straight" if mode in ("LA", "RGBA") else None
+    icc = base64.b64decode(facts["icc_profile"]) if "icc_profile" in facts else None
+    said = Said(
+        colours,
+        float(2**bits - 1),
+        bits,
+        alpha,
+        icc=profile_of({"icc_profile": icc}),
+        space=None if icc else _space(facts.get("nclx")),
+        facts=_camera(facts),
+    )
+
+    def load() -> Codes:
+        _, codes = ask_child(path, "heif", "decode")
+        if codes is None:
+            raise FormatError("the HEIC holds no picture")
+        # Codes of more than 8 bits lie in the upper ones of 16.
+        return np.asarray(codes >> (16 - bits) if codes.dtype == np.uint16 else codes)
+
+    return WholeSource((facts["height"], facts["width"]), said, load)
+
+
+def _space(nclx: list[int] | None) -> str | None:
+    if nclx is None:
+        return None
+    primaries, curve = nclx
+    if curve not in _SRGB_CURVES:
+        raise FormatError(
+            f"the HEIC is of high dynamic range (transfer curve {curve}), which is not read; "
+            "save it for an ordinary display"
+        )
+    space = _PRIMARIES.get(primaries)
+    return None if space == "srgb" else space
+
+
+def _camera(facts: dict[str, Any]) -> dict[str, Any]:
+    if "exif" not in facts:
+        return {}
+    from PIL import Image
+
+    class _Carrier:
+        @staticmethod
+        def getexif() -> Image.Exif:
+            exif = Image.Exif()
+            exif.load(base64.b64decode(facts["exif"]))
+            return exif
+
+    return exif_facts(_Carrier)

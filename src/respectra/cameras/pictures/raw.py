@@ -1,0 +1,145 @@
+"""Raw files of cameras, through LibRaw (the extra ``raw``): linear values, nothing done to them.
+
+LibRaw unpacks the codes, in a process of its own; black level, saturation and demosaicing are done
+here. No white balance, no colour matrix, no tone curve.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.cameras.pictures.child import ask_child
+from respectra.cameras.pictures.demosaicing import Way, cell_size, fill_in
+from respectra.cameras.pictures.raw_headers import read_raw_header
+from respectra.cameras.pictures.source import (
+    Codes,
+    Said,
+    WholeSource,
+    check_cost,
+    read_file,
+    turn,
+    turned_size,
+)
+from respectra.errors import DataError, FormatError
+
+#: LibRaw's flip -> EXIF's orientation.
+_FLIPS = {3: 3, 5: 8, 6: 6}
+
+
+def open_raw(path: Path, *, demosaic: Way, max_pixels: int) -> WholeSource:
+    """Unpack a raw file to linear values in [0, 1], upright.
+
+    Args:
+        path: the file.
+        demosaic: how the missing channels are filled in.
+        max_pixels: the largest picture to read.
+
+    Raises:
+        FormatError: unknown to LibRaw, damaged, cut short or too large.
+        DataError: a sensor whose colours are not red, green and blue.
+        MissingExtraError: rawpy is not installed.
+    """
+    data = read_file(path)
+    if not data:
+        raise FormatError("the file is empty")
+    said = read_raw_header(data)
+    size = len(data)
+    del data
+    look, _ = ask_child(path, "raw", "look")
+    check_cost(
+        path,
+        int(look["raw_height"]),
+        int(look["raw_width"]),
+        value_bytes=2,
+        stored_bytes=size,
+        max_pixels=max_pixels,
+    )
+    letters = str(look["description"])
+    if not set(letters) <= set("RGB"):
+        raise DataError(f"the sensor's colours are {letters}, not red, green and blue")
+    side = cell_size(look["pattern"]) if demosaic == "half" and look.get("pattern") else 1
+    height, width = int(look["height"]) // side, int(look["width"]) // side
+    attrs = {**_colour(look), **said, "demosaic": demosaic if look.get("pattern") else "none"}
+    black, white = _levels(look)
+    attrs["black_level"], attrs["white_level"] = float(black.mean()), float(white.mean())
+
+    def load() -> Codes:
+        facts, codes = ask_child(path, "raw", "decode")
+        if codes is None or codes.size == 0:
+            raise FormatError("the raw file holds no picture")
+        values = _develop(codes, facts, letters, demosaic)
+        return turn(values, orientation)
+
+    orientation = _FLIPS.get(int(look["flip"]), 1)
+    size = turned_size(height, width, orientation)
+    return WholeSource(size, Said("camera", 1.0, 32, facts=attrs), load)
+
+
+def _levels(facts: dict[str, Any]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Black level and saturation of each of LibRaw's channels."""
+    black = np.array(facts["black"], np.float32)
+    white = np.array(facts.get("white_per_channel") or [0.0], np.float32)
+    if white.shape != black.shape or (white <= black).any():
+        white = np.full(black.shape, facts["white"], np.float32)
+    if (white <= black).any():
+        raise FormatError("the raw file is damaged: its white level lies below its black level")
+    return black, white
+
+
+def _develop(
+    codes: Codes, facts: dict[str, Any], letters: str, way: Way
+) -> npt.NDArray[np.float32]:
+    black, white = _levels(facts)
+    if codes.ndim == 3:
+        values = ((codes[..., :3] - black[:3]) / (white - black)[:3]).astype(np.float32)
+        return np.clip(values, 0.0, 1.0)
+    pattern = np.array(facts["pattern"])
+    channel = np.array(["RGB".index(letter) for letter in letters])[pattern]
+    return develop_mosaic(codes, channel, black[pattern], white[pattern], way)
+
+
+def develop_mosaic(
+    codes: Codes,
+    channel: npt.NDArray[Any],
+    black: npt.NDArray[Any],
+    white: npt.NDArray[Any],
+    way: Way,
+) -> npt.NDArray[np.float32]:
+    """Linear values (y, x, 3) of a mosaic.
+
+    Args:
+        codes: shape (y, x).
+        channel: the pattern's channels, 0 to 2, shape of one period.
+        black, white: levels, of the same shape.
+        way: how the missing channels are filled in.
+    """
+    period = channel.shape
+    repeats = (-(-codes.shape[0] // period[0]), -(-codes.shape[1] // period[1]))
+    height, width = codes.shape
+
+    def spread(table: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return np.tile(table.astype(np.float32), repeats)[:height, :width]
+
+    low = spread(black)
+    values = (codes.astype(np.float32) - low) / (spread(white) - low)
+    return fill_in(np.clip(values, 0.0, 1.0), channel, way)
+
+
+def _colour(facts: dict[str, Any]) -> dict[str, Any]:
+    """As-shot white and LibRaw's own matrix, where the header says nothing of them."""
+    found: dict[str, Any] = {}
+    gains = np.array(facts["as_shot"][:3], float)
+    if np.isfinite(gains).all() and (gains > 0).all():
+        neutral = 1.0 / gains
+        found["as_shot_neutral"] = tuple((neutral / neutral.max()).tolist())
+    matrix = np.array(facts["xyz_to_camera"], float)[:3]
+    if matrix.shape == (3, 3) and np.isfinite(matrix).all() and np.abs(matrix).max() > 0:
+        found["xyz_to_camera_1"] = tuple(matrix.ravel().tolist())
+        found["calibration_light_1"] = "D65"
+    if facts.get("iso"):
+        found["iso"] = float(facts["iso"])
+    return found

@@ -1,0 +1,162 @@
+"""From a file's codes to the values of an image: opacity, grey, colour profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.cameras.images import Encoding
+from respectra.cameras.pictures.demosaicing import Way
+from respectra.cameras.pictures.profiles import (
+    SRGB,
+    Profile,
+    open_profile,
+    read_profile_file,
+    space_profile,
+)
+from respectra.cameras.pictures.source import Codes, Said
+from respectra.config import Config
+from respectra.errors import DataError
+
+Grey = Literal["refuse", "repeat"]
+Alpha = Literal["refuse", "white", "black", "drop"]
+
+
+class PictureOptions(Config):
+    """How to read a picture.
+
+    Attributes:
+        grey: ``refuse`` a picture of one channel, or ``repeat`` it three times.
+        alpha: ``refuse`` a picture that is transparent in places, show it on ``white`` or
+            ``black`` as displays do, or ``drop`` the opacity and keep the colours below it.
+        profile: ``embedded``: what the file carries or states, sRGB where it says nothing;
+            ``ignore``: sRGB whatever it says; else an ICC file to use instead.
+        demosaic: of raw files: ``edge-aware``, ``bilinear``, or ``half``: a pixel for each cell of
+            the sensor, without interpolation.
+    """
+
+    grey: Grey = "refuse"
+    alpha: Alpha = "refuse"
+    profile: str = "embedded"
+    demosaic: Way = "edge-aware"
+
+
+class Values:
+    """Turns codes into values in [0, 1], in the same way for a whole picture and for rows of it.
+
+    Attributes:
+        encoding: of the values.
+        bits: depth of the values; 32 where they are computed from the codes.
+        attrs: what was done, for the attributes of the image.
+    """
+
+    def __init__(self, said: Said, encoding: Encoding, options: PictureOptions) -> None:
+        self._said, self._options = said, options
+        self.bits, self.encoding = said.bits, encoding
+        self.attrs: dict[str, Any] = dict(said.facts)
+        self._profile = SRGB
+        if said.colours == "grey" and options.grey == "refuse":
+            raise DataError(
+                "the image is grey and says nothing of colour; give an RGB image, or accept "
+                "three equal channels with grey='repeat' (--grey repeat)"
+            )
+        if said.colours == "camera":
+            self.encoding = "linear"
+        elif encoding == "srgb":
+            self._profile, self.attrs["profile"] = _choose(said, options)
+        elif said.colours == "cmyk":
+            raise DataError("the image is CMYK, which no camera gives; open it as a photograph")
+        elif said.icc is not None:
+            self.attrs["profile"] = "not applied: the values are the camera's own"
+        if self._profile.space is not None:
+            self.encoding, self.bits = "linear", 32
+            self.attrs["space"] = self._profile.space
+        self._table: npt.NDArray[np.float32] | None = None
+        if said.bits <= 16:
+            top = int(np.iinfo(np.uint8 if said.bits <= 8 else np.uint16).max)
+            self._table = (np.arange(top + 1) / np.float64(said.full)).astype(np.float32)
+
+    def __call__(self, codes: Codes) -> npt.NDArray[np.float32]:
+        """Values (rows, width, 3) of codes (rows, width, samples).
+
+        Raises:
+            DataError: transparent pixels where they are refused.
+        """
+        said = self._said
+        codes = self._opaque(codes)
+        if said.inverted:
+            codes = (said.full - codes).astype(codes.dtype)
+        if self._profile.apply is not None:
+            values = self._profile.apply(codes)
+        elif self._table is not None:
+            values = self._look_up(codes)
+        else:
+            values = codes.astype(np.float32)
+        if values.shape[2] == 1:
+            values = np.repeat(values, 3, axis=2)
+        return np.ascontiguousarray(values)
+
+    def _look_up(self, codes: Codes) -> npt.NDArray[np.float32]:
+        assert self._table is not None
+        if codes.dtype == np.uint8 and self._table.size == 256:
+            import cv2
+
+            found = np.asarray(cv2.LUT(np.ascontiguousarray(codes), self._table))
+            return found.reshape(codes.shape)
+        return np.asarray(self._table[codes])
+
+    def _opaque(self, codes: Codes) -> Codes:
+        """Without the channel of opacity."""
+        said, wish = self._said, self._options.alpha
+        if said.alpha is None:
+            return codes
+        opacity, colours = codes[..., -1:], codes[..., :-1]
+        if (opacity == said.full).all():
+            return colours
+        if wish == "refuse":
+            raise DataError(
+                "the image is transparent in places, which has no spectrum; flatten it onto a "
+                "background with alpha='white' or 'black', or drop the opacity with "
+                "alpha='drop' (--alpha)"
+            )
+        share = opacity.astype(np.float64) / said.full
+        if wish == "drop":
+            if said.alpha == "straight":
+                return colours
+            mixed = np.minimum(colours / np.maximum(share, 1e-9), said.full)
+        else:
+            back = (1.0 - share) * (said.full if wish == "white" else 0.0)
+            mixed = back + (colours if said.alpha == "premultiplied" else colours * share)
+        if codes.dtype.kind == "u":
+            mixed = np.rint(np.clip(mixed, 0.0, said.full))
+        return mixed.astype(codes.dtype)
+
+
+def _choose(said: Said, options: PictureOptions) -> tuple[Profile, str]:
+    """The profile to apply, and what to say of it."""
+    if options.profile == "ignore":
+        stated = said.icc is not None or said.space is not None
+        _refuse_cmyk(said)
+        return SRGB, "ignored as asked: read as sRGB" if stated else "none: read as sRGB"
+    if options.profile != "embedded":
+        path = Path(options.profile)
+        profile = open_profile(read_profile_file(path), said)
+        return profile, f"{profile.name}, of {path.name}"
+    if said.icc is not None:
+        profile = open_profile(said.icc, said)
+        return profile, f"{profile.name}, embedded"
+    if said.space is not None and said.colours == "rgb":
+        return space_profile(said.space, said), f"{said.space}, stated by the file"
+    _refuse_cmyk(said)
+    return SRGB, "none: read as sRGB"
+
+
+def _refuse_cmyk(said: Said) -> None:
+    if said.colours == "cmyk":
+        raise DataError(
+            "the image is CMYK, and ink has no colour without a profile; name one with "
+            "profile='FILE.icc' (--profile FILE.icc), or convert it to RGB"
+        )

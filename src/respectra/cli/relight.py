@@ -1,0 +1,45 @@
+"""The ``relight`` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from respectra.cli.app import app, echo
+
+
+@app.command()
+def relight(
+    cube: Annotated[Path, typer.Argument(help="Reflectance, or radiance under a known light.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The cube to write.")],
+    light: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="The new light: A, D50, FL2, LED-B3, ..., planck:2856, daylight:5200, a file; "
+            "or reflectance, which takes the light off.",
+        ),
+    ],
+    present: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="The light that a radiance is under; as it says by default."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
+) -> None:
+    """Put a cube under another light."""
+    from respectra import cubes
+    from respectra.files import ensure_absent
+
+    ensure_absent(output, overwrite=overwrite)
+    opened = cubes.open_cube(cube)
+    if light == "reflectance":
+        result = cubes.to_reflectance(opened, present)
+    else:
+        result = cubes.relight(opened, light, present=present)
+    cubes.save_cube(result, output, overwrite=overwrite)
+    under = "" if light == "reflectance" else f" under {result.attrs['light']}"
+    echo(f"{output}: {result.attrs['quantity']}{under}")

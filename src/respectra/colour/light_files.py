@@ -1,0 +1,182 @@
+"""Measured lights from files: CSV and other text, NPZ, ``.sp`` (CGATS) and ``.spdx`` (TM-27)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.errors import FormatError, RespectraError
+from respectra.guards.npy import read_npz
+from respectra.wavelengths import is_unit, to_nanometres
+
+FloatArray = npt.NDArray[np.float64]
+Reader = Callable[[Path], tuple[FloatArray, FloatArray]]
+
+_WAVELENGTH_KEYS = ("wavelengths_nm", "wavelengths", "wavelength_nm", "wavelength", "bands", "nm")
+_POWER_KEYS = ("power", "light", "spd", "illuminant", "values", "spectrum")
+#: A file of a light holds some thousands of numbers; one beyond this is something else.
+_MOST_BYTES = 8 * 2**20
+_SEPARATORS = re.compile(r"[,;\s]+")
+
+
+def open_light_file(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArray]:
+    """Wavelengths in nm, ascending, and relative power from a file, each of shape (n,).
+
+    * text (``.csv``, ``.txt``, ``.tsv``, ``.dat``, ``.spd``): one line a wavelength, with the power
+      in the second column; commas, semicolons, blanks or tabs between; lines that begin with ``#``
+      are left out. A header may state the unit: ``wavelength (um), power``.
+    * NPZ: an array of wavelengths (``wavelengths``, ``wavelength_nm``, ...) and one of its shape.
+    * ``.sp``: a spectrum in CGATS, as ArgyllCMS writes it.
+    * ``.spdx``: IES TM-27.
+
+    Raises:
+        FormatError: no such file, an unknown suffix, or contents that are not one spectrum.
+    """
+    file = Path(path)
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise FormatError(
+            f"{file} is not a known kind of light file; use one of {', '.join(LIGHT_SUFFIXES)}"
+        )
+    if not file.is_file():
+        raise FormatError(f"no such file: {file}")
+    if file.stat().st_size > _MOST_BYTES:
+        raise FormatError(f"{file} is too large to be a light ({file.stat().st_size} bytes)")
+    try:
+        grid, power = reader(file)
+    except RespectraError as error:
+        raise error if str(file) in str(error) else FormatError(f"{file}: {error}") from error
+    except Exception as error:  # whatever a damaged file makes a library raise
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise FormatError(f"{file} cannot be read as a light: {reason}") from None
+    order = np.argsort(grid)
+    grid, power = grid[order], power[order]
+    if grid.size < 2 or not (np.diff(grid) > 0).all():
+        raise FormatError(f"{file} states a wavelength twice, or fewer than two of them")
+    return grid, power
+
+
+def _read_text(file: Path) -> tuple[FloatArray, FloatArray]:
+    lines = [line.strip() for line in _decoded(file).splitlines()]
+    rows = [line for line in lines if line and not line.startswith("#")]
+    if rows and rows[0].upper().startswith(("SPECT", "CGATS", "IES")):
+        return _parse_cgats(rows)
+    unit = None
+    if rows and not _is_number(_SEPARATORS.split(rows[0])[0]):
+        unit = stated_unit(rows[0])
+        rows = rows[1:]
+    table = [_SEPARATORS.split(row) for row in rows]
+    if not table or any(len(row) < 2 or not all(map(_is_number, row[:2])) for row in table):
+        raise FormatError("needs lines of two numbers: wavelength in nm, relative power")
+    if len({len(row) for row in table}) != 1:
+        raise FormatError("its lines hold different numbers of columns; it needs two")
+    if len(table[0]) > 2:
+        raise FormatError(
+            f"holds {len(table[0])} columns, which is more than one light; keep the wavelength "
+            "and the power of one"
+        )
+    values = np.array(table, np.float64)
+    return to_nanometres(values[:, 0], unit, where=str(file)), values[:, 1]
+
+
+def stated_unit(header: str) -> str | None:
+    """The unit of wavelength that a header line states in its first column, or None."""
+    first = re.split(r"[,;\t]", header)[0]
+    for word in re.findall(r"[A-Za-zµμÅ0-9/^-]+", first.replace("_", " ")):
+        if len(first.split()) > 0 and is_unit(word) and word.lower() not in ("a", "m"):
+            return str(word)
+    return None
+
+
+def _parse_cgats(rows: list[str]) -> tuple[FloatArray, FloatArray]:
+    facts: dict[str, str] = {}
+    for row in rows:
+        key, _, value = row.partition(" ")
+        facts.setdefault(key.upper(), value.strip().strip('"'))
+    names = _block(rows, "BEGIN_DATA_FORMAT", "END_DATA_FORMAT")
+    values = _block(rows, "BEGIN_DATA", "END_DATA")
+    columns = [(i, re.fullmatch(r"(?:SPEC_|NM)(\d+(?:\.\d+)?)", n)) for i, n in enumerate(names)]
+    spectral = [(i, float(match[1])) for i, match in columns if match]
+    if not spectral or len(values) != len(names):
+        raise FormatError("is not one spectrum in CGATS (fields SPEC_380, SPEC_390, ..., one set)")
+    power = np.array([float(values[i]) for i, _ in spectral])
+    # The names round to whole nanometres; the header states the grid exactly.
+    if {"SPECTRAL_BANDS", "SPECTRAL_START_NM", "SPECTRAL_END_NM"} <= facts.keys():
+        start, end = float(facts["SPECTRAL_START_NM"]), float(facts["SPECTRAL_END_NM"])
+        if int(facts["SPECTRAL_BANDS"]) == power.size:
+            return np.linspace(start, end, power.size), power
+    return np.array([nm for _, nm in spectral]), power
+
+
+def _block(rows: list[str], begin: str, end: str) -> list[str]:
+    if begin not in rows or end not in rows:
+        raise FormatError(f"has no {begin} ... {end}")
+    return " ".join(rows[rows.index(begin) + 1 : rows.index(end)]).split()
+
+
+def _read_spdx(file: Path) -> tuple[FloatArray, FloatArray]:
+    text = _decoded(file)
+    if "<!ENTITY" in text or "<!DOCTYPE" in text:
+        raise FormatError("declares entities, which no file of a light needs")
+    root = ElementTree.fromstring(text)
+    found = [e for e in root.iter() if e.tag.rpartition("}")[2] == "SpectralData"]
+    grid = [float(e.attrib["wavelength"]) for e in found]
+    power = [float(e.text or "nan") for e in found]
+    return to_nanometres(grid, "nm", where=str(file)), np.array(power)
+
+
+def _read_npz(file: Path) -> tuple[FloatArray, FloatArray]:
+    arrays = read_npz(file, most_bytes=_MOST_BYTES)
+    named = [key for key in _WAVELENGTH_KEYS if key in arrays]
+    if not named:
+        raise FormatError(
+            f"has no wavelengths: add an array called 'wavelengths' in nm (found: {list(arrays)})"
+        )
+    grid = np.asarray(arrays.pop(named[0]), np.float64).ravel()
+    fitting = [k for k, v in arrays.items() if v.size == grid.size and v.squeeze().ndim == 1]
+    chosen = [key for key in _POWER_KEYS if key in fitting] or fitting
+    if len(chosen) != 1:
+        raise FormatError(
+            f"needs exactly one array of {grid.size} values beside the wavelengths; found "
+            f"{fitting or 'none'}"
+        )
+    unit = "nm" if named[0].endswith("nm") else None
+    return (
+        to_nanometres(grid, unit, where=str(file)),
+        np.asarray(arrays[chosen[0]], np.float64).ravel(),
+    )
+
+
+def _decoded(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        return file.read_text("latin-1")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+_READERS: dict[str, Reader] = {
+    ".csv": _read_text,
+    ".txt": _read_text,
+    ".tsv": _read_text,
+    ".dat": _read_text,
+    ".spd": _read_text,
+    ".sp": _read_text,
+    ".spdx": _read_spdx,
+    ".npz": _read_npz,
+}
+#: Endings of the files that :func:`open_light_file` reads.
+LIGHT_SUFFIXES = tuple(_READERS)

@@ -1,0 +1,109 @@
+"""Standard observers and illuminants, sampled at any wavelengths.
+
+The tables are colour-science's, which reproduces those of CIE 015. Its import is slow, so it
+happens on first use, and each table is read once.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.errors import DataError, unknown_name
+from respectra.wavelengths import check_wavelengths
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Observer -> colour-science's name of its colour-matching functions.
+_OBSERVERS = {
+    "cie1931": "CIE 1931 2 Degree Standard Observer",
+    "cie1964": "CIE 1964 10 Degree Standard Observer",
+}
+OBSERVERS = tuple(_OBSERVERS)
+
+
+def colour_matching(observer: str, wavelengths_nm: npt.ArrayLike) -> FloatArray:
+    """Colour-matching functions x̄, ȳ, z̄ of a standard observer.
+
+    Interpolated linearly in the 1 nm table (360 to 830 nm), so exact at whole nanometres; zero
+    outside it, where nobody sees anything.
+
+    Args:
+        observer: ``cie1931`` (2°) or ``cie1964`` (10°).
+        wavelengths_nm: shape (band,), nm, ascending.
+
+    Returns:
+        float64, shape (band, 3).
+
+    Raises:
+        ConfigError: unknown observer.
+        DataError: the wavelengths are not ascending positive numbers.
+    """
+    if observer not in _OBSERVERS:
+        raise unknown_name("observer", observer, _OBSERVERS)
+    grid = check_wavelengths(wavelengths_nm)
+    table_nm, table = _observer_table(observer)
+    columns = [np.interp(grid, table_nm, column, left=0.0, right=0.0) for column in table.T]
+    return np.stack(columns, axis=1)
+
+
+def illuminant(name: str, wavelengths_nm: npt.ArrayLike) -> FloatArray:
+    """Relative spectral power of an illuminant, as published (100 at 560 nm for A, D and E).
+
+    Interpolated linearly, which is what CIE 015 prescribes for D65.
+
+    Args:
+        name: one of ``respectra.list_illuminants()``; upper or lower case.
+        wavelengths_nm: shape (band,), nm, ascending.
+
+    Returns:
+        float64, shape (band,).
+
+    Raises:
+        ConfigError: unknown illuminant.
+        DataError: a wavelength lies outside the published table.
+    """
+    grid = check_wavelengths(wavelengths_nm)
+    names = {known.lower(): known for known in tabulated_illuminants()}
+    if name.lower() not in names:
+        raise unknown_name("illuminant", name, names)
+    if name.lower() == "e":
+        return np.full(grid.size, 100.0)
+    table_nm, table = _illuminant_table(names[name.lower()])
+    if grid[0] < table_nm[0] or grid[-1] > table_nm[-1]:
+        raise DataError(
+            f"illuminant {name} is known from {table_nm[0]:g} to {table_nm[-1]:g} nm, "
+            f"not from {grid[0]:g} to {grid[-1]:g} nm; leave out the bands outside"
+        )
+    return np.interp(grid, table_nm, table)
+
+
+@functools.cache
+def tabulated_illuminants() -> tuple[str, ...]:
+    """Names of the tables: the CIE's A, B, C, D, E, FL, HP, LED, ID series and ISO 7589's."""
+    import colour
+
+    return tuple(colour.SDS_ILLUMINANTS)
+
+
+def illuminant_table(name: str) -> tuple[FloatArray, FloatArray]:
+    """Wavelengths in nm and relative power of an illuminant as published, each of shape (n,)."""
+    return _illuminant_table(name)
+
+
+@functools.cache
+def _observer_table(observer: str) -> tuple[FloatArray, FloatArray]:
+    import colour
+
+    table = colour.MSDS_CMFS[_OBSERVERS[observer]]
+    return np.array(table.wavelengths, np.float64), np.array(table.values, np.float64)
+
+
+@functools.cache
+def _illuminant_table(name: str) -> tuple[FloatArray, FloatArray]:
+    import colour
+
+    table = colour.SDS_ILLUMINANTS[name]
+    return np.array(table.wavelengths, np.float64), np.array(table.values, np.float64)

@@ -1,0 +1,84 @@
+"""From a spectrum to what an observer or a display makes of it, as one matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.colour.observers import colour_matching
+from respectra.errors import DataError
+from respectra.wavelengths import check_wavelengths
+
+FloatArray = npt.NDArray[np.float64]
+
+#: The range that a display shows: all common illuminants are tabulated in it.
+VISIBLE_NM = (380.0, 780.0)
+
+
+def xyz_weights(
+    power: npt.ArrayLike, wavelengths_nm: npt.ArrayLike, *, observer: str = "cie1931"
+) -> FloatArray:
+    """Weights that turn reflectance under a light into XYZ, white's Y = 1; shape (band, 3).
+
+    Args:
+        power: shape (band,), the light in the bands.
+        wavelengths_nm: shape (band,), nm.
+        observer: ``cie1931`` or ``cie1964``.
+
+    Raises:
+        DataError: nothing of the light is visible in these bands.
+    """
+    grid = check_wavelengths(wavelengths_nm)
+    light = np.asarray(power, np.float64)
+    matching = band_matching(observer, grid)
+    brightness = float(light @ matching[:, 1])
+    if not brightness > 0:
+        raise DataError(
+            f"nothing is visible: the bands lie from {grid[0]:g} to {grid[-1]:g} nm, sight from "
+            f"{VISIBLE_NM[0]:g} to {VISIBLE_NM[1]:g} nm"
+        )
+    return matching * light[:, None] / brightness
+
+
+def band_matching(observer: str, wavelengths_nm: npt.ArrayLike) -> FloatArray:
+    """Colour-matching functions times the width of each band in nm, shape (band, 3)."""
+    grid = check_wavelengths(wavelengths_nm)
+    widths = np.gradient(grid) if grid.size > 1 else np.ones(1)
+    return colour_matching(observer, grid) * widths[:, None]
+
+
+def srgb_matrix(
+    power: npt.ArrayLike,
+    wavelengths_nm: npt.ArrayLike,
+    *,
+    observer: str = "cie1931",
+    present: npt.ArrayLike | None = None,
+    adapt: bool = True,
+) -> FloatArray:
+    """From a spectrum to linear sRGB, shape (band, 3); a perfect white under the light gives 1.
+
+    Args:
+        power: shape (band,), the light to show the scene under.
+        wavelengths_nm: shape (band,), nm.
+        observer: ``cie1931`` or ``cie1964``.
+        present: shape (band,), the light that is in the spectra already and is divided out; None
+            for reflectance.
+        adapt: let the eye adapt to the light (Bradford), so that its white is the display's;
+            otherwise the eye stays adapted to D65.
+
+    Raises:
+        DataError: nothing of the light is visible in these bands.
+    """
+    import colour
+
+    weights = xyz_weights(power, wavelengths_nm, observer=observer)
+    white = weights.sum(axis=0)
+    if present is not None:
+        there = np.asarray(present, np.float64)
+        weights = weights / np.maximum(there, 1e-3 * there.max())[:, None]
+    srgb = colour.RGB_COLOURSPACES["sRGB"]
+    display_white = colour.xy_to_XYZ(srgb.whitepoint)
+    adaptation = colour.adaptation.matrix_chromatic_adaptation_VonKries(
+        white if adapt else display_white, display_white, transform="Bradford"
+    )
+    return np.asarray(weights @ (srgb.matrix_XYZ_to_RGB @ adaptation).T, np.float64)

@@ -1,0 +1,148 @@
+"""Encodings of displays: linear light to the values of a file and back, one curve a space."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.errors import unknown_name
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Linear sRGB to XYZ of the 2° observer, as IEC 61966-2-1 prints it.
+SRGB_TO_XYZ: FloatArray = np.array(
+    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+)
+SRGB_TO_XYZ.setflags(write=False)
+
+#: Our name -> colour-science's name of a colour space.
+_SPACES = {
+    "srgb": "sRGB",
+    "display-p3": "Display P3",
+    "adobe-rgb": "Adobe RGB (1998)",
+    "prophoto": "ROMM RGB",
+    "rec2020": "ITU-R BT.2020",
+    "rec709": "ITU-R BT.709",
+    "aces": "ACES2065-1",
+}
+
+
+def decode_srgb(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Linear light of sRGB's values, both in [0, 1] (IEC 61966-2-1)."""
+    encoded = np.asarray(values, dtype=np.float32)
+    power = ((encoded + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4)
+    return np.where(encoded <= 0.04045, encoded / np.float32(12.92), power).astype(np.float32)
+
+
+def encode_srgb(linear: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """sRGB's values of linear light, both in [0, 1] (IEC 61966-2-1); what is beyond is clipped.
+
+    Computed in the precision of ``linear``.
+    """
+    light = np.asarray(linear)
+    if light.dtype not in (np.float32, np.float64):
+        light = light.astype(np.float64)
+    power = 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055
+    encoded = np.where(light <= 0.0031308, 12.92 * light, power)
+    return np.clip(encoded, 0.0, 1.0).astype(np.float32)
+
+
+def decode_srgb_exact(values: npt.ArrayLike) -> FloatArray:
+    """As :func:`decode_srgb`, in double precision, for the bounds of codes; not clipped."""
+    encoded = np.asarray(values, dtype=np.float64)
+    power = (np.maximum(encoded, 0.04045) + 0.055) / 1.055
+    return np.where(encoded <= 0.04045, encoded / 12.92, power**2.4)
+
+
+@dataclass(frozen=True)
+class RGBSpace:
+    """A colour space of displays or of pictures.
+
+    Attributes:
+        name: ours.
+        to_xyz: shape (3, 3), linear R, G, B to XYZ of the 2° observer, white's Y = 1.
+        white_xy: chromaticity of white.
+    """
+
+    name: str
+    to_xyz: FloatArray
+    white_xy: tuple[float, float]
+
+    @property
+    def to_xyz_d65(self) -> FloatArray:
+        """Linear R, G, B to XYZ of an eye that is adapted to D65 (Bradford), white's Y = 1."""
+        return _adapted(self.name, *SRGB_TO_XYZ.sum(axis=1))
+
+    @property
+    def to_xyz_d50(self) -> FloatArray:
+        """Linear R, G, B to XYZ adapted to D50, as colour profiles hold it."""
+        return _adapted(self.name, 0.9642, 1.0, 0.8249)
+
+    def decode(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Linear light of the space's values, both in [0, 1]."""
+        if self.name in ("srgb", "display-p3"):  # which share their curve
+            return decode_srgb(values)
+        return np.asarray(_table(self.name).cctf_decoding(values), np.float32)
+
+    def encode(self, linear: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """The space's values of linear light, both in [0, 1]."""
+        if self.name in ("srgb", "display-p3"):
+            return encode_srgb(linear)
+        return np.asarray(_table(self.name).cctf_encoding(np.clip(linear, 0.0, 1.0)), np.float32)
+
+
+def list_rgb_spaces() -> list[str]:
+    """Names of the colour spaces that are known."""
+    return list(_SPACES)
+
+
+@functools.cache
+def rgb_space(name: str) -> RGBSpace:
+    """A colour space by name.
+
+    Raises:
+        ConfigError: there is no such space.
+    """
+    if name not in _SPACES:
+        raise unknown_name("colour space", name, _SPACES)
+    if name == "srgb":
+        return RGBSpace(name, SRGB_TO_XYZ, (0.3127, 0.3290))
+    table = _table(name)
+    matrix = np.array(table.matrix_RGB_to_XYZ, np.float64)
+    matrix.setflags(write=False)
+    x, y = (float(value) for value in table.whitepoint)
+    return RGBSpace(name, matrix, (x, y))
+
+
+@functools.cache
+def space_matrix(start: str, end: str) -> FloatArray:
+    """Linear R, G, B of one colour space to those of another, shape (3, 3), white to white."""
+    matrices = [
+        SRGB_TO_XYZ if name == "srgb" else rgb_space(name).to_xyz_d65 for name in (start, end)
+    ]
+    matrix: FloatArray = np.linalg.solve(matrices[1], matrices[0])
+    matrix.setflags(write=False)
+    return matrix
+
+
+@functools.cache
+def _adapted(name: str, *white: float) -> FloatArray:
+    import colour
+
+    own = rgb_space(name).to_xyz
+    adaptation = colour.adaptation.matrix_chromatic_adaptation_VonKries(
+        own.sum(axis=1), np.array(white), transform="Bradford"
+    )
+    matrix: FloatArray = adaptation @ own
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _table(name: str) -> Any:
+    import colour
+
+    return colour.RGB_COLOURSPACES[_SPACES[name]]

@@ -1,0 +1,141 @@
+"""Another light on a cube: reflectance times the light is radiance, and back."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from respectra.colour import make_light, normalise_light, open_light, resample_light
+from respectra.cubes.model import require_cube, wavelengths_of
+from respectra.errors import ConfigError, DataError, RespectraError
+
+FloatArray = npt.NDArray[np.float64]
+Light = str | os.PathLike[str] | xr.DataArray
+
+
+def to_radiance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArray:
+    """What a scene of known reflectance sends out under a light.
+
+    Args:
+        cube: reflectance.
+        light: what ``respectra.colour.open_light`` takes; the one in the cube's attributes by
+            default. It is scaled to the luminance of equal energy, so that a perfect white is as
+            bright under any light.
+
+    Returns:
+        ``quantity`` radiance; the attribute ``light`` says which it is under.
+
+    Raises:
+        DataError: the cube holds radiance, or the light does not cover its bands.
+        ConfigError: an unknown light, or none where the cube states none.
+    """
+    cube = require_cube(cube)
+    if cube.attrs.get("quantity", "radiance") != "reflectance":
+        raise DataError("the cube holds radiance already; respectra.relight gives it another light")
+    found = _stated(cube) if light is None else open_light(light)
+    return _scaled(cube, _power(found, cube), "radiance", found)
+
+
+def to_reflectance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArray:
+    """The reflectance of a scene whose radiance and light are known.
+
+    Args:
+        cube: radiance.
+        light: the light that it is under; the one in its attributes by default.
+
+    Returns:
+        ``quantity`` reflectance.
+
+    Raises:
+        DataError: the cube holds reflectance, or the light is dark in a band or does not cover it.
+        ConfigError: an unknown light, or none where the cube states none.
+    """
+    cube = require_cube(cube)
+    if cube.attrs.get("quantity", "radiance") != "radiance":
+        raise DataError("the cube holds reflectance already")
+    found = _stated(cube) if light is None else open_light(light)
+    return _scaled(cube, 1.0 / _power(found, cube), "reflectance", found)
+
+
+def relight(cube: xr.DataArray, light: Light, *, present: Light | None = None) -> xr.DataArray:
+    """The radiance of a scene under another light.
+
+    Args:
+        cube: reflectance, or radiance under a light that is known.
+        light: the new light; what ``respectra.colour.open_light`` takes.
+        present: the light that a radiance is under; the one in its attributes by default.
+
+    Returns:
+        ``quantity`` radiance; under the light that it was under, the very same values.
+
+    Raises:
+        DataError: a light that does not cover the bands.
+        ConfigError: an unknown light, or a radiance whose light nobody states.
+
+    Example:
+        >>> import respectra as rs
+        >>> cube = rs.make_cube([[[0.5, 0.5, 0.5]]], [450, 550, 650], quantity="reflectance")
+        >>> rs.relight(cube, "A").attrs["light"]
+        'A'
+    """
+    cube = require_cube(cube)
+    if cube.attrs.get("quantity", "radiance") == "reflectance":
+        return to_radiance(cube, light)
+    new = open_light(light)
+    old = _stated(cube) if present is None else open_light(present)
+    return _scaled(cube, _power(new, cube) / _power(old, cube), "radiance", new)
+
+
+def _power(light: xr.DataArray, cube: xr.DataArray) -> FloatArray:
+    grid = wavelengths_of(cube)
+    return normalise_light(resample_light(light, grid), grid)
+
+
+def _scaled(
+    cube: xr.DataArray, factors: FloatArray, quantity: str, light: xr.DataArray
+) -> xr.DataArray:
+    attrs: dict[str, Any] = {**cube.attrs, "quantity": quantity}
+    attrs["light"] = str(light.attrs["name"])
+    attrs.pop("light_power", None)
+    if not _has_name(light):
+        attrs["light_power"] = json.dumps(_power(light, cube).tolist())
+    values = cube.values if (factors == 1.0).all() else cube.values * factors.astype(np.float32)
+    return cube.copy(data=np.array(values, np.float32)).assign_attrs(attrs)
+
+
+def _has_name(light: xr.DataArray) -> bool:
+    """Whether the light's name alone gives it back."""
+    name = str(light.attrs["name"])
+    if "." in name and not name.startswith("FL"):
+        return False
+    try:
+        known = open_light(name)
+    except RespectraError:
+        return False
+    return known.shape == light.shape and bool(np.array_equal(known.values, light.values))
+
+
+def _stated(cube: xr.DataArray) -> xr.DataArray:
+    """The light that a cube's attributes state.
+
+    Raises:
+        ConfigError: they state none, or one that is not known.
+    """
+    name = cube.attrs.get("light")
+    if name is None:
+        raise ConfigError(
+            "the cube does not say which light it is under; state it, such as light='D65' "
+            "(--present D65 on the command line)"
+        )
+    grid = wavelengths_of(cube)
+    if "light_power" in cube.attrs:
+        return make_light(json.loads(cube.attrs["light_power"]), grid, name=str(name))
+    record = json.loads(cube.attrs.get("capture", "{}")).get("light")
+    if isinstance(record, dict) and record.get("name") == name:
+        return make_light(record["power"], record["wavelengths_nm"], name=str(name))
+    return open_light(str(name))

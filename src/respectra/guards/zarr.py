@@ -1,0 +1,399 @@
+"""Zarr stores, looked through before the library and its codecs see them.
+
+A store is a folder of JSON and chunks. Only codecs that neither execute anything nor make more of
+a chunk than its array promises are let through (``pickle`` is a codec of old versions); every chunk
+is asked what it unpacks to; nothing outside the folder is followed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import os
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from respectra.errors import FormatError
+from respectra.guards.limits import refuse_bomb
+from respectra.guards.text import parse_object, read_bytes
+
+_MOST_METADATA = 2**24
+_MOST_FILES = 5_000_000
+_DEEPEST = 32
+_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
+#: Compressors by name, and what of a chunk tells its unpacked size.
+_COMPRESSORS = ("blosc", "zstd", "gzip", "zlib", "lz4")
+#: Filters that keep or widen values one by one.
+_FILTERS = ("shuffle", "delta", "fixedscaleoffset", "bitround", "quantize", "transpose", "bytes")
+_CHECKSUMS = {"crc32c": 4, "crc32": 4}
+_NUMBERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+            "float16", "float32", "float64")  # fmt: skip
+_NOTHING = 2**64 - 1
+_ZSTD_MAGIC = 0xFD2FB528
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """How the chunks of an array are packed."""
+
+    nbytes: int
+    compressor: str | None
+    checksum: int
+    inner: _Chunks | None = None
+    count: int = 1
+    index_first: bool = False
+
+
+@dataclass(frozen=True)
+class ZarrArray:
+    """An array of a store.
+
+    Attributes:
+        name: groups and name, with slashes between; empty for a store that is one array.
+        version: of Zarr, 2 or 3.
+        shape: of the array.
+        stored_bytes: of its chunks.
+        has_fill_attribute: whether its attributes, not only its storage, name a missing value.
+    """
+
+    name: str
+    version: int
+    shape: tuple[int, ...]
+    stored_bytes: int
+    has_fill_attribute: bool
+    _folder: Path
+    _sides: tuple[int, ...]
+    _chunks: _Chunks
+    _prefix: str
+    _separator: str
+
+    def check(self, selection: Sequence[slice | int]) -> None:
+        """Ask every chunk that a part lies in what it unpacks to, before that part is read.
+
+        Args:
+            selection: a slice or an index for each axis.
+
+        Raises:
+            FormatError: one of them is damaged, or makes more than the array promises.
+        """
+        touched = []
+        for part, n, side in zip(selection, self.shape, self._sides, strict=True):
+            places = range(n)[part]
+            if not isinstance(places, range):
+                places = range(places, places + 1)
+            if len(places) == 0:
+                return
+            if abs(places.step) < side:
+                low, high = min(places[0], places[-1]), max(places[0], places[-1])
+                touched.append(range(low // side, high // side + 1))
+            else:
+                touched.append(sorted({place // side for place in places}))  # type: ignore[arg-type]
+        where = f"the array {self.name!r} of {self._folder}"
+        for index in itertools.product(*touched):
+            file = self._folder / (self._prefix + self._separator.join(map(str, index)) or "0")
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                _check_chunk(file, self._chunks, where)
+
+
+@dataclass(frozen=True)
+class ZarrStore:
+    """What a store holds.
+
+    Attributes:
+        arrays: by name, those that may be read.
+        refused: others by name, and why they are not.
+    """
+
+    arrays: Mapping[str, ZarrArray] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_store(folder: str | os.PathLike[str]) -> ZarrStore:
+    """Look through a store; its chunks are looked at when they are read (``ZarrArray.check``).
+
+    Raises:
+        FormatError: it leads outside its folder, its metadata are damaged, or it claims far more
+            than it holds.
+    """
+    root = Path(folder)
+    arrays: dict[str, ZarrArray] = {}
+    refused: dict[str, str] = {}
+    for found in _walk(root):
+        name = found.folder.relative_to(root).as_posix().removeprefix(".")
+        version, facts, attributes = found.metadata
+        try:
+            shape, sides, chunks = _describe(version, facts)
+            prefix, separator = _naming(version, facts)
+        except (KeyError, TypeError, ValueError, OverflowError, LookupError) as error:
+            refused[name] = f"the array {name!r} of {root}: {error}"
+            continue
+        refuse_bomb(
+            f"a chunk of the array {name!r} of {root}",
+            needed_bytes=chunks.nbytes,
+            stored_bytes=found.largest,
+        )
+        has_fill = "_FillValue" in attributes
+        arrays[name] = ZarrArray(
+            name, version, shape, found.size, has_fill, found.folder, sides, chunks,
+            prefix, separator,
+        )  # fmt: skip
+    return ZarrStore(arrays, refused)
+
+
+@dataclass
+class _Found:
+    """The folder of an array, and what lies in it besides its metadata."""
+
+    folder: Path
+    metadata: tuple[int, dict[str, Any], Mapping[str, Any]]
+    size: int = 0
+    largest: int = 0
+
+
+def _walk(root: Path) -> list[_Found]:
+    """The arrays of a store, each file looked at once and none opened but the metadata."""
+    arrays: list[_Found] = []
+    count = 0
+    pending: list[tuple[str, int, _Found | None]] = [(str(root), 0, None)]
+    while pending:
+        place, depth, owner = pending.pop()
+        if depth > _DEEPEST:
+            raise FormatError(f"{root} is nested too deeply")
+        with os.scandir(place) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+        count += len(entries)
+        if count > _MOST_FILES:
+            raise FormatError(f"{root} holds more than {_MOST_FILES:,} files")
+        for entry in entries:
+            if entry.is_symlink():
+                raise FormatError(
+                    f"{entry.path} is a link; a store is read without following links, copy it"
+                )
+        if owner is None and any(entry.name in _METADATA for entry in entries):
+            metadata = _metadata(Path(place))
+            if metadata is not None:
+                owner = _Found(Path(place), metadata)
+                arrays.append(owner)
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                pending.append((entry.path, depth + 1, owner))
+            elif owner is not None and entry.name not in _METADATA:
+                size = entry.stat(follow_symlinks=False).st_size
+                owner.size += size
+                owner.largest = max(owner.largest, size)
+    return sorted(arrays, key=lambda found: found.folder)
+
+
+def _naming(version: int, facts: Mapping[str, Any]) -> tuple[str, str]:
+    """What the names of chunks begin with, and what stands between their numbers."""
+    if version == 2:
+        prefix, separator = "", facts.get("dimension_separator", ".")
+    else:
+        encoding = facts.get("chunk_key_encoding") or {"name": "default"}
+        usual = {"default": ("c/", "/"), "v2": ("", ".")}
+        if encoding["name"] not in usual:
+            raise FormatError(f"its chunks are named by {encoding['name']!r}, which is not read")
+        prefix, separator = usual[encoding["name"]]
+        separator = (encoding.get("configuration") or {}).get("separator", separator)
+        prefix = "c" + separator if prefix else prefix
+    if separator not in (".", "/"):
+        raise FormatError(f"the names of its chunks hold {separator!r}, which is not read")
+    return prefix, separator
+
+
+def _metadata(place: Path) -> tuple[int, dict[str, Any], Mapping[str, Any]] | None:
+    """(version, metadata, attributes) of an array; None for a group and what is no node."""
+    if (place / "zarr.json").is_file():
+        facts = _read(place / "zarr.json")
+        attributes = facts.get("attributes")
+        found = attributes if isinstance(attributes, dict) else {}
+        return (3, facts, found) if facts.get("node_type") == "array" else None
+    if (place / ".zarray").is_file():
+        attributes = _read(place / ".zattrs") if (place / ".zattrs").is_file() else {}
+        return 2, _read(place / ".zarray"), attributes
+    for name in (".zgroup", ".zattrs"):
+        if (place / name).is_file():
+            _read(place / name)
+    return None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return parse_object(read_bytes(file, _MOST_METADATA), file)
+
+
+def _describe(
+    version: int, facts: Mapping[str, Any]
+) -> tuple[tuple[int, ...], tuple[int, ...], _Chunks]:
+    """(shape, sides of chunks, how these are packed) of an array.
+
+    Raises:
+        FormatError, KeyError, TypeError, ValueError: it may not be read.
+    """
+    shape = _sizes(facts["shape"], 0)
+    if version == 3:
+        grid = facts["chunk_grid"]
+        if grid["name"] != "regular":
+            raise FormatError(f"its chunks form a grid of kind {grid['name']!r}")
+        sides = _sizes(grid["configuration"]["chunk_shape"], 1)
+        if facts["data_type"] not in _NUMBERS:
+            raise FormatError(f"its values are of type {facts['data_type']!r}, which is not read")
+        itemsize = np.dtype(facts["data_type"]).itemsize
+        if facts.get("storage_transformers"):
+            raise FormatError("its storage is transformed, which is not read")
+        chunks = _codecs(facts["codecs"], sides, itemsize)
+    else:
+        sides = _sizes(facts["chunks"], 1)
+        dtype = np.dtype(facts["dtype"])
+        if dtype.kind not in "fiub":
+            raise FormatError(f"its values are of type {facts['dtype']!r}, which is not read")
+        chunks = _version_2(facts, math.prod(sides) * dtype.itemsize)
+    if len(sides) != len(shape):
+        raise FormatError("its chunks have another number of dimensions")
+    return shape, sides, chunks
+
+
+def _sizes(values: Any, least: int) -> tuple[int, ...]:
+    sizes = tuple(values)
+    if any(not isinstance(n, int) or n < least for n in sizes):
+        raise FormatError(f"it has sizes that cannot be: {sizes[:8]}")
+    return sizes
+
+
+def _version_2(facts: Mapping[str, Any], nbytes: int) -> _Chunks:
+    compressor = facts["compressor"]
+    name = None if compressor is None else str(compressor["id"])
+    if name is not None and name not in _COMPRESSORS:
+        raise FormatError(f"its codec {name!r} is not read")
+    largest = nbytes
+    for step in facts.get("filters") or ():
+        if step["id"] not in _FILTERS:
+            raise FormatError(f"its codec {step['id']!r} is not read")
+        # A filter may keep values in a wider type than the array's.
+        kept = step.get("astype") or step.get("dtype")
+        if kept is not None:
+            width = np.dtype(facts["dtype"]).itemsize
+            largest = max(largest, nbytes // width * np.dtype(kept).itemsize)
+    return _Chunks(largest, name, 0)
+
+
+def _codecs(steps: Sequence[Mapping[str, Any]], sides: Sequence[int], itemsize: int) -> _Chunks:
+    nbytes = math.prod(sides) * itemsize
+    compressor, checksum = None, 0
+    for step in steps:
+        name = str(step["name"]).removeprefix("numcodecs.")
+        if name == "sharding_indexed":
+            options = step["configuration"]
+            inner = _sizes(options["chunk_shape"], 1)
+            if len(inner) != len(sides) or any(a % b for a, b in zip(sides, inner, strict=True)):
+                raise FormatError("its shards are not made of whole chunks")
+            index = [str(codec["name"]) for codec in options["index_codecs"]]
+            if index not in (["bytes", "crc32c"], ["bytes"]):
+                raise FormatError("the index of its shards is packed, which is not read")
+            return _Chunks(
+                nbytes,
+                None,
+                _CHECKSUMS["crc32c"] * (len(index) - 1),
+                inner=_codecs(options["codecs"], inner, itemsize),
+                count=math.prod(a // b for a, b in zip(sides, inner, strict=True)),
+                index_first=options.get("index_location", "end") == "start",
+            )
+        if name in _CHECKSUMS:
+            checksum += _CHECKSUMS[name]
+        elif name in _COMPRESSORS and compressor is None:
+            compressor = name
+        elif name not in _FILTERS:
+            raise FormatError(f"its codec {name!r} is not read")
+    return _Chunks(nbytes, compressor, checksum)
+
+
+def _check_chunk(file: Path, chunks: _Chunks, where: str) -> None:
+    if chunks.inner is not None:
+        _check_shard(file, chunks, where)
+        return
+    if chunks.compressor is None:
+        return  # the library takes exactly what it needs, or refuses
+    whole = chunks.compressor in ("gzip", "zlib")
+    with file.open("rb") as stream:
+        data = stream.read() if whole else stream.read(32)
+    _check_packed(data, file.stat().st_size - chunks.checksum, chunks, where)
+
+
+def _check_shard(file: Path, chunks: _Chunks, where: str) -> None:
+    assert chunks.inner is not None
+    size = file.stat().st_size
+    length = 16 * chunks.count
+    if length + chunks.checksum > size:
+        raise FormatError(f"a shard of {where} has no index")
+    with file.open("rb") as stream:
+        stream.seek(0 if chunks.index_first else size - length - chunks.checksum)
+        index = np.frombuffer(stream.read(length), "<u8").reshape(-1, 2)
+        for offset, count in index.tolist():
+            if offset == _NOTHING and count == _NOTHING:
+                continue
+            if offset + count > size:
+                raise FormatError(f"a shard of {where} points beyond its end")
+            if chunks.inner.inner is not None:
+                raise FormatError(f"{where} has shards in shards, which are not read")
+            if chunks.inner.compressor is None:
+                continue
+            stream.seek(offset)
+            whole = chunks.inner.compressor in ("gzip", "zlib")
+            data = stream.read(count if whole else min(count, 32))
+            _check_packed(data, count - chunks.inner.checksum, chunks.inner, where)
+
+
+def _check_packed(data: bytes, size: int, chunks: _Chunks, where: str) -> None:
+    """Ask a packed chunk what it unpacks to.
+
+    Args:
+        data: its first bytes; all of them where only unpacking tells.
+        size: bytes that it has.
+        chunks: what the array promises.
+        where: for messages.
+    """
+    name = chunks.compressor
+    told: int | None
+    if name == "blosc":
+        told = struct.unpack("<I", data[4:8])[0] if len(data) >= 16 else None
+        if told is not None and struct.unpack("<I", data[12:16])[0] != size:
+            told = None
+    elif name == "lz4":
+        told = struct.unpack("<I", data[:4])[0] if len(data) >= 4 else None
+    elif name == "zstd":
+        told = _zstd_size(data)
+    else:
+        told = _deflated_size(data[:size], chunks.nbytes)
+    if told is None or told > chunks.nbytes:
+        grown = "cannot be unpacked" if told is None else f"unpacks to {told:,} bytes or more"
+        raise FormatError(f"a chunk of {where} {grown} where {chunks.nbytes:,} are promised")
+
+
+def _zstd_size(data: bytes) -> int | None:
+    """What a frame says of its content (RFC 8878, 3.1.1.1)."""
+    if len(data) < 6 or struct.unpack("<I", data[:4])[0] != _ZSTD_MAGIC:
+        return None
+    flags = data[4]
+    single = flags >> 5 & 1
+    width = (int(bool(single)), 2, 4, 8)[flags >> 6]
+    at = 5 + (0 if single else 1) + (0, 1, 2, 4)[flags & 3]
+    if width == 0 or len(data) < at + width:
+        return None
+    return int.from_bytes(data[at : at + width], "little") + (256 if width == 2 else 0)
+
+
+def _deflated_size(data: bytes, most: int) -> int | None:
+    try:
+        unpacker = zlib.decompressobj(wbits=47)
+        count = len(unpacker.decompress(data, most + 1))
+    except zlib.error:
+        return None
+    if unpacker.unused_data or (count <= most and not unpacker.eof):
+        return None
+    return count

@@ -1,0 +1,313 @@
+"""Telling a method how its pictures were taken.
+
+A network with ``set_camera`` is told the effective response. Every other method knows one camera
+only, and gets the picture through the best 3 x 3 matrix to that one: least squares, relative, over
+measured reflectances under the capture's light, with white kept. Either way the result is a set of
+weights like any other, whose contract says which capture it is for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.cameras import (
+    Capture,
+    InputKind,
+    Noise,
+    Picture,
+    PictureOptions,
+    References,
+    described_capture,
+    get_response,
+    input_encoding,
+    open_image,
+    open_picture,
+)
+from respectra.cameras.capture_camera import CaptureCamera
+from respectra.cubes import Quantity
+from respectra.datasets.spectra import reflectances
+from respectra.errors import ConfigError, RespectraWarning
+from respectra.inference.guarantees import camera_of
+from respectra.methods import Contract, Weights
+from respectra.methods.fitting import REFLECTANCES
+from respectra.methods.network import CameraAware, NetworkMethod
+from respectra.methods.shipped import for_captures
+
+if TYPE_CHECKING:
+    from respectra.inference.reconstructor import Reconstructor
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Level of white in a method's own camera over that in the picture: no usual colour is clipped.
+HEADROOM = 0.9
+#: A response is a method's own where it differs by less than this share of its peak.
+_SAME = 1e-3
+
+
+def bind(weights: Weights, capture: Capture, quantity: Quantity | None = None) -> Weights:
+    """Weights for the pictures of a capture.
+
+    Args:
+        weights: of any method, for no capture yet.
+        capture: its white and references looked up in a picture, if they are places there; a
+            camera that is not stated is that of the weights.
+        quantity: what comes out; reflectance by default, and what the weights give where the
+            capture says nothing that they do not know.
+
+    Returns:
+        The same weights where the capture says nothing that they do not know.
+
+    Raises:
+        ConfigError: the weights are bound already, or their own camera is not known.
+        DataError: the capture's camera or light do not cover the bands.
+    """
+    contract = weights.contract
+    if contract.capture is not None:
+        raise ConfigError(
+            "these weights are for one capture already; load those of the method, and tell them"
+        )
+    if says_nothing_new(contract, capture) and quantity in (None, contract.quantity):
+        return weights
+    if capture.camera is None:
+        capture = capture.replace(camera=own_response(contract))
+    capture = capture.replace(references=None)
+    return _bound(
+        weights, capture, quantity or "reflectance", _tell_network(for_captures(weights), capture)
+    )
+
+
+def through_matrix(
+    weights: Weights, capture: Capture, quantity: Quantity = "reflectance"
+) -> Weights:
+    """As :func:`bind`, by a 3 x 3 matrix also for networks that can be told a camera.
+
+    Raises:
+        ConfigError, DataError: as :func:`bind`.
+    """
+    return _bound(weights, capture, quantity, None)
+
+
+def _bound(weights: Weights, capture: Capture, target: Quantity, told: Weights | None) -> Weights:
+    """Weights for a capture: those of a network that was told, or through a matrix."""
+    contract = weights.contract
+    grid = np.array(contract.wavelengths_nm)
+    power = capture.power(grid)
+    facts: dict[str, Any] = {"capture": json.dumps(capture.to_json()), "quantity": target}
+    if told is not None:
+        weights, scale = told, np.ones(grid.size)
+    else:
+        matrix, factor = camera_matrix(contract, capture)
+        facts["camera_matrix"] = tuple(tuple(row) for row in matrix.tolist())
+        native = contract.quantity == "radiance"
+        scale = 1.0 / (factor * power) if native else np.full(grid.size, 1.0 / factor)
+    if target == "radiance":
+        scale = scale * power
+    if not np.allclose(scale, 1.0, rtol=1e-12):
+        facts["band_scale"] = tuple(scale.tolist())
+    bound = Contract(**{**contract.model_dump(), **facts})
+    return dataclasses.replace(weights, contract=bound)
+
+
+def says_nothing_new(contract: Contract, capture: Capture) -> bool:
+    """Whether a capture states nothing that weights do not know: at most their own camera."""
+    if capture.light is not None or capture.white is not None or capture.has_levels:
+        return False
+    if capture.noise or capture.is_photograph:
+        return False
+    if capture.camera is None:
+        return True
+    try:
+        own = camera_of(contract).response_matrix(contract.wavelengths_nm)
+    except ConfigError:
+        return False
+    told = capture.effective_response(contract.wavelengths_nm)
+    shapes = [response / response.max(axis=0) for response in (own, told)]
+    return bool(np.abs(shapes[0] - shapes[1]).max() < _SAME)
+
+
+def capture_of(contract: Contract) -> Capture | None:
+    """The capture that a contract is for, or None."""
+    if contract.capture is None:
+        return None
+    return Capture.from_json(contract.capture, where="the contract's capture")
+
+
+def own_response(contract: Contract) -> Any:
+    """The response of the camera that the weights were made for.
+
+    Raises:
+        ConfigError: it is not known.
+    """
+    if contract.response is not None:
+        return contract.response.to_response()
+    if contract.track == "clean":
+        return get_response("cie-1964-ntire2020")
+    raise ConfigError(
+        f"neither the capture nor the weights, for the track {contract.track!r}, say which camera "
+        "took the picture; state one: a name of respectra.list_cameras() or a file"
+    )
+
+
+def camera_matrix(contract: Contract, capture: Capture) -> tuple[FloatArray, float]:
+    """The 3 x 3 matrix from a capture's values to those of the method's own camera.
+
+    Returns:
+        the matrix (values of the own camera = matrix @ values), and the factor by which radiance
+        in the method's scale exceeds the capture's.
+
+    Raises:
+        ConfigError: the method's own camera is not known.
+    """
+    grid = np.array(contract.wavelengths_nm)
+    power = capture.power(grid)
+    seen = capture.effective_response(grid)
+    own = own_matrix(contract) * (power[:, None] if contract.quantity == "radiance" else 1.0)
+    white, own_white = seen.sum(axis=0), own.sum(axis=0)
+    factor = HEADROOM * float(white.max() / own_white.max())
+    own = own * factor
+    surfaces = np.concatenate([reflectances(name, grid).values for name in REFLECTANCES])
+    left, right = surfaces @ seen, surfaces @ own
+    weight = 1.0 / np.maximum(np.linalg.norm(right, axis=1), 1e-6)
+    return constrained_fit(left * weight[:, None], right * weight[:, None], white, own.sum(0)), (
+        factor
+    )
+
+
+def own_matrix(contract: Contract) -> FloatArray:
+    """What the method's own camera makes of the spectra that it gives, shape (band, 3)."""
+    if contract.quantity == "radiance":
+        return camera_of(contract).response_matrix(contract.wavelengths_nm)
+    camera = Capture(camera=own_response(contract))
+    return camera.effective_response(contract.wavelengths_nm)
+
+
+def constrained_fit(
+    left: FloatArray, right: FloatArray, white: FloatArray, target: FloatArray
+) -> FloatArray:
+    """The matrix M with least |left @ Mᵀ − right|² among those with M @ white = target."""
+    system = np.zeros((4, 4))
+    system[:3, :3] = left.T @ left
+    system[:3, 3] = system[3, :3] = white
+    known = np.vstack([left.T @ right, target])
+    return np.asarray(np.linalg.solve(system, known)[:3].T)
+
+
+def _tell_network(weights: Weights, capture: Capture) -> Weights | None:
+    """The weights of a network that was told the capture; None for methods that cannot be."""
+    from respectra.inference.predictors import build
+    from respectra.methods import get_method
+
+    contract = weights.contract
+    plain = contract.scaling == "unit" and weights.baked is None
+    if not plain or not isinstance(get_method(weights.method), NetworkMethod):
+        return None
+    network: Any = build(weights)
+    aware: object = network
+    if not isinstance(aware, CameraAware):
+        return None
+    import torch
+
+    response = capture.effective_response(contract.wavelengths_nm)
+    if contract.channel_order == "BGR":
+        response = response[:, ::-1]
+    camera = torch.from_numpy(np.ascontiguousarray(response))
+    config = weights.config
+    if getattr(network, "told", 0):
+        noise = capture.noise if isinstance(capture.noise, Noise) else Noise()
+        light = "told" if capture.light is not None else "white"
+        network.set_capture(camera, light=light, noise=(noise.read, noise.gain))
+        config = config.model_copy(update={"denoises": network.denoises})
+    else:
+        network.set_camera(camera.float())
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return dataclasses.replace(weights, config=config, tensors=tensors)
+
+
+def camera_for(contract: Contract) -> CaptureCamera | None:
+    """The camera of the capture that a contract is for, or None."""
+    capture = capture_of(contract)
+    return None if capture is None else CaptureCamera(capture, contract.quantity)
+
+
+def for_opened(reconstructor: Reconstructor, picture: Picture) -> Reconstructor:
+    """The reconstructor for what the file of a picture says of it, where nothing else is told."""
+    if picture.kind in ("srgb", "camera") and reconstructor.capture is None:
+        return reconstructor.for_described(described_capture(picture.attrs))
+    return reconstructor.for_kind(picture.kind)
+
+
+def warn_of_another_camera(capture: Capture, picture: Picture) -> None:
+    """Say so where a capture is of another camera than the picture's file names."""
+    model = str(picture.attrs.get("camera_model", ""))
+    name = capture.camera_name
+    if not model or name is None or capture.is_photograph:
+        return
+    words = set(re.findall(r"[a-z0-9]+", model.lower()))
+    words = {word for word in words if any(c.isdigit() for c in word)} or words
+    if not words & set(re.findall(r"[a-z0-9]+", name.lower())):
+        warnings.warn(
+            f"{picture.path}: the capture is of the camera {name!r}, and the file says that "
+            f"{model!r} took it",
+            RespectraWarning,
+            stacklevel=2,
+        )
+
+
+def for_first_picture(
+    reconstructor: Reconstructor,
+    path: Path,
+    kind: InputKind,
+    capture: Capture | None,
+    quantity: Quantity | None,
+    references: References | None,
+    picture_options: PictureOptions | None = None,
+) -> Reconstructor:
+    """The reconstructor for all pictures of a capture, whose places are those of its first one.
+
+    Args:
+        reconstructor: for no capture yet.
+        path: a picture, in which the rectangle of a white and the references lie.
+        kind: what its values are.
+        capture: what is known; None: nothing.
+        quantity: what comes out; by default as :meth:`Reconstructor.with_capture` has it.
+        references: those of the capture by default.
+        picture_options: how to read the picture.
+
+    Raises:
+        RespectraError: what is stated cannot be, or not of this picture.
+    """
+    from respectra.inference.references import correct_picture
+
+    options = (picture_options or PictureOptions()).model_dump()
+    picture = open_picture(path, kind, **options)
+    said = described_capture(picture.attrs) if kind in ("srgb", "camera") else None
+
+    photograph = kind in ("srgb", "linear")
+    if capture is None and quantity is not None:
+        capture = Capture()
+    if capture is None:
+        bound = for_opened(reconstructor, picture)
+    else:
+        if said is not None and capture.camera is None:
+            capture = said.replace(**capture.known())
+        elif photograph and capture.camera is None:
+            capture = Capture.photograph(**capture.known())
+        warn_of_another_camera(capture, picture)
+        references = references or capture.references
+        capture = capture.replace(references=None)
+        if capture.needs_picture:
+            capture = capture.resolve(open_image(path, encoding=input_encoding(kind), **options))
+        bound = reconstructor.with_capture(capture, quantity=quantity)
+    if references is None:
+        return bound
+    picture.convert = functools.partial(bound.values_of, kind=kind)
+    return bound.with_correction(correct_picture(bound, picture, references))

@@ -1,0 +1,153 @@
+"""Workers of a dask cluster, here or elsewhere, that do independent jobs.
+
+Nothing of ours schedules or retries: a job whose worker dies is given to another one by dask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import respectra
+from respectra.errors import ConfigError, MissingExtraError, RespectraError
+
+#: Seconds to wait for a scheduler, and for its first worker.
+_PATIENCE_S = 10
+#: How often dask gives a job to another worker when one dies.
+_RETRIES = 2
+#: Jobs that wait at the scheduler for each thread of the workers.
+_AHEAD = 8
+
+
+class Cluster:
+    """Workers that are there; made by :func:`open_cluster`."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._sent: dict[int, Any] = {}
+
+    @property
+    def dashboard(self) -> str | None:
+        """Address of the page that shows what the workers do."""
+        link = self._client.dashboard_link
+        return str(link) if link else None
+
+    def send(self, value: Any) -> Any:
+        """Send a value to every worker once; gives what stands for it in the arguments of jobs."""
+        if id(value) not in self._sent:
+            self._sent[id(value)] = value, self._client.scatter(value, broadcast=True, hash=False)
+        return self._sent[id(value)][1]
+
+    def run(
+        self, function: Callable[..., Any], jobs: Iterable[tuple[Any, tuple[Any, ...]]]
+    ) -> Iterator[tuple[Any, Any]]:
+        """Call a function for each job, and give the results as they come.
+
+        Args:
+            function: runs on a worker; it and its arguments are sent there.
+            jobs: what a result is given back with, and the arguments of the call. They are taken
+                as workers become free.
+
+        Yields:
+            what belongs to a job, and its result or the exception that it raised.
+        """
+        from distributed import as_completed
+
+        waiting = iter(jobs)
+        threads = sum(self._client.nthreads().values()) or 1
+        labels: dict[str, Any] = {}
+
+        def submit(some: Iterable[tuple[Any, tuple[Any, ...]]]) -> list[Any]:
+            futures = []
+            for label, arguments in some:
+                future = self._client.submit(function, *arguments, pure=False, retries=_RETRIES)
+                labels[future.key] = label
+                futures.append(future)
+            return futures
+
+        queue = as_completed(submit(itertools.islice(waiting, _AHEAD * threads)))
+        for future in queue:
+            error = future.exception()
+            result = _explained(error) if error is not None else future.result()
+            yield labels.pop(future.key), result
+            future.release()
+            for more in submit(itertools.islice(waiting, 1)):
+                queue.add(more)
+
+
+def _explained(error: BaseException) -> BaseException:
+    if type(error).__name__ == "KilledWorker":
+        return RespectraError(
+            "the workers that tried it were killed, most likely for want of memory; give each "
+            "worker more, or set a smaller --max-memory"
+        )
+    return error
+
+
+@contextlib.contextmanager
+def open_cluster(*, workers: int | None = None, address: str | None = None) -> Iterator[Cluster]:
+    """Workers for a while.
+
+    Args:
+        workers: start so many on this machine, a thread each.
+        address: of a scheduler that is there, such as ``tcp://host:8786``.
+
+    Raises:
+        ConfigError: both or neither, no scheduler or no worker within ten seconds, or a worker with
+            another version of Respectra or without it.
+        MissingExtraError: the extra ``cluster`` is not installed.
+    """
+    if (workers is None) == (address is None):
+        raise ConfigError("give either a number of workers or the address of a scheduler")
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise MissingExtraError("distributed", "cluster", "a cluster") from None
+    with contextlib.ExitStack() as stack:
+        if workers is not None:
+            local = LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0"
+            )
+            client = stack.enter_context(Client(stack.enter_context(local)))
+        else:
+            try:
+                client = stack.enter_context(Client(address, timeout=_PATIENCE_S))
+            except (OSError, TimeoutError, ValueError) as error:
+                raise ConfigError(
+                    f"no scheduler answers at {address} ({error}); start one: dask scheduler"
+                ) from None
+        _require_same_version(client)
+        yield Cluster(client)
+
+
+def _require_same_version(client: Any) -> None:
+    try:
+        client.wait_for_workers(1, timeout=_PATIENCE_S)
+    except TimeoutError:
+        raise ConfigError("the scheduler has no worker; start some: dask worker ADDRESS") from None
+    found = client.run(_version, on_error="return")
+    for worker, version in found.items():
+        if isinstance(version, BaseException) or version is None:
+            raise ConfigError(
+                f"the worker {worker} cannot import respectra; install it there, version "
+                f"{respectra.__version__}"
+            )
+        if version != respectra.__version__:
+            raise ConfigError(
+                f"the worker {worker} has version {version} of respectra and this is "
+                f"{respectra.__version__}; install the same"
+            )
+
+
+def _version() -> str | None:
+    """On a worker: its version, once it is known that networks run there; one thread each."""
+    try:
+        import torch
+
+        import respectra as here
+    except ImportError:
+        return None
+    torch.set_num_threads(1)
+    return str(here.__version__)

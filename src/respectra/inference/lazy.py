@@ -1,0 +1,425 @@
+"""Pictures on dask's chunks: cubes of the same answer, computed where and when they are asked for.
+
+The picture's chunks become the cube's. What a method sees around a chunk comes from its neighbours;
+means over the whole picture are a reduction within the graph. Nothing here schedules: dask does.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from respectra.cubes import make_cube
+from respectra.errors import ConfigError, DataError, MissingExtraError
+from respectra.inference.colours import find_colours, in_rows
+from respectra.inference.reconstructor import Reconstructor, bits_of
+from respectra.inference.tiling import Layout, Tile, round_up
+from respectra.methods import Tiling
+
+if TYPE_CHECKING:
+    from respectra.cameras import Capture
+    from respectra.cubes import Quantity
+
+FloatArray = npt.NDArray[np.float32]
+#: Partial results that are put together at a time.
+_FAN = 16
+#: Codes of a colour are counted where a picture has at most this many bits.
+_COUNTED_BITS = 8
+
+
+def reconstruct_lazily(
+    image: xr.DataArray,
+    reconstructor: Reconstructor,
+    *,
+    capture: Capture | None = None,
+    quantity: Quantity | None = None,
+) -> xr.DataArray:
+    """The cube behind a picture on dask chunks; nothing is computed until it is asked for.
+
+    Args:
+        image: dims (y, x, channel), linear or encoded for a display, on dask chunks: from
+            ``xarray.open_zarr``, a TIFF through tifffile's Zarr view, or ``image.chunk(...)``.
+        reconstructor: the method. One with references is corrected chunk by chunk: fit them on a
+            picture in memory first, ``reconstructor.with_references(crop, references)``.
+        capture: what is known of how it was taken; its white not as a place in the picture.
+        quantity: see :meth:`Reconstructor.with_capture`.
+
+    Returns:
+        dims (y, x, wavelength), float32, on the picture's chunks; the bands are one chunk. It is
+        what the method gives in memory, to rounding, where its card says that tiles are exact.
+
+    Raises:
+        ConfigError: a method or guarantee that needs the whole picture at once, which is cut.
+        DataError: it is no image.
+        MissingExtraError: the extra ``cluster`` is not installed.
+    """
+    try:
+        import dask
+        import dask.array as da
+    except ImportError:
+        raise MissingExtraError("dask", "cluster", "a lazy cube") from None
+    _require_picture(image)
+    method = _bound(image, reconstructor, capture, quantity)
+    attrs = {key: value for key, value in image.attrs.items() if key in _TOLD}
+    data = da.asarray(image.data)
+    data, reach = _cut(method, data)
+    key = method.signature() + str(sorted(method.guarantees.names))
+    key += str(method.guarantees.correction_key)
+    shipped = dask.delayed(method, name=f"reconstructor-{dask.base.tokenize(key)}", traverse=False)
+    top, bounds = _whole_picture(method, shipped, data, attrs)
+    around = da.overlap.overlap(data, {0: reach, 1: reach, 2: 0}, "none") if reach else data
+    known = None
+    if method.card.tiling is Tiling.STATISTICS and method.weights.baked is None:
+        known = _means(method, shipped, data, around, reach, attrs, top, bounds)
+    bands = method.contract.bands
+    spectra = da.map_blocks(
+        _recover,
+        around,
+        dtype=np.float32,
+        chunks=(data.chunks[0], data.chunks[1], (bands,)),
+        meta=np.empty((0, 0, 0), np.float32),
+        method=shipped,
+        attrs=attrs,
+        reach=reach,
+        counts=data.numblocks,
+        means=known,
+        top=top,
+        bounds=bounds,
+    )
+    height, width = map(int, data.shape[:2])
+    layout = Layout(height, width, method.card.tiling, (height, width))
+    facts: dict[str, Any] = {"units": "relative", **method.cube_facts(layout)}
+    if method.guarantees.names:
+        facts["guarantees"] = ", ".join(sorted(method.guarantees.names))
+    return xr.DataArray(
+        spectra,
+        dims=("y", "x", "wavelength"),
+        coords={"wavelength": np.asarray(method.contract.wavelengths_nm, np.float64)},
+        attrs=facts,
+        name="cube",
+    )
+
+
+#: Attributes of an image that decide on its values.
+_TOLD = ("encoding", "bits", "track", "capture")
+
+
+def _require_picture(image: xr.DataArray) -> None:
+    if image.dims != ("y", "x", "channel") or image.sizes["channel"] != 3:
+        raise DataError(
+            f"an image has the dims (y, x, channel) with three channels; got {dict(image.sizes)}"
+        )
+
+
+def _bound(
+    image: xr.DataArray,
+    reconstructor: Reconstructor,
+    capture: Capture | None,
+    quantity: Quantity | None,
+) -> Reconstructor:
+    """The method for this picture; no pixel is looked at."""
+    from respectra.cameras import Capture as Known
+
+    photograph = image.attrs.get("encoding") == "srgb"
+    if capture is None and quantity is not None:
+        capture = reconstructor.capture or (Known.photograph() if photograph else Known())
+    if capture is None:
+        return reconstructor.for_kind("srgb") if photograph else reconstructor
+    if capture.needs_picture:
+        raise ConfigError(
+            "the capture's white or references are places in a picture, which a lazy picture is "
+            "not looked at for; give values: capture.resolve(picture) on a picture in memory"
+        )
+    if photograph and capture.camera is None:
+        capture = Known.photograph(**capture.known())
+    return reconstructor.with_capture(capture, quantity=quantity)
+
+
+def _cut(method: Reconstructor, data: Any) -> tuple[Any, int]:
+    """The picture in chunks that the method takes, and the rows around them that it sees."""
+    card = method.card
+    data = data.rechunk({2: -1})
+    whole = data.numblocks[:2] == (1, 1)
+    reason = method.whole_image_reason(*data.shape[:2])
+    if card.tiling in (Tiling.WHOLE, Tiling.APPROXIMATE):
+        reason = reason or f"{method.name} looks at the whole picture"
+    if reason and not whole:
+        raise ConfigError(
+            f"{reason}, and this one is cut into {data.numblocks[0]} x {data.numblocks[1]} "
+            "chunks; take a method whose tiles are exact, or one chunk: image.chunk(y=-1, x=-1)"
+        )
+    halo = method.halo or 0
+    align = math.lcm(card.size_multiple, 4) if halo or card.size_multiple > 1 else 1
+    if card.tiling is Tiling.NATIVE and card.native_tile is not None:
+        align = math.lcm(align, card.native_tile)
+    reach = 0 if whole else round_up(halo, align)
+    chunks = {
+        axis: _aligned(data.chunks[axis], align, max(reach, card.size_minimum)) for axis in (0, 1)
+    }
+    return data.rechunk(chunks), reach
+
+
+def _aligned(chunks: tuple[int, ...], align: int, least: int) -> tuple[int, ...]:
+    """Chunks that begin at multiples and are not too small; as they are where they fit."""
+    if all(c % align == 0 for c in chunks[:-1]) and min(chunks) >= min(least, sum(chunks)):
+        return chunks
+    side, total = round_up(max(chunks[0], least, 1), align), sum(chunks)
+    count = max(1, total // side)
+    starts = [k * side for k in range(count)]
+    return tuple(stop - start for start, stop in zip(starts, [*starts[1:], total], strict=True))
+
+
+def _whole_picture(
+    method: Reconstructor, shipped: Any, data: Any, attrs: dict[str, Any]
+) -> tuple[Any, Any]:
+    """The largest value of the picture, and the bounds of its own values, where they decide."""
+    import dask
+
+    if not method.guarantees.scales and method.contract.keeps_exposure:
+        return 1.0, (0.0, 1.0)
+    parts = [dask.delayed(_extremes)(block, shipped, attrs) for block in data.to_delayed().ravel()]
+    found = _merged(parts, _join_extremes)
+    return dask.delayed(_top)(found, shipped), dask.delayed(_own_bounds)(found, shipped)
+
+
+def _means(
+    method: Reconstructor,
+    shipped: Any,
+    data: Any,
+    around: Any,
+    reach: int,
+    attrs: dict[str, Any],
+    top: Any,
+    bounds: Any,
+) -> Any:
+    """Means over the whole picture, as one delayed value."""
+    import dask
+
+    if not reach and not method.sees_neighbours and int(attrs.get("bits", 32)) <= _COUNTED_BITS:
+        counts = [dask.delayed(_count)(block) for block in data.to_delayed().ravel()]
+        return dask.delayed(_means_of_colours)(
+            _merged(counts, _join_counts), shipped, attrs, top, bounds
+        )
+    known: Any = {}
+    tiles = _tiles(data.chunks, reach)
+    height, width = map(int, data.shape[:2])
+    layout = Layout(height, width, Tiling.STATISTICS, (data.chunks[0][0], data.chunks[1][0]))
+    for turn in range(method.mean_passes()):
+        sums = [
+            dask.delayed(_sums)(block, shipped, attrs, top, bounds, tile, layout, turn, known)
+            for block, tile in zip(around.to_delayed().ravel(), tiles, strict=True)
+        ]
+        known = dask.delayed(_with_means)(_merged(sums, _join_sums), known)
+    return dask.delayed(_in_order)(known)
+
+
+def _merged(parts: list[Any], join: Any) -> Any:
+    """Partial results put together as a tree."""
+    import dask
+
+    while len(parts) > 1:
+        parts = [
+            dask.delayed(join)(parts[k : k + _FAN]) if len(parts[k : k + _FAN]) > 1 else parts[k]
+            for k in range(0, len(parts), _FAN)
+        ]
+    return dask.delayed(join)(parts)
+
+
+def _tiles(chunks: Any, reach: int) -> list[Tile]:
+    """What each block reads and answers for, row by row."""
+    spans = []
+    for lengths in chunks[:2]:
+        ends = np.cumsum(lengths)
+        spans.append(
+            [
+                (slice(max(0, e - n - reach), min(int(ends[-1]), e + reach)), slice(e - n, e))
+                for n, e in zip(lengths, map(int, ends), strict=True)
+            ]
+        )
+    return [
+        Tile(read=(rows, columns), keep=(keep_rows, keep_columns))
+        for rows, keep_rows in spans[0]
+        for columns, keep_columns in spans[1]
+    ]
+
+
+# What runs on workers.
+
+
+def _picture(block: FloatArray, method: Reconstructor, attrs: dict[str, Any]) -> xr.DataArray:
+    image = xr.DataArray(
+        np.ascontiguousarray(block, np.float32),
+        dims=("y", "x", "channel"),
+        coords={"channel": ["R", "G", "B"]},
+        attrs=attrs,
+    )
+    return method.picture_of(image)
+
+
+def _recover(
+    block: FloatArray,
+    *,
+    method: Reconstructor,
+    attrs: dict[str, Any],
+    reach: int,
+    counts: tuple[int, ...],
+    means: Any,
+    top: float,
+    bounds: tuple[float, float],
+    block_id: tuple[int, ...] = (0, 0, 0),
+) -> FloatArray:
+    """Spectra of a block, from it and what lies around it."""
+    with method.exclusive():
+        picture = _picture(block, method, attrs)
+        scaled, factor = method.guarantees.scale(picture, top)
+        rgb = np.asarray(scaled.values, np.float32)
+        rows, columns = rgb.shape[:2]
+        layout = Layout(rows, columns, method.card.tiling, (rows, columns))
+        if method.card.tiling is Tiling.NATIVE and method.card.native_tile is not None:
+            layout = Layout(rows, columns, Tiling.NATIVE, (method.card.native_tile,) * 2)
+        spectra: FloatArray | None = None
+        pieces = method.pieces(
+            lambda y, x: rgb[y, x],
+            layout,
+            bounds=bounds,
+            bits=bits_of(scaled),
+            means=means,
+            output=method.for_pieces(layout, bits_of(scaled)),
+        )
+        for region, piece in pieces:
+            if layout.whole:
+                spectra = piece
+                break
+            if spectra is None:
+                spectra = np.empty((rows, columns, piece.shape[2]), np.float32)
+            spectra[region] = piece
+        assert spectra is not None
+        inner = tuple(
+            slice(
+                reach if block_id[axis] > 0 else 0,
+                length - (reach if block_id[axis] < counts[axis] - 1 else 0),
+            )
+            for axis, length in enumerate((rows, columns))
+        )
+        spectra, seen = spectra[inner], picture[inner]
+        if method.guarantees.kept_by(method.lut_guarantees(bits_of(picture))):
+            return np.ascontiguousarray(spectra)
+        cube = make_cube(spectra, method.contract.wavelengths_nm, **_quantity(method))
+        values: FloatArray = method.guarantees.enforce(cube, seen, factor)[0].values
+        return values
+
+
+def _quantity(method: Reconstructor) -> dict[str, Any]:
+    return {"quantity": method.contract.quantity}
+
+
+def _extremes(
+    block: FloatArray, method: Reconstructor, attrs: dict[str, Any]
+) -> tuple[float, float, float]:
+    """The largest value of a block; the smallest and the largest of the method's own camera's."""
+    values = np.asarray(_picture(block, method, attrs).values, np.float32)
+    own = method.contract.own_values(values)
+    return float(values.max()), float(own.min()), float(own.max())
+
+
+def _join_extremes(parts: list[tuple[float, float, float]]) -> tuple[float, float, float]:
+    tops, lows, highs = zip(*parts, strict=True)
+    return max(tops), min(lows), max(highs)
+
+
+def _top(found: tuple[float, float, float], method: Reconstructor) -> float:
+    return found[0] if method.guarantees.scales else 1.0
+
+
+def _own_bounds(found: tuple[float, float, float], method: Reconstructor) -> tuple[float, float]:
+    if method.contract.keeps_exposure:
+        return 0.0, 1.0
+    factor = found[0] if method.guarantees.scales and found[0] > 0 else 1.0
+    return found[1] / factor, found[2] / factor
+
+
+Counts = tuple[FloatArray, npt.NDArray[np.int64]]
+
+
+def _count(block: FloatArray) -> Counts:
+    """The distinct pixels of a block, (colour, 3), and how often each occurs."""
+    found = find_colours(np.ascontiguousarray(block, np.float32))
+    if found is None:
+        return _unique(block.reshape(-1, 3), np.ones(block.shape[0] * block.shape[1], np.int64))
+    return _unique(found.values, found.counts())
+
+
+def _join_counts(parts: list[Counts]) -> Counts:
+    values, counts = zip(*parts, strict=True)
+    return _unique(np.concatenate(values), np.concatenate(counts))
+
+
+def _unique(values: FloatArray, counts: npt.NDArray[np.int64]) -> Counts:
+    rows = np.ascontiguousarray(values, np.float32).view(np.dtype("V12")).reshape(-1)
+    _, first, number = np.unique(rows, return_index=True, return_inverse=True)
+    total = np.zeros(len(first), np.int64)
+    np.add.at(total, number.reshape(-1), counts)
+    return np.ascontiguousarray(values[first]), total
+
+
+def _means_of_colours(
+    counts: Counts,
+    method: Reconstructor,
+    attrs: dict[str, Any],
+    top: float,
+    bounds: tuple[float, float],
+) -> list[Any]:
+    colours, often = counts
+    weight = np.zeros(in_rows(colours).shape[:2], np.float32)
+    weight.reshape(-1)[: len(often)] = often
+    with method.exclusive():
+        picture = _picture(in_rows(colours), method, attrs)
+        scaled, _ = method.guarantees.scale(picture, top)
+        rgb = np.asarray(scaled.values, np.float32)
+        rows, width = rgb.shape[:2]
+        return method.compute_global_means(
+            lambda y, x: rgb[y, x],
+            Layout(rows, width, Tiling.STATISTICS, (width, width)),
+            bounds=bounds,
+            bits=bits_of(scaled),
+            weigh=lambda y, x: weight[y, x],
+        )
+
+
+def _sums(
+    block: FloatArray,
+    method: Reconstructor,
+    attrs: dict[str, Any],
+    top: float,
+    bounds: tuple[float, float],
+    tile: Tile,
+    layout: Layout,
+    turn: int,
+    known: dict[int, Any],
+) -> Any:
+    with method.exclusive():
+        scaled, _ = method.guarantees.scale(_picture(block, method, attrs), top)
+        rgb = np.asarray(scaled.values, np.float32)
+        return method.sums_of_tile(
+            rgb, tile, layout, turn=turn, known=known, bounds=bounds, bits=bits_of(scaled)
+        )
+
+
+def _join_sums(parts: list[Any]) -> Any:
+    def join(one: Any, other: Any) -> Any:
+        return {n: (one[n][0] + other[n][0], one[n][1] + other[n][1]) for n in one}
+
+    return functools.reduce(join, parts)
+
+
+def _with_means(sums: Any, known: dict[int, Any]) -> dict[int, Any]:
+    return {**known, **{n: (total / count).float() for n, (total, count) in sums.items()}}
+
+
+def _in_order(known: dict[int, Any]) -> list[Any]:
+    return [known[number] for number in sorted(known)]

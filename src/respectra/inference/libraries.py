@@ -1,0 +1,169 @@
+"""Spectra that are known of a scene, without places in the picture, as references.
+
+A cube of the same place, or a library of what is in the scene: the capture's camera sees each
+spectrum as a colour, and what the method gives for that colour is compared with the spectrum.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.cameras import InputKind, References
+from respectra.cameras.pictures import Picture, open_picture
+from respectra.cameras.references import MOST
+from respectra.cubes import open_cube, to_radiance, to_reflectance, wavelengths_of
+from respectra.errors import DataError, FormatError
+from respectra.inference.guarantees import camera_of
+from respectra.inference.reconstructor import Reconstructor
+from respectra.inference.references import Scene, fit_correction, spectra_at
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Spectra of a cube that are taken, and how well a cube and a library know what is in a picture.
+_FROM_CUBE = 256
+CUBE_UNCERTAINTY, LIBRARY_UNCERTAINTY = 0.05, 0.15
+_DARK, _BRIGHT = 0.004, 0.995
+
+
+def correct_by_cube(
+    reconstructor: Reconstructor,
+    path: str | os.PathLike[str],
+    kind: InputKind,
+    cube_path: str | os.PathLike[str],
+) -> Reconstructor:
+    """The reconstructor, corrected by a cube of the place that a picture shows.
+
+    Args:
+        reconstructor: for the picture's capture.
+        path: the picture.
+        kind: what its values are.
+        cube_path: a cube of the same place or part of it, in the quantity that the reconstructor
+            gives or with a light that is known; it need not fit the picture pixel by pixel.
+
+    Raises:
+        RespectraError: the cube cannot be read, does not cover the bands, or none of its spectra
+            lies within the picture's range.
+    """
+    cube = open_cube(cube_path)
+    wanted = reconstructor.contract.quantity
+    if cube.attrs.get("quantity", "radiance") != wanted:
+        cube = to_reflectance(cube) if wanted == "reflectance" else to_radiance(cube)
+    spectra = np.asarray(cube.values, np.float64).reshape(-1, cube.sizes["wavelength"])
+    usable = np.isfinite(spectra).all(axis=1) & (spectra.min(axis=1) >= 0)
+    spectra = spectra[usable & (spectra.max(axis=1) > 0)]
+    return correct_by_spectra(
+        reconstructor,
+        open_picture(path, kind, convert=functools.partial(reconstructor.values_of, kind=kind)),
+        spectra,
+        wavelengths_of(cube),
+        uncertainty=CUBE_UNCERTAINTY,
+    )
+
+
+def correct_by_materials(
+    reconstructor: Reconstructor,
+    path: str | os.PathLike[str],
+    kind: InputKind,
+    library: str | os.PathLike[str],
+) -> Reconstructor:
+    """The reconstructor, corrected by a library of what is in a scene: pigments, leaves, skin.
+
+    Args:
+        reconstructor: for the picture's capture.
+        path: the picture.
+        kind: what its values are.
+        library: CSV with a header ``name,400,410,...,700`` and one spectrum a line.
+
+    Raises:
+        RespectraError: as :func:`correct_by_cube`.
+    """
+    spectra, grid = read_library(library)
+    convert = functools.partial(reconstructor.values_of, kind=kind)
+    picture = open_picture(path, kind, convert=convert)
+    return correct_by_spectra(
+        reconstructor, picture, spectra, grid, uncertainty=LIBRARY_UNCERTAINTY
+    )
+
+
+def correct_by_spectra(
+    reconstructor: Reconstructor,
+    picture: Picture,
+    spectra: FloatArray,
+    wavelengths_nm: npt.ArrayLike,
+    *,
+    uncertainty: float,
+) -> Reconstructor:
+    """The reconstructor, corrected by spectra that occur in a picture.
+
+    Raises:
+        DataError: none of the spectra lies within the picture's range, or they do not cover the
+            bands.
+        ConfigError: the camera is not known.
+    """
+    contract = reconstructor.contract
+    grid = np.array(contract.wavelengths_nm)
+    response = camera_of(contract).response_matrix(grid)
+    if len(spectra) > MOST:
+        chosen = np.random.default_rng(0).choice(len(spectra), MOST, replace=False)
+        spectra = spectra[np.sort(chosen)]
+    on_grid = References(np.zeros((len(spectra), 2)), spectra, wavelengths_nm).on(grid).spectra
+    values = on_grid @ response
+    usable = np.flatnonzero((values.max(axis=1) < _BRIGHT) & (values.min(axis=1) > _DARK))
+    if not usable.size:
+        raise DataError(
+            "none of the spectra gives values within the picture's range; are they of the same "
+            f"quantity ({contract.quantity}) and scale?"
+        )
+    if usable.size > _FROM_CUBE:
+        # Evenly in the order of their brightness.
+        order = usable[np.argsort(values[usable].sum(axis=1), kind="stable")]
+        usable = order[np.rint(np.linspace(0, order.size - 1, _FROM_CUBE)).astype(int)]
+    references = References(None, on_grid[usable], grid, uncertainty, values[usable])
+    top = picture.bounds()[1] if reconstructor.guarantees.scales else 1.0
+    scene = Scene(
+        picture.height,
+        picture.width,
+        lambda y, x: picture.read(y, x) / np.float32(top),
+        32 if top != 1.0 else picture.value_bits,
+        top,
+    )
+    recovered = spectra_at(reconstructor, scene, references)
+    return reconstructor.with_correction(fit_correction(reconstructor, references, recovered))
+
+
+def read_library(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArray]:
+    """Spectra (n, band) and wavelengths in nm of a library.
+
+    Raises:
+        FormatError: no such file, or another header or contents.
+    """
+    file = Path(path)
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FormatError(f"{file} cannot be read as a library of spectra: {error}") from None
+    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    spectral = [i for i, n in enumerate(header) if re.fullmatch(r"\d+(\.\d+)?(\s*nm)?", n)]
+    if len(spectral) < 2 or len(rows) < 2:
+        raise FormatError(f"{file} needs a header name,400,410,...,700 and a line a spectrum")
+    grid = np.array([float(header[i].removesuffix("nm")) for i in spectral])
+    order = np.argsort(grid)
+    spectra = np.empty((len(rows) - 1, len(spectral)))
+    for line, row in enumerate(rows[1:]):
+        try:
+            spectra[line] = [float(row[i]) for i in spectral]
+        except (ValueError, IndexError):
+            raise FormatError(
+                f"{file}, line {line + 2}: a number is missing or is none: {','.join(row)[:60]}"
+            ) from None
+    if not np.isfinite(spectra).all() or spectra.min() < 0:
+        raise FormatError(f"{file} holds spectra that are negative or not finite")
+    return spectra[:, order], grid[order]

@@ -1,0 +1,64 @@
+"""Settings of a set of weights: what the network is told once, for all pictures that come."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from respectra.cameras import get_track
+from respectra.errors import ConfigError, unknown_name
+from respectra.methods.contract import ResponseRecord
+from respectra.methods.registry import get_network
+from respectra.methods.weights import Weights
+
+#: What is told of the pictures of each track, besides its camera: see ``set_capture``. The noise
+#: of the real-world track is that of its sensor, and what its JPEG adds to dark values.
+TRACK_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "clean": {},
+    "real-world": {"noise": (0.006, 0.0), "exposed_noise": (0.02, 0.0002)},
+}
+
+
+def tell(weights: Weights, **capture: Any) -> Weights:
+    """Weights of a network that was told of a capture; what it learned stays as it is.
+
+    Args:
+        weights: of a network with ``set_capture``.
+        capture: what :meth:`respectra.methods.network.CaptureAware.set_capture` takes.
+
+    Raises:
+        ConfigError: the network cannot be told, or these weights of it not that.
+    """
+    import torch
+
+    from respectra.methods.network import CaptureAware
+
+    network = get_network(weights.method).network(weights.config)
+    if not isinstance(network, CaptureAware) or weights.baked is not None:
+        raise ConfigError(f"{weights.method} cannot be told how its pictures were taken")
+    state = {name: torch.from_numpy(np.array(t)) for name, t in weights.tensors.items()}
+    network.load_state_dict(state)
+    network.set_capture(**capture)
+    tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    config = weights.config.model_copy(update={"denoises": network.denoises})
+    return dataclasses.replace(weights, config=config, tensors=tensors)
+
+
+def for_track(weights: Weights, track: str) -> Weights:
+    """The same weights, told that pictures are a track's.
+
+    Raises:
+        ConfigError: no such track, or the network cannot be told of it.
+    """
+    import torch
+
+    if track not in TRACK_SETTINGS:
+        raise unknown_name("track", track, TRACK_SETTINGS)
+    camera = get_track(track)
+    response = torch.from_numpy(camera.response_matrix(weights.contract.wavelengths_nm))
+    told = tell(weights, camera=response, **TRACK_SETTINGS[track])
+    fields = {"track": track, "response": ResponseRecord.of(camera.response)}
+    return dataclasses.replace(told, contract=weights.contract.model_copy(update=fields))

@@ -1,0 +1,102 @@
+"""Captures on the command line."""
+
+import numpy as np
+import pytest
+
+import respectra as rs
+from respectra.cameras.capture_camera import CaptureCamera
+from respectra.cli import bake, reconstruct, relight  # noqa: F401 - registers them
+from respectra.cli.app import run
+
+GRID = np.arange(400.0, 701.0, 10.0)
+CAPTURE = rs.Capture(camera="ampas-nikon-d700", light="A")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    values = np.interp(GRID, [400, 500, 600, 700], np.ones(4)) * rng.uniform(0.2, 0.8, (6, 7, 1))
+    cube = rs.make_cube(values, GRID, quantity="reflectance")
+    rs.save_cube(cube, tmp_path / "truth.zarr")
+    rs.save_image(CaptureCamera(CAPTURE).render(cube), tmp_path / "raw.png")
+    rs.save_image(CaptureCamera(rs.Capture.photograph()).render(cube), tmp_path / "photo.png")
+    places = [[0, 0], [2, 2], [4, 4], [5, 6]]
+    rs.References(places, [values[y, x] for y, x in places], GRID).to_csv(tmp_path / "spots.csv")
+    CAPTURE.save(tmp_path / "capture.json")
+    lines = [",".join(["grey", *["0.4"] * 31]), ",".join(["dark", *["0.1"] * 31])]
+    header = "name," + ",".join(f"{nm:g}" for nm in GRID)
+    (tmp_path / "lib.csv").write_text("\n".join([header, *lines]))
+    return tmp_path
+
+
+def reconstructed(folder, *options, picture="raw.png", method="wiener"):
+    out = folder / "out.zarr"
+    arguments = ["reconstruct", str(folder / picture), "-o", str(out), "--method", method]
+    assert run([*arguments, "--overwrite", *map(str, options)]) == 0
+    return rs.open_cube(out)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--camera", "ampas-nikon-d700", "--light", "A"],
+        ["--capture", "{}/capture.json"],
+        ["--camera", "ampas-nikon-d700", "--light", "A", "--references", "{}/spots.csv"],
+        ["--capture", "{}/capture.json", "--references-from", "{}/truth.zarr"],
+        ["--capture", "{}/capture.json", "--materials", "{}/lib.csv"],
+    ],
+)
+def test_what_is_told_of_a_raw_picture(folder, options):
+    cube = reconstructed(folder, *[o.format(folder) for o in options])
+    truth = rs.open_cube(folder / "truth.zarr")
+    assert (cube.attrs["quantity"], cube.attrs["light"]) == ("reflectance", "A")
+    np.testing.assert_allclose(cube.mean("wavelength"), truth.mean("wavelength"), rtol=0.15)
+
+
+def test_photographs_by_default_and_by_a_word(folder):
+    assert reconstructed(folder, picture="photo.png").attrs["quantity"] == "reflectance"
+    cube = reconstructed(folder, "--quantity", "radiance", picture="photo.png")
+    assert cube.attrs["quantity"] == "radiance"
+
+
+def test_relighting(folder):
+    arguments = ["relight", str(folder / "truth.zarr"), "--light"]
+    assert run([*arguments, "planck:3000", "-o", str(folder / "warm.zarr")]) == 0
+    warm = rs.open_cube(folder / "warm.zarr")
+    assert warm.attrs["light"] == "planck:3000"
+    back = ["relight", str(folder / "warm.zarr"), "--light", "reflectance"]
+    assert run([*back, "-o", str(folder / "back.zarr")]) == 0
+    np.testing.assert_allclose(
+        rs.open_cube(folder / "back.zarr"), rs.open_cube(folder / "truth.zarr"), rtol=1e-5
+    )
+
+
+def test_tables_for_a_capture(folder):
+    arguments = ["bake", "wiener", "-o", str(folder / "a.lut"), "--capture"]
+    assert run([*arguments, str(folder / "capture.json"), "--nodes", "9"]) == 0
+    table = rs.load(folder / "a.lut")
+    assert table.capture == CAPTURE
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--light", "FL99"], "unknown light"),
+        (["--camera", "none"], "unknown camera"),
+        (["--white", "1,2"], "--white takes"),
+        (["--white", "0,0,0", "--camera", "ampas-nikon-d700"], "black"),
+        (["--white", "0,0,90,90", "--camera", "ampas-nikon-d700"], "beyond"),
+        (["--capture", "{}/spots.csv"], "not JSON"),
+        (["--references", "{}/capture.json"], "header"),
+        (["--references", "{}/spots.csv", "--materials", "{}/lib.csv"], "exclude"),
+        (["--materials", "{}/spots.csv.gone"], "library"),
+    ],
+)
+def test_what_cannot_be_is_one_line(folder, capsys, options, message):
+    out = folder / "out.zarr"
+    arguments = ["reconstruct", str(folder / "raw.png"), "-o", str(out), "--method", "wiener"]
+    assert run([*arguments, *[o.format(folder) for o in options]]) == 1
+    text = capsys.readouterr().err
+    assert message in text
+    assert text.strip().count("\n") == 0
+    assert not out.exists()

@@ -1,0 +1,168 @@
+"""Lights by name, temperature and file; what cannot be one is refused."""
+
+import numpy as np
+import pytest
+
+import respectra as rs
+from respectra.colour import (
+    make_light,
+    normalise_light,
+    open_light,
+    resample_light,
+)
+from respectra.errors import ConfigError, DataError, FormatError
+
+GRID = np.arange(400.0, 701.0, 10.0)
+
+
+@pytest.mark.parametrize("name", [n for n in rs.list_illuminants() if not n.startswith("ISO")])
+def test_every_illuminant_lights_every_band(name):
+    assert (resample_light(open_light(name), GRID) > 0).all()
+
+
+def test_names_do_not_mind_case_and_unknown_ones_suggest_others():
+    assert open_light("led-b3").attrs["name"] == "LED-B3"
+    with pytest.raises(ConfigError, match="unknown light 'FL99'"):
+        open_light("FL99")
+
+
+def test_illuminant_a_is_nearly_a_black_body_of_2856_kelvin():
+    a, planck = (resample_light(open_light(n), GRID) for n in ("A", "planck:2856"))
+    np.testing.assert_allclose(planck / planck.sum(), a / a.sum(), rtol=2e-3)
+
+
+def test_daylight_of_6504_kelvin_is_d65():
+    d65, series = (resample_light(open_light(n), GRID) for n in ("D65", "daylight:6504"))
+    np.testing.assert_allclose(series / series.sum(), d65 / d65.sum(), rtol=5e-3)
+
+
+@pytest.mark.parametrize("text", ["planck:", "planck:hot", "planck:20", "daylight:2800"])
+def test_temperatures_out_of_range_are_refused(text):
+    with pytest.raises(ConfigError, match=" K"):
+        open_light(text)
+
+
+def test_a_line_between_two_bands_counts_in_both():
+    nm = np.arange(380.0, 721.0, 1.0)
+    power = np.where(nm == 435, 100.0, 1.0)
+    bands = resample_light(make_light(power, nm, name="line"), GRID)
+    np.testing.assert_allclose(bands[[3, 4]], 1 + 99 * 0.5 / 10, rtol=1e-9)
+    assert bands[[2, 5]] == pytest.approx(1.0)
+    assert bands.sum() == pytest.approx(31 + 99 / 10)
+
+
+def test_a_light_on_the_bands_own_grid_and_a_coarser_one():
+    power = np.random.default_rng(0).uniform(1, 2, 31)
+    np.testing.assert_allclose(resample_light(make_light(power, GRID, name="x"), GRID), power)
+    coarse = make_light(power[::2], GRID[::2], name="x")
+    expected = np.interp(GRID, GRID[::2], power[::2])
+    np.testing.assert_allclose(resample_light(coarse, GRID), expected)
+
+
+def test_lights_of_one_luminance_after_normalising():
+    from respectra.colour import colour_matching
+
+    luminance = colour_matching("cie1931", GRID)[:, 1]
+    for name in ("A", "FL2", "E"):
+        power = normalise_light(resample_light(open_light(name), GRID), GRID)
+        assert power @ luminance == pytest.approx(luminance.sum())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1, -1, 1], "negative at 500 nm"),
+        ([1, np.nan, 1], "not finite"),
+        ([0, 0, 0], "zero everywhere"),
+        ([1, 1], "one value a wavelength"),
+    ],
+)
+def test_what_is_no_light_is_refused(values, message):
+    with pytest.raises(DataError, match=message):
+        make_light(values, [400, 500, 600], name="lamp")
+
+
+def test_dark_bands_and_bands_beyond_the_table_are_refused():
+    lamp = make_light(np.where(GRID < 420, 0.0, 1.0), GRID, name="lamp")
+    with pytest.raises(DataError, match=r"'lamp' is zero at 400, 410 nm"):
+        resample_light(lamp, GRID)
+    with pytest.raises(DataError, match=r"known from 400 to 700 nm, the bands run from 390"):
+        resample_light(lamp, np.arange(390.0, 701.0, 10.0))
+
+
+def _cgats(power):
+    fields = " ".join(f"SPEC_{nm:.0f}" for nm in GRID)
+    numbers = " ".join(f"{value:.6f}" for value in power)
+    return (
+        'SPECT\n\nDESCRIPTOR "lamp"\nSPECTRAL_BANDS "31"\nSPECTRAL_START_NM "400.0"\n'
+        f'SPECTRAL_END_NM "700.0"\nNUMBER_OF_FIELDS 31\nBEGIN_DATA_FORMAT\n{fields}\n'
+        f"END_DATA_FORMAT\nNUMBER_OF_SETS 1\nBEGIN_DATA\n{numbers}\nEND_DATA\n"
+    )
+
+
+def _spdx(power):
+    lines = "".join(
+        f'<SpectralData wavelength="{nm}">{v}</SpectralData>'
+        for nm, v in zip(GRID, power, strict=True)
+    )
+    return (
+        '<?xml version="1.0"?><IESTM2714 xmlns="http://www.ies.org/iestm2714">'
+        f"<SpectralDistribution>{lines}</SpectralDistribution></IESTM2714>"
+    )
+
+
+def _table(separator, unit, scale):
+    def write(power):
+        rows = [
+            f"{nm * scale:g}{separator}{v!r}" for nm, v in zip(GRID, power.tolist(), strict=True)
+        ]
+        return "\n".join(["# measured", f"wavelength ({unit}){separator}power", *rows[::-1]])
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("lamp.sp", _cgats),
+        ("lamp.spdx", _spdx),
+        ("lamp.csv", _table(",", "nm", 1)),
+        ("lamp.txt", _table("\t", "um", 1e-3)),
+    ],
+)
+def test_files_of_every_kind_give_the_same_light(tmp_path, name, write):
+    power = np.random.default_rng(1).uniform(0.5, 2, 31).round(6)
+    file = tmp_path / name
+    file.write_text(write(power))
+    light = open_light(file)
+    assert light.attrs["name"] == "lamp"
+    np.testing.assert_allclose(light["wavelength"], GRID)
+    np.testing.assert_allclose(light.values, power)
+    np.savez(tmp_path / "lamp.npz", wavelengths=GRID, power=power)
+    np.testing.assert_allclose(open_light(tmp_path / "lamp.npz").values, power)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", ""),
+        ("a.csv", "400,1\n410"),
+        ("a.csv", "400,1,2\n410,1,2"),
+        ("a.csv", "400,1\n400,2"),
+        ("a.csv", "wavelength (nm),power\n0.4,1\n0.5,1"),
+        ("a.csv", "nm,power\nx,1"),
+        ("a.sp", "SPECT\nBEGIN_DATA\n1 2\nEND_DATA"),
+        ("a.spdx", "<a>"),
+        ("a.spdx", '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'),
+        ("a.npz", "nothing"),
+    ],
+)
+def test_damaged_files_are_one_clear_error(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(FormatError, match=name.replace(".", r"\.")):
+        open_light(tmp_path / name)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(FormatError, match="no such file"):
+        open_light(tmp_path / "lamp.csv")

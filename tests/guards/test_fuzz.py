@@ -1,0 +1,20 @@
+"""Every reader with damaged files; the whole of it is ``benchmarks/fuzz.py``."""
+
+import os
+
+import pytest
+from benchmarks.fuzz import fuzz
+
+#: RESPECTRA_FUZZ=1000 reads that many new damaged files of each kind.
+COUNT = int(os.environ.get("RESPECTRA_FUZZ", "0"))
+
+
+def test_damaged_files_end_in_one_clear_error():
+    report = fuzz(COUNT or 10)
+    assert report.problems == []
+    assert len(report.tried) >= 30
+
+
+@pytest.mark.exhaustive
+def test_two_thousand_damaged_files_of_each_kind():
+    assert fuzz(2000, seed=1).problems == []

@@ -1,0 +1,167 @@
+"""Reconstructors that were told how their pictures were taken."""
+
+import numpy as np
+import pytest
+
+import respectra as rs
+from respectra.cameras.capture_camera import CaptureCamera
+from respectra.errors import ConfigError
+from respectra.inference import reconstruct_file
+from respectra.inference.capture import bind, camera_matrix, constrained_fit
+from respectra.inference.tables import bake
+from respectra.methods import Contract, save_weights
+
+GRID = np.arange(400.0, 701.0, 10.0)
+CAPTURE = rs.Capture(camera="ampas-nikon-d700", light="A")
+
+
+@pytest.fixture(scope="module")
+def surfaces():
+    from respectra.datasets.spectra import reflectances
+
+    values = np.concatenate([reflectances(n, GRID).values for n in ("pmc", "rawtoaces")])[:120]
+    return rs.make_cube(values.reshape(10, 12, 31), GRID, quantity="reflectance")
+
+
+@pytest.fixture(scope="module")
+def network():
+    return rs.load()
+
+
+def error(cube, truth):
+    return float((np.abs(cube.values - truth.values) / np.maximum(truth.values, 0.01)).mean())
+
+
+def test_told_networks_recover_reflectance_as_well_as_the_clean_track(network, surfaces):
+    clean = network(rs.get_track("clean").render(surfaces.assign_attrs(quantity="radiance")))
+    told = network(CaptureCamera(CAPTURE).render(surfaces), capture=CAPTURE)
+    assert told.attrs["quantity"] == "reflectance"
+    assert (told.attrs["camera"], told.attrs["light"]) == ("ampas-nikon-d700", "A")
+    assert rs.Capture.from_json(told.attrs["capture"]) == CAPTURE
+    assert error(told, surfaces) < 1.5 * error(clean, surfaces)
+
+
+def test_methods_of_one_camera_get_the_picture_through_a_matrix(surfaces):
+    image = CaptureCamera(CAPTURE).render(surfaces)
+    method = rs.load("default-classical")
+    cube = method(image, capture=CAPTURE)
+    assert "3 x 3 matrix" in cube.attrs["camera_matrix"]
+    blind = method(image)
+    assert error(cube, surfaces) < 0.35 < error(blind, surfaces)
+
+
+def test_the_matrix_keeps_white_and_is_the_best_that_does(rng):
+    matrix, factor = camera_matrix(Contract(), CAPTURE)
+    white = CAPTURE.white_values(GRID)
+    own = rs.get_track("clean").response_matrix(GRID)
+    np.testing.assert_allclose(matrix @ white, factor * CAPTURE.power(GRID) @ own)
+    left, right = rng.random((50, 3)), rng.random((50, 3))
+    fitted = constrained_fit(left, right, np.ones(3), np.full(3, 2.0))
+    least = np.square(left @ fitted.T - right).sum()
+    for _ in range(20):
+        step = 0.01 * rng.standard_normal((3, 3))
+        other = fitted + step - step.mean(axis=1, keepdims=True)
+        assert np.square(left @ other.T - right).sum() >= least
+
+
+def test_radiance_is_reflectance_times_the_light(network, surfaces):
+    image = CaptureCamera(CAPTURE).render(surfaces)
+    reflectance = network(image, capture=CAPTURE)
+    radiance = network(image, capture=CAPTURE, quantity="radiance")
+    np.testing.assert_allclose(rs.to_radiance(reflectance), radiance, rtol=1e-5)
+    assert rs.to_radiance(reflectance).attrs["light"] == "A"
+
+
+def test_photographs_give_reflectance_and_radiance_is_a_word_away(network, surfaces):
+    photo = CaptureCamera(rs.Capture.photograph()).render(surfaces)
+    cube = network(photo)
+    assert cube.attrs["quantity"] == "reflectance"
+    assert "D65" in cube.attrs["assumed"]
+    assert network(photo, quantity="radiance").attrs["quantity"] == "radiance"
+    assert rs.load(quantity="radiance")(photo).attrs["quantity"] == "radiance"
+    assert error(cube, surfaces) < 0.3
+
+
+def test_a_photograph_under_another_light(network, surfaces):
+    capture = rs.Capture(light="planck:3000")
+    photo = CaptureCamera(rs.Capture.photograph(light="planck:3000")).render(surfaces)
+    cube = network(photo, capture=capture)
+    assert (cube.attrs["camera"], cube.attrs["light"]) == ("srgb", "planck:3000")
+    assert error(cube, surfaces) < 1.05 * error(network(photo), surfaces)
+
+
+def test_bound_weights_are_weights_like_any_other(network, surfaces, tmp_path):
+    bound = network.with_capture(CAPTURE)
+    image = CaptureCamera(CAPTURE).render(surfaces)
+    save_weights(bound.weights, tmp_path / "told.safetensors")
+    again = rs.load(tmp_path / "told.safetensors")
+    np.testing.assert_array_equal(again(image), bound(image))
+    assert again.capture == CAPTURE
+    with pytest.raises(ConfigError, match="for one capture already"):
+        bind(bound.weights, CAPTURE)
+
+
+@pytest.mark.parametrize(("name", "quantity"), [("default", "reflectance"), ("wiener", "radiance")])
+def test_tables_are_baked_for_a_capture(surfaces, name, quantity):
+    image = CaptureCamera(CAPTURE).render(surfaces)
+    bound = rs.load(name).with_capture(CAPTURE, quantity=quantity)
+    table = rs.Reconstructor(bake(bound.weights, nodes=33).to_weights())
+    cube = table(image)
+    assert cube.attrs["quantity"] == quantity
+    expected = bound(image) if name == "wiener" else None
+    if expected is not None:
+        np.testing.assert_allclose(cube, expected, rtol=1e-3, atol=1e-4)
+    else:
+        assert error(cube, surfaces) < 0.35
+
+
+def test_pieces_and_memory_give_the_same(network, surfaces, tmp_path):
+    image = CaptureCamera(CAPTURE).render(surfaces)
+    rs.save_image(image, tmp_path / "raw.png")
+    spots = rs.References([[1, 1], [5, 5], [8, 3]], surfaces.values[[1, 5, 8], [1, 5, 3]], GRID)
+    bound = network.with_capture(CAPTURE)
+    reconstruct_file(
+        bound, tmp_path / "raw.png", tmp_path / "a.zarr", kind="camera", references=spots
+    )
+    streamed = rs.open_cube(tmp_path / "a.zarr")
+    np.testing.assert_allclose(streamed, bound(image, references=spots), rtol=1e-5, atol=1e-6)
+    assert streamed.attrs["quantity"] == "reflectance"
+    assert streamed.attrs["references"].startswith("3 references")
+
+
+def test_self_ensembles_and_low_rank_cubes_for_a_capture(surfaces):
+    image = CaptureCamera(CAPTURE).render(surfaces)
+    plain = rs.load("wiener").with_capture(CAPTURE)
+    flipped = rs.load("wiener", self_ensemble="flips").with_capture(CAPTURE)
+    np.testing.assert_allclose(flipped(image), plain(image), rtol=1e-5, atol=1e-6)
+    bounded = rs.load("pseudo-inverse")
+    weights = bounded.weights
+    free = rs.Reconstructor(
+        type(weights)(
+            weights.method,
+            weights.config,
+            weights.contract.model_copy(update={"clip_low": None}),
+            weights.tensors,
+        )
+    ).with_capture(CAPTURE)
+    np.testing.assert_allclose(free.low_rank(image).lazy(), free(image), rtol=1e-4, atol=1e-5)
+
+
+def test_a_noisy_capture_is_kept_on_average(network, surfaces):
+    capture = CAPTURE.replace(noise=0.01)
+    image = CaptureCamera(capture).render(surfaces, seed=1)
+    cube = rs.load(guarantees=["consistent"])(image, capture=capture)
+    again = CaptureCamera(capture).render(cube)
+    assert float(np.abs(again.values - image.values).mean()) < 0.03
+
+
+def test_who_took_it_has_to_be_known():
+    weights = rs.load("wiener").weights
+    contract = weights.contract.model_copy(update={"track": "real-world", "response": None})
+    unknown = rs.Reconstructor(
+        type(weights)(weights.method, weights.config, contract, weights.tensors)
+    )
+    with pytest.raises(ConfigError, match="which camera"):
+        unknown.with_capture(rs.Capture(light="A"))
+    with pytest.raises(ConfigError, match="unknown quantity"):
+        rs.load("wiener", quantity="colour")

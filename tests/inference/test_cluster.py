@@ -1,0 +1,99 @@
+"""Folders on two workers: the bytes of one process, also when a worker dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import respectra as rs
+from respectra.errors import ConfigError
+from respectra.inference.cluster import Cluster, open_cluster
+from respectra.inference.folders import Job, run_jobs
+
+pytest.importorskip("distributed")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with open_cluster(workers=2) as found:
+        yield found
+
+
+def save_npz(reconstructor: rs.Reconstructor, job: Job) -> dict[str, Any]:
+    rs.save_cube(reconstructor(rs.open_image(job.source, encoding="srgb")), job.target)
+    return {}
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for k in range(5):
+        picture = rs.make_image(rng.random((12, 16, 3)), encoding="srgb", bits=8)
+        rs.save_image(picture, folder / f"{k}.png")
+    (folder / "2.png").write_bytes(b"no picture")
+    return sorted(folder.iterdir())
+
+
+def jobs(pictures: list[Path], out: Path) -> list[Job]:
+    return [Job(path, out / f"{path.stem}.npz", "srgb") for path in pictures]
+
+
+def test_workers_write_what_one_process_writes(
+    cluster: Cluster, pictures: list[Path], tmp_path: Path
+):
+    rec = rs.load("default-classical")
+    found = {}
+    for name, helpers in (("one", None), ("two", cluster)):
+        work = jobs(pictures, tmp_path / name)
+        outcomes = list(run_jobs(work, tmp_path / name, lambda j: rec, save_npz, cluster=helpers))
+        found[name] = {o.job.source.name: o.status for o in outcomes}
+        assert found[name].pop("2.png") == "failed"
+        assert set(found[name].values()) == {"done"}
+    for path in sorted((tmp_path / "one").glob("*.npz")):
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+    again = run_jobs(
+        jobs(pictures, tmp_path / "two"), tmp_path / "two", lambda j: rec, save_npz, cluster=cluster
+    )
+    assert sorted(o.status for o in again) == ["failed", *["skipped"] * 4]
+
+
+def die_once(path: str) -> str:
+    if not Path(path).exists():
+        Path(path).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "done"
+
+
+def test_a_job_whose_worker_is_killed_is_done_by_another(cluster: Cluster, tmp_path: Path):
+    (found,) = cluster.run(die_once, [("a", (str(tmp_path / "died"),))])
+    assert found == ("a", "done")
+
+
+def fail(reason: str) -> None:
+    raise ValueError(reason)
+
+
+def test_what_a_job_raises_is_given_back(cluster: Cluster):
+    results = dict(cluster.run(fail, [("a", ("no",)), ("b", ("never",))]))
+    assert {str(error) for error in results.values()} == {"no", "never"}
+
+
+def test_a_scheduler_that_is_not_there_is_said_within_ten_seconds():
+    start = time.monotonic()
+    with (
+        pytest.raises(ConfigError, match=r"no scheduler answers at tcp"),
+        open_cluster(address="tcp://127.0.0.1:9"),
+    ):
+        pass
+    assert time.monotonic() - start < 12
+    with pytest.raises(ConfigError, match="either"), open_cluster():
+        pass

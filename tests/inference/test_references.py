@@ -1,0 +1,171 @@
+"""References: what they correct, what they leave, and what is refused."""
+
+import numpy as np
+import pytest
+
+import respectra as rs
+from respectra.errors import DataError, FormatError, RespectraWarning
+from respectra.inference.reference_tables import FactorTable, features
+from respectra.inference.references import Correction, _thin
+
+GRID = np.arange(400.0, 701.0, 10.0)
+CLEAN = rs.get_track("clean")
+
+
+@pytest.fixture(scope="module")
+def method():
+    return rs.load("wiener")
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """Spectra whose error of a linear method depends on their colour."""
+    rng = np.random.default_rng(3)
+    knots = rng.uniform(0.05, 0.5, (24, 24, 4))
+    places = np.linspace(0, 3, 31)
+    left = np.minimum(places.astype(int), 2)
+    values = knots[..., left] + (places - left) * (knots[..., left + 1] - knots[..., left])
+    bump = 1 + 0.5 * np.exp(-0.5 * ((GRID - 680) / 12) ** 2)
+    return rs.make_cube(values * bump, GRID)
+
+
+@pytest.fixture(scope="module")
+def spots(scene):
+    rng = np.random.default_rng(0)
+    y, x = rng.integers(0, 24, (2, 24))
+    return rs.References(np.stack([y, x], axis=1), scene.values[y, x], GRID)
+
+
+def error(cube, truth):
+    return float((np.abs(cube.values - truth.values) / np.maximum(truth.values, 0.01)).mean())
+
+
+def test_references_lower_the_error_of_the_others(method, scene, spots):
+    image = CLEAN.render(scene)
+    before, after = method(image), method(image, references=spots)
+    assert error(after, scene) < 0.85 * error(before, scene)
+    assert "24 references" in after.attrs["references"]
+
+
+def test_a_reference_is_met_within_its_uncertainty(method, scene, spots):
+    cube = method(CLEAN.render(scene), references=spots)
+    y, x = spots.points[:, 0], spots.points[:, 1]
+    np.testing.assert_allclose(cube.values[y, x], spots.spectra, rtol=0.03)
+
+
+def test_the_picture_is_put_back(method, scene, spots):
+    image = CLEAN.render(scene)
+    again = CLEAN.render(method(image, references=spots))
+    np.testing.assert_array_equal(again, image)
+
+
+def test_tiles_and_order_do_not_matter(method, scene, spots):
+    image = CLEAN.render(scene)
+    order = np.random.default_rng(1).permutation(len(spots))
+    turned = rs.References(spots.points[order], spots.spectra[order], GRID)
+    whole = method(image, references=spots)
+    np.testing.assert_allclose(method(image, references=turned), whole, rtol=1e-4)
+    tiled = rs.load("wiener", tile=7).with_references(image, spots)
+    np.testing.assert_allclose(tiled(image), whole, rtol=1e-5)
+
+
+def test_references_of_one_picture_serve_another(method, scene, spots, tmp_path):
+    first = CLEAN.render(scene)
+    corrected = method.with_references(first, spots)
+    other = scene.copy(data=scene.values[::-1, ::-1].copy())
+    image = CLEAN.render(other)
+    assert error(corrected(image), other) < 0.85 * error(method(image), other)
+    correction = corrected.guarantees.correction
+    correction.save(tmp_path / "spots.json")
+    again = method.with_correction(Correction.load(tmp_path / "spots.json", method))
+    np.testing.assert_array_equal(again(image), corrected(image))
+    measured = rs.References(None, spots.spectra, GRID, values=spots.measure(first.values).values)
+    np.testing.assert_allclose(
+        method(image, references=measured), corrected(image), rtol=0.05, atol=0.01
+    )
+
+
+def test_references_that_teach_nothing_of_others_are_applied_to_themselves_alone(method, scene):
+    rng = np.random.default_rng(5)
+    y, x = rng.integers(0, 24, (2, 8))
+    image = CLEAN.render(scene)
+    null = np.linalg.svd(CLEAN.response_matrix(GRID).T)[2][3:]
+    wild = np.abs(method(image).values[y, x] + 0.05 * rng.standard_normal((8, 28)) @ null)
+    refs = rs.References(np.stack([y, x], axis=1), wild, GRID, uncertainty=0.5)
+    cube = method(image, references=refs)
+    assert "would not help" in cube.attrs["references"]
+    away = np.ones((24, 24), bool)
+    away[y, x] = False
+    np.testing.assert_allclose(cube.values[away], method(image).values[away], rtol=1e-6)
+
+
+def test_the_deviation_shrinks_at_references(method, scene, spots):
+    image = CLEAN.render(scene)
+    cube, deviation = method.with_references(image, spots).with_uncertainty(image)
+    assert deviation.shape == cube.shape
+    assert float(deviation.min()) >= 0
+    relative = (deviation / cube).values.mean(axis=2)
+    y, x = spots.points[:, 0], spots.points[:, 1]
+    assert relative[y, x].mean() < relative.mean()
+
+
+def test_one_place_with_two_spectra_is_a_contradiction(method, scene):
+    truth = scene.values[3, 4]
+    bump = truth * (1 + 0.4 * np.sin(GRID / 9))
+    refs = rs.References([[3, 4], [3, 4]], np.stack([truth, bump]), GRID)
+    with pytest.raises(DataError, match=r"reference 2 at y=3, x=4 contradicts reference 1"):
+        method(CLEAN.render(scene), references=refs)
+
+
+def test_a_spectrum_that_is_not_the_pixels_is_named_with_how_far_it_is_off(method, scene, spots):
+    spectra = spots.spectra.copy()
+    spectra[2] *= 1.5
+    with pytest.raises(DataError, match=r"reference 3 at y=.*, x=.* gives . = .*\(\+5\d%\)"):
+        method(CLEAN.render(scene), references=spots.replace(spectra=spectra))
+
+
+def test_of_photographs_whose_camera_is_assumed_it_is_a_warning(method, scene, spots):
+    from respectra.cameras.capture_camera import CaptureCamera
+
+    reflecting = scene.assign_attrs(quantity="reflectance")
+    photo = CaptureCamera(rs.Capture.photograph()).render(reflecting)
+    with pytest.warns(RespectraWarning, match="contradict the picture"):
+        method(photo, references=spots.replace(spectra=1.3 * spots.spectra))
+
+
+def test_references_on_bands_that_they_do_not_cover(method, scene, spots):
+    short = rs.References(spots.points, spots.spectra[:, :20], GRID[:20])
+    with pytest.raises(DataError, match=r"from 400 to 590 nm, the cube"):
+        method(CLEAN.render(scene), references=short)
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"format": "respectra correction", "version": 9}'])
+def test_damaged_corrections_are_refused(method, tmp_path, text):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(FormatError, match=r"a\.json"):
+        Correction.load(tmp_path / "a.json", method)
+
+
+def test_a_table_follows_its_function_between_nodes_and_meets_pinned_colours(rng):
+    def posterior(nodes):
+        logs = 0.3 * np.sin(3 * nodes[:, :1]) + 0.1 * nodes[:, 1:2] + 0.02 * nodes[:, 2:]
+        return np.repeat(logs, 4, axis=1), np.full(len(nodes), 0.5)
+
+    white = np.array([0.8, 1.0, 0.9])
+    rgb = rng.uniform(0.01, 0.7, (500, 3)).astype(np.float32)
+    table = FactorTable(white, 4, posterior)
+    table.pin(rgb[:1].astype(float), np.log(np.full((1, 4), 7.0)), 1e-6)
+    spectra = np.ones((500, 4), np.float32)
+    assert table.multiply(spectra, rgb)
+    np.testing.assert_allclose(spectra[0], 7.0, rtol=1e-6)
+    expected = np.exp(posterior(features(rgb, white))[0])
+    np.testing.assert_allclose(spectra[1:], expected[1:], rtol=2e-3)
+    np.testing.assert_allclose(table.spread(rgb), 0.5, rtol=1e-6)
+
+
+def test_many_references_are_thinned_far_from_one_another(rng):
+    points = rng.random((300, 3))
+    kept = _thin(points, 20)
+    assert len(set(kept.tolist())) == 20
+    gaps = np.linalg.norm(points[kept][:, None] - points[kept], axis=2) + np.eye(20)
+    assert gaps.min() > 0.1

@@ -31,6 +31,7 @@ _NAMES = {
     "get_card": "respectra.methods",
     "build_network": "respectra.methods",
     "load": "respectra.inference",
+    "from_module": "respectra.inference.modules",
     "reconstruct_lazily": "respectra.inference.lazy",
     "Reconstructor": "respectra.inference",
     "RespectraError": "respectra.errors",
@@ -43,6 +44,7 @@ _ROOMS = (
     "evaluation",
     "inference",
     "methods",
+    "testing",
     "training",
     "viewer",
 )

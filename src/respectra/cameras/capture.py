@@ -30,6 +30,7 @@ from respectra.cameras.capture_records import (
 )
 from respectra.cameras.codec import Rounding
 from respectra.cameras.images import require_image
+from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.references import References
 from respectra.cameras.responses import CLEAN_RESPONSE, band_weights, resample_response
 from respectra.colour import (
@@ -112,6 +113,9 @@ class Capture:
         bits: depth of the codes; what the picture says by default.
         noise: of linear values: a standard deviation in full scale, or :class:`Noise`.
         references: pixels or rectangles whose spectra are known.
+        tone: the curve that the camera put on its pictures; it is undone first.
+        correction: from the camera's linear values to linear R, G, B of ``camera``: three rows for
+            R, G, B, or six for them and the roots of RG, GB, RB; columns R, G, B.
         rounding: how the camera made codes of values; ``nearest`` by default, and ``truncate`` for
             the clean track's camera, as the challenge does.
 
@@ -133,6 +137,8 @@ class Capture:
     bits: int | None = None
     noise: Noise | float | None = None
     references: References | None = None
+    tone: Tone | None = None
+    correction: tuple[tuple[float, ...], ...] | None = None
     rounding: Rounding | None = None
 
     def __post_init__(self) -> None:
@@ -151,6 +157,10 @@ class Capture:
             raise ConfigError(
                 f"references are respectra.References; got {type(self.references).__name__}"
             )
+        if self.tone is not None and not isinstance(self.tone, Tone):
+            raise ConfigError(f"tone is a respectra.cameras.Tone; got {type(self.tone).__name__}")
+        if self.correction is not None:
+            put(self, "correction", _correction(self.correction))
         if self.rounding is None:
             put(self, "rounding", _ROUNDING.get(self.camera_name, "nearest"))
         if self.rounding not in get_args(Rounding):
@@ -212,6 +222,8 @@ class Capture:
         picture = require_image(image)
         if "code_curve" in picture.attrs:  # has been here before
             return picture
+        if self.tone is not None or self.correction is not None:
+            return self._calibrated(picture)
         bits = int(self.bits or picture.attrs.get("bits", 32))
         encoded = picture.attrs.get("encoding") == "srgb"
         values = np.asarray(picture.values, np.float32)
@@ -230,6 +242,26 @@ class Capture:
         attrs = {**picture.attrs, "encoding": "linear", "bits": 32 if computed else bits}
         attrs |= {"code_bits": bits, "code_curve": curve}
         return picture.copy(data=values).assign_attrs(attrs)
+
+    def _calibrated(self, picture: xr.DataArray) -> xr.DataArray:
+        """As :meth:`linear`, with the tone curve and the camera's own colours undone."""
+        if picture.attrs.get("tone", "none") != "none" and self.tone is not None:
+            raise ConfigError(
+                "a tone curve was undone when the picture was opened, and the capture has its own; "
+                "open it with tone='none' (--tone none)"
+            )
+        values = self.replace(tone=None, correction=None).linear(picture)
+        rgb = np.asarray(values.values, np.float32)
+        if self.tone is not None:
+            rgb = self.tone.undo(rgb)
+        if self.correction is not None:
+            matrix = np.asarray(self.correction, np.float32)
+            if len(matrix) == 6:
+                r, g, b = (rgb[..., k] for k in range(3))
+                roots = [np.sqrt(r * g), np.sqrt(g * b), np.sqrt(r * b)]
+                rgb = np.concatenate([rgb, np.stack(roots, axis=-1)], axis=-1)
+            rgb = np.clip(rgb @ matrix, 0.0, 1.0)
+        return values.copy(data=rgb).assign_attrs(bits=32, code_bits=32, code_curve="linear")
 
     @property
     def has_levels(self) -> bool:
@@ -351,6 +383,10 @@ class Capture:
                 record[name] = getattr(self, name)
         if isinstance(self.noise, Noise):
             record["noise"] = dataclasses.asdict(self.noise)
+        if self.tone is not None:
+            record["tone"] = dataclasses.asdict(self.tone)
+        if self.correction is not None:
+            record["correction"] = [list(row) for row in self.correction]
         if self.references is not None:
             record["references"] = self.references.to_json()
         if self.rounding != _ROUNDING.get(self.camera_name, "nearest"):
@@ -372,6 +408,8 @@ class Capture:
         with facts.explained():
             noise = facts.take("noise", dict)
             references = facts.take("references", dict)
+            tone = facts.take("tone", dict)
+            correction = facts.take("correction", list)
             white = facts.take("white", list)
             capture = cls(
                 camera=read_camera(facts.take("camera")),
@@ -382,6 +420,8 @@ class Capture:
                 bits=facts.take("bits", int),
                 noise=None if noise is None else Noise(**noise),
                 references=None if references is None else References.from_json(references),
+                tone=None if tone is None else Tone(**tone),
+                correction=correction,
                 rounding=facts.take("rounding", str),
             )
             facts.done()
@@ -501,6 +541,14 @@ def _to_space(values: npt.NDArray[np.float32], start: str, end: str) -> npt.NDAr
     """Linear light from one colour space to another; what that cannot hold is clipped."""
     matrix = space_matrix(start, end).T.astype(np.float32)
     return np.clip(values @ matrix, 0.0, 1.0)
+
+
+def _correction(rows: Any) -> tuple[tuple[float, ...], ...]:
+    """Three or six rows of three finite numbers."""
+    matrix = np.asarray(rows, np.float64)
+    if matrix.shape not in ((3, 3), (6, 3)) or not np.isfinite(matrix).all():
+        raise ConfigError(f"a correction has 3 or 6 rows of 3 numbers; got {matrix.shape}")
+    return tuple(tuple(float(v) for v in row) for row in matrix)
 
 
 def _white_of(values: FloatArray, rectangle: Rectangle) -> White:

@@ -207,7 +207,7 @@ def _tell_network(weights: Weights, capture: Capture) -> Weights | None:
     from respectra.methods import get_method
 
     contract = weights.contract
-    plain = contract.scaling == "unit" and weights.baked is None
+    plain = contract.scaling == "unit" and weights.baked is None and weights.registered
     if not plain or not isinstance(get_method(weights.method), NetworkMethod):
         return None
     network: Any = build(weights)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import inspect
 import os
 import typing
 from pathlib import Path
 
+import respectra
+
 project = "Respectra"
 author = "The Respectra developers"
 copyright = "The Respectra developers"  # noqa: A001 - Sphinx's own name
-release = importlib.metadata.version("respectra")
+release = respectra.__version__
 version = release
 
 extensions = [
@@ -96,7 +97,9 @@ def _write_reference(app: object) -> None:
             module = importlib.import_module(f"respectra.{room}")
         except ImportError:
             continue
-        own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
+        own = [
+            n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__
+        ]
         names = getattr(module, "__all__", [n for n in own if not n.startswith("_")])
         lines = [f"# {title}", "", f"`respectra.{room}`", "", "```{eval-rst}"]
         for name in sorted(names, key=str.lower):

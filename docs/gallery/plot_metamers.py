@@ -2,8 +2,8 @@
 Two spectra, one pixel
 ======================
 
-The clean track's camera sees three weighted sums of a spectrum. What lies in the other 28 dimensions
-leaves no trace in the picture.
+The clean track's camera sees three weighted sums of a spectrum. What lies in the other 28
+dimensions leaves no trace in the picture.
 """
 
 import matplotlib.pyplot as plt

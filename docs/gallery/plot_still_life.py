@@ -2,8 +2,8 @@
 A still life, photographed and recovered
 ========================================
 
-A rendered scene with known spectra, seen by the camera of the clean track, and what the project's own
-network makes of the picture.
+A rendered scene with known spectra, seen by the camera of the clean track, and what the
+project's own network makes of the picture.
 """
 
 import matplotlib.pyplot as plt

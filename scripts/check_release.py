@@ -3,7 +3,7 @@
     make release-check
 
 Each is installed into an environment of its own outside the checkout, without extras; the demo and
-a picture are run there. Metadata, size and the licences of what is installed by default are checked.
+a picture are run there. Metadata, size and the licences of a default installation are checked.
 """
 
 from __future__ import annotations

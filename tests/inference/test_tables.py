@@ -189,6 +189,7 @@ def test_a_file_of_a_table_loads_like_weights(cube, tmp_path, rng):
 def test_a_network_that_sees_one_pixel_becomes_a_table(monkeypatch, rng):
     from respectra.inference import predictors
     from respectra.methods import get_network
+    from respectra.methods.registry import methods
 
     entry = get_network("hscnn-r")
 
@@ -200,9 +201,7 @@ def test_a_network_that_sees_one_pixel_becomes_a_table(monkeypatch, rng):
 
     fields = {**entry.__dict__, "halo": lambda config: 0, "network": network}
     flat = type(entry)(**fields)
-    for module in ("respectra.inference.tables.baking", "respectra.inference.predictors"):
-        __import__(module)
-        monkeypatch.setattr(sys.modules[module], "get_method", lambda name: flat)
+    monkeypatch.setitem(methods()._loaded, "hscnn-r", flat)
     config = configure("hscnn-r", preset="tiny")
     state = {key: tensor.numpy() for key, tensor in network(config).state_dict().items()}
     weights = Weights("hscnn-r", config, Contract(track="mine"), state)

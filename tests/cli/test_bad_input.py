@@ -44,7 +44,7 @@ PICTURES = {
     "truncated.png": (encoded(".png", RGB)[:90], "damaged|truncated|incomplete|cannot"),
     "text.png": (b"this is not a picture" * 9, "not|PNG"),
     "really_a_tiff.jpg": (encoded(".tif", RGB), "TIFF"),
-    "huge.png": (png_header(30_000, 30_000), "damaged|pixels|cut short"),
+    "huge.png": (png_header(30_000, 30_000), "damaged|pixels"),
     "nothing.png": (png_header(0, 5), "pixel|0|damaged"),
     "grey.png": (encoded(".png", RGB[..., 0]), "grey"),
     "seen_through.png": (encoded(".png", np.dstack([RGB, RGB[..., 0]])), "alpha|transparen"),

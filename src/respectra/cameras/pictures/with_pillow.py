@@ -46,6 +46,9 @@ def open_with_pillow(
         DataError: it does not fit into memory.
     """
     try:
+        if kind == "PNG" and data[12:16] == b"IHDR" and len(data) > 25:
+            width, height = struct.unpack(">II", data[16:24])
+            _check(path, data, height, width, 1, max_pixels)
         _require_end(data, kind)
         if kind == "WebP":  # whose reader allocates when it is opened
             _check(path, data, *_webp_size(data), 4, max_pixels)

@@ -112,6 +112,7 @@ class Capture:
         bits: depth of the codes; what the picture says by default.
         noise: of linear values: a standard deviation in full scale, or :class:`Noise`.
         references: pixels or rectangles whose spectra are known.
+        assumed: a light to assume where ``light`` is not known.
         rounding: how the camera made codes of values; ``nearest`` by default, and ``truncate`` for
             the clean track's camera, as the challenge does.
 
@@ -134,6 +135,7 @@ class Capture:
     noise: Noise | float | None = None
     references: References | None = None
     rounding: Rounding | None = None
+    assumed: Any = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -141,6 +143,8 @@ class Capture:
             put(self, "camera", open_camera(self.camera))
         if self.light is not None:
             put(self, "light", open_light(self.light))
+        if self.assumed is not None:
+            put(self, "assumed", open_light(self.assumed))
         if self.white is not None:
             put(self, "white", _white(self.white))
         if isinstance(self.noise, (int, float)):
@@ -268,17 +272,20 @@ class Capture:
         return normalise_light(resample_light(light, wavelengths_nm), wavelengths_nm)
 
     def assumed_light(self, wavelengths_nm: npt.ArrayLike) -> xr.DataArray:
-        """The light to assume: that black body or daylight whose white is nearest to the told one.
+        """The light to assume: ``assumed``, or the light whose white is nearest to the told one.
 
-        Without a white, D65 for photographs and equal energy for others.
+        Black bodies and daylights are compared. Without a white, it is D65 for photographs and
+        equal energy for others.
         """
+        if self.assumed is not None:
+            return open_light(self.assumed)
         if self.is_photograph:
             return open_light(PHOTOGRAPH_LIGHT)
         if self.camera is None or self.white is None or len(self.white) != 3:
             return open_light(ASSUMED_LIGHT)
         told = np.log(np.asarray(self.white) / sum(self.white))
         best, least = open_light(ASSUMED_LIGHT), np.inf
-        camera = self._sensitivity(wavelengths_nm)
+        camera = self.sensitivity(wavelengths_nm)
         names = [*(f"planck:{k}" for k in _PLANCK_K), *(f"daylight:{k}" for k in _DAYLIGHT_K)]
         for light in (best, *map(open_light, names)):
             white = resample_light(light, wavelengths_nm) @ camera
@@ -344,6 +351,8 @@ class Capture:
             record["camera"] = camera_record(self.camera)
         if self.light is not None:
             record["light"] = light_record(self.light)
+        if self.assumed is not None:
+            record["assumed"] = light_record(self.assumed)
         if self.white is not None:
             record["white"] = list(self.white)
         for name in ("black_level", "white_level", "bits"):
@@ -376,6 +385,7 @@ class Capture:
             capture = cls(
                 camera=read_camera(facts.take("camera")),
                 light=read_light(facts.take("light")),
+                assumed=read_light(facts.take("assumed")),
                 white=None if white is None else tuple(white),
                 black_level=facts.take("black_level", float),
                 white_level=facts.take("white_level", float),
@@ -431,7 +441,7 @@ class Capture:
         """The camera times the light, in no particular scale."""
         if self.is_photograph:
             return self._observer(power, grid)
-        return self._sensitivity(grid) * power[:, None]
+        return self.sensitivity(grid) * power[:, None]
 
     def _observer(self, power: FloatArray, grid: FloatArray) -> FloatArray:
         """Linear R, G, B of the photograph's colour space, of reflectance under a light."""
@@ -440,7 +450,13 @@ class Capture:
             return seen
         return seen @ space_matrix(PHOTOGRAPH, str(self.camera_name)).T
 
-    def _sensitivity(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
+    def sensitivity(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
+        """The camera alone in bands, shape (band, 3), in the true proportions of its channels.
+
+        Raises:
+            ConfigError: the camera is not known.
+            DataError: it does not cover the bands.
+        """
         if self.camera is None:
             raise ConfigError(
                 "the capture does not say which camera took the picture; give camera=, a name of "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 #: Public name -> the module that defines it.
 _NAMES = {
@@ -31,6 +31,7 @@ _NAMES = {
     "get_card": "respectra.methods",
     "build_network": "respectra.methods",
     "load": "respectra.inference",
+    "from_module": "respectra.inference.modules",
     "reconstruct_lazily": "respectra.inference.lazy",
     "Reconstructor": "respectra.inference",
     "RespectraError": "respectra.errors",
@@ -43,6 +44,7 @@ _ROOMS = (
     "evaluation",
     "inference",
     "methods",
+    "testing",
     "training",
     "viewer",
 )

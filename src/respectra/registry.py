@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -57,6 +57,8 @@ class Registry(Mapping[str, T]):
         self.kind, self.group, self._accept = kind, group, accept
         self._sources: dict[str, _Source[T]] = {}
         self._loaded: dict[str, T] = {}
+        self._broken: dict[str, str] = {}
+        self._reported: set[str] = set()
 
     def add(self, name: str, load: Callable[[], T], *, origin: str = BUILT_IN) -> None:
         """Add an entry.
@@ -93,17 +95,44 @@ class Registry(Mapping[str, T]):
             raise unknown_name(self.kind, name, self._all)
         return self._all[name].origin
 
-    def usable(self) -> Iterator[tuple[str, T]]:
-        """Every entry with its name; those that cannot be loaded are left out with a warning."""
-        for name in self:
+    def is_built_in(self, name: str) -> bool:
+        """Whether an entry comes with this package. Raises ConfigError for an unknown name."""
+        return self.origin(name) == BUILT_IN
+
+    def others(self) -> list[str]:
+        """Names of the entries that other packages bring, whether they can be loaded or not."""
+        return list(self._plugins)
+
+    def usable(self, names: Iterable[str] | None = None) -> Iterator[tuple[str, T]]:
+        """Every entry with its name, or those of the names.
+
+        Those that cannot be loaded are left out; each is reported once, by a warning.
+        """
+        for name in list(self) if names is None else names:
             try:
                 entry = self[name]
             except RespectraError as error:
-                warnings.warn(str(error), RespectraWarning, stacklevel=2)
+                self.report(name, str(error))
                 continue
             yield name, entry
 
+    def report(self, name: str, problem: str) -> None:
+        """Warn of an entry that cannot be used, once however often it is asked for."""
+        if name not in self._reported:
+            self._reported.add(name)
+            warnings.warn(problem, RespectraWarning, stacklevel=3)
+
+    def problem(self, name: str) -> str | None:
+        """Why an entry cannot be loaded; None where it can."""
+        try:
+            self[name]
+        except RespectraError as error:
+            return str(error)
+        return None
+
     def __getitem__(self, name: str) -> T:
+        if name in self._broken:  # not tried again: a module that failed halfway may do harm
+            raise ConfigError(self._broken[name])
         if name not in self._loaded:
             self._loaded[name] = self._all[name].load()
         return self._loaded[name]
@@ -146,12 +175,29 @@ class Registry(Mapping[str, T]):
     def _load_plugin(self, point: importlib.metadata.EntryPoint) -> T:
         try:
             return self._accept(point.name, point.load())
-        except Exception as error:  # another package may raise anything
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ConfigError(
-                f"the {self.kind} {point.name!r} of {_origin(point)} cannot be loaded ({reason}); "
-                "update or remove that package"
-            ) from error
+        except (Exception, SystemExit) as error:  # another package may raise anything
+            self._broken[point.name] = (
+                f"the {self.kind} {point.name!r} of {_origin(point)} cannot be loaded "
+                f"({reason_of(error)}); update or remove that package"
+            )
+            raise ConfigError(self._broken[point.name]) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """What another package raised, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def own_package() -> str:
+    """This package and its version, as the origin of an entry of another one reads."""
+    from respectra import __version__
+
+    return f"{BUILT_IN} {__version__}"
+
+
+def package_of(registry: Registry[Any], name: str) -> str:
+    """The package and version that an entry comes from, this one included."""
+    return own_package() if registry.is_built_in(name) else registry.origin(name)
 
 
 def _origin(point: importlib.metadata.EntryPoint) -> str:

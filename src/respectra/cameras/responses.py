@@ -11,6 +11,7 @@ import csv
 import functools
 import importlib.resources
 import re
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,12 @@ from respectra.cameras.images import CHANNELS
 from respectra.colour.observers import colour_matching
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, wavelengths_of
 from respectra.errors import DataError, unknown_name
+from respectra.registry import Registry
 
 FloatArray = npt.NDArray[np.float64]
 
+#: Group of the entry points of other packages.
+GROUP = "respectra.responses"
 #: Dimensions of a response, in order.
 DIMS = ("wavelength", "channel")
 #: The clean track's camera.
@@ -160,7 +164,16 @@ def get_response(
 
 
 def list_responses() -> tuple[str, ...]:
-    """Names of the known responses."""
+    """Names of the known responses; those of other packages come last.
+
+    One of another package that cannot be loaded is left out with a warning.
+    """
+    own = built_in_responses()
+    return (*own, *(name for name, _ in OTHERS.usable() if name not in own))
+
+
+def built_in_responses() -> tuple[str, ...]:
+    """Names of the responses that come with this package."""
     fixed = (CLEAN_RESPONSE, EXAMPLE_RESPONSE, *_OBSERVER_RESPONSES)
     return (*fixed, *_colour_science_cameras(), *_rawtoaces_cameras())
 
@@ -169,8 +182,11 @@ def native_response(name: str) -> xr.DataArray:
     """A known camera's response on the grid it was published on.
 
     Raises:
-        ConfigError: unknown name; suggests those near to it.
+        ConfigError: unknown name; suggests those near to it. Or the package that brings it is
+            broken.
     """
+    if name in OTHERS and name not in built_in_responses():
+        return OTHERS[name]
     if name == CLEAN_RESPONSE:
         table = _fine_observer("cie1964")
         gain = 255.0 / colour_matching("cie1964", CHALLENGE_WAVELENGTHS_NM).sum(axis=0)
@@ -212,6 +228,17 @@ def native_response(name: str) -> xr.DataArray:
         )
     raise unknown_name("response", name, list_responses())
 
+
+def _accept(name: str, entry: Any) -> xr.DataArray:
+    """A response, from what an entry point names: one, or a function that gives one."""
+    response = require_response(entry() if callable(entry) else entry)
+    if response.attrs["name"] != name:
+        raise ValueError(f"it calls itself {response.attrs['name']!r}; both names must be the same")
+    return response
+
+
+#: Responses of other packages.
+OTHERS: Registry[xr.DataArray] = Registry("response", group=GROUP, accept=_accept)
 
 #: The observers' own table.
 _FINE_NM = np.arange(360.0, 831.0)

@@ -15,7 +15,7 @@ import xarray as xr
 import respectra
 from respectra.cameras import codec, projection
 from respectra.cameras.images import CHANNELS, DIMS, make_image, require_image
-from respectra.cameras.responses import band_weights, list_responses, resample_response
+from respectra.cameras.responses import band_weights, built_in_responses, resample_response
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of
 from respectra.errors import DataError
@@ -194,7 +194,7 @@ class Track(abc.ABC):
         """Everything that is needed to render the same bytes again, as plain values."""
         name, source = self.response.attrs["name"], self.response.attrs["source"]
         response: dict[str, Any] = {"name": name, "source": source}
-        if name not in list_responses():
+        if name not in built_in_responses():
             response["wavelengths_nm"] = wavelengths_of(self.response).tolist()
             response["values"] = self.response.values.tolist()
         return {

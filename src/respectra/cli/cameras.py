@@ -9,6 +9,7 @@ import typer
 
 from respectra.cli.app import app, echo, fail, out, parse_settings, print_json, track_progress
 from respectra.errors import ConfigError, RespectraError
+from respectra.registry import own_package, package_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -84,7 +85,9 @@ def cameras(
         for title in ("tracks", "responses"):
             out.print(title)
             for entry in facts[title]:
-                out.print(f"  {entry['name']}: {entry['summary']}", markup=False)
+                package = entry["package"]
+                source = "" if package == own_package() else f" [{package}]"
+                out.print(f"  {entry['name']}: {entry['summary']}{source}", markup=False)
     elif name in room.list_tracks():
         facts = _track(name)
         if as_json:
@@ -120,13 +123,25 @@ def _options(settings: list[str]) -> dict[str, Any]:
 
 def _listing() -> dict[str, Any]:
     from respectra import cameras as room
+    from respectra.cameras.responses import OTHERS
+    from respectra.cameras.tracks import tracks
 
+    own = room.built_in_responses()
     return {
         "tracks": [
-            {"name": name, "summary": room.track_summary(name)} for name in room.list_tracks()
+            {
+                "name": name,
+                "summary": room.track_summary(name),
+                "package": package_of(tracks(), name),
+            }
+            for name in room.list_tracks()
         ],
         "responses": [
-            {"name": name, "summary": room.native_response(name).attrs["source"]}
+            {
+                "name": name,
+                "summary": room.native_response(name).attrs["source"],
+                "package": own_package() if name in own else OTHERS.origin(name),
+            }
             for name in room.list_responses()
         ],
     }

@@ -116,6 +116,10 @@ def evaluate(
         ),
     ] = False,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, ...")] = "cpu",
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", help="Further metrics, such as those of other packages."),
+    ] = None,
     timing_runs: Annotated[
         int, typer.Option("--timing-runs", min=0, help="Runs that are timed; 0 for no timing.")
     ] = 3,
@@ -144,6 +148,7 @@ def evaluate(
         scenes_without_truth,
     )
     from respectra.evaluation.auxiliary import choose_cameras, select_tests
+    from respectra.evaluation.protocol import PLAIN_METRICS
     from respectra.evaluation.run import suitable_jobs
 
     given: dict[str, Any] = {
@@ -157,6 +162,8 @@ def evaluate(
         "cluster_init_size": None if official_clusters else 10_000,
         "cameras": choose_cameras(r for path in cameras or () for r in open_responses(path)),
     }
+    if metrics is not None:
+        given["metrics"] = tuple(dict.fromkeys((*PLAIN_METRICS, *_words(metrics))))
     options = Options(**given)
     if truth is not None or submitted is not None:
         if truth is None or submitted is None or methods or data or images:

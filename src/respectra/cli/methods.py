@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from respectra.cli.app import app, out, print_json
+from respectra.registry import own_package
 
 if TYPE_CHECKING:
     from respectra.methods import Card
@@ -44,14 +45,13 @@ def methods(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """List the methods and what is known of each, or show one in full."""
-    from respectra.methods import list_methods
-    from respectra.methods.measure import get_facts
+    from respectra.methods.measure import every_method, get_facts
 
     if name is not None:
         facts = get_facts(name)
         print_json(facts.as_dict()) if as_json else _show(facts)
         return
-    every = [get_facts(each) for each in list_methods()]
+    every = every_method()
     if as_json:
         print_json([facts.as_dict() for facts in every])
     elif out.is_terminal:
@@ -130,6 +130,14 @@ def _print_tables(every: Sequence[Facts]) -> None:
     out.print()
     out.print(classical, soft_wrap=False)
     out.print()
+    others = [facts for facts in every if facts.package != own_package()]
+    if others:
+        packages = _table("Method", "Package")
+        for facts in others:
+            packages.add_row(escape(facts.card.name), escape(facts.package))
+        out.print("Of other packages:")
+        out.print(packages, soft_wrap=False)
+        out.print()
     out.print(f"[dim]{escape(_LEGEND)}[/]", soft_wrap=False)
 
 
@@ -143,7 +151,7 @@ def _table(*headings: str) -> Table:
 def _print_plain(every: Sequence[Facts]) -> None:
     """One line a method, tab-separated, a dash for what is not known."""
     headings = "name kind team rank_clean rank_real_world mrae_clean mrae_real_world mrae_arad_1k "
-    headings += "parameters gmac_482x512 size_multiple receptive_field tiling origin"
+    headings += "parameters gmac_482x512 size_multiple receptive_field tiling origin package"
     typer.echo("\t".join(headings.split()))
     for facts in every:
         card = facts.card
@@ -160,6 +168,7 @@ def _print_plain(every: Sequence[Facts]) -> None:
             facts.receptive_field,
             card.tiling.value,
             card.origin.value,
+            facts.package,
         )
         typer.echo("\t".join("-" if value is None else str(value) for value in row))
 
@@ -223,6 +232,8 @@ def properties(facts: Facts) -> list[tuple[str, str]]:
     if card.licence_note:
         rows.append(("Licence", card.licence_note))
     rows.append(("Origin", card.origin.value))
+    if facts.package != own_package():
+        rows.append(("Package", facts.package))
     return rows
 
 

@@ -124,7 +124,7 @@ def _assuming(capture: Capture, contract: Contract) -> Capture:
 
     Of a developed photograph white says nothing: every light is balanced away.
     """
-    known = capture.white is not None and len(capture.white) == 3
+    known = isinstance(capture.white, tuple) and len(capture.white) == 3
     if capture.light is not None or capture.assumed is not None or not known:
         return capture
     if capture.is_photograph:
@@ -226,7 +226,7 @@ def _tell_network(weights: Weights, capture: Capture) -> Weights | None:
     from respectra.methods import get_method
 
     contract = weights.contract
-    plain = contract.scaling == "unit" and weights.baked is None
+    plain = contract.scaling == "unit" and weights.baked is None and weights.registered
     if not plain or not isinstance(get_method(weights.method), NetworkMethod):
         return None
     network: Any = build(weights)

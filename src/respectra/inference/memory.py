@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,33 @@ def _forget_peak() -> None:
     """Where the system can (Linux), let the peak count from now; loading has one of its own."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
+
+
+def measure_here(predict: Callable[[Any], Any], sides: tuple[int, int]) -> tuple[float, float]:
+    """Peak memory of a method in this process: a fixed part, and for each pixel, bytes.
+
+    Args:
+        predict: (y, x, 3) -> (y, x, band).
+        sides: of two square pieces, the smaller one first.
+
+    Raises:
+        RespectraError: the system does not let the peak be counted anew.
+    """
+    if not Path("/proc/self/clear_refs").exists():
+        raise RespectraError(
+            "the memory of a module cannot be measured on this system; choose the side of the "
+            "tiles yourself with tile=..., or the whole image with tile=None"
+        )
+    rng = np.random.default_rng(0)
+    peaks = []
+    for side in (sides[0], *sides):  # the first run loads libraries
+        pixels = rng.random((side, side, 3), dtype=np.float32)
+        _forget_peak()
+        before = resident_bytes()
+        predict(pixels)
+        peaks.append(max(peak_memory_bytes() - before, 0))
+    per_pixel = max(peaks[2] - peaks[1], 0) / (sides[1] ** 2 - sides[0] ** 2)
+    return max(peaks[1] - per_pixel * sides[0] ** 2, 0.0), float(per_pixel)
 
 
 def _child() -> None:

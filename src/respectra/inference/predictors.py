@@ -116,6 +116,7 @@ def build(weights: Weights) -> nn.Module:
 
 def bare_network(weights: Weights) -> nn.Module:
     """The network of a set of weights without them: fresh values, evaluation mode."""
+    weights.require_registered("building the network")
     network: nn.Module = get_network(weights.method).network(weights.config).eval()
     return network
 

@@ -155,12 +155,15 @@ class Reconstructor:
         self.device = device
         self.guarantees = Guarantees(guarantees, weights.contract, correction)
         self.engine = engine
-        self._predict = make_predictor(weights, device=device, engine=engine)
+        self._predict = self._make_predictor(weights)
         self._onnx: OnnxPredictor | None = None
         self._given: Sequence[Tensor] | None = None
         self._lock = threading.RLock()
         if engine == "onnx" and isinstance(self._predict, TorchPredictor):
             self._onnx = self._runtime()
+
+    def _make_predictor(self, weights: Weights) -> Predictor:
+        return make_predictor(weights, device=self.device, engine=self.engine)
 
     def with_capture(self, capture: Capture, *, quantity: Quantity | None = None) -> Self:
         """The same method for the pictures of a capture.
@@ -821,9 +824,12 @@ class Reconstructor:
             use = MemoryUse(RESERVE, 4.0 * (3 + self.contract.bands))
         else:
             # Measured first: it loads libraries, which this process then holds.
-            use = measure_memory(self.weights, engine=self.engine)
+            use = self._measure_memory()
         use = dataclasses.replace(use, per_pixel=use.per_pixel + per_pixel)
         return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
+
+    def _measure_memory(self) -> MemoryUse:
+        return measure_memory(self.weights, engine=self.engine)
 
     def _free_pixels(self, held: float, per_pixel: float) -> float | None:
         """Pixels that a piece may have by what the card claims; None where memory is limited."""

@@ -27,6 +27,7 @@ from respectra.cameras import Capture, References, Track, make_image
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.errors import ConfigError, DataError, FormatError, RespectraWarning
 from respectra.files import atomic_path
+from respectra.guards.text import read_object
 from respectra.inference.cache import fingerprint
 from respectra.inference.guarantees import METRIC_FLOOR, camera_of
 from respectra.inference.reference_tables import FactorTable, features
@@ -193,7 +194,7 @@ class Correction:
         """
         file = Path(path)
         try:
-            record = json.loads(file.read_text("utf-8"))
+            record = read_object(file)
             if record["format"] != FORMAT or record["version"] != VERSION:
                 raise FormatError(f"{file} is not a correction of version {VERSION}; fit it again")
             arrays = {k: np.array(record[k]) for k in ("values", "ratios", "wavelengths_nm")}

@@ -28,7 +28,9 @@ from respectra.methods.registry import (
     get_method,
     get_network,
     list_methods,
+    methods,
 )
+from respectra.registry import package_of, reason_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,6 +57,11 @@ class Facts:
     """Radius in pixels beyond which input cannot change an output pixel; None when unbounded."""
 
     @property
+    def package(self) -> str:
+        """The package that the method comes from, and its version."""
+        return package_of(methods(), self.card.name)
+
+    @property
     def receptive_field(self) -> str:
         """Side of the square of input pixels that an output pixel depends on, or ``global``."""
         return "global" if self.radius is None else f"{2 * self.radius + 1} px"
@@ -72,6 +79,7 @@ class Facts:
             "gmac_482x512": self.gmac,
             "receptive_radius": self.radius,
             "receptive_field": self.receptive_field,
+            "package": self.package,
         }
 
 
@@ -96,6 +104,26 @@ def get_facts(name: str, *, preset: str = "published", **options: object) -> Fac
         gmac=counts["gmac"],
         radius=get_network(name).halo(network),
     )
+
+
+def every_method() -> list[Facts]:
+    """Facts of all methods as published.
+
+    A method of another package that cannot be loaded or built is left out with a warning.
+    """
+    registry, found = methods(), []
+    for name, _ in registry.usable():
+        try:
+            found.append(get_facts(name))
+        except Exception as error:  # another package may raise anything
+            if registry.is_built_in(name):
+                raise
+            registry.report(
+                name,
+                f"the method {name!r} of {registry.origin(name)} cannot be built "
+                f"({reason_of(error)}); update or remove that package",
+            )
+    return found
 
 
 Counts = dict[str, dict[str, dict[str, float]]]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from respectra.errors import ConfigError, unknown_name
 from respectra.methods.card import Card
 from respectra.methods.classical.base import ClassicalEntry, ClassicalMethod
-from respectra.registry import BUILT_IN, Registry
+from respectra.registry import Registry
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,16 +81,8 @@ def list_methods(kind: str | None = None) -> list[str]:
     if kind is None:
         return list(registry)
     own = [name for folder, is_of in _FOLDERS.items() if is_of == kind for name in _names(folder)]
-    others = (name for name in registry if registry.origin(name) != BUILT_IN)
-    return own + [name for name in others if _kind(name) == kind]
-
-
-def _kind(name: str) -> str | None:
-    """Kind of another package's method; None where it cannot be loaded."""
-    try:
-        return get_method(name).card.kind
-    except ConfigError:
-        return None
+    others = registry.usable(registry.others())
+    return own + [name for name, method in others if method.card.kind == kind]
 
 
 def get_method(name: str) -> Method:

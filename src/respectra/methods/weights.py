@@ -47,6 +47,26 @@ class Weights:
         """Number of stored values."""
         return sum(array.size for array in self.tensors.values())
 
+    @property
+    def registered(self) -> bool:
+        """Whether the registry has the method, so that others can build it."""
+        return True
+
+    def require_registered(self, what: str) -> None:
+        """Refuse what needs the method's name to mean something elsewhere.
+
+        Args:
+            what: that, as the message begins.
+
+        Raises:
+            ConfigError: the method is a module that only this process knows.
+        """
+        if not self.registered:
+            raise ConfigError(
+                f"{what} needs a registered method, and {self.method!r} is a module at hand; add "
+                "the network as a method (docs/plugins.md), or keep its state_dict yourself"
+            )
+
 
 def fresh_weights(
     name: str,
@@ -79,7 +99,9 @@ def save_weights(
 
     Raises:
         OutputError: the file exists and ``overwrite`` is false, or cannot be written.
+        ConfigError: their method is not registered, so that nobody could load them.
     """
+    weights.require_registered("a weights file")
     header = {
         "format": FORMAT,
         "method": weights.method,

@@ -75,8 +75,14 @@ def get_track(
 
 
 def list_tracks() -> tuple[str, ...]:
-    """Names of the tracks."""
-    return tuple(tracks())
+    """Names of the tracks.
+
+    One of another package that cannot be loaded is left out with a warning.
+    """
+    known = tracks()
+    others = known.others()
+    usable = [name for name, _ in known.usable(others)]
+    return (*(name for name in known if name not in others), *usable)
 
 
 def track_options(name: str) -> type[Config]:

@@ -1,19 +1,31 @@
-"""File formats of cubes: one file each, gathered in one registry."""
+"""File formats of cubes: one file each, found by its ``FORMATS``.
 
-from respectra.cubes.formats import (
-    envi,
-    matlab,
-    matlab_v5,
-    netcdf,
-    numpy,
-    png_folder,
-    tiff,
-    zarr,
-)
+Modules whose name begins with an underscore are parts of others. Other packages add formats
+through the entry points ``respectra.formats``.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
 from respectra.cubes.formats.base import CubeFormat, Stored
 from respectra.cubes.formats.registry import FormatRegistry
 
-_MODULES = (matlab, matlab_v5, envi, netcdf, zarr, numpy, tiff, png_folder)
-FORMATS = FormatRegistry(tuple(entry for module in _MODULES for entry in module.FORMATS))
+#: Group of the entry points of other packages.
+GROUP = "respectra.formats"
+#: Modules that define no format.
+_HELPERS = frozenset({"base", "registry"})
+#: The order of lists; others follow by their names.
+_FIRST = ("matlab", "matlab_v5", "envi", "netcdf", "zarr", "numpy", "tiff", "png_folder")
+
+
+def _formats() -> Iterator[CubeFormat]:
+    files = {i.name for i in pkgutil.iter_modules(__path__) if not i.name.startswith("_")}
+    order = {name: place for place, name in enumerate(_FIRST)}
+    for name in sorted(files - _HELPERS, key=lambda n: (order.get(n, len(order)), n)):
+        yield from importlib.import_module(f"{__name__}.{name}").FORMATS
+
+
+FORMATS = FormatRegistry(tuple(_formats()), group=GROUP)
 
 __all__ = ["FORMATS", "CubeFormat", "FormatRegistry", "Stored"]

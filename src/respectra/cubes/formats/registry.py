@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from respectra.cubes.formats.base import CubeFormat, read_head
 from respectra.cubes.formats.zarr import is_zarr
 from respectra.errors import ConfigError, FormatError, unknown_name
+from respectra.registry import Registry
 
 #: First bytes of files that people mistake for cubes.
 _OTHERS = (
@@ -25,16 +28,23 @@ _OTHERS = (
 
 
 class FormatRegistry:
-    """Formats by name and by suffix. Adding one whose name or suffix is taken is an error."""
+    """Formats by name and by suffix. Adding one whose name or suffix is taken is an error.
 
-    def __init__(self, formats: tuple[CubeFormat, ...] = ()) -> None:
-        self._by_name: dict[str, CubeFormat] = {}
+    Args:
+        formats: those that come with the package.
+        group: the group of entry points through which other packages add formats. They are loaded
+            when all formats are asked for, or a name or suffix that is none of ours.
+    """
+
+    def __init__(self, formats: tuple[CubeFormat, ...] = (), *, group: str | None = None) -> None:
+        self.entries: Registry[CubeFormat] = Registry("cube format", group=group, accept=_accept)
+        self._own: dict[str, CubeFormat] = {}
         self._by_suffix: dict[str, CubeFormat] = {}
         for entry in formats:
             self.add(entry)
 
     def __iter__(self) -> Iterator[CubeFormat]:
-        return iter(self._by_name.values())
+        return iter((*self._own.values(), *self._others))
 
     def add(self, entry: CubeFormat) -> None:
         """Add a format.
@@ -42,20 +52,48 @@ class FormatRegistry:
         Raises:
             ConfigError: its name or one of its suffixes is taken; the registry is unchanged.
         """
-        if entry.name in self._by_name:
-            raise ConfigError(f"two cube formats are called {entry.name!r}; rename one")
-        for suffix in entry.suffixes:
+        for suffix in entry.suffixes if entry.name not in self._own else ():
             if suffix in self._by_suffix:
                 other = self._by_suffix[suffix].name
                 raise ConfigError(f"the suffix {suffix} of {entry.name!r} belongs to {other!r}")
-        self._by_name[entry.name] = entry
+        self.entries.add(entry.name, lambda: entry)
+        self._own[entry.name] = entry
         self._by_suffix.update(dict.fromkeys(entry.suffixes, entry))
 
+    @functools.cached_property
+    def _others(self) -> tuple[CubeFormat, ...]:
+        """Formats of other packages; one that claims a suffix of another is left out."""
+        taken = dict(self._by_suffix)
+        found = []
+        for name, entry in self.entries.usable(self.entries.others()):
+            clash = next((suffix for suffix in entry.suffixes if suffix in taken), None)
+            if clash is not None:
+                self.entries.report(
+                    name,
+                    f"the cube format {name!r} of {self.entries.origin(name)} claims the suffix "
+                    f"{clash} of {taken[clash].name!r}; it is left out",
+                )
+                continue
+            taken.update(dict.fromkeys(entry.suffixes, entry))
+            found.append(entry)
+        return tuple(found)
+
     def get(self, name: str) -> CubeFormat:
-        """A format by name. Raises ConfigError for an unknown one."""
-        if name not in self._by_name:
-            raise unknown_name("cube format", name, self._by_name)
-        return self._by_name[name]
+        """A format by name. Raises ConfigError for an unknown or broken one."""
+        found = self._own.get(name) or next((e for e in self._others if e.name == name), None)
+        # A broken one says why; one that was left out is as good as unknown.
+        if found is None and name in self.entries and self.entries.problem(name):
+            return self.entries.find(name)
+        if found is None:
+            raise unknown_name("cube format", name, [entry.name for entry in self])
+        return found
+
+    def of_suffix(self, suffix: str) -> CubeFormat | None:
+        """The format that a suffix belongs to, or None."""
+        suffix = suffix.lower()
+        if not suffix or suffix in self._by_suffix:
+            return self._by_suffix.get(suffix)
+        return next((entry for entry in self._others if suffix in entry.suffixes), None)
 
     def for_writing(self, path: Path, name: str | None = None) -> CubeFormat:
         """The format in which a cube is saved at a path: the named one, or that of the suffix.
@@ -63,7 +101,7 @@ class FormatRegistry:
         Raises:
             ConfigError: unknown name or suffix, or the two contradict one another.
         """
-        by_suffix = self._by_suffix.get(path.suffix.lower())
+        by_suffix = self.of_suffix(path.suffix)
         if name is None:
             if by_suffix is None:
                 raise ConfigError(
@@ -85,13 +123,16 @@ class FormatRegistry:
             FormatError: missing, empty, of an unknown suffix, or not what the suffix says.
         """
         if path.is_dir():
+            entry = self.of_suffix(path.suffix)
+            if entry in self._others and entry.recognises is None:
+                return entry
             is_store = path.suffix.lower() == ".zarr" or is_zarr(path)
             return self.get("zarr" if is_store else "png")
         if not path.exists():
             raise FormatError(f"there is no file {path}")
         if path.stat().st_size == 0:
             raise FormatError(f"{path} is empty")
-        entry = self._by_suffix.get(path.suffix.lower())
+        entry = self.of_suffix(path.suffix)
         if entry is None and path.with_suffix(".hdr").is_file():
             entry = self.get("envi")
         if entry is None:
@@ -106,7 +147,7 @@ class FormatRegistry:
         return entry
 
     def _suffixes(self) -> str:
-        return ", ".join(sorted(self._by_suffix))
+        return ", ".join(sorted(suffix for entry in self for suffix in entry.suffixes))
 
     def _suspicion(self, path: Path) -> str:
         """What the first bytes say, as the end of a sentence; nothing when they say nothing."""
@@ -120,3 +161,15 @@ class FormatRegistry:
             if head.startswith(magic):
                 return f": it looks like {what}"
         return ""
+
+
+def _accept(name: str, entry: Any) -> CubeFormat:
+    """A format, from what an entry point names."""
+    if not isinstance(entry, CubeFormat):
+        raise TypeError(f"expected a respectra.cubes.formats.CubeFormat, got {entry!r}")
+    if entry.name != name:
+        raise ValueError(f"it calls itself {entry.name!r}; both names must be the same")
+    for suffix in entry.suffixes:
+        if not suffix.startswith(".") or suffix != suffix.lower():
+            raise ValueError(f"a suffix is a dot and lower-case letters; got {suffix!r}")
+    return entry

@@ -84,6 +84,7 @@ def export_onnx(
         MissingExtraError: the extra ``onnx`` is not installed.
         RespectraError: the export does not give what PyTorch gives.
     """
+    weights.require_registered("an ONNX file")
     if is_classical(weights.method):
         raise ConfigError(
             f"{weights.method} is a classical method; ONNX is for networks. It can be baked into "

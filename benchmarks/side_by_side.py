@@ -1,0 +1,355 @@
+"""Every network at its tiny preset, beside one another: one recipe, a learning rate of its own.
+
+    python benchmarks/side_by_side.py --out runs/side [--data SCENES] [--quick]
+
+The same scenes (synthetic ones, and a share of the folder's), the same steps, the same three
+seeds. Each network first trains once with each of the same five learning rates; the one with the
+lowest MRAE on the same validation scenes is its own, so that none is judged by another's. Then
+the runs of its seeds are scored on scenes that no run saw. Classical methods are fitted on the
+same scenes; the project's own network stands there twice, trained like the others and as shipped.
+
+What is finished is one JSON line in OUT/runs.jsonl or OUT/scores.jsonl and is not done again; a
+run that was killed goes on where it was. The table is OUT/table.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import statistics
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import respectra as rs
+from respectra.datasets.collections import open_collection
+from respectra.datasets.still_life import still_life
+from respectra.datasets.synthesize import SynthesisOptions, synthesize_scene
+from respectra.evaluation import Options, Results, evaluate, evaluation_scenes_of, find_entries
+from respectra.methods import get_network, list_methods
+from respectra.methods.measure import count_gmac, count_parameters
+from respectra.training import change_recipe, load_recipe, recipe_of, train
+
+#: The same five for every network.
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+SEEDS = (0, 1, 2)
+#: Smallest denominator of loss and scores: scenes hold zeros and are dark.
+FLOOR = 0.01
+TESTS = ("shuffle-4", "brightness-0.5", "brightness-2")
+PARTS = ("train", "validation", "test", "other")
+#: Column of the table -> role, test and metric, or None for facts of the method.
+COLUMNS: Mapping[str, tuple[str, str, str] | None] = {
+    "MRAE": ("main", "plain", "mrae"),
+    "RMSE": ("main", "plain", "rmse"),
+    "PSNR": ("main", "plain", "psnr"),
+    "SAM": ("main", "plain", "sam"),
+    "Out of scope": ("out-of-scope", "plain", "mrae"),
+    "Shuffle 4": ("main", "shuffle-4", "mrae"),
+    "Light ×0.5": ("main", "brightness-0.5", "mrae"),
+    "Light ×2": ("main", "brightness-2", "mrae"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is run; the same for every network."""
+
+    steps: int
+    batch: int
+    size: int
+    scenes: Mapping[str, int]
+    """Synthetic scenes by part."""
+    side: int
+    """Rows and columns of synthetic scenes."""
+    seeds: tuple[int, ...] = SEEDS
+    rates: tuple[float, ...] = RATES
+
+    def key(self) -> str:
+        """What results of another plan are told by."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+
+FULL = Plan(3000, 16, 32, {"train": 48, "validation": 6, "test": 8, "other": 6}, 128)
+QUICK = Plan(150, 8, 24, {"train": 12, "validation": 2, "test": 2, "other": 2}, 64)
+
+
+class Lines:
+    """Finished work, one JSON object a line; a line that was cut short is done again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.found: dict[str, dict[str, Any]] = {}
+        for line in path.read_text().splitlines() if path.is_file() else ():
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            self.found[entry["key"]] = entry
+        if path.is_file() and not path.read_bytes().endswith(b"\n"):
+            with path.open("a") as file:
+                file.write("\n")
+
+    def add(self, key: str, **facts: Any) -> dict[str, Any]:
+        entry = {"key": key, **facts}
+        with self.path.open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.found[key] = entry
+        return entry
+
+
+# --- scenes -----------------------------------------------------------------------------------
+
+
+def make_scenes(folder: Path, plan: Plan, data: Path | None) -> None:
+    """Folders ``train``, ``validation``, ``test``, ``other``: synthetic scenes, and links.
+
+    Physical scenes of ``data`` are dealt out by their order: of five, one validates, one tests.
+    ``other`` is out of scope: still lifes, made by another procedure.
+    """
+    options = SynthesisOptions(height=plan.side, width=plan.side)
+    for number, part in enumerate(PARTS):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        for index in range(plan.scenes[part]):
+            path = folder / part / f"synthetic-{part}-{index:03}.npz"
+            if not path.exists():
+                other = part == "other"
+                cube = (
+                    still_life(plan.side, plan.side, seed=index)
+                    if other
+                    else synthesize_scene(100 + number, index, options)
+                )
+                rs.save_cube(cube, path)
+    if data is None:
+        return
+    collection = open_collection(data)
+    groups = sorted({scene.group for scene in collection})
+    deal = ("train", "validation", "train", "test", "train")
+    for scene in collection:
+        part = deal[groups.index(scene.group) % len(deal)]
+        link = folder / part / scene.cube.name
+        if not link.is_symlink():
+            link.symlink_to(scene.cube.resolve())
+
+
+# --- training ---------------------------------------------------------------------------------
+
+
+def network_recipe(method: str, plan: Plan, rate: float, seed: int, validation: Sequence[str]):
+    """The common recipe, with the input that the network's own recipe states."""
+    try:
+        given = load_recipe(f"{method}-clean").input.model_dump()
+    except rs.RespectraError:  # another package's: values as they are
+        given = {}
+    card = get_network(method).card
+    side = card.native_tile or max(plan.size, -(-card.size_minimum // 8) * 8)
+    return recipe_of(
+        {
+            "name": f"{method}-clean",
+            "method": method,
+            "preset": "tiny",
+            "input": given,
+            "data": {"validation_scenes": tuple(validation)},
+            "patches": {"size": side, "symmetries": "all"},
+            "batch": plan.batch,
+            "optimizer": {"lr": rate},
+            "schedule": {"name": "one-cycle", "initial_lr": rate / 10, "final_lr": rate / 1000},
+            "loss": {"mrae": {"floor": FLOOR}},
+            "length": {"steps": plan.steps},
+            "validation": {"every": max(1, plan.steps // 4), "floor": FLOOR},
+            "clip_gradient": 1.0,
+            "seed": seed,
+        }
+    )
+
+
+def train_once(
+    method: str, plan: Plan, rate: float, seed: int, out: Path, lines: Lines, device: str
+) -> dict[str, Any]:
+    """One run; its line is kept. A run whose loss becomes infinite scores infinity."""
+    key = f"{method} {rate:g} {seed}"
+    if key in lines.found:
+        return lines.found[key]
+    scenes = [out / "scenes" / part for part in ("train", "validation")]
+    names = [scene.name for scene in open_collection(scenes[1])]
+    recipe = network_recipe(method, plan, rate, seed, names)
+    start = time.perf_counter()
+    try:
+        result = train(
+            recipe, scenes, out / "runs" / f"{method}-{rate:g}-{seed}", resume=True, device=device
+        )
+    except rs.RespectraError as error:
+        facts: dict[str, Any] = {"mrae": None, "problem": str(error), "weights": None}
+    else:
+        score = result.scores.get("mrae", math.nan)
+        facts = {"mrae": score if math.isfinite(score) else None}
+        facts["weights"] = str(result.best.relative_to(out))
+    seconds = round(time.perf_counter() - start, 1)
+    return lines.add(key, method=method, rate=rate, seed=seed, seconds=seconds, **facts)
+
+
+def own_rate(method: str, plan: Plan, out: Path, lines: Lines, device: str) -> float | None:
+    """The rate with the lowest MRAE on the validation scenes; None where every run failed."""
+    runs = [train_once(method, plan, rate, SEEDS[0], out, lines, device) for rate in plan.rates]
+    good = [run for run in runs if run["mrae"] is not None]
+    return min(good, key=lambda run: run["mrae"])["rate"] if good else None
+
+
+def fit_classical(method: str, out: Path) -> Path:
+    """A classical method, fitted on the training scenes."""
+    scenes = [out / "scenes" / part for part in ("train", "validation")]
+    names = tuple(scene.name for scene in open_collection(scenes[1]))
+    recipe = change_recipe(
+        load_recipe(f"{method}-clean"),
+        {"data.validation_scenes": names, "validation.floor": FLOOR},
+    )
+    return train(recipe, scenes, out / "runs" / method, resume=True).best
+
+
+# --- scoring ----------------------------------------------------------------------------------
+
+
+def score(name: str, source: str, out: Path, lines: Lines, **facts: Any) -> dict[str, Any]:
+    """Scores, time and memory of one set of weights; kept as a line."""
+    key = f"{name} {source}"
+    if key in lines.found:
+        return lines.found[key]
+    subjects = evaluation_scenes_of(open_collection(out / "scenes" / "test"))
+    subjects += evaluation_scenes_of(open_collection(out / "scenes" / "other"), "out-of-scope")
+    options = Options(metrics=("mrae", "rmse", "psnr", "sam"), tests=TESTS, floor=FLOOR)
+    entry = find_entries([f"{name}={source}"], tracks=options.tracks)
+    report = out / "scored" / key.replace("/", "_").replace(" ", "_")
+    results = evaluate(entry, subjects, report, options, timing_runs=1)
+    cost = results.cost(name, "clean")
+    return lines.add(
+        key,
+        method=name,
+        scores={column: _mean(results, name, where) for column, where in COLUMNS.items()},
+        seconds=None if cost is None else cost.seconds,
+        peak_mib=None if cost is None else cost.added_memory_mib,
+        **facts,
+    )
+
+
+def _mean(results: Results, name: str, where: tuple[str, str, str] | None) -> float | None:
+    assert where is not None
+    role, test, metric = where
+    return results.mean(name, "clean", test, metric, role=role).value
+
+
+def run_all(options: argparse.Namespace, plan: Plan) -> Iterator[dict[str, Any]]:
+    """Every entry of the table, one after another."""
+    out: Path = options.out
+    runs, scores = Lines(out / "runs.jsonl"), Lines(out / "scores.jsonl")
+    wanted = [name for name in options.only.split(",") if name]
+    for method in list_methods("network"):
+        if wanted and method not in wanted:
+            continue
+        rate = own_rate(method, plan, out, runs, options.device)
+        if rate is None:
+            print(f"{method}: every learning rate failed", flush=True)
+            continue
+        print(f"{method}: learning rate {rate:g}", flush=True)
+        for seed in plan.seeds:
+            run = train_once(method, plan, rate, seed, out, runs, options.device)
+            told = {"rate": rate, "seed": seed}
+            if run["weights"] is not None:
+                yield score(method, run["weights"], out, scores, kind="network", **told)
+    for method in list_methods("classical"):
+        if wanted and method not in wanted and "classical" not in wanted:
+            continue
+        weights = fit_classical(method, out).relative_to(out)
+        yield score(method, str(weights), out, scores, kind="classical")
+    yield score("respectra-shipped", "respectra", out, scores, kind="shipped")
+
+
+# --- the table --------------------------------------------------------------------------------
+
+
+def table(entries: Sequence[Mapping[str, Any]], command: str, plan: Plan) -> str:
+    """Markdown: means over seeds, the spread of MRAE, best first."""
+    by_method: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in entries:
+        by_method.setdefault(entry["method"], []).append(entry)
+    heads = ["Method", "Rate", *COLUMNS, "Parameters", "GMAC", "s", "MiB"]
+    rows = sorted(by_method.items(), key=lambda item: _average(item[1], "MRAE") or math.inf)
+    text = [
+        f"`{command}`: {plan.steps} steps of {plan.batch} patches of {plan.size} pixels, "
+        f"{len(plan.seeds)} seeds, {len(plan.rates)} learning rates; tiny presets; "
+        f"floor {FLOOR:g}; torch {torch.__version__}, {torch.get_num_threads()} threads. "
+        "GMAC: one image of 482 x 512; s, MiB (peak, added): the largest test scene.",
+        "",
+        "| " + " | ".join(heads) + " |",
+        "|" + "---|" * len(heads),
+    ]
+    for name, runs in rows:
+        cells = [name, f"{runs[0]['rate']:g}" if "rate" in runs[0] else ""]
+        for column in COLUMNS:
+            value = _average(runs, column)
+            digits = 2 if column in ("PSNR", "SAM") else 4
+            cell = "" if value is None else f"{value:.{digits}f}"
+            if column == "MRAE" and len(runs) > 1 and value is not None:
+                cell += f" ± {statistics.stdev(run['scores'][column] for run in runs):.4f}"
+            cells.append(cell)
+        network = runs[0]["kind"] == "network"
+        cells.append(f"{count_parameters(name, preset='tiny'):,}" if network else "")
+        cells.append(f"{count_gmac(name, preset='tiny'):.1f}" if network else "")
+        for fact, digits in (("seconds", 3), ("peak_mib", 0)):
+            known = [run[fact] for run in runs if run[fact] is not None]
+            cells.append(f"{statistics.median(known):.{digits}f}" if known else "")
+        text.append("| " + " | ".join(cells) + " |")
+    return "\n".join(text) + "\n"
+
+
+def _average(runs: Sequence[Mapping[str, Any]], column: str) -> float | None:
+    values = [run["scores"][column] for run in runs]
+    return None if any(value is None for value in values) else statistics.fmean(values)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, help="a folder of measured scenes, besides")
+    parser.add_argument("--only", default="", help="methods, with commas; classical: all of these")
+    parser.add_argument("--quick", action="store_true", help="minutes; says little")
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seeds", type=int, help="how many")
+    parser.add_argument("--rates", type=int, help="how many of the five, from the middle")
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args(arguments)
+    plan = QUICK if options.quick else FULL
+    if options.steps:
+        plan = dataclasses.replace(plan, steps=options.steps)
+    if options.seeds:
+        plan = dataclasses.replace(plan, seeds=tuple(range(options.seeds)))
+    if options.rates:
+        first = (len(RATES) - options.rates) // 2
+        plan = dataclasses.replace(plan, rates=RATES[first : first + options.rates])
+    options.out = options.out.resolve()
+    options.out.mkdir(parents=True, exist_ok=True)
+    kept = options.out / "plan.json"
+    key = json.dumps([plan.key(), str(options.data and options.data.resolve())])
+    if kept.is_file() and kept.read_text() != key:
+        raise SystemExit(f"{options.out} holds runs of another plan; choose another folder")
+    kept.write_text(key)
+    make_scenes(options.out / "scenes", plan, options.data)
+    os.chdir(options.out)  # weights are named relative to it
+    command = "python benchmarks/side_by_side.py" + (" --quick" if options.quick else "")
+    command += " --data SCENES" if options.data else ""
+    entries = []
+    for entry in run_all(options, plan):
+        entries.append(entry)
+        Path("table.md").write_text(table(entries, command, plan))
+        shown = {name: round(value or math.nan, 4) for name, value in entry["scores"].items()}
+        print(entry["method"], entry.get("seed", ""), shown, flush=True)
+
+
+if __name__ == "__main__":
+    main()

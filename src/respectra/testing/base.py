@@ -1,0 +1,110 @@
+"""What a check is, and how a battery of them runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from respectra.errors import RespectraError
+from respectra.registry import reason_of
+
+T = TypeVar("T")
+
+
+class NotApplicable(Exception):  # noqa: N818 - not an error: a check that has nothing to look at
+    """Raised by a check that does not apply to an entry; says why."""
+
+
+@dataclass(frozen=True)
+class Check(Generic[T]):
+    """One thing that must hold for every entry of a kind."""
+
+    name: str
+    """What must hold, as words with underscores."""
+    run: Callable[[T], None]
+    """Raises an AssertionError where it does not hold, NotApplicable where it cannot be asked."""
+    slow: bool = False
+    """Whether it takes more than about a second."""
+
+
+class Battery(list[Check[T]]):
+    """Checks in the order in which they are defined; ``@battery.check`` adds one."""
+
+    def check(self, run: Callable[[T], None]) -> Callable[[T], None]:
+        """Add a check that is named like its function."""
+        self.append(Check(run.__name__, run))
+        return run
+
+    def slow_check(self, run: Callable[[T], None]) -> Callable[[T], None]:
+        """Add a check that takes a while."""
+        self.append(Check(run.__name__, run, slow=True))
+        return run
+
+
+def run_checks(name: str, entry: T, checks: Sequence[Check[T]], *, slow: bool) -> dict[str, str]:
+    """Run a battery over one entry.
+
+    Args:
+        name: of the entry, for messages.
+        entry: what is looked at.
+        checks: the battery.
+        slow: also those that take a while.
+
+    Returns:
+        Check by check ``passed``, or why it does not apply.
+
+    Raises:
+        AssertionError: names every check that failed, and what was seen.
+    """
+    results, failures = {}, []
+    for check in checks:
+        if check.slow and not slow:
+            continue
+        try:
+            check.run(entry)
+        except NotApplicable as reason:
+            results[check.name] = f"does not apply: {reason}"
+        except AssertionError as error:
+            failures.append(f"{check.name}: {error}")
+        except Exception as error:  # what is looked at may raise anything
+            failures.append(f"{check.name}: {reason_of(error)}")
+        else:
+            results[check.name] = "passed"
+    if failures:
+        count = len(results) + len(failures)
+        raise AssertionError(
+            f"{name} fails {len(failures)} of {count} checks:\n  " + "\n  ".join(failures)
+        )
+    return results
+
+
+def require(condition: object, message: str) -> None:
+    """Raise an AssertionError with a message unless the condition holds."""
+    if not condition:
+        raise AssertionError(message)
+
+
+def require_refusal(
+    call: Callable[[], Any], error: type[RespectraError], pattern: str, what: str
+) -> None:
+    """Require that a call raises an error of ours whose message matches.
+
+    Args:
+        call: what should be refused.
+        error: the class of ``respectra.errors``.
+        pattern: regular expression that the message matches somewhere.
+        what: what is refused, for the message.
+    """
+    try:
+        call()
+    except error as refusal:
+        require(
+            re.search(pattern, str(refusal)),
+            f"{what} is refused with {str(refusal)!r}, which does not say {pattern!r}",
+        )
+        return
+    except Exception as other:
+        raise AssertionError(f"{what} raises {reason_of(other)}, not a {error.__name__}") from other
+    raise AssertionError(f"{what} is accepted; it should raise a {error.__name__}")

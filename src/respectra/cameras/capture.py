@@ -120,6 +120,7 @@ class Capture:
         tone: the curve that the camera put on its pictures; it is undone first.
         correction: from the camera's linear values to linear R, G, B of ``camera``: three rows for
             R, G, B, or six for them and the roots of RG, GB, RB; columns R, G, B.
+        assumed: a light to assume where ``light`` is not known.
         rounding: how the camera made codes of values; ``nearest`` by default, and ``truncate`` for
             the clean track's camera, as the challenge does.
 
@@ -144,6 +145,7 @@ class Capture:
     rounding: Rounding | None = None
     tone: Tone | None = None
     correction: tuple[tuple[float, ...], ...] | None = None
+    assumed: Any = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -151,6 +153,8 @@ class Capture:
             put(self, "camera", open_camera(self.camera))
         if self.light is not None:
             put(self, "light", open_light(self.light))
+        if self.assumed is not None:
+            put(self, "assumed", open_light(self.assumed))
         if self.white is not None:
             put(self, "white", _white(self.white))
         if isinstance(self.noise, (int, float)):
@@ -306,17 +310,20 @@ class Capture:
         return normalise_light(resample_light(light, wavelengths_nm), wavelengths_nm)
 
     def assumed_light(self, wavelengths_nm: npt.ArrayLike) -> xr.DataArray:
-        """The light to assume: that black body or daylight whose white is nearest to the told one.
+        """The light to assume: ``assumed``, or the light whose white is nearest to the told one.
 
-        Without a white, D65 for photographs and equal energy for others.
+        Black bodies and daylights are compared. Without a white, it is D65 for photographs and
+        equal energy for others.
         """
+        if self.assumed is not None:
+            return open_light(self.assumed)
         if self.is_photograph:
             return open_light(PHOTOGRAPH_LIGHT)
         if self.camera is None or not isinstance(self.white, tuple) or len(self.white) != 3:
             return open_light(ASSUMED_LIGHT)
         told = np.log(np.asarray(self.white) / sum(self.white))
         best, least = open_light(ASSUMED_LIGHT), np.inf
-        camera = self._sensitivity(wavelengths_nm)
+        camera = self.sensitivity(wavelengths_nm)
         names = [*(f"planck:{k}" for k in _PLANCK_K), *(f"daylight:{k}" for k in _DAYLIGHT_K)]
         for light in (best, *map(open_light, names)):
             white = resample_light(light, wavelengths_nm) @ camera
@@ -382,6 +389,8 @@ class Capture:
             record["camera"] = camera_record(self.camera)
         if self.light is not None:
             record["light"] = light_record(self.light)
+        if self.assumed is not None:
+            record["assumed"] = light_record(self.assumed)
         if self.white is not None:
             record["white"] = AUTO if self.white == AUTO else list(self.white)
         for name in ("black_level", "white_level", "bits"):
@@ -420,6 +429,7 @@ class Capture:
             capture = cls(
                 camera=read_camera(facts.take("camera")),
                 light=read_light(facts.take("light")),
+                assumed=read_light(facts.take("assumed")),
                 white=tuple(white) if isinstance(white, list) else white,
                 black_level=facts.take("black_level", float),
                 white_level=facts.take("white_level", float),
@@ -477,7 +487,7 @@ class Capture:
         """The camera times the light, in no particular scale."""
         if self.is_photograph:
             return self._observer(power, grid)
-        return self._sensitivity(grid) * power[:, None]
+        return self.sensitivity(grid) * power[:, None]
 
     def _observer(self, power: FloatArray, grid: FloatArray) -> FloatArray:
         """Linear R, G, B of the photograph's colour space, of reflectance under a light."""
@@ -486,7 +496,13 @@ class Capture:
             return seen
         return seen @ space_matrix(PHOTOGRAPH, str(self.camera_name)).T
 
-    def _sensitivity(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
+    def sensitivity(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
+        """The camera alone in bands, shape (band, 3), in the true proportions of its channels.
+
+        Raises:
+            ConfigError: the camera is not known.
+            DataError: it does not cover the bands.
+        """
         if self.camera is None:
             raise ConfigError(
                 "the capture does not say which camera took the picture; give camera=, a name of "

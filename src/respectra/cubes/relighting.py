@@ -135,7 +135,8 @@ def _stated(cube: xr.DataArray) -> xr.DataArray:
     grid = wavelengths_of(cube)
     if "light_power" in cube.attrs:
         return make_light(json.loads(cube.attrs["light_power"]), grid, name=str(name))
-    record = json.loads(cube.attrs.get("capture", "{}")).get("light")
+    capture = json.loads(cube.attrs.get("capture", "{}"))
+    record = capture.get("light", capture.get("assumed"))
     if isinstance(record, dict) and record.get("name") == name:
         return make_light(record["power"], record["wavelengths_nm"], name=str(name))
     return open_light(str(name))

@@ -33,8 +33,10 @@ from respectra.cameras import (
     open_picture,
 )
 from respectra.cameras.capture_camera import CaptureCamera
+from respectra.colour import make_light
 from respectra.cubes import Quantity
 from respectra.datasets.spectra import reflectances
+from respectra.datasets.white_light import light_of_white
 from respectra.errors import ConfigError, RespectraWarning
 from respectra.inference.guarantees import camera_of
 from respectra.methods import Contract, Weights
@@ -79,7 +81,7 @@ def bind(weights: Weights, capture: Capture, quantity: Quantity | None = None) -
         return weights
     if capture.camera is None:
         capture = capture.replace(camera=own_response(contract))
-    capture = capture.replace(references=None)
+    capture = _assuming(capture.replace(references=None), contract)
     return _bound(
         weights, capture, quantity or "reflectance", _tell_network(for_captures(weights), capture)
     )
@@ -115,6 +117,23 @@ def _bound(weights: Weights, capture: Capture, target: Quantity, told: Weights |
         facts["band_scale"] = tuple(scale.tolist())
     bound = Contract(**{**contract.model_dump(), **facts})
     return dataclasses.replace(weights, contract=bound)
+
+
+def _assuming(capture: Capture, contract: Contract) -> Capture:
+    """The capture with the light to assume where only white is known: the mean of known lights.
+
+    Of a developed photograph white says nothing: every light is balanced away.
+    """
+    known = isinstance(capture.white, tuple) and len(capture.white) == 3
+    if capture.light is not None or capture.assumed is not None or not known:
+        return capture
+    if capture.is_photograph:
+        return capture
+    grid = np.array(contract.wavelengths_nm)
+    camera = capture.sensitivity(grid)
+    power = light_of_white(camera, np.asarray(capture.white), grid)
+    source = "mean of the known lights in which white has this colour"
+    return capture.replace(assumed=make_light(power, grid, name="of-white", source=source))
 
 
 def says_nothing_new(contract: Contract, capture: Capture) -> bool:

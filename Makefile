@@ -5,16 +5,20 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all lint docs release-check clean
 demo: $(VENV)/.installed
 	$(BIN)/respectra demo --output respectra-demo --overwrite
 
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest -n 2 --dist worksteal
 
-# What takes minutes too: two thousand damaged files of every kind.
+# The rest: what takes more than some seconds a test, but not the hours of the exhaustive ones.
 test-all: $(VENV)/.installed-dev
-	$(BIN)/pytest -n 2 --dist worksteal -m ""
+	$(BIN)/pytest -n 2 --dist worksteal -m "not exhaustive"
+
+# Two thousand damaged files of every kind, and more of that sort.
+test-exhaustive: $(VENV)/.installed-dev
+	$(BIN)/pytest -n 2 --dist worksteal -m exhaustive
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -38,6 +42,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/.torch
 $(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,dev,docs]'
 	touch $@ $(VENV)/.installed
+
+# The site, offline; a warning is an error.
+docs: $(VENV)/.installed-dev
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+# What a release must pass: built, installed outside the checkout, tried there.
+release-check: $(VENV)/.installed-dev
+	$(BIN)/python scripts/check_release.py
 
 clean:
 	rm -rf $(VENV) respectra-demo

@@ -174,10 +174,14 @@ def cost(data: Path, names, method: str, done: set[str]) -> Iterator[dict]:
         return
     values, usable = scene(data, names[0], REFERENCE_PIXELS)
     tiles = [-(-FRAME[i] // values.shape[i]) for i in (0, 1)]
-    image = rs.get_track("clean").render(rs.make_cube(values, GRID))
-    frame = rs.make_image(
-        np.tile(image.values, (*tiles, 1))[: FRAME[0], : FRAME[1]], bits=8, track="clean"
-    )
+    track = rs.get_track("clean")
+    image = track.render(rs.make_cube(values, GRID))
+    # A ramp of light makes the colours of a frame as many as a photograph has.
+    linear = np.tile(values @ track.response_matrix(GRID), (*tiles, 1))[: FRAME[0], : FRAME[1]]
+    linear = linear * np.linspace(0.5, 1.0, FRAME[1])[None, :, None]
+    linear[: values.shape[0], : values.shape[1]] = values @ track.response_matrix(GRID)
+    codes = np.floor(255 * np.clip(linear, 0.0, 1.0))
+    frame = rs.make_image(codes / 255, bits=8, track="clean")
     base = rs.load(method)
     capture = rs.Capture(camera="ampas-nikon-d700", light="A")
     bound = base.with_capture(capture)

@@ -131,6 +131,17 @@ def _files():
             path = Path(folder) / f"a{suffix}"
             cameras.save_image(image, path)
             yield suffix, path.read_bytes()
+        from PIL import Image
+
+        from respectra.cameras.pictures import icc
+        from respectra.colour import rgb_space
+
+        profile = icc.write_profile("P3", rgb_space("display-p3").to_xyz_d50, 2.2)
+        picture = Image.fromarray(np.rint(image.values * 255).astype(np.uint8))
+        for suffix in (".webp", ".avif", ".jpeg", ".tiff"):
+            path = Path(folder) / f"a{suffix}"
+            picture.save(path, icc_profile=profile)
+            yield suffix, path.read_bytes()
 
 
 FILES = dict(_files())
@@ -149,7 +160,7 @@ def test_a_damaged_file_opens_or_is_refused(suffix, data):
         path = Path(folder) / f"a{suffix}"
         path.write_bytes(content)
         try:
-            image = cameras.open_image(path, grey="repeat")
+            image = cameras.open_image(path, encoding="srgb", grey="repeat", alpha="drop")
         except RespectraError:
             return
         assert np.isfinite(image.values).all()

@@ -30,8 +30,10 @@ from respectra.cameras.capture_records import (
 )
 from respectra.cameras.codec import Rounding
 from respectra.cameras.images import require_image
+from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.references import References
 from respectra.cameras.responses import CLEAN_RESPONSE, band_weights, resample_response
+from respectra.cameras.white import estimate_white
 from respectra.colour import (
     decode_srgb,
     list_rgb_spaces,
@@ -50,6 +52,8 @@ White = tuple[float, float, float]
 #: x, y, width, height of a part of the picture, in pixels.
 Rectangle = tuple[int, int, int, int]
 
+#: A white that is estimated from the picture.
+AUTO = "auto"
 #: The camera of developed photographs: linear sRGB as the 2° observer adapted to the light.
 PHOTOGRAPH = "srgb"
 #: The light that a developed photograph is taken to be under.
@@ -105,13 +109,17 @@ class Capture:
         light: a relative spectral power distribution (dim wavelength), a name, ``planck:2856``,
             ``daylight:5200`` or a file; see :func:`respectra.colour.open_light`.
         white: linear R, G, B in (0, 1] that a perfect white gives, or the rectangle of the picture
-            (x, y, width, height) that shows one. By default the brightest channel of white is at
-            full scale.
+            (x, y, width, height) that shows one, or ``auto``: estimated, see
+            :func:`respectra.cameras.white.estimate_white`. By default the brightest channel of
+            white is at full scale.
         black_level: the code that no light gives; 0 where the picture's values begin at black.
         white_level: the code of full scale; the highest code by default.
         bits: depth of the codes; what the picture says by default.
         noise: of linear values: a standard deviation in full scale, or :class:`Noise`.
         references: pixels or rectangles whose spectra are known.
+        tone: the curve that the camera put on its pictures; it is undone first.
+        correction: from the camera's linear values to linear R, G, B of ``camera``: three rows for
+            R, G, B, or six for them and the roots of RG, GB, RB; columns R, G, B.
         rounding: how the camera made codes of values; ``nearest`` by default, and ``truncate`` for
             the clean track's camera, as the challenge does.
 
@@ -127,13 +135,15 @@ class Capture:
 
     camera: Any = None
     light: Any = None
-    white: White | Rectangle | None = None
+    white: White | Rectangle | str | None = None
     black_level: float | None = None
     white_level: float | None = None
     bits: int | None = None
     noise: Noise | float | None = None
     references: References | None = None
     rounding: Rounding | None = None
+    tone: Tone | None = None
+    correction: tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -151,6 +161,10 @@ class Capture:
             raise ConfigError(
                 f"references are respectra.References; got {type(self.references).__name__}"
             )
+        if self.tone is not None and not isinstance(self.tone, Tone):
+            raise ConfigError(f"tone is a respectra.cameras.Tone; got {type(self.tone).__name__}")
+        if self.correction is not None:
+            put(self, "correction", _correction(self.correction))
         if self.rounding is None:
             put(self, "rounding", _ROUNDING.get(self.camera_name, "nearest"))
         if self.rounding not in get_args(Rounding):
@@ -197,7 +211,9 @@ class Capture:
             return self
         values = np.asarray(self.linear(image).values, np.float64)
         changes: dict[str, Any] = {}
-        if self.white is not None and len(self.white) == 4:
+        if self.white == AUTO:
+            changes["white"] = estimate_white(values)
+        elif isinstance(self.white, tuple) and len(self.white) == 4:
             changes["white"] = _white_of(values, self.white)
         if self.references is not None and not self.references.measured:
             changes["references"] = self.references.measure(values)
@@ -212,6 +228,8 @@ class Capture:
         picture = require_image(image)
         if "code_curve" in picture.attrs:  # has been here before
             return picture
+        if self.tone is not None or self.correction is not None:
+            return self._calibrated(picture)
         bits = int(self.bits or picture.attrs.get("bits", 32))
         encoded = picture.attrs.get("encoding") == "srgb"
         values = np.asarray(picture.values, np.float32)
@@ -230,6 +248,26 @@ class Capture:
         attrs = {**picture.attrs, "encoding": "linear", "bits": 32 if computed else bits}
         attrs |= {"code_bits": bits, "code_curve": curve}
         return picture.copy(data=values).assign_attrs(attrs)
+
+    def _calibrated(self, picture: xr.DataArray) -> xr.DataArray:
+        """As :meth:`linear`, with the tone curve and the camera's own colours undone."""
+        if picture.attrs.get("tone", "none") != "none" and self.tone is not None:
+            raise ConfigError(
+                "a tone curve was undone when the picture was opened, and the capture has its own; "
+                "open it with tone='none' (--tone none)"
+            )
+        values = self.replace(tone=None, correction=None).linear(picture)
+        rgb = np.asarray(values.values, np.float32)
+        if self.tone is not None:
+            rgb = self.tone.undo(rgb)
+        if self.correction is not None:
+            matrix = np.asarray(self.correction, np.float32)
+            if len(matrix) == 6:
+                r, g, b = (rgb[..., k] for k in range(3))
+                roots = [np.sqrt(r * g), np.sqrt(g * b), np.sqrt(r * b)]
+                rgb = np.concatenate([rgb, np.stack(roots, axis=-1)], axis=-1)
+            rgb = np.clip(rgb @ matrix, 0.0, 1.0)
+        return values.copy(data=rgb).assign_attrs(bits=32, code_bits=32, code_curve="linear")
 
     @property
     def has_levels(self) -> bool:
@@ -274,7 +312,7 @@ class Capture:
         """
         if self.is_photograph:
             return open_light(PHOTOGRAPH_LIGHT)
-        if self.camera is None or self.white is None or len(self.white) != 3:
+        if self.camera is None or not isinstance(self.white, tuple) or len(self.white) != 3:
             return open_light(ASSUMED_LIGHT)
         told = np.log(np.asarray(self.white) / sum(self.white))
         best, least = open_light(ASSUMED_LIGHT), np.inf
@@ -345,12 +383,16 @@ class Capture:
         if self.light is not None:
             record["light"] = light_record(self.light)
         if self.white is not None:
-            record["white"] = list(self.white)
+            record["white"] = AUTO if self.white == AUTO else list(self.white)
         for name in ("black_level", "white_level", "bits"):
             if getattr(self, name) is not None:
                 record[name] = getattr(self, name)
         if isinstance(self.noise, Noise):
             record["noise"] = dataclasses.asdict(self.noise)
+        if self.tone is not None:
+            record["tone"] = dataclasses.asdict(self.tone)
+        if self.correction is not None:
+            record["correction"] = [list(row) for row in self.correction]
         if self.references is not None:
             record["references"] = self.references.to_json()
         if self.rounding != _ROUNDING.get(self.camera_name, "nearest"):
@@ -372,16 +414,20 @@ class Capture:
         with facts.explained():
             noise = facts.take("noise", dict)
             references = facts.take("references", dict)
-            white = facts.take("white", list)
+            tone = facts.take("tone", dict)
+            correction = facts.take("correction", list)
+            white = facts.take("white")
             capture = cls(
                 camera=read_camera(facts.take("camera")),
                 light=read_light(facts.take("light")),
-                white=None if white is None else tuple(white),
+                white=tuple(white) if isinstance(white, list) else white,
                 black_level=facts.take("black_level", float),
                 white_level=facts.take("white_level", float),
                 bits=facts.take("bits", int),
                 noise=None if noise is None else Noise(**noise),
                 references=None if references is None else References.from_json(references),
+                tone=None if tone is None else Tone(**tone),
+                correction=correction,
                 rounding=facts.take("rounding", str),
             )
             facts.done()
@@ -464,8 +510,10 @@ class Capture:
         return np.asarray(self.white, np.float64)
 
 
-def _white(white: Any) -> White | Rectangle:
-    """The white as told: three values, or four numbers of pixels."""
+def _white(white: Any) -> White | Rectangle | str:
+    """The white as told: three values, four numbers of pixels, or auto."""
+    if isinstance(white, str) and white == AUTO:
+        return AUTO
     try:
         numbers = [float(value) for value in white]
     except (TypeError, ValueError):
@@ -500,7 +548,15 @@ def _white(white: Any) -> White | Rectangle:
 def _to_space(values: npt.NDArray[np.float32], start: str, end: str) -> npt.NDArray[np.float32]:
     """Linear light from one colour space to another; what that cannot hold is clipped."""
     matrix = space_matrix(start, end).T.astype(np.float32)
-    return np.clip(values @ matrix, 0.0, 1.0)
+    return np.asarray(np.clip(values @ matrix, 0.0, 1.0), np.float32)
+
+
+def _correction(rows: Any) -> tuple[tuple[float, ...], ...]:
+    """Three or six rows of three finite numbers."""
+    matrix = np.asarray(rows, np.float64)
+    if matrix.shape not in ((3, 3), (6, 3)) or not np.isfinite(matrix).all():
+        raise ConfigError(f"a correction has 3 or 6 rows of 3 numbers; got {matrix.shape}")
+    return tuple(tuple(float(v) for v in row) for row in matrix)
 
 
 def _white_of(values: FloatArray, rectangle: Rectangle) -> White:

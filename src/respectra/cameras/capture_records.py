@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from respectra.colour import (
     rgb_space,
 )
 from respectra.errors import ConfigError, FormatError, RespectraError, unknown_name
+from respectra.guards.text import parse_json
 
 FORMAT = "respectra capture"
 #: Of the records; raised when their meaning changes.
@@ -173,10 +173,7 @@ def read_record(record: Any, where: str) -> Record:
         FormatError: it is no capture, or of another version.
     """
     if isinstance(record, str):
-        try:
-            record = json.loads(record)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise FormatError(f"{where} is not JSON: {error}") from None
+        record = parse_json(record, where)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise FormatError(
             f"{where} is not a capture; one is written by Capture.save (format {FORMAT!r})"

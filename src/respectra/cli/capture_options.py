@@ -44,9 +44,9 @@ WhiteOption = Annotated[
     str | None,
     typer.Option(
         "--white",
-        metavar="X,Y,W,H|R,G,B",
-        help="What a perfect white gives: a rectangle of the (first) picture, or linear R,G,B in "
-        "shares of full scale.",
+        metavar="X,Y,W,H|R,G,B|auto",
+        help="What a perfect white gives: a rectangle of the (first) picture, linear R,G,B in "
+        "shares of full scale, or auto: estimated from the (first) picture.",
     ),
 ]
 ReferencesOption = Annotated[
@@ -193,7 +193,7 @@ def read_told(
     if light is not None:
         facts["light"] = light
     if white is not None:
-        facts["white"] = _numbers(white)
+        facts["white"] = white if white == "auto" else _numbers(white)
     told = None if capture is None else Capture.load(capture)
     if facts:
         told = Capture(**facts) if told is None else told.replace(**facts)

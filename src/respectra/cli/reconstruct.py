@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     from respectra.inference.cluster import Cluster
     from respectra.inference.folders import Job
 
+#: How pictures are read unless something else is asked for; other ways are part of a manifest.
+_READING = {
+    "grey": "refuse",
+    "alpha": "refuse",
+    "profile": "embedded",
+    "tone": "auto",
+    "demosaic": "edge-aware",
+}
 #: Reconstructors for other cameras, whites or colour spaces that are kept ready.
 _KEPT_READY = 8
 
@@ -117,6 +125,16 @@ def reconstruct(
         str,
         typer.Option(help="Colour profile: embedded, ignore (read as sRGB), or an ICC file."),
     ] = "embedded",
+    tone: Annotated[
+        str,
+        typer.Option(
+            help="Tone curve to undo: none, generic, a file, or auto: generic where EXIF names a "
+            "camera."
+        ),
+    ] = "auto",
+    demosaic: Annotated[
+        str, typer.Option(help="Raw files: edge-aware, bilinear, or half (no interpolation).")
+    ] = "edge-aware",
     preview: Annotated[
         bool, typer.Option(help="Also write NAME.preview.png, for pictures.")
     ] = False,
@@ -177,6 +195,9 @@ def reconstruct(
     targets = _targets(inputs, output, suffix)
     source = str(weights or method or "default")
     reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
+    reading |= {"tone": tone, "demosaic": demosaic}
+    if tone == "auto" and told.capture is not None and told.capture.tone is not None:
+        reading["tone"] = "none"  # the capture's own is undone
     picture_options = PictureOptions(**reading)
     plain: dict[str, Reconstructor] = {}
     reconstructors: dict[tuple[str, Any], Reconstructor] = {}
@@ -239,7 +260,7 @@ def reconstruct(
             "tile": tile,
             "preview": preview,
             "low_rank": low_rank,
-            **{key: value for key, value in reading.items() if value not in ("refuse", "embedded")},
+            **{key: value for key, value in reading.items() if value != _READING[key]},
             **told.facts(),
         }
         with _helpers(workers, cluster) as helpers:

@@ -124,7 +124,7 @@ def space_matrix(start: str, end: str) -> FloatArray:
     matrices = [
         SRGB_TO_XYZ if name == "srgb" else rgb_space(name).to_xyz_d65 for name in (start, end)
     ]
-    matrix: FloatArray = np.linalg.solve(matrices[1], matrices[0])
+    matrix = np.asarray(np.linalg.solve(matrices[1], matrices[0]), np.float64)
     matrix.setflags(write=False)
     return matrix
 

@@ -2,6 +2,7 @@
 
 from respectra.colour.lights import list_illuminants
 from respectra.colour.observers import colour_matching, illuminant
+from respectra.cubes.accessor import CubeAccessor
 from respectra.cubes.checking import Finding, Report, check
 from respectra.cubes.inspection import inspect
 from respectra.cubes.io import open_cube, open_low_rank, parse_wavelengths, save_cube
@@ -23,6 +24,7 @@ from respectra.cubes.writers import open_writer
 __all__ = [
     "CHALLENGE_WAVELENGTHS_NM",
     "DIMS",
+    "CubeAccessor",
     "Finding",
     "LowRankCube",
     "Quantity",

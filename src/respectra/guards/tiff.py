@@ -81,6 +81,21 @@ def read_tiff_pages(source: str | os.PathLike[str] | bytes, where: object = None
         raise FormatError(f"{name} is damaged: {error}") from None
 
 
+def check_tiff(path: str | os.PathLike[str]) -> list[TiffPage]:
+    """The pages of a TIFF that a library may open: they end, and their pieces can be in the file.
+
+    What decoding them costs is for :func:`refuse_tiff_bomb`, once it is known which are read.
+
+    Raises:
+        FormatError: as :func:`read_tiff_pages`; also more strips or tiles than the file can place.
+    """
+    pages = read_tiff_pages(path)
+    pieces = max((page.pieces for page in pages), default=0)
+    size = Path(path).stat().st_size
+    refuse_bomb(path, needed_bytes=0, stored_bytes=size, pieces=pieces)
+    return pages
+
+
 def refuse_tiff_bomb(
     where: str | os.PathLike[str], pages: list[TiffPage], file_bytes: int, working_bytes: int = 0
 ) -> None:

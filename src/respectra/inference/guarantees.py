@@ -161,7 +161,12 @@ class Guarantees:
         return make_image(np.minimum(image.values / np.float32(top), 1.0), **attrs), top
 
     def enforce(
-        self, cube: xr.DataArray, image: xr.DataArray, factor: float = 1.0
+        self,
+        cube: xr.DataArray,
+        image: xr.DataArray,
+        factor: float = 1.0,
+        *,
+        in_place: bool = False,
     ) -> tuple[xr.DataArray, Report]:
         """The cube with the guarantees kept.
 
@@ -169,6 +174,7 @@ class Guarantees:
             cube: what the method made of the image, or of the image that ``scale`` gave.
             image: the image itself, linear values of the track.
             factor: what ``scale`` gave.
+            in_place: the cube's own values may be changed, which spares a copy.
 
         Raises:
             DataError: the method gave values that are not finite, or the sizes disagree.
@@ -181,7 +187,12 @@ class Guarantees:
                 f"{height} x {width}; they have to be of one size"
             )
         bands = cube.sizes["wavelength"]
-        spectra = np.array(cube.values, dtype=np.float32, order="C").reshape(-1, bands)
+        values = cube.values
+        if in_place:
+            values = np.require(values, np.float32, ["C", "W"])
+        else:
+            values = np.array(values, np.float32, order="C")
+        spectra = values.reshape(-1, bands)
         if factor != 1.0:
             spectra *= np.float32(factor)
         sample = slice(None, None, max(1, len(spectra) // _SAMPLE))

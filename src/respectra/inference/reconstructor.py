@@ -342,7 +342,7 @@ class Reconstructor:
             cube = self._cube(picture)
             return cube.assign_attrs(guarantees=", ".join(sorted(kept))) if kept else cube
         scaled, factor = self.guarantees.scale(picture)
-        return self.guarantees.enforce(self._cube(scaled), picture, factor)[0]
+        return self.guarantees.enforce(self._cube(scaled), picture, factor, in_place=True)[0]
 
     def picture_of(self, image: xr.DataArray) -> xr.DataArray:
         """The image as linear values, of the capture or of the track.

@@ -27,6 +27,7 @@ from respectra.cameras import Capture, References, Track, make_image
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.errors import ConfigError, DataError, FormatError, RespectraWarning
 from respectra.files import atomic_path
+from respectra.guards.text import read_object
 from respectra.inference.cache import fingerprint
 from respectra.inference.guarantees import METRIC_FLOOR, camera_of
 from respectra.inference.reference_tables import FactorTable, features
@@ -48,10 +49,14 @@ _BRIGHTNESS = (1.0, 3.0, 9.0)
 _CONSTANT = (0.0, 1.0)
 _NUGGET = (0.01, 0.1, 0.4, 1.5)
 _SHARES = (0.5, 1.0)
+#: With fewer references than this, half of the posterior is the most that is applied.
+_ENOUGH = 8
 #: A correction has to lower the error of left-out references by this share to be made.
 _WORTH = 0.03
 #: References by which lengths are chosen, and by which spectra are corrected; more are thinned.
 _CHOOSING, _MOST = 200, 1000
+#: Pixels that are corrected at a time.
+_STRIP = 2**18
 #: Values that differ by less, in full scale, are one colour.
 _SAME_COLOUR = 1e-4
 #: Relative errors are taken over values not below this share of a spectrum's mean.
@@ -133,10 +138,14 @@ class Correction:
         """
         if not np.allclose(wavelengths_nm, self.wavelengths_nm):
             raise DataError("the correction was made for cubes of other wavelengths; fit it again")
-        rgb = np.ascontiguousarray(image.values, np.float32).reshape(-1, 3)
-        changed = self._table.multiply(spectra, rgb)
-        if changed and self.response is not None:
-            self._put_back(spectra, image)
+        width = image.sizes["x"]
+        rows = max(1, _STRIP // width)
+        for top in range(0, image.sizes["y"], rows):  # bounds of the whole would take memory
+            part = image[top : top + rows]
+            some = spectra[top * width : (top + rows) * width]
+            rgb = np.ascontiguousarray(part.values, np.float32).reshape(-1, 3)
+            if self._table.multiply(some, rgb) and self.response is not None:
+                self._put_back(some, part)
 
     def deviation(
         self, cube: xr.DataArray, image: xr.DataArray, own: npt.NDArray[np.float32] | None
@@ -185,7 +194,7 @@ class Correction:
         """
         file = Path(path)
         try:
-            record = json.loads(file.read_text("utf-8"))
+            record = read_object(file)
             if record["format"] != FORMAT or record["version"] != VERSION:
                 raise FormatError(f"{file} is not a correction of version {VERSION}; fit it again")
             arrays = {k: np.array(record[k]) for k in ("values", "ratios", "wavelengths_nm")}
@@ -430,7 +439,7 @@ def choose_lengths(
         kernel = _kernel(points, points, chroma, brightness, constant)
         for nugget in _NUGGET:
             left_out = _left_out(kernel, ratios, nugget, stated)
-            for share in _SHARES:
+            for share in _SHARES if len(points) >= _ENOUGH else _SHARES[:1]:
                 found = errors(share * left_out)
                 gain = float(np.log(found / before).mean())
                 if gain < least:

@@ -275,7 +275,8 @@ def _pieces(
             yield region, spectra, 0
         else:
             cube = make_cube(spectra, contract.wavelengths_nm)
-            cube, report = guarantees.enforce(cube, source.seen(region), source.factor)
+            seen = source.seen(region)
+            cube, report = guarantees.enforce(cube, seen, source.factor, in_place=True)
             yield region, cube.values, int(report.unreachable.sum())
         del spectra
 

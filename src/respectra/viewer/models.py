@@ -48,6 +48,7 @@ class NewJob(_Model):
     grey: Literal["refuse", "repeat"] = "refuse"
     alpha: Literal["refuse", "white", "black", "drop"] = "refuse"
     profile: Literal["embedded", "ignore"] = "embedded"
+    tone: Literal["auto", "none", "generic"] = "auto"
 
 
 class Focus(_Model):

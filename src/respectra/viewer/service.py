@@ -96,7 +96,7 @@ class Service:
             "method": str(self.settings.weights.get(request.method, request.method)),
             "input": request.input,
             "guarantees": request.guarantees,
-            "picture": request.model_dump(include={"grey", "alpha", "profile"}),
+            "picture": request.model_dump(include={"grey", "alpha", "profile", "tone"}),
             "limits": self.settings.limits.model_dump(mode="json"),
         }
         if upload:

@@ -9,6 +9,7 @@ from respectra.cameras.pictures.kinds import PICTURE_SUFFIXES, RAW_SUFFIXES
 from respectra.cameras.pictures.opening import Picture, open_image, open_picture
 from respectra.cameras.pictures.saving import save_image
 from respectra.cameras.pictures.source import MAX_PIXELS
+from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.pictures.values import PictureOptions
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "RAW_SUFFIXES",
     "Picture",
     "PictureOptions",
+    "Tone",
     "open_image",
     "open_picture",
     "save_image",

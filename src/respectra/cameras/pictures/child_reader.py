@@ -99,7 +99,7 @@ def _period(channels: np.ndarray) -> list[list[int]]:
         height, width = channels.shape
         spread = np.tile(tile, (-(-height // side), -(-width // side)))[:height, :width]
         if np.array_equal(spread, channels):
-            return tile.tolist()
+            return [[int(v) for v in row] for row in tile]
     raise ValueError("a mosaic of an unknown pattern")
 
 

@@ -202,7 +202,7 @@ def _table_profile(data: bytes, name: str, said: Said) -> Profile:
         if said.bits != 8:
             eight = np.rint(np.clip(codes / said.full, 0.0, 1.0) * 255).astype(np.uint8)
         picture = Image.fromarray(np.ascontiguousarray(eight), mode)
-        return light[np.asarray(ImageCms.applyTransform(picture, transform))]
+        return np.asarray(light[np.asarray(ImageCms.applyTransform(picture, transform))])
 
     return Profile(name, "prophoto", apply)
 

@@ -75,8 +75,8 @@ def open_raw(path: Path, *, demosaic: Way, max_pixels: int) -> WholeSource:
         return turn(values, orientation)
 
     orientation = _FLIPS.get(int(look["flip"]), 1)
-    size = turned_size(height, width, orientation)
-    return WholeSource(size, Said("camera", 1.0, 32, facts=attrs), load)
+    shape = turned_size(height, width, orientation)
+    return WholeSource(shape, Said("camera", 1.0, 32, facts=attrs), load)
 
 
 def _levels(facts: dict[str, Any]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

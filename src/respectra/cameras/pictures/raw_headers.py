@@ -74,7 +74,7 @@ def _directories(data: bytes) -> Iterator[Any]:
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     order = data[:2]
-    waiting, seen = [struct.unpack("<I" if order == b"II" else ">I", data[4:8])[0]], set()
+    waiting, seen = [struct.unpack("<I" if order == b"II" else ">I", data[4:8])[0]], set[int]()
     file = io.BytesIO(data)
     while waiting and len(seen) < _MOST_DIRECTORIES:
         at = waiting.pop(0)
@@ -118,9 +118,9 @@ def _facts(directory: Any) -> dict[str, Any]:
         values = _numbers(_get(directory, matrix), 9)
         if values is not None:
             facts[f"xyz_to_camera_{number}"] = values
-            name = LIGHTS.get(int(_get(directory, light) or 0))
-            if name:
-                facts[f"calibration_light_{number}"] = name
+            known = LIGHTS.get(int(_get(directory, light) or 0))
+            if known:
+                facts[f"calibration_light_{number}"] = known
     neutral = _numbers(_get(directory, _NEUTRAL), 3)
     if neutral is not None and min(neutral) > 0:
         facts["as_shot_neutral"] = neutral

@@ -21,6 +21,7 @@ from respectra.cameras.pictures.source import (
 )
 from respectra.cameras.pictures.with_pillow import MAX_PROFILE
 from respectra.errors import FormatError, RespectraError
+from respectra.guards.tiff import check_tiff
 
 _REDUCED, _MASK = 1, 4
 _DNG_VERSION, _ICC = 50706, 34675
@@ -44,6 +45,7 @@ def open_tiff(path: Path, *, upright: bool, max_pixels: int) -> Source:
     import tifffile
 
     try:
+        check_tiff(path)
         # Closed when the page is known: every strip opens the file anew.
         with tifffile.TiffFile(path) as tiff:
             page = _the_picture(tiff)
@@ -69,8 +71,8 @@ def open_tiff(path: Path, *, upright: bool, max_pixels: int) -> Source:
         except Exception as error:
             raise FormatError(f"the TIFF cannot be decoded ({error})") from error
 
-    size = turned_size(int(page.imagelength), int(page.imagewidth), turned)
-    return WholeSource(size, said, load)
+    shape = turned_size(int(page.imagelength), int(page.imagewidth), turned)
+    return WholeSource(shape, said, load)
 
 
 class TiffSource(Source):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from respectra.cameras.pictures.profiles import (
     space_profile,
 )
 from respectra.cameras.pictures.source import Codes, Said
+from respectra.cameras.pictures.tone import Tone, choose_tone
 from respectra.config import Config
 from respectra.errors import DataError
 
@@ -36,12 +38,15 @@ class PictureOptions(Config):
             ``ignore``: sRGB whatever it says; else an ICC file to use instead.
         demosaic: of raw files: ``edge-aware``, ``bilinear``, or ``half``: a pixel for each cell of
             the sensor, without interpolation.
+        tone: of photographs: ``generic``: undo the tone curve of cameras, ``none``, ``auto``: the
+            generic one where EXIF names a camera, or a file that ``Tone.save`` wrote.
     """
 
     grey: Grey = "refuse"
     alpha: Alpha = "refuse"
     profile: str = "embedded"
     demosaic: Way = "edge-aware"
+    tone: str = "auto"
 
 
 class Values:
@@ -71,6 +76,11 @@ class Values:
             raise DataError("the image is CMYK, which no camera gives; open it as a photograph")
         elif said.icc is not None:
             self.attrs["profile"] = "not applied: the values are the camera's own"
+        self._tone: Tone | None = None
+        if encoding == "srgb" and said.colours != "camera":
+            self._tone, self.attrs["tone"] = choose_tone(options.tone, said.facts)
+        if self._tone is not None and self._profile.space is None:
+            self._profile = space_profile("srgb", replace(said, colours="rgb"))
         if self._profile.space is not None:
             self.encoding, self.bits = "linear", 32
             self.attrs["space"] = self._profile.space
@@ -95,6 +105,8 @@ class Values:
             values = self._look_up(codes)
         else:
             values = codes.astype(np.float32)
+        if self._tone is not None:
+            values = self._tone.undo(values)
         if values.shape[2] == 1:
             values = np.repeat(values, 3, axis=2)
         return np.ascontiguousarray(values)

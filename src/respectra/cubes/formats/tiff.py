@@ -10,10 +10,9 @@ import functools
 import itertools
 import json
 import logging
-import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +37,7 @@ from respectra.cubes.formats.base import (
 from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError
 from respectra.guards.text import parse_json
+from respectra.guards.tiff import check_tiff
 
 if TYPE_CHECKING:
     import tifffile
@@ -88,7 +88,7 @@ class _Planes:
 def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
     import tifffile
 
-    _check_chain(path)
+    check_tiff(path)
     with tifffile.TiffFile(path, is_ome=False) as tiff:
         planes, first = _find(tiff, path, axes)
         facts = _facts(first.description)
@@ -216,36 +216,6 @@ def _by_tiles(planes: _Planes, page: Any) -> bool:
 def _is_separate(page: Any) -> bool:
     """Whether every sample has tiles of its own."""
     return bool(page.planarconfig != 1 and page.samplesperpixel > 1)
-
-
-def _check_chain(path: Path) -> None:
-    """Refuse a file whose pages point back at one another: tifffile would follow them for ever.
-
-    Raises:
-        FormatError: the pages form a circle, or are more than any cube has bands.
-    """
-    with path.open("rb") as file:
-        header = file.read(16)
-        order = "<" if header[:2] == b"II" else ">"
-        big = header[2:4] in (b"+\0", b"\0+")
-        count_format, offset_format, tag_bytes = ("Q", "Q", 20) if big else ("H", "I", 12)
-        (offset,) = struct.unpack_from(f"{order}{offset_format}", header, 8 if big else 4)
-        seen: set[int] = set()
-        while offset:
-            if offset in seen or len(seen) >= _MOST_PAGES:
-                raise FormatError(f"{path} is damaged: its pages have no end")
-            seen.add(offset)
-            file.seek(min(offset, _LAST_OFFSET))
-            count = _read_integer(file, order + count_format)
-            if count is None:
-                return
-            file.seek(min(file.tell() + count * tag_bytes, _LAST_OFFSET))
-            offset = _read_integer(file, order + offset_format) or 0
-
-
-def _read_integer(file: IO[bytes], form: str) -> int | None:
-    data = file.read(struct.calcsize(form))
-    return struct.unpack(form, data)[0] if len(data) == struct.calcsize(form) else None
 
 
 def _facts(description: str) -> dict[str, Any]:

@@ -235,7 +235,7 @@ METHODS = (
             tiling=Tiling.STATISTICS,
             tiling_reason="Its only views of the whole image are the means of channels.",
             size_multiple=4,
-            memory_gb=1.6,
+            memory_gb=1.8,
             licence_note="The authors' repository states no licence.",
         ),
         config=DRCRNetConfig,

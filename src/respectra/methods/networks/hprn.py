@@ -288,7 +288,7 @@ METHODS = (
             ),
             size_minimum=6,
             exports_onnx=True,
-            memory_gb=3.0,
+            memory_gb=1.8,
             licence_note="The authors' code is under the MIT licence; no weights are published.",
         ),
         config=HPRNConfig,

@@ -1,0 +1,253 @@
+"""What a photograph costs: charts photographed by real cameras, and single colours.
+
+    RESPECTRA_DATA=... python benchmarks/photographs.py [--colours 200] [--fit-tone]
+
+Truth of the charts: colour-science's BabelColor average; spectra are divided by those of the patch
+neutral 8, 420 to 680 nm, clipped patches and neutral 8 itself left out. With ``--fit-tone`` the
+generic tone curve is fitted again: on the photographs under open licences (what ships), and leaving
+out one repository at a time (what to expect of a camera that was not seen).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+
+import respectra as rs
+from respectra.cameras import Capture, Tone
+from respectra.cameras.calibration import open_chart
+from respectra.cameras.calibration.fitting import (
+    colours_of,
+    fit_correction,
+    fit_tone,
+    root_polynomial,
+)
+from respectra.cameras.pictures.tone import GENERIC
+from respectra.cameras.response_prior import GRID_NM, response_prior
+from respectra.cameras.responses import make_response
+from respectra.colour import encode_srgb, open_light, resample_light, xyz_weights
+
+DATA = Path(os.environ.get("RESPECTRA_DATA", "data"))
+SCORED = (GRID_NM >= 420) & (GRID_NM <= 680)
+NEUTRAL_8 = 19
+OPEN = ("MIT", "MPL-2.0", "3-clause BSD-like (Python-Macduff)")
+#: Of measured reflectances.
+SETS = ("ptb_vrhel170", "vrhel_dupont120", "rawtoaces_190", "ptb_nickerson462")
+CHART = open_chart("classic24").spectra
+TRUTH = CHART / CHART[NEUTRAL_8]
+COLOURS = colours_of(CHART)
+
+
+def patches_of(photo: dict[str, Any]) -> list[int]:
+    clipped = photo["clipped_patches"] or []
+    return [k for k in range(24) if k + 1 not in clipped and k != NEUTRAL_8]
+
+
+def mrae(spectra, photo) -> float:
+    kept = patches_of(photo)
+    relative = (spectra / spectra[NEUTRAL_8])[kept][:, SCORED]
+    truth = TRUTH[kept][:, SCORED]
+    return float((np.abs(relative - truth) / truth).mean())
+
+
+def recover(rec, values, capture=None):
+    """Spectra of linear sRGB, or of a camera's values where a capture is given."""
+    clipped = np.clip(values, 0, 1)[None].astype(np.float32)
+    space = {} if capture is not None else {"space": "srgb"}
+    image = rs.make_image(clipped, encoding="linear", bits=32, **space)
+    return np.asarray(rec(image, capture=capture).values)[0]
+
+
+def left_out(rec, values, photo, correct):
+    """Spectra, each of a correction that did not see its patch."""
+    usable = [*patches_of(photo), NEUTRAL_8]
+    out = np.empty((24, 3))
+    for index in range(24):
+        kept = [k for k in usable if k != index]
+        out[index] = correct(values[kept], kept, values[index : index + 1])[0]
+    return recover(rec, out / max(1.0, out.max()))
+
+
+def by_matrix(roots):
+    def correct(values, kept, one):
+        matrix = fit_correction(values, COLOURS[kept], roots=roots)
+        return (root_polynomial(one) if roots else one) @ matrix
+
+    return correct
+
+
+def by_tone(values, kept, one):
+    tone = fit_tone(CHART[kept], values)
+    undone = tone.undo(values).astype(float)
+    gain = np.median(COLOURS[kept] / np.maximum(undone, 1e-4), axis=0)
+    return tone.undo(one) * gain
+
+
+def by_tone_and_matrix(values, kept, one):
+    tone = fit_tone(CHART[kept], values)
+    matrix = fit_correction(tone.undo(values).astype(float), COLOURS[kept], roots=False)
+    return tone.undo(one).astype(float) @ matrix
+
+
+def fit_generic(rec, photos) -> Tone:
+    values = np.array([p["patch_linear_rgb"] for p in photos])
+    names = [p["repository"] for p in photos]
+    weight = np.array([names.count(n) ** -0.5 for n in names])
+
+    def loss(numbers):
+        try:
+            tone = Tone(float(numbers[0]), float(numbers[1]), 0.0)
+        except rs.RespectraError:
+            return 9.0
+        image = rs.make_image(tone.undo(values), encoding="linear", bits=32, space="srgb")
+        spectra = np.asarray(rec(image).values)
+        errors = np.array([mrae(s, p) for s, p in zip(spectra, photos, strict=True)])
+        return float((weight * errors).sum() / weight.sum())
+
+    simplex = [[0.0, 0.0], [0.2, 0.0], [0.0, 0.05]]
+    options = {"initial_simplex": simplex, "maxfev": 60, "xatol": 3e-3, "fatol": 3e-4}
+    found = minimize(loss, [0.0, 0.0], method="Nelder-Mead", options=options).x
+    return Tone(float(found[0]), float(found[1]), 0.0, name="generic")
+
+
+def show(name, errors) -> None:
+    errors = np.asarray(errors)
+    print(f"{name:58} n {errors.size:3}  mean {errors.mean():.3f}  median {np.median(errors):.3f}",
+          flush=True)  # fmt: skip
+
+
+def charts(rec, fit: bool) -> None:
+    photos = json.loads((DATA / "charts/charts.json").read_text())["photos"]
+    developed = [p for p in photos if p["group"] == "A jpeg"]
+    linear = [p for p in photos if p["group"] == "C2 linear"]
+    values = {p["id"]: np.array(p["patch_linear_rgb"]) for p in developed + linear}
+    seen = [p["licence"] in OPEN for p in developed]
+
+    def errors(change):
+        return np.array([mrae(recover(rec, change(values[p["id"]])), p) for p in developed])
+
+    plain, generic = errors(lambda v: v), errors(GENERIC.undo)
+    show("developed, as they are", plain)
+    show("developed, generic tone undone", generic)
+    unseen = ~np.array(seen)
+    show("  those the curve was not fitted on: as they are", plain[unseen])
+    show("  those the curve was not fitted on: tone undone", generic[unseen])
+    if fit:
+        tone = fit_generic(rec, [p for p, s in zip(developed, seen, strict=True) if s])
+        print(f"fitted on open licences: slope {tone.slope:.3f}, bend {tone.bend:.3f}")
+        for label, pool in (("all", [True] * len(developed)), ("open licences", seen)):
+            scores = []
+            for name in sorted({p["repository"] for p in developed}):
+                rest = [p for p, s in zip(developed, pool, strict=True)
+                        if s and p["repository"] != name]  # fmt: skip
+                tone = fit_generic(rec, rest)
+                scores += [mrae(recover(rec, tone.undo(values[p["id"]])), p)
+                           for p in developed if p["repository"] == name]  # fmt: skip
+            show(f"developed, tone leaving its repository out ({label})", scores)
+    for name, way in (("tone", by_tone), ("tone and matrix", by_tone_and_matrix)):
+        show(f"developed, own chart, patch left out: {name}",
+             [mrae(left_out(rec, values[p["id"]], p, way), p) for p in developed])  # fmt: skip
+    show("linear, as they are", [mrae(recover(rec, values[p["id"]]), p) for p in linear])
+    for name, way in (("matrix", by_matrix(False)), ("root-polynomial", by_matrix(True))):
+        show(f"linear, own chart, patch left out: {name}",
+             [mrae(left_out(rec, values[p["id"]], p, way), p) for p in linear])  # fmt: skip
+    mean = make_response(response_prior().mean, GRID_NM, name="mean camera", source="")
+    scores = []
+    for photo in linear:
+        white = values[photo["id"]][18] / CHART[18].mean()
+        capture = Capture(camera=mean, white=tuple(white / max(1.0, white.max())))
+        scores.append(mrae(recover(rec, values[photo["id"]], capture), photo))
+    show("linear, white known, camera taken as the mean of known ones", scores)
+
+
+def colour_science():
+    import colour
+
+    d65 = colour.SDS_ILLUMINANTS["D65"]
+    shape = colour.SpectralShape(400, 700, 10)
+    cmfs = colour.MSDS_CMFS["CIE 1931 2 Degree Standard Observer"].copy().align(shape)
+    light = d65.copy().align(shape)
+
+    def at(sd):
+        return np.interp(GRID_NM, sd.wavelengths, sd.values)
+
+    def xyz(rgb):
+        return colour.RGB_to_XYZ(rgb, "sRGB")
+
+    options = {"cmfs": cmfs, "illuminant": light}
+    return {
+        "Otsu 2018": lambda c: at(colour.recovery.XYZ_to_sd_Otsu2018(xyz(c), **options)),
+        "Jakob 2019": lambda c: at(colour.recovery.XYZ_to_sd_Jakob2019(xyz(c), **options)),
+        "Meng 2015": lambda c: at(colour.recovery.XYZ_to_sd_Meng2015(xyz(c), **options)),
+        "Mallett 2019": lambda c: at(colour.recovery.RGB_to_sd_Mallett2019(c)),
+        "Smits 1999": lambda c: at(colour.recovery.RGB_to_sd_Smits1999(c)),
+    }
+
+
+def delta_e(spectra, truth, light):
+    import colour
+
+    weights = xyz_weights(resample_light(open_light(light), GRID_NM), GRID_NM)
+    white = colour.XYZ_to_xy(weights.sum(axis=0))
+    lab = [colour.XYZ_to_Lab(s @ weights, white) for s in (spectra, truth)]
+    return float(np.mean(colour.delta_E(*lab, method="CIE 2000")))
+
+
+def single(rec, count: int) -> None:
+    table = np.load(DATA / "spectra/reflectances_400_700_10nm.npz")
+    spectra = np.concatenate([table[name] * float(table["scale"]) for name in SETS])
+    light = colours_of(spectra)
+    inside = (light.min(axis=1) >= 0) & (light.max(axis=1) <= 1) & (spectra.min(axis=1) > 0.005)
+    chosen = np.random.default_rng(0).permutation(np.flatnonzero(inside))[:count]
+    truth, codes = spectra[chosen], np.rint(encode_srgb(light[chosen]) * 255)
+    print(f"\n{len(chosen)} single colours of {', '.join(SETS)}; 8-bit sRGB in")
+    print(f"{'':16} {'MRAE':>6} {'A':>6} {'LED-B3':>6} {'FL2':>6} {'codes':>7} {'s / 1e6':>9}")
+    image = rs.make_image((codes / 255)[None], encoding="srgb", bits=8)
+    linear = rs.colour.decode_srgb(codes / 255).astype(float)
+    large = rs.make_image(np.random.default_rng(1).random((500, 500, 3)), encoding="srgb", bits=8)
+    rec(large)
+    start = time.perf_counter()
+    rec(large)
+    seconds = 4 * (time.perf_counter() - start)
+    row("Respectra", np.asarray(rec(image).values)[0], truth, codes, seconds)
+    for name, method in colour_science().items():
+        start = time.perf_counter()
+        found = []
+        for colour in linear:
+            try:
+                found.append(method(colour))
+            except Exception:  # some do not converge
+                found.append(np.full(GRID_NM.size, colour.mean()))
+        seconds = (time.perf_counter() - start) * 1e6 / len(linear)
+        row(name, np.array(found), truth, codes, seconds)
+
+
+def row(name, found, truth, codes, seconds) -> None:
+    error = float((np.abs(found - truth) / truth).mean())
+    colours = [delta_e(found, truth, light) for light in ("A", "LED-B3", "FL2")]
+    again = np.rint(encode_srgb(np.clip(colours_of(found), 0, 1)) * 255)
+    differ = float((again != codes).any(axis=1).mean())
+    shown = " ".join(f"{value:6.2f}" for value in colours)
+    print(f"{name:16} {error:6.3f} {shown} {differ:7.1%} {seconds:9.2f}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--colours", type=int, default=200)
+    parser.add_argument("--fit-tone", action="store_true")
+    parser.add_argument("--method", default="default")
+    chosen = parser.parse_args()
+    rec = rs.load(chosen.method)
+    charts(rec, chosen.fit_tone)
+    single(rec, chosen.colours)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Sphinx configuration: builds offline, warnings are errors (``make docs``)."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import typing
+from pathlib import Path
+
+import respectra
+
+project = "Respectra"
+author = "The Respectra developers"
+copyright = "The Respectra developers"  # noqa: A001 - Sphinx's own name
+release = respectra.__version__
+version = release
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+root_doc = "index"
+exclude_patterns = ["_build", "gallery/*.rst", "gallery/*.py"]
+
+# Notebooks are pages of text; each build runs them from start to end.
+nb_execution_mode = "force"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 4
+
+autosummary_generate = True
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_gallery",
+    "filename_pattern": r"plot_",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "min_reported_time": 1e9,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "Respectra"
+html_show_sourcelink = False
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_nav_level": 2,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+# References to types of other projects are not followed: the build needs no network.
+nitpicky = False
+suppress_warnings = ["autosectionlabel.*"]
+
+# Progress bars and colours would fill the pages of notebooks.
+os.environ.setdefault("TERM", "dumb")
+
+#: The rooms whose public names are the reference, in the order of the house.
+_ROOMS = {
+    "colour": "Colour, observers and lights",
+    "cubes": "Cubes",
+    "cameras": "Cameras, images and captures",
+    "datasets.collections": "Collections of scenes",
+    "methods": "Methods",
+    "training": "Training",
+    "inference": "Inference",
+    "evaluation": "Evaluation",
+    "evaluation.metrics": "Metrics",
+    "viewer": "Viewer",
+}
+
+
+def _write_reference(app: object) -> None:
+    """One page a room: every public name once, from its docstring."""
+    folder = Path(__file__).with_name("reference") / "rooms"
+    folder.mkdir(exist_ok=True)
+    seen: set[int] = set()
+    for room, title in _ROOMS.items():
+        try:
+            module = importlib.import_module(f"respectra.{room}")
+        except ImportError:
+            continue
+        own = [
+            n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__
+        ]
+        names = getattr(module, "__all__", [n for n in own if not n.startswith("_")])
+        lines = [f"# {title}", "", f"`respectra.{room}`", "", "```{eval-rst}"]
+        for name in sorted(names, key=str.lower):
+            value = getattr(module, name)
+            if inspect.ismodule(value) or typing.get_origin(value) is not None:
+                continue
+            if not (inspect.isclass(value) or inspect.isroutine(value)) or id(value) in seen:
+                continue
+            seen.add(id(value))
+            kind = "class" if inspect.isclass(value) else "function"
+            lines += [f".. auto{kind}:: respectra.{room}.{name}"]
+            lines += ["   :members:", "   :undoc-members:"] if kind == "class" else []
+            lines.append("")
+        lines.append("```")
+        (folder / f"{room.replace('.', '-')}.md").write_text("\n".join(lines) + "\n")
+
+
+def setup(app: typing.Any) -> None:
+    """Called by Sphinx."""
+    app.connect("builder-inited", _write_reference)

@@ -1,0 +1,15 @@
+"""Calibrating a camera with photographs of a colour chart."""
+
+from respectra.cameras.calibration.calibrate import Calibration, calibrate
+from respectra.cameras.calibration.charts import Chart, open_chart
+from respectra.cameras.calibration.detection import Patches, find_chart, measure_patches
+
+__all__ = [
+    "Calibration",
+    "Chart",
+    "Patches",
+    "calibrate",
+    "find_chart",
+    "measure_patches",
+    "open_chart",
+]

@@ -1,0 +1,289 @@
+"""A capture file out of photographs of a colour chart."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from respectra.cameras.calibration.charts import Chart, open_chart
+from respectra.cameras.calibration.detection import Patches, find_chart, measure_patches
+from respectra.cameras.calibration.fitting import (
+    Response,
+    colours_of,
+    fit_correction,
+    fit_lights,
+    fit_response,
+    fit_tone,
+    light_seen,
+    root_polynomial,
+)
+from respectra.cameras.capture import Capture, Noise
+from respectra.cameras.images import require_image
+from respectra.cameras.pictures.tone import Tone
+from respectra.cameras.response_prior import GRID_NM
+from respectra.cameras.responses import make_response
+from respectra.errors import DataError
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Darker than predicted by more than this, a patch lies in shadow; so many may.
+_SHADOW, _MOST_SHADOWED = 0.35, 8
+_LEAST_PATCHES = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What photographs of a chart say of a camera.
+
+    Attributes:
+        capture: for its pictures, of the way that cross-validation found best.
+        way: ``response``, ``matrix``, ``root-polynomial`` or ``tone``.
+        scores: way -> mean relative error of the colour of a patch that was left out.
+        response: of the camera; None for developed photographs.
+        lights: under the lights that may have been, the likeliest first; empty where it was told.
+        tone: that was undone first.
+        noise: of linear values.
+        measured: shape (patch, 3), linear values, tone undone.
+        predicted: of the same shape, by the best way's own camera.
+        residual: shape (patch,), relative; NaN where a patch was left out.
+        left_out: patches (from 1) that were clipped or in shadow.
+        patches: as they were measured in each photograph.
+    """
+
+    capture: Capture
+    way: str
+    scores: dict[str, float]
+    response: Response | None
+    lights: list[Response]
+    tone: Tone | None
+    noise: Noise | None
+    measured: FloatArray
+    predicted: FloatArray
+    residual: FloatArray
+    left_out: list[int]
+    patches: list[Patches]
+
+
+def calibrate(
+    images: Sequence[xr.DataArray],
+    *,
+    chart: str | os.PathLike[str] = "classic24",
+    light: str = "unknown",
+    corners: npt.ArrayLike | None = None,
+    flat: xr.DataArray | None = None,
+    name: str | None = None,
+) -> Calibration:
+    """Calibrate a camera with photographs of a colour chart.
+
+    Args:
+        images: of one camera and one light: raw files or other linear values, or developed
+            photographs (opened with ``tone="none"``).
+        chart: see :func:`open_chart`.
+        light: on the chart: a name or file, or ``unknown``.
+        corners: shape (4, 2), x and y of the centres of the chart's outer patches, of the only
+            image; by default they are found.
+        flat: a photograph of something evenly white, to take vignetting out.
+        name: of the camera; by default what the file says.
+
+    Raises:
+        DataError: no chart is found, or it cannot be used; see :func:`find_chart`.
+        ConfigError: an unknown chart or light.
+    """
+    if not images:
+        raise DataError("no photograph of a chart was given")
+    known = open_chart(chart)
+    developed = {_developed(image) for image in images}
+    if len(developed) > 1:
+        raise DataError("some of the photographs are developed and some are linear; give one kind")
+    linear = [_flattened(_linear(image), flat) for image in images]
+    patches = []
+    for image, flattened in zip(images, linear, strict=True):
+        points = corners if corners is not None else find_chart(image, known)
+        patches.append(measure_patches(flattened, known, points))
+    values, usable = _merge(patches)
+    model = name or str(images[0].attrs.get("camera_model", "")) or "camera"
+    return _fit(known, values, usable, patches, developed.pop(), light, model)
+
+
+def _fit(
+    chart: Chart,
+    values: FloatArray,
+    usable: npt.NDArray[np.bool_],
+    patches: list[Patches],
+    developed: bool,
+    light: str,
+    model: str,
+) -> Calibration:
+    if usable.sum() < _LEAST_PATCHES:
+        raise DataError(f"only {usable.sum()} patches can be used; {_LEAST_PATCHES} are needed")
+    truth = colours_of(chart.spectra)
+    noise = _noise(patches)
+    tone: Tone | None = fit_tone(chart.spectra[usable], values[usable]) if developed else None
+    if tone is not None:
+        noise, values = None, np.asarray(tone.undo(values), np.float64)
+    usable = _without_shadows(values, truth, usable)
+    spectra, seen, wanted = chart.spectra[usable], values[usable], truth[usable]
+    response, lights = None, []
+    if not developed:
+        lights = fit_lights(spectra, seen) if light == "unknown" else []
+        response = lights[0] if lights else fit_response(spectra, seen, light)
+    scores = _scores(spectra, seen, wanted, None if response is None else response.light)
+    way = min(scores, key=lambda key: scores[key])
+    facts: dict[str, Any] = {"noise": noise, "tone": tone}
+    if way == "response":
+        assert response is not None
+        capture, predicted = _response_capture(chart, response, model, facts)
+    else:
+        capture, predicted = _correction_capture(seen, wanted, truth, values, way, facts)
+    residual = np.full(len(values), np.nan)
+    goal = values if way == "response" else truth
+    off = np.abs(predicted - goal).mean(axis=1) / (np.abs(goal).mean(axis=1) + 0.01)
+    residual[usable] = off[usable]
+    left_out = [int(n) + 1 for n in np.flatnonzero(~usable)]
+    return Calibration(
+        capture, way, scores, response, lights, tone, noise, values, predicted, residual,
+        left_out, patches,
+    )  # fmt: skip
+
+
+def _response_capture(
+    chart: Chart, response: Response, model: str, facts: dict[str, Any]
+) -> tuple[Capture, FloatArray]:
+    predicted = light_seen(chart.spectra, response.light) @ response.values
+    white = (light_seen(np.ones((1, GRID_NM.size)), response.light) @ response.values)[0]
+    peak = response.values.max()
+    camera = make_response(
+        response.values / peak,
+        GRID_NM,
+        name=f"{model} (calibrated)",
+        source="fitted to a colour chart under a prior of measured cameras",
+    )
+    white = white / max(float(white.max()), 1.0)
+    told = (float(white[0]), float(white[1]), float(white[2]))
+    return Capture(camera=camera, light=response.light, white=told, **facts), predicted
+
+
+def _correction_capture(
+    seen: FloatArray,
+    wanted: FloatArray,
+    truth: FloatArray,
+    values: FloatArray,
+    way: str,
+    facts: dict[str, Any],
+) -> tuple[Capture, FloatArray]:
+    if way == "tone":
+        gain = np.median(wanted / np.maximum(seen, 1e-4), axis=0)
+        matrix = np.diag(gain)
+    else:
+        matrix = fit_correction(seen, wanted, roots=way == "root-polynomial")
+    terms = root_polynomial(values) if len(matrix) == 6 else values
+    predicted = terms @ matrix
+    # The brightest that the camera can give stays within a picture's range.
+    full = root_polynomial(np.ones(3)) if len(matrix) == 6 else np.ones(3)
+    level = 1.0 / max(float((full @ matrix).max()), 1.0)
+    rows = tuple(tuple(float(v) for v in row) for row in matrix * level)
+    return Capture.photograph(white=(level,) * 3, correction=rows, **facts), predicted
+
+
+def _scores(
+    spectra: FloatArray, seen: FloatArray, wanted: FloatArray, light: str | None
+) -> dict[str, float]:
+    """Each way's error on patches that it did not see."""
+    errors: dict[str, list[float]] = {}
+    for index in range(len(seen)):
+        kept = np.arange(len(seen)) != index
+        mine, goal = seen[index : index + 1], wanted[index]
+        for way in ("matrix", "root-polynomial", "response" if light else "tone"):
+            if way == "response":
+                assert light is not None
+                found = fit_response(spectra[kept], seen[kept], light)
+                rows = light_seen(spectra, light) @ found.values
+                matrix = fit_correction(rows[kept], wanted[kept], roots=False)
+            elif way == "tone":
+                matrix = np.diag(np.median(wanted[kept] / np.maximum(seen[kept], 1e-4), axis=0))
+            else:
+                matrix = fit_correction(seen[kept], wanted[kept], roots=way != "matrix")
+            terms = root_polynomial(mine) if way == "root-polynomial" else mine
+            off = np.abs(terms @ matrix - goal).mean() / (np.abs(goal).mean() + 0.01)
+            errors.setdefault(way, []).append(float(off))
+    return {way: float(np.mean(found)) for way, found in errors.items()}
+
+
+def _without_shadows(
+    values: FloatArray, truth: FloatArray, usable: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    matrix = fit_correction(values[usable], truth[usable], roots=False)
+    bright, wanted = (values @ matrix).sum(axis=1), truth.sum(axis=1)
+    ratio = bright / np.maximum(wanted, 0.05)
+    ratio /= np.median(ratio[usable])
+    shadowed = usable & (ratio < 1 - _SHADOW) & (wanted > 0.15)
+    if shadowed.sum() > _MOST_SHADOWED:
+        raise DataError(
+            f"{shadowed.sum()} patches of the chart lie in shadow or are not of this chart; light "
+            "it evenly"
+        )
+    return np.asarray(usable & ~shadowed)
+
+
+def _merge(patches: list[Patches]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Means over photographs, each brought to the exposure of the first."""
+    first = patches[0].values
+    total = np.zeros_like(first)
+    count = np.zeros(len(first))
+    for measured in patches:
+        both = measured.usable & patches[0].usable
+        if not both.any():
+            raise DataError("two of the photographs have no patch in common that is not clipped")
+        gain = float(np.median(first[both] / measured.values[both]))
+        total += np.where(measured.usable[:, None], measured.values * gain, 0.0)
+        count += measured.usable
+    usable = count > 0
+    return np.where(usable[:, None], total / np.maximum(count, 1)[:, None], first), usable
+
+
+def _noise(patches: list[Patches]) -> Noise | None:
+    """Gain and read noise of the spread within patches."""
+    from scipy.optimize import nnls
+
+    means = np.concatenate([p.values[p.usable].ravel() for p in patches])
+    variance = np.concatenate([p.deviation[p.usable].ravel() for p in patches]) ** 2
+    weight = 1.0 / (variance + 1e-10)
+    rows = np.stack([means, np.ones_like(means)], axis=1)
+    (gain, read), _ = nnls(rows * weight[:, None], variance * weight)
+    noise = Noise(float(min(gain, 0.5)), float(min(np.sqrt(read), 0.5)))
+    return noise or None
+
+
+def _developed(image: xr.DataArray) -> bool:
+    return image.attrs.get("encoding") == "srgb" or "space" in image.attrs
+
+
+def _linear(image: xr.DataArray) -> xr.DataArray:
+    picture = require_image(image)
+    return Capture.photograph().linear(picture) if _developed(picture) else picture
+
+
+def _flattened(image: xr.DataArray, flat: xr.DataArray | None) -> xr.DataArray:
+    """Vignetting and uneven light taken out."""
+    if flat is None:
+        return image
+    field = np.asarray(_linear(flat).values, np.float32)
+    if field.shape != image.shape:
+        raise DataError(
+            f"the flat field has {field.shape[:2]} pixels and the photograph {image.shape[:2]}"
+        )
+    import cv2
+
+    smooth = cv2.GaussianBlur(field, (0, 0), max(1.0, min(field.shape[:2]) / 100))
+    top = smooth.max(axis=(0, 1))
+    if (smooth < 0.02 * top).any():
+        raise DataError("the flat field is black in places; photograph something evenly bright")
+    clipped = np.asarray(image.values) >= 0.995
+    values = np.where(clipped, 1.0, np.minimum(image.values / (smooth / top), 0.994))
+    return image.copy(data=values.astype(np.float32))

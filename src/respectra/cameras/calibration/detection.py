@@ -1,0 +1,224 @@
+"""Finding a colour chart in a picture, and measuring its patches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from respectra.cameras.calibration.charts import Chart
+from respectra.cameras.images import require_image
+from respectra.colour import SRGB_TO_XYZ, encode_srgb, open_light, resample_light, srgb_matrix
+from respectra.errors import DataError
+
+FloatArray = npt.NDArray[np.float64]
+
+#: OpenCV's model of a chart: patches of 2.5 units, 0.25 apart.
+_PATCH, _GAP = 2.5, 0.25
+#: Pixels of a patch in the rectified chart, and the share of its side that is measured.
+_PIXELS, _INNER = 40, 0.5
+_CLIPPED, _MOST_CLIPPED = 0.995, 0.01
+#: Longest sides that the picture is reduced to until a chart is found.
+_SIDES = (1600, 2600, 1000, 700)
+#: Least correlation of a chart's colours with what is seen.
+_ALIKE = 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """What was measured of a chart.
+
+    Attributes:
+        values: shape (patch, 3), means of linear values.
+        deviation: shape (patch, 3), their standard deviation within the patch.
+        usable: shape (patch,), False where clipped.
+        corners: shape (4, 2), x and y of the centres of the four outer patches, from the first one
+            clockwise.
+        places: shape (patch, 2), x and y of all centres.
+    """
+
+    values: FloatArray
+    deviation: FloatArray
+    usable: npt.NDArray[np.bool_]
+    corners: FloatArray
+    places: FloatArray
+
+
+def find_chart(image: xr.DataArray, chart: Chart) -> FloatArray:
+    """The centres of a chart's four outer patches, x and y, from the first patch clockwise.
+
+    By OpenCV's detector (``cv2.mcc``, after the MCC of P. García and others); which corner is the
+    first is told by the colours, so that a chart may lie in any way.
+
+    Raises:
+        DataError: no chart, several, or one that is mirrored.
+    """
+    import cv2
+
+    picture = require_image(image)
+    shown = _shown(picture)
+    mcc: Any = cv2.mcc  # type: ignore[attr-defined,unused-ignore]
+    kind = mcc.SG140 if chart.columns == 14 else mcc.MCC24
+    for side in _SIDES:
+        scale = min(1.0, side / max(shown.shape[:2]))
+        small = cv2.resize(shown, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        detector = mcc.CCheckerDetector_create()
+        detector.setColorChartType(kind)
+        detector.process(np.ascontiguousarray(small), 3)
+        boxes = [np.array(c.getBox(), float).reshape(4, 2) for c in detector.getListColorChecker()]
+        upright = [_centres(box / scale, chart) for box in boxes if not _mirrored(box)]
+        found = [_turned(picture, corners, chart) for corners in upright]
+        alike = [corners for corners, likeness in found if likeness >= _ALIKE]
+        apart = _apart(alike)
+        if len(apart) > 1:
+            raise DataError(
+                f"{len(apart)} charts were found in the picture; crop it to one, or state the "
+                "corners of the one that is meant"
+            )
+        if apart:
+            return apart[0]
+    raise DataError(
+        "no colour chart was found in the picture, or one that is mirrored; state its corners: x,y "
+        "of the centres of the first patch, the last of the first row, the last, and the first of "
+        "the last row (--corners)"
+    )
+
+
+def measure_patches(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -> Patches:
+    """Means of the patches of a chart, without their edges.
+
+    Args:
+        image: linear values.
+        chart: which one.
+        corners: shape (4, 2); see :func:`find_chart`.
+
+    Raises:
+        DataError: corners outside the picture or too close together, or every patch is clipped.
+    """
+    picture = require_image(image)
+    values = np.asarray(picture.values, np.float32)
+    points = np.asarray(corners, np.float32).reshape(4, 2)
+    height, width = values.shape[:2]
+    if not (np.isfinite(points).all() and points.min() >= 0
+            and (points < [width, height]).all()):  # fmt: skip
+        raise DataError(f"the corners {points.tolist()} lie outside the {width} × {height} pixels")
+    size = np.linalg.norm(points[1] - points[0]) / (chart.columns - 1)
+    if size < 4:
+        raise DataError(f"the chart's patches are {size:.1f} pixels apart; photograph it larger")
+    tiles = _rectify(values, points, chart)
+    means, spread = tiles.mean(axis=(1, 2)), tiles.std(axis=(1, 2))
+    clipped = (tiles >= _CLIPPED).mean(axis=(1, 2)).max(axis=1) > _MOST_CLIPPED
+    usable = ~clipped & (means.min(axis=1) > 0)
+    if usable.sum() < 6:
+        raise DataError(
+            f"only {usable.sum()} patches of the chart are neither clipped nor black; expose less"
+        )
+    places = _project(_grid(chart), points, chart)
+    return Patches(means, spread, usable, points.astype(np.float64), places)
+
+
+def _shown(picture: xr.DataArray) -> npt.NDArray[np.uint8]:
+    """As a display shows it, B, G, R: bright enough for a detector."""
+    values = np.asarray(picture.values, np.float32)
+    if picture.attrs.get("encoding") != "srgb":
+        top = np.maximum(np.quantile(values, 0.99, axis=(0, 1)), 1e-4)
+        values = encode_srgb(np.clip(values / top, 0, 1))
+    return np.rint(values[..., ::-1] * 255).astype(np.uint8)
+
+
+def _centres(box: FloatArray, chart: Chart) -> FloatArray:
+    """Centres of the outer patches, of the box around the chart."""
+    import cv2
+
+    whole = [_GAP + (_PATCH + _GAP) * n for n in (chart.columns, chart.rows)]
+    model = np.array([[0, 0], [whole[0], 0], whole, [0, whole[1]]], np.float32)
+    turn = cv2.getPerspectiveTransform(model, box.astype(np.float32))
+    first, last = _GAP + _PATCH / 2, [w - _GAP - _PATCH / 2 for w in whole]
+    inner = np.array([[first, first], [last[0], first], last, [first, last[1]]], np.float32)
+    return np.asarray(cv2.perspectiveTransform(inner[None], turn)[0], np.float64)
+
+
+def _mirrored(box: FloatArray) -> bool:
+    """Whether corners go round the other way."""
+    across, down = box[1] - box[0], box[3] - box[0]
+    return bool(across[0] * down[1] - across[1] * down[0] < 0)
+
+
+def _turned(picture: xr.DataArray, corners: FloatArray, chart: Chart) -> tuple[FloatArray, float]:
+    """The corners from the first patch on, by the colours, and how alike they are."""
+    power = resample_light(open_light("D65"), _grid_nm())
+    truth = chart.spectra @ srgb_matrix(power, _grid_nm())
+    best, likeness = corners, -1.0
+    for turn in (0, 2):
+        points = np.roll(corners, turn, axis=0)
+        try:
+            seen = _rectify(np.asarray(picture.values, np.float32), points, chart)
+        except DataError:
+            continue
+        seen = np.asarray(seen.mean(axis=(1, 2)), np.float64)
+        if picture.attrs.get("encoding") != "srgb":
+            bright = np.clip(seen / max(float(seen.max()), 1e-6), 0, 1)
+            seen = encode_srgb(bright).astype(np.float64)
+        score = _alike(seen, encode_srgb(np.clip(truth, 0, 1)).astype(np.float64))
+        if score > likeness:
+            best, likeness = points, score
+    return best, likeness
+
+
+def _alike(seen: FloatArray, truth: FloatArray) -> float:
+    """Least of the correlations of brightness and of colour, whatever the white."""
+    weights = SRGB_TO_XYZ[1]
+    pairs = [(seen @ weights, truth @ weights)]
+    pairs += [(seen[:, i] - seen[:, 1], truth[:, i] - truth[:, 1]) for i in (0, 2)]
+    return float(min(np.corrcoef(a, b)[0, 1] if np.std(a) > 0 else 0.0 for a, b in pairs))
+
+
+def _apart(found: list[FloatArray]) -> list[FloatArray]:
+    """Charts that do not lie upon each other."""
+    kept: list[FloatArray] = []
+    for corners in found:
+        size = np.linalg.norm(corners[2] - corners[0])
+        if all(np.linalg.norm(corners.mean(0) - other.mean(0)) > size / 4 for other in kept):
+            kept.append(corners)
+    return kept
+
+
+def _rectify(values: npt.NDArray[np.float32], points: npt.ArrayLike, chart: Chart) -> FloatArray:
+    """The inner parts of all patches, shape (patch, side, side, 3)."""
+    import cv2
+
+    turn = cv2.getPerspectiveTransform(_outer(chart), np.asarray(points, np.float32))
+    size = (chart.columns * _PIXELS, chart.rows * _PIXELS)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    flat = cv2.warpPerspective(values, turn, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    cells = flat.reshape(chart.rows, _PIXELS, chart.columns, _PIXELS, 3).swapaxes(1, 2)
+    edge = round(_PIXELS * (1 - _INNER) / 2)
+    inner = cells[:, :, edge : _PIXELS - edge, edge : _PIXELS - edge]
+    return np.asarray(inner.reshape(chart.rows * chart.columns, *inner.shape[2:]), np.float64)
+
+
+def _outer(chart: Chart) -> npt.NDArray[np.float32]:
+    half = _PIXELS / 2
+    right, low = chart.columns * _PIXELS - half, chart.rows * _PIXELS - half
+    return np.array([[half, half], [right, half], [right, low], [half, low]], np.float32)
+
+
+def _grid(chart: Chart) -> FloatArray:
+    y, x = np.mgrid[: chart.rows, : chart.columns]
+    return (np.stack([x.ravel(), y.ravel()], axis=1) + 0.5) * _PIXELS
+
+
+def _project(places: FloatArray, points: npt.ArrayLike, chart: Chart) -> FloatArray:
+    import cv2
+
+    turn = cv2.getPerspectiveTransform(_outer(chart), np.asarray(points, np.float32))
+    return np.asarray(cv2.perspectiveTransform(places[None], turn)[0], np.float64)
+
+
+def _grid_nm() -> FloatArray:
+    from respectra.cameras.response_prior import GRID_NM
+
+    return GRID_NM

@@ -1,0 +1,167 @@
+"""From measured patches to a response, a light, a tone curve and a correction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.cameras.pictures.tone import Tone
+from respectra.cameras.response_prior import GRID_NM, Prior, fit_channel, response_prior
+from respectra.colour import open_light, resample_light, srgb_matrix, xyz_weights
+from respectra.errors import DataError, RespectraError
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Error of a patch: of the chart's spectra, of its lighting; and of dark values, in full scale.
+_PATCH_ERROR, _DARK_ERROR = 0.02, 0.002
+#: By how much, in log likelihood, a lamp must explain more than daylight or a black body.
+_LAMP = 3.0
+#: Lights that are tried when it is not known.
+LIGHTS = (
+    *(f"planck:{k}" for k in (2400, 2856, 3200, 3800)),
+    *(f"daylight:{k}" for k in (4000, 5000, 5500, 6500, 7500, 10000)),
+    *("FL2", "FL7", "FL11", "LED-B1", "LED-B3", "LED-B4", "LED-B5"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """A response that was fitted.
+
+    Attributes:
+        values: shape (band, 3), on ``GRID_NM``, linear values over spectra of light.
+        deviation: of the same shape.
+        light: name of the light.
+        evidence: logarithm of how likely the values are under this light.
+    """
+
+    values: FloatArray
+    deviation: FloatArray
+    light: str
+    evidence: float
+
+
+def light_seen(spectra: FloatArray, light: str) -> FloatArray:
+    """Spectra of light from surfaces, shape (n, band), white's luminance 1."""
+    power = resample_light(open_light(light), GRID_NM)
+    luminance = float(power @ xyz_weights(np.ones(GRID_NM.size), GRID_NM)[:, 1])
+    return spectra * power / luminance
+
+
+def error_of(values: FloatArray) -> FloatArray:
+    """Standard deviation of the means of patches."""
+    return np.hypot(_PATCH_ERROR * values, _DARK_ERROR)
+
+
+def fit_response(
+    spectra: FloatArray, values: FloatArray, light: str, prior: Prior | None = None
+) -> Response:
+    """The likeliest response for patches under a light.
+
+    Raises:
+        DataError: the values do not follow the light.
+    """
+    known = prior or response_prior()
+    seen, deviation = light_seen(spectra, light), error_of(values)
+    fitted = [fit_channel(seen, values[:, k], deviation[:, k], k, known) for k in range(3)]
+    evidence = sum(
+        _evidence(seen, values[:, k], deviation[:, k], known, k, fitted[k][0].max())
+        for k in range(3)
+    )
+    table, spread = (np.stack([part[n] for part in fitted], axis=1) for n in (0, 1))
+    return Response(table, spread, light, float(evidence))
+
+
+def _evidence(
+    seen: FloatArray, values: FloatArray, deviation: FloatArray, prior: Prior, k: int, scale: float
+) -> float:
+    spread = scale**2 * seen @ prior.covariance[k] @ seen.T + np.diag(deviation**2)
+    off = values - scale * seen @ prior.mean[:, k]
+    return float(-0.5 * (off @ np.linalg.solve(spread, off) + np.linalg.slogdet(spread)[1]))
+
+
+def fit_lights(spectra: FloatArray, values: FloatArray) -> list[Response]:
+    """Responses under each of the lights that may have been, the likeliest first.
+
+    Raises:
+        DataError: none of them fits.
+    """
+    found = []
+    for light in LIGHTS:
+        try:
+            found.append(fit_response(spectra, values, light))
+        except RespectraError:
+            continue
+    if not found:
+        raise DataError("no light explains the patches: is it the right chart?")
+    return sorted(found, key=lambda r: -(r.evidence - (0.0 if ":" in r.light else _LAMP)))
+
+
+def fit_tone(spectra: FloatArray, values: FloatArray) -> Tone:
+    """The tone curve and flare that make the patches those of a photograph.
+
+    The white balance of the picture is left free.
+    """
+    from scipy.optimize import minimize
+
+    power = resample_light(open_light("D65"), GRID_NM)
+    truth = np.maximum(spectra @ srgb_matrix(power, GRID_NM), 0.003)
+
+    def curve(p: FloatArray) -> Tone | None:
+        try:
+            return Tone(float(p[0]), float(p[1]), abs(float(p[2])), name="fitted to a chart")
+        except RespectraError:
+            return None
+
+    def loss(p: FloatArray) -> float:
+        tone = curve(p)
+        if tone is None:
+            return 1e3
+        light = np.maximum(tone.undo(values).astype(np.float64), 1e-4)
+        ratio = np.log(light / truth)
+        ratio = np.clip(ratio - np.median(ratio, axis=0), -3, 3)
+        regular = 0.05 * (p[0] - 0.3) ** 2 + 0.5 * (p[1] - 0.08) ** 2 + 20 * p[2] ** 2
+        return float(np.abs(ratio).mean() + regular)
+
+    start = np.array([0.3, 0.08, 0.002])
+    steps = np.vstack([start, start + np.diag([0.2, 0.05, 0.004])])
+    found = minimize(loss, start, method="Nelder-Mead", options={"initial_simplex": steps})
+    return curve(found.x) or Tone()
+
+
+def root_polynomial(values: FloatArray) -> FloatArray:
+    """R, G, B and the roots of their products, shape (…, 6); homogeneous in exposure.
+
+    Source: Finlayson, Mackiewicz, Hurlbert, Color correction using root-polynomial regression, IEEE
+    TIP 2015.
+    """
+    v = np.maximum(values, 0.0)
+    r, g, b = v[..., 0], v[..., 1], v[..., 2]
+    return np.stack([r, g, b, np.sqrt(r * g), np.sqrt(g * b), np.sqrt(r * b)], axis=-1)
+
+
+def fit_correction(values: FloatArray, truth: FloatArray, *, roots: bool) -> FloatArray:
+    """Shape (3 or 6, 3): the best map from camera values to linear R, G, B, relative, regularised.
+
+    Args:
+        values: shape (n, 3), of the camera.
+        truth: shape (n, 3).
+        roots: of the root-polynomial, or of the values alone.
+    """
+    terms = root_polynomial(values) if roots else values
+    weight = 1.0 / (np.abs(truth).mean(axis=1, keepdims=True) + 0.02)
+    scale = terms.mean(axis=0)
+    rows = terms / scale * weight
+    damp = 1e-3 * np.trace(rows.T @ rows) / rows.shape[1]
+    matrix = np.linalg.solve(
+        rows.T @ rows + damp * np.eye(rows.shape[1]), rows.T @ (truth * weight)
+    )
+    return np.asarray(matrix / scale[:, None])
+
+
+def colours_of(spectra: FloatArray) -> FloatArray:
+    """Linear sRGB of surfaces under D65, shape (n, 3)."""
+    power = resample_light(open_light("D65"), GRID_NM)
+    return np.asarray(spectra @ srgb_matrix(power, GRID_NM))

@@ -1,0 +1,128 @@
+"""Undoing what cameras do for beauty: a tone curve, and light that was scattered onto the sensor.
+
+A camera develops a photograph for a display: it lifts the middle, deepens the contrast and rounds
+off the highlights. What sRGB's own curve gives is then not proportional to the light on the scene.
+The model is, for each channel of linear light v in [0, 1],
+
+    light = (exp((1 + slope) ln v + bend (ln v)²) - flare) / (1 - flare),
+
+a power law whose exponent changes with the value, but is nowhere below a least one.
+
+The generic curve was fitted to photographs of ColorCheckers under open licences (MIT, MPL, BSD);
+see docs/photographs.md for how, for its spread over cameras, and for what it gains.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from respectra.errors import ConfigError, FormatError
+from respectra.files import atomic_path
+
+_FORMAT, _VERSION = "respectra tone", 1
+#: Nothing below this share of full scale is told apart from black.
+_DARKEST = 1e-5
+#: Light grows at least as this power of the value.
+_LEAST_EXPONENT = 0.3
+
+
+@dataclass(frozen=True)
+class Tone:
+    """A camera's tone curve and flare.
+
+    Attributes:
+        slope: by how much the exponent at full scale is above 1.
+        bend: how the exponent changes with the logarithm of the value.
+        flare: light that is everywhere, in shares of full scale.
+        name: where it comes from.
+    """
+
+    slope: float = 0.0
+    bend: float = 0.0
+    flare: float = 0.0
+    name: str = "a tone curve"
+
+    def __post_init__(self) -> None:
+        numbers = (self.slope, self.bend, self.flare)
+        if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in numbers):
+            raise ConfigError(f"a tone curve has three finite numbers; got {numbers}")
+        if not 0 <= self.flare < 0.5:
+            raise ConfigError(f"flare is a share of full scale, from 0 to 0.5; got {self.flare:g}")
+        darkest = 1 + self.slope + 2 * self.bend * math.log(_DARKEST)
+        if 1 + self.slope < _LEAST_EXPONENT or darkest > 20:
+            raise ConfigError(f"slope {self.slope:g} and bend {self.bend:g} are no tone curve")
+
+    def undo(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Light on the scene of linear values, both in [0, 1], in the shape of them."""
+        table = self._table()
+        places = np.linspace(0.0, 1.0, table.size)
+        # Roots of values: dark ones lie further apart.
+        root = np.sqrt(np.clip(np.asarray(values, np.float64), 0.0, 1.0))
+        return np.interp(root, places, table).astype(np.float32)
+
+    def _table(self) -> npt.NDArray[np.float64]:
+        values = np.linspace(0.0, 1.0, 4096) ** 2
+        log = np.log(np.maximum(values, _DARKEST))
+        # From here on down the exponent is the least one.
+        edge = -np.inf
+        if self.bend > 0:
+            edge = (_LEAST_EXPONENT - 1 - self.slope) / (2 * self.bend)
+        upper = np.maximum(log, edge)
+        light = np.exp(
+            (1 + self.slope) * upper + self.bend * upper**2 + _LEAST_EXPONENT * (log - upper)
+        )
+        light[values < _DARKEST] = 0.0
+        table: npt.NDArray[np.float64] = np.clip((light - self.flare) / (1 - self.flare), 0.0, 1.0)
+        return table
+
+    def save(self, path: Path, *, overwrite: bool = False) -> None:
+        """Write one JSON file."""
+        record = {"format": _FORMAT, "version": _VERSION, **asdict(self)}
+        with atomic_path(path, overwrite=overwrite) as temporary:
+            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def open_tone(path: Path) -> Tone:
+    """Read what :meth:`Tone.save` wrote.
+
+    Raises:
+        FormatError: no such file, or no tone curve.
+    """
+    try:
+        record: Any = json.loads(path.read_text("utf-8"))
+        if record.pop("format") != _FORMAT or record.pop("version") != _VERSION:
+            raise FormatError(f"{path} is no tone curve of this version")
+        return Tone(**record)
+    except OSError as error:
+        raise FormatError(f"the tone curve {path} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise FormatError(f"{path} is not a tone curve: {error}") from None
+
+
+def choose_tone(wish: str, facts: dict[str, Any]) -> tuple[Tone | None, str]:
+    """The curve to undo and what to say of it.
+
+    Args:
+        wish: ``auto``: the generic one where the file names the camera that rendered it; ``none``,
+            ``generic``, or a file.
+        facts: what the file says: ``camera_make``, ``camera_model``.
+    """
+    camera = str(facts.get("camera_model") or facts.get("camera_make") or "")
+    if wish == "none" or (wish == "auto" and not camera):
+        return None, "none"
+    if wish == "generic":
+        return GENERIC, "generic, undone as asked"
+    if wish == "auto":
+        return GENERIC, f"generic, undone: developed by a camera ({camera})"
+    tone = open_tone(Path(wish))
+    return tone, f"{tone.name}, undone"
+
+
+GENERIC = Tone(slope=0.458, bend=0.121, name="generic")

@@ -1,0 +1,90 @@
+"""The ``calibrate`` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from respectra.cli.app import app, echo, print_json
+from respectra.errors import ConfigError
+
+
+@app.command()
+def calibrate(
+    photographs: Annotated[
+        list[Path], typer.Argument(help="Photographs of a colour chart, of one camera and light.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The capture file to write.")],
+    chart: Annotated[
+        str, typer.Option(help="classic24, passport, or a CSV of the chart's spectra.")
+    ] = "classic24",
+    light: Annotated[
+        str, typer.Option(help="Light on the chart: D50, planck:2856, a file, or unknown.")
+    ] = "unknown",
+    corners: Annotated[
+        str | None,
+        typer.Option(
+            help="Centres of the first patch, the last of the first row, the last patch and the "
+            "first of the last row: x,y,x,y,x,y,x,y."
+        ),
+    ] = None,
+    flat: Annotated[
+        Path | None, typer.Option(help="A photograph of an even white, against vignetting.")
+    ] = None,
+    linear: Annotated[
+        bool, typer.Option(help="PNG, TIFF: the values are linear, not developed.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Calibrate a camera with photographs of a colour chart; writes FILE.json and FILE.png."""
+    from respectra.cameras import open_image
+    from respectra.cameras.calibration import calibrate as run
+    from respectra.cameras.calibration.figure import save_figure
+    from respectra.files import ensure_absent
+
+    picture = output.with_suffix(".png")
+    for file in (output, picture):
+        ensure_absent(file, overwrite=overwrite)
+    points = None if corners is None else _corners(corners)
+    if points is not None and len(photographs) > 1:
+        raise ConfigError("--corners are those of one photograph; give one")
+    encoding: Any = "linear" if linear else "srgb"
+    images = [open_image(path, encoding=encoding, tone="none") for path in photographs]
+    field = None if flat is None else open_image(flat, encoding=encoding, tone="none")
+    found = run(images, chart=chart, light=light, corners=points, flat=field)
+    found.capture.save(output, overwrite=overwrite)
+    save_figure(found, images[0], picture, overwrite=overwrite)
+    facts: dict[str, Any] = {
+        "capture": output,
+        "way": found.way,
+        "scores": found.scores,
+        "light": None if found.response is None else found.response.light,
+        "left_out": found.left_out,
+        "residuals": [None if np.isnan(v) else float(v) for v in found.residual],
+    }
+    if json:
+        print_json(facts)
+        return
+    for way, score in sorted(found.scores.items(), key=lambda pair: pair[1]):
+        used = "  <- used" if way == found.way else ""
+        echo(f"{way:16} {score:6.1%} error of a patch left out{used}")
+    best = found.lights[0].evidence if found.lights else 0.0
+    for response in found.lights[:3]:
+        echo(f"light {response.light:16} {response.evidence - best:8.1f} (log likelihood)")
+    if found.left_out:
+        echo(f"left out, clipped or in shadow: {', '.join(map(str, found.left_out))}")
+    echo(f"{output}, {picture}")
+
+
+def _corners(text: str) -> Any:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 8:
+        raise ConfigError(f"--corners takes eight numbers x,y,x,y,x,y,x,y; got {text!r}")
+    return np.reshape(numbers, (4, 2))

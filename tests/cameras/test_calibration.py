@@ -1,0 +1,216 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from respectra.cameras import Capture, Tone, make_image, open_image, resample_response
+from respectra.cameras.calibration import calibrate, find_chart, measure_patches, open_chart
+from respectra.cameras.calibration.fitting import colours_of, fit_tone, light_seen
+from respectra.cameras.capture_records import open_camera
+from respectra.cameras.response_prior import GRID_NM
+from respectra.cli import calibrate as _  # noqa: F401 - registers the command
+from respectra.cli import reconstruct as _r  # noqa: F401
+from respectra.cli.app import run
+from respectra.colour import encode_srgb
+from respectra.errors import ConfigError, DataError, FormatError
+
+CHART = open_chart("classic24")
+CAMERA = resample_response(open_camera("ampas-nikon-d70"), GRID_NM).values
+CORNERS = np.array([[70, 70], [270, 70], [270, 190], [70, 190]], float)
+
+
+def colours(light="D50", exposure=0.8):
+    """Linear values of the chart's patches; white's brightest channel is the exposure."""
+    seen = light_seen(CHART.spectra, light) @ CAMERA
+    white = (light_seen(np.ones((1, GRID_NM.size)), light) @ CAMERA).max()
+    return exposure * seen / white
+
+
+def picture(patches, noise=0.002, seed=0):
+    """A chart of 24 patches on black card, on a grey table."""
+    values = np.full((260, 340, 3), 0.2)
+    values[40:220, 40:300] = 0.02
+    for index, colour in enumerate(patches):
+        y, x = 55 + 40 * (index // 6), 55 + 40 * (index % 6)
+        values[y : y + 30, x : x + 30] = colour
+    values += np.random.default_rng(seed).normal(0, noise, values.shape)
+    return np.clip(values, 0, 1)
+
+
+def photograph(**options):
+    return make_image(picture(colours(**options)), bits=16)
+
+
+def test_the_chart_is_found():
+    np.testing.assert_allclose(find_chart(photograph(), CHART), CORNERS, atol=4)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_whichever_way_it_lies(turns):
+    image = photograph()
+    turned = make_image(np.ascontiguousarray(np.rot90(image.values, turns)), bits=16)
+    corners = find_chart(turned, CHART)
+    patches = measure_patches(turned, CHART, corners)
+    np.testing.assert_allclose(patches.values, colours(), atol=0.01)
+
+
+def test_mirrored_and_absent_charts_are_refused():
+    mirrored = make_image(np.ascontiguousarray(photograph().values[:, ::-1]), bits=16)
+    with pytest.raises(DataError, match="mirrored"):
+        find_chart(mirrored, CHART)
+    with pytest.raises(DataError, match="no colour chart"):
+        find_chart(make_image(np.full((200, 300, 3), 0.4)), CHART)
+
+
+def test_two_charts_are_refused():
+    both = np.concatenate([photograph().values, photograph().values], axis=1)
+    with pytest.raises(DataError, match="2 charts"):
+        find_chart(make_image(both, bits=16), CHART)
+
+
+def test_clipped_patches_are_left_out():
+    patches = colours(exposure=1.15)
+    found = calibrate([make_image(picture(patches))], light="D50", corners=CORNERS)
+    assert 19 in found.left_out
+    assert np.isnan(found.residual[18])
+    with pytest.raises(DataError, match="expose less"):
+        calibrate([make_image(picture(np.full((24, 3), 1.2)))], light="D50", corners=CORNERS)
+
+
+def test_patches_in_shadow_are_left_out():
+    patches = colours()
+    patches[[2, 14]] *= 0.4
+    found = calibrate([make_image(picture(patches))], light="D50", corners=CORNERS)
+    assert found.left_out == [3, 15]
+    patches = colours()
+    patches[::2] *= 0.1
+    with pytest.raises(DataError, match=r"in shadow|follow the light|no light"):
+        calibrate([make_image(picture(patches))], light="D50", corners=CORNERS)
+
+
+def test_the_response_under_a_known_light():
+    found = calibrate([photograph()], light="D50")
+    assert found.left_out == []
+    values = found.response.values / found.response.values.max()
+    truth = CAMERA / CAMERA.max()
+    assert np.sqrt(((values - truth) ** 2).mean()) < 0.05
+    assert np.nanmax(found.residual) < 0.1
+    assert found.noise.read < 0.01
+    inside = np.abs(found.response.values / found.response.values.max() - truth)
+    width = found.response.deviation / found.response.values.max()
+    assert (inside < 3 * width + 0.02).mean() > 0.9
+
+
+@pytest.mark.parametrize("light", ["planck:2856", "daylight:6500", "FL11"])
+def test_an_unknown_light_is_told_from_others(light):
+    found = calibrate([photograph(light=light)])
+    kinds = {"planck:2856": "planck", "daylight:6500": "daylight", "FL11": "FL11"}
+    assert found.response.light.startswith(kinds[light])
+
+
+def test_several_photographs_of_other_exposures():
+    dark, bright = photograph(exposure=0.3), photograph(exposure=0.95)
+    found = calibrate([dark, bright], light="D50")
+    assert len(found.patches) == 2
+    np.testing.assert_allclose(found.measured, colours(exposure=0.3), rtol=0.05, atol=0.004)
+    developed = make_image(encode_srgb(dark.values), encoding="srgb")
+    with pytest.raises(DataError, match="one kind"):
+        calibrate([dark, developed], light="D50")
+
+
+def test_a_flat_field_takes_vignetting_out():
+    y, x = np.mgrid[:260, :340]
+    fall = (1 - 0.5 * (((y - 130) / 260) ** 2 + ((x - 170) / 340) ** 2) * 2)[..., None]
+    dimmed = make_image((photograph().values * fall).astype(np.float32), bits=16)
+    flat = make_image(np.broadcast_to(0.7 * fall, (260, 340, 3)).astype(np.float32), bits=16)
+    found = calibrate([dimmed], light="D50", flat=flat)
+    np.testing.assert_allclose(found.measured, colours(), rtol=0.05, atol=0.004)
+    with pytest.raises(DataError, match="flat field has"):
+        calibrate([dimmed], light="D50", flat=flat[:100])
+
+
+def test_the_tone_of_a_developed_photograph():
+    light = 0.8 * np.clip(colours_of(CHART.spectra), 0.001, 1)
+    tone = Tone(0.35, 0.1, 0.003)
+    # What the camera wrote: the values whose undoing gives the light.
+    steps = np.linspace(0, 1, 5001)
+    developed = np.interp(light, tone.undo(steps), steps)
+    image = make_image(picture(encode_srgb(developed)), encoding="srgb", bits=8)
+    found = calibrate([image])
+    assert found.response is None
+    assert found.capture.is_photograph
+    assert found.capture.tone == found.tone
+
+    def spread(values):
+        return np.ptp(np.log((values / light)[18:23].mean(axis=1)))
+
+    assert spread(found.tone.undo(developed)) < 0.1
+    assert spread(developed) > 2 * spread(found.tone.undo(developed))
+
+
+def test_tone_needs_no_white_balance():
+    light = np.clip(colours(light="D65") / colours(light="D65").max(), 0.001, 1)
+    found = fit_tone(CHART.spectra, light)
+    assert np.abs(found.undo(np.array([0.1, 0.4])) - [0.1, 0.4]).max() < 0.12
+
+
+def test_a_capture_with_a_correction():
+    rows = np.zeros((6, 3))
+    rows[:3] = np.eye(3) * 0.5
+    rows[3, 0] = 0.25
+    capture = Capture.photograph(correction=rows, tone=Tone(0.1, 0.0, 0.0))
+    image = make_image(np.array([[[0.2, 0.4, 0.3]]]))
+    v = np.array([0.2, 0.4, 0.3]) ** 1.1
+    expected = 0.5 * v
+    expected[0] += 0.25 * np.sqrt(v[0] * v[1])
+    np.testing.assert_allclose(capture.linear(image).values[0, 0], expected, atol=1e-4)
+    assert Capture.from_json(capture.to_json()) == capture
+    with pytest.raises(ConfigError, match="3 or 6 rows"):
+        Capture(correction=np.eye(2))
+    with pytest.raises(ConfigError, match="tone='none'"):
+        capture.linear(image.assign_attrs(tone="generic, undone as asked"))
+
+
+def test_the_command(tmp_path, capsys):
+    cv2.imwrite(
+        str(tmp_path / "a.png"), np.rint(photograph().values[..., ::-1] * 65535).astype("u2")
+    )
+    out = tmp_path / "camera.json"
+    line = ["calibrate", str(tmp_path / "a.png"), "--linear", "--light", "D50", "-o", str(out)]
+    assert run([*line, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["way"] in facts["scores"]
+    assert facts["light"] == "D50"
+    assert (tmp_path / "camera.png").read_bytes().startswith(b"\x89PNG")
+    assert run(line) == 1
+    assert "exists already" in capsys.readouterr().err
+    capture = Capture.load(out)
+    image = open_image(tmp_path / "a.png")
+    assert capture.linear(image).shape == image.shape
+    cube = tmp_path / "cube.npz"
+    done = ["reconstruct", str(tmp_path / "a.png"), "-o", str(cube), "--input", "camera"]
+    assert run([*done, "--capture", str(out), "--method", "pseudo-inverse"]) == 0
+    assert run([*line[:-1], str(tmp_path / "b.json"), "--corners", "1,2,3"]) == 1
+
+
+def test_charts_of_ones_own(tmp_path):
+    path = tmp_path / "mine.csv"
+    lines = [",".join(["patch", *map(str, GRID_NM)])]
+    lines += [",".join([str(n), *map(str, row)]) for n, row in enumerate(CHART.spectra)]
+    path.write_text("\n".join(lines))
+    np.testing.assert_allclose(open_chart(path).spectra, CHART.spectra)
+    path.write_text("\n".join(lines[:20]))
+    with pytest.raises(FormatError, match="24 or 140"):
+        open_chart(path)
+    with pytest.raises(ConfigError, match="come with it"):
+        open_chart("sg140")
+    with pytest.raises(ConfigError, match="unknown chart"):
+        open_chart("classic12")
+
+
+def test_corners_outside_the_picture():
+    with pytest.raises(DataError, match="outside"):
+        measure_patches(photograph(), CHART, CORNERS + 400)
+    with pytest.raises(DataError, match="photograph it larger"):
+        measure_patches(photograph(), CHART, CORNERS / 30 + 10)

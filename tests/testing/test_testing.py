@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -40,9 +41,11 @@ def passes(check: Check[Any], entry: object) -> None:
         pytest.skip(str(reason))
 
 
-#: One setting of each family of tests is enough here.
-_SETTINGS = {"16", "8", "2", "1", "0.1", "0.25", "4.0", "5000", "1250", "80", "60", "40", "20"}
-_SETTINGS |= {f"{number:02}" for number in range(2, 21)}
+def one_of_each(names: Iterable[str]) -> list[str]:
+    """One setting of each family of tests: ``shuffle-4`` stands for all its blocks."""
+    families = {re.split(r"-[\d.]+$|-[A-Z].*$", name)[0]: name for name in reversed(list(names))}
+    return sorted(families.values())
+
 
 named: dict[str, Any] = {"ids": lambda value: value if isinstance(value, str) else value.name}
 
@@ -66,7 +69,7 @@ def test_metric(name: str, check: Check[Any]) -> None:
 
 
 @pytest.mark.parametrize("check", TEST_CHECKS, **named)
-@pytest.mark.parametrize("name", [n for n in TESTS if n.split("-")[-1] not in _SETTINGS])
+@pytest.mark.parametrize("name", one_of_each(TESTS))
 def test_auxiliary_test(name: str, check: Check[Any]) -> None:
     passes(check, TESTS[name])
 

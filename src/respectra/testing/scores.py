@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import xarray as xr
 
@@ -17,6 +19,8 @@ from respectra.evaluation.auxiliary import (
 )
 from respectra.evaluation.metrics import METRICS, Metric, Settings
 from respectra.evaluation.metrics.registry import Scene
+from respectra.inference import Reconstructor
+from respectra.methods import Contract, build_classical
 from respectra.testing.base import Battery, NotApplicable, require, run_checks
 
 METRIC_CHECKS: Battery[Metric] = Battery()
@@ -140,16 +144,21 @@ def example_case() -> Case:
     return Case("scene", truth, image, track, rules=Rules(clusters=5))
 
 
+@functools.cache
+def _method() -> Reconstructor:
+    """A method for the clean track that learns within milliseconds."""
+    truth, _ = cubes(seed=1)
+    matrix = get_track("clean").response_matrix(CHALLENGE_WAVELENGTHS_NM)
+    spectra = truth.values.reshape(-1, CHALLENGE_WAVELENGTHS_NM.size).astype(np.float64)
+    method = build_classical("pseudo-inverse").fit(spectra @ matrix, spectra)
+    return Reconstructor(method.to_weights(Contract()))
+
+
 def _answers(test: Test, case: Case) -> dict[str, float]:
-    """The scores of a method that knows one spectrum, scaled by the green channel."""
+    """The scores of a simple method."""
     if reason := test.missing(case):
         raise NotApplicable(reason)
-    shape = case.need_truth().values.mean(axis=(0, 1))
-
-    def recover(image: xr.DataArray) -> xr.DataArray:
-        values = image.values[..., 1:2] * shape + 0.01
-        return make_cube(values.astype(np.float32), CHALLENGE_WAVELENGTHS_NM)
-
+    recover = _method()
     if isinstance(test, InputTest):
         return dict(test.score(case, recover))
     require(isinstance(test, OutputTest), "it is neither an InputTest nor an OutputTest")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _SHOWN = 320
 
 
-@xr.register_dataarray_accessor("respectra")
+@xr.register_dataarray_accessor("respectra")  # type: ignore[no-untyped-call]
 class CubeAccessor:
     """Ways to look at a cube. Its own representation is a picture with what is known of it.
 
@@ -93,9 +93,9 @@ class CubeAccessor:
         Args:
             light: a name, a file, or an array with the dimension wavelength.
         """
-        import respectra
+        from respectra.cubes.relighting import to_reflectance
 
-        return respectra.to_reflectance(self._cube, light)
+        return to_reflectance(self._cube, light)
 
     def __repr__(self) -> str:
         return self._facts()

@@ -34,7 +34,6 @@ from respectra.identity import content_hash
 from respectra.inference.capture import for_opened
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
-from respectra.inference.references import correct_picture
 from respectra.inference.tiling import Layout, Region
 from respectra.journal import Journal
 from respectra.locks import hidden_name
@@ -112,6 +111,8 @@ def reconstruct_file(
     reconstructor = for_opened(reconstructor, picture)
     picture.convert = functools.partial(reconstructor.values_of, kind=kind)
     if references is not None:
+        from respectra.inference.references import correct_picture
+
         correction = correct_picture(reconstructor, picture, references)
         reconstructor = reconstructor.with_correction(correction)
     reason = reconstructor.whole_image_reason(picture.height, picture.width)

@@ -27,7 +27,9 @@ def test_importing_the_package_loads_no_heavy_library():
 
 def test_the_version_is_written_once():
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
-    assert project["project"]["version"] == respectra.__version__
+    assert "version" in project["project"]["dynamic"]
+    place = Path(__file__).parents[1] / project["tool"]["hatch"]["version"]["path"]
+    assert f'__version__ = "{respectra.__version__}"' in place.read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", [*respectra._NAMES, *respectra._ROOMS])

@@ -98,6 +98,8 @@ def test_the_truth_scores_zero_everywhere(name):
     test = TESTS[name]
     if test.missing(case):
         pytest.skip("does not apply to a scene of this size")
+    if type(test).__module__.endswith(".told"):
+        pytest.skip("tells a reconstructor of captures, and the truth is no reconstructor")
     if isinstance(test, InputTest):
         challenge = test.challenge(case)
         answer = _answer_to(test, case, challenge.truth)

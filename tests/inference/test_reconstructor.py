@@ -141,3 +141,14 @@ def test_coefficients_of_a_network_do_not_depend_on_tiles():
     np.testing.assert_allclose(tiled.coefficients, whole.coefficients, rtol=1e-3, atol=1e-5)
     cube = rs.load()(picture)
     np.testing.assert_allclose(whole.to_cube().values, cube.values, rtol=1e-3, atol=1e-5)
+
+
+def test_it_says_what_it_is():
+    rec = rs.load(guarantees=["consistent"])
+    assert repr(rec).startswith("<Reconstructor respectra, ")
+    assert "for the track clean; 31 bands from 400 to 700 nm, radiance; guarantees: cons" in repr(
+        rec
+    )
+    bound = rec.with_capture(rs.Capture(camera=rs.list_cameras()[-1], light="A"))
+    assert f"a capture by {rs.list_cameras()[-1]}" in repr(bound)
+    assert "&lt;Reconstructor" in rec._repr_html_()

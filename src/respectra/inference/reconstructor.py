@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import html
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, get_args
@@ -274,6 +275,23 @@ class Reconstructor:
             "quantity": self._quantity,
             "correction": self.guarantees.correction,
         }
+
+    def __repr__(self) -> str:
+        grid = self.contract.wavelengths_nm
+        camera = None if self.capture is None else self.capture.camera_name or "its own camera"
+        use = f"the track {self.contract.track}" if camera is None else f"a capture by {camera}"
+        parts = [
+            f"{self.name}, {self.weights.parameters:,} values, for {use}",
+            f"{len(grid)} bands from {grid[0]:g} to {grid[-1]:g} nm, {self.contract.quantity}",
+        ]
+        if self.guarantees.names:
+            parts.append("guarantees: " + ", ".join(sorted(self.guarantees.names)))
+        return f"<{type(self).__name__} {'; '.join(parts)}>"
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook, with what the method is."""
+        title = html.escape(self.card.title)
+        return f"<p><b>{title}</b><br>{html.escape(repr(self))}</p>"
 
     def __reduce__(self) -> Any:
         """Made again from its weights and options, in whatever process it is sent to."""

@@ -27,12 +27,15 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 root_doc = "index"
-exclude_patterns = ["_build", "gallery/*.rst", "gallery/*.py"]
+exclude_patterns = ["_build", "gallery/*.rst", "gallery/*.py", "**sg_execution_times.rst"]
+exclude_patterns += [f"auto_gallery/*.{end}" for end in ("py", "ipynb", "zip", "json", "md5")]
 
 # Notebooks are pages of text; each build runs them from start to end.
 nb_execution_mode = "force"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
+# What a tutorial writes is gone with its folder.
+nb_execution_in_temp = True
 nb_merge_streams = True
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
@@ -44,6 +47,7 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
@@ -67,7 +71,7 @@ html_theme_options = {
 }
 # References to types of other projects are not followed: the build needs no network.
 nitpicky = False
-suppress_warnings = ["autosectionlabel.*"]
+suppress_warnings = ["autosectionlabel.*", "ref.python"]
 
 # Progress bars and colours would fill the pages of notebooks.
 os.environ.setdefault("TERM", "dumb")

@@ -31,3 +31,44 @@ def data_dir() -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(2020)
+
+
+#: Tests that take more than a few seconds on two cores, by a part of their names: `make test-all`
+#: runs them. One list, so that one sees at a glance what the quick suite leaves out.
+_SLOW = (
+    "exported_and_in_onnx_runtime_it_gives_the_same",
+    "test_plugin.py",
+    "test_committed_pages_are_up_to_date",
+    "test_published_weights_reproject_onto_the_official_pictures",
+    "test_more_clients_than_places_are_served",
+    "test_two_processes_train_to_the_weights_of_one",
+    "test_what_a_capture_took_and_gave_back_renders_to_the_same_codes",
+    "test_no_half_results_are_left",
+    "test_every_view_is_drawn",
+    "test_a_limit_is_kept",
+    "test_killed_and_resumed_it_ends_with_the_same_bytes",
+    "test_memory_stays_within_the_limit_whatever_the_size",
+    "test_a_server_killed_in_the_middle_of_a_job",
+    "test_a_scheduler_that_is_not_there",
+    "test_drop_wait_hover_read",
+    "test_rendering_gives_the_same_codes",
+    "test_results_are_the_same_however_many_processes",
+    "test_a_killed_process_is_taken_up",
+    "test_a_scene_is_found_while_its_folder_moves",
+    "test_one_method_is_imported_and_not_the_others",
+    "test_tables_for_a_capture",
+    "test_a_large_picture_shows_its_spectra_before_it_is_done",
+    "test_another_process_with_one_thread_gives_the_same_files",
+    "memory_of_one_frame_is_below_the_claim",
+    "test_workers_write_what_one_process_writes",
+    "input_beyond_the_radius_changes_nothing",
+    "test_kills.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow, before pytest leaves out what is not asked for."""
+    for item in items:
+        if any(part in item.nodeid for part in _SLOW):
+            item.add_marker(pytest.mark.slow)

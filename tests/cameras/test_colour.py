@@ -101,7 +101,7 @@ def test_out_of_gamut_is_reported_and_stays_in_range():
 
 def test_desaturation_keeps_luminance():
     values = np.array([[[0.1, 0.4, 0.1]]])
-    linear = values @ np.linalg.inv(colour._srgb_to_clean_matrix(0.9)).T
+    linear = values @ np.linalg.inv(colour._to_clean_matrix(0.9)).T
     assert linear.min() < 0
     mapped = colour.decode_srgb(colour.clean_to_srgb(make_image(values, track="clean")).values)
     assert mapped @ colour.SRGB_TO_XYZ[1] == pytest.approx(linear @ colour.SRGB_TO_XYZ[1], rel=1e-4)

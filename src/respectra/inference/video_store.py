@@ -31,8 +31,8 @@ FLICKER_PIXELS = 65_536
 class Flicker:
     """Change from frame to frame, beyond what moves in the clip itself.
 
-    The relative change of two successive frames a and b is sum |b - a| / (sum (|a| + |b|) / 2),
-    over bands and a regular grid of at most 65 536 pixels; here are the means over all pairs.
+    The relative change of two successive frames a and b is the sum of ``abs(b - a)`` over half
+    the sum of ``abs(a) + abs(b)``, over bands and a regular grid of at most 65 536 pixels; here are the means over all pairs.
     """
 
     spectra: float

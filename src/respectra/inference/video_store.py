@@ -32,7 +32,8 @@ class Flicker:
     """Change from frame to frame, beyond what moves in the clip itself.
 
     The relative change of two successive frames a and b is the sum of ``abs(b - a)`` over half
-    the sum of ``abs(a) + abs(b)``, over bands and a regular grid of at most 65 536 pixels; here are the means over all pairs.
+    the sum of ``abs(a) + abs(b)``, over bands and a regular grid of at most 65 536 pixels; here
+    are the means over all pairs.
     """
 
     spectra: float

@@ -181,3 +181,10 @@ def test_a_folder_without_pictures_is_refused(tmp_path, capsys):
         assert run(["reconstruct", str(tmp_path / name), "-o", str(tmp_path / "out")]) == 1
         assert "no picture" in error_line(capsys)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_ending_of_one_cube_is_no_folder(shots, tmp_path, capsys):
+    out = tmp_path / "cube.xyz"
+    assert run(["reconstruct", str(shots / "a.png"), "-o", str(out)]) == 1
+    assert ".zarr" in error_line(capsys)
+    assert not out.exists()

@@ -441,6 +441,11 @@ def _targets(inputs: list[tuple[Path, Path]], output: Path, suffix: str) -> list
         raise ConfigError(f"unknown format {suffix!r}; known: {', '.join(sorted(known))}")
     if len(inputs) == 1 and output.suffix.lower() in known:
         return [output]
+    if len(inputs) == 1 and output.suffix and not output.is_dir():
+        raise ConfigError(
+            f"{output} does not end like a cube ({', '.join(sorted(known))}); choose one of these, "
+            "or a folder without a dot in its name"
+        )
     if output.suffix.lower() in known:
         raise OutputError(
             f"{len(inputs)} pictures cannot go into the one cube {output}; name a folder"

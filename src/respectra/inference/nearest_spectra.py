@@ -74,6 +74,15 @@ def move_into(
         _move(spectra[part], rows, low[part], ceiling[part], non_negative, floor, status[part])
 
     for_blocks(move, len(spectra), _BLOCK)
+    # A few of a hundred thousand end just beside bounds that can be met: once more from there.
+    left = np.flatnonzero(status == UNREACHABLE)
+    if left.size:
+        again, second = np.ascontiguousarray(spectra[left]), np.zeros(left.size, np.uint8)
+        bounds = np.ascontiguousarray(low[left]), np.ascontiguousarray(ceiling[left])
+        _move(again, rows, *bounds, non_negative, floor, second)
+        reached = second <= MOVED
+        spectra[left[reached]] = again[reached]
+        status[left[reached]] = MOVED
     return status
 
 

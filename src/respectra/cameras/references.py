@@ -216,15 +216,9 @@ class References:
             FormatError: no such file, or another header or contents.
         """
         file = Path(path)
-        try:
-            with file.open(encoding="utf-8-sig", newline="") as lines:
-                rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise FormatError(f"{file} cannot be read as references: {error}") from None
+        rows, header, spectral = read_spectral_table(file, "references")
         if len(rows) < 2:
             raise FormatError(f"{file} holds no references: a header and a line for each")
-        header = [cell.strip().lower() for cell in rows[0]]
-        spectral = [i for i, n in enumerate(header) if re.fullmatch(r"\d+(\.\d+)?(\s*nm)?", n)]
         named = {name: i for i, name in enumerate(header) if i not in spectral}
         places = [name for name in _PLACE if name in named]
         if places not in (list(_PLACE[:2]), list(_PLACE)) or not spectral:
@@ -333,3 +327,24 @@ def _parse(file: Path, rows: list[list[str]], columns: list[int]) -> FloatArray:
                 f"{file}, line {line + 2}: a number is missing or is none: {','.join(row)[:60]}"
             ) from None
     return table
+
+
+def read_spectral_table(file: Path, what: str) -> tuple[list[list[str]], list[str], list[int]]:
+    """A CSV whose header names wavelengths: its rows that are not empty, the header's cells in
+    lower case, and which of them are wavelengths.
+
+    Args:
+        file: the table.
+        what: it is to hold, for the error.
+
+    Raises:
+        FormatError: it cannot be read.
+    """
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise FormatError(f"{file} cannot be read as {what}: {error}") from None
+    header = [cell.strip().lower() for cell in rows[0]] if rows else []
+    spectral = [i for i, n in enumerate(header) if re.fullmatch(r"\d+(\.\d+)?(\s*nm)?", n)]
+    return rows, header, spectral

@@ -209,9 +209,9 @@ def _means(
     tiles = _tiles(data.chunks, reach)
     height, width = map(int, data.shape[:2])
     layout = Layout(height, width, Tiling.STATISTICS, (data.chunks[0][0], data.chunks[1][0]))
-    for turn in range(method.mean_passes()):
+    for wanted in method.mean_passes():
         sums = [
-            dask.delayed(_sums)(block, shipped, attrs, top, bounds, tile, layout, turn, known)
+            dask.delayed(_sums)(block, shipped, attrs, top, bounds, tile, layout, wanted, known)
             for block, tile in zip(around.to_delayed().ravel(), tiles, strict=True)
         ]
         known = dask.delayed(_with_means)(_merged(sums, _join_sums), known)
@@ -399,14 +399,14 @@ def _sums(
     bounds: tuple[float, float],
     tile: Tile,
     layout: Layout,
-    turn: int,
+    wanted: frozenset[int],
     known: dict[int, Any],
 ) -> Any:
     with method.exclusive():
         scaled, _ = method.guarantees.scale(_picture(block, method, attrs), top)
         rgb = np.asarray(scaled.values, np.float32)
         return method.sums_of_tile(
-            rgb, tile, layout, turn=turn, known=known, bounds=bounds, bits=bits_of(scaled)
+            rgb, tile, layout, wanted=wanted, known=known, bounds=bounds, bits=bits_of(scaled)
         )
 
 

@@ -6,10 +6,8 @@ spectrum as a colour, and what the method gives for that colour is compared with
 
 from __future__ import annotations
 
-import csv
 import functools
 import os
-import re
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,7 @@ import numpy.typing as npt
 
 from respectra.cameras import InputKind, References
 from respectra.cameras.pictures import Picture, open_picture
-from respectra.cameras.references import MOST
+from respectra.cameras.references import MOST, read_spectral_table
 from respectra.cubes import open_cube, to_radiance, to_reflectance, wavelengths_of
 from respectra.errors import DataError, FormatError
 from respectra.inference.guarantees import camera_of
@@ -145,13 +143,7 @@ def read_library(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArray]:
         FormatError: no such file, or another header or contents.
     """
     file = Path(path)
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(f"{file} cannot be read as a library of spectra: {error}") from None
-    header = [cell.strip().lower() for cell in rows[0]] if rows else []
-    spectral = [i for i, n in enumerate(header) if re.fullmatch(r"\d+(\.\d+)?(\s*nm)?", n)]
+    rows, header, spectral = read_spectral_table(file, "a library of spectra")
     if len(spectral) < 2 or len(rows) < 2:
         raise FormatError(f"{file} needs a header name,400,410,...,700 and a line a spectrum")
     grid = np.array([float(header[i].removesuffix("nm")) for i in spectral])

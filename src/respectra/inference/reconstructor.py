@@ -419,11 +419,11 @@ class Reconstructor:
         where it has no bound."""
         return self._halo()
 
-    def mean_passes(self) -> int:
-        """Passes over a picture in which the means are taken that its pieces need."""
+    def mean_passes(self) -> list[frozenset[int]]:
+        """The numbers of the means that each pass over a picture takes, for its pieces."""
         from respectra.inference.statistics import mean_passes
 
-        return len(mean_passes(self.weights))
+        return mean_passes(self.weights)
 
     def sums_of_tile(
         self,
@@ -431,7 +431,7 @@ class Reconstructor:
         tile: Tile,
         layout: Layout,
         *,
-        turn: int,
+        wanted: frozenset[int],
         known: Mapping[int, Tensor],
         bounds: tuple[float, float],
         bits: int,
@@ -443,7 +443,7 @@ class Reconstructor:
         pixels = self.contract.prepare(rgb - self._code_shift(bits), bounds=bounds)
         with self._conditioned(bits):
             return sums_of_tile(
-                self.weights, self._predict, pixels, tile, layout, turn=turn, known=known
+                self.weights, self._predict, pixels, tile, layout, wanted=wanted, known=known
             )
 
     @property

@@ -134,7 +134,7 @@ def sums_of_tile(
     tile: Tile,
     layout: Layout,
     *,
-    turn: int,
+    wanted: frozenset[int],
     known: Mapping[int, Tensor],
 ) -> dict[int, tuple[Tensor, float]]:
     """Sums over one tile, and the pixels that they are over, of the means of one pass.
@@ -145,11 +145,11 @@ def sums_of_tile(
         pixels: what the tile reads, as the method expects it.
         tile: where it lies.
         layout: of the whole picture.
-        turn: the pass, from 0.
+        wanted: the numbers of the means, one of ``mean_passes``.
         known: the means of earlier passes.
     """
     multiple = get_card(weights.method).size_multiple
-    sums = _Sums(mean_passes(weights)[turn], dict(known), layout, multiple, None)
+    sums = _Sums(wanted, dict(known), layout, multiple, None)
     sums.tile = tile
     with _Calls(predictor.network).handled(sums), contextlib.suppress(_Enough):
         predictor(pixels)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import xarray as xr
 
 from respectra.cameras.track import Track
-from respectra.files import atomic_paths, ensure_absent
+from respectra.files import atomic_paths, ensure_all_absent
 
 
 class SimulatedFiles(NamedTuple):
@@ -48,8 +48,7 @@ def simulate(
         DataError: the cube cannot be rendered.
     """
     files = simulated_files(track, folder, name)
-    for file in files:
-        ensure_absent(file, overwrite=overwrite)
+    ensure_all_absent(files, overwrite=overwrite)
     data = track.encode(track.render_codes(cube, key=name))
     recipe = {
         "image": files.image.name,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from respectra.cli.app import app, echo, fail, out, parse_settings, print_json, track_progress
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.errors import ConfigError, RespectraError
 from respectra.registry import own_package, package_of
 
@@ -34,12 +35,9 @@ def simulate(
     wavelengths: Annotated[
         str | None, typer.Option("--wavelengths", help="For files that do not say: 400:700:10.")
     ] = None,
-    key: Annotated[
-        str | None, typer.Option("--key", help="Variable, where a file holds several.")
-    ] = None,
-    axes: Annotated[
-        str | None, typer.Option("--axes", help="The axes of the file's array: band,y,x.")
-    ] = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Render cubes as a camera would; writes each image and its recipe."""
@@ -57,7 +55,9 @@ def simulate(
     failed = False
     for path in track_progress(cubes, "rendering", len(cubes)):
         try:
-            cube = open_cube(path, wavelengths_nm=grid, key=key, axes=axes)
+            cube = open_cube(
+                path, wavelengths_nm=grid, key=key, axes=axes, quantity=cast("Any", quantity)
+            )
             files = cameras.simulate(camera, cube, folder, path.stem, overwrite=overwrite)
         except RespectraError as error:
             text = str(error)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from respectra.cli.app import app, echo, fail, out, print_json, track_progress
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.errors import ConfigError, RespectraError
 
 if TYPE_CHECKING:
@@ -21,18 +22,8 @@ Wavelengths = Annotated[
     str | None,
     typer.Option("--wavelengths", help="For files that do not say: 400:700:10, or a list in nm."),
 ]
-Variable = Annotated[
-    str | None, typer.Option("--key", help="Name of the variable, where a file holds several.")
-]
-AxesOption = Annotated[
-    str | None,
-    typer.Option("--axes", help="The axes of the file's array, where it does not say: band,y,x."),
-]
 Resample = Annotated[
     str | None, typer.Option("--resample", help="Then resample to these bands: 400:700:10.")
-]
-QuantityOption = Annotated[
-    str | None, typer.Option("--quantity", help="What the values are: radiance, reflectance.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
@@ -52,7 +43,7 @@ def convert(
         ),
     ] = None,
     wavelengths: Wavelengths = None,
-    key: Variable = None,
+    key: KeyOption = None,
     axes: AxesOption = None,
     quantity: QuantityOption = None,
     resample: Resample = None,
@@ -97,7 +88,7 @@ def convert(
 
 @app.command()
 def inspect(
-    cubes: Cubes, key: Variable = None, axes: AxesOption = None, as_json: AsJson = False
+    cubes: Cubes, key: KeyOption = None, axes: AxesOption = None, as_json: AsJson = False
 ) -> None:
     """Say what cube files hold, without reading their values."""
     from respectra.cubes import inspect as inspect_cube
@@ -135,7 +126,7 @@ def inspect(
 def check(
     cubes: Cubes,
     wavelengths: Wavelengths = None,
-    key: Variable = None,
+    key: KeyOption = None,
     axes: AxesOption = None,
     quantity: QuantityOption = None,
     as_json: AsJson = False,

@@ -29,6 +29,8 @@ from respectra.errors import ConfigError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import xarray as xr
+
     from respectra.cameras import PictureOptions
     from respectra.inference import Reconstructor
     from respectra.inference.cluster import Cluster
@@ -335,7 +337,10 @@ def _reconstruct_one(
     options: PictureOptions,
 ) -> None:
     from respectra.cameras import input_encoding, open_image
-    from respectra.cubes import save_cube, save_preview
+    from respectra.cubes import LowRankCube, save_preview
+    from respectra.cubes.formats import FORMATS
+    from respectra.cubes.io import save_with
+    from respectra.files import ensure_all_absent
     from respectra.inference import reconstruct_file, streams
 
     path, target, kind = job.source, job.target, job.kind
@@ -344,22 +349,20 @@ def _reconstruct_one(
             reconstructor, path, target, kind=kind, overwrite=overwrite, picture_options=options
         )
         return
+    files = FORMATS.for_writing(target).files(target)
+    outputs = (*files, _preview_of(target)) if preview else files
+    ensure_all_absent(outputs, overwrite=overwrite)
     picture = open_image(path, encoding=input_encoding(kind), **options.model_dump())
     values = reconstructor.values_of(picture, kind)
     source = f"{path.name}, reconstructed by {reconstructor.name}"
-    if low_rank:
-        factors = reconstructor.low_rank(values)
-        factors.attrs["source"] = source
-        save_cube(factors, target, overwrite=overwrite)
-        cube = factors.lazy()
-    else:
-        cube = reconstructor(values)
-        cube.attrs["source"] = source
-        save_cube(cube, target, overwrite=overwrite)
-    if preview:
-        # A display's white is D65; the challenge's cameras know no white but equal energy.
-        white = "D65" if kind in ("srgb", "linear") else "E"
-        save_preview(cube, _preview_of(target), illuminant=white, overwrite=overwrite)
+    cube: xr.DataArray | LowRankCube
+    cube = reconstructor.low_rank(values) if low_rank else reconstructor(values)
+    cube.attrs["source"] = source
+    shown = cube.lazy() if isinstance(cube, LowRankCube) else cube
+    # A display's white is D65; the challenge's cameras know no white but equal energy.
+    white = "D65" if kind in ("srgb", "linear") else "E"
+    beside = {_preview_of(target): lambda place: save_preview(shown, place, illuminant=white)}
+    save_with(cube, target, beside if preview else {}, overwrite=overwrite)
 
 
 def _preview_of(target: Path) -> Path:

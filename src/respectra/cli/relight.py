@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
 from respectra.cli.app import app, echo
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 
 
 @app.command()
@@ -28,6 +29,9 @@ def relight(
             metavar="NAME|FILE", help="The light that a radiance is under; as it says by default."
         ),
     ] = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
 ) -> None:
     """Put a cube under another light."""
@@ -35,7 +39,7 @@ def relight(
     from respectra.files import ensure_absent
 
     ensure_absent(output, overwrite=overwrite)
-    opened = cubes.open_cube(cube)
+    opened = cubes.open_cube(cube, key=key, axes=axes, quantity=cast("Any", quantity))
     if light == "reflectance":
         result = cubes.to_reflectance(opened, present)
     else:

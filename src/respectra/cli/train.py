@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from respectra.cli.app import app, echo, err, out, parse_settings, print_json
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ def train(
         str | None,
         typer.Option("--resample", help="Learn these bands, whatever the cubes': 400:700:10."),
     ] = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     preset: Annotated[str | None, typer.Option(help="Another size, such as tiny.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
     resume: Annotated[
@@ -72,8 +76,14 @@ def train(
         names = list_recipes()
         print_json(names) if json else out.print("\n".join(names))
         return
-    bands = [] if resample is None else [f"wavelengths_nm={_bands(resample)}"]
-    settings = [*bands, *(changes or [])]
+    said = {
+        "wavelengths_nm": None if resample is None else _bands(resample),
+        "data.key": key,
+        "data.axes": axes,
+        "data.quantity": quantity,
+    }
+    settings = {name: value for name, value in said.items() if value is not None}
+    settings |= parse_settings(changes or [])
     chosen = _recipe(recipe, output, settings, steps, preset, seed, resume=resume)
     if show:
         _show(chosen)
@@ -114,7 +124,7 @@ def _bands(text: str) -> list[float]:
 def _recipe(
     name: str | None,
     output: Path | None,
-    changes: list[str],
+    changes: Mapping[str, Any],
     steps: int | None,
     preset: str | None,
     seed: int | None,
@@ -136,7 +146,7 @@ def _recipe(
         settings["length.steps"] = steps
     if seed is not None:
         settings["seed"] = seed
-    settings |= parse_settings(changes)
+    settings |= changes
     return change_recipe(load_recipe(name), settings)
 
 

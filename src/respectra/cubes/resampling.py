@@ -24,6 +24,9 @@ def resample(
 ) -> xr.DataArray:
     """A cube at other wavelengths; its spectra are taken as linear between their samples.
 
+    What was not measured (NaN) stays so: a value is NaN where a NaN has a weight in it, and is not
+    touched by a NaN that has none.
+
     Args:
         cube: dims (y, x, wavelength).
         wavelengths_nm: centres of the bands wanted, nm, ascending.
@@ -40,8 +43,8 @@ def resample(
 
     Raises:
         DataError: a centre lies beyond the measured range and ``extrapolate`` is false; the cube
-            holds values that are not finite; the wavelengths are not ascending; one band alone is
-            to be averaged, whose width is unknown.
+            holds infinite values; the wavelengths are not ascending; one band alone is to be
+            averaged, whose width is unknown.
         ConfigError: unknown method.
     """
     cube = require_cube(cube)
@@ -56,10 +59,10 @@ def resample(
             "choose wavelengths within, or pass extrapolate=True to hold the nearest value"
         )
     values = cube.values
-    if not np.isfinite(values).all():
+    if np.isinf(values).any():
         raise DataError(
-            "the cube holds values that are not finite, which would spread over its bands; "
-            "`respectra check` counts them: replace them first"
+            "the cube holds infinite values, which are no measurements; `respectra check` counts "
+            "them: replace them, or set them to NaN where nothing was measured"
         )
     if method == "auto":
         method = "band-average" if is_coarser(target, source) else "linear"
@@ -67,9 +70,23 @@ def resample(
         weights = linear_weights(source, target)
     else:
         weights = band_average_weights(source, target, extrapolate=extrapolate)
-    resampled = make_cube(values @ weights.astype(np.float32), target)
+    resampled = make_cube(_weighted(values, weights.astype(np.float32)), target)
     resampled.attrs = dict(cube.attrs)
     return resampled
+
+
+def _weighted(
+    values: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Weighted sums over the bands, NaN where a NaN has a weight; (y, x, target)."""
+    missing = np.isnan(values)
+    if not missing.any():
+        return np.asarray(values @ weights)
+    sums = np.where(missing, np.float32(0), values) @ weights
+    pixels = missing.any(axis=2)
+    touched = missing[pixels].astype(np.float32) @ (weights != 0).astype(np.float32) > 0
+    sums[pixels] = np.where(touched, np.float32(np.nan), sums[pixels])
+    return np.asarray(sums)
 
 
 def is_coarser(target_nm: FloatArray, source_nm: FloatArray) -> bool:

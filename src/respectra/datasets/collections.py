@@ -7,15 +7,36 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import xarray as xr
 
 from respectra.cameras import Track, open_image
-from respectra.cubes import open_cube
-from respectra.cubes.formats import FORMATS
+from respectra.cubes import Quantity, open_cube
+from respectra.cubes.formats import FORMATS, Stored
+from respectra.cubes.formats._axes import parse_axes
 from respectra.cubes.io import peek_cube
 from respectra.errors import DataError, unknown_name
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How the cubes of a folder are opened, where their files do not say; as ``open_cube``."""
+
+    key: str | None = None
+    """Name of the variable."""
+    axes: str | None = None
+    """The axes of the file's array, such as ``band,y,x``."""
+    quantity: Quantity | None = None
+    """What the values are."""
+
+    def to_dict(self) -> dict[str, str]:
+        """What is given, by name."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value}
+
+
+AS_THE_FILES_SAY = Opening()
 
 
 @dataclass(frozen=True)
@@ -34,6 +55,8 @@ class Scene:
     """Value = number in the file times this, in a file of codes: one with a number above 1."""
     bad: str = ""
     """Why those who published results left it out, if they did."""
+    opening: Opening = AS_THE_FILES_SAY
+    """How its cube is opened."""
 
     def __post_init__(self) -> None:
         if not self.group:
@@ -45,15 +68,25 @@ class Scene:
         Raises:
             FormatError, DataError: as :func:`respectra.open_cube`.
         """
-        grid = self.wavelengths_nm
+        grid, how = self.wavelengths_nm, self.opening
         if grid is not None:
-            _, stored = peek_cube(self.cube)
+            stored = self.peek()
             if stored.wavelengths_nm is not None or stored.shape[2] != len(grid):
                 grid = None
-        cube = open_cube(self.cube, wavelengths_nm=grid).load()
+        cube = open_cube(
+            self.cube, wavelengths_nm=grid, key=how.key, axes=how.axes, quantity=how.quantity
+        ).load()
         if self.scale == 1.0 or not (cube.values > 1.0).any():
             return cube
         return cube.copy(data=cube.values * np.float32(self.scale))
+
+    def peek(self) -> Stored:
+        """What the cube's file says, without reading its values.
+
+        Raises:
+            FormatError, DataError: as :func:`respectra.open_cube`.
+        """
+        return peek_cube(self.cube, self.opening.key, self.opening.axes)[1]
 
     def image(self, track: Track, cube: xr.DataArray | None = None) -> xr.DataArray:
         """The image of a track: the file where there is one, rendered otherwise.
@@ -97,7 +130,14 @@ class Collection:
         return dataclasses.replace(self, scenes=tuple(by_name[name] for name in names))
 
 
-def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None) -> Collection:
+def open_collection(
+    folder: str | os.PathLike[str],
+    *,
+    layout: str | None = None,
+    key: str | None = None,
+    axes: str | None = None,
+    quantity: Quantity | None = None,
+) -> Collection:
     """Find the scenes of a folder and of those below it.
 
     The layout is recognised by the names of the files: the challenges' (``ARAD_HS_####.mat``,
@@ -107,10 +147,13 @@ def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None
     Args:
         folder: where the cubes are.
         layout: one of :func:`list_layouts`, where it should not be recognised.
+        key: name of the variable that is the cube, where files hold several.
+        axes: the axes of the files' arrays, such as ``"band,y,x"``, where they do not say.
+        quantity: what the values are, where the files do not say or are wrong.
 
     Raises:
         DataError: the folder is missing or holds no cube.
-        ConfigError: unknown layout.
+        ConfigError: unknown layout, quantity or axes.
     """
     from respectra.datasets.layouts import LAYOUTS, walk
     from respectra.datasets.splits import list_official_splits, official_split
@@ -121,12 +164,19 @@ def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None
     by_name = {entry.name: entry for entry in LAYOUTS}
     if layout is not None and layout not in by_name:
         raise unknown_name("layout", layout, by_name)
-    files = walk(root)
+    if axes is not None:
+        parse_axes(axes)
+    if quantity is not None and quantity not in get_args(Quantity):
+        raise unknown_name("quantity", quantity, get_args(Quantity))
+    opening = Opening(key, axes, quantity)
+    files = walk(root, opening)
     for entry in LAYOUTS if layout is None else (by_name[layout],):
         scenes = entry.find(files)
         if scenes:
             known = official_split(entry.name).bad if entry.name in list_official_splits() else {}
-            scenes = [dataclasses.replace(s, bad=known.get(s.name, "")) for s in scenes]
+            scenes = [
+                dataclasses.replace(s, bad=known.get(s.name, ""), opening=opening) for s in scenes
+            ]
             scenes.sort(key=lambda scene: scene.name)
             return Collection(root.name, tuple(scenes), entry.name)
     suffixes = sorted({suffix for entry in FORMATS for suffix in entry.suffixes})

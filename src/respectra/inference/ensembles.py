@@ -60,7 +60,7 @@ class SelfEnsemble(Reconstructor):
         symmetries: str = "all",
         tile: int | Literal["auto"] | None = "auto",
         max_memory: str | int = "auto",
-        device: str = "cpu",
+        device: str = "auto",
         engine: Engine = "auto",
         guarantees: Sequence[str] = (),
         capture: Capture | None = None,

@@ -23,6 +23,7 @@ from respectra.cameras import (
     to_track_values,
 )
 from respectra.cubes import Quantity, make_cube
+from respectra.devices import free_device_bytes, pick_device
 from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.inference.capture import bind, capture_of
 from respectra.inference.engines import ENGINES, Engine
@@ -107,7 +108,8 @@ class Reconstructor:
             depend on it; where they are not, the cube says so (attribute ``tiling``).
         max_memory: what this process may hold at its peak, the cube included: bytes, ``2GB``,
             ``500MB``, or ``auto``: half of what is free.
-        device: ``cpu``, ``cuda``, ...
+        device: ``auto`` (CUDA where it is there, else the processor), ``cpu``, ``cuda``,
+            ``cuda:1``, ``mps``.
         engine: what runs a network: ``torch`` (rewritten for the CPU), ``plain`` (as it is
             written), ``onnx`` (ONNX Runtime, with the extra ``onnx``), or ``auto``: what an earlier
             trial on this machine found fastest; pictures of a megapixel and more start one.
@@ -131,7 +133,7 @@ class Reconstructor:
         *,
         tile: int | Literal["auto"] | None = "auto",
         max_memory: str | int = "auto",
-        device: str = "cpu",
+        device: str = "auto",
         engine: Engine = "auto",
         guarantees: Sequence[str] = (),
         capture: Capture | None = None,
@@ -153,7 +155,10 @@ class Reconstructor:
         self.capture = capture_of(weights.contract)
         self.tile = tile
         self.max_memory = max_memory
-        self.device = device
+        runs_on_torch = weights.baked is None and self.card.kind == "network"
+        if device == "auto" and not (runs_on_torch and engine != "onnx"):
+            device = "cpu"  # NumPy, tables and ONNX Runtime run there
+        self.device = pick_device(device)
         self.guarantees = Guarantees(guarantees, weights.contract, correction)
         self.engine = engine
         self._predict = self._make_predictor(weights)
@@ -833,8 +838,10 @@ class Reconstructor:
 
     def _budget(self, pixels: int, held: float, per_pixel: float) -> Budget | None:
         """What a piece may take; None where the question does not arise."""
-        if not self.device.startswith("cpu"):
-            return None
+        if self.device != "cpu":
+            # What the card claims was measured on a processor; kernels of a GPU take workspace.
+            each = 2e9 * (self.card.memory_gb or 0.5) / FRAME_PIXELS
+            return Budget(int(AUTO_SHARE * free_device_bytes(self.device)), 0, MemoryUse(0, each))
         free = self._free_pixels(held, per_pixel)
         if free is not None and (isinstance(self.tile, int) or pixels <= min(SMALL_IMAGE, free)):
             return None

@@ -379,7 +379,7 @@ def _reconstruct_clip(
 
     path = job.source
     # Among others, the files are what is counted; a terminal shows one bar at a time.
-    shown = show_progress("frame") if alone else contextlib.nullcontext()
+    shown = show_progress() if alone else contextlib.nullcontext()
     with shown as progress:
         done = reconstruct_video(
             reconstructor,

@@ -13,7 +13,7 @@ from respectra.cli.capture_options import (
     CaptureOption,
     LightOption,
     WhiteOption,
-    read_told,
+    known_facts,
 )
 from respectra.errors import ConfigError
 
@@ -71,7 +71,7 @@ def bench(
         threads=threads,
         patience_s=patience,
         progress=PlainLines(),
-        capture=read_told(camera=camera, light=light, white=white, capture=capture).capture,
+        capture=known_facts(camera=camera, light=light, white=white, capture=capture).capture,
     )
     if output is not None:
         save_benchmark(result, output, overwrite=overwrite)

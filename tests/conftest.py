@@ -63,6 +63,7 @@ _SLOW = (
     "test_workers_write_what_one_process_writes",
     "input_beyond_the_radius_changes_nothing",
     "test_kills.py",
+    "test_remote.py",
 )
 
 

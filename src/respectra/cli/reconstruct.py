@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections import Counter
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from respectra.inference import Reconstructor
     from respectra.inference.cluster import Cluster
     from respectra.inference.folders import Job
+    from respectra.storage import Place
 
 #: How pictures are read unless something else is asked for; other ways are part of a manifest.
 _READING = {
@@ -60,14 +61,17 @@ class InputKind(StrEnum):
 @app.command()
 def reconstruct(
     images: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             help="Pictures (JPEG, PNG, TIFF, WebP, HEIC, AVIF, raw), video clips, folders or "
-            "patterns of them."
+            "patterns of them; here, or by URL: s3://BUCKET/FLIGHT/*.tif."
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A cube to write, or a folder of cubes.")
+        str,
+        typer.Option(
+            "--output", "-o", help="A cube to write, or a folder of cubes; here, or by URL."
+        ),
     ],
     method: Annotated[str | None, typer.Option(help="A method that needs no weights file.")] = None,
     weights: Annotated[Path | None, typer.Option(help="A weights file.")] = None,
@@ -171,9 +175,10 @@ def reconstruct(
     json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
     """Recover the cube behind each picture, of files, folders or patterns."""
+    from respectra import storage
     from respectra.cameras import PictureOptions
-    from respectra.files import ensure_absent
-    from respectra.inference.folders import Job, cube_files, find_inputs, run_jobs
+    from respectra.inference.folders import cube_files
+    from respectra.inference.remote import RemoteWork, find_places, mirrored
     from respectra.inference.streaming import growing_folder
     from respectra.inference.video_reader import CLIP_SUFFIXES
 
@@ -191,8 +196,9 @@ def reconstruct(
         references_from=references_from,
         materials=materials,
     )
-    inputs = find_inputs(images)
-    targets = _targets(inputs, output, suffix)
+    goal = storage.place(output)
+    inputs = find_places(images)
+    targets = _targets(inputs, goal, suffix)
     source = str(weights or method or "default")
     reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
     reading |= {"tone": tone, "demosaic": demosaic}
@@ -202,7 +208,8 @@ def reconstruct(
     plain: dict[str, Reconstructor] = {}
     reconstructors: dict[tuple[str, Any], Reconstructor] = {}
     # One picture by its name, or into a cube by its name; whatever else has a manifest.
-    single = len(inputs) == 1 and (inputs[0][0] == images[0] or targets == [output])
+    named = storage.place(images[0])
+    single = len(inputs) == 1 and (inputs[0][0] == named or targets == [goal])
 
     def choose(job: Job) -> Reconstructor:
         said = _said_of(job, picture_options)
@@ -232,55 +239,55 @@ def reconstruct(
         clip = job.source.suffix.lower() in CLIP_SUFFIXES
         return cube_files(job.target) + ((_preview_of(job.target),) if preview and not clip else ())
 
-    jobs = []
-    for (path, _), target in zip(inputs, targets, strict=True):
-        actual: Any = (_kind_of(path, told) if kind is InputKind.AUTO else kind).value
-        jobs.append(Job(path, target, actual))
     results: list[dict[str, Any]] = []
 
     def report(job: Job, seconds: float, status: str = "done", **facts: Any) -> None:
-        place = {"image": job.source, "input": job.kind, "cube": job.target, "status": status}
+        place = {"image": job.name, "input": job.kind, "cube": job.place, "status": status}
         results.append({**place, **facts, "seconds": seconds})
         if not json and status != "failed":
             done = "there already" if status == "skipped" else f"{seconds:.2f} s"
-            echo(f"{job.source} ({job.kind}) -> {job.target}  {done}")
+            echo(f"{job.name} ({job.kind}) -> {job.place}  {done}")
 
     failures = []
-    if single:
-        (job,) = jobs
-        if not growing_folder(job.target).exists():  # else a killed run is taken up
-            ensure_absent(job.target, overwrite=overwrite)
-        reconstructor = choose(job)
-        start = time.perf_counter()
-        facts = work(reconstructor, job)
-        report(job, time.perf_counter() - start, **facts)
-    else:
-        options = {
-            "guarantees": sorted(guarantee or []),
-            "tile": tile,
-            "preview": preview,
-            "low_rank": low_rank,
-            **{key: value for key, value in reading.items() if value != _READING[key]},
-            **told.facts(),
-        }
-        with _helpers(workers, cluster) as helpers:
-            outcomes = run_jobs(
-                jobs,
-                output,
-                choose,
-                work,
-                options=options,
-                outputs=outputs,
-                overwrite=overwrite,
-                fail_fast=fail_fast,
-                cluster=helpers,
-            )
-            for outcome in track_progress(outcomes, "reconstructing", len(jobs)):
-                if outcome.error is not None:
-                    failures.append(outcome.error)
-                    report(outcome.job, outcome.seconds, "failed", error=outcome.error)
-                else:
-                    report(outcome.job, outcome.seconds, outcome.status, **outcome.facts)
+    options = {
+        "guarantees": sorted(guarantee or []),
+        "tile": tile,
+        "preview": preview,
+        "low_rank": low_rank,
+        **{key: value for key, value in reading.items() if value != _READING[key]},
+        **told.facts(),
+    }
+    with mirrored(goal) as mirror:
+        jobs = []
+        for (path, below), target in zip(inputs, targets, strict=True):
+            actual: Any = (_kind_of(path, told) if kind is InputKind.AUTO else kind).value
+            jobs.append(mirror.job(path, below, target, actual))
+        if single:
+            (job,) = jobs
+            if not growing_folder(job.target).exists():  # else a killed run is taken up
+                mirror.ensure_absent(job, overwrite=overwrite)
+            reconstructor = mirror.choose(choose)(job)
+            start = time.perf_counter()
+            facts = RemoteWork(work)(reconstructor, job)
+            report(job, time.perf_counter() - start, **facts)
+        else:
+            with _helpers(workers, cluster) as helpers:
+                outcomes = mirror.run(
+                    jobs,
+                    choose,
+                    work,
+                    options=options,
+                    outputs=outputs,
+                    overwrite=overwrite,
+                    fail_fast=fail_fast,
+                    cluster=helpers,
+                )
+                for outcome in track_progress(outcomes, "reconstructing", len(jobs)):
+                    if outcome.error is not None:
+                        failures.append(outcome.error)
+                        report(outcome.job, outcome.seconds, "failed", error=outcome.error)
+                    else:
+                        report(outcome.job, outcome.seconds, outcome.status, **outcome.facts)
     if json:
         print_json({"method": source, "results": results})
     if failures:
@@ -418,7 +425,7 @@ def _said_of(job: Job, options: PictureOptions) -> Any:
     return described_capture(open_picture(job.source, job.kind, **options.model_dump()).attrs)
 
 
-def _kind_of(path: Path, told: Told) -> InputKind:
+def _kind_of(path: Place, told: Told) -> InputKind:
     """By the challenge's own file names, or a camera that is named; anything else is a photo."""
     from respectra.cameras import track_of_file
     from respectra.cameras.pictures import RAW_SUFFIXES
@@ -430,7 +437,7 @@ def _kind_of(path: Path, told: Told) -> InputKind:
     return InputKind.CAMERA if raw or told.names_camera else InputKind.SRGB
 
 
-def _targets(inputs: list[tuple[Path, Path]], output: Path, suffix: str) -> list[Path]:
+def _targets(inputs: list[tuple[Place, PurePath]], output: Place, suffix: str) -> list[Place]:
     """Where each cube goes: the named file for a single picture, else a folder."""
     from respectra.cubes.formats import FORMATS
     from respectra.inference.video_reader import CLIP_SUFFIXES
@@ -450,10 +457,11 @@ def _targets(inputs: list[tuple[Path, Path]], output: Path, suffix: str) -> list
         raise OutputError(
             f"{len(inputs)} pictures cannot go into the one cube {output}; name a folder"
         )
-    targets = []
+    targets: list[Place] = []
     for path, place in inputs:
         clip = path.suffix.lower() in CLIP_SUFFIXES
-        targets.append(output / place.with_name(place.stem + (".zarr" if clip else ending)))
+        name = place.with_name(place.stem + (".zarr" if clip else ending))
+        targets.append(output / name.as_posix())
     counts = Counter(targets)
     twice = sorted(target.name for target, count in counts.items() if count > 1)
     if twice:

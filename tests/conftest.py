@@ -64,6 +64,7 @@ _SLOW = (
     "input_beyond_the_radius_changes_nothing",
     "test_kills.py",
     "test_remote.py",
+    "test_two_processes_of_torchrun",
 )
 
 

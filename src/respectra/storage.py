@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +33,10 @@ from respectra.errors import (
     OutputError,
     RespectraError,
 )
+from respectra.locks import file_lock
 
+#: How long to wait for another process that copies the same.
+_PATIENCE_S = 3600.0
 _URL = re.compile(r"^((?:[a-z][a-z0-9+.-]+::)*)([a-z][a-z0-9+.-]+)://(.*?)(::.*)?$", re.IGNORECASE)
 _FILE = re.compile(r"^(?:file|local)://", re.IGNORECASE)
 #: Where an object appears whole; elsewhere it is moved into its place.
@@ -304,6 +309,41 @@ def fetch_folder(url: Url, target: Path) -> None:
                 raise FormatError(f"{url} leads outside its folder: {file.name}")
             file.parent.mkdir(parents=True, exist_ok=True)
         system.get(names, [str(file) for file in targets])
+
+
+def kept_copy(url: Url) -> Path:
+    """A copy of a folder in the cache folder; made anew when what is there has changed.
+
+    Raises:
+        FormatError: it cannot be fetched.
+    """
+    with reaching(url):
+        system, path = url.open()
+        found = system.find(path, detail=True)
+        facts = [(str(n), f.get("size"), str(f.get("ETag", ""))) for n, f in sorted(found.items())]
+    if not facts:
+        raise FormatError(f"{url} cannot be read: there is no such folder or bucket")
+    folder = cache_folder() / "copies" / digest(f"{url} {facts}")
+    copy = folder / url.name
+    with file_lock(folder, wait_s=_PATIENCE_S):
+        if not copy.is_dir():
+            part = folder / ".part"
+            shutil.rmtree(part, ignore_errors=True)
+            fetch_folder(url, part)
+            part.rename(copy)
+    return copy
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept.
+
+    ``RESPECTRA_CACHE`` where it is set, else ``respectra`` in the platform's folder for caches.
+    """
+    if chosen := os.environ.get("RESPECTRA_CACHE"):
+        return Path(chosen)
+    import platformdirs
+
+    return platformdirs.user_cache_path("respectra", appauthor=False)
 
 
 @contextlib.contextmanager

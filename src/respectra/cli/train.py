@@ -27,8 +27,10 @@ def train(
         typer.Argument(help="A recipe (METHOD-TRACK), a YAML file, or a classical method."),
     ] = None,
     data: Annotated[
-        list[Path] | None,
-        typer.Option("--data", help="Folders of cubes, or one store from `data prepare`."),
+        list[str] | None,
+        typer.Option(
+            "--data", help="Folders of cubes, or one store from `data prepare`; here or by URL."
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
     changes: Annotated[
@@ -56,7 +58,14 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     processes: Annotated[
-        int, typer.Option(min=1, help="Processes or GPUs that train together.")
+        int, typer.Option(min=1, help="Processes or GPUs of a machine that train together.")
+    ] = 1,
+    nodes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Machines that train together; under torchrun or srun this follows by itself.",
+        ),
     ] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that cut patches.")] = 0,
     show: Annotated[
@@ -81,8 +90,9 @@ def train(
     if not data or output is None:
         raise ConfigError("training needs --data FOLDER and --output RUN")
     from respectra.training import train as run
+    from respectra.training.nodes import find_team
 
-    progress = _Plain() if processes > 1 or not err.is_terminal else _Bar()
+    progress = _Plain() if processes * nodes > 1 or not err.is_terminal else _Bar()
     with progress:
         result = run(
             chosen,
@@ -92,10 +102,13 @@ def train(
             start=start,
             device=device,
             processes=processes,
+            nodes=nodes,
             workers=workers,
             on_estimate=lambda estimate: echo(str(estimate)),
             on_progress=progress,
         )
+    if not find_team(processes, nodes).writes:
+        return
     if json:
         print_json(
             {"run": result.folder, "best": result.best, "step": result.step, **result.scores}

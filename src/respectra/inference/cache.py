@@ -5,26 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from respectra.files import atomic_path
 from respectra.guards.text import read_json
+from respectra.storage import cache_folder
 
-
-def cache_folder() -> Path:
-    """Where measured facts and exported networks are kept; deleting it costs only time.
-
-    ``RESPECTRA_CACHE`` where it is set, else ``respectra`` in the platform's folder for caches.
-    """
-    if chosen := os.environ.get("RESPECTRA_CACHE"):
-        return Path(chosen)
-    return platformdirs.user_cache_path("respectra", appauthor=False)
+__all__ = ["cache_folder", "fingerprint", "machine"]
 
 
 def fingerprint(*parts: object) -> str:

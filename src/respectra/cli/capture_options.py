@@ -142,7 +142,7 @@ class Told:
 
         if not self and path.suffix.lower() in CLIP_SUFFIXES:
             return reconstructor.for_kind(kind)
-        from respectra.inference.capture import for_first_picture
+        from respectra.inference.binding import for_first_picture
 
         bound = for_first_picture(
             reconstructor,

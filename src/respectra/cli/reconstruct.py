@@ -44,14 +44,17 @@ class InputKind(StrEnum):
 @app.command()
 def reconstruct(
     images: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             help="Pictures (JPEG, PNG, TIFF, WebP, HEIC, AVIF, raw), video clips, folders or "
-            "patterns of them."
+            "patterns of them; here, or by URL: s3://BUCKET/FLIGHT/*.tif."
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A cube to write, or a folder of cubes.")
+        str,
+        typer.Option(
+            "--output", "-o", help="A cube to write, or a folder of cubes; here, or by URL."
+        ),
     ],
     method: Annotated[str | None, typer.Option(help="A method that needs no weights file.")] = None,
     weights: Annotated[Path | None, typer.Option(help="A weights file.")] = None,
@@ -225,13 +228,13 @@ def _report(outcome: Outcome, *, silent: bool) -> None:
     """Say what became of a picture or clip."""
     job, facts = outcome.job, outcome.facts
     if outcome.status == "done" and "frames" in facts:
-        _report_clip(job.source, facts)
+        _report_clip(job.name, facts)
     if not silent and outcome.status != "failed":
         done = "there already" if outcome.status == "skipped" else f"{outcome.seconds:.2f} s"
-        echo(f"{job.source} ({job.kind}) -> {job.target}  {done}")
+        echo(f"{job.name} ({job.kind}) -> {job.place}  {done}")
 
 
-def _report_clip(path: Path, facts: Mapping[str, Any]) -> None:
+def _report_clip(path: str, facts: Mapping[str, Any]) -> None:
     if facts["resumed"]:
         before = f"{facts['resumed']} of {facts['frames']}"
         echo(f"{path}: {before} frames were there from an earlier run")
@@ -249,6 +252,6 @@ def _report_clip(path: Path, facts: Mapping[str, Any]) -> None:
 def _plain(outcome: Outcome) -> dict[str, Any]:
     """An outcome for JSON."""
     job = outcome.job
-    place = {"image": job.source, "input": job.kind, "cube": job.target, "status": outcome.status}
+    place = {"image": job.name, "input": job.kind, "cube": job.place, "status": outcome.status}
     error = {} if outcome.error is None else {"error": outcome.error}
     return {**place, **outcome.facts, **error, "seconds": outcome.seconds}

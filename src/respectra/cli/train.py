@@ -24,8 +24,10 @@ def train(
         typer.Argument(help="A recipe (METHOD-TRACK), a YAML file, or a classical method."),
     ] = None,
     data: Annotated[
-        list[Path] | None,
-        typer.Option("--data", help="Folders of cubes, or one store from `data prepare`."),
+        list[str] | None,
+        typer.Option(
+            "--data", help="Folders of cubes, or one store from `data prepare`; here or by URL."
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
     changes: Annotated[
@@ -53,7 +55,14 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     processes: Annotated[
-        int, typer.Option(min=1, help="Processes or GPUs that train together.")
+        int, typer.Option(min=1, help="Processes or GPUs of a machine that train together.")
+    ] = 1,
+    nodes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Machines that train together; under torchrun or srun this follows by itself.",
+        ),
     ] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that cut patches.")] = 0,
     show: Annotated[
@@ -78,9 +87,10 @@ def train(
     if not data or output is None:
         raise ConfigError("training needs --data FOLDER and --output RUN")
     from respectra.training import train as run
+    from respectra.training.nodes import find_team
 
     # What is sent to other processes can be no bar.
-    with show_progress(every_s=_EVERY_S, plain=processes > 1) as progress:
+    with show_progress(every_s=_EVERY_S, plain=processes * nodes > 1) as progress:
         result = run(
             chosen,
             data,
@@ -89,10 +99,13 @@ def train(
             start=start,
             device=device,
             processes=processes,
+            nodes=nodes,
             workers=workers,
             on_estimate=lambda estimate: echo(str(estimate)),
             progress=progress,
         )
+    if not find_team(processes, nodes).writes:
+        return
     if json:
         print_json(
             {"run": result.folder, "best": result.best, "step": result.step, **result.scores}

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from respectra import __version__
+from respectra.cli.help import App, Group
 from respectra.errors import ConfigError, FormatError, RespectraError, RespectraWarning
 from respectra.guards.text import parse_json
 
@@ -25,10 +26,10 @@ _CommandLineError: Any = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
 
-app = typer.Typer(
+app = App(
     name="respectra",
+    cls=Group,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Recover the spectrum behind every pixel of an RGB picture.",

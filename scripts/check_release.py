@@ -34,7 +34,7 @@ image = rs.make_image(np.linspace(0.1, 0.9, 12 * 16 * 3, dtype=np.float32).resha
 for name in ("default", "default-classical"):
     cube = rs.load(name)(image)
     assert cube.shape == (12, 16, 31) and np.isfinite(cube).all(), name
-rs.save_cube(cube, "cube.zarr")
+rs.save_cube(cube, "cube.zarr", overwrite=True)
 assert rs.open_cube("cube.zarr").shape == cube.shape
 again = rs.get_track("clean").render(cube)
 assert again.shape == image.shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -53,6 +54,7 @@ def run(arguments: list[str] | None = None) -> int:
     130: interrupted.
     """
     try:
+        _show_notices()
         with warnings.catch_warnings():
             warnings.simplefilter("always", RespectraWarning)
             warnings.showwarning = _showwarning(warnings.showwarning)
@@ -98,6 +100,20 @@ def _showwarning(others: Callable[..., None]) -> Callable[..., None]:
             others(message, category, *place, **more)
 
     return show
+
+
+class _Notices(logging.Handler):
+    """Shows what the package says of itself while one waits, as lines on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        echo(record.getMessage())
+
+
+def _show_notices() -> None:
+    logger = logging.getLogger("respectra.notices")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Notices) for handler in logger.handlers):
+        logger.addHandler(_Notices())
 
 
 def echo(message: str) -> None:

@@ -30,6 +30,7 @@ from respectra.inference.predictors import (
 )
 from respectra.methods import Weights, get_card, is_classical
 from respectra.methods.identity import weights_hash
+from respectra.notices import say_once
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -214,6 +215,7 @@ class OnnxPredictor:
                 return None
             file = self._file(height, width)
             if not file.is_file():
+                say_once("preparing the network for ONNX Runtime; it takes some seconds, once")
                 export_onnx(self._weights, file, height=height, width=width, overwrite=True)
             self._sessions[shape] = _session(file)
         return self._sessions[shape]

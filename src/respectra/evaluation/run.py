@@ -69,6 +69,25 @@ def evaluate(
             two different methods of one name.
         DataError: a scene's file cannot be read.
         OutputError: another process writes to the folder, or it vanished meanwhile.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> from respectra import evaluation
+        >>> from respectra.datasets.collections import open_collection
+        >>> Path("cubes").mkdir()
+        >>> rng = np.random.default_rng(0)
+        >>> cube = rs.make_cube(rng.uniform(0.1, 1, (32, 32, 31)), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> results = evaluation.evaluate(
+        ...     evaluation.find_entries(["wiener"]),
+        ...     evaluation.evaluation_scenes_of(open_collection("cubes")),
+        ...     "report",
+        ...     timing_runs=0,
+        ... )
+        >>> results.names
+        ('wiener',)
     """
     chosen = options or Options()
     _check(entries, subjects, jobs, threads, timing_runs)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from respectra.cli.app import app, echo, out, print_json, track_progress, warn
+from respectra.cli.app import app, echo, out, print_json, show_progress, warn
 from respectra.cli.help import RUNNING
 from respectra.errors import ConfigError
 
@@ -212,7 +212,9 @@ def evaluate(
     ] = False,
     device: Annotated[
         str,
-        typer.Option("--device", metavar="NAME", help="cpu, cuda, ...", rich_help_panel=RUNNING),
+        typer.Option(
+            "--device", metavar="NAME", help="auto, cpu, cuda, ...", rich_help_panel=RUNNING
+        ),
     ] = "cpu",
     metrics: Annotated[
         str | None,
@@ -269,12 +271,10 @@ def evaluate(
         evaluate,
         evaluation_scenes_of,
         find_entries,
-        save_report,
         scenes_without_truth,
     )
     from respectra.evaluation.auxiliary import choose_cameras, select_tests
     from respectra.evaluation.protocol import PLAIN_METRICS
-    from respectra.evaluation.run import suitable_jobs
 
     given: dict[str, Any] = {
         "tracks": _words(track),
@@ -331,19 +331,19 @@ def evaluate(
     for one in entries:
         for name, reason in one.facts["absent"].items():
             warn(f"{one.name} takes no part in {name}: {reason}")
-    needed_gb = max(float(one.facts.get("memory_gb", 1.5)) for one in entries)
-    results = evaluate(
-        entries,
-        subjects,
-        output,
-        options,
-        collections=collections,
-        jobs=jobs or suitable_jobs(len(subjects), needed_gb),
-        threads=threads,
-        timing_runs=timing_runs,
-        progress=track_progress,
-    )
-    save_report(results, output / "report.html", overwrite=True)
+    with show_progress() as progress:
+        results = evaluate(
+            entries,
+            subjects,
+            output,
+            options,
+            report=output / "report.html",
+            collections=collections,
+            jobs=jobs,
+            threads=threads,
+            timing_runs=timing_runs,
+            progress=progress,
+        )
     _report_failures(results)
     if as_json:
         print_json(_summary(results))

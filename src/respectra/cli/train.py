@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from respectra.cli.app import app, echo, err, out, parse_settings, print_json
+from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
 from respectra.cli.help import RUNNING
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from respectra.training import AnyRecipe
 
 _CHANGES = "What of the recipe changes"
@@ -156,8 +153,8 @@ def train(
         raise ConfigError("training needs --data FOLDER and --output RUN")
     from respectra.training import train as run
 
-    progress = _Plain() if processes > 1 or not err.is_terminal else _Bar()
-    with progress:
+    # What is sent to other processes can be no bar.
+    with show_progress(every_s=_EVERY_S, plain=processes > 1) as progress:
         result = run(
             chosen,
             data,
@@ -168,7 +165,7 @@ def train(
             processes=processes,
             workers=workers,
             on_estimate=lambda estimate: echo(str(estimate)),
-            on_progress=progress,
+            progress=progress,
         )
     if json:
         print_json(
@@ -220,57 +217,3 @@ def _show(recipe: AnyRecipe) -> None:
     out.print(
         yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False).rstrip(), markup=False
     )
-
-
-class _Plain:
-    """Progress as plain lines, a few a minute; it can be sent to another process."""
-
-    def __init__(self) -> None:
-        self.last = 0.0
-
-    def __enter__(self) -> _Plain:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def __call__(self, step: int, steps: int, values: Mapping[str, float]) -> None:
-        now = time.monotonic()
-        if step == steps or now - self.last >= _EVERY_S:
-            self.last = now
-            echo(f"step {step}/{steps}  loss {values['loss']:.5g}")
-
-
-class _Bar:
-    """Progress as a bar."""
-
-    def __init__(self) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            transient=True,
-        )
-        self.task = self.progress.add_task("training", total=None)
-
-    def __enter__(self) -> _Bar:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-    def __call__(self, step: int, steps: int, values: Mapping[str, float]) -> None:
-        self.progress.update(
-            self.task, completed=step, total=steps, description=f"loss {values['loss']:.5g}"
-        )

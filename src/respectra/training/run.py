@@ -25,6 +25,8 @@ from respectra.errors import ConfigError, OutputError, RespectraError
 from respectra.files import file_lock, writing_to
 from respectra.identity import content_hash
 from respectra.methods import Weights, load_weights
+from respectra.progress import Progress, as_progress
+from respectra.renaming import renamed_arguments
 from respectra.training.classical import fit_classical
 from respectra.training.data import TrainingData
 from respectra.training.folder import RunFolder
@@ -34,7 +36,7 @@ from respectra.training.model_card import model_card
 from respectra.training.module import TrainingModule
 from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Length, Recipe
 from respectra.training.recipe_files import differences, load_recipe, save_recipe
-from respectra.training.recorder import AtomicCheckpoints, OnProgress, Recorder
+from respectra.training.recorder import AtomicCheckpoints, Recorder
 from respectra.training.source import TrainingScenes, open_scenes
 
 _HINT = "see to the folder, and resume the run"
@@ -60,6 +62,7 @@ class RunResult:
     """Step of the best weights."""
 
 
+@renamed_arguments(on_progress="progress")
 def train(
     recipe: AnyRecipe | str | os.PathLike[str],
     data: Data,
@@ -72,7 +75,7 @@ def train(
     workers: int = 0,
     checkpoint_minutes: float = 5.0,
     on_estimate: Callable[[Estimate], None] | None = None,
-    on_progress: OnProgress | None = None,
+    progress: Progress | None = None,
 ) -> RunResult:
     """Train a network, or fit a classical method, and leave a run folder.
 
@@ -94,8 +97,7 @@ def train(
         workers: processes that cut patches.
         checkpoint_minutes: about how long the work since the last checkpoint may get.
         on_estimate: told what the run will cost, before its first step.
-        on_progress: told about every step; with several processes it must be a function of a
-            module.
+        progress: told about every step; with several processes it must be a function of a module.
 
     Raises:
         ConfigError: the recipe is not that of the run to resume, or cannot be followed here.
@@ -131,7 +133,7 @@ def train(
             workers=workers,
             checkpoint_minutes=checkpoint_minutes,
             on_estimate=on_estimate,
-            on_progress=on_progress,
+            progress=as_progress(progress),
         )
 
 
@@ -147,7 +149,7 @@ def _train_in(
     workers: int,
     checkpoint_minutes: float,
     on_estimate: Callable[[Estimate], None] | None,
-    on_progress: OnProgress | None,
+    progress: Progress,
 ) -> RunResult:
     """Train in a folder whose lock is held; see :func:`train`."""
     if folder.is_started and not resume:
@@ -186,7 +188,7 @@ def _train_in(
             workers=workers,
             checkpoint_minutes=checkpoint_minutes,
             on_estimate=on_estimate,
-            on_progress=on_progress,
+            progress=progress,
         )
     best = load_weights(folder.best)
     folder.write_card(model_card(recipe, best))
@@ -271,7 +273,7 @@ def _run(
     workers: int,
     checkpoint_minutes: float,
     on_estimate: Callable[[Estimate], None] | None,
-    on_progress: OnProgress | None,
+    progress: Progress,
 ) -> None:
     recipe, steps = module.recipe, module.steps
     done = _steps_done(folder)
@@ -292,7 +294,7 @@ def _run(
             validate_every=validate_every,
             record_every=min(100, max(1, steps // 200)),
             checkpoint_every=max(1, round(min(60 * checkpoint_minutes / seconds, steps))),
-            on_progress=on_progress,
+            progress=progress,
         )
         trainer = Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",

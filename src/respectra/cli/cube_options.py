@@ -6,17 +6,35 @@ from typing import Annotated
 
 import typer
 
+from respectra.cli.help import CUBE_FILES
+
 KeyOption = Annotated[
-    str | None, typer.Option("--key", help="Name of the variable, where a file holds several.")
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="NAME",
+        help="Variable, where a file holds several.",
+        show_default="the only one",
+        rich_help_panel=CUBE_FILES,
+    ),
 ]
 AxesOption = Annotated[
     str | None,
-    typer.Option("--axes", help="The axes of the file's array, where it does not say: band,y,x."),
+    typer.Option(
+        "--axes",
+        metavar="A,B,C",
+        help="The axes of the file's array: band,y,x.",
+        show_default="as the file says",
+        rich_help_panel=CUBE_FILES,
+    ),
 ]
 QuantityOption = Annotated[
     str | None,
     typer.Option(
         "--quantity",
-        help="What the values are, where it does not say: radiance, reflectance.",
+        metavar="NAME",
+        help="What the values are: radiance, reflectance.",
+        show_default="as the file says",
+        rich_help_panel=CUBE_FILES,
     ),
 ]

@@ -10,6 +10,7 @@ import typer
 
 from respectra.cli.app import app, echo, fail, out, print_json, track_progress
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
+from respectra.cli.help import CUBE_FILES
 from respectra.errors import ConfigError, RespectraError
 
 if TYPE_CHECKING:
@@ -20,10 +21,22 @@ if TYPE_CHECKING:
 Cubes = Annotated[list[Path], typer.Argument(metavar="CUBE...", help="Files or folders.")]
 Wavelengths = Annotated[
     str | None,
-    typer.Option("--wavelengths", help="For files that do not say: 400:700:10, or a list in nm."),
+    typer.Option(
+        "--wavelengths",
+        metavar="NM",
+        help="Bands in nm: 400:700:10, or a list.",
+        show_default="as the file says",
+        rich_help_panel=CUBE_FILES,
+    ),
 ]
 Resample = Annotated[
-    str | None, typer.Option("--resample", help="Then resample to these bands: 400:700:10.")
+    str | None,
+    typer.Option(
+        "--resample",
+        metavar="NM",
+        help="Resample to these bands in nm: 400:700:10, or a list.",
+        show_default="bands as they are",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
@@ -32,14 +45,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program."
 def convert(
     inputs: Cubes,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="A file; a folder for several inputs.")
+        Path, typer.Option("--output", "-o", help="A file; a folder for several inputs.")
     ],
     form: Annotated[
         str | None,
         typer.Option(
             "--format",
-            help="matlab, matlab-v5, envi, netcdf, zarr, npy, npz, tiff or png (a folder); "
-            "by default the output's suffix says it.",
+            metavar="NAME",
+            help="matlab, matlab-v5, envi, netcdf, zarr, npy, npz, tiff or png (a folder).",
+            show_default="by the output's suffix",
         ),
     ] = None,
     wavelengths: Wavelengths = None,

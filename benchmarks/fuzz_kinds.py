@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -375,11 +374,16 @@ def _read_photograph(path: Path) -> None:
 
     from respectra.cameras.pictures import child
 
+    if not hasattr(os, "fork"):
+        _read_image(path)
+        return
     with mock.patch.object(child.subprocess, "run", _decode_in_a_fork):
         _read_image(path)
 
 
 def _decode_in_a_fork(arguments: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
+    import resource
+
     from respectra.cameras.pictures import child_reader
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -233,7 +233,9 @@ def _report(outcome: Outcome, *, silent: bool) -> None:
 
 def _report_clip(path: Path, facts: Mapping[str, Any]) -> None:
     if facts["resumed"]:
-        echo(f"{path}: {facts['resumed']} of {facts['frames']} frames were there from an earlier run")
+        echo(
+            f"{path}: {facts['resumed']} of {facts['frames']} frames were there from an earlier run"
+        )
     if facts["skipped_s"]:
         times = ", ".join(f"{time:.3f}" for time in facts["skipped_s"])
         warn(f"{path}: no frame could be decoded at {times} s")

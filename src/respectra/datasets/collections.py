@@ -134,8 +134,8 @@ def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None
     raise DataError(f"{root} holds no {wanted}; known suffixes: {', '.join(suffixes)}")
 
 
-def list_layouts() -> dict[str, str]:
-    """The layouts that are recognised, and what they are."""
+def list_layouts() -> list[str]:
+    """Names of the layouts that are recognised, in the order in which they are tried."""
     from respectra.datasets.layouts import LAYOUTS
 
-    return {entry.name: entry.title for entry in LAYOUTS}
+    return [entry.name for entry in LAYOUTS]

@@ -74,7 +74,7 @@ def get_track(
     return kind(options=kind.option_type(**options), response=table, seed=seed)
 
 
-def list_tracks() -> tuple[str, ...]:
+def list_tracks() -> list[str]:
     """Names of the tracks.
 
     One of another package that cannot be loaded is left out with a warning.
@@ -82,7 +82,7 @@ def list_tracks() -> tuple[str, ...]:
     known = tracks()
     others = known.others()
     usable = [name for name, _ in known.usable(others)]
-    return (*(name for name in known if name not in others), *usable)
+    return [*(name for name in known if name not in others), *usable]
 
 
 def track_options(name: str) -> type[Config]:

@@ -281,7 +281,7 @@ def _plain(weights: Weights) -> Recover:
     """The forward pass as anyone would write it: float32, planes of channels, nothing rewritten."""
     import torch
 
-    from respectra.inference.predictors import build
+    from respectra.inference.networks import build
 
     network = build(weights)
 
@@ -326,7 +326,7 @@ def _measure(
     if way.engine == "onnx":  # an export is made once and kept, and is no part of its memory
         runtime = Reconstructor(weights, engine="onnx")
         layout = runtime.layout(height, width, held=way.written_bytes * pixels)
-        if runtime.needs_means(layout):
+        if runtime.tiled.needs_means(layout):
             return Run(**facts, reason="tiles that need means of the picture run in PyTorch")
         runtime.predict(rgb)
         trim_malloc()

@@ -100,7 +100,7 @@ class KnownFacts:
         """
         if not self and path.suffix.lower() in CLIP_SUFFIXES:
             return reconstructor.for_kind(kind)
-        from respectra.inference.capture import for_first_picture
+        from respectra.inference.binding import for_first_picture
 
         facts = self.capture, self.quantity, self.references
         bound = for_first_picture(reconstructor, path, kind, *facts, picture_options)

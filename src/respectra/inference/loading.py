@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +11,6 @@ from respectra.cameras import Capture
 from respectra.cubes import Quantity
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.engines import Engine
-from respectra.inference.ensembles import SelfEnsemble
 from respectra.inference.reconstructor import Reconstructor
 from respectra.methods import Weights, list_methods, load_weights
 from respectra.methods.fitting import fitted_once
@@ -52,7 +50,7 @@ def load(
         guarantees: see :class:`Reconstructor`.
         self_ensemble: ``none``, or the symmetries over which the answers are averaged:
             ``horizontal``, ``vertical``, ``flips`` or ``all``; see
-            :class:`respectra.inference.ensembles.SelfEnsemble`.
+            :mod:`respectra.inference.self_ensemble`.
         capture: what is known of how the pictures were taken; see
             :meth:`Reconstructor.with_capture`.
         quantity: ``reflectance`` or ``radiance``; see :class:`Reconstructor`.
@@ -61,17 +59,14 @@ def load(
         ConfigError: there are no such weights.
         FormatError: the file is not a weights file.
     """
-    weights = find_weights(source, track=track)
-    make: Callable[..., Reconstructor] = Reconstructor
-    if self_ensemble != "none":
-        make = functools.partial(SelfEnsemble, symmetries=self_ensemble)
-    return make(
-        weights,
+    return Reconstructor(
+        find_weights(source, track=track),
         tile=tile,
         max_memory=max_memory,
         device=device,
         engine=engine,
         guarantees=guarantees,
+        self_ensemble=self_ensemble,
         capture=capture,
         quantity=quantity,
     )

@@ -27,9 +27,10 @@ from respectra.cubes.writers import CubeType
 from respectra.errors import ConfigError
 from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
-from respectra.inference.low_rank import Factors, factorise
-from respectra.inference.predictors import FloatArray
-from respectra.inference.reconstructor import Reconstructor, bits_of
+from respectra.inference.bits import bits_of
+from respectra.inference.factors import Factors, FloatArray
+from respectra.inference.low_rank import factorise
+from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.streaming import growing_folder, keeping_complete
 from respectra.inference.tiling import Layout, Reader, Region
 from respectra.inference.video_reader import BadFrame, Clip, Frame
@@ -239,9 +240,7 @@ def _pieces(
         return
     bounds = (0.0, 1.0)
     if not reconstructor.contract.keeps_exposure:
-        values = reconstructor.contract.own_values(read(*everything))
-        bounds = (float(values.min()), float(values.max()))
-        del values
+        bounds = reconstructor.tiled.bounds_of(read(*everything))
     # Frames of a track are its codes; those of displays are computed from codes.
     depth = 8 * frame.codes.dtype.itemsize
     black = make_image(np.zeros((1, 1, 3)), encoding=input_encoding(kind), bits=depth)

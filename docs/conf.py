@@ -81,7 +81,7 @@ _ROOMS = {
     "colour": "Colour, observers and lights",
     "cubes": "Cubes",
     "cameras": "Cameras, images and captures",
-    "datasets.collections": "Collections of scenes",
+    "datasets": "Collections, stores and synthetic scenes",
     "methods": "Methods",
     "training": "Training",
     "inference": "Inference",

@@ -10,6 +10,18 @@ import contextlib
 import difflib
 from collections.abc import Iterable, Iterator
 
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "FormatError",
+    "MissingExtraError",
+    "OutputError",
+    "RespectraError",
+    "RespectraWarning",
+    "naming",
+    "unknown_name",
+]
+
 
 class RespectraError(Exception):
     """Base of every error that Respectra raises on purpose."""

@@ -15,6 +15,20 @@ from respectra.config import Config
 from respectra.errors import ConfigError
 from respectra.registry import Registry
 
+__all__ = [
+    "default_response",
+    "file_suffix",
+    "get_track",
+    "has_no_noise",
+    "keeps_exposure",
+    "list_tracks",
+    "track_of_file",
+    "track_options",
+    "track_summary",
+    "track_title",
+    "tracks",
+]
+
 #: The order of the challenges.
 _FIRST = ("clean", "real-world", "exposed")
 #: Group of the entry points of other packages, each a subclass of ``Track``.

@@ -72,6 +72,8 @@ _SLOW = (
     "test_workers_write_what_one_process_writes",
     "input_beyond_the_radius_changes_nothing",
     "test_kills.py",
+    "test_remote.py",
+    "test_two_processes_of_torchrun",
 )
 
 

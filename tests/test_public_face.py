@@ -15,6 +15,8 @@ from respectra.cli import app as commands
 from respectra.errors import MissingExtraError
 
 ROOT = Path(__file__).parents[1]
+#: What it shares with the other modules of the package is no one else's to use.
+SHARED = {"respectra.errors"}
 #: Folders whose files are found by a registry or name no more than themselves.
 FOUND = {"respectra.cli", "respectra.__main__"}
 
@@ -54,7 +56,8 @@ def test_a_module_lists_its_names_and_they_are_documented(name):
         and not isinstance(value, TypeVar | ParamSpec)
     ]
     listed = _names(name)
-    assert sorted(set(own) - set(listed)) == []
+    if name not in SHARED:
+        assert sorted(set(own) - set(listed)) == []
     assert len(set(listed)) == len(listed)
     for key in listed:
         try:

@@ -18,13 +18,20 @@ __all__ = [
     "OutputError",
     "RespectraError",
     "RespectraWarning",
-    "naming",
-    "unknown_name",
 ]
 
 
 class RespectraError(Exception):
-    """Base of every error that Respectra raises on purpose."""
+    """Base of every error that Respectra raises on purpose.
+
+    Example:
+        >>> import respectra as rs
+        >>> try:
+        ...     rs.get_card("no-such-method")
+        ... except rs.RespectraError as error:
+        ...     type(error).__name__
+        'ConfigError'
+    """
 
 
 class DataError(RespectraError, ValueError):

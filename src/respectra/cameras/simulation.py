@@ -17,14 +17,27 @@ from respectra.files import atomic_paths, ensure_absent
 
 
 class SimulatedFiles(NamedTuple):
-    """What a simulation wrote."""
+    """What a simulation wrote.
+
+    Example:
+        >>> import respectra as rs
+        >>> files = rs.cameras.simulated_files(rs.get_track("clean"), "images", "scene")
+        >>> files.image.name, files.recipe.name
+        ('scene_clean.png', 'scene_clean.recipe.json')
+    """
 
     image: Path
     recipe: Path
 
 
 def simulated_files(track: Track, folder: str | os.PathLike[str], name: str) -> SimulatedFiles:
-    """Where ``simulate`` writes: NAME with the track's suffix, and the same with .recipe.json."""
+    """Where ``simulate`` writes: NAME with the track's suffix, and the same with .recipe.json.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.cameras.simulated_files(rs.get_track("real-world"), "images", "scene").image.name
+        'scene_RealWorld.jpg'
+    """
     image = Path(folder) / f"{name}{track.file_suffix}"
     return SimulatedFiles(image, image.with_suffix(".recipe.json"))
 
@@ -52,8 +65,12 @@ def simulate(
         ConfigError: an unknown track, or a cube that is no file and has no name.
 
     Example:
+        >>> import numpy as np
         >>> import respectra as rs
-        >>> rs.simulate("clean", "scene.mat", "images")  # doctest: +SKIP
+        >>> cube = rs.make_cube(np.full((4, 4, 31), 0.5), range(400, 701, 10))
+        >>> files = rs.simulate("clean", cube, "images", "scene")
+        >>> rs.open_image(files.image).shape
+        (4, 4, 3)
     """
     if isinstance(track, str):
         track = get_track(track)

@@ -8,9 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
+from respectra import storage
 from respectra.cameras import (
     Capture,
     InputKind,
@@ -27,14 +28,15 @@ from respectra.cameras.pictures import RAW_SUFFIXES
 from respectra.cubes import Quantity, save_cube, save_preview
 from respectra.cubes.formats import FORMATS
 from respectra.errors import ConfigError, OutputError, unknown_name
-from respectra.files import ensure_absent
-from respectra.inference.folders import Job, Outcome, cube_files, find_inputs, run_jobs
+from respectra.inference.folders import Job, Outcome, cube_files
 from respectra.inference.loading import DEFAULT, load
 from respectra.inference.reconstructor import Reconstructor
+from respectra.inference.remote import Mirror, RemoteWork, find_places, mirrored
 from respectra.inference.streaming import growing_folder, reconstruct_file, streams
 from respectra.inference.video import reconstruct_video
 from respectra.inference.video_reader import CLIP_SUFFIXES
 from respectra.progress import Progress, as_progress
+from respectra.storage import Place
 
 if TYPE_CHECKING:
     from respectra.inference.cluster import Cluster
@@ -144,8 +146,9 @@ def reconstruct_files(
     that ends like a cube.
 
     Args:
-        pictures: files, folders or patterns such as ``shots/**/*.png``, of pictures and clips.
-        output: a cube to write, or a folder of cubes.
+        pictures: files, folders or patterns such as ``shots/**/*.png``, of pictures and clips;
+            here, or by any URL that fsspec reaches.
+        output: a cube to write, or a folder of cubes; here, or by URL.
         method: as for :func:`respectra.load`; or a function that gives a reconstructor for images
             of a track.
         kind: what the values are; ``auto``: by the challenge's file names and the capture's
@@ -186,44 +189,45 @@ def reconstruct_files(
         None if references_from is None else Path(references_from),
         None if materials is None else Path(materials),
     )
-    arguments = [pictures] if isinstance(pictures, str | os.PathLike) else list(pictures)
-    inputs, target = find_inputs(arguments), Path(output)
+    several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
+    arguments = [os.fspath(picture) for picture in several]
+    inputs, target = find_places(arguments), storage.place(os.fspath(output))
     targets = _targets(inputs, target, suffix)
     reading = picture_options or PictureOptions()
     if reading.tone == "auto" and capture is not None and capture.tone is not None:
         reading = reading.model_copy(update={"tone": "none"})  # the capture's own is undone
-    jobs = [
-        Job(path, place, kind if kind != "auto" else _kind_of(path, known))
-        for (path, _), place in zip(inputs, targets, strict=True)
-    ]
-    for job in jobs:
-        if job.kind not in INPUT_KINDS:
-            raise unknown_name("kind of input", job.kind, (*INPUT_KINDS, "auto"))
+    if kind not in (*INPUT_KINDS, "auto"):
+        raise unknown_name("kind of input", kind, (*INPUT_KINDS, "auto"))
     writing = _Writing(reading, preview, low_rank, skip_bad_frames, overwrite)
     choose = _Chosen(method, known, reading, options)
     told, shown = on_outcome or (lambda outcome: None), as_progress(progress)
-    # One picture by its name, or into a cube by its name; whatever else has a manifest.
-    if len(inputs) == 1 and (inputs[0][0] == Path(arguments[0]) or targets == [target]):
-        outcome = _single(jobs[0], choose, writing, shown, overwrite=overwrite)
-        told(outcome)
-        return [outcome]
-    outcomes: list[Outcome] = []
-    shown(0, len(jobs), "reconstructing")
-    for outcome in run_jobs(
-        jobs,
-        target,
-        choose,
-        functools.partial(_work, writing=writing),
-        options=_manifest_options(options, writing, known),
-        outputs=functools.partial(_outputs, preview=preview),
-        overwrite=overwrite,
-        fail_fast=fail_fast,
-        cluster=cluster,
-    ):
-        outcomes.append(outcome)
-        told(outcome)
-        shown(len(outcomes), len(jobs), "reconstructing")
-    return outcomes
+    with mirrored(target) as mirror:
+        jobs = [
+            mirror.job(path, below, place, kind if kind != "auto" else _kind_of(path, known))
+            for (path, below), place in zip(inputs, targets, strict=True)
+        ]
+        # One picture by its name, or into a cube by its name; whatever else has a manifest.
+        named = inputs[0][0] == storage.place(arguments[0])
+        if len(inputs) == 1 and (named or targets == [target]):
+            outcome = _single(jobs[0], mirror, choose, writing, shown, overwrite=overwrite)
+            told(outcome)
+            return [outcome]
+        outcomes: list[Outcome] = []
+        shown(0, len(jobs), "reconstructing")
+        for outcome in mirror.run(
+            jobs,
+            choose,
+            functools.partial(_work, writing=writing),
+            options=_manifest_options(options, writing, known),
+            outputs=functools.partial(_outputs, preview=preview),
+            overwrite=overwrite,
+            fail_fast=fail_fast,
+            cluster=cluster,
+        ):
+            outcomes.append(outcome)
+            told(outcome)
+            shown(len(outcomes), len(jobs), "reconstructing")
+        return outcomes
 
 
 @dataclass(frozen=True)
@@ -271,14 +275,21 @@ class _Chosen:
 
 
 def _single(
-    job: Job, choose: _Chosen, writing: _Writing, progress: Progress, *, overwrite: bool
+    job: Job,
+    mirror: Mirror,
+    choose: _Chosen,
+    writing: _Writing,
+    progress: Progress,
+    *,
+    overwrite: bool,
 ) -> Outcome:
     """A picture or clip by its name, without a manifest; errors are raised."""
     if not growing_folder(job.target).exists():  # else a killed run is taken up
-        ensure_absent(job.target, overwrite=overwrite)
-    reconstructor = choose(job)
+        mirror.ensure_absent(job, overwrite=overwrite)
+    reconstructor = mirror.choose(choose)(job)
     start = time.perf_counter()
-    facts = _work(reconstructor, job, writing=writing, progress=progress)
+    work = functools.partial(_work, writing=writing, progress=progress)
+    facts = dict(RemoteWork(work)(reconstructor, job))
     return Outcome(job, "done", time.perf_counter() - start, facts=facts)
 
 
@@ -379,7 +390,7 @@ def _said_of(job: Job, options: PictureOptions) -> Any:
     return described_capture(open_picture(job.source, job.kind, **options.model_dump()).attrs)
 
 
-def _kind_of(path: Path, known: KnownFacts) -> InputKind:
+def _kind_of(path: Place, known: KnownFacts) -> InputKind:
     """By the challenge's own file names, or a camera that is named; anything else is a photo."""
     track = track_of_file(path.name)
     for kind in INPUT_KINDS:
@@ -388,7 +399,7 @@ def _kind_of(path: Path, known: KnownFacts) -> InputKind:
     return "camera" if path.suffix.lower() in RAW_SUFFIXES or known.names_camera else "srgb"
 
 
-def _targets(inputs: list[tuple[Path, Path]], output: Path, suffix: str) -> list[Path]:
+def _targets(inputs: list[tuple[Place, PurePath]], output: Place, suffix: str) -> list[Place]:
     """Where each cube goes: the named file for a single picture, else a folder."""
     known = {suffix for entry in FORMATS for suffix in entry.suffixes}
     ending = f".{suffix.lstrip('.')}"
@@ -405,10 +416,11 @@ def _targets(inputs: list[tuple[Path, Path]], output: Path, suffix: str) -> list
         raise OutputError(
             f"{len(inputs)} pictures cannot go into the one cube {output}; name a folder"
         )
-    targets = []
+    targets: list[Place] = []
     for path, place in inputs:
         clip = path.suffix.lower() in CLIP_SUFFIXES
-        targets.append(output / place.with_name(place.stem + (".zarr" if clip else ending)))
+        name = place.with_name(place.stem + (".zarr" if clip else ending))
+        targets.append(output / name.as_posix())
     counts = Counter(targets)
     twice = sorted(target.name for target, count in counts.items() if count > 1)
     if twice:

@@ -345,8 +345,8 @@ class TiledInference:
         if self.backend.device != "cpu":
             # What the card claims was measured on a processor; kernels of a GPU take workspace.
             each = 2e9 * (self.backend.card.memory_gb or 0.5) / FRAME_PIXELS
-            limit = int(AUTO_SHARE * free_device_bytes(self.backend.device))
-            return Budget(limit, 0, MemoryUse(0, each))
+            free_on_device = int(AUTO_SHARE * free_device_bytes(self.backend.device))
+            return Budget(free_on_device, 0, MemoryUse(0, each))
         free = self._free_pixels(held, per_pixel)
         if free is not None and (isinstance(self.tile, int) or pixels <= min(SMALL_IMAGE, free)):
             return None

@@ -87,8 +87,9 @@ def save_response(
 
     Example:
         >>> import respectra as rs
-        >>> response = rs.cameras.get_response("cie-1931")
-        >>> rs.save_response(response, "camera.csv")  # doctest: +SKIP
+        >>> rs.save_response(rs.cameras.get_response("cie-1964-ntire2020"), "camera.csv")
+        >>> rs.open_response("camera.csv").shape
+        (31, 3)
     """
     file = Path(path)
     separator = {".csv": ",", ".tsv": "\t", ".txt": " "}.get(file.suffix.lower())

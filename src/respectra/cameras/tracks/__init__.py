@@ -95,7 +95,7 @@ def list_tracks() -> list[str]:
 
     Example:
         >>> list_tracks()
-        ('clean', 'real-world', 'exposed')
+        ['clean', 'real-world', 'exposed']
     """
     known = tracks()
     others = known.others()

@@ -116,6 +116,9 @@ def evaluate(
         ),
     ] = False,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, ...")] = "cpu",
+    force: Annotated[
+        bool, typer.Option("--force", help="Score weights also on tracks that they are not for.")
+    ] = False,
     metrics: Annotated[
         str | None,
         typer.Option("--metrics", help="Further metrics, such as those of other packages."),
@@ -202,6 +205,7 @@ def evaluate(
         tracks=options.tracks,
         guarantees=[_words(words) for words in guarantees or ()],
         device=device,
+        force=force,
     )
     for one in entries:
         for name, reason in one.facts["absent"].items():

@@ -167,6 +167,12 @@ def reconstruct(
         str | None,
         typer.Option(help="Scheduler of a dask cluster that shares them: tcp://HOST:8786."),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Use weights on pictures of another track than theirs; cubes say so."
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
@@ -210,7 +216,7 @@ def reconstruct(
             track = "real-world" if job.kind == "real-world" else "clean"
             if track not in plain:
                 plain[track] = _load(
-                    source, track, tile, max_memory, engine, guarantee or [], self_ensemble
+                    source, track, tile, max_memory, engine, guarantee or [], self_ensemble, force
                 )
             while len(reconstructors) >= _KEPT_READY:
                 reconstructors.pop(next(iter(reconstructors)))
@@ -262,6 +268,7 @@ def reconstruct(
             "low_rank": low_rank,
             **{key: value for key, value in reading.items() if value != _READING[key]},
             **told.facts(),
+            **({"force": True} if force else {}),
         }
         with _helpers(workers, cluster) as helpers:
             outcomes = run_jobs(
@@ -312,6 +319,7 @@ def _load(
     engine: Any,
     guarantees: list[str],
     self_ensemble: str,
+    force: bool,
 ) -> Reconstructor:
     from respectra.inference import load
 
@@ -323,6 +331,7 @@ def _load(
         engine=engine,
         guarantees=guarantees,
         self_ensemble=self_ensemble,
+        force=force,
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from respectra.errors import unknown_name
 from respectra.inference.backends.base import Backend
+from respectra.inference.engines import ENGINES
 from respectra.methods import Weights, is_classical
 
 
@@ -24,7 +26,12 @@ def make_backend(weights: Weights, *, device: str = "cpu", engine: str = "torch"
         weights: of a network, a classical method, a table, or weights that bring their own.
         device: of a network.
         engine: of a network; see :class:`respectra.inference.backends.network.NetworkBackend`.
+
+    Raises:
+        ConfigError: an unknown engine.
     """
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
     if isinstance(weights, BringsBackend):
         return weights.make_backend(device=device, engine=engine)
     if weights.baked is not None:

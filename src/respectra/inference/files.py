@@ -51,7 +51,16 @@ _DISPLAYED = ("srgb", "linear")
 
 @dataclass(frozen=True)
 class KnownFacts:
-    """What is known of how pictures were taken and of what they show."""
+    """What is known of how pictures were taken and of what they show.
+
+    Raises:
+        ConfigError: spectra from more than one source.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.inference.KnownFacts(rs.Capture(light="A")).names_camera
+        False
+    """
 
     capture: Capture | None = None
     quantity: Quantity | None = None

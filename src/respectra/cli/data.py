@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from respectra.cli.app import app, echo, out, parse_settings, print_json, track_progress
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -107,6 +108,8 @@ def prepare(
         bool,
         typer.Option("--estimate", help="Only say how large it becomes and how long it takes."),
     ] = False,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store.")] = False,
 ) -> None:
     """Write a memory-mapped store, from which patches come without decoding.
@@ -144,7 +147,10 @@ def prepare(
     echo(f"{plan.size / 2**30:.3g} GiB in all, about {_duration(seconds)}")
     if estimate:
         return
-    prepare_store(plan, output, overwrite=overwrite, progress=_progress("preparing"))
+    with open_workers(workers, cluster) as helpers:
+        prepare_store(
+            plan, output, overwrite=overwrite, progress=_progress("preparing"), cluster=helpers
+        )
     echo(f"saved {output}")
 
 
@@ -184,6 +190,8 @@ def synthesize(
         Path | None,
         typer.Option("--layers", help="Also save reflectance, light and highlights, there."),
     ] = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Make synthetic scenes of measured materials under measured lights.
 
@@ -203,15 +211,17 @@ def synthesize(
         chosen["materials"] = tuple(materials)
     if wavelengths is not None:
         chosen["wavelengths_nm"] = tuple(parse_wavelengths(wavelengths).tolist())
-    files = save_scenes(
-        output,
-        count,
-        seed=seed,
-        options=SynthesisOptions(**chosen),
-        suffix=form,
-        layers=layers,
-        progress=_progress("making"),
-    )
+    with open_workers(workers, cluster) as helpers:
+        files = save_scenes(
+            output,
+            count,
+            seed=seed,
+            options=SynthesisOptions(**chosen),
+            suffix=form,
+            layers=layers,
+            progress=_progress("making"),
+            cluster=helpers,
+        )
     echo(f"{len(files)} scenes in {output}")
 
 

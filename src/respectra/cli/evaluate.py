@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from respectra.cli.app import app, echo, out, print_json, track_progress, warn
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def evaluate(
         int, typer.Option("--jobs", min=0, help="Processes; 0 for as many as fit. Same scores.")
     ] = 1,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of each process.")] = 1,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     scenes: Annotated[str | None, typer.Option("--scenes", help="Only these: a,b.")] = None,
     floor: Annotated[
         float,
@@ -207,17 +210,19 @@ def evaluate(
         for name, reason in one.facts["absent"].items():
             warn(f"{one.name} takes no part in {name}: {reason}")
     needed_gb = max(float(one.facts.get("memory_gb", 1.5)) for one in entries)
-    results = evaluate(
-        entries,
-        subjects,
-        output,
-        options,
-        collections=collections,
-        jobs=jobs or suitable_jobs(len(subjects), needed_gb),
-        threads=threads,
-        timing_runs=timing_runs,
-        progress=track_progress,
-    )
+    with open_workers(workers, cluster) as helpers:
+        results = evaluate(
+            entries,
+            subjects,
+            output,
+            options,
+            collections=collections,
+            jobs=jobs or suitable_jobs(len(subjects), needed_gb),
+            threads=threads,
+            timing_runs=timing_runs,
+            progress=track_progress,
+            cluster=helpers,
+        )
     save_report(results, output / "report.html", overwrite=True)
     _report_failures(results)
     if as_json:

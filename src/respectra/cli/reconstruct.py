@@ -24,14 +24,12 @@ from respectra.cli.capture_options import (
     WhiteOption,
     read_told,
 )
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from respectra.cameras import PictureOptions
     from respectra.inference import Reconstructor
-    from respectra.inference.cluster import Cluster
     from respectra.inference.folders import Job
     from respectra.storage import Place
 
@@ -164,13 +162,8 @@ def reconstruct(
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first picture that fails.")
     ] = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that share the pictures of a folder.")
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(help="Scheduler of a dask cluster that shares them: tcp://HOST:8786."),
-    ] = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
@@ -271,7 +264,7 @@ def reconstruct(
             facts = RemoteWork(work)(reconstructor, job)
             report(job, time.perf_counter() - start, **facts)
         else:
-            with _helpers(workers, cluster) as helpers:
+            with open_workers(workers, cluster) as helpers:
                 outcomes = mirror.run(
                     jobs,
                     choose,
@@ -295,20 +288,6 @@ def reconstruct(
         for message in failures:
             fail(message)
         raise typer.Exit(1)
-
-
-@contextlib.contextmanager
-def _helpers(workers: int | None, address: str | None) -> Iterator[Cluster | None]:
-    """The workers that were asked for, with where they can be watched."""
-    if workers is None and address is None:
-        yield None
-        return
-    from respectra.inference.cluster import open_cluster
-
-    with open_cluster(workers=workers, address=address) as cluster:
-        if cluster.dashboard:
-            echo(f"the workers show what they do at {cluster.dashboard}")
-        yield cluster
 
 
 def _load(

@@ -3,7 +3,7 @@
 from respectra.colour.lights import list_illuminants
 from respectra.colour.observers import colour_matching, illuminant
 from respectra.cubes.accessor import CubeAccessor
-from respectra.cubes.checking import Finding, Report, check
+from respectra.cubes.checking import Finding, Report, check, check_lazily
 from respectra.cubes.inspection import inspect
 from respectra.cubes.io import open_cube, open_low_rank, parse_wavelengths, save_cube
 from respectra.cubes.lowrank import LowRankCube
@@ -30,6 +30,7 @@ __all__ = [
     "Quantity",
     "Report",
     "check",
+    "check_lazily",
     "check_wavelengths",
     "colour_matching",
     "crop",

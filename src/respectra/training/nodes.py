@@ -112,7 +112,8 @@ def find_team(processes: int, nodes: int) -> Team:
 
 def _environment() -> Any:
     """That of torchrun or SLURM, where it started several processes."""
-    from lightning.pytorch.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
     environment: Any = None
     if TorchElasticEnvironment.detect():

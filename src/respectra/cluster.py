@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import respectra
 from respectra.errors import ConfigError, MissingExtraError, RespectraError
+
+T = TypeVar("T")
 
 #: Seconds to wait for a scheduler, and for its first worker.
 _PATIENCE_S = 10
@@ -33,6 +35,24 @@ class Helpers(Protocol):
         """See :meth:`Cluster.run`."""
 
 
+class Coming(Generic[T]):
+    """Things that come one by one, so many in all: what shows progress takes them as a list.
+
+    Args:
+        items: as they come.
+        count: of them.
+    """
+
+    def __init__(self, items: Iterable[T], count: int) -> None:
+        self._items, self._count = items, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._items)
+
+
 class Cluster:
     """Workers that are there; made by :func:`open_cluster`."""
 
@@ -45,6 +65,11 @@ class Cluster:
         """Address of the page that shows what the workers do."""
         link = self._client.dashboard_link
         return str(link) if link else None
+
+    @property
+    def threads(self) -> int:
+        """Jobs that are done at once."""
+        return sum(self._client.nthreads().values()) or 1
 
     def send(self, value: Any) -> Any:
         """Send a value to every worker once; gives what stands for it in the arguments of jobs."""
@@ -68,7 +93,7 @@ class Cluster:
         from distributed import as_completed
 
         waiting = iter(jobs)
-        threads = sum(self._client.nthreads().values()) or 1
+        threads = self.threads
         labels: dict[str, Any] = {}
 
         def submit(some: Iterable[tuple[Any, tuple[Any, ...]]]) -> list[Any]:

@@ -8,12 +8,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 import respectra
 from respectra.errors import ConfigError, MissingExtraError, RespectraError
-
-T = TypeVar("T")
 
 #: Seconds to wait for a scheduler, and for its first worker.
 _PATIENCE_S = 10
@@ -33,24 +31,6 @@ class Helpers(Protocol):
         self, function: Callable[..., Any], jobs: Iterable[tuple[Any, tuple[Any, ...]]]
     ) -> Iterator[tuple[Any, Any]]:
         """See :meth:`Cluster.run`."""
-
-
-class Coming(Generic[T]):
-    """Things that come one by one, so many in all: what shows progress takes them as a list.
-
-    Args:
-        items: as they come.
-        count: of them.
-    """
-
-    def __init__(self, items: Iterable[T], count: int) -> None:
-        self._items, self._count = items, count
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self._items)
 
 
 class Cluster:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -26,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from respectra.cache import cache_folder
 from respectra.errors import (
     ConfigError,
     FormatError,
@@ -332,18 +332,6 @@ def kept_copy(url: Url) -> Path:
             fetch_folder(url, part)
             part.rename(copy)
     return copy
-
-
-def cache_folder() -> Path:
-    """Where what can be made again is kept.
-
-    ``RESPECTRA_CACHE`` where it is set, else ``respectra`` in the platform's folder for caches.
-    """
-    if chosen := os.environ.get("RESPECTRA_CACHE"):
-        return Path(chosen)
-    import platformdirs
-
-    return platformdirs.user_cache_path("respectra", appauthor=False)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from respectra.cli.app import echo
+from respectra.cli.help import RUNNING
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,12 +17,24 @@ if TYPE_CHECKING:
     from respectra.cluster import Cluster
 
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes that share the work.")
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=1,
+        help="Processes that share the work.",
+        show_default="this one",
+        rich_help_panel=RUNNING,
+    ),
 ]
 ClusterOption = Annotated[
     str | None,
     typer.Option(
-        "--cluster", help="Scheduler of a dask cluster that shares the work: tcp://HOST:8786."
+        "--cluster",
+        metavar="URL",
+        help="Scheduler of a dask cluster that shares the work: tcp://HOST:8786.",
+        show_default="none",
+        rich_help_panel=RUNNING,
     ),
 ]
 

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ import xarray as xr
 from pydantic import Field
 
 from respectra.cameras import Track, get_track
-from respectra.cluster import Coming
 from respectra.config import Config
 from respectra.cubes import fit_bands
 from respectra.cubes.io import peek_cube
@@ -39,6 +38,7 @@ from respectra.errors import ConfigError, DataError, FormatError, OutputError, n
 from respectra.files import file_lock, make_folder, move_into_place, recover, remove, writing_to
 from respectra.identity import content_hash
 from respectra.journal import Journal
+from respectra.progress import Progress, as_progress, tracked
 
 if TYPE_CHECKING:
     from respectra.cluster import Cluster
@@ -162,7 +162,7 @@ def prepare_store(
     folder: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    progress: Callable[[Any], Iterable[Any]] = iter,
+    progress: Progress | None = None,
     cluster: Cluster | None = None,
 ) -> None:
     """Write a store. A run that was stopped continues, and ends with the same bytes.
@@ -171,7 +171,7 @@ def prepare_store(
         plan: what goes where.
         folder: the store.
         overwrite: replace a store, or an unfinished one of another plan.
-        progress: passes the scenes that are still to be written on, one by one.
+        progress: told how many scenes are done.
         cluster: whose workers see the same files and prepare the scenes; they are written here.
 
     Raises:
@@ -180,6 +180,7 @@ def prepare_store(
         DataError: a scene cannot be used: values that are not finite where they are rendered, an
             image of another size, values beyond float16.
     """
+    shown = as_progress(progress)
     path = Path(folder)
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; a store is a folder: choose another name")
@@ -191,10 +192,10 @@ def prepare_store(
             growth.begin(overwrite=overwrite)
             _require_room(path, sum(job.stop - job.start for job in growth.missing()))
             if cluster is None:
-                for job in progress(growth.missing()):
+                for job in tracked(growth.missing(), shown, "preparing"):
                     growth.add(job)
             else:
-                growth.add_from(cluster, progress)
+                growth.add_from(cluster, shown)
             growth.move()
         growth.tidy()
 
@@ -282,12 +283,12 @@ class _Growth:
         """Make a scene and write it."""
         self._write(job, *_made(job, self.plan, self.tracks))
 
-    def add_from(self, cluster: Cluster, progress: Callable[[Any], Iterable[Any]]) -> None:
+    def add_from(self, cluster: Cluster, progress: Progress) -> None:
         """Have workers make the missing scenes, and write them as they come."""
         missing = self.missing()
         plan = cluster.send(dataclasses.replace(self.plan, jobs=()))
         made = cluster.run(_made, ((job, (job, plan)) for job in missing))
-        for job, result in progress(Coming(made, len(missing))):
+        for job, result in tracked(made, progress, "preparing", len(missing)):
             if isinstance(result, BaseException):
                 raise result
             self._write(job, *result)

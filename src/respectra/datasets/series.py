@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from respectra.cluster import Coming
 from respectra.cubes import save_cube
 from respectra.cubes.formats import FORMATS
 from respectra.datasets.synthesize import SceneLayers, SynthesisOptions, synthesize_layers
 from respectra.errors import ConfigError, OutputError
 from respectra.files import atomic_path, file_lock, make_folder
+from respectra.progress import Progress, as_progress, tracked
 
 if TYPE_CHECKING:
     from respectra.cluster import Cluster
@@ -30,7 +29,7 @@ def save_scenes(
     options: SynthesisOptions | None = None,
     suffix: str = ".npz",
     layers: str | os.PathLike[str] | None = None,
-    progress: Callable[[Any], Iterable[Any]] = iter,
+    progress: Progress | None = None,
     cluster: Cluster | None = None,
 ) -> list[Path]:
     """Make the first scenes of a series. Those that are there already are kept.
@@ -42,7 +41,7 @@ def save_scenes(
         options: what the scenes are like.
         suffix: the format of the cubes, as in :func:`respectra.save_cube`.
         layers: a folder of its own for each scene's reflectance, illumination and highlights.
-        progress: passes the indices of the scenes that are still to be made on, one by one.
+        progress: told how many scenes are done.
         cluster: whose workers see the same folder and make the scenes.
 
     Returns:
@@ -59,7 +58,7 @@ def save_scenes(
     root = Path(folder)
     make_folder(root)
     with file_lock(root, inside=True):
-        return _save_scenes(root, count, seed, o, suffix, layers, progress, cluster)
+        return _save_scenes(root, count, seed, o, suffix, layers, as_progress(progress), cluster)
 
 
 def _save_scenes(
@@ -69,7 +68,7 @@ def _save_scenes(
     o: SynthesisOptions,
     suffix: str,
     layers: str | os.PathLike[str] | None,
-    progress: Callable[[Any], Iterable[Any]],
+    progress: Progress,
     cluster: Cluster | None,
 ) -> list[Path]:
     _recognise(root, {"seed": seed, "suffix": suffix, "options": o.model_dump(mode="json")})
@@ -87,12 +86,12 @@ def _save_scenes(
         return root, seed, index, o, files[index], places
 
     if cluster is None:
-        for index in progress(lacking()):
+        for index in tracked(lacking(), progress, "making"):
             _make_scene(*job(index))
     else:
         wanted = lacking()
         made = cluster.run(_make_scene, ((index, job(index)) for index in wanted))
-        for _, error in progress(Coming(made, len(wanted))):
+        for _, error in tracked(made, progress, "making", len(wanted)):
             if error is not None:
                 raise error
     _require_recipe(root)

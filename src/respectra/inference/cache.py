@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from respectra.cache import cache_folder, fingerprint
 from respectra.files import atomic_path
 from respectra.guards.text import read_json
-from respectra.storage import cache_folder
+from respectra.notices import say_once
 
-__all__ = ["cache_folder", "fingerprint", "machine"]
+#: What is measured, in words, by the folder of the cache.
+_MEASURED = {"engines": "which engine is fastest", "memory": "how much memory a tile takes"}
 
-
-def fingerprint(*parts: object) -> str:
-    """A short name for a combination of values; the same values give the same name."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+__all__ = ["cache_folder", "fingerprint", "machine", "remember"]
 
 
 def machine() -> tuple[str, ...]:
@@ -47,6 +44,7 @@ def remember(kind: str, key: str, measure: Callable[[], Any]) -> Any:
     file = cache_folder() / kind / f"{key}.json"
     with contextlib.suppress(OSError, ValueError):
         return read_json(file)
+    say_once(f"measuring {_MEASURED.get(kind, kind)} on this machine; it takes some seconds, once")
     value = measure()
     with contextlib.suppress(OSError), atomic_path(file, overwrite=True, shared=True) as temporary:
         temporary.write_text(json.dumps(value))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 
 from respectra.allocator import trim_malloc
+from respectra.devices import free_device_bytes
 from respectra.errors import DataError
 from respectra.inference.backends.base import Backend
 from respectra.inference.bits import CODE_BITS, EXACT_BITS
@@ -21,6 +22,7 @@ from respectra.inference.factors import FloatArray, Output, Predictor
 from respectra.inference.memory import (
     AUTO_SHARE,
     Budget,
+    MemoryUse,
     free_bytes,
     parse_memory,
     resident_bytes,
@@ -340,8 +342,11 @@ class TiledInference:
 
     def _budget(self, pixels: int, held: float, per_pixel: float) -> Budget | None:
         """What a piece may take; None where the question does not arise."""
-        if not self.backend.device.startswith("cpu"):
-            return None
+        if self.backend.device != "cpu":
+            # What the card claims was measured on a processor; kernels of a GPU take workspace.
+            each = 2e9 * (self.backend.card.memory_gb or 0.5) / FRAME_PIXELS
+            free_on_device = int(AUTO_SHARE * free_device_bytes(self.backend.device))
+            return Budget(free_on_device, 0, MemoryUse(0, each))
         free = self._free_pixels(held, per_pixel)
         if free is not None and (isinstance(self.tile, int) or pixels <= min(SMALL_IMAGE, free)):
             return None

@@ -25,6 +25,8 @@ from respectra.errors import ConfigError, OutputError, RespectraError
 from respectra.files import file_lock, writing_to
 from respectra.identity import content_hash
 from respectra.methods import Weights, load_weights
+from respectra.progress import Progress, as_progress
+from respectra.renaming import renamed_arguments
 from respectra.training.classical import fit_classical
 from respectra.training.data import TrainingData
 from respectra.training.folder import RunFolder
@@ -35,7 +37,7 @@ from respectra.training.module import TrainingModule
 from respectra.training.nodes import Team, find_team
 from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Length, Recipe
 from respectra.training.recipe_files import differences, load_recipe, save_recipe
-from respectra.training.recorder import AtomicCheckpoints, OnProgress, Recorder
+from respectra.training.recorder import AtomicCheckpoints, Recorder
 from respectra.training.source import TrainingScenes, open_scenes
 
 _HINT = "see to the folder, and resume the run"
@@ -44,7 +46,13 @@ Data = Sequence[str | os.PathLike[str]] | TrainingScenes
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left."""
+    """What a run left.
+
+    Example:
+        >>> from pathlib import Path
+        >>> RunResult(Path("run"), Path("run/best.safetensors"), {"mrae": 0.05}, 1000).scores
+        {'mrae': 0.05}
+    """
 
     folder: Path
     best: Path
@@ -55,6 +63,7 @@ class RunResult:
     """Step of the best weights."""
 
 
+@renamed_arguments(on_progress="progress")
 def train(
     recipe: AnyRecipe | str | os.PathLike[str],
     data: Data,
@@ -68,7 +77,7 @@ def train(
     workers: int = 0,
     checkpoint_minutes: float = 5.0,
     on_estimate: Callable[[Estimate], None] | None = None,
-    on_progress: OnProgress | None = None,
+    progress: Progress | None = None,
 ) -> RunResult:
     """Train a network, or fit a classical method, and leave a run folder.
 
@@ -94,14 +103,26 @@ def train(
         workers: processes that cut patches.
         checkpoint_minutes: about how long the work since the last checkpoint may get.
         on_estimate: told what the run will cost, before its first step.
-        on_progress: told about every step; with several processes it must be a function of a
-            module.
+        progress: told about every step; with several processes it must be a function of a module.
 
     Raises:
         ConfigError: the recipe is not that of the run to resume, or cannot be followed here.
         DataError: the data cannot be used, or the loss became infinite or NaN.
         OutputError: the folder holds a run already, another process writes it, or it cannot be
             written.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> Path("cubes").mkdir()
+        >>> rng = np.random.default_rng(0)
+        >>> for name in "abcd":
+        ...     cube = rs.make_cube(rng.random((32, 32, 31), np.float32), range(400, 701, 10))
+        ...     rs.save_cube(cube, f"cubes/{name}.npz")
+        >>> result = rs.training.train("wiener", ["cubes"], "run")
+        >>> rs.load(result.best).card.name
+        'wiener'
     """
     if not isinstance(recipe, Recipe | ClassicalRecipe):
         recipe = load_recipe(recipe)
@@ -124,7 +145,7 @@ def train(
             workers=workers,
             checkpoint_minutes=checkpoint_minutes,
             on_estimate=on_estimate,
-            on_progress=on_progress,
+            progress=as_progress(progress),
         )
 
 
@@ -140,7 +161,7 @@ def _train_in(
     workers: int,
     checkpoint_minutes: float,
     on_estimate: Callable[[Estimate], None] | None,
-    on_progress: OnProgress | None,
+    progress: Progress,
 ) -> RunResult:
     """Train in a folder whose lock the first process holds; see :func:`train`."""
     if team.writes and folder.is_started and not resume:
@@ -182,7 +203,7 @@ def _train_in(
             workers=workers,
             checkpoint_minutes=checkpoint_minutes,
             on_estimate=on_estimate,
-            on_progress=on_progress,
+            progress=progress,
         )
     team.wait()
     if not team.writes and not folder.best.is_file():  # of a node that is ahead of the first
@@ -271,7 +292,7 @@ def _run(
     workers: int,
     checkpoint_minutes: float,
     on_estimate: Callable[[Estimate], None] | None,
-    on_progress: OnProgress | None,
+    progress: Progress,
 ) -> None:
     recipe, steps = module.recipe, module.steps
     done = team.agree(lambda: _steps_done(folder))
@@ -292,7 +313,7 @@ def _run(
             validate_every=validate_every,
             record_every=min(100, max(1, steps // 200)),
             checkpoint_every=max(1, round(min(60 * checkpoint_minutes / seconds, steps))),
-            on_progress=on_progress,
+            progress=progress,
         )
         trainer = Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",

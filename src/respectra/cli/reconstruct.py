@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -22,12 +21,12 @@ from respectra.cli.capture_options import (
     known_facts,
 )
 from respectra.cli.help import MANY, OUTPUT, PICTURES, RUNNING
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from respectra.inference.cluster import Cluster
     from respectra.inference.folders import Outcome
 
 
@@ -215,25 +214,8 @@ def reconstruct(
             "--fail-fast", help="Stop at the first picture that fails.", rich_help_panel=MANY
         ),
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Processes that share the pictures of a folder.",
-            show_default="this one",
-            rich_help_panel=MANY,
-        ),
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Scheduler of a dask cluster that shares them: tcp://HOST:8786.",
-            show_default="none",
-            rich_help_panel=MANY,
-        ),
-    ] = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     force: Annotated[
         bool,
         typer.Option(
@@ -255,8 +237,6 @@ def reconstruct(
     from respectra.cameras import PictureOptions
     from respectra.inference.files import reconstruct_files
 
-    if workers is not None and cluster is not None:
-        raise ConfigError("--workers and --cluster exclude each other; give one")
     if method and weights:
         raise ConfigError("--method and --weights exclude each other; give one")
     facts = known_facts(
@@ -271,7 +251,7 @@ def reconstruct(
     )
     source = str(weights or method or "default")
     reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
-    with _workers(workers, cluster) as helpers, show_progress() as progress:
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
         outcomes = reconstruct_files(
             images,
             output,
@@ -303,20 +283,6 @@ def reconstruct(
         for message in failures:
             fail(message)
         raise typer.Exit(1)
-
-
-@contextlib.contextmanager
-def _workers(workers: int | None, address: str | None) -> Iterator[Cluster | None]:
-    """The workers that were asked for, with where they can be watched."""
-    if workers is None and address is None:
-        yield None
-        return
-    from respectra.inference.cluster import open_cluster
-
-    with open_cluster(workers=workers, address=address) as cluster:
-        if cluster.dashboard:
-            echo(f"the workers show what they do at {cluster.dashboard}")
-        yield cluster
 
 
 def _report(outcome: Outcome, *, silent: bool) -> None:

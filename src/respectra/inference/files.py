@@ -39,7 +39,7 @@ from respectra.progress import Progress, as_progress
 from respectra.storage import Place
 
 if TYPE_CHECKING:
-    from respectra.inference.cluster import Cluster
+    from respectra.cluster import Cluster
 
 PathLike = str | os.PathLike[str]
 #: Reconstructors for other cameras, whites or colour spaces that are kept ready.
@@ -174,7 +174,7 @@ def reconstruct_files(
         skip_bad_frames: leave out frames of a clip that cannot be decoded.
         overwrite: replace what is there.
         fail_fast: raise the first error of several pictures instead of going on.
-        cluster: workers of :func:`respectra.inference.cluster.open_cluster` that share them.
+        cluster: workers of :func:`respectra.cluster.open_cluster` that share them.
         progress: told how many pictures are done; of a single clip, how many frames.
         on_outcome: gets each outcome as it comes.
         options: ``tile``, ``guarantees``, ``self_ensemble`` and others of :func:`respectra.load`.

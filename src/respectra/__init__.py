@@ -33,6 +33,7 @@ _NAMES = {
     "load": "respectra.inference",
     "from_module": "respectra.inference.modules",
     "reconstruct_lazily": "respectra.inference.lazy",
+    "recover_colours": "respectra.inference.single_colours",
     "Reconstructor": "respectra.inference",
     "RespectraError": "respectra.errors",
 }

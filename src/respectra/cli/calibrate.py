@@ -37,6 +37,13 @@ def calibrate(
     linear: Annotated[
         bool, typer.Option(help="PNG, TIFF: the values are linear, not developed.")
     ] = False,
+    use: Annotated[
+        str,
+        typer.Option(
+            help="Which of its ways the capture follows: response, matrix, root-polynomial, tone, "
+            "or auto: what predicts patches best that it did not see. The file holds all."
+        ),
+    ] = "auto",
     overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
@@ -55,7 +62,7 @@ def calibrate(
     encoding: Any = "linear" if linear else "srgb"
     images = [open_image(path, encoding=encoding, tone="none") for path in photographs]
     field = None if flat is None else open_image(flat, encoding=encoding, tone="none")
-    found = run(images, chart=chart, light=light, corners=points, flat=field)
+    found = run(images, chart=chart, light=light, corners=points, flat=field, use=use)
     found.capture.save(output, overwrite=overwrite)
     save_figure(found, images[0], picture, overwrite=overwrite)
     facts: dict[str, Any] = {

@@ -41,6 +41,9 @@ _READING = {
     "profile": "embedded",
     "tone": "auto",
     "demosaic": "edge-aware",
+    "mosaic": "none",
+    "black_level": 0.0,
+    "white_level": None,
 }
 #: Reconstructors for other cameras, whites or colour spaces that are kept ready.
 _KEPT_READY = 8
@@ -135,6 +138,19 @@ def reconstruct(
     demosaic: Annotated[
         str, typer.Option(help="Raw files: edge-aware, bilinear, or half (no interpolation).")
     ] = "edge-aware",
+    mosaic: Annotated[
+        str,
+        typer.Option(
+            help="Grey PNG or TIFF files that are a sensor's mosaic: its pattern, rggb, bggr, grbg "
+            "or gbrg."
+        ),
+    ] = "none",
+    black_level: Annotated[
+        float, typer.Option("--black-level", help="Code of a mosaic that no light gives.")
+    ] = 0.0,
+    white_level: Annotated[
+        float | None, typer.Option("--white-level", help="Code of full scale of a mosaic.")
+    ] = None,
     preview: Annotated[
         bool, typer.Option(help="Also write NAME.preview.png, for pictures.")
     ] = False,
@@ -195,10 +211,13 @@ def reconstruct(
     targets = _targets(inputs, output, suffix)
     source = str(weights or method or "default")
     reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
-    reading |= {"tone": tone, "demosaic": demosaic}
+    reading |= {"tone": tone, "demosaic": demosaic, "mosaic": mosaic}
+    reading |= {"black_level": black_level, "white_level": white_level}
     if tone == "auto" and told.capture is not None and told.capture.tone is not None:
         reading["tone"] = "none"  # the capture's own is undone
     picture_options = PictureOptions(**reading)
+    if mosaic != "none" and kind is InputKind.AUTO:
+        kind = InputKind.CAMERA
     plain: dict[str, Reconstructor] = {}
     reconstructors: dict[tuple[str, Any], Reconstructor] = {}
     # One picture by its name, or into a cube by its name; whatever else has a manifest.

@@ -12,7 +12,7 @@ from respectra.cameras import Capture
 from respectra.cli import reconstruct as _  # noqa: F401 - registers the command
 from respectra.cli.app import run
 from respectra.errors import RespectraWarning
-from respectra.inference.capture import warn_of_another_camera
+from respectra.inference.binding import warn_of_another_camera
 
 
 def photograph(path, model):
@@ -51,3 +51,10 @@ def test_on_the_command_line(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "ampas-nikon-d700" in said
     assert "Acme One" in said
+
+
+def test_of_a_picture_in_memory(tmp_path):
+    image = rs.open_image(photograph(tmp_path / "a.jpg", "NIKON D5100"), encoding="srgb")
+    rec = rs.load("pseudo-inverse")
+    with pytest.warns(RespectraWarning, match=r"a\.jpg.*D700.*D5100"):
+        rec(image, capture=Capture.photograph(taken_by="NIKON D700"))

@@ -14,7 +14,7 @@ from respectra.cli.capture_options import (
     CaptureOption,
     QuantityOption,
     WhiteOption,
-    read_told,
+    known_facts,
 )
 
 
@@ -82,12 +82,12 @@ def bake(
         if target is not None:
             ensure_absent(target, overwrite=overwrite)
     known: Any = geometry.value
-    told = read_told(
+    known_of_capture = known_facts(
         camera=camera, light=light_on_scene, white=white, capture=capture, quantity=quantity
     )
     weights = find_weights(source, track=track)
-    if told:
-        weights = bind(weights, told.capture or Capture(), told.quantity)
+    if known_of_capture:
+        weights = bind(weights, known_of_capture.capture or Capture(), known_of_capture.quantity)
     table = make_table(
         weights,
         nodes=nodes,

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from respectra.cli.app import app, echo, out
+from respectra.cli.app import PlainLines, app, echo, out
 from respectra.cli.capture_options import (
     CameraOption,
     CaptureOption,
     LightOption,
     WhiteOption,
-    read_told,
+    known_facts,
 )
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from respectra.evaluation.benchmarking import Benchmark, Run
+    from respectra.evaluation.benchmarking import Benchmark
 
 
 @app.command()
@@ -65,17 +65,13 @@ def bench(
         for name in ("bench.json", "bench.png"):
             ensure_absent(output / name, overwrite=overwrite)
 
-    def report(run: Run) -> None:
-        done = run.reason if run.seconds is None else f"{run.seconds:.3g} s"
-        echo(f"{run.label}: {done}")
-
     result = benchmark(
         methods or ["default"],
         sizes_mp=megapixels,
         threads=threads,
         patience_s=patience,
-        progress=report,
-        capture=read_told(camera=camera, light=light, white=white, capture=capture).capture,
+        progress=PlainLines(),
+        capture=known_facts(camera=camera, light=light, white=white, capture=capture).capture,
     )
     if output is not None:
         save_benchmark(result, output, overwrite=overwrite)

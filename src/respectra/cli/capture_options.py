@@ -1,8 +1,7 @@
-"""What every command that takes pictures may be told of how they were taken."""
+"""Options of every command that takes pictures: how they were taken."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,8 +11,7 @@ import typer
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
-    from respectra.cameras import Capture, InputKind, PictureOptions, References
-    from respectra.inference import Reconstructor
+    from respectra.inference.files import KnownFacts
 
 
 class QuantityName(StrEnum):
@@ -86,84 +84,7 @@ QuantityOption = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a command line tells of the pictures."""
-
-    capture: Capture | None = None
-    quantity: Any = None
-    references: References | None = None
-    references_from: Path | None = None
-    materials: Path | None = None
-
-    def __bool__(self) -> bool:
-        return any(
-            fact is not None
-            for fact in (
-                self.capture,
-                self.quantity,
-                self.references,
-                self.references_from,
-                self.materials,
-            )
-        )
-
-    @property
-    def names_camera(self) -> bool:
-        """Whether the pictures hold the codes of a camera that is stated."""
-        capture = self.capture
-        return capture is not None and capture.camera is not None and not capture.is_photograph
-
-    def facts(self) -> dict[str, Any]:
-        """As plain values, on which finished cubes depend."""
-        if not self:
-            return {}
-        return {
-            "capture": None if self.capture is None else self.capture.to_json(),
-            "quantity": self.quantity,
-            "references": None if self.references is None else self.references.to_json(),
-            "references_from": self.references_from and str(self.references_from),
-            "materials": self.materials and str(self.materials),
-        }
-
-    def bind(
-        self,
-        reconstructor: Reconstructor,
-        path: Path,
-        kind: InputKind,
-        picture_options: PictureOptions | None = None,
-    ) -> Reconstructor:
-        """The reconstructor for pictures of a kind, of which this is the first.
-
-        Raises:
-            RespectraError: what is told cannot be, or not of this picture.
-        """
-        from respectra.inference.video_reader import CLIP_SUFFIXES
-
-        if not self and path.suffix.lower() in CLIP_SUFFIXES:
-            return reconstructor.for_kind(kind)
-        from respectra.inference.capture import for_first_picture
-
-        bound = for_first_picture(
-            reconstructor,
-            path,
-            kind,
-            self.capture,
-            self.quantity,
-            self.references,
-            picture_options,
-        )
-        if self.references_from is None and self.materials is None:
-            return bound
-        from respectra.inference.libraries import correct_by_cube, correct_by_materials
-
-        if self.references_from is not None:
-            return correct_by_cube(bound, path, kind, self.references_from)
-        assert self.materials is not None
-        return correct_by_materials(bound, path, kind, self.materials)
-
-
-def read_told(
+def known_facts(
     *,
     camera: str | None = None,
     light: str | None = None,
@@ -173,14 +94,15 @@ def read_told(
     references: Path | None = None,
     references_from: Path | None = None,
     materials: Path | None = None,
-) -> Told:
-    """What these options tell; single facts win over those of a capture file.
+) -> KnownFacts:
+    """What these options say; single facts win over those of a capture file.
 
     Raises:
         ConfigError: options that exclude each other, or a white that is none.
         RespectraError: a file or a name that is not known.
     """
     from respectra.cameras import Capture, References
+    from respectra.inference.files import KnownFacts
 
     sources = [x for x in (references, references_from, materials) if x is not None]
     if len(sources) > 1:
@@ -194,11 +116,11 @@ def read_told(
         facts["light"] = light
     if white is not None:
         facts["white"] = white if white == "auto" else _numbers(white)
-    told = None if capture is None else Capture.load(capture)
+    stated = None if capture is None else Capture.load(capture)
     if facts:
-        told = Capture(**facts) if told is None else told.replace(**facts)
-    return Told(
-        told,
+        stated = Capture(**facts) if stated is None else stated.replace(**facts)
+    return KnownFacts(
+        stated,
         None if quantity is None else quantity.value,
         None if references is None else References.from_csv(references),
         references_from,

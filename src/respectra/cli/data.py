@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from respectra.cli.app import app, echo, out, parse_settings, print_json, track_progress
+from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def check(
     changes = _track_options(settings or [], wanted)
     cameras = [get_track(name, seed=seed, **changes.get(name, {})) for name in wanted]
     echo(f"{folder}: {len(collection)} scenes, layout {collection.layout}")
-    report = check_collection(collection, cameras, progress=_progress("checking"))
+    with show_progress() as progress:
+        report = check_collection(collection, cameras, progress=progress)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -144,7 +145,8 @@ def prepare(
     echo(f"{plan.size / 2**30:.3g} GiB in all, about {_duration(seconds)}")
     if estimate:
         return
-    prepare_store(plan, output, overwrite=overwrite, progress=_progress("preparing"))
+    with show_progress() as progress:
+        prepare_store(plan, output, overwrite=overwrite, progress=progress)
     echo(f"saved {output}")
 
 
@@ -203,20 +205,17 @@ def synthesize(
         chosen["materials"] = tuple(materials)
     if wavelengths is not None:
         chosen["wavelengths_nm"] = tuple(parse_wavelengths(wavelengths).tolist())
-    files = save_scenes(
-        output,
-        count,
-        seed=seed,
-        options=SynthesisOptions(**chosen),
-        suffix=form,
-        layers=layers,
-        progress=_progress("making"),
-    )
+    with show_progress() as progress:
+        files = save_scenes(
+            output,
+            count,
+            seed=seed,
+            options=SynthesisOptions(**chosen),
+            suffix=form,
+            layers=layers,
+            progress=progress,
+        )
     echo(f"{len(files)} scenes in {output}")
-
-
-def _progress(what: str) -> Callable[[Sequence[T]], Iterable[T]]:
-    return lambda items: track_progress(items, what, len(items))
 
 
 def _track_options(settings: list[str], tracks: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from respectra.cli.app import app, echo, out, print_json, track_progress, warn
+from respectra.cli.app import app, echo, out, print_json, show_progress, warn
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def evaluate(
             "--official-clusters", help="Start k-means as the challenge did: minutes a scene."
         ),
     ] = False,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, ...")] = "cpu",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, ...")] = "cpu",
     metrics: Annotated[
         str | None,
         typer.Option("--metrics", help="Further metrics, such as those of other packages."),
@@ -144,12 +144,10 @@ def evaluate(
         evaluate,
         evaluation_scenes_of,
         find_entries,
-        save_report,
         scenes_without_truth,
     )
     from respectra.evaluation.auxiliary import choose_cameras, select_tests
     from respectra.evaluation.protocol import PLAIN_METRICS
-    from respectra.evaluation.run import suitable_jobs
 
     given: dict[str, Any] = {
         "tracks": _words(track),
@@ -206,19 +204,19 @@ def evaluate(
     for one in entries:
         for name, reason in one.facts["absent"].items():
             warn(f"{one.name} takes no part in {name}: {reason}")
-    needed_gb = max(float(one.facts.get("memory_gb", 1.5)) for one in entries)
-    results = evaluate(
-        entries,
-        subjects,
-        output,
-        options,
-        collections=collections,
-        jobs=jobs or suitable_jobs(len(subjects), needed_gb),
-        threads=threads,
-        timing_runs=timing_runs,
-        progress=track_progress,
-    )
-    save_report(results, output / "report.html", overwrite=True)
+    with show_progress() as progress:
+        results = evaluate(
+            entries,
+            subjects,
+            output,
+            options,
+            report=output / "report.html",
+            collections=collections,
+            jobs=jobs,
+            threads=threads,
+            timing_runs=timing_runs,
+            progress=progress,
+        )
     _report_failures(results)
     if as_json:
         print_json(_summary(results))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from respectra.cli.app import app, echo, err, out, parse_settings, print_json
+from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from respectra.training import AnyRecipe
 
 #: Seconds between two plain lines of progress where there is no terminal.
@@ -27,8 +24,10 @@ def train(
         typer.Argument(help="A recipe (METHOD-TRACK), a YAML file, or a classical method."),
     ] = None,
     data: Annotated[
-        list[Path] | None,
-        typer.Option("--data", help="Folders of cubes, or one store from `data prepare`."),
+        list[str] | None,
+        typer.Option(
+            "--data", help="Folders of cubes, or one store from `data prepare`; here or by URL."
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
     changes: Annotated[
@@ -56,7 +55,14 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     processes: Annotated[
-        int, typer.Option(min=1, help="Processes or GPUs that train together.")
+        int, typer.Option(min=1, help="Processes or GPUs of a machine that train together.")
+    ] = 1,
+    nodes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Machines that train together; under torchrun or srun this follows by itself.",
+        ),
     ] = 1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that cut patches.")] = 0,
     show: Annotated[
@@ -81,9 +87,10 @@ def train(
     if not data or output is None:
         raise ConfigError("training needs --data FOLDER and --output RUN")
     from respectra.training import train as run
+    from respectra.training.nodes import find_team
 
-    progress = _Plain() if processes > 1 or not err.is_terminal else _Bar()
-    with progress:
+    # What is sent to other processes can be no bar.
+    with show_progress(every_s=_EVERY_S, plain=processes * nodes > 1) as progress:
         result = run(
             chosen,
             data,
@@ -92,10 +99,13 @@ def train(
             start=start,
             device=device,
             processes=processes,
+            nodes=nodes,
             workers=workers,
             on_estimate=lambda estimate: echo(str(estimate)),
-            on_progress=progress,
+            progress=progress,
         )
+    if not find_team(processes, nodes).writes:
+        return
     if json:
         print_json(
             {"run": result.folder, "best": result.best, "step": result.step, **result.scores}
@@ -146,57 +156,3 @@ def _show(recipe: AnyRecipe) -> None:
     out.print(
         yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False).rstrip(), markup=False
     )
-
-
-class _Plain:
-    """Progress as plain lines, a few a minute; it can be sent to another process."""
-
-    def __init__(self) -> None:
-        self.last = 0.0
-
-    def __enter__(self) -> _Plain:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def __call__(self, step: int, steps: int, values: Mapping[str, float]) -> None:
-        now = time.monotonic()
-        if step == steps or now - self.last >= _EVERY_S:
-            self.last = now
-            echo(f"step {step}/{steps}  loss {values['loss']:.5g}")
-
-
-class _Bar:
-    """Progress as a bar."""
-
-    def __init__(self) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            transient=True,
-        )
-        self.task = self.progress.add_task("training", total=None)
-
-    def __enter__(self) -> _Bar:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-    def __call__(self, step: int, steps: int, values: Mapping[str, float]) -> None:
-        self.progress.update(
-            self.task, completed=step, total=steps, description=f"loss {values['loss']:.5g}"
-        )

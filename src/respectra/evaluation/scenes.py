@@ -1,9 +1,9 @@
-"""Subjects: the scenes of an evaluation, opened one at a time as cases."""
+"""The scenes of an evaluation, opened one at a time as cases."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ import xarray as xr
 from respectra.cameras import Track, get_track, list_tracks, open_image, track_of_file
 from respectra.cameras.tracks import file_suffix
 from respectra.cubes import fit_bands
-from respectra.datasets.collections import Collection, Scene
+from respectra.datasets.collections import Collection, Scene, open_collection
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary import Case
 from respectra.evaluation.protocol import BORDER_2022, Options, SceneRecord
@@ -89,6 +89,23 @@ class EvaluationScene:
                 f"its cube {truth.shape[0]} x {truth.shape[1]}; one of them is not of this scene"
             )
         return image
+
+
+#: Scenes as one names them: a folder of cubes, a collection, or scenes to be scored.
+Scenes = str | os.PathLike[str] | Collection | Sequence[EvaluationScene]
+
+
+def scenes_of(data: Scenes) -> tuple[tuple[EvaluationScene, ...], dict[str, str]]:
+    """The scenes that are meant, and role -> name of the collection that they came from.
+
+    Raises:
+        DataError: a folder is missing or holds no scene.
+    """
+    if isinstance(data, str | os.PathLike):
+        data = open_collection(data)
+    if isinstance(data, Collection):
+        return evaluation_scenes_of(data), {"main": data.name}
+    return tuple(data), {}
 
 
 def evaluation_scenes_of(

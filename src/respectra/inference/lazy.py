@@ -16,8 +16,9 @@ import xarray as xr
 
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError, DataError, MissingExtraError
+from respectra.inference.bits import bits_of
 from respectra.inference.colours import find_colours, in_rows
-from respectra.inference.reconstructor import Reconstructor, bits_of
+from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Tile, round_up
 from respectra.methods import Tiling
 
@@ -74,7 +75,7 @@ def reconstruct_lazily(
     top, bounds = _whole_picture(method, shipped, data, attrs)
     around = da.overlap.overlap(data, {0: reach, 1: reach, 2: 0}, "none") if reach else data
     known = None
-    if method.card.tiling is Tiling.STATISTICS and method.weights.baked is None:
+    if method.card.tiling is Tiling.STATISTICS and method.backend.takes_means:
         known = _means(method, shipped, data, around, reach, attrs, top, bounds)
     bands = method.contract.bands
     spectra = da.map_blocks(
@@ -153,7 +154,7 @@ def _cut(method: Reconstructor, data: Any) -> tuple[Any, int]:
             f"{reason}, and this one is cut into {data.numblocks[0]} x {data.numblocks[1]} "
             "chunks; take a method whose tiles are exact, or one chunk: image.chunk(y=-1, x=-1)"
         )
-    halo = method.halo or 0
+    halo = method.backend.halo or 0
     align = math.lcm(card.size_multiple, 4) if halo or card.size_multiple > 1 else 1
     if card.tiling is Tiling.NATIVE and card.native_tile is not None:
         align = math.lcm(align, card.native_tile)
@@ -209,7 +210,7 @@ def _means(
     tiles = _tiles(data.chunks, reach)
     height, width = map(int, data.shape[:2])
     layout = Layout(height, width, Tiling.STATISTICS, (data.chunks[0][0], data.chunks[1][0]))
-    for wanted in method.mean_passes():
+    for wanted in method.tiled.mean_passes():
         sums = [
             dask.delayed(_sums)(block, shipped, attrs, top, bounds, tile, layout, wanted, known)
             for block, tile in zip(around.to_delayed().ravel(), tiles, strict=True)
@@ -289,7 +290,6 @@ def _recover(
             bounds=bounds,
             bits=bits_of(scaled),
             means=means,
-            output=method.for_pieces(layout, bits_of(scaled)),
         )
         for region, piece in pieces:
             if layout.whole:
@@ -307,7 +307,7 @@ def _recover(
             for axis, length in enumerate((rows, columns))
         )
         spectra, seen = spectra[inner], picture[inner]
-        if method.guarantees.kept_by(method.lut_guarantees(bits_of(picture))):
+        if method.guarantees.kept_by(method.backend.kept_guarantees(bits_of(picture))):
             return np.ascontiguousarray(spectra)
         cube = make_cube(spectra, method.contract.wavelengths_nm, **_quantity(method))
         values: FloatArray = method.guarantees.enforce(cube, seen, factor)[0].values
@@ -405,7 +405,7 @@ def _sums(
     with method.exclusive():
         scaled, _ = method.guarantees.scale(_picture(block, method, attrs), top)
         rgb = np.asarray(scaled.values, np.float32)
-        return method.sums_of_tile(
+        return method.tiled.sums_of_tile(
             rgb, tile, layout, wanted=wanted, known=known, bounds=bounds, bits=bits_of(scaled)
         )
 

@@ -93,9 +93,19 @@ def fresh_weights(
 
 
 def save_weights(
-    weights: Weights, path: str | os.PathLike[str], *, overwrite: bool = False
+    weights: Weights,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    shared: bool = False,
 ) -> None:
     """Write a weights file, whole or not at all.
+
+    Args:
+        weights: what is written.
+        path: where to.
+        overwrite: replace what is there.
+        shared: several processes may write it at once and the last one stays, as in a cache.
 
     Raises:
         OutputError: the file exists and ``overwrite`` is false, or cannot be written.
@@ -113,7 +123,7 @@ def save_weights(
     if weights.baked is not None:
         header["baked"] = dict(weights.baked)
     arrays = {name: np.asarray(array, order="C") for name, array in weights.tensors.items()}
-    with atomic_path(path, overwrite=overwrite) as temporary:
+    with atomic_path(path, overwrite=overwrite, shared=shared) as temporary:
         # save_file would leave the file to its owner alone.
         metadata = {_KEY: json.dumps(header, sort_keys=True)}
         temporary.write_bytes(save(arrays, metadata=metadata))

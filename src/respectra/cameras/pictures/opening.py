@@ -19,6 +19,7 @@ from respectra.cameras.pictures.kinds import kind_by_contents, kind_by_name
 from respectra.cameras.pictures.source import MAX_PIXELS, Codes, Source, read_file
 from respectra.cameras.pictures.values import PictureOptions, Values
 from respectra.errors import ConfigError, DataError, FormatError
+from respectra.storage import Url, is_url, local_copy
 
 Convert = Callable[[xr.DataArray], xr.DataArray]
 Function = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
@@ -27,7 +28,7 @@ _ROWS = 256
 
 
 def open_image(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Url,
     *,
     encoding: Encoding = "linear",
     max_pixels: int = MAX_PIXELS,
@@ -39,7 +40,7 @@ def open_image(
     floating point in [0, 1], in RGB, grey, CMYK or with a palette.
 
     Args:
-        path: the file.
+        path: the file, or its URL (see ``respectra.storage``).
         encoding: ``linear``: codes / (2**bits - 1) as the camera gave them, the pixels left as
             they lie; ``srgb``: a photograph made for a display, put upright as its EXIF data say,
             its colour profile applied. A photograph in sRGB keeps its codes, see
@@ -60,6 +61,9 @@ def open_image(
         DataError: transparent, grey or CMYK without a word what to do; values outside [0, 1].
         MissingExtraError: a library for this kind of file is not installed.
     """
+    if isinstance(path, Url) or is_url(path):
+        with local_copy(Url.parse(str(path))) as copy:
+            return open_image(copy, encoding=encoding, max_pixels=max_pixels, **options)
     file = Path(path)
     chosen = PictureOptions(**options)
     with _naming(file):

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import ConfigError, RespectraError
+from respectra.inference.backends.classical import ClassicalBackend
+from respectra.inference.backends.network import NetworkBackend
+from respectra.inference.factors import Predictor
 from respectra.inference.guarantees import camera_of
-from respectra.inference.predictors import Predictor, TorchPredictor, make_predictor
 from respectra.inference.tables.geometry import Geometry, node_colours, node_positions, row_count
 from respectra.inference.tables.lut_guarantees import move_to_colours, require_bakeable
 from respectra.inference.tables.table import (
@@ -21,7 +23,7 @@ from respectra.inference.tables.table import (
     Table,
     TableFacts,
 )
-from respectra.methods import Contract, Tiling, Weights, get_method
+from respectra.methods import Contract, Tiling, Weights, get_method, is_classical
 from respectra.methods.network import StandaloneNetwork
 
 FloatArray = npt.NDArray[np.float64]
@@ -148,18 +150,19 @@ def _per_pixel(weights: Weights) -> Predictor:
     Raises:
         ConfigError: the method has no such answer; says on what its answer depends.
     """
-    if weights.baked is None and weights.contract.keeps_exposure:
-        predictor = make_predictor(weights)
-        network: object = getattr(predictor, "network", None)
-        if isinstance(predictor, TorchPredictor) and isinstance(network, StandaloneNetwork):
-            return functools.partial(_alone, predictor)
+    fits = weights.baked is None and weights.contract.keeps_exposure
+    if fits and not is_classical(weights.method):
+        backend = NetworkBackend(weights)
+        network: object = backend.network
+        if isinstance(network, StandaloneNetwork):
+            return functools.partial(_alone, backend)
     require_per_pixel(weights)
-    return make_predictor(weights)
+    return ClassicalBackend(weights) if is_classical(weights.method) else NetworkBackend(weights)
 
 
-def _alone(predictor: TorchPredictor, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    with predictor.giving("alone"):
-        return predictor(pixels)
+def _alone(backend: NetworkBackend, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    with backend.giving("alone"):
+        return backend(pixels)
 
 
 def require_per_pixel(weights: Weights) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import sys
 import time
@@ -18,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 from respectra import __version__
+from respectra.cli.help import App, Group
 from respectra.errors import ConfigError, FormatError, RespectraError, RespectraWarning
 from respectra.guards.text import parse_json
 from respectra.progress import Progress, tracked
@@ -29,10 +31,10 @@ _CommandLineError: Any = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
 
-app = typer.Typer(
+app = App(
     name="respectra",
+    cls=Group,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Recover the spectrum behind every pixel of an RGB picture.",
@@ -56,6 +58,7 @@ def run(arguments: list[str] | None = None) -> int:
     130: interrupted.
     """
     try:
+        _show_notices()
         with warnings.catch_warnings():
             warnings.simplefilter("always", RespectraWarning)
             warnings.showwarning = _showwarning(warnings.showwarning)
@@ -101,6 +104,20 @@ def _showwarning(others: Callable[..., None]) -> Callable[..., None]:
             others(message, category, *place, **more)
 
     return show
+
+
+class _Notices(logging.Handler):
+    """Shows what the package says of itself while one waits, as lines on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        echo(record.getMessage())
+
+
+def _show_notices() -> None:
+    logger = logging.getLogger("respectra.notices")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Notices) for handler in logger.handlers):
+        logger.addHandler(_Notices())
 
 
 def echo(message: str) -> None:

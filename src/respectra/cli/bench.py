@@ -33,22 +33,36 @@ def bench(
         ),
     ] = None,
     sizes: Annotated[
-        str, typer.Option(help="Megapixels of the pictures, with commas between.")
+        str,
+        typer.Option(metavar="MEGAPIXELS", help="Sizes of the pictures, with commas between."),
     ] = "0.25,2,8.3",
     threads: Annotated[
-        int | None, typer.Option(help="Threads to use; by default all cores.", min=1)
+        int | None,
+        typer.Option(metavar="N", help="Threads to use.", show_default="all cores", min=1),
     ] = None,
     patience: Annotated[
-        float, typer.Option(help="Leave out what takes more seconds for one picture.", min=0.1)
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Leave out what takes longer for one picture.", min=0.1
+        ),
     ] = 60.0,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for bench.json and bench.png.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Folder for bench.json and bench.png.",
+            show_default="only printed",
+        ),
     ] = None,
     camera: CameraOption = None,
     light: LightOption = None,
     white: WhiteOption = None,
     capture: CaptureOption = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing outputs.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure how fast methods run here, and how near to what the machine can do."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from respectra.cli.help import TOLD
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ CameraOption = Annotated[
         metavar="NAME|FILE",
         help="Camera that took the pictures: a name that 'respectra cameras' lists, srgb for "
         "developed photos, or a CSV, NPZ or MATLAB file of its response.",
+        show_default="not known",
+        rich_help_panel=TOLD,
     ),
 ]
 LightOption = Annotated[
@@ -35,7 +38,10 @@ LightOption = Annotated[
     typer.Option(
         "--light",
         metavar="NAME|FILE",
-        help="Light on the scene: A, D50, FL2, LED-B3, ..., planck:2856, daylight:5200, or a file.",
+        help="Light on the scene: A, D50, FL2, LED-B3, ..., planck:2856 or "
+        "daylight:5200 (kelvin), or a file.",
+        show_default="not known",
+        rich_help_panel=TOLD,
     ),
 ]
 WhiteOption = Annotated[
@@ -45,6 +51,8 @@ WhiteOption = Annotated[
         metavar="X,Y,W,H|R,G,B|auto",
         help="What a perfect white gives: a rectangle of the (first) picture, linear R,G,B in "
         "shares of full scale, or auto: estimated from the (first) picture.",
+        show_default="not known",
+        rich_help_panel=TOLD,
     ),
 ]
 ReferencesOption = Annotated[
@@ -52,7 +60,9 @@ ReferencesOption = Annotated[
     typer.Option(
         "--references",
         metavar="CSV",
-        help="Known spectra of the (first) picture: y,x[,height,width],400,410,...,700.",
+        help="Known spectra of the (first) picture: y,x[,height,width],400,410,...,700 (nm).",
+        show_default="none",
+        rich_help_panel=TOLD,
     ),
 ]
 ReferencesFromOption = Annotated[
@@ -61,6 +71,8 @@ ReferencesFromOption = Annotated[
         "--references-from",
         metavar="CUBE",
         help="A cube of the same place, whose spectra serve as references.",
+        show_default="none",
+        rich_help_panel=TOLD,
     ),
 ]
 MaterialsOption = Annotated[
@@ -68,18 +80,28 @@ MaterialsOption = Annotated[
     typer.Option(
         "--materials",
         metavar="CSV",
-        help="Spectra of what is in the scene, as a prior: name,400,410,...,700.",
+        help="Spectra of what is in the scene, as a prior: name,400,410,...,700 (nm).",
+        show_default="none",
+        rich_help_panel=TOLD,
     ),
 ]
 CaptureOption = Annotated[
     Path | None,
-    typer.Option("--capture", metavar="JSON", help="A capture, as Capture.save writes it."),
+    typer.Option(
+        "--capture",
+        metavar="JSON",
+        help="A capture, as Capture.save or calibrate writes it.",
+        show_default="none",
+        rich_help_panel=TOLD,
+    ),
 ]
 QuantityOption = Annotated[
     QuantityName | None,
     typer.Option(
         "--quantity",
-        help="What comes out; by default reflectance of photos and where the light is known.",
+        help="What comes out.",
+        show_default="reflectance of photos and where the light is known",
+        rich_help_panel=TOLD,
     ),
 ]
 

@@ -21,6 +21,7 @@ from respectra.cli.capture_options import (
     WhiteOption,
     known_facts,
 )
+from respectra.cli.help import MANY, OUTPUT, PICTURES, RUNNING
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,8 +57,18 @@ def reconstruct(
             "--output", "-o", help="A cube to write, or a folder of cubes; here, or by URL."
         ),
     ],
-    method: Annotated[str | None, typer.Option(help="A method that needs no weights file.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="A weights file.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A method that needs no weights file: respectra, or a classical one.",
+            show_default="respectra",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A weights file.", show_default="those that ship"),
+    ] = None,
     kind: Annotated[
         InputKind,
         typer.Option(
@@ -69,20 +80,38 @@ def reconstruct(
         ),
     ] = InputKind.AUTO,
     suffix: Annotated[
-        str, typer.Option("--format", help="Format of cubes in a folder: zarr, mat, hdr, nc, ...")
+        str,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="Format of cubes in a folder: zarr, mat, hdr, nc, ...",
+            rich_help_panel=OUTPUT,
+        ),
     ] = "zarr",
-    tile: Annotated[int | None, typer.Option(help="Side of a tile in pixels.", min=1)] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Side of a tile.",
+            show_default="by the memory",
+            min=1,
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
     guarantee: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="NAME",
             help="What the cubes are made to keep: consistent, consistent-exact, non-negative, "
-            "exposure-invariant, smooth. May be given several times."
+            "exposure-invariant, smooth. May be repeated.",
+            show_default="what the method gives by itself",
         ),
     ] = None,
     self_ensemble: Annotated[
         str,
         typer.Option(
             "--self-ensemble",
+            metavar="NAME",
             help="Average over flips and turns of the picture: none, horizontal, vertical, flips "
             "or all eight.",
         ),
@@ -91,52 +120,96 @@ def reconstruct(
         str,
         typer.Option(
             "--max-memory",
+            metavar="SIZE",
+            rich_help_panel=RUNNING,
             help="Memory to stay within, such as 2GB; auto: half of what is free. Zarr and ENVI "
             "cubes may be larger than it.",
         ),
     ] = "auto",
     engine: Annotated[
-        str, typer.Option(help="What runs networks: auto, torch, plain or onnx.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What runs networks: auto, torch, plain or onnx.",
+            rich_help_panel=RUNNING,
+        ),
     ] = "auto",
     grey: Annotated[
-        str, typer.Option(help="Pictures of one channel: refuse them, or repeat it three times.")
+        str,
+        typer.Option(
+            metavar="refuse|repeat",
+            help="Pictures of one channel: refuse them, or repeat it three times.",
+            rich_help_panel=PICTURES,
+        ),
     ] = "refuse",
     alpha: Annotated[
         str,
         typer.Option(
+            metavar="refuse|white|black|drop",
             help="Pictures that are transparent in places: refuse, show on white or black, or drop "
-            "the opacity."
+            "the opacity.",
+            rich_help_panel=PICTURES,
         ),
     ] = "refuse",
     profile: Annotated[
         str,
-        typer.Option(help="Colour profile: embedded, ignore (read as sRGB), or an ICC file."),
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Colour profile: embedded, ignore (read as sRGB), or an ICC file.",
+            rich_help_panel=PICTURES,
+        ),
     ] = "embedded",
     tone: Annotated[
         str,
         typer.Option(
+            metavar="NAME|FILE",
             help="Tone curve to undo: none, generic, a file, or auto: generic where EXIF names a "
-            "camera."
+            "camera.",
+            rich_help_panel=PICTURES,
         ),
     ] = "auto",
     demosaic: Annotated[
-        str, typer.Option(help="Raw files: edge-aware, bilinear, or half (no interpolation).")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Raw files: edge-aware, bilinear, or half (no interpolation).",
+            rich_help_panel=PICTURES,
+        ),
     ] = "edge-aware",
     mosaic: Annotated[
         str,
         typer.Option(
-            help="Grey PNG or TIFF files that are a sensor's mosaic: its pattern, rggb, bggr, grbg "
-            "or gbrg."
+            metavar="PATTERN",
+            help="Grey PNG or TIFF files that are a sensor's mosaic: rggb, bggr, grbg or gbrg.",
+            rich_help_panel=PICTURES,
         ),
     ] = "none",
     black_level: Annotated[
-        float, typer.Option("--black-level", help="Code of a mosaic that no light gives.")
+        float,
+        typer.Option(
+            "--black-level",
+            metavar="CODE",
+            help="Of a mosaic: the code that no light gives.",
+            rich_help_panel=PICTURES,
+        ),
     ] = 0.0,
     white_level: Annotated[
-        float | None, typer.Option("--white-level", help="Code of full scale of a mosaic.")
+        float | None,
+        typer.Option(
+            "--white-level",
+            metavar="CODE",
+            help="Of a mosaic: the code of full scale.",
+            show_default="the highest",
+            rich_help_panel=PICTURES,
+        ),
     ] = None,
     preview: Annotated[
-        bool, typer.Option(help="Also write NAME.preview.png, for pictures.")
+        bool,
+        typer.Option(
+            "--preview",
+            help="Also write NAME.preview.png, for pictures.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     low_rank: Annotated[
         bool,
@@ -144,6 +217,7 @@ def reconstruct(
             "--low-rank",
             help="Store coefficients and their basis instead of spectra (Zarr, NetCDF, clips), "
             "for tables and methods that give them.",
+            rich_help_panel=OUTPUT,
         ),
     ] = False,
     camera: CameraOption = None,
@@ -155,20 +229,46 @@ def reconstruct(
     capture: CaptureOption = None,
     quantity: QuantityOption = None,
     skip_bad_frames: Annotated[
-        bool, typer.Option(help="Leave out frames of a clip that cannot be decoded, and say so.")
+        bool,
+        typer.Option(
+            "--skip-bad-frames",
+            help="Leave out frames of a clip that cannot be decoded, and say so.",
+            rich_help_panel=MANY,
+        ),
     ] = False,
     fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first picture that fails.")
+        bool,
+        typer.Option(
+            "--fail-fast", help="Stop at the first picture that fails.", rich_help_panel=MANY
+        ),
     ] = False,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that share the pictures of a folder.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Processes that share the pictures of a folder.",
+            show_default="this one",
+            rich_help_panel=MANY,
+        ),
     ] = None,
     cluster: Annotated[
         str | None,
-        typer.Option(help="Scheduler of a dask cluster that shares them: tcp://HOST:8786."),
+        typer.Option(
+            metavar="URL",
+            help="Scheduler of a dask cluster that shares them: tcp://HOST:8786.",
+            show_default="none",
+            rich_help_panel=MANY,
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace existing outputs.", rich_help_panel=OUTPUT),
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print what was done as JSON.", rich_help_panel=OUTPUT),
+    ] = False,
 ) -> None:
     """Recover the cube behind each picture, of files, folders or patterns."""
     from respectra.cameras import PictureOptions

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
+from respectra.cli.help import RUNNING
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
     from respectra.training import AnyRecipe
 
+_CHANGES = "What of the recipe changes"
 #: Seconds between two plain lines of progress where there is no terminal.
 _EVERY_S = 30.0
 
@@ -26,23 +28,72 @@ def train(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            "--data", help="Folders of cubes, or one store from `data prepare`; here or by URL."
+            "--data",
+            metavar="FOLDER",
+            help="A folder of cubes, or one store from `data prepare`, here or by URL; may be "
+            "repeated.",
+            show_default="needed to train",
         ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="The run folder.",
+            show_default="needed to train",
+        ),
+    ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a value: --set optimizer.lr=2e-4. Repeatable."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change a value: --set optimizer.lr=2e-4. May be repeated.",
+            show_default="as the recipe says",
+            rich_help_panel=_CHANGES,
+        ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Length of the run; schedules shrink with it.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Length of the run in optimiser steps; schedules shrink with it.",
+            show_default="as the recipe says",
+            rich_help_panel=_CHANGES,
+        ),
     ] = None,
     resample: Annotated[
         str | None,
-        typer.Option("--resample", help="Learn these bands, whatever the cubes': 400:700:10."),
+        typer.Option(
+            "--resample",
+            metavar="NM",
+            help="Learn these bands in nm, whatever the cubes': 400:700:10.",
+            show_default="the cubes' bands",
+            rich_help_panel=_CHANGES,
+        ),
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="Another size, such as tiny.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another size of the network, such as tiny.",
+            show_default="as the recipe says",
+            rich_help_panel=_CHANGES,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SEED",
+            min=0,
+            help="Seed of everything random.",
+            show_default="as the recipe says",
+            rich_help_panel=_CHANGES,
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -51,20 +102,44 @@ def train(
         ),
     ] = False,
     start: Annotated[
-        Path | None, typer.Option("--from", help="Weights to start from, for fine-tuning.")
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Weights to start from, for fine-tuning.",
+            show_default="random weights",
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, cpu or cuda.", rich_help_panel=RUNNING)
+    ] = "auto",
     processes: Annotated[
-        int, typer.Option(min=1, help="Processes or GPUs of a machine that train together.")
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Processes or GPUs of a machine that train together.",
+            rich_help_panel=RUNNING,
+        ),
     ] = 1,
     nodes: Annotated[
         int,
         typer.Option(
+            metavar="N",
             min=1,
             help="Machines that train together; under torchrun or srun this follows by itself.",
+            rich_help_panel=RUNNING,
         ),
     ] = 1,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that cut patches.")] = 0,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Processes that cut patches; 0: the one that trains.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = 0,
     show: Annotated[
         bool, typer.Option("--show", help="Print the recipe as it would be run, and stop.")
     ] = False,

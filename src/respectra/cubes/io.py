@@ -72,6 +72,12 @@ def open_cube(
             with others than those given.
         DataError: the values are not real numbers, or (when they are read) too many for the memory.
         ConfigError: the axes are not y, x and band.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_cube(rs.make_cube([[[0.25, 0.5]]], [450, 550]), "small.zarr")
+        >>> rs.open_cube("small.zarr").sel(wavelength=550).item()
+        0.5
     """
     if isinstance(path, Url) or is_url(path):
         url = Url.parse(str(path))
@@ -147,6 +153,13 @@ def save_cube(
         DataError: not a cube, or values or attributes that the format cannot hold.
         ConfigError: unknown format or suffix.
         OutputError: the path exists, or cannot be written.
+
+    Example:
+        >>> import respectra as rs
+        >>> cube = rs.make_cube([[[0.2, 0.4]]], [450, 550])
+        >>> rs.save_cube(cube, "small.hdr")  # ENVI; the ending says the format
+        >>> rs.open_cube("small.hdr").shape
+        (1, 1, 2)
     """
     if isinstance(path, Url) or is_url(path):
         with uploading(Url.parse(str(path)), overwrite=overwrite) as here:
@@ -174,6 +187,12 @@ def open_low_rank(path: PathLike) -> LowRankCube:
     Raises:
         FormatError: as ``open_cube``; also a cube that is stored by its values.
         DataError: as ``open_cube``.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_cube(rs.load("pca").low_rank(rs.make_image([[[0.2, 0.3, 0.1]]])), "small.zarr")
+        >>> type(open_low_rank("small.zarr")).__name__
+        'LowRankCube'
     """
     path = Path(path)
     entry, stored = peek_cube(path)

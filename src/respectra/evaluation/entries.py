@@ -38,6 +38,11 @@ class Entry:
         facts: what results keep of it: method, track of the weights, parameters, device, tile;
             ``base`` and ``guarantees`` where it is another one made to keep something; ``absent``,
             track -> why it takes no part.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.evaluation.make_entry("wiener").takes_part("clean")
+        True
     """
 
     name: str
@@ -102,6 +107,10 @@ def make_entry(
     Raises:
         ConfigError: there is no such method or file for any of the tracks, or guarantees that it
             cannot keep on any of them.
+
+    Example:
+        >>> make_entry("wiener").name
+        'wiener'
     """
     found = _entries(source, tracks, name, [guarantees], tile, device)
     return found[0]
@@ -128,6 +137,10 @@ def find_entries(
 
     Raises:
         ConfigError: an unknown method or file, guarantees that cannot be kept, or two of one name.
+
+    Example:
+        >>> [entry.name for entry in find_entries(["wiener", "pca"])]
+        ['wiener', 'pca']
     """
     every, sets = tuple(tracks), [(), *map(tuple, guarantees)]
     found: list[Entry] = []

@@ -84,8 +84,14 @@ def evaluate(
         OutputError: another process writes to the folder, or it vanished meanwhile.
 
     Example:
+        >>> import numpy as np
         >>> import respectra as rs
-        >>> results = rs.evaluate(["pca", "wiener"], "scenes", "out")  # doctest: +SKIP
+        >>> rng = np.random.default_rng(0)
+        >>> cube = rs.make_cube(rng.uniform(0.1, 1, (32, 32, 31)), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> results = rs.evaluation.evaluate("wiener", "cubes", "report", timing_runs=0)
+        >>> results.names
+        ('wiener',)
     """
     output, report = _outputs(output, report)
     chosen, shown = options or Options(), as_progress(progress)

@@ -39,6 +39,11 @@ class EvaluationScene:
         role: ``main``, or ``out-of-scope`` for the second collection.
         wavelengths_nm: the bands, for files that do not say.
         scale: value = number in the file times this.
+
+    Example:
+        >>> from pathlib import Path
+        >>> EvaluationScene("a", Path("cubes/a.npz")).role
+        'main'
     """
 
     name: str
@@ -111,7 +116,19 @@ def scenes_of(data: Scenes) -> tuple[tuple[EvaluationScene, ...], dict[str, str]
 def evaluation_scenes_of(
     collection: Collection, role: Role = "main"
 ) -> tuple[EvaluationScene, ...]:
-    """The scenes of a collection."""
+    """The scenes of a collection.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> from respectra.datasets.collections import open_collection
+        >>> Path("cubes").mkdir()
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> [scene.name for scene in evaluation_scenes_of(open_collection("cubes"))]
+        ['a']
+    """
     return tuple(
         EvaluationScene(s.name, s.cube, s.images, role, s.wavelengths_nm, s.scale)
         for s in collection
@@ -123,6 +140,15 @@ def scenes_without_truth(folder: str | os.PathLike[str]) -> tuple[EvaluationScen
 
     Raises:
         DataError: the folder is missing or holds no image.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> Path("photos").mkdir()
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.3)), "photos/a.png")
+        >>> [scene.name for scene in scenes_without_truth("photos")]
+        ['a']
     """
     root = Path(folder)
     if not root.is_dir():

@@ -12,6 +12,10 @@ from typing import Any
 from respectra.cache import cache_folder, fingerprint
 from respectra.files import atomic_path
 from respectra.guards.text import read_json
+from respectra.notices import say_once
+
+#: What is measured, in words, by the folder of the cache.
+_MEASURED = {"engines": "which engine is fastest", "memory": "how much memory a tile takes"}
 
 __all__ = ["cache_folder", "fingerprint", "machine", "remember"]
 
@@ -40,6 +44,7 @@ def remember(kind: str, key: str, measure: Callable[[], Any]) -> Any:
     file = cache_folder() / kind / f"{key}.json"
     with contextlib.suppress(OSError, ValueError):
         return read_json(file)
+    say_once(f"measuring {_MEASURED.get(kind, kind)} on this machine; it takes some seconds, once")
     value = measure()
     with contextlib.suppress(OSError), atomic_path(file, overwrite=True, shared=True) as temporary:
         temporary.write_text(json.dumps(value))

@@ -58,6 +58,14 @@ def reconstruct_lazily(
         ConfigError: a method or guarantee that needs the whole picture at once, which is cut.
         DataError: it is no image.
         MissingExtraError: the extra ``cluster`` is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> image = rs.make_image(np.full((8, 8, 3), 0.3)).chunk({"y": 4, "x": 4, "channel": 3})
+        >>> cube = rs.reconstruct_lazily(image, rs.load("wiener"))
+        >>> cube.shape, cube[2:4, 2:4].compute().shape
+        ((8, 8, 31), (2, 2, 31))
     """
     try:
         import dask

@@ -58,6 +58,14 @@ def load(
     Raises:
         ConfigError: there are no such weights.
         FormatError: the file is not a weights file.
+
+    Example:
+        >>> import respectra as rs
+        >>> rec = rs.load()  # the weights that ship
+        >>> rec(rs.make_image([[[0.2, 0.3, 0.1]]])).sizes["wavelength"]
+        31
+        >>> rs.load("wiener").card.name  # a classical method by name
+        'wiener'
     """
     return Reconstructor(
         find_weights(source, track=track),
@@ -73,7 +81,12 @@ def load(
 
 
 def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Weights:
-    """The weights that :func:`load` would use."""
+    """The weights that :func:`load` would use.
+
+    Example:
+        >>> find_weights("default").method
+        'respectra'
+    """
     name = os.fspath(source)
     if name in (DEFAULT, "respectra"):
         return open_shipped(track)

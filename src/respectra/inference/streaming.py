@@ -53,7 +53,15 @@ _VERSION = 3
 
 @dataclass(frozen=True)
 class Streamed:
-    """What a run did."""
+    """What a run did.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.3), encoding="srgb"), "photo.png")
+        >>> reconstruct_file(rs.load("wiener"), "photo.png", "photo.zarr").path.name
+        'photo.zarr'
+    """
 
     path: Path
     pieces: int
@@ -97,6 +105,14 @@ def reconstruct_file(
             be written in pieces.
         OutputError: the cube exists or cannot be written; complete pieces are kept, and the same
             call takes up the work.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.3), encoding="srgb"), "photo.png")
+        >>> done = reconstruct_file(rs.load("wiener"), "photo.png", "photo.zarr")
+        >>> rs.open_cube(done.path).shape
+        (8, 8, 31)
     """
     target = Path(out_path)
     if writer_for(target) is None:
@@ -194,6 +210,13 @@ def streams(
 
     A picture that only a reader of whole files understands counts as small here; it is in memory
     anyway.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.3), encoding="srgb"), "photo.png")
+        >>> streams(rs.load("wiener"), "photo.png", "photo.zarr")  # it is small
+        False
     """
     path, target = Path(image_path), Path(out_path)
     if writer_for(target) is None:

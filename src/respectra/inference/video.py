@@ -46,7 +46,13 @@ _VERSION = 2
 
 @dataclass(frozen=True)
 class ReconstructedVideo:
-    """What a run did."""
+    """What a run did.
+
+    Example:
+        >>> import dataclasses
+        >>> [field.name for field in dataclasses.fields(ReconstructedVideo)]
+        ['path', 'frames', 'resumed', 'skipped_s', 'flicker']
+    """
 
     path: Path
     frames: int
@@ -97,6 +103,19 @@ def reconstruct_video(
             gives no coefficients where they are asked for.
         OutputError: the store exists or cannot be written; complete frames are kept, and the same
             call goes on after them.
+
+    Example:
+        >>> import av
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> with av.open("clip.mkv", "w") as file:
+        ...     stream = file.add_stream("ffv1", rate=25)
+        ...     stream.width, stream.height, stream.pix_fmt = 16, 16, "bgr0"
+        ...     grey = np.full((16, 16, 3), 90, np.uint8)
+        ...     for packet in [*stream.encode(av.VideoFrame.from_ndarray(grey)), *stream.encode()]:
+        ...         file.mux(packet)
+        >>> reconstruct_video(rs.load("wiener"), "clip.mkv", "clip.zarr").frames
+        1
     """
     shown = as_progress(progress)
     target = Path(out_path)

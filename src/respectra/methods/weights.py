@@ -28,7 +28,14 @@ _KEY = "respectra"
 
 @dataclass(frozen=True)
 class Weights:
-    """A method with what it learned and what it expects."""
+    """A method with what it learned and what it expects.
+
+    Example:
+        >>> import respectra as rs
+        >>> weights = rs.methods.fresh_weights("awan", preset="tiny")
+        >>> weights.method, weights.contract.bands
+        ('awan', 31)
+    """
 
     method: str
     """Name in the registry."""
@@ -85,6 +92,10 @@ def fresh_weights(
 
     Raises:
         ConfigError: unknown method, preset or option, or a value that is not allowed.
+
+    Example:
+        >>> fresh_weights("awan", preset="tiny").parameters < 100_000
+        True
     """
     state = build_network(name, preset=preset, **options).state_dict()
     tensors = {key: tensor.numpy() for key, tensor in state.items()}
@@ -110,6 +121,11 @@ def save_weights(
     Raises:
         OutputError: the file exists and ``overwrite`` is false, or cannot be written.
         ConfigError: their method is not registered, so that nobody could load them.
+
+    Example:
+        >>> save_weights(fresh_weights("awan", preset="tiny"), "tiny.safetensors")
+        >>> load_weights("tiny.safetensors").method
+        'awan'
     """
     weights.require_registered("a weights file")
     header = {
@@ -135,6 +151,11 @@ def load_weights(path: str | os.PathLike[str]) -> Weights:
     Raises:
         FormatError: not a weights file of ours, damaged, or of a newer format.
         ConfigError: it names a method or an option that this version does not know.
+
+    Example:
+        >>> save_weights(fresh_weights("hscnn-plus", preset="tiny"), "tiny.safetensors")
+        >>> load_weights("tiny.safetensors").contract.track
+        'clean'
     """
     file = Path(path)
     if not file.is_file():

@@ -46,7 +46,13 @@ Data = Sequence[str | os.PathLike[str]] | TrainingScenes
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left."""
+    """What a run left.
+
+    Example:
+        >>> from pathlib import Path
+        >>> RunResult(Path("run"), Path("run/best.safetensors"), {"mrae": 0.05}, 1000).scores
+        {'mrae': 0.05}
+    """
 
     folder: Path
     best: Path
@@ -104,6 +110,19 @@ def train(
         DataError: the data cannot be used, or the loss became infinite or NaN.
         OutputError: the folder holds a run already, another process writes it, or it cannot be
             written.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> Path("cubes").mkdir()
+        >>> rng = np.random.default_rng(0)
+        >>> for name in "abcd":
+        ...     cube = rs.make_cube(rng.random((32, 32, 31), np.float32), range(400, 701, 10))
+        ...     rs.save_cube(cube, f"cubes/{name}.npz")
+        >>> result = rs.training.train("wiener", ["cubes"], "run")
+        >>> rs.load(result.best).card.name
+        'wiener'
     """
     if not isinstance(recipe, Recipe | ClassicalRecipe):
         recipe = load_recipe(recipe)

@@ -60,6 +60,12 @@ def open_image(
         FormatError: no such file, damaged, too large, or another format than its suffix says.
         DataError: transparent, grey or CMYK without a word what to do; values outside [0, 1].
         MissingExtraError: a library for this kind of file is not installed.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image([[[0.2, 0.4, 0.6]]]), "small.png")
+        >>> (rs.open_image("small.png") * 255).round().values.tolist()
+        [[[51.0, 102.0, 153.0]]]
     """
     if isinstance(path, Url) or is_url(path):
         with local_copy(Url.parse(str(path))) as copy:
@@ -83,6 +89,13 @@ class Picture:
         row_bytes: memory that one row takes while it is held for reading.
         held_bytes: memory that the picture takes whatever is read of it.
         attrs: what the file says and what was done to its values, as ``open_image`` states it.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image([[[0.2, 0.4, 0.6]], [[0.6, 0.4, 0.2]]]), "small.png")
+        >>> picture = rs.cameras.open_picture("small.png", "clean")
+        >>> picture.height, picture.width, picture.bits
+        (2, 1, 8)
     """
 
     def __init__(
@@ -174,6 +187,12 @@ def open_picture(
     Raises:
         FormatError: no such file, damaged, or not a picture.
         DataError: see :func:`open_image`.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image([[[0.2, 0.4, 0.6]], [[0.6, 0.4, 0.2]]]), "small.png")
+        >>> open_picture("small.png", "clean").read(slice(1, 2), slice(0, 1)).shape
+        (1, 1, 3)
     """
     file = Path(path)
     encoding = input_encoding(kind)

@@ -45,6 +45,10 @@ class PictureOptions(Config):
             and of those below, such as ``rggb``. The values are then the camera's own, linear.
         black_level: of a mosaic: the code that no light gives.
         white_level: of a mosaic: the code of full scale; the highest one by default.
+
+    Example:
+        >>> PictureOptions(grey="repeat").grey
+        'repeat'
     """
 
     grey: Grey = "refuse"

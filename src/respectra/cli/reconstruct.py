@@ -175,6 +175,33 @@ def reconstruct(
             rich_help_panel=PICTURES,
         ),
     ] = "edge-aware",
+    mosaic: Annotated[
+        str,
+        typer.Option(
+            metavar="PATTERN",
+            help="Grey PNG or TIFF files that are a sensor's mosaic: rggb, bggr, grbg or gbrg.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = "none",
+    black_level: Annotated[
+        float,
+        typer.Option(
+            "--black-level",
+            metavar="CODE",
+            help="Of a mosaic: the code that no light gives.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = 0.0,
+    white_level: Annotated[
+        float | None,
+        typer.Option(
+            "--white-level",
+            metavar="CODE",
+            help="Of a mosaic: the code of full scale.",
+            show_default="the highest",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
     preview: Annotated[
         bool,
         typer.Option(
@@ -251,6 +278,10 @@ def reconstruct(
     )
     source = str(weights or method or "default")
     reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
+    reading |= {"demosaic": demosaic, "mosaic": mosaic}
+    reading |= {"black_level": black_level, "white_level": white_level}
+    if mosaic != "none" and kind is InputKind.AUTO:
+        kind = InputKind.CAMERA
     with open_workers(workers, cluster) as helpers, show_progress() as progress:
         outcomes = reconstruct_files(
             images,
@@ -259,7 +290,7 @@ def reconstruct(
             kind=cast("Any", kind.value),
             suffix=suffix,
             **vars(facts),
-            picture_options=PictureOptions(**reading, tone=tone, demosaic=cast("Any", demosaic)),
+            picture_options=PictureOptions(**reading, tone=tone),
             preview=preview,
             low_rank=low_rank,
             skip_bad_frames=skip_bad_frames,

@@ -26,6 +26,7 @@ from respectra.cameras.calibration import open_chart
 from respectra.cameras.calibration.fitting import (
     colours_of,
     fit_correction,
+    fit_gains_and_matrix,
     fit_tone,
     root_polynomial,
 )
@@ -100,6 +101,12 @@ def by_tone_and_matrix(values, kept, one):
     return tone.undo(one).astype(float) @ matrix
 
 
+def by_tone_and_held_matrix(values, kept, one):
+    tone = fit_tone(CHART[kept], values)
+    matrix = fit_gains_and_matrix(tone.undo(values).astype(float), COLOURS[kept])
+    return tone.undo(one).astype(float) @ matrix
+
+
 def fit_generic(rec, photos) -> Tone:
     values = np.array([p["patch_linear_rgb"] for p in photos])
     names = [p["repository"] for p in photos]
@@ -155,7 +162,12 @@ def charts(rec, fit: bool) -> None:
                 scores += [mrae(recover(rec, tone.undo(values[p["id"]])), p)
                            for p in developed if p["repository"] == name]  # fmt: skip
             show(f"developed, tone leaving its repository out ({label})", scores)
-    for name, way in (("tone", by_tone), ("tone and matrix", by_tone_and_matrix)):
+    ways = (
+        ("tone", by_tone),
+        ("tone and matrix", by_tone_and_matrix),
+        ("tone, matrix held to gains", by_tone_and_held_matrix),
+    )
+    for name, way in ways:
         show(f"developed, own chart, patch left out: {name}",
              [mrae(left_out(rec, values[p["id"]], p, way), p) for p in developed])  # fmt: skip
     show("linear, as they are", [mrae(recover(rec, values[p["id"]]), p) for p in linear])

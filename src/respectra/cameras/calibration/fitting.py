@@ -18,8 +18,6 @@ FloatArray = npt.NDArray[np.float64]
 _PATCH_ERROR, _DARK_ERROR = 0.02, 0.002
 #: By how much, in log likelihood, a lamp must explain more than daylight or a black body.
 _LAMP = 3.0
-#: How hard a matrix is held to mere gains, in shares of the patches' own mean square.
-_DAMPING = np.geomspace(1e-3, 10.0, 13)
 #: Lights that are tried when it is not known.
 LIGHTS = (
     *(f"planck:{k}" for k in (2400, 2856, 3200, 3800)),
@@ -161,32 +159,6 @@ def fit_correction(values: FloatArray, truth: FloatArray, *, roots: bool) -> Flo
         rows.T @ rows + damp * np.eye(rows.shape[1]), rows.T @ (truth * weight)
     )
     return np.asarray(matrix / scale[:, None])
-
-
-def fit_gains_and_matrix(values: FloatArray, truth: FloatArray) -> FloatArray:
-    """Shape (3, 3): from linear values to linear R, G, B, as near to mere gains as patches ask.
-
-    How far it may go from gains is chosen by leaving out one patch at a time.
-
-    Args:
-        values: shape (n, 3), tone undone.
-        truth: shape (n, 3).
-    """
-    gains = np.diag(np.median(truth / np.maximum(values, 1e-4), axis=0))
-    weight = 1.0 / (np.abs(truth).mean(axis=1, keepdims=True) + 0.02)
-    rows = values * gains.diagonal() * weight
-    missing = (truth - values @ gains) * weight
-    square = rows.T @ rows
-    best, least = gains, float(np.abs(missing).mean())
-    for damp in _DAMPING * np.trace(square) / 3:
-        inverse = np.linalg.inv(square + damp * np.eye(3))
-        change = inverse @ rows.T @ missing
-        leverage = np.einsum("ni,ij,nj->n", rows, inverse, rows)[:, None]
-        left_out = (missing - rows @ change) / (1 - leverage)
-        error = float(np.abs(left_out).mean())
-        if error < least:
-            best, least = gains + gains.diagonal()[:, None] * change, error
-    return np.asarray(best)
 
 
 def colours_of(spectra: FloatArray) -> FloatArray:

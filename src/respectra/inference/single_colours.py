@@ -80,8 +80,8 @@ def recover_colours(
     values, low, high = _encoded(np.asarray(colours), encoding)
     shape = values.shape
     network = _network(str(weights or SHIPPED))
-    values, low, high = (v.reshape(-1, 3) for v in (values, low, high))
-    found = _look_up(values, low, high, network)
+    flat, low, high = values.reshape(-1, 3), low.reshape(-1, 3), high.reshape(-1, 3)
+    found = _look_up(flat, low, high, network)
     names = {2: ("colour",), 3: ("y", "x"), 1: ()}.get(
         len(shape), tuple(f"dim_{n}" for n in range(len(shape) - 1))
     )

@@ -56,6 +56,7 @@ class Calibration:
         tone: that was undone first.
         noise: of linear values.
         measured: shape (patch, 3), linear values, tone undone.
+        wanted: of the same shape, what the chart's spectra make of linear sRGB.
         predicted: of the same shape, by the best way's own camera.
         residual: shape (patch,), relative; NaN where a patch was left out.
         left_out: patches (from 1) that were clipped or in shadow.
@@ -70,6 +71,7 @@ class Calibration:
     tone: Tone | None
     noise: Noise | None
     measured: FloatArray
+    wanted: FloatArray
     predicted: FloatArray
     residual: FloatArray
     left_out: list[int]
@@ -168,7 +170,7 @@ def _fit(
     residual[usable] = off[usable]
     left_out = [int(n) + 1 for n in np.flatnonzero(~usable)]
     return Calibration(
-        capture, way, scores, response, lights, tone, noise, values, predicted, residual,
+        capture, way, scores, response, lights, tone, noise, values, truth, predicted, residual,
         left_out, patches,
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -51,11 +51,7 @@ def fill_in_source(
         low, high = np.full((2, 2), black_level), np.full((2, 2), white)
         return develop_mosaic(codes, channel, low, high, way)
 
-    facts: dict[str, Any] = {
-        "black_level": float(black_level),
-        "white_level": white,
-        "demosaic": way,
-    }
-    facts = {**said.facts, **facts, "mosaic": pattern}
+    levels = {"black_level": float(black_level), "white_level": white}
+    facts = {**said.facts, **levels, "demosaic": way, "mosaic": pattern}
     told = replace(said, colours="camera", full=1.0, bits=32, icc=None, space=None, facts=facts)
     return WholeSource((source.height // side, source.width // side), told, load)

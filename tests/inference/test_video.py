@@ -183,6 +183,7 @@ reconstruct_video(rs.load("pseudo-inverse", tile=16), sys.argv[1], sys.argv[2], 
 """
 
 
+@pytest.mark.posix
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL")
 def test_a_killed_process_is_taken_up(tmp_path, clip, linear):
     target = tmp_path / "out.zarr"

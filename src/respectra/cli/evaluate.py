@@ -12,6 +12,7 @@ from rich.markup import escape
 from respectra.cli.app import app, echo, out, print_json, show_progress, warn
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import RUNNING
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ def evaluate(
             rich_help_panel=RUNNING,
         ),
     ] = 1,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     scenes: Annotated[
         str | None,
         typer.Option("--scenes", metavar="NAME,...", help="Only these scenes.", show_default="all"),
@@ -220,6 +223,14 @@ def evaluate(
             "--device", metavar="NAME", help="auto, cpu, cuda, ...", rich_help_panel=RUNNING
         ),
     ] = "cpu",
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Score weights also on tracks that they are not for.",
+            rich_help_panel=_FURTHER,
+        ),
+    ] = False,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -332,11 +343,12 @@ def evaluate(
         tracks=options.tracks,
         guarantees=[_words(words) for words in guarantees or ()],
         device=device,
+        force=force,
     )
     for one in entries:
         for name, reason in one.facts["absent"].items():
             warn(f"{one.name} takes no part in {name}: {reason}")
-    with show_progress() as progress:
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
         results = evaluate(
             entries,
             subjects,
@@ -348,6 +360,7 @@ def evaluate(
             threads=threads,
             timing_runs=timing_runs,
             progress=progress,
+            cluster=helpers,
         )
     _report_failures(results)
     if as_json:

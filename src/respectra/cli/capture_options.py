@@ -108,12 +108,6 @@ class Told:
             )
         )
 
-    @property
-    def names_camera(self) -> bool:
-        """Whether the pictures hold the codes of a camera that is stated."""
-        capture = self.capture
-        return capture is not None and capture.camera is not None and not capture.is_photograph
-
     def facts(self) -> dict[str, Any]:
         """As plain values, on which finished cubes depend."""
         if not self:

@@ -171,7 +171,7 @@ def reconstruct(
     json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
     """Recover the cube behind each picture, of files, folders or patterns."""
-    from respectra.cameras import PictureOptions
+    from respectra.cameras import PictureOptions, options_for
     from respectra.files import ensure_absent
     from respectra.inference.folders import Job, cube_files, find_inputs, run_jobs
     from respectra.inference.streaming import growing_folder
@@ -196,9 +196,8 @@ def reconstruct(
     source = str(weights or method or "default")
     reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
     reading |= {"tone": tone, "demosaic": demosaic}
-    if tone == "auto" and told.capture is not None and told.capture.tone is not None:
-        reading["tone"] = "none"  # the capture's own is undone
-    picture_options = PictureOptions(**reading)
+    picture_options = options_for(PictureOptions(**reading), told.capture)
+    reading["tone"] = picture_options.tone
     plain: dict[str, Reconstructor] = {}
     reconstructors: dict[tuple[str, Any], Reconstructor] = {}
     # One picture by its name, or into a cube by its name; whatever else has a manifest.
@@ -420,14 +419,9 @@ def _said_of(job: Job, options: PictureOptions) -> Any:
 
 def _kind_of(path: Path, told: Told) -> InputKind:
     """By the challenge's own file names, or a camera that is named; anything else is a photo."""
-    from respectra.cameras import track_of_file
-    from respectra.cameras.pictures import RAW_SUFFIXES
+    from respectra.cameras import input_kind_of
 
-    track = track_of_file(path.name)
-    if track in list(InputKind):
-        return InputKind(track)
-    raw = path.suffix.lower() in RAW_SUFFIXES
-    return InputKind.CAMERA if raw or told.names_camera else InputKind.SRGB
+    return InputKind(input_kind_of(path, told.capture))
 
 
 def _targets(inputs: list[tuple[Path, Path]], output: Path, suffix: str) -> list[Path]:

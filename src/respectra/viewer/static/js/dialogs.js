@@ -35,7 +35,7 @@ export function setUpCompare(explorer, options) {
 
 async function compare(explorer, choice) {
   const { job } = explorer;
-  const again = { upload: job.upload, input: job.input, guarantees: job.guarantees };
+  const again = { ...job.request, truth: null };
   if (choice === "none") {
     explorer.other = null;
     delete explorer.state.other;

@@ -15,6 +15,8 @@ const UPDATE_MS = 400;
 const LOOK_MS = 200;
 
 export class Explorer {
+  static HINTED = "respectra-hinted";
+
   constructor(options) {
     this.options = options;
     this.viewport = new Viewport(by("stage"), by("canvas"), by("cross"));
@@ -33,6 +35,7 @@ export class Explorer {
       rectangle: (from, to, done) => this.rectangle(from, to, done),
       wantsRectangle: () => this.marking,
     });
+    this.pins.onKnown = (pin) => this.again?.ask(pin).catch((error) => toast(error.message, true));
     by("rectangle").addEventListener("click", () => this.setMarking(!this.marking));
   }
 
@@ -44,6 +47,7 @@ export class Explorer {
     this.other = null;
     this.state = wanted ?? { ...link.FIRST, rgb: [...link.FIRST.rgb], job: job.id };
     this.state.job = job.id;
+    this.pins.teachable = Boolean(job.request) && scene.info.facts.kind === "picture";
     document.body.dataset.stage = "scene";
     by("scene").hidden = false;
     by("title").textContent = job.name;
@@ -57,6 +61,8 @@ export class Explorer {
     this.tools.show(this.state, scene, null);
     await this.repaint();
     this.facts();
+    by("open-taken").hidden = !job.request;
+    if (!this.pins.items.length && !wanted?.pins?.length) this.hint(true);
     if (other) await this.compareWith(other);
     for (const pin of wanted?.pins ?? []) this.restore(pin);
     if (wanted?.at) {
@@ -64,6 +70,15 @@ export class Explorer {
       this.viewport.scale = scale;
       this.viewport.centre(x, y);
     }
+  }
+
+  // The same picture computed anew, with more that is known of it: what one looks at stays.
+  async reopen(job) {
+    const { viewport } = this;
+    const middle = viewport.toScene(viewport.size[0] / 2, viewport.size[1] / 2);
+    const same = { ...this.state, job: job.id, pins: this.pins.items, at: [middle.x, middle.y, viewport.scale] };
+    if (!job.scenes.includes("truth") && same.other === "truth") delete same.other;
+    await this.open(job, same);
   }
 
   // Some more of the scene has been computed.
@@ -208,6 +223,7 @@ export class Explorer {
   }
 
   pinPoint(pixel) {
+    if (this.again?.point(pixel)) return;
     if (this.pins.full) { toast(`There is room for ${MOST_PINS} pins; remove one first.`); return; }
     const same = this.pins.items.find((pin) => pin.x === pixel.x && pin.y === pixel.y && !pin.width);
     if (!same) this.pins.add({ x: pixel.x, y: pixel.y });
@@ -221,14 +237,15 @@ export class Explorer {
     this.showMarks();
     if (!done) return;
     this.setMarking(false);
+    if (this.again?.rectangle({ x, y, width, height })) return;
     if (this.pins.full) toast(`There is room for ${MOST_PINS} pins; remove one first.`);
     else this.pins.add({ x, y, width, height });
   }
 
-  restore({ x, y, width, height, colour, name }) {
+  restore({ x, y, width, height, colour, name, known }) {
     const { scene } = this;
     const right = x + (width ?? 1), bottom = y + (height ?? 1);
-    if (right <= scene.width && bottom <= scene.height) this.pins.add({ x, y, width, height, colour, name });
+    if (right <= scene.width && bottom <= scene.height) this.pins.add({ x, y, width, height, colour, name, known });
   }
 
   setMarking(on) {
@@ -238,13 +255,15 @@ export class Explorer {
   }
 
   pinsChanged(drawn) {
-    by("pins-note").hidden = this.pins.items.length > 0;
+    const some = this.pins.items.length > 0;
+    by("pins-note").hidden = some;
+    if (some) this.hint(false);
     if (drawn) { this.showMarks(); this.evaluatePins(); }
     this.remember();
   }
 
   showMarks() {
-    this.viewport.marks = [...this.pins.marks(), ...(this.draft ? [this.draft] : [])];
+    this.viewport.marks = [...this.pins.marks(), ...(this.again?.marks() ?? []), ...(this.draft ? [this.draft] : [])];
     this.viewport.draw();
   }
 
@@ -296,6 +315,8 @@ export class Explorer {
   }
 
   escape() {
+    this.again?.end();
+    this.hint(false);
     this.corner = null;
     this.rectangle(null);
     this.setMarking(false);
@@ -306,6 +327,11 @@ export class Explorer {
     const { info } = this.scene;
     const lines = [
       ["Size", `${info.width.toLocaleString("en")} × ${info.height.toLocaleString("en")} pixels, ${this.scene.bands} bands`],
+      ["What the numbers are", info.facts.quantity ?? info.quantity],
+      ["Light", info.facts.light ?? ""],
+      ["Camera", info.facts.camera ?? ""],
+      ["Assumed", info.facts.assumed ?? ""],
+      ["Known spectra", info.facts.references ?? ""],
       ["Method", info.facts.title ?? (info.facts.kind === "cube" ? "none: a cube as it was given" : "")],
       ["Camera sees again", info.differing_pixels === null ? "" : again(info)],
       ["Shown to within", `${(100 * info.largest_error / info.peak).toPrecision(2)} % of the brightest value`],
@@ -315,6 +341,20 @@ export class Explorer {
     ];
     by("facts").replaceChildren(make("dl", {}, ...lines.filter(([, v]) => v).flatMap(
       ([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })])));
+  }
+
+  // What a newcomer can do here, until it is done or waved away.
+  hint(on) {
+    const { HINTED } = Explorer;
+    let seen = false;
+    try { seen = localStorage.getItem(HINTED) === "yes"; } catch { /* shown each time then */ }
+    if (on && !seen) {
+      by("ask").hidden = false;
+      by("ask-words").textContent = "Point at the picture: its spectrum is drawn beside it. Click to keep it as a pin.";
+    } else if (!on && !by("ask").hidden && !this.again?.task) {
+      by("ask").hidden = true;
+      try { localStorage.setItem(HINTED, "yes"); } catch { /* not kept then */ }
+    }
   }
 
   remember() {

@@ -1,6 +1,7 @@
 // Where everything is put together.
 
 import { getJob, getOptions, follow } from "./api.js";
+import { Again } from "./again.js";
 import { setUpCompare, setUpExport } from "./dialogs.js";
 import { by, toast } from "./dom.js";
 import { Explorer } from "./explore.js";
@@ -87,6 +88,7 @@ async function begin() {
       watch.tell(job);
     });
   }
+  if (options.uploads) new Again(explorer, options);
   setUpCompare(explorer, options);
   setUpExport(explorer, options);
   const { viewport } = explorer;

@@ -9,6 +9,8 @@ export class Pins {
     this.list = list;
     this.onChange = onChange;
     this.items = [];
+    this.onKnown = () => {};
+    this.teachable = false; // whether a spectrum can be given to a pin
   }
 
   get full() { return this.items.length >= MOST_PINS; }
@@ -55,10 +57,15 @@ export class Pins {
     const name = element("input", { type: "text", value: item.name, maxLength: 60, spellcheck: false });
     name.setAttribute("aria-label", `Name of pin ${index + 1}`);
     name.addEventListener("input", () => { item.name = name.value; this.onChange(false); });
+    const known = element("button", { type: "button", className: "quiet small", textContent: item.known ? "known" : "known?" });
+    known.title = item.known ? `Its spectrum is known: ${item.known.label}` : "Give it its measured spectrum; the others follow";
+    known.setAttribute("aria-label", `Known spectrum of pin ${index + 1}${item.known ? `: ${item.known.label}` : ""}`);
+    known.addEventListener("click", () => this.onKnown(item));
+    known.hidden = !this.teachable;
     const drop = element("button", { type: "button", className: "quiet icon", textContent: "×", title: "Remove" });
     drop.setAttribute("aria-label", `Remove pin ${index + 1}`);
     drop.addEventListener("click", () => this.remove(item));
-    row.append(colour, number, name, drop);
+    row.append(colour, number, name, known, drop);
     return row;
   }
 }

@@ -75,7 +75,7 @@ class CubeSource:
 
     pictures: tuple[str, ...] = ()
     deviates = False
-    light = None
+    light: npt.NDArray[np.float64] | None = None
 
     def __init__(self, cube: xr.DataArray) -> None:
         self._values = np.asarray(require_cube(cube).values, np.float32)

@@ -29,7 +29,7 @@ _ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:[^\s/:;,'\"]+/)+[^\s/:;,'\"]*")
 _ENDED = (State.DONE, State.FAILED, State.CANCELLED)
 
 
-_NO_REQUEST = NewJob(upload=None, truth=None, method="default", guarantees=[])
+_NO_REQUEST = NewJob()
 
 
 class QueueFull(Exception):  # noqa: N818 - an answer, not a failure

@@ -50,38 +50,43 @@ class NewJob(_Model):
     What is not stated of how the picture was taken is taken from its file, or assumed.
     """
 
-    upload: str | None = Field(None, description="An upload; none for the demonstration.")
-    truth: str | None = Field(None, description="An upload of a cube to compare with.")
-    method: Name = Field("default", description="One of the methods on offer.")
+    upload: str | None = Field(default=None, description="An upload; none for the demonstration.")
+    truth: str | None = Field(default=None, description="An upload of a cube to compare with.")
+    method: Name = Field(default="default", description="One of the methods on offer.")
     input: Input = "auto"
     guarantees: list[str] = Field(default_factory=list, max_length=8)
     grey: Literal["refuse", "repeat"] = "refuse"
     alpha: Literal["refuse", "white", "black", "drop"] = "refuse"
     profile: Literal["embedded", "ignore"] = "embedded"
-    profile_file: str | None = Field(None, description="An upload: an ICC profile to use instead.")
-    tone: Literal["auto", "none", "generic"] = "auto"
-    tone_file: str | None = Field(None, description="An upload: a tone curve as JSON.")
-    demosaic: Literal["edge-aware", "bilinear", "half"] = "edge-aware"
-    camera: Name | None = Field(None, description="One of the cameras on offer.")
-    camera_file: str | None = Field(None, description="An upload: the response of the camera.")
-    light: Name | None = Field(
-        None, description="A CIE illuminant, planck:2856 or daylight:5200, such as D50."
+    profile_file: str | None = Field(
+        default=None, description="An upload: an ICC profile to use instead."
     )
-    light_file: str | None = Field(None, description="An upload: the light's spectrum.")
+    tone: Literal["auto", "none", "generic"] = "auto"
+    tone_file: str | None = Field(default=None, description="An upload: a tone curve as JSON.")
+    demosaic: Literal["edge-aware", "bilinear", "half"] = "edge-aware"
+    camera: Name | None = Field(default=None, description="One of the cameras on offer.")
+    camera_file: str | None = Field(
+        default=None, description="An upload: the response of the camera."
+    )
+    light: Name | None = Field(
+        default=None, description="A CIE illuminant, planck:2856 or daylight:5200, such as D50."
+    )
+    light_file: str | None = Field(default=None, description="An upload: the light's spectrum.")
     white: White | None = Field(
-        None,
+        default=None,
         description="What a perfect white gives: linear R, G, B in shares of full scale, or x, y, "
         "width, height of a part of the picture, or auto.",
     )
-    capture: str | None = Field(None, description="An upload: a capture as JSON.")
+    capture: str | None = Field(default=None, description="An upload: a capture as JSON.")
     references: str | None = Field(
-        None, description="An upload: known spectra, a CSV headed y,x[,height,width],400,410,..."
+        default=None,
+        description="An upload: known spectra, a CSV headed y,x[,height,width],400,410,...",
     )
     quantity: Literal["reflectance", "radiance"] | None = Field(
-        None, description="What comes out; of a cube, what its values are."
+        default=None, description="What comes out; of a cube, what its values are."
     )
     key: str | None = Field(
-        None, max_length=300, description="Which cube of a file that holds several."
+        default=None, max_length=300, description="Which cube of a file that holds several."
     )
 
 
@@ -90,10 +95,10 @@ class NewCalibration(_Model):
 
     upload: str = Field(description="An upload: the photograph.")
     chart: Literal["classic24", "passport"] = "classic24"
-    light: Name = Field("unknown", description="On the chart; as in a new job, or unknown.")
-    light_file: str | None = Field(None, description="An upload: the light's spectrum.")
+    light: Name = Field(default="unknown", description="On the chart; as in a new job, or unknown.")
+    light_file: str | None = Field(default=None, description="An upload: the light's spectrum.")
     corners: Annotated[list[tuple[float, float]], Field(min_length=4, max_length=4)] | None = Field(
-        None,
+        default=None,
         description="x, y of the centres of the first patch, the last of the first row, the last, "
         "and the first of the last row; found without.",
     )

@@ -217,8 +217,7 @@ def _calibration(task: Task, folder: Path, report: Report, focus: Focus) -> None
     assert task.source is not None
     if is_cube(task.source):
         raise DataError("a camera is calibrated with a photograph of a chart, and this is a cube")
-    raw = _kind(task) == "camera"
-    encoding = "linear" if raw or task.input == "linear" else "srgb"
+    encoding = input_encoding(_kind(task))
     options = task.picture.model_copy(update={"tone": "none"}).model_dump()
     image = open_image(task.source, encoding=encoding, max_pixels=task.limits.pixels, **options)
     report("measuring the chart", 0.3)

@@ -158,8 +158,8 @@ class Service:
             raise HTTPException(409, "a file behind this result has expired; upload it again")
         task = {**entry.task, "kind": "export", "suffix": suffix, "truth": None}
         stem = Path(entry.name).stem or "cube"
-        files = {"upload": entry.upload, "beside": entry.beside}
-        return Entry(f"{stem}{suffix}", "export", entry.request, task, **files)
+        name = f"{stem}{suffix}"
+        return Entry(name, "export", entry.request, task, upload=entry.upload, beside=entry.beside)
 
 
 class _Files:

@@ -158,7 +158,8 @@ def take_calibrate(path: Path) -> None:
     for row, column in np.ndindex(4, 6):
         top, left = 12 + 60 * row, 12 + 60 * column
         patches[top : top + 48, left : left + 48] = colours[row, column]
-    scene = np.pad(patches, ((54, 54), (60, 60), (0, 0)), constant_values=0.25)
+    scene = np.pad(patches, ((54, 54), (60, 60), (0, 0)), constant_values=np.nan)
+    scene = np.where(np.isnan(scene), 0.28 * np.array(capture.white), scene)
     scene *= np.linspace(1.03, 0.97, scene.shape[1])[None, :, None]
     noise = np.random.default_rng(0).normal(0, 1, scene.shape) * np.sqrt(scene / 8000)
     values = np.clip(scene + noise, 0, 1).astype(np.float32)

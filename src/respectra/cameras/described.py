@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -42,6 +42,10 @@ def described_capture(attrs: Mapping[Any, Any]) -> Capture | None:
 
     Raises:
         DataError: a raw file of an unknown camera without colour matrices.
+
+    Example:
+        >>> described_capture({}) is None
+        True
     """
     if "capture" in attrs:
         return None
@@ -55,17 +59,24 @@ def described_capture(attrs: Mapping[Any, Any]) -> Capture | None:
     return None
 
 
-def input_kind_of(path: str | os.PathLike[str], capture: Capture | None = None) -> InputKind:
+def input_kind_of(
+    path: str | os.PathLike[str],
+    capture: Capture | None = None,
+    told: InputKind | Literal["auto"] = "auto",
+) -> InputKind:
     """What the values of a picture are, by its file's name and what is known of the camera.
 
     Args:
         path: the file; it is not opened.
         capture: what is known of how it was taken.
+        told: what somebody says of it; ``auto``: nothing.
 
     Returns:
-        ``clean`` or ``real-world`` for pictures that the challenge named, ``camera`` for raw files
-        and where the capture names a camera, else ``srgb``.
+        what was told, else ``clean`` or ``real-world`` for pictures that the challenge named,
+        ``camera`` for raw files and where the capture names a camera, else ``srgb``.
     """
+    if told != "auto":
+        return told
     track = track_of_file(Path(path).name)
     if track == "clean":
         return "clean"

@@ -20,7 +20,13 @@ from respectra.errors import DataError, unknown_name
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene: a cube, and the images of it that exist as files."""
+    """One scene: a cube, and the images of it that exist as files.
+
+    Example:
+        >>> from pathlib import Path
+        >>> Scene("a", Path("cubes/a.npz")).name
+        'a'
+    """
 
     name: str
     cube: Path
@@ -69,7 +75,19 @@ class Scene:
 
 @dataclass(frozen=True)
 class Collection:
-    """Scenes that belong together."""
+    """Scenes that belong together.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> Path("cubes").mkdir()
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> collection = open_collection("cubes")
+        >>> len(collection), collection.layout
+        (1, 'cubes')
+    """
 
     name: str
     scenes: tuple[Scene, ...]
@@ -111,6 +129,16 @@ def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None
     Raises:
         DataError: the folder is missing or holds no cube.
         ConfigError: unknown layout.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> Path("cubes").mkdir()
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> [scene.name for scene in open_collection("cubes")]
+        ['a']
     """
     from respectra.datasets.layouts import LAYOUTS, walk
     from respectra.datasets.splits import list_official_splits, official_split
@@ -134,8 +162,13 @@ def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None
     raise DataError(f"{root} holds no {wanted}; known suffixes: {', '.join(suffixes)}")
 
 
-def list_layouts() -> dict[str, str]:
-    """The layouts that are recognised, and what they are."""
+def list_layouts() -> list[str]:
+    """Names of the layouts that are recognised, in the order in which they are tried.
+
+    Example:
+        >>> list_layouts()
+        ['arad-2020', 'arad-1k', 'bgu', 'icvl', 'cave', 'archives', 'cubes']
+    """
     from respectra.datasets.layouts import LAYOUTS
 
-    return {entry.name: entry.title for entry in LAYOUTS}
+    return [entry.name for entry in LAYOUTS]

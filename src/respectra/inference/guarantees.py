@@ -32,7 +32,7 @@ from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.methods import Contract
 
 if TYPE_CHECKING:
-    from respectra.inference.references import Correction
+    from respectra.inference.corrections import Correction
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -31,6 +31,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Raises:
         OutputError: the job folder cannot be used, or another server uses it.
+
+    Example:
+        >>> create_app().title
+        'Respectra'
     """
     settings = settings or Settings()
     service = Service(settings)

@@ -286,10 +286,8 @@ def _require_same_size(scene: xr.DataArray, truth: xr.DataArray | None) -> None:
 
 def _kind(task: Task) -> InputKind:
     """What the values of a picture are: as told, else by its name and the camera that is known."""
-    if task.input != "auto":
-        return task.input
     assert task.source is not None
-    return input_kind_of(task.source, task.stated.to_capture())
+    return input_kind_of(task.source, task.stated.to_capture(), task.input)
 
 
 def _open_picture(task: Task, kind: InputKind) -> xr.DataArray:

@@ -9,10 +9,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras import InputKind, get_track, make_image
+from respectra.cameras.capture_camera import CaptureCamera
 from respectra.colour import encode_srgb
 from respectra.cubes import make_cube
 from respectra.inference import Reconstructor
-from respectra.inference.capture import camera_for
 from respectra.viewer.blocks import Bytes, FloatArray
 
 #: Depth of the codes that are compared with those of the file themselves.
@@ -33,10 +33,12 @@ class SeenAgain:
         # Noise is not rendered again, so that only the first track gives codes.
         track = "real-world" if kind == "real-world" else "clean"
         self._track = get_track(track, negative="clip")
-        self._camera = camera_for(reconstructor.contract)
-        seen = self._track if self._camera is None else self._camera
-        self._matrix = seen.response_matrix(self._grid).astype(np.float32)
         capture = reconstructor.capture
+        self._camera: CaptureCamera | None = None
+        if capture is not None:
+            self._camera = CaptureCamera(capture, reconstructor.contract.quantity)
+        seen = self._camera or self._track
+        self._matrix = seen.response_matrix(self._grid).astype(np.float32)
         self._photograph = capture is not None and capture.is_photograph
         self._to_display: npt.NDArray[np.float32] | None = None
         if capture is not None and not self._photograph:

@@ -23,7 +23,12 @@ _TEMPERATURE = re.compile(r"(planck|daylight):[0-9]{1,6}(\.[0-9]{1,6})?", re.IGN
 
 
 class Settings(Config):
-    """How a server is set up."""
+    """How a server is set up.
+
+    Example:
+        >>> Settings(token="a long secret").uploads
+        True
+    """
 
     folder: Path | None = None
     """Where uploads and results are kept; a temporary folder without it."""

@@ -14,7 +14,7 @@ import xarray as xr
 from respectra.cameras import InputKind, make_image
 from respectra.cubes import make_cube
 from respectra.inference import Reconstructor
-from respectra.inference.reconstructor import bits_of
+from respectra.inference.bits import bits_of
 from respectra.inference.tiling import Layout
 from respectra.methods import Tiling
 from respectra.viewer.blocks import Block, Colours, FloatArray, Source

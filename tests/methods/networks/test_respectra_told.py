@@ -132,7 +132,7 @@ def test_a_setting_travels_with_the_weights(tmp_path, x):
     assert noisy.contract.track == "real-world"
     assert noisy.contract.response.name == "ntire2020-example-d40"
     save_weights(noisy, tmp_path / "w.safetensors")
-    again = rs.load(tmp_path / "w.safetensors").predictor.network
+    again = rs.load(tmp_path / "w.safetensors").backend.network
     assert again.denoises
     told = rs.build_network("respectra", **SMALL).eval()
     told.load_state_dict({k: torch.tensor(t) for k, t in weights.tensors.items()})

@@ -109,6 +109,7 @@ class NewCalibration(_Model):
 class CalibrationOut(_Model):
     """What a photograph of a chart says of its camera."""
 
+    words: str = Field(description="What was found, for people.")
     way: str = Field(description="That leaving out each patch found best.")
     scores: dict[str, float] = Field(description="Mean relative error of a left-out patch.")
     light: str | None
@@ -125,6 +126,7 @@ class ChartOut(_Model):
     name: str
     rows: int
     columns: int
+    patches: list[str] = Field(description="What they are called.")
     wavelengths_nm: list[float]
     spectra: list[list[float]] = Field(description="A row a patch, in reading order.")
 

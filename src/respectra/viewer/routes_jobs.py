@@ -10,7 +10,8 @@ from pathlib import Path as FolderPath
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse
+from sse_starlette import EventSourceResponse
 
 import respectra
 from respectra.cubes.formats import FORMATS
@@ -38,7 +39,7 @@ from respectra.viewer.store import UploadFiles, safe_path
 
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 FileName = Annotated[str, Query(min_length=1, max_length=300)]
-_HEARTBEAT_S = 15.0
+_HEARTBEAT_S = 15
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -186,16 +187,17 @@ def jobs_router(service: Service) -> APIRouter:
 
     @router.get(
         "/jobs/{job}/events",
-        response_class=StreamingResponse,
+        response_class=EventSourceResponse,
         responses={200: {"content": {"text/event-stream": {}}}, **_problems(404)},
         tags=["jobs"],
     )
-    async def events(job: JobId) -> StreamingResponse:
+    async def events(job: JobId) -> EventSourceResponse:
         """Progress as server-sent events, each a job; the stream ends with the job."""
         entry = service.entry(job)
         if service.event_streams >= service.settings.limits.event_streams:
             raise HTTPException(503, "too many clients follow jobs; ask for the job instead")
-        return StreamingResponse(_follow(service, entry), media_type="text/event-stream")
+        # The pings find out whether the client is still there.
+        return EventSourceResponse(_follow(service, entry), ping=_HEARTBEAT_S)
 
     @router.post(
         "/jobs/{job}/exports",
@@ -310,17 +312,14 @@ async def _receive(service: Service, files: UploadFiles, request: Request, name:
     return Upload(id=files.id, name=files.name, files=files.files, bytes=files.bytes)
 
 
-async def _follow(service: Service, entry: Entry) -> AsyncIterator[str]:
+async def _follow(service: Service, entry: Entry) -> AsyncIterator[dict[str, str]]:
     service.event_streams += 1
     try:
         while True:
             changed = entry.changed
-            yield f"data: {service.jobs.describe(entry).model_dump_json()}\n\n"
+            yield {"data": service.jobs.describe(entry).model_dump_json()}
             if entry.ended:
                 return
-            try:
-                await asyncio.wait_for(changed.wait(), _HEARTBEAT_S)
-            except TimeoutError:
-                yield ": still here\n\n"  # finds out whether the client is
+            await changed.wait()
     finally:
         service.event_streams -= 1

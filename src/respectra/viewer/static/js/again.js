@@ -1,6 +1,6 @@
 // Asking again with more that is known: the white, the camera, the light, spectra of pins, a chart.
 
-import { fileAddress, follow, getCalibration, getChart, newCalibration, newJob, uploadFiles } from "./api.js";
+import { fileAddress, finish, getCalibration, getChart, newCalibration, newJob, uploadFiles } from "./api.js";
 import { by, make, toast } from "./dom.js";
 import { TakenForm } from "./taken.js";
 
@@ -14,18 +14,17 @@ export class Again {
     this.task = null; // what a click on the picture means: null, white or corners
     explorer.again = this;
     by("open-taken").addEventListener("click", () => this.open());
-    by("taken-go").addEventListener("click", () => this.closing(async () => this.compute(await this.form.read())));
-    by("pick-white").addEventListener("click", () => this.closing(() => this.begin("white")));
-    by("find-chart").addEventListener("click", () => this.closing(() => this.calibrate(null)));
-    by("click-chart").addEventListener("click", () => this.closing(() => this.begin("corners")));
-    by("use-capture").addEventListener("click", () => this.closing(() => this.useCapture(), "calibrated"));
-    by("known-go").addEventListener("click", () => this.closing(() => this.learn(), "known"));
-    by("known-forget").addEventListener("click", () => this.closing(() => this.forget(), "known"));
-    by("ask-close").addEventListener("click", () => this.end());
+    const closing = {
+      "taken-go": async () => { this.compute(await this.form.read()); }, "pick-white": () => this.begin("white"),
+      "find-chart": () => { this.calibrate(null); }, "click-chart": () => this.begin("corners"),
+      "use-capture": () => { this.useCapture(); }, "known-go": () => this.learn(), "known-forget": () => this.forget(),
+    };
+    for (const [id, act] of Object.entries(closing)) by(id).addEventListener("click", () => this.closing(id, act));
+    by("ask-close").addEventListener("click", () => explorer.escape());
   }
 
-  async closing(act, id = "taken") {
-    try { await act(); by(id).close(); } catch (error) { toast(error.message, true); }
+  async closing(id, act) {
+    try { await act(); by(id).closest("dialog").close(); } catch (error) { toast(error.message, true); }
   }
 
   // Nothing can be asked again of what the server alone has.
@@ -50,9 +49,7 @@ export class Again {
     bar.value = 0;
     toast("Computing again");
     try {
-      const job = await newJob(request);
-      const last = await follow(job.id, (state) => { bar.value = state.share; });
-      if (last.state !== "done") throw new Error(last.error ?? "It was cancelled.");
+      const last = await finish(await newJob(request), (state) => { bar.value = state.share; });
       if (explorer.job !== before) return; // somebody opened something else
       await explorer.reopen(last);
       toast("Done: the pins show what has changed.");
@@ -121,17 +118,11 @@ export class Again {
       const { light, light_file, demosaic } = job.request;
       const input = scene.info.facts.input ?? "auto";
       const request = { upload: job.upload, corners, input, demosaic, light_file, light: light ?? "unknown" };
-      const last = await follow((await newCalibration(request)).id, () => {});
-      if (last.state !== "done") throw new Error(last.error ?? "It was cancelled.");
+      const last = await finish(await newCalibration(request));
       const found = await getCalibration(last.id);
-      const save = by("save-capture");
-      save.href = fileAddress(last.id);
+      by("save-capture").href = fileAddress(last.id);
       this.found = found;
-      const error = (100 * found.scores[found.way]).toPrecision(2);
-      const out = found.left_out.length ? ` Patches left out, clipped or in shadow: ${found.left_out.join(", ")}.` : "";
-      const lit = found.light ? ` The light is most likely ${found.light}.` : "";
-      by("calibrated-words").textContent =
-        `The chart was measured. A patch that is left out is predicted to ${error} % by ${WAYS[found.way] ?? found.way}.${lit}${out}`;
+      by("calibrated-words").textContent = found.words;
       by("calibrated").showModal();
     } catch (error) {
       toast(error.message, true);
@@ -151,7 +142,7 @@ export class Again {
     const select = by("known-patch");
     this.chart ??= await getChart("classic24");
     select.replaceChildren(make("option", { value: "", textContent: "choose a patch" }), ...this.chart.spectra.map((_, i) =>
-      make("option", { value: String(i), textContent: `row ${1 + Math.floor(i / this.chart.columns)}, patch ${1 + (i % this.chart.columns)}: ${PATCHES[i]}` })));
+      make("option", { value: String(i), textContent: `row ${1 + Math.floor(i / this.chart.columns)}, patch ${1 + (i % this.chart.columns)}: ${this.chart.patches[i]}` })));
     by("known-file").value = "";
     by("known").showModal();
   }
@@ -162,33 +153,24 @@ export class Again {
     if (file) this.pin.known = { ...parseSpectrum(await file.text()), label: file.name };
     else if (patch !== "") {
       const { wavelengths_nm: nm, spectra } = this.chart;
-      this.pin.known = { nm, values: spectra[Number(patch)], label: PATCHES[Number(patch)] };
+      this.pin.known = { nm, values: spectra[Number(patch)], label: this.chart.patches[Number(patch)] };
     } else throw new Error("Choose a file or a patch first.");
-    this.correct();
+    return this.correct();
   }
 
   forget() {
     delete this.pin.known;
-    this.correct();
+    return this.correct();
   }
 
   async correct() {
     this.explorer.pins.render();
     const known = this.explorer.pins.items.filter((pin) => pin.known);
-    if (!known.length) { await this.compute({ references: null }); return; }
+    if (!known.length) { this.compute({ references: null }); return; }
     const file = new File([tableOf(known, this.explorer.scene.nm)], "references.csv");
     this.compute({ references: await uploadFiles([{ name: file.name, file }], () => {}) });
   }
 }
-
-const WAYS = {
-  response: "the camera's estimated response", matrix: "a 3 × 3 matrix",
-  "root-polynomial": "a root-polynomial of its values", tone: "the chart's tone curve",
-};
-const PATCHES = [
-  "dark skin", "light skin", "blue sky", "foliage", "blue flower", "bluish green", "orange", "purplish blue", "moderate red", "purple",
-  "yellow green", "orange yellow", "blue", "green", "red", "yellow", "magenta", "cyan", "white", "neutral 8", "neutral 6.5", "neutral 5", "neutral 3.5", "black",
-];
 
 // Two columns: wavelength in nm, value.
 export function parseSpectrum(text) {

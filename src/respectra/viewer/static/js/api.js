@@ -97,6 +97,13 @@ export function follow(id, onChange) {
   });
 }
 
+// The same for a job that has to end well.
+export async function finish(job, onChange = () => {}) {
+  const last = await follow(job.id, onChange);
+  if (last.state !== "done") throw new Error(last.error ?? "It was cancelled.");
+  return last;
+}
+
 // Where streams are refused, ask every second.
 async function poll(id, onChange) {
   for (;;) {

@@ -8,15 +8,13 @@ import { SpectrumPlot } from "./plot.js";
 import { listen } from "./pointer.js";
 import { Scene } from "./scene.js";
 import { Tools } from "./tools.js";
-import { guidesOf, painterFor } from "./views.js";
+import { guidesOf, painterFor, seenAgain } from "./views.js";
 import { Viewport } from "./viewport.js";
 
 const UPDATE_MS = 400;
 const LOOK_MS = 200;
 
 export class Explorer {
-  static HINTED = "respectra-hinted";
-
   constructor(options) {
     this.options = options;
     this.viewport = new Viewport(by("stage"), by("canvas"), by("cross"));
@@ -333,7 +331,7 @@ export class Explorer {
       ["Assumed", info.facts.assumed ?? ""],
       ["Known spectra", info.facts.references ?? ""],
       ["Method", info.facts.title ?? (info.facts.kind === "cube" ? "none: a cube as it was given" : "")],
-      ["Camera sees again", info.differing_pixels === null ? "" : again(info)],
+      ["Camera sees again", info.differing_pixels === null ? "" : seenAgain(info)],
       ["Shown to within", `${(100 * info.largest_error / info.peak).toPrecision(2)} % of the brightest value`],
       ["Band around a line", this.scene.has("deviation") ? "the method's own standard deviation, pixel by pixel"
         : info.uncertainty ? "typical error on measured materials under daylight" : ""],
@@ -345,16 +343,14 @@ export class Explorer {
 
   // What a newcomer can do here, until it is done or waved away.
   hint(on) {
-    const { HINTED } = Explorer;
-    let seen = false;
-    try { seen = localStorage.getItem(HINTED) === "yes"; } catch { /* shown each time then */ }
-    if (on && !seen) {
-      by("ask").hidden = false;
-      by("ask-words").textContent = "Point at the picture: its spectrum is drawn beside it. Click to keep it as a pin.";
-    } else if (!on && !by("ask").hidden && !this.again?.task) {
-      by("ask").hidden = true;
-      try { localStorage.setItem(HINTED, "yes"); } catch { /* not kept then */ }
-    }
+    let seen = null;
+    try {
+      seen = localStorage.getItem("respectra-hinted");
+      if (!on) localStorage.setItem("respectra-hinted", "yes");
+    } catch { /* shown each time then */ }
+    if (this.again?.task || (on && seen)) return;
+    by("ask").hidden = !on;
+    by("ask-words").textContent = "Point at the picture: its spectrum is drawn beside it. Click to keep it.";
   }
 
   remember() {
@@ -369,9 +365,4 @@ export class Explorer {
     const middle = viewport.toScene(viewport.size[0] / 2, viewport.size[1] / 2);
     link.write(this.state, this.pins.items, fitted ? null : [middle.x, middle.y, viewport.scale]);
   }
-}
-
-function again({ differing_pixels: n, largest_difference: most, height, width }) {
-  if (n === 0) return "exactly the picture that was given";
-  return `${(100 * n / (height * width)).toPrecision(3)} % of the pixels differ, by at most ${most} of 255`;
 }

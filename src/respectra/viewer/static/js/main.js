@@ -5,7 +5,7 @@ import { Again } from "./again.js";
 import { setUpCompare, setUpExport } from "./dialogs.js";
 import { by, toast } from "./dom.js";
 import { Explorer } from "./explore.js";
-import { listKeys, listenToKeys } from "./keys.js";
+import { listenToKeys } from "./keys.js";
 import * as link from "./link.js";
 import { setUp } from "./start.js";
 
@@ -72,7 +72,6 @@ async function openLink(explorer) {
 async function begin() {
   by("theme").addEventListener("click", () => flipTheme(explorer));
   let explorer = null;
-  listKeys();
   let options;
   try {
     options = await getOptions();

@@ -19,9 +19,9 @@ from respectra.files import atomic_path
 from respectra.guards.matlab import open_matlab
 from respectra.guards.npy import read_npz
 from respectra.guards.tables import Table, read_table
+from respectra.typing import FloatArray
 from respectra.wavelengths import is_unit, to_nanometres
 
-FloatArray = npt.NDArray[np.float64]
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 _WAVELENGTH_KEYS = ("wavelengths_nm", "wavelengths", "wavelength_nm", "wavelength", "bands", "nm")

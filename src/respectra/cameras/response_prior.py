@@ -11,7 +11,6 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.responses import (
@@ -22,8 +21,7 @@ from respectra.cameras.responses import (
 )
 from respectra.colour import open_light, resample_light, xyz_weights
 from respectra.errors import DataError
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Bands of the prior, nm.
 GRID_NM: FloatArray = np.arange(400.0, 701.0, 10.0)

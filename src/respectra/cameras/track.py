@@ -19,8 +19,7 @@ from respectra.cameras.responses import band_weights, built_in_responses, resamp
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of
 from respectra.errors import DataError
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 _HIGHEST_CODE = np.float32(255.0)
 _LIBRARIES = ("numpy", "opencv-python-headless", "colour-science")

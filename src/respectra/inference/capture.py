@@ -13,7 +13,6 @@ import json
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.cameras import Capture, Noise, get_response
 from respectra.colour import make_light
@@ -26,8 +25,7 @@ from respectra.methods import Contract, Weights
 from respectra.methods.fitting import REFLECTANCES
 from respectra.methods.network import CameraAware, NetworkMethod
 from respectra.methods.shipped import for_captures
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Level of white in a method's own camera over that in the picture: no usual colour is clipped.
 HEADROOM = 0.9

@@ -30,11 +30,11 @@ from respectra.cameras.capture_camera import CaptureCamera
 from respectra.cubes import make_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.methods import Contract
+from respectra.typing import FloatArray
 
 if TYPE_CHECKING:
     from respectra.inference.corrections import Correction
 
-FloatArray = npt.NDArray[np.float64]
 
 Guarantee = Literal[
     "consistent", "consistent-exact", "non-negative", "exposure-invariant", "smooth"

@@ -29,8 +29,7 @@ from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.response_prior import GRID_NM
 from respectra.cameras.responses import make_response
 from respectra.errors import DataError
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Darker than predicted by more than this, a patch lies in shadow; so many may.
 _SHADOW, _MOST_SHADOWED = 0.35, 8

@@ -13,8 +13,7 @@ from respectra.cameras.calibration.charts import Chart
 from respectra.cameras.images import require_image
 from respectra.colour import SRGB_TO_XYZ, encode_srgb, open_light, resample_light, srgb_matrix
 from respectra.errors import DataError
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: OpenCV's model of a chart: patches of 2.5 units, 0.25 apart.
 _PATCH, _GAP = 2.5, 0.25

@@ -216,6 +216,14 @@ def evaluate(
             "--device", metavar="NAME", help="auto, cpu, cuda, ...", rich_help_panel=RUNNING
         ),
     ] = "cpu",
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Score weights also on tracks that they are not for.",
+            rich_help_panel=_FURTHER,
+        ),
+    ] = False,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -327,6 +335,7 @@ def evaluate(
         tracks=options.tracks,
         guarantees=[_words(words) for words in guarantees or ()],
         device=device,
+        force=force,
     )
     for one in entries:
         for name, reason in one.facts["absent"].items():

@@ -234,6 +234,14 @@ def reconstruct(
             rich_help_panel=MANY,
         ),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Use weights on pictures of another track than theirs; cubes say so.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace existing outputs.", rich_help_panel=OUTPUT),
@@ -285,6 +293,7 @@ def reconstruct(
             engine=engine,
             guarantees=guarantee or [],
             self_ensemble=self_ensemble,
+            force=force,
         )
     if json:
         print_json({"method": source, "results": [_plain(outcome) for outcome in outcomes]})

@@ -29,6 +29,7 @@ from respectra.cameras import (
 )
 from respectra.cubes import Quantity
 from respectra.errors import RespectraWarning
+from respectra.inference.agreement import agreeing
 
 if TYPE_CHECKING:
     from respectra.inference.reconstructor import Reconstructor
@@ -42,6 +43,7 @@ def for_picture(
     capture: Capture | None = None,
     references: References | None = None,
     quantity: Quantity | None = None,
+    force: bool = False,
 ) -> R:
     """The reconstructor for a picture, with what is said of it; itself where nothing is.
 
@@ -51,9 +53,10 @@ def for_picture(
         capture: see :meth:`Reconstructor.with_capture`.
         references: see :meth:`Reconstructor.with_references`; those of the capture by default.
         quantity: see :meth:`Reconstructor.with_capture`.
+        force: see :func:`respectra.inference.agreement.agreeing`.
 
     Raises:
-        ConfigError, DataError: as those two.
+        ConfigError, DataError: as those.
     """
     picture = require_image(image)
     said = described_capture(picture.attrs)
@@ -70,7 +73,17 @@ def for_picture(
         asked = reconstructor.asked_quantity
         if said is None and asked not in (None, reconstructor.contract.quantity):
             chosen = reconstructor.with_capture(Capture())
+        chosen = agreeing(chosen, picture.attrs, force=force)
     return chosen if references is None else chosen.with_references(picture, references)
+
+
+def for_kind(reconstructor: R, kind: str) -> R:
+    """The reconstructor for pictures of a kind; see :meth:`Reconstructor.for_kind`."""
+    if reconstructor.capture is not None or kind == "camera":
+        return reconstructor
+    if kind in ("srgb", "linear"):
+        return reconstructor.for_photographs
+    return agreeing(reconstructor, {"track": kind})
 
 
 def for_described(reconstructor: R, said: Capture | None) -> R:
@@ -108,7 +121,7 @@ def for_opened(reconstructor: R, picture: Picture) -> R:
     """The reconstructor for what the file of a picture says of it, where nothing else is told."""
     if picture.kind in ("srgb", "camera") and reconstructor.capture is None:
         return for_described(reconstructor, described_capture(picture.attrs))
-    return reconstructor.for_kind(picture.kind)
+    return for_kind(reconstructor, picture.kind)
 
 
 def warn_of_another_camera(capture: Capture, picture: Picture) -> None:

@@ -248,7 +248,11 @@ def _layout(reconstructor: Reconstructor, picture: Picture, pieces: Pieces) -> L
     held, bands = float(picture.held_bytes), reconstructor.contract.bands
     # What a tile takes before and after the method itself: its values in double precision on the
     # way to the track's units, and the spectra as the file wants them, compressed or not.
-    per_pixel = 8 * 3 * 8 + 2 * 4 * bands + reconstructor.answer_bytes
+    per_pixel = 8 * 3 * 8 + 2 * 4 * bands
+    # Spectra that guarantees move, with their bounds in double precision; parts of an ensemble.
+    per_pixel += (
+        reconstructor.guarantees.bytes_per_pixel(bands) + reconstructor.answers.answer_bytes
+    )
     size = (picture.height, picture.width)
     layout = reconstructor.layout(*size, held=held, per_pixel=per_pixel)
     # Once more, now that it is known how much is held besides a tile.

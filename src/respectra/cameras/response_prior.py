@@ -33,7 +33,7 @@ _MATRIX_ERROR = 0.1
 
 
 @dataclass(frozen=True)
-class Prior:
+class ResponsePrior:
     """Mean and covariance of the response of a channel.
 
     Attributes:
@@ -46,7 +46,7 @@ class Prior:
 
 
 @functools.cache
-def response_prior(left_out: tuple[str, ...] = ()) -> Prior:
+def response_prior(left_out: tuple[str, ...] = ()) -> ResponsePrior:
     """The prior of the measured responses.
 
     Args:
@@ -62,7 +62,7 @@ def response_prior(left_out: tuple[str, ...] = ()) -> Prior:
     covariance = np.stack(
         [np.cov(stack[..., k], rowvar=False) * (1 + 1 / len(names)) + smooth for k in range(3)]
     )
-    return Prior(mean, covariance)
+    return ResponsePrior(mean, covariance)
 
 
 def fit_channel(
@@ -70,7 +70,7 @@ def fit_channel(
     values: FloatArray,
     deviation: FloatArray,
     channel: int,
-    prior: Prior,
+    prior: ResponsePrior,
 ) -> tuple[FloatArray, FloatArray]:
     """The likeliest non-negative response of a channel, and its standard deviation.
 

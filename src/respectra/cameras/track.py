@@ -54,6 +54,8 @@ class Track(abc.ABC):
     """As tables write it."""
     exact: ClassVar[bool]
     """Whether a code says, without noise or compression, between which bounds the value lay."""
+    one_camera: ClassVar[bool] = False
+    """Whether all images are of the default response, so that weights need not say which."""
     keeps_exposure: ClassVar[bool] = True
     """Whether twice the light gives twice the values."""
     option_type: ClassVar[type[Config]]

@@ -50,7 +50,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Report:
+class CubeReport:
     """What ``check`` found.
 
     Attributes:
@@ -87,7 +87,7 @@ class Report:
         return plain
 
 
-def check(cube: xr.DataArray) -> Report:
+def check(cube: xr.DataArray) -> CubeReport:
     """Look for what breaks training and scoring; a cube that is not in memory is read by parts.
 
     The challenge's score, MRAE, divides by the true value: a NaN makes the score NaN, a negative
@@ -116,7 +116,7 @@ def check(cube: xr.DataArray) -> Report:
     ]
     order = {"error": 0, "warning": 1, "info": 2}
     findings.sort(key=lambda finding: order[finding.severity])
-    return Report((rows, columns, bands), seen.low, seen.high, seen.mean, tuple(findings))
+    return CubeReport((rows, columns, bands), seen.low, seen.high, seen.mean, tuple(findings))
 
 
 class _Seen:

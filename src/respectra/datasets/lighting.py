@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from respectra.datasets.textures import Layout
+from respectra.datasets.textures import Arrangement
 from respectra.typing import Float32Array
 
 _SHADOW_STEPS = 12
 
 
 def light_maps(
-    layout: Layout,
+    layout: Arrangement,
     fields: Float32Array,
     count: int,
     rng: np.random.Generator,
@@ -112,7 +112,7 @@ def _falloff(height: int, width: int, rng: np.random.Generator) -> Float32Array:
     return falloff
 
 
-def _normals(layout: Layout, fields: Float32Array, rng: np.random.Generator) -> Float32Array:
+def _normals(layout: Arrangement, fields: Float32Array, rng: np.random.Generator) -> Float32Array:
     """Unit normals, shape (3, y, x), of the things' shapes and the relief of their surfaces."""
     rough = (rng.uniform(0, 0.6, layout.count) * (rng.random(layout.count) < 0.7)).astype(
         np.float32

@@ -61,7 +61,7 @@ class PrepareOptions(Config):
 
 
 @dataclass(frozen=True)
-class Job:
+class PreparedScene:
     """One scene and where it goes."""
 
     split: str
@@ -79,7 +79,7 @@ class Plan:
     layout: str
     options: PrepareOptions
     wavelengths_nm: tuple[float, ...]
-    jobs: tuple[Job, ...]
+    jobs: tuple[PreparedScene, ...]
 
     @property
     def size(self) -> int:
@@ -130,7 +130,7 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
             f"{scenes[0][1].name} has {len(grid)} bands from {grid[0]:g} to {grid[-1]:g} nm and "
             f"{other} has other ones; resample all of them: --resample 400:700:10"
         )
-    jobs: list[Job] = []
+    jobs: list[PreparedScene] = []
     ends: dict[str, int] = {}
     for split, scene in scenes:
         _, stored = peek_cube(scene.cube)
@@ -138,7 +138,7 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
         start = ends.get(split, 0)
         *_, stop = _offsets(start, (rows, columns, len(grid)), o)
         ends[split] = stop
-        jobs.append(Job(split, scene, (rows, columns, len(grid)), start, stop))
+        jobs.append(PreparedScene(split, scene, (rows, columns, len(grid)), start, stop))
     first = next(iter(parts.values()))
     return Plan(first.name, first.layout, o, tuple(grid), tuple(jobs))
 
@@ -227,7 +227,7 @@ class _Growth:
         if record["sources"] == _sources(job.scene):
             self.done[key] = entry
 
-    def missing(self) -> list[Job]:
+    def missing(self) -> list[PreparedScene]:
         """The scenes that are still to be written."""
         return [job for job in self.plan.jobs if (job.split, job.scene.name) not in self.done]
 
@@ -270,7 +270,7 @@ class _Growth:
             advice = " or pass --overwrite" if replaceable else ""
             raise OutputError(f"{self.path} holds {what}; choose another name{advice}")
 
-    def add(self, job: Job) -> None:
+    def add(self, job: PreparedScene) -> None:
         """Write a scene."""
         sources = _sources(job.scene)
         with naming(job.scene.name):
@@ -363,7 +363,7 @@ def _offsets(start: int, shape: tuple[int, int, int], o: PrepareOptions) -> list
 
 
 def _block(
-    job: Job, plan: Plan, tracks: Sequence[Track]
+    job: PreparedScene, plan: Plan, tracks: Sequence[Track]
 ) -> tuple[npt.NDArray[np.uint8], SceneEntry]:
     """The bytes of one scene, and their description."""
     scene, o = job.scene, plan.options

@@ -25,7 +25,7 @@ from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, make_cu
 from respectra.datasets.lighting import light_maps
 from respectra.datasets.metamers import metamers
 from respectra.datasets.palette import DEFAULT_MATERIALS, Lights, lights, materials
-from respectra.datasets.textures import Layout, dead_leaves, photo_layout, power_law_fields
+from respectra.datasets.textures import Arrangement, dead_leaves, photo_layout, power_law_fields
 from respectra.errors import ConfigError, DataError
 from respectra.typing import Float32Array
 
@@ -187,7 +187,7 @@ def _labelled(
     )
 
 
-def _layout(o: SynthesisOptions, rng: np.random.Generator) -> Layout:
+def _layout(o: SynthesisOptions, rng: np.random.Generator) -> Arrangement:
     if o.photos is not None:
         files = _photo_files(o.photos)
         return photo_layout(_photo(files[rng.integers(len(files))]), o.height, o.width, rng)
@@ -199,7 +199,7 @@ def _layout(o: SynthesisOptions, rng: np.random.Generator) -> Layout:
 
 def _endmembers(
     o: SynthesisOptions,
-    layout: Layout,
+    layout: Arrangement,
     seen: npt.NDArray[np.float64],
     rng: np.random.Generator,
 ) -> Float32Array:
@@ -236,7 +236,7 @@ def _endmembers(
     return changed.reshape(table.shape).astype(np.float32)
 
 
-def _relit(layout: Layout, colours: npt.NDArray[np.floating]) -> Layout:
+def _relit(layout: Arrangement, colours: npt.NDArray[np.floating]) -> Arrangement:
     """Light on each thing that makes it as light, beside the others, as in the photograph."""
     if layout.colours is None:
         return layout
@@ -262,7 +262,7 @@ def _nearest(
     return nearest
 
 
-def _shares(layout: Layout, fields: Float32Array, rng: np.random.Generator) -> Float32Array:
+def _shares(layout: Arrangement, fields: Float32Array, rng: np.random.Generator) -> Float32Array:
     """How much of each of its thing's three reflectances a pixel has, shape (3, y, x)."""
     count, (height, width) = layout.count, layout.thing.shape
     thing = layout.thing

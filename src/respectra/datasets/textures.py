@@ -22,7 +22,7 @@ _PHOTO_STEP, _PHOTO_LEVELS = 0.3, 3
 
 
 @dataclass(frozen=True)
-class Layout:
+class Arrangement:
     """Which thing each pixel shows, and how the thing's surface is turned there."""
 
     thing: Indices
@@ -63,7 +63,7 @@ def power_law_fields(
     return fields
 
 
-def dead_leaves(height: int, width: int, count: int, rng: np.random.Generator) -> Layout:
+def dead_leaves(height: int, width: int, count: int, rng: np.random.Generator) -> Arrangement:
     """Things of all sizes that hide one another: ellipses, polygons and lobed blobs.
 
     Args:
@@ -82,7 +82,7 @@ def dead_leaves(height: int, width: int, count: int, rng: np.random.Generator) -
     radii = (smallest**-2 - share * (smallest**-2 - largest**-2)) ** -0.5
     for index in range(1, count):
         _place_leaf(index, float(radii[index]), thing, slope, rng)
-    return Layout(thing, slope, np.ones((height, width), np.float32), count)
+    return Arrangement(thing, slope, np.ones((height, width), np.float32), count)
 
 
 def _place_leaf(
@@ -125,7 +125,7 @@ def _place_leaf(
 
 def photo_layout(
     photo: npt.NDArray[np.floating], height: int, width: int, rng: np.random.Generator
-) -> Layout:
+) -> Arrangement:
     """The structure of a photograph: its regions of one colour, and its light and shade in them.
 
     Args:
@@ -154,7 +154,7 @@ def photo_layout(
     ).astype(np.float32)
     detail = (part.mean(axis=2) + 0.01) / (colours.mean(axis=1)[thing] + 0.01)
     flat = np.zeros((2, height, width), np.float32)
-    return Layout(thing, flat, np.clip(detail, 0.2, 3.0).astype(np.float32), count, colours)
+    return Arrangement(thing, flat, np.clip(detail, 0.2, 3.0).astype(np.float32), count, colours)
 
 
 def _random_part(

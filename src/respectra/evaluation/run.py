@@ -16,9 +16,9 @@ import psutil
 
 from respectra.errors import ConfigError
 from respectra.evaluation.entries import MEMORY_GB, Entry, Methods, entries_of
-from respectra.evaluation.journal import Task, collect_rows, require_rows, tasks_of
+from respectra.evaluation.journal import ScoringTask, collect_rows, require_rows, tasks_of
 from respectra.evaluation.measuring import limited_threads
-from respectra.evaluation.protocol import Options, Protocol
+from respectra.evaluation.protocol import EvaluationOptions, Protocol
 from respectra.evaluation.report import save_report
 from respectra.evaluation.results import (
     Results,
@@ -42,7 +42,7 @@ def evaluate(
     methods: Methods,
     data: Scenes,
     output: PathLike | None = None,
-    options: Options | None = None,
+    options: EvaluationOptions | None = None,
     *,
     report: PathLike | None = None,
     device: str = "cpu",
@@ -94,7 +94,7 @@ def evaluate(
         ('wiener',)
     """
     output, report = _outputs(output, report)
-    chosen, shown = options or Options(), as_progress(progress)
+    chosen, shown = options or EvaluationOptions(), as_progress(progress)
     subjects, named = scenes_of(data)
     entries = entries_of(methods, tracks=chosen.tracks, device=device)
     if jobs == 0:
@@ -216,7 +216,7 @@ def _continue(
     return protocol, facts
 
 
-def _run(tasks: Sequence[Task], work: Work) -> Iterator[Task]:
+def _run(tasks: Sequence[ScoringTask], work: Work) -> Iterator[ScoringTask]:
     """Do the tasks; yields each when it is done."""
     if work.jobs == 1:
         scorer = Scorer(work)
@@ -251,7 +251,7 @@ def _start(work: Work) -> None:
     _here.append(Scorer(work))
 
 
-def _score_here(task: Task) -> Task:
+def _score_here(task: ScoringTask) -> ScoringTask:
     scorer = _here[0]
     with limited_threads(scorer.work.threads):
         scorer.score(task)

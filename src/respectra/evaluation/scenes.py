@@ -18,7 +18,7 @@ from respectra.cubes import fit_bands
 from respectra.datasets.collections import Collection, Scene, open_collection
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary import Case
-from respectra.evaluation.protocol import BORDER_2022, Options, SceneRecord
+from respectra.evaluation.protocol import BORDER_2022, EvaluationOptions, SceneRecord
 from respectra.identity import content_hash
 
 Role = Literal["main", "out-of-scope"]
@@ -62,7 +62,9 @@ class EvaluationScene:
             images={track: content_hash(path) for track, path in sorted(self.images.items())},
         )
 
-    def open(self, track_name: str, seed: int, options: Options, cache: Path | None) -> Case:
+    def open(
+        self, track_name: str, seed: int, options: EvaluationOptions, cache: Path | None
+    ) -> Case:
         """The case of one track.
 
         Raises:
@@ -185,7 +187,7 @@ def no_data(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
     return result.reshape(shape)
 
 
-def _valid(truth: xr.DataArray, options: Options) -> npt.NDArray[np.bool_] | None:
+def _valid(truth: xr.DataArray, options: EvaluationOptions) -> npt.NDArray[np.bool_] | None:
     """Pixels that count; None for all."""
     valid = np.ones(truth.shape[:2], bool)
     if options.mask == "no-data":

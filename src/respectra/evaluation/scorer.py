@@ -24,9 +24,9 @@ from respectra.evaluation.auxiliary import (
 )
 from respectra.evaluation.details import method_details, save_details, scene_details
 from respectra.evaluation.entries import Entry
-from respectra.evaluation.journal import Task, open_journal, wanted_rows
-from respectra.evaluation.measuring import Measured, measured
-from respectra.evaluation.protocol import Options
+from respectra.evaluation.journal import ScoringTask, open_journal, wanted_rows
+from respectra.evaluation.measuring import MeasuredRun, measured
+from respectra.evaluation.protocol import EvaluationOptions
 from respectra.evaluation.results import PLAIN, Row, details_path, scene_path
 from respectra.files import make_folder
 from respectra.journal import Journal
@@ -37,7 +37,7 @@ class Work:
     """What every process knows."""
 
     entries: tuple[Entry, ...]
-    options: Options
+    options: EvaluationOptions
     folder: Path
     cache: Path
     threads: int
@@ -48,7 +48,7 @@ class Work:
 class _Sheet:
     """The rows that a task's journal lacks, and the journal that takes them."""
 
-    task: Task
+    task: ScoringTask
     case: Case
     wanted: frozenset[tuple[str, str]]
     journal: Journal
@@ -76,7 +76,7 @@ class _Sheet:
         scores: Mapping[str, float] | None = None,
         *,
         note: str = "",
-        cost: Measured | None = None,
+        cost: MeasuredRun | None = None,
     ) -> None:
         """Put a row into the journal, if it is missing there."""
         if not self.wants(one, test):
@@ -103,7 +103,7 @@ class Scorer:
         self.tests: tuple[Test, ...] = tuple(TESTS[name] for name in work.options.tests)
         self._made: dict[tuple[str, str], Recover] = {}
 
-    def score(self, task: Task) -> None:
+    def score(self, task: ScoringTask) -> None:
         """Add the rows that a task's journal lacks."""
         journal, rows = open_journal(task.journal(self.work.folder))
         done = {(row.method, row.test) for row in rows}

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from respectra.cameras import Capture, Noise, get_response
+from respectra.cameras import Capture, Noise, default_response, get_response
+from respectra.cameras.tracks import has_one_camera
 from respectra.colour import make_light
 from respectra.cubes import Quantity
 from respectra.datasets.spectra import reflectances
@@ -146,8 +147,8 @@ def own_response(contract: Contract) -> Any:
     """
     if contract.response is not None:
         return contract.response.to_response()
-    if contract.track == "clean":
-        return get_response("cie-1964-ntire2020")
+    if has_one_camera(contract.track):
+        return get_response(default_response(contract.track))
     raise ConfigError(
         f"neither the capture nor the weights, for the track {contract.track!r}, say which camera "
         "took the picture; state one: a name of respectra.list_cameras() or a file"

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from respectra.cameras import (
+    INPUT_KINDS,
     PICTURE_SUFFIXES,
     InputKind,
     PictureOptions,
@@ -21,6 +22,7 @@ from respectra.cameras import (
     open_image,
     to_track_values,
     track_of_file,
+    track_of_kind,
 )
 from respectra.config import Config
 from respectra.cubes import open_cube, save_cube
@@ -122,7 +124,7 @@ def _recover(
     task: Task, image: xr.DataArray, kind: InputKind, folder: Path, report: Report, focus: Focus
 ) -> None:
     report("getting the method ready", 0.02)
-    reconstructor = _reconstructor(task.method, _track(kind), task.guarantees)
+    reconstructor = _reconstructor(task.method, track_of_kind(kind), task.guarantees)
     values = image.sizes["y"] * image.sizes["x"] * reconstructor.contract.bands
     if values > task.limits.cube_values:
         raise DataError(f"the cube would have {values:,} values; crop the picture")
@@ -139,7 +141,7 @@ def _recover(
         source = picture_source(image, kind, reconstructor, Path(kept), tick)
         uncertainty = None
         if not source.deviates:
-            uncertainty = _typical_error(task.method, _track(kind), task.guarantees)
+            uncertainty = _typical_error(task.method, track_of_kind(kind), task.guarantees)
         write_scene(source, place, report, focus=focus, uncertainty=uncertainty, facts=facts)
 
 
@@ -186,7 +188,7 @@ def _exact_cube(task: Task, report: Report) -> xr.DataArray:
     kind = _kind(task)
     image = _open_picture(task, kind)
     report("getting the method ready", 0.1)
-    reconstructor = _reconstructor(task.method, _track(kind), task.guarantees)
+    reconstructor = _reconstructor(task.method, track_of_kind(kind), task.guarantees)
     report("computing the cube", 0.2)
     return reconstructor(to_track_values(image, kind))
 
@@ -247,7 +249,7 @@ def _kind(task: Task) -> InputKind:
         return task.input
     name = task.source.name if task.source else ""
     track = track_of_file(name)
-    return "clean" if track == "clean" else "real-world" if track == "real-world" else "srgb"
+    return next((kind for kind in INPUT_KINDS if kind == track), "srgb")
 
 
 def _open_picture(task: Task, kind: InputKind) -> xr.DataArray:
@@ -258,10 +260,6 @@ def _open_picture(task: Task, kind: InputKind) -> xr.DataArray:
         max_pixels=task.limits.pixels,
         **task.picture.model_dump(),
     )
-
-
-def _track(kind: InputKind) -> str:
-    return "real-world" if kind == "real-world" else "clean"
 
 
 @functools.lru_cache(maxsize=_KEPT_READY)

@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras import InputKind, clean_to_srgb, get_track, make_image, to_track_values
+from respectra.cameras import (
+    InputKind,
+    clean_to_srgb,
+    get_track,
+    make_image,
+    to_track_values,
+    track_of_kind,
+)
+from respectra.cameras.tracks import has_no_noise
 from respectra.colour import encode_srgb
 from respectra.cubes import make_cube
 from respectra.inference import Reconstructor
@@ -50,7 +58,7 @@ def picture_source(
         folder: for what has to be kept meanwhile; its files may be removed afterwards.
         tick: follows work that concerns the whole picture.
     """
-    local = kind == "real-world" and reconstructor.guarantees.consistent
+    local = not has_no_noise(track_of_kind(kind)) and reconstructor.guarantees.consistent
     stretched = not reconstructor.contract.keeps_exposure
     if reconstructor.sees_neighbours or stretched or local:
         return WholeSource(image, kind, reconstructor, folder, tick)
@@ -72,8 +80,7 @@ class _Picture:
         self.wavelengths_nm = np.asarray(contract.wavelengths_nm, np.float64)
         self.quantity: str = contract.quantity
         # Noise is not rendered again, so that only the first track gives codes.
-        track = "real-world" if kind == "real-world" else "clean"
-        self._track = get_track(track, negative="clip")
+        self._track = get_track(track_of_kind(kind), negative="clip")
         self._camera = self._track.response_matrix(self.wavelengths_nm)
 
     def _beside(
@@ -94,7 +101,7 @@ class _Picture:
 
     def _rendered(self, spectra: Float32Array) -> xr.DataArray:
         """What the camera makes of the spectra, as an image like the one that was given."""
-        if self._kind == "clean":
+        if has_no_noise(self._kind):
             cube = make_cube(spectra, self.wavelengths_nm)
             return self._track.label(self._track.render_codes(cube))
         linear = np.clip(spectra @ self._camera.astype(np.float32), 0.0, 1.0)
@@ -241,7 +248,7 @@ class WholeSource(_Picture):
         small = self.height * self.width <= _MOST_DEVIATING
         self.deviates = small and reconstructor.gives_uncertainty
         # Noise is told from detail by looking at neighbours: such cubes are made in one go.
-        local = kind == "real-world" and reconstructor.guarantees.consistent
+        local = not has_no_noise(track_of_kind(kind)) and reconstructor.guarantees.consistent
         self._at_once = local or self.deviates
 
     def block(self, rows: slice, columns: slice) -> Block:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.calibration.charts import Chart, open_chart
-from respectra.cameras.calibration.detection import Patches, find_chart, measure_patches
+from respectra.cameras.calibration.detection import ChartPatches, find_chart, measure_patches
 from respectra.cameras.calibration.fitting import (
     Response,
     colours_of,
@@ -66,7 +66,7 @@ class Calibration:
     predicted: FloatArray
     residual: FloatArray
     left_out: list[int]
-    patches: list[Patches]
+    patches: list[ChartPatches]
 
 
 def calibrate(
@@ -114,7 +114,7 @@ def _fit(
     chart: Chart,
     values: FloatArray,
     usable: npt.NDArray[np.bool_],
-    patches: list[Patches],
+    patches: list[ChartPatches],
     developed: bool,
     light: str,
     model: str,
@@ -230,7 +230,7 @@ def _without_shadows(
     return np.asarray(usable & ~shadowed)
 
 
-def _merge(patches: list[Patches]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+def _merge(patches: list[ChartPatches]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """Means over photographs, each brought to the exposure of the first."""
     first = patches[0].values
     total = np.zeros_like(first)
@@ -246,7 +246,7 @@ def _merge(patches: list[Patches]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     return np.where(usable[:, None], total / np.maximum(count, 1)[:, None], first), usable
 
 
-def _noise(patches: list[Patches]) -> Noise | None:
+def _noise(patches: list[ChartPatches]) -> Noise | None:
     """Gain and read noise of the spread within patches."""
     from scipy.optimize import nnls
 

@@ -27,7 +27,7 @@ _ALIKE = 0.8
 
 
 @dataclass(frozen=True, eq=False)
-class Patches:
+class ChartPatches:
     """What was measured of a chart.
 
     Attributes:
@@ -86,7 +86,7 @@ def find_chart(image: xr.DataArray, chart: Chart) -> FloatArray:
     )
 
 
-def measure_patches(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -> Patches:
+def measure_patches(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -> ChartPatches:
     """Means of the patches of a chart, without their edges.
 
     Args:
@@ -116,7 +116,7 @@ def measure_patches(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -
             f"only {usable.sum()} patches of the chart are neither clipped nor black; expose less"
         )
     places = _project(_grid(chart), points, chart)
-    return Patches(means, spread, usable, points.astype(np.float64), places)
+    return ChartPatches(means, spread, usable, points.astype(np.float64), places)
 
 
 def _shown(picture: xr.DataArray) -> npt.NDArray[np.uint8]:

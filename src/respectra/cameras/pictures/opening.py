@@ -16,7 +16,7 @@ import xarray as xr
 from respectra.cameras.colour import InputKind, input_encoding, to_track_values
 from respectra.cameras.images import Encoding, make_image
 from respectra.cameras.pictures.kinds import kind_by_contents, kind_by_name
-from respectra.cameras.pictures.source import MAX_PIXELS, Codes, Source, read_file
+from respectra.cameras.pictures.source import MAX_PIXELS, Codes, PictureSource, read_file
 from respectra.cameras.pictures.values import PictureOptions, Values
 from respectra.errors import DataError, FormatError
 from respectra.storage import Url, is_url, local_copy
@@ -101,7 +101,7 @@ class Picture:
         self,
         path: Path,
         kind: InputKind,
-        source: Source,
+        source: PictureSource,
         values: Values,
         convert: Convert | None = None,
     ) -> None:
@@ -209,7 +209,7 @@ def _image(values: Values, codes: Codes, name: str) -> xr.DataArray:
 
 def _open_source(
     path: Path, encoding: Encoding, max_pixels: int, options: PictureOptions
-) -> Source:
+) -> PictureSource:
     upright = encoding == "srgb"
     if path.suffix.lower() == ".npy":
         from respectra.cameras.pictures.numpy_file import NumpySource

@@ -44,6 +44,7 @@ class CleanTrack(Track):
     file_suffix = "_clean.png"
     title = "Clean"
     exact = True
+    one_camera = True
     option_type = CleanOptions
     default_response = CLEAN_RESPONSE
     options: CleanOptions

@@ -14,7 +14,7 @@ from respectra.evaluation.report.charts import Plot, Scale, plot, show_value, te
 from respectra.evaluation.report.markup import Child, Markup, join, number, tag
 from respectra.evaluation.report.page import Context, figure, prose, section, table
 from respectra.evaluation.report.totals import Totals, TrackView, mean_of
-from respectra.evaluation.tables import Table, consistency_table
+from respectra.evaluation.tables import ReportTable, consistency_table
 from respectra.typing import FloatArray
 
 #: Shares of the clusters at which their errors are drawn.
@@ -120,7 +120,7 @@ def _line_chart(
         for m, v in curves.items()
         if np.isfinite(v).any()
     )
-    values = Table(
+    values = ReportTable(
         f"{title}: MRAE",
         (x_title, *curves),
         tuple(

@@ -23,6 +23,7 @@ from respectra.cameras import (
     open_image,
     open_picture,
     options_for,
+    track_of_kind,
 )
 from respectra.cameras.colour import INPUT_KINDS
 from respectra.cubes import LowRankCube, Quantity, save_preview
@@ -264,7 +265,7 @@ class _Chosen:
     def __call__(self, job: Job) -> Reconstructor:
         key = job.kind, _said_of(job, self.reading)
         if key not in self._bound:
-            plain = self._for_track("real-world" if job.kind == "real-world" else "clean")
+            plain = self._for_track(track_of_kind(job.kind))
             while len(self._bound) >= _KEPT_READY:
                 self._bound.pop(next(iter(self._bound)))
             # The first picture of a kind is the one in which places are stated.

@@ -99,6 +99,10 @@ def check_wavelengths(wavelengths_nm: npt.ArrayLike) -> FloatArray:
 
     Raises:
         DataError: not one-dimensional, not finite, not positive, or not strictly ascending.
+
+    Example:
+        >>> check_wavelengths([400, 550, 700]).tolist()
+        [400.0, 550.0, 700.0]
     """
     try:
         grid = np.asarray(wavelengths_nm, dtype=np.float64)

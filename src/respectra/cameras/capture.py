@@ -78,6 +78,11 @@ class Noise:
     Attributes:
         gain: variance per unit of value, in full scale; one over the electrons at full scale.
         read: standard deviation in the dark, in full scale.
+
+    Example:
+        >>> import numpy as np
+        >>> Noise(gain=0.01, read=0.002).deviation(np.array([0.0, 0.25])).round(4).tolist()
+        [0.002, 0.05]
     """
 
     gain: float = 0.0

@@ -50,6 +50,13 @@ def open_response(path: str | os.PathLike[str], *, name: str | None = None) -> x
 
     Raises:
         FormatError: no such file, an unknown suffix, or contents that are not a response.
+
+    Example:
+        >>> from pathlib import Path
+        >>> rows = "wavelength,R,G,B\\n400,0,0.1,0.9\\n550,0.1,0.9,0.1\\n700,0.9,0.1,0\\n"
+        >>> _ = Path("mine.csv").write_text(rows)
+        >>> open_response("mine.csv").shape
+        (3, 3)
     """
     file = _existing(path)
     reader = _READERS.get(file.suffix.lower())
@@ -75,6 +82,13 @@ def open_responses(path: str | os.PathLike[str]) -> tuple[xr.DataArray, ...]:
 
     Raises:
         FormatError: nothing there, or contents that are no responses.
+
+    Example:
+        >>> from pathlib import Path
+        >>> rows = "wavelength,R,G,B\\n400,0,0.1,0.9\\n550,0.1,0.9,0.1\\n700,0.9,0.1,0\\n"
+        >>> _ = Path("mine.csv").write_text(rows)
+        >>> [response.attrs["name"] for response in open_responses("mine.csv")]
+        ['mine']
     """
     place = Path(path)
     if place.is_dir():

@@ -14,14 +14,27 @@ from respectra.files import atomic_paths, ensure_absent
 
 
 class SimulatedFiles(NamedTuple):
-    """What a simulation wrote."""
+    """What a simulation wrote.
+
+    Example:
+        >>> import respectra as rs
+        >>> files = rs.cameras.simulated_files(rs.get_track("clean"), "images", "scene")
+        >>> files.image.name, files.recipe.name
+        ('scene_clean.png', 'scene_clean.recipe.json')
+    """
 
     image: Path
     recipe: Path
 
 
 def simulated_files(track: Track, folder: str | os.PathLike[str], name: str) -> SimulatedFiles:
-    """Where ``simulate`` writes: NAME with the track's suffix, and the same with .recipe.json."""
+    """Where ``simulate`` writes: NAME with the track's suffix, and the same with .recipe.json.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.cameras.simulated_files(rs.get_track("real-world"), "images", "scene").image.name
+        'scene_RealWorld.jpg'
+    """
     image = Path(folder) / f"{name}{track.file_suffix}"
     return SimulatedFiles(image, image.with_suffix(".recipe.json"))
 
@@ -46,6 +59,14 @@ def simulate(
     Raises:
         OutputError: a file exists or cannot be written; nothing is then left behind.
         DataError: the cube cannot be rendered.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((4, 4, 31), 0.5), range(400, 701, 10))
+        >>> files = rs.cameras.simulate(rs.get_track("clean"), cube, "images", "scene")
+        >>> rs.open_image(files.image).shape
+        (4, 4, 3)
     """
     files = simulated_files(track, folder, name)
     for file in files:

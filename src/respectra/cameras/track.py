@@ -31,6 +31,14 @@ class Track(abc.ABC):
     """A camera and its processing; made by ``get_track``.
 
     The linear value of a pixel is ``v = spectrum @ response_matrix``, where 1 is full scale.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> track = rs.get_track("clean")
+        >>> image = track.render(rs.make_cube(np.full((2, 2, 31), 0.5), range(400, 701, 10)))
+        >>> image.attrs["track"], track.response.sizes["channel"]
+        ('clean', 3)
     """
 
     options: Config

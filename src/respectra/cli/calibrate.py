@@ -19,25 +19,40 @@ def calibrate(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The capture file to write.")],
     chart: Annotated[
-        str, typer.Option(help="classic24, passport, or a CSV of the chart's spectra.")
+        str,
+        typer.Option(
+            metavar="NAME|CSV", help="classic24, passport, or a CSV of the chart's spectra."
+        ),
     ] = "classic24",
     light: Annotated[
-        str, typer.Option(help="Light on the chart: D50, planck:2856, a file, or unknown.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Light on the chart: D50, planck:2856 (kelvin), a file, or unknown.",
+        ),
     ] = "unknown",
     corners: Annotated[
         str | None,
         typer.Option(
-            help="Centres of the first patch, the last of the first row, the last patch and the "
-            "first of the last row: x,y,x,y,x,y,x,y."
+            metavar="X,Y,...",
+            help="Centres in pixels of the first patch, the last of the first row, the last patch "
+            "and the first of the last row: x,y,x,y,x,y,x,y.",
+            show_default="found in the picture",
         ),
     ] = None,
     flat: Annotated[
-        Path | None, typer.Option(help="A photograph of an even white, against vignetting.")
+        Path | None,
+        typer.Option(
+            help="A photograph of an even white, against vignetting.",
+            show_default="light taken as even",
+        ),
     ] = None,
     linear: Annotated[
-        bool, typer.Option(help="PNG, TIFF: the values are linear, not developed.")
+        bool, typer.Option("--linear", help="PNG, TIFF: the values are linear, not developed.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing outputs.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Calibrate a camera with photographs of a colour chart; writes FILE.json and FILE.png."""

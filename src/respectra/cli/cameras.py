@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from respectra.cli.app import app, echo, fail, out, parse_settings, print_json, track_progress
+from respectra.cli.help import CUBE_FILES
 from respectra.errors import ConfigError, RespectraError
 from respectra.registry import own_package, package_of
 
@@ -18,27 +19,61 @@ if TYPE_CHECKING:
 @app.command()
 def simulate(
     cubes: Annotated[list[Path], typer.Argument(metavar="CUBE...", help="Files or folders.")],
-    folder: Annotated[Path, typer.Option("-o", "--output", help="Folder for the images.")],
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the images.")],
     track: Annotated[
         str, typer.Option("--track", help="clean, real-world (2020) or exposed (2022).")
     ] = "clean",
     response: Annotated[
         str | None,
-        typer.Option("--response", help="Another camera: its name, or a CSV, NPZ or MATLAB file."),
+        typer.Option(
+            "--response",
+            metavar="NAME|FILE",
+            help="Another camera: its name, or a CSV, NPZ or MATLAB file.",
+            show_default="the track's own",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Where the noise comes from.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="SEED", help="Where the noise comes from.")
+    ] = 0,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change an option of the track."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change an option of the track, which 'respectra cameras TRACK' lists. "
+            "May be repeated.",
+            show_default="as the challenge",
+        ),
     ] = None,
     wavelengths: Annotated[
-        str | None, typer.Option("--wavelengths", help="For files that do not say: 400:700:10.")
+        str | None,
+        typer.Option(
+            "--wavelengths",
+            metavar="NM",
+            help="Bands in nm: 400:700:10, or a list.",
+            show_default="as the file says",
+            rich_help_panel=CUBE_FILES,
+        ),
     ] = None,
     key: Annotated[
-        str | None, typer.Option("--key", help="Variable, where a file holds several.")
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="NAME",
+            help="Variable, where a file holds several.",
+            show_default="the only one",
+            rich_help_panel=CUBE_FILES,
+        ),
     ] = None,
     axes: Annotated[
-        str | None, typer.Option("--axes", help="The axes of the file's array: band,y,x.")
+        str | None,
+        typer.Option(
+            "--axes",
+            metavar="A,B,C",
+            help="The axes of the file's array: band,y,x.",
+            show_default="as the file says",
+            rich_help_panel=CUBE_FILES,
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:

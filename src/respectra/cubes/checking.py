@@ -35,6 +35,12 @@ class Finding:
         code: a short name that does not change, for programs.
         message: what was found, what it means, what to do.
         count: how many values, pixels or bands it concerns.
+
+    Example:
+        >>> import respectra as rs
+        >>> finding = rs.cubes.check(rs.make_cube([[[0.2, -0.4]]], [450, 550])).findings[0]
+        >>> finding.code, finding.severity, finding.count
+        ('negative', 'error', 1)
     """
 
     severity: Severity
@@ -53,6 +59,12 @@ class Report:
         maximum: largest finite value; NaN when there is none.
         mean: mean of the finite values; NaN when there is none.
         findings: the worst first.
+
+    Example:
+        >>> import respectra as rs
+        >>> report = rs.cubes.check(rs.make_cube([[[0.2, 0.4]]], [450, 550]))
+        >>> report.ok, report.shape
+        (True, (1, 1, 2))
     """
 
     shape: tuple[int, int, int]
@@ -84,6 +96,11 @@ def check(cube: xr.DataArray) -> Report:
     Raises:
         DataError: not a cube.
         FormatError: a file whose values are damaged.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.cubes.check(rs.make_cube([[[0.2, -0.4]]], [450, 550])).findings[0].code
+        'negative'
     """
     cube = require_cube(cube)
     rows, columns, bands = cube.shape

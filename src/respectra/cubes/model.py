@@ -51,6 +51,12 @@ def make_cube(
 
     Raises:
         DataError: the shapes disagree, the cube is empty, or the wavelengths are not ascending.
+
+    Example:
+        >>> import respectra as rs
+        >>> cube = rs.make_cube([[[0.2, 0.4, 0.3]]], [450, 550, 650], quantity="reflectance")
+        >>> dict(cube.sizes), cube.attrs["quantity"]
+        ({'y': 1, 'x': 1, 'wavelength': 3}, 'reflectance')
     """
     array = np.asarray(values)
     if array.ndim != 3:
@@ -89,6 +95,12 @@ def require_cube(cube: object) -> xr.DataArray:
 
     Raises:
         DataError: it is something else; says what is missing.
+
+    Example:
+        >>> import respectra as rs
+        >>> cube = rs.make_cube([[[0.2, 0.4]]], [450, 550])
+        >>> require_cube(cube).identical(cube)
+        True
     """
     if isinstance(cube, Expandable):
         return cube.lazy()
@@ -108,7 +120,13 @@ def require_cube(cube: object) -> xr.DataArray:
 
 
 def wavelengths_of(cube: xr.DataArray) -> npt.NDArray[np.float64]:
-    """The wavelengths of a cube or a response in nm, float64, shape (band,)."""
+    """The wavelengths of a cube or a response in nm, float64, shape (band,).
+
+    Example:
+        >>> import respectra as rs
+        >>> wavelengths_of(rs.make_cube([[[0.2, 0.4]]], [450, 550])).tolist()
+        [450.0, 550.0]
+    """
     return np.asarray(cube["wavelength"].values, dtype=np.float64)
 
 

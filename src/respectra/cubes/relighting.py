@@ -33,6 +33,12 @@ def to_radiance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArray:
     Raises:
         DataError: the cube holds radiance, or the light does not cover its bands.
         ConfigError: an unknown light, or none where the cube states none.
+
+    Example:
+        >>> import respectra as rs
+        >>> cube = rs.make_cube([[[0.5, 0.5, 0.5]]], [450, 550, 650], quantity="reflectance")
+        >>> rs.to_radiance(cube, "A").attrs["quantity"]
+        'radiance'
     """
     cube = require_cube(cube)
     if cube.attrs.get("quantity", "radiance") != "reflectance":
@@ -54,6 +60,12 @@ def to_reflectance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArr
     Raises:
         DataError: the cube holds reflectance, or the light is dark in a band or does not cover it.
         ConfigError: an unknown light, or none where the cube states none.
+
+    Example:
+        >>> import respectra as rs
+        >>> scene = rs.make_cube([[[0.5, 0.5, 0.5]]], [450, 550, 650], quantity="reflectance")
+        >>> rs.to_reflectance(rs.to_radiance(scene, "A")).values.round(4).tolist()
+        [[[0.5, 0.5, 0.5]]]
     """
     cube = require_cube(cube)
     if cube.attrs.get("quantity", "radiance") != "radiance":

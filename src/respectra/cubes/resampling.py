@@ -43,6 +43,12 @@ def resample(
             holds values that are not finite; the wavelengths are not ascending; one band alone is
             to be averaged, whose width is unknown.
         ConfigError: unknown method.
+
+    Example:
+        >>> import respectra as rs
+        >>> cube = rs.make_cube([[[0.0, 0.5, 1.0]]], [450, 550, 650])
+        >>> rs.cubes.resample(cube, [500, 600]).values.round(3).tolist()
+        [[[0.25, 0.75]]]
     """
     cube = require_cube(cube)
     if method not in get_args(Method):
@@ -87,6 +93,12 @@ def fit_bands(cube: xr.DataArray, wavelengths_nm: npt.ArrayLike) -> xr.DataArray
 
     Raises:
         DataError: the cube is not measured at all of these wavelengths.
+
+    Example:
+        >>> import respectra as rs
+        >>> cube = rs.make_cube([[[0.2, 0.4, 0.6]]], [450, 550, 650])
+        >>> rs.cubes.fit_bands(cube, [450, 650]).shape
+        (1, 1, 2)
     """
     grid = check_wavelengths(wavelengths_nm)
     own = wavelengths_of(require_cube(cube))
@@ -133,6 +145,13 @@ def crop(cube: xr.DataArray, y: tuple[int, int], x: tuple[int, int]) -> xr.DataA
 
     Raises:
         DataError: the part is empty or reaches beyond the cube.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.zeros((8, 8, 2)), [450, 550])
+        >>> rs.cubes.crop(cube, y=(2, 6), x=(0, 4)).shape
+        (4, 4, 2)
     """
     cube = require_cube(cube)
     for axis, (start, stop) in (("y", y), ("x", x)):

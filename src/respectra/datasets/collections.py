@@ -29,6 +29,16 @@ def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None
     Raises:
         DataError: the folder is missing or holds no cube.
         ConfigError: unknown layout.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> Path("cubes").mkdir()
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> [scene.name for scene in open_collection("cubes")]
+        ['a']
     """
     root = Path(folder)
     if not root.is_dir():
@@ -50,5 +60,10 @@ def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None
 
 
 def list_layouts() -> dict[str, str]:
-    """The layouts that are recognised, and what they are."""
+    """The layouts that are recognised, and what they are.
+
+    Example:
+        >>> sorted(list_layouts())
+        ['arad-1k', 'arad-2020', 'archives', 'bgu', 'cave', 'cubes', 'icvl']
+    """
     return {entry.name: entry.title for entry in LAYOUTS}

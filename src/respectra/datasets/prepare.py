@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from respectra.errors import ConfigError, DataError, FormatError, OutputError, n
 from respectra.files import file_lock, make_folder, move_into_place, recover, remove, writing_to
 from respectra.identity import content_hash
 from respectra.journal import Journal
+from respectra.progress import Progress, as_progress, tracked
 
 #: Of unfinished stores of earlier versions.
 _OLD_PLAN, _OLD_JOURNAL = "plan.json", "journal.jsonl"
@@ -157,7 +158,7 @@ def prepare_store(
     folder: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    progress: Callable[[Sequence[Job]], Iterable[Job]] = iter,
+    progress: Progress | None = None,
 ) -> None:
     """Write a store. A run that was stopped continues, and ends with the same bytes.
 
@@ -165,7 +166,7 @@ def prepare_store(
         plan: what goes where.
         folder: the store.
         overwrite: replace a store, or an unfinished one of another plan.
-        progress: passes the scenes that are still to be written on, one by one.
+        progress: told how many scenes are done.
 
     Raises:
         OutputError: the folder holds something else, another process writes it, or the disk lacks
@@ -173,6 +174,7 @@ def prepare_store(
         DataError: a scene cannot be used: values that are not finite where they are rendered, an
             image of another size, values beyond float16.
     """
+    shown = as_progress(progress)
     path = Path(folder)
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; a store is a folder: choose another name")
@@ -183,7 +185,7 @@ def prepare_store(
         if not growth.is_in_place():
             growth.begin(overwrite=overwrite)
             _require_room(path, sum(job.stop - job.start for job in growth.missing()))
-            for job in progress(growth.missing()):
+            for job in tracked(growth.missing(), shown, "preparing"):
                 growth.add(job)
             growth.move()
         growth.tidy()

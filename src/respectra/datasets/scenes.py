@@ -18,7 +18,13 @@ from respectra.errors import DataError
 
 @dataclass(frozen=True)
 class Scene:
-    """One scene: a cube, and the images of it that exist as files."""
+    """One scene: a cube, and the images of it that exist as files.
+
+    Example:
+        >>> from pathlib import Path
+        >>> Scene("a", Path("cubes/a.npz")).name
+        'a'
+    """
 
     name: str
     cube: Path
@@ -67,7 +73,19 @@ class Scene:
 
 @dataclass(frozen=True)
 class Collection:
-    """Scenes that belong together."""
+    """Scenes that belong together.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> Path("cubes").mkdir()
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> collection = rs.datasets.open_collection("cubes")
+        >>> len(collection), collection.layout
+        (1, 'cubes')
+    """
 
     name: str
     scenes: tuple[Scene, ...]

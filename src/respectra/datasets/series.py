@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from respectra.cubes.formats import FORMATS
 from respectra.datasets.synthesize import SceneLayers, SynthesisOptions, synthesize_layers
 from respectra.errors import ConfigError, OutputError
 from respectra.files import atomic_path, file_lock, make_folder
+from respectra.progress import Progress, as_progress, tracked
 
 _RECIPE = "synthesis.json"
 _LAYERS = ("reflectance", "illumination", "highlights")
@@ -26,7 +26,7 @@ def save_scenes(
     options: SynthesisOptions | None = None,
     suffix: str = ".npz",
     layers: str | os.PathLike[str] | None = None,
-    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
+    progress: Progress | None = None,
 ) -> list[Path]:
     """Make the first scenes of a series. Those that are there already are kept.
 
@@ -37,7 +37,7 @@ def save_scenes(
         options: what the scenes are like.
         suffix: the format of the cubes, as in :func:`respectra.save_cube`.
         layers: a folder of its own for each scene's reflectance, illumination and highlights.
-        progress: passes the indices of the scenes that are still to be made on, one by one.
+        progress: told how many scenes are done.
 
     Returns:
         the files of all the scenes.
@@ -53,7 +53,7 @@ def save_scenes(
     root = Path(folder)
     make_folder(root)
     with file_lock(root, inside=True):
-        return _save_scenes(root, count, seed, o, suffix, layers, progress)
+        return _save_scenes(root, count, seed, o, suffix, layers, as_progress(progress))
 
 
 def _save_scenes(
@@ -63,7 +63,7 @@ def _save_scenes(
     o: SynthesisOptions,
     suffix: str,
     layers: str | os.PathLike[str] | None,
-    progress: Callable[[Sequence[int]], Iterable[int]],
+    progress: Progress,
 ) -> list[Path]:
     _recognise(root, {"seed": seed, "suffix": suffix, "options": o.model_dump(mode="json")})
     files = [root / f"synthetic_{index:05d}{suffix}" for index in range(count)]
@@ -76,7 +76,7 @@ def _save_scenes(
             if not all(part.exists() for part in _all_files(file, places))
         ]
 
-    for index in progress(lacking()):
+    for index in tracked(lacking(), progress, "making"):
         _require_recipe(root)
         scene = synthesize_layers(seed, index, o)
         for kind, target in zip(places, _layer_files(files[index], places), strict=True):

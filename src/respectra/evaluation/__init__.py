@@ -6,10 +6,10 @@ Imports neither torch nor colour-science; the names below are loaded when they a
 from __future__ import annotations
 
 import importlib
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from respectra.evaluation import metrics
+from respectra.renaming import former_name
 
 if TYPE_CHECKING:
     from respectra.evaluation.blind import score_submission, validate_submission
@@ -64,10 +64,7 @@ _FORMER_NAMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in _FORMER_NAMES:
-        message = f"respectra.evaluation.{name} is now {_FORMER_NAMES[name]}"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        name = _FORMER_NAMES[name]
+    name = former_name(__name__, name, _FORMER_NAMES)
     if name in _NAMES:
         return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Contestants: methods with what they learned, ready to be sent to another process."""
+"""Entries: methods with what they learned, ready to be sent to another process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from respectra.devices import pick_device
 from respectra.errors import ConfigError
 from respectra.evaluation.auxiliary import Recover
 from respectra.evaluation.measuring import limited_threads
@@ -38,6 +39,11 @@ class Entry:
         facts: what results keep of it: method, track of the weights, parameters, device, tile;
             ``base`` and ``guarantees`` where it is another one made to keep something; ``absent``,
             track -> why it takes no part.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.evaluation.make_entry("wiener").takes_part("clean")
+        True
     """
 
     name: str
@@ -55,6 +61,30 @@ class Entry:
         return isinstance(self.fingerprint, str) or track in self.fingerprint
 
 
+#: Methods as one names them: names, weights files or entries, one or several.
+Methods = str | os.PathLike[str] | Entry | Sequence[str | os.PathLike[str] | Entry]
+
+
+def entries_of(
+    methods: Methods, *, tracks: Iterable[str] = ("clean",), device: str = "cpu"
+) -> tuple[Entry, ...]:
+    """The entries that are meant.
+
+    Raises:
+        ConfigError: as :func:`find_entries`.
+    """
+    if isinstance(methods, str | os.PathLike | Entry):
+        methods = [methods]
+    tracks = tuple(tracks)
+    found: list[Entry] = []
+    for method in methods:
+        if isinstance(method, Entry):
+            found.append(method)
+        else:
+            found += find_entries([os.fspath(method)], tracks=tracks, device=device)
+    return tuple(found)
+
+
 def make_entry(
     source: str | os.PathLike[str],
     *,
@@ -65,7 +95,7 @@ def make_entry(
     device: str = "cpu",
     force: bool = False,
 ) -> Entry:
-    """A entry from a classical method's name, weights that ship, or a weights file.
+    """An entry from a classical method's name, weights that ship, or a weights file.
 
     Args:
         source: as for :func:`respectra.load`. A classical method is fitted for each track.
@@ -80,8 +110,12 @@ def make_entry(
     Raises:
         ConfigError: there is no such method or file for any of the tracks, or guarantees that it
             cannot keep on any of them.
+
+    Example:
+        >>> make_entry("wiener").name
+        'wiener'
     """
-    found = _contestants(source, tracks, name, [guarantees], tile, device, force)
+    found = _entries(source, tracks, name, [guarantees], tile, device, force)
     return found[0]
 
 
@@ -108,17 +142,21 @@ def find_entries(
 
     Raises:
         ConfigError: an unknown method or file, guarantees that cannot be kept, or two of one name.
+
+    Example:
+        >>> [entry.name for entry in find_entries(["wiener", "pca"])]
+        ['wiener', 'pca']
     """
     every, sets = tuple(tracks), [(), *map(tuple, guarantees)]
     found: list[Entry] = []
     for source in sources:
         label, sign, path = source.partition("=")
         if sign:
-            found += _contestants(path, every, label, sets, tile, device, force)
+            found += _entries(path, every, label, sets, tile, device, force)
             continue
         names = list_methods("classical") if source == "classical" else [source]
         for name in names:
-            found += _contestants(name, every, None, sets, tile, device, force)
+            found += _entries(name, every, None, sets, tile, device, force)
     distinct: dict[str, Entry] = {}
     for one in found:
         known = distinct.setdefault(one.name, one)
@@ -129,7 +167,7 @@ def find_entries(
     return tuple(distinct.values())
 
 
-def _contestants(
+def _entries(
     source: str | os.PathLike[str],
     tracks: Iterable[str],
     name: str | None,
@@ -139,18 +177,18 @@ def _contestants(
     force: bool,
 ) -> list[Entry]:
     """A method with each of some sets of guarantees; its weights are made ready once."""
-    text = os.fspath(source)
+    text, device = os.fspath(source), pick_device(device)
     label = name or (Path(text).stem if Path(text).suffix else text)
     # One thread: with several, what is fitted would differ in its last digits from run to run.
     with limited_threads(1):
         weights, absent = _for_tracks(tracks, lambda track: _weights_for(source, track, force))
     return [
-        _contestant(label, text, weights, absent, check_guarantees(kept), tile, device, force)
+        _entry(label, text, weights, absent, check_guarantees(kept), tile, device, force)
         for kept in guarantees
     ]
 
 
-def _contestant(
+def _entry(
     base: str,
     source: str,
     weights: Mapping[str, Weights],

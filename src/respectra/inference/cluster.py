@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import respectra
 from respectra.errors import ConfigError, MissingExtraError, RespectraError
@@ -19,6 +19,18 @@ _PATIENCE_S = 10
 _RETRIES = 2
 #: Jobs that wait at the scheduler for each thread of the workers.
 _AHEAD = 8
+
+
+class Helpers(Protocol):
+    """Whoever does jobs."""
+
+    def send(self, value: Any) -> Any:
+        """See :meth:`Cluster.send`."""
+
+    def run(
+        self, function: Callable[..., Any], jobs: Iterable[tuple[Any, tuple[Any, ...]]]
+    ) -> Iterator[tuple[Any, Any]]:
+        """See :meth:`Cluster.run`."""
 
 
 class Cluster:

@@ -16,7 +16,10 @@ import numpy.typing as npt
 
 from respectra.inference.tiling import Layout, Reader
 from respectra.methods import Tiling
+from respectra.notices import watch_compiler
 from respectra.threads import for_blocks
+
+watch_compiler()
 
 FloatArray = npt.NDArray[np.float32]
 #: Pictures from this many pixels on are looked through for colours that they share.

@@ -21,7 +21,7 @@ def main() -> None:
     task: dict[str, Any] = json.loads(sys.stdin.read())
     torch.set_num_threads(task["threads"])
     engine = "plain" if task["engine"] == "plain" else "torch"
-    predict = make_backend(load_weights(task["weights"]), engine=engine)
+    predict = make_backend(load_weights(task["weights"]), device="cpu", engine=engine)
     rng = np.random.default_rng(0)
     forget_peak()
     results = [peak_memory_bytes()]

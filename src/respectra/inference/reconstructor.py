@@ -43,7 +43,8 @@ class Reconstructor:
             depend on it; where they are not, the cube says so (attribute ``tiling``).
         max_memory: what this process may hold at its peak, the cube included: bytes, ``2GB``,
             ``500MB``, or ``auto``: half of what is free.
-        device: ``cpu``, ``cuda``, ...
+        device: ``auto`` (CUDA where it is there, else the processor), ``cpu``, ``cuda``,
+            ``cuda:1``, ``mps``.
         engine: what runs a network: ``torch`` (rewritten for the CPU), ``plain`` (as it is
             written), ``onnx`` (ONNX Runtime, with the extra ``onnx``), or ``auto``: what an earlier
             trial on this machine found fastest; pictures of a megapixel and more start one.
@@ -71,7 +72,7 @@ class Reconstructor:
         *,
         tile: TileSide = "auto",
         max_memory: str | int = "auto",
-        device: str = "cpu",
+        device: str = "auto",
         engine: Engine = "auto",
         guarantees: Sequence[str] = (),
         self_ensemble: str = "none",
@@ -88,11 +89,12 @@ class Reconstructor:
         self.contract: Contract = self.weights.contract
         self.capture = capture_of(self.contract)
         self.tile, self.max_memory = tile, max_memory
-        self.device, self.engine = device, engine
+        self.engine = engine
         self.self_ensemble, self.force = self_ensemble, force
         self.mismatch: str | None = None
         self.guarantees = Guarantees(guarantees, self.contract, correction)
         self.backend = make_backend(self.weights, device=device, engine=engine)
+        self.device = self.backend.device
         rounded = self.capture is not None and self.capture.rounding == "nearest"
         self.tiled = TiledInference(self.backend, tile=tile, max_memory=max_memory, rounded=rounded)
         self.answers: TiledInference | SelfEnsembledInference = self.tiled

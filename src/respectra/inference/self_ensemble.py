@@ -18,7 +18,7 @@ from respectra.inference.averages import mean_of, moments
 from respectra.inference.bits import EXACT_BITS
 from respectra.inference.factors import FloatArray, Output, Predictor
 from respectra.inference.tiled import TiledInference
-from respectra.inference.tiling import Layout, Reader, Region
+from respectra.inference.tiling import Layout, Pieces, Reader
 from respectra.methods import Tiling
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class SelfEnsembledInference:
         means: Sequence[Tensor] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
         output: Output | Predictor | None = None,
-    ) -> Iterator[tuple[Region, FloatArray]]:
+    ) -> Pieces:
         """As :meth:`TiledInference.pieces`; each tile is turned, halo included."""
         if output is not None:
             raise ConfigError("a self-ensemble answers with spectra alone, not with a basis")

@@ -39,6 +39,7 @@ from respectra.inference.tiling import Layout, Region
 from respectra.journal import Journal
 from respectra.locks import hidden_name
 from respectra.methods import Tiling
+from respectra.progress import Progress, as_progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +53,15 @@ _VERSION = 3
 
 @dataclass(frozen=True)
 class Streamed:
-    """What a run did."""
+    """What a run did.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.3), encoding="srgb"), "photo.png")
+        >>> reconstruct_file(rs.load("wiener"), "photo.png", "photo.zarr").path.name
+        'photo.zarr'
+    """
 
     path: Path
     pieces: int
@@ -70,7 +79,7 @@ def reconstruct_file(
     kind: InputKind = "srgb",
     dtype: CubeType = "float32",
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     references: References | None = None,
     picture_options: PictureOptions | None = None,
 ) -> Streamed:
@@ -84,7 +93,7 @@ def reconstruct_file(
         kind: what the picture's values are; see ``respectra.cameras.to_track_values``.
         dtype: of the values; ``float16`` for Zarr alone.
         overwrite: replace what is there.
-        progress: called with the number of complete pieces and of all.
+        progress: told how many pieces are complete.
         references: spectra that are known in this picture; see
             :meth:`Reconstructor.with_references`.
         picture_options: how to read the picture.
@@ -96,6 +105,14 @@ def reconstruct_file(
             be written in pieces.
         OutputError: the cube exists or cannot be written; complete pieces are kept, and the same
             call takes up the work.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.3), encoding="srgb"), "photo.png")
+        >>> done = reconstruct_file(rs.load("wiener"), "photo.png", "photo.zarr")
+        >>> rs.open_cube(done.path).shape
+        (8, 8, 31)
     """
     target = Path(out_path)
     if writer_for(target) is None:
@@ -134,7 +151,7 @@ def reconstruct_file(
             if not in_place:
                 for file in files:
                     ensure_absent(file, overwrite=overwrite)
-                _grow(reconstructor, picture, cube, layout, pieces, progress)
+                _grow(reconstructor, picture, cube, layout, pieces, as_progress(progress))
                 attrs = _attributes(reconstructor, picture, layout, pieces)
                 cube.finish(attrs, overwrite=overwrite)
         remove(folder)
@@ -147,7 +164,7 @@ def _grow(
     cube: GrowingCube,
     layout: Layout,
     pieces: Pieces,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress,
 ) -> None:
     """Write the pieces that are not there yet."""
     if pieces.layout is None:
@@ -157,8 +174,7 @@ def _grow(
     for region, spectra, unreachable in _pieces(reconstructor, picture, layout, pieces):
         cube.writer.write(region, spectra)
         pieces.complete(region, unreachable)
-        if progress is not None:
-            progress(len(pieces.done), layout.count)
+        progress(len(pieces.done), layout.count, "piece")
 
 
 def _attributes(
@@ -194,6 +210,13 @@ def streams(
 
     A picture that only a reader of whole files understands counts as small here; it is in memory
     anyway.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.3), encoding="srgb"), "photo.png")
+        >>> streams(rs.load("wiener"), "photo.png", "photo.zarr")  # it is small
+        False
     """
     path, target = Path(image_path), Path(out_path)
     if writer_for(target) is None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import numpy as np
 
 from respectra.allocator import trim_malloc
+from respectra.devices import free_device_bytes
 from respectra.errors import ConfigError, DataError
 from respectra.inference.backends.base import Backend
 from respectra.inference.bits import CODE_BITS, EXACT_BITS
@@ -22,6 +23,7 @@ from respectra.inference.factors import FloatArray, Output, Predictor
 from respectra.inference.memory import (
     AUTO_SHARE,
     Budget,
+    MemoryUse,
     free_bytes,
     parse_memory,
     resident_bytes,
@@ -30,10 +32,12 @@ from respectra.inference.tiling import (
     LARGEST_SIDE,
     ROUND_SIDE,
     Layout,
+    Pieces,
     Reader,
     Region,
     Tile,
     checked,
+    gathered,
     plan,
     run,
 )
@@ -155,16 +159,7 @@ class TiledInference:
             bits=bits,
             output=output,
         )
-        if layout.whole:
-            return next(pieces)[1], layout
-        whole: FloatArray | None = None
-        for region, piece in pieces:
-            if whole is None:
-                whole = np.empty((*rgb.shape[:2], piece.shape[2]), np.float32)
-            whole[region] = piece
-            del piece
-        assert whole is not None  # a layout has at least one piece
-        return whole, layout
+        return gathered(pieces, layout), layout
 
     def bounds_of(self, rgb: FloatArray) -> tuple[float, float]:
         """Smallest and largest value of a whole picture, where the contract asks for them."""
@@ -183,7 +178,7 @@ class TiledInference:
         means: Sequence[Tensor] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
         output: Output | Predictor | None = None,
-    ) -> Iterator[tuple[Region, FloatArray]]:
+    ) -> Pieces:
         """Finished spectra of a picture, piece by piece; together they cover it once.
 
         Args:
@@ -355,8 +350,11 @@ class TiledInference:
 
     def _budget(self, pixels: int, held: float, per_pixel: float) -> Budget | None:
         """What a piece may take; None where the question does not arise."""
-        if not self.backend.device.startswith("cpu"):
-            return None
+        if self.backend.device != "cpu":
+            # What the card claims was measured on a processor; kernels of a GPU take workspace.
+            each = 2e9 * (self.backend.card.memory_gb or 0.5) / FRAME_PIXELS
+            free_on_device = int(AUTO_SHARE * free_device_bytes(self.backend.device))
+            return Budget(free_on_device, 0, MemoryUse(0, each))
         free = self._free_pixels(held, per_pixel)
         if free is not None and (isinstance(self.tile, int) or pixels <= min(SMALL_IMAGE, free)):
             return None

@@ -34,6 +34,10 @@ class Flicker:
     The relative change of two successive frames a and b is the sum of ``abs(b - a)`` over half
     the sum of ``abs(a) + abs(b)``, over bands and a regular grid of at most 65 536 pixels; here
     are the means over all pairs.
+
+    Example:
+        >>> Flicker(spectra=0.5, image=0.25).excess
+        0.25
     """
 
     spectra: float

@@ -15,7 +15,14 @@ from respectra.methods.contract import Contract
 
 @dataclass(frozen=True)
 class Weights:
-    """A method with what it learned and what it expects."""
+    """A method with what it learned and what it expects.
+
+    Example:
+        >>> import respectra as rs
+        >>> weights = rs.methods.fresh_weights("awan", preset="tiny")
+        >>> weights.method, weights.contract.bands
+        ('awan', 31)
+    """
 
     method: str
     """Name in the registry."""

@@ -39,6 +39,10 @@ def fresh_weights(
 
     Raises:
         ConfigError: unknown method, preset or option, or a value that is not allowed.
+
+    Example:
+        >>> fresh_weights("awan", preset="tiny").parameters < 100_000
+        True
     """
     state = build_network(name, preset=preset, **options).state_dict()
     tensors = {key: tensor.numpy() for key, tensor in state.items()}
@@ -47,13 +51,28 @@ def fresh_weights(
 
 
 def save_weights(
-    weights: Weights, path: str | os.PathLike[str], *, overwrite: bool = False
+    weights: Weights,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    shared: bool = False,
 ) -> None:
     """Write a weights file, whole or not at all.
+
+    Args:
+        weights: what is written.
+        path: where to.
+        overwrite: replace what is there.
+        shared: several processes may write it at once and the last one stays, as in a cache.
 
     Raises:
         OutputError: the file exists and ``overwrite`` is false, or cannot be written.
         ConfigError: their method is not registered, so that nobody could load them.
+
+    Example:
+        >>> save_weights(fresh_weights("awan", preset="tiny"), "tiny.safetensors")
+        >>> load_weights("tiny.safetensors").method
+        'awan'
     """
     weights.require_registered("a weights file")
     header = {
@@ -67,7 +86,7 @@ def save_weights(
     if weights.baked is not None:
         header["baked"] = dict(weights.baked)
     arrays = {name: np.asarray(array, order="C") for name, array in weights.tensors.items()}
-    with atomic_path(path, overwrite=overwrite) as temporary:
+    with atomic_path(path, overwrite=overwrite, shared=shared) as temporary:
         # save_file would leave the file to its owner alone.
         metadata = {_KEY: json.dumps(header, sort_keys=True)}
         temporary.write_bytes(save(arrays, metadata=metadata))
@@ -79,6 +98,11 @@ def load_weights(path: str | os.PathLike[str]) -> Weights:
     Raises:
         FormatError: not a weights file of ours, damaged, or of a newer format.
         ConfigError: it names a method or an option that this version does not know.
+
+    Example:
+        >>> save_weights(fresh_weights("hscnn-plus", preset="tiny"), "tiny.safetensors")
+        >>> load_weights("tiny.safetensors").contract.track
+        'clean'
     """
     file = Path(path)
     if not file.is_file():

@@ -19,6 +19,7 @@ from respectra.cameras.pictures.kinds import kind_by_contents, kind_by_name
 from respectra.cameras.pictures.source import MAX_PIXELS, Codes, Source, read_file
 from respectra.cameras.pictures.values import PictureOptions, Values
 from respectra.errors import DataError, FormatError
+from respectra.storage import Url, is_url, local_copy
 
 Convert = Callable[[xr.DataArray], xr.DataArray]
 Function = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
@@ -27,7 +28,7 @@ _ROWS = 256
 
 
 def open_image(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Url,
     *,
     encoding: Encoding = "linear",
     max_pixels: int = MAX_PIXELS,
@@ -39,7 +40,7 @@ def open_image(
     floating point in [0, 1], in RGB, grey, CMYK or with a palette.
 
     Args:
-        path: the file.
+        path: the file, or its URL (see ``respectra.storage``).
         encoding: ``linear``: codes / (2**bits - 1) as the camera gave them, the pixels left as
             they lie; ``srgb``: a photograph made for a display, put upright as its EXIF data say,
             its colour profile applied. A photograph in sRGB keeps its codes, see
@@ -58,7 +59,16 @@ def open_image(
         FormatError: no such file, damaged, too large, or another format than its suffix says.
         DataError: transparent, grey or CMYK without a word what to do; values outside [0, 1].
         MissingExtraError: a library for this kind of file is not installed.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image([[[0.2, 0.4, 0.6]]]), "small.png")
+        >>> (rs.open_image("small.png") * 255).round().values.tolist()
+        [[[51.0, 102.0, 153.0]]]
     """
+    if isinstance(path, Url) or is_url(path):
+        with local_copy(Url.parse(str(path))) as copy:
+            return open_image(copy, encoding=encoding, max_pixels=max_pixels, **options)
     file = Path(path)
     chosen = PictureOptions(**options)
     with _naming(file):
@@ -78,6 +88,13 @@ class Picture:
         row_bytes: memory that one row takes while it is held for reading.
         held_bytes: memory that the picture takes whatever is read of it.
         attrs: what the file says and what was done to its values, as ``open_image`` states it.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image([[[0.2, 0.4, 0.6]], [[0.6, 0.4, 0.2]]]), "small.png")
+        >>> picture = rs.cameras.open_picture("small.png", "clean")
+        >>> picture.height, picture.width, picture.bits
+        (2, 1, 8)
     """
 
     def __init__(
@@ -169,6 +186,12 @@ def open_picture(
     Raises:
         FormatError: no such file, damaged, or not a picture.
         DataError: see :func:`open_image`.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image([[[0.2, 0.4, 0.6]], [[0.6, 0.4, 0.2]]]), "small.png")
+        >>> open_picture("small.png", "clean").read(slice(1, 2), slice(0, 1)).shape
+        (1, 1, 3)
     """
     file = Path(path)
     encoding = input_encoding(kind)

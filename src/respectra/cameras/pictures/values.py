@@ -40,6 +40,10 @@ class PictureOptions(Config):
             the sensor, without interpolation.
         tone: of photographs: ``generic``: undo the tone curve of cameras, ``none``, ``auto``: the
             generic one where EXIF names a camera, or a file that ``Tone.save`` wrote.
+
+    Example:
+        >>> PictureOptions(grey="repeat").grey
+        'repeat'
     """
 
     grey: Grey = "refuse"

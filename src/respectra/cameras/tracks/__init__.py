@@ -78,6 +78,10 @@ def list_tracks() -> tuple[str, ...]:
     """Names of the tracks.
 
     One of another package that cannot be loaded is left out with a warning.
+
+    Example:
+        >>> list_tracks()
+        ('clean', 'real-world', 'exposed')
     """
     known = tracks()
     others = known.others()
@@ -90,6 +94,10 @@ def track_options(name: str) -> type[Config]:
 
     Raises:
         ConfigError: unknown track.
+
+    Example:
+        >>> sorted(track_options("real-world").model_fields)[:3]
+        ['black', 'dark_noise_e', 'dark_noise_spread']
     """
     return tracks().find(name).option_type
 
@@ -99,6 +107,10 @@ def track_summary(name: str) -> str:
 
     Raises:
         ConfigError: unknown track.
+
+    Example:
+        >>> track_summary("clean")
+        'CIE 1964 observer as the camera, no noise, PNG (NTIRE 2020)'
     """
     return tracks().find(name).summary
 
@@ -117,6 +129,10 @@ def default_response(name: str) -> str:
 
     Raises:
         ConfigError: unknown track.
+
+    Example:
+        >>> default_response("clean")
+        'cie-1964-ntire2020'
     """
     return tracks().find(name).default_response
 
@@ -135,7 +151,12 @@ def track_of_file(name: str) -> str | None:
 
 
 def track_title(name: str) -> str:
-    """A track as tables write it; its name where it is not known here."""
+    """A track as tables write it; its name where it is not known here.
+
+    Example:
+        >>> track_title("real-world")
+        'Real World'
+    """
     return tracks()[name].title if name in tracks() else name
 
 
@@ -145,5 +166,10 @@ def has_no_noise(name: str) -> bool:
 
 
 def keeps_exposure(name: str) -> bool:
-    """Whether twice the light gives a track's images twice the values; so for unknown tracks."""
+    """Whether twice the light gives a track's images twice the values; so for unknown tracks.
+
+    Example:
+        >>> keeps_exposure("clean"), keeps_exposure("exposed")
+        (True, False)
+    """
     return tracks()[name].keeps_exposure if name in tracks() else True

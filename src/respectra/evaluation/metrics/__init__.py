@@ -1,8 +1,9 @@
 """Metrics: pure functions of truth and estimate, and one registry of them.
 
-Each takes NumPy arrays, torch tensors or cubes of shape (..., y, x, band), scores every image and
-returns the mean over images. `METRICS` lists them as objects, `score` computes all of one scene,
-`ScoreTable` collects scenes. The torchmetrics classes are in ``streaming``, which imports torch.
+All take ``(truth, estimate)``, in this order and by these names: NumPy arrays, torch tensors or
+cubes of shape (..., y, x, band). Each scores every image and returns the mean over images.
+`METRICS` lists them as objects, `score` computes all of one scene, `ScoreTable` collects scenes.
+The torchmetrics classes are in ``streaming``, which imports torch, and take both by name.
 """
 
 from respectra.evaluation.metrics.absolute import ergas, psnr, rmse, rmse_by_band

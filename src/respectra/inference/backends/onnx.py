@@ -14,6 +14,7 @@ from respectra.inference.engines.onnx import available, export_onnx, open_sessio
 from respectra.inference.factors import FloatArray, Predictor
 from respectra.methods import Weights
 from respectra.methods.identity import weights_hash
+from respectra.notices import say_once
 
 #: Pieces of so many different shapes get an export of their own; rarer ones run in PyTorch.
 MOST_SHAPES = 4
@@ -55,6 +56,7 @@ class OnnxBackend(Backend):
                 return None
             file = self._file(height, width)
             if not file.is_file():
+                say_once("preparing the network for ONNX Runtime; it takes some seconds, once")
                 export_onnx(self.weights, file, height=height, width=width, overwrite=True)
             self._sessions[shape] = open_session(file)
         return self._sessions[shape]

@@ -101,10 +101,7 @@ def bake(
     ] = False,
 ) -> None:
     """Turn a method that looks at one pixel at a time into a look-up table."""
-    from respectra.cameras import Capture
     from respectra.files import ensure_absent
-    from respectra.inference import find_weights
-    from respectra.inference.capture import bind
     from respectra.inference.tables import bake as make_table
     from respectra.inference.tables.cube_lut import save_proof
 
@@ -115,11 +112,11 @@ def bake(
     known_of_capture = known_facts(
         camera=camera, light=light_on_scene, white=white, capture=capture, quantity=quantity
     )
-    weights = find_weights(source, track=track)
-    if known_of_capture:
-        weights = bind(weights, known_of_capture.capture or Capture(), known_of_capture.quantity)
     table = make_table(
-        weights,
+        source,
+        track=track,
+        capture=known_of_capture.capture,
+        quantity=known_of_capture.quantity,
         nodes=nodes,
         geometry=known,
         guarantees=guarantee or (),

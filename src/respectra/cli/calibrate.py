@@ -53,6 +53,14 @@ def calibrate(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing outputs.")
     ] = False,
+    use: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Which of its ways the capture follows: response, matrix, root-polynomial, tone, "
+            "or auto: what predicts patches best that it did not see. The file holds all.",
+        ),
+    ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Calibrate a camera with photographs of a colour chart; writes FILE.json and FILE.png."""
@@ -70,7 +78,7 @@ def calibrate(
     encoding: Any = "linear" if linear else "srgb"
     images = [open_image(path, encoding=encoding, tone="none") for path in photographs]
     field = None if flat is None else open_image(flat, encoding=encoding, tone="none")
-    found = run(images, chart=chart, light=light, corners=points, flat=field)
+    found = run(images, chart=chart, light=light, corners=points, flat=field, use=use)
     found.capture.save(output, overwrite=overwrite)
     save_figure(found, images[0], picture, overwrite=overwrite)
     facts: dict[str, Any] = {

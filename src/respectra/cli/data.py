@@ -10,6 +10,7 @@ import typer
 
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
 from respectra.cli.help import App
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -135,6 +136,8 @@ def prepare(
         bool,
         typer.Option("--estimate", help="Only say how large it becomes and how long it takes."),
     ] = False,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store.")] = False,
 ) -> None:
     """Write a memory-mapped store, from which patches come without decoding.
@@ -172,8 +175,8 @@ def prepare(
     echo(f"{plan.size / 2**30:.3g} GiB in all, about {_duration(seconds)}")
     if estimate:
         return
-    with show_progress() as progress:
-        prepare_store(plan, output, overwrite=overwrite, progress=progress)
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
+        prepare_store(plan, output, overwrite=overwrite, progress=progress, cluster=helpers)
     echo(f"saved {output}")
 
 
@@ -251,6 +254,8 @@ def synthesize(
             show_default="cubes only",
         ),
     ] = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Make synthetic scenes of measured materials under measured lights.
 
@@ -270,7 +275,7 @@ def synthesize(
         chosen["materials"] = tuple(materials)
     if wavelengths is not None:
         chosen["wavelengths_nm"] = tuple(parse_wavelengths(wavelengths).tolist())
-    with show_progress() as progress:
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
         files = save_scenes(
             output,
             count,
@@ -279,6 +284,7 @@ def synthesize(
             suffix=form,
             layers=layers,
             progress=progress,
+            cluster=helpers,
         )
     echo(f"{len(files)} scenes in {output}")
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from respectra.cli.app import app, echo, out, print_json, show_progress, warn
 from respectra.cli.help import RUNNING
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ def evaluate(
             rich_help_panel=RUNNING,
         ),
     ] = 1,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     scenes: Annotated[
         str | None,
         typer.Option("--scenes", metavar="NAME,...", help="Only these scenes.", show_default="all"),
@@ -221,7 +224,7 @@ def evaluate(
         typer.Option(
             "--force",
             help="Score weights also on tracks that they are not for.",
-            rich_help_panel=RUNNING,
+            rich_help_panel=_FURTHER,
         ),
     ] = False,
     metrics: Annotated[
@@ -340,7 +343,7 @@ def evaluate(
     for one in entries:
         for name, reason in one.facts["absent"].items():
             warn(f"{one.name} takes no part in {name}: {reason}")
-    with show_progress() as progress:
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
         results = evaluate(
             entries,
             subjects,
@@ -352,6 +355,7 @@ def evaluate(
             threads=threads,
             timing_runs=timing_runs,
             progress=progress,
+            cluster=helpers,
         )
     _report_failures(results)
     if as_json:

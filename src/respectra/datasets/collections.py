@@ -59,11 +59,11 @@ def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None
     raise DataError(f"{root} holds no {wanted}; known suffixes: {', '.join(suffixes)}")
 
 
-def list_layouts() -> dict[str, str]:
-    """The layouts that are recognised, and what they are.
+def list_layouts() -> list[str]:
+    """Names of the layouts that are recognised, in the order in which they are tried.
 
     Example:
-        >>> sorted(list_layouts())
-        ['arad-1k', 'arad-2020', 'archives', 'bgu', 'cave', 'cubes', 'icvl']
+        >>> list_layouts()
+        ['arad-2020', 'arad-1k', 'bgu', 'icvl', 'cave', 'archives', 'cubes']
     """
-    return {entry.name: entry.title for entry in LAYOUTS}
+    return [entry.name for entry in LAYOUTS]

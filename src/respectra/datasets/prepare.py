@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import os
@@ -10,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,9 @@ from respectra.files import file_lock, make_folder, move_into_place, recover, re
 from respectra.identity import content_hash
 from respectra.journal import Journal
 from respectra.progress import Progress, as_progress, tracked
+
+if TYPE_CHECKING:
+    from respectra.cluster import Cluster
 
 #: Of unfinished stores of earlier versions.
 _OLD_PLAN, _OLD_JOURNAL = "plan.json", "journal.jsonl"
@@ -159,6 +163,7 @@ def prepare_store(
     *,
     overwrite: bool = False,
     progress: Progress | None = None,
+    cluster: Cluster | None = None,
 ) -> None:
     """Write a store. A run that was stopped continues, and ends with the same bytes.
 
@@ -167,6 +172,7 @@ def prepare_store(
         folder: the store.
         overwrite: replace a store, or an unfinished one of another plan.
         progress: told how many scenes are done.
+        cluster: whose workers see the same files and prepare the scenes; they are written here.
 
     Raises:
         OutputError: the folder holds something else, another process writes it, or the disk lacks
@@ -185,8 +191,11 @@ def prepare_store(
         if not growth.is_in_place():
             growth.begin(overwrite=overwrite)
             _require_room(path, sum(job.stop - job.start for job in growth.missing()))
-            for job in tracked(growth.missing(), shown, "preparing"):
-                growth.add(job)
+            if cluster is None:
+                for job in tracked(growth.missing(), shown, "preparing"):
+                    growth.add(job)
+            else:
+                growth.add_from(cluster, shown)
             growth.move()
         growth.tidy()
 
@@ -271,10 +280,26 @@ class _Growth:
             raise OutputError(f"{self.path} holds {what}; choose another name{advice}")
 
     def add(self, job: Job) -> None:
-        """Write a scene."""
-        sources = _sources(job.scene)
-        with naming(job.scene.name):
-            block, entry = _block(job, self.plan, self.tracks)
+        """Make a scene and write it."""
+        self._write(job, *_made(job, self.plan, self.tracks))
+
+    def add_from(self, cluster: Cluster, progress: Progress) -> None:
+        """Have workers make the missing scenes, and write them as they come."""
+        missing = self.missing()
+        plan = cluster.send(dataclasses.replace(self.plan, jobs=()))
+        made = cluster.run(_made, ((job, (job, plan)) for job in missing))
+        for job, result in tracked(made, progress, "preparing", len(missing)):
+            if isinstance(result, BaseException):
+                raise result
+            self._write(job, *result)
+
+    def _write(
+        self,
+        job: Job,
+        sources: list[list[str]],
+        block: npt.NDArray[np.uint8],
+        entry: SceneEntry,
+    ) -> None:
         _write_at(self.part / f"{job.split}.bin", job.start, block)
         line = {"split": job.split, "entry": entry.model_dump(mode="json"), "sources": sources}
         self.journal.append(line)
@@ -316,6 +341,15 @@ class _Growth:
             splits=splits,
         )
         return index.model_dump_json(indent=1) + "\n"
+
+
+def _made(
+    job: Job, plan: Plan, tracks: Sequence[Track] | None = None
+) -> tuple[list[list[str]], npt.NDArray[np.uint8], SceneEntry]:
+    """What a scene was made from, its bytes, and their description."""
+    sources = _sources(job.scene)
+    with naming(job.scene.name):
+        return sources, *_block(job, plan, tracks or _tracks(plan.options))
 
 
 def _sources(scene: Scene) -> list[list[str]]:

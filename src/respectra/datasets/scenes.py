@@ -82,7 +82,7 @@ class Collection:
         >>> Path("cubes").mkdir()
         >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
         >>> rs.save_cube(cube, "cubes/a.npz")
-        >>> collection = rs.datasets.open_collection("cubes")
+        >>> collection = rs.open_collection("cubes")
         >>> len(collection), collection.layout
         (1, 'cubes')
     """

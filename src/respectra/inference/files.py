@@ -39,7 +39,7 @@ from respectra.progress import Progress, as_progress
 from respectra.storage import Place
 
 if TYPE_CHECKING:
-    from respectra.inference.cluster import Cluster
+    from respectra.cluster import Cluster
 
 PathLike = str | os.PathLike[str]
 #: Reconstructors for other cameras, whites or colour spaces that are kept ready.
@@ -51,7 +51,16 @@ _DISPLAYED = ("srgb", "linear")
 
 @dataclass(frozen=True)
 class KnownFacts:
-    """What is known of how pictures were taken and of what they show."""
+    """What is known of how pictures were taken and of what they show.
+
+    Raises:
+        ConfigError: spectra from more than one source.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.inference.KnownFacts(rs.Capture(light="A")).names_camera
+        False
+    """
 
     capture: Capture | None = None
     quantity: Quantity | None = None
@@ -165,7 +174,7 @@ def reconstruct_files(
         skip_bad_frames: leave out frames of a clip that cannot be decoded.
         overwrite: replace what is there.
         fail_fast: raise the first error of several pictures instead of going on.
-        cluster: workers of :func:`respectra.inference.cluster.open_cluster` that share them.
+        cluster: workers of :func:`respectra.cluster.open_cluster` that share them.
         progress: told how many pictures are done; of a single clip, how many frames.
         on_outcome: gets each outcome as it comes.
         options: ``tile``, ``guarantees``, ``self_ensemble`` and others of :func:`respectra.load`.

@@ -28,7 +28,7 @@ from respectra.inference.video_reader import CLIP_SUFFIXES
 from respectra.journal import Journal
 
 if TYPE_CHECKING:
-    from respectra.inference.cluster import Helpers
+    from respectra.cluster import Helpers
 
 #: Name of the manifest within the output folder.
 MANIFEST = "manifest.jsonl"
@@ -61,7 +61,15 @@ Work = Callable[[Reconstructor, Job], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job."""
+    """What became of a job.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.5), encoding="srgb"), "photo.png")
+        >>> [outcome.status for outcome in rs.reconstruct_files("photo.png", "cube.npz")]
+        ['done']
+    """
 
     job: Job
     status: Literal["done", "skipped", "failed"]

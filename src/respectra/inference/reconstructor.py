@@ -44,7 +44,7 @@ class Reconstructor:
         max_memory: what this process may hold at its peak, the cube included: bytes, ``2GB``,
             ``500MB``, or ``auto``: half of what is free.
         device: ``auto`` (CUDA where it is there, else the processor), ``cpu``, ``cuda``,
-            ``cuda:1``, ``mps``.
+            ``cuda:1``, ``mps``. What does not run in PyTorch stays on the processor.
         engine: what runs a network: ``torch`` (rewritten for the CPU), ``plain`` (as it is
             written), ``onnx`` (ONNX Runtime, with the extra ``onnx``), or ``auto``: what an earlier
             trial on this machine found fastest; pictures of a megapixel and more start one.

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import respectra as rs
+from respectra.cluster import Cluster, _require_same_version, open_cluster
 from respectra.errors import ConfigError
-from respectra.inference.cluster import Cluster, _require_same_version, open_cluster
 from respectra.inference.folders import Job, run_jobs
 
 pytest.importorskip("distributed")

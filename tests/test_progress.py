@@ -6,7 +6,7 @@ import pytest
 
 from respectra.cli.app import PlainLines
 from respectra.progress import as_progress, tracked, unseen
-from respectra.renaming import former_name, renamed_arguments
+from respectra.renaming import renamed_arguments
 
 
 def test_items_are_counted_when_they_are_done():
@@ -53,6 +53,13 @@ def test_arguments_and_names_of_the_version_before():
     assert function(new=1) == function(1) == 1
     with pytest.warns(DeprecationWarning, match=r"function\(old=...\) is now new="):
         assert function(old=2) == 2
-    with pytest.warns(DeprecationWarning, match=r"room\.Old is now New"):
-        assert former_name("room", "Old", {"Old": "New"}) == "New"
-    assert former_name("room", "Other", {"Old": "New"}) == "Other"
+
+
+def test_names_of_the_version_before():
+    import respectra.cubes
+    from respectra.colour import illuminant
+
+    with pytest.warns(DeprecationWarning, match=r"cubes\.illuminant is now respectra\.colour"):
+        assert respectra.cubes.illuminant is illuminant
+    with pytest.raises(AttributeError, match="no attribute 'iluminant'"):
+        respectra.cubes.iluminant  # noqa: B018

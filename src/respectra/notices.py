@@ -9,6 +9,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+__all__ = [
+    "say_once",
+    "watch_compiler",
+]
+
 logger = logging.getLogger("respectra.notices")
 _said: set[str] = set()
 

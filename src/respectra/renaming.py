@@ -1,13 +1,14 @@
-"""Names of an earlier version, kept for one more with a warning."""
+"""Names of rooms: loaded when they are used, and kept for a version under what they were called."""
 
 from __future__ import annotations
 
 import functools
+import importlib
 import warnings
 from collections.abc import Callable, Mapping
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["former_name", "renamed_arguments"]
+__all__ = ["lazy_names", "renamed_arguments"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,16 +31,31 @@ def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]
     return decorate
 
 
-def former_name(module: str, name: str, names: Mapping[str, str]) -> str:
-    """The present name of what a module called otherwise, with a warning; else the name itself.
+def lazy_names(
+    room: str, homes: Mapping[str, str] | None = None, former: Mapping[str, str] | None = None
+) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a room whose names are loaded when they are first used.
 
     Args:
-        module: its full name.
-        name: what was asked for.
-        names: former name -> present one.
+        room: its full name.
+        homes: public name -> the module that has it: within the room, or by its full name.
+        former: name of the version before -> present one, which warns.
     """
-    if name not in names:
-        return name
-    message = f"{module}.{name} is now {names[name]}"
-    warnings.warn(message, DeprecationWarning, stacklevel=3)
-    return names[name]
+    places, old = dict(homes or {}), dict(former or {})
+
+    def load(name: str) -> Any:
+        present = old.get(name, name)
+        if present != name:
+            warnings.warn(f"{room}.{name} is now {present}", DeprecationWarning, stacklevel=2)
+        module, _, attribute = present.rpartition(".")
+        if module:
+            return getattr(importlib.import_module(module), attribute)
+        if present in places:
+            place = places[present]
+            full = place if place.startswith("respectra.") else f"{room}.{place}"
+            return getattr(importlib.import_module(full), present)
+        if present != name:
+            return getattr(importlib.import_module(room), present)
+        raise AttributeError(f"module {room!r} has no attribute {name!r}")
+
+    return load

@@ -35,6 +35,28 @@ from respectra.errors import (
 )
 from respectra.locks import file_lock
 
+__all__ = [
+    "Url",
+    "delete",
+    "digest",
+    "ensure_absent",
+    "exists",
+    "fetch",
+    "fetch_folder",
+    "find",
+    "fingerprint",
+    "is_url",
+    "kept_copy",
+    "local_copy",
+    "named",
+    "place",
+    "put",
+    "put_outputs",
+    "reaching",
+    "uploading",
+    "write_once",
+]
+
 #: How long to wait for another process that copies the same.
 _PATIENCE_S = 3600.0
 _URL = re.compile(r"^((?:[a-z][a-z0-9+.-]+::)*)([a-z][a-z0-9+.-]+)://(.*?)(::.*)?$", re.IGNORECASE)

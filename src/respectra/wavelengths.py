@@ -15,6 +15,16 @@ import numpy.typing as npt
 
 from respectra.errors import DataError, FormatError, RespectraWarning
 
+__all__ = [
+    "PLAUSIBLE_NM",
+    "check_wavelengths",
+    "is_plausible",
+    "is_unit",
+    "nanometres_per",
+    "states_nothing",
+    "to_nanometres",
+]
+
 FloatArray = npt.NDArray[np.float64]
 
 #: What spectral cameras and light sources reach, nm: vacuum ultraviolet to thermal infrared.

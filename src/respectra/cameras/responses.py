@@ -186,7 +186,7 @@ def get_response(
     return resample_response(native_response(name), wavelengths_nm)
 
 
-def list_responses() -> tuple[str, ...]:
+def list_responses() -> list[str]:
     """Names of the known responses; those of other packages come last.
 
     One of another package that cannot be loaded is left out with a warning.
@@ -196,7 +196,7 @@ def list_responses() -> tuple[str, ...]:
         True
     """
     own = built_in_responses()
-    return (*own, *(name for name, _ in OTHERS.usable() if name not in own))
+    return [*own, *(name for name, _ in OTHERS.usable() if name not in own)]
 
 
 def built_in_responses() -> tuple[str, ...]:

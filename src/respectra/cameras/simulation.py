@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import xarray as xr
 
 from respectra.cameras.track import Track
+from respectra.cameras.tracks import get_track
 from respectra.cubes import open_cube
-from respectra.files import atomic_paths, ensure_absent
+from respectra.errors import ConfigError
+from respectra.files import atomic_paths, ensure_all_absent
 
 
 class SimulatedFiles(NamedTuple):
@@ -41,37 +43,44 @@ def simulated_files(track: Track, folder: str | os.PathLike[str], name: str) -> 
 
 
 def simulate(
-    track: Track,
-    cube: xr.DataArray,
+    track: Track | str,
+    cube: xr.DataArray | str | os.PathLike[str],
     folder: str | os.PathLike[str],
-    name: str,
+    name: str | None = None,
     *,
     overwrite: bool = False,
 ) -> SimulatedFiles:
     """Render a cube into a folder. The scene's key, which the noise depends on, is its name.
 
     Args:
-        track: the camera and its processing.
-        cube: dims (y, x, wavelength).
+        track: the camera and its processing, or the name of a track.
+        cube: dims (y, x, wavelength), or its file.
         folder: where to; made if it is not there.
-        name: of the scene, without a suffix.
+        name: of the scene, without a suffix; that of the file by default.
         overwrite: replace existing files.
 
     Raises:
         OutputError: a file exists or cannot be written; nothing is then left behind.
         DataError: the cube cannot be rendered.
+        ConfigError: an unknown track, or a cube that is no file and has no name.
 
     Example:
         >>> import numpy as np
         >>> import respectra as rs
         >>> cube = rs.make_cube(np.full((4, 4, 31), 0.5), range(400, 701, 10))
-        >>> files = rs.cameras.simulate(rs.get_track("clean"), cube, "images", "scene")
+        >>> files = rs.simulate("clean", cube, "images", "scene")
         >>> rs.open_image(files.image).shape
         (4, 4, 3)
     """
+    if isinstance(track, str):
+        track = get_track(track)
+    if not isinstance(cube, xr.DataArray):
+        name = Path(cube).stem if name is None else name
+        cube = open_cube(cube)
+    if name is None:
+        raise ConfigError("a cube in memory needs the name of its scene: simulate(..., name=...)")
     files = simulated_files(track, folder, name)
-    for file in files:
-        ensure_absent(file, overwrite=overwrite)
+    ensure_all_absent(files, overwrite=overwrite)
     data = track.encode(track.render_codes(cube, key=name))
     recipe = {
         "image": files.image.name,

@@ -101,32 +101,29 @@ def bake(
     ] = False,
 ) -> None:
     """Turn a method that looks at one pixel at a time into a look-up table."""
-    from respectra.cameras import Capture
-    from respectra.files import ensure_absent
-    from respectra.inference import find_weights
-    from respectra.inference.capture import bind
+    from respectra.files import atomic_group, ensure_all_absent
     from respectra.inference.tables import bake as make_table
     from respectra.inference.tables.cube_lut import save_proof
 
-    for target in (output, cube_file):
-        if target is not None:
-            ensure_absent(target, overwrite=overwrite)
+    outputs = [output] if cube_file is None else [output, cube_file]
+    ensure_all_absent(outputs, overwrite=overwrite)
     known: Any = geometry.value
     known_of_capture = known_facts(
         camera=camera, light=light_on_scene, white=white, capture=capture, quantity=quantity
     )
-    weights = find_weights(source, track=track)
-    if known_of_capture:
-        weights = bind(weights, known_of_capture.capture or Capture(), known_of_capture.quantity)
     table = make_table(
-        weights,
+        source,
+        track=track,
+        capture=known_of_capture.capture,
+        quantity=known_of_capture.quantity,
         nodes=nodes,
         geometry=known,
         guarantees=guarantee or (),
     )
-    table.save(output, overwrite=overwrite)
-    if cube_file is not None:
-        save_proof(table, cube_file, light=light, overwrite=overwrite)
+    with atomic_group(outputs, overwrite=overwrite) as parts:
+        table.save(parts[0])
+        if cube_file is not None:
+            save_proof(table, parts[1], light=light)
     facts = table.facts
     if json:
         print_json({"table": output, "method": table.method, **facts.model_dump(mode="json")})

@@ -175,6 +175,33 @@ def reconstruct(
             rich_help_panel=PICTURES,
         ),
     ] = "edge-aware",
+    mosaic: Annotated[
+        str,
+        typer.Option(
+            metavar="PATTERN",
+            help="Grey PNG or TIFF files that are a sensor's mosaic: rggb, bggr, grbg or gbrg.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = "none",
+    black_level: Annotated[
+        float,
+        typer.Option(
+            "--black-level",
+            metavar="CODE",
+            help="Of a mosaic: the code that no light gives.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = 0.0,
+    white_level: Annotated[
+        float | None,
+        typer.Option(
+            "--white-level",
+            metavar="CODE",
+            help="Of a mosaic: the code of full scale.",
+            show_default="the highest",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
     preview: Annotated[
         bool,
         typer.Option(
@@ -216,6 +243,14 @@ def reconstruct(
     ] = False,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Use weights on pictures of another track than theirs; cubes say so.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace existing outputs.", rich_help_panel=OUTPUT),
@@ -243,6 +278,10 @@ def reconstruct(
     )
     source = str(weights or method or "default")
     reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
+    reading |= {"demosaic": demosaic, "mosaic": mosaic}
+    reading |= {"black_level": black_level, "white_level": white_level}
+    if mosaic != "none" and kind is InputKind.AUTO:
+        kind = InputKind.CAMERA
     with open_workers(workers, cluster) as helpers, show_progress() as progress:
         outcomes = reconstruct_files(
             images,
@@ -251,7 +290,7 @@ def reconstruct(
             kind=cast("Any", kind.value),
             suffix=suffix,
             **vars(facts),
-            picture_options=PictureOptions(**reading, tone=tone, demosaic=cast("Any", demosaic)),
+            picture_options=PictureOptions(**reading, tone=tone),
             preview=preview,
             low_rank=low_rank,
             skip_bad_frames=skip_bad_frames,
@@ -265,6 +304,7 @@ def reconstruct(
             engine=engine,
             guarantees=guarantee or [],
             self_ensemble=self_ensemble,
+            force=force,
         )
     if json:
         print_json({"method": source, "results": [_plain(outcome) for outcome in outcomes]})

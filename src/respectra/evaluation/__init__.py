@@ -5,11 +5,10 @@ Imports neither torch nor colour-science; the names below are loaded when they a
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from respectra.evaluation import metrics
-from respectra.renaming import former_name
+from respectra.renaming import lazy_names
 
 if TYPE_CHECKING:
     from respectra.evaluation.blind import score_submission, validate_submission
@@ -51,7 +50,6 @@ _NAMES = {
     "validate_submission": "blind",
 }
 
-
 #: Names of the first version, kept for one more.
 _FORMER_NAMES = {
     "Contestant": "Entry",
@@ -62,13 +60,7 @@ _FORMER_NAMES = {
     "subjects_without_truth": "scenes_without_truth",
 }
 
-
-def __getattr__(name: str) -> Any:
-    name = former_name(__name__, name, _FORMER_NAMES)
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+__getattr__ = lazy_names(__name__, _NAMES, _FORMER_NAMES)
 
 __all__ = [
     "Entry",

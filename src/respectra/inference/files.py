@@ -25,9 +25,11 @@ from respectra.cameras import (
 )
 from respectra.cameras.colour import INPUT_KINDS
 from respectra.cameras.pictures import RAW_SUFFIXES
-from respectra.cubes import Quantity, save_cube, save_preview
+from respectra.cubes import LowRankCube, Quantity, save_preview
 from respectra.cubes.formats import FORMATS
+from respectra.cubes.io import save_with
 from respectra.errors import ConfigError, OutputError, unknown_name
+from respectra.files import ensure_all_absent
 from respectra.inference.folders import Job, Outcome, cube_files
 from respectra.inference.loading import DEFAULT, load
 from respectra.inference.reconstructor import Reconstructor
@@ -51,7 +53,16 @@ _DISPLAYED = ("srgb", "linear")
 
 @dataclass(frozen=True)
 class KnownFacts:
-    """What is known of how pictures were taken and of what they show."""
+    """What is known of how pictures were taken and of what they show.
+
+    Raises:
+        ConfigError: spectra from more than one source.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.inference.KnownFacts(rs.Capture(light="A")).names_camera
+        False
+    """
 
     capture: Capture | None = None
     quantity: Quantity | None = None
@@ -311,21 +322,19 @@ def _reconstruct_picture(reconstructor: Reconstructor, job: Job, writing: _Writi
             reconstructor, path, target, kind=kind, overwrite=overwrite, picture_options=reading
         )
         return
+    files = FORMATS.for_writing(target).files(target)
+    shown = (preview_of(target),) if writing.preview else ()
+    ensure_all_absent([*files, *shown], overwrite=overwrite)
     picture = open_image(path, encoding=input_encoding(kind), **reading.model_dump())
     values = reconstructor.values_of(picture, kind)
-    source = f"{path.name}, reconstructed by {reconstructor.name}"
-    if writing.low_rank:
-        factors = reconstructor.low_rank(values)
-        factors.attrs["source"] = source
-        save_cube(factors, target, overwrite=overwrite)
-        cube = factors.lazy()
-    else:
-        cube = reconstructor(values)
-        cube.attrs["source"] = source
-        save_cube(cube, target, overwrite=overwrite)
-    if writing.preview:
-        white = "D65" if kind in _DISPLAYED else "E"
-        save_preview(cube, preview_of(target), illuminant=white, overwrite=overwrite)
+    cube = reconstructor.low_rank(values) if writing.low_rank else reconstructor(values)
+    cube.attrs["source"] = f"{path.name}, reconstructed by {reconstructor.name}"
+
+    def show(place: Path) -> None:
+        seen = cube.lazy() if isinstance(cube, LowRankCube) else cube
+        save_preview(seen, place, illuminant="D65" if kind in _DISPLAYED else "E")
+
+    save_with(cube, target, dict.fromkeys(shown, show), overwrite=overwrite)
 
 
 def _reconstruct_clip(

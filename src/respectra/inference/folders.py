@@ -61,7 +61,15 @@ Work = Callable[[Reconstructor, Job], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job."""
+    """What became of a job.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.5), encoding="srgb"), "photo.png")
+        >>> [outcome.status for outcome in rs.reconstruct_files("photo.png", "cube.npz")]
+        ['done']
+    """
 
     job: Job
     status: Literal["done", "skipped", "failed"]

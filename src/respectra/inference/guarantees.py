@@ -108,6 +108,10 @@ class Guarantees:
         """A short name for the correction; another one has another."""
         return None if self.correction is None else self.correction.key
 
+    def bytes_per_pixel(self, bands: int) -> int:
+        """Memory that keeping them takes: spectra that move, and their bounds."""
+        return 2 * 4 * bands + 4 * 3 * 8 if self else 0
+
     def kept_by(self, names: frozenset[str]) -> bool:
         """Whether a method that keeps these by itself needs nothing done to its cubes."""
         return self.correction is None and self.names <= names

@@ -16,6 +16,7 @@ import xarray as xr
 
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError, DataError, MissingExtraError
+from respectra.inference.agreement import agreeing
 from respectra.inference.bits import bits_of
 from respectra.inference.colours import find_colours, in_rows
 from respectra.inference.reconstructor import Reconstructor
@@ -138,7 +139,9 @@ def _bound(
     if capture is None and quantity is not None:
         capture = reconstructor.capture or (Known.photograph() if photograph else Known())
     if capture is None:
-        return reconstructor.for_kind("srgb") if photograph else reconstructor
+        return (
+            reconstructor.for_kind("srgb") if photograph else agreeing(reconstructor, image.attrs)
+        )
     if capture.needs_picture:
         raise ConfigError(
             "the capture's white or references are places in a picture, which a lazy picture is "
@@ -283,7 +286,7 @@ def _recover(
     block_id: tuple[int, ...] = (0, 0, 0),
 ) -> FloatArray:
     """Spectra of a block, from it and what lies around it."""
-    with method.exclusive():
+    with method.tiled.exclusive():
         picture = _picture(block, method, attrs)
         scaled, factor = method.guarantees.scale(picture, top)
         rgb = np.asarray(scaled.values, np.float32)
@@ -385,7 +388,7 @@ def _means_of_colours(
     colours, often = counts
     weight = np.zeros(in_rows(colours).shape[:2], np.float32)
     weight.reshape(-1)[: len(often)] = often
-    with method.exclusive():
+    with method.tiled.exclusive():
         picture = _picture(in_rows(colours), method, attrs)
         scaled, _ = method.guarantees.scale(picture, top)
         rgb = np.asarray(scaled.values, np.float32)
@@ -410,7 +413,7 @@ def _sums(
     wanted: frozenset[int],
     known: dict[int, Any],
 ) -> Any:
-    with method.exclusive():
+    with method.tiled.exclusive():
         scaled, _ = method.guarantees.scale(_picture(block, method, attrs), top)
         rgb = np.asarray(scaled.values, np.float32)
         return method.tiled.sums_of_tile(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from respectra.allocator import trim_malloc
 from respectra.devices import free_device_bytes
-from respectra.errors import DataError
+from respectra.errors import ConfigError, DataError
 from respectra.inference.backends.base import Backend
 from respectra.inference.bits import CODE_BITS, EXACT_BITS
 from respectra.inference.factors import FloatArray, Output, Predictor
@@ -64,15 +65,22 @@ class TiledInference:
         tile: ``auto``, a side in pixels, or None for the whole picture at once.
         max_memory: what this process may hold at its peak; see :func:`parse_memory`.
         rounded: whether codes of the pictures are the nearest to their values.
+
+    Raises:
+        ConfigError: no such tile or size of memory.
     """
 
     def __init__(
         self, backend: Backend, *, tile: TileSide, max_memory: str | int, rounded: bool
     ) -> None:
+        if isinstance(tile, int) and tile < 1:
+            raise ConfigError(f"a tile is at least 1 pixel wide; got {tile}")
+        parse_memory(max_memory)
         self.backend, self.tile, self.max_memory = backend, tile, max_memory
         self.contract = backend.contract
         self._rounded = rounded
         self._given: Sequence[Tensor] | None = None
+        self._lock = threading.RLock()
 
     #: Memory for each pixel of a piece besides what the backend itself takes, bytes.
     answer_bytes = 0
@@ -288,6 +296,13 @@ class TiledInference:
                 yield
         finally:
             self._given = before
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Within this block no other thread works with the method: networks are told of pictures
+        by what is set on them."""
+        with self._lock:
+            yield
 
     def mean_passes(self) -> list[frozenset[int]]:
         """The numbers of the means that each pass over a picture takes, for its pieces."""

@@ -15,6 +15,20 @@ from respectra.config import Config
 from respectra.errors import ConfigError
 from respectra.registry import Registry
 
+__all__ = [
+    "default_response",
+    "file_suffix",
+    "get_track",
+    "has_no_noise",
+    "keeps_exposure",
+    "list_tracks",
+    "track_of_file",
+    "track_options",
+    "track_summary",
+    "track_title",
+    "tracks",
+]
+
 #: The order of the challenges.
 _FIRST = ("clean", "real-world", "exposed")
 #: Group of the entry points of other packages, each a subclass of ``Track``.
@@ -74,19 +88,19 @@ def get_track(
     return kind(options=kind.option_type(**options), response=table, seed=seed)
 
 
-def list_tracks() -> tuple[str, ...]:
+def list_tracks() -> list[str]:
     """Names of the tracks.
 
     One of another package that cannot be loaded is left out with a warning.
 
     Example:
         >>> list_tracks()
-        ('clean', 'real-world', 'exposed')
+        ['clean', 'real-world', 'exposed']
     """
     known = tracks()
     others = known.others()
     usable = [name for name, _ in known.usable(others)]
-    return (*(name for name in known if name not in others), *usable)
+    return [*(name for name in known if name not in others), *usable]
 
 
 def track_options(name: str) -> type[Config]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from respectra.cameras import Capture
+from respectra.cubes import Quantity
 from respectra.errors import ConfigError, RespectraError
 from respectra.inference.backends.classical import ClassicalBackend
 from respectra.inference.backends.network import NetworkBackend
+from respectra.inference.capture import bind
 from respectra.inference.factors import Predictor
 from respectra.inference.guarantees import camera_of
 from respectra.inference.tables.geometry import Geometry, node_colours, node_positions, row_count
@@ -25,6 +29,7 @@ from respectra.inference.tables.table import (
 )
 from respectra.methods import Contract, Tiling, Weights, get_method, is_classical
 from respectra.methods.network import StandaloneNetwork
+from respectra.renaming import renamed_arguments
 
 FloatArray = npt.NDArray[np.float64]
 #: Takes colours (n, 3) to spectra (n, bands) as the method gives them, before its clip.
@@ -44,9 +49,13 @@ _WIDTH = 256
 _SMALLEST_SHARE = 0.01
 
 
+@renamed_arguments(weights="method")
 def bake(
-    weights: Weights,
+    method: Weights | str | os.PathLike[str],
     *,
+    track: str = "clean",
+    capture: Capture | None = None,
+    quantity: Quantity | None = None,
     nodes: int | None = None,
     geometry: Geometry | Literal["auto"] = "auto",
     guarantees: Iterable[str] = (),
@@ -55,8 +64,12 @@ def bake(
     """Make a table of a method that looks at one pixel at a time.
 
     Args:
-        weights: of a classical method, of a network whose receptive field is one pixel, or of one
-            that has an answer for a pixel without the others (``respectra``).
+        method: what :func:`respectra.load` takes, or weights: of a classical method, of a network
+            whose receptive field is one pixel, or of one that has an answer for a pixel without
+            the others (``respectra``).
+        track: as for :func:`respectra.load`.
+        capture: as for :func:`respectra.load`.
+        quantity: as for :func:`respectra.load`.
         nodes: along each axis, 2 to 513. By default 2 where that is exact (linear methods), else
             33 for ``cube`` and 129 for ``rays``.
         geometry: ``rays`` for a method whose spectrum grows with the light, ``cube`` for any;
@@ -73,7 +86,12 @@ def bake(
         ConfigError: the method looks at more than one pixel, is a table already, does not grow
             with the light where rays are asked for, the number of nodes is not allowed, or a
             guarantee cannot be part of a table.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.bake("root-polynomial").save("table.lut")  # doctest: +SKIP
     """
+    weights = _weights_of(method, track, capture, quantity)
     if nodes is not None and not 2 <= nodes <= MOST_NODES:
         raise ConfigError(f"a table has 2 to {MOST_NODES} nodes along an axis; got {nodes}")
     if geometry not in ("auto", *get_args(Geometry)):
@@ -103,11 +121,11 @@ def bake(
             f"{weights.method} clips its spectra at {clip}, which a table for a capture cannot "
             "hold; reconstruct without a table"
         )
-    method = plain
+    answer = plain
     if "consistent" in kept:
         clip = (None, None)
 
-        def method(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        def answer(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
             spectra = unscaled.finish(plain(rgb))
             move_to_colours(spectra, rgb, contract, chosen)
             return spectra
@@ -124,11 +142,11 @@ def bake(
         error=BakingError(anywhere=Deviation(probes=0, mean=0.0, p99=0.0, maximum=0.0)),
     )
     probes = _probes(rng)
-    expected = np.clip(method(probes), *clip)
+    expected = np.clip(answer(probes), *clip)
     best: Table | None = None
     for count, roots in _candidates(chosen, nodes):
         facts = draft.model_copy(update={"nodes": count, "roots": roots})
-        table = _table(weights, method, facts)
+        table = _table(weights, answer, facts)
         deviation = _deviation(table.apply(probes), expected)
         if best is None or deviation.mean < best.facts.error.anywhere.mean:
             facts = facts.model_copy(update={"error": BakingError(anywhere=deviation)})
@@ -139,9 +157,24 @@ def bake(
     surfaces = _surfaces(contract, seed)
     if surfaces is None:
         return best
-    deviation = _deviation(best.apply(surfaces), np.clip(method(surfaces), *clip))
+    deviation = _deviation(best.apply(surfaces), np.clip(answer(surfaces), *clip))
     error = BakingError(anywhere=best.facts.error.anywhere, surfaces=deviation)
     return _replace_facts(best, best.facts.model_copy(update={"error": error}))
+
+
+def _weights_of(
+    method: Weights | str | os.PathLike[str],
+    track: str,
+    capture: Capture | None,
+    quantity: Quantity | None,
+) -> Weights:
+    """The weights that are meant, bound to a capture where one is stated."""
+    from respectra.inference.loading import find_weights
+
+    weights = method if isinstance(method, Weights) else find_weights(method, track=track)
+    if capture is None and quantity is None:
+        return weights
+    return bind(weights, capture or Capture(), quantity)
 
 
 def _per_pixel(weights: Weights) -> Predictor:

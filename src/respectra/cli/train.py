@@ -28,7 +28,10 @@ def train(
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option("--data", help="Folders of cubes, or one store from `data prepare`."),
+        typer.Option(
+            "--data",
+            help="Folders of cubes, one store from `data prepare`, or the word synthetic.",
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
     changes: Annotated[
@@ -86,7 +89,7 @@ def train(
     with progress:
         result = run(
             chosen,
-            data,
+            "synthetic" if data == [Path("synthetic")] and not data[0].exists() else data,
             output,
             resume=resume,
             start=start,

@@ -51,6 +51,8 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Level of white in a method's own camera over that in the picture: no usual colour is clipped.
 HEADROOM = 0.9
+#: Where the channels of white differ by less than this factor, the camera has balanced it.
+_EVEN = 1.02
 #: A response is a method's own where it differs by less than this share of its peak.
 _SAME = 1e-3
 
@@ -129,6 +131,8 @@ def _assuming(capture: Capture, contract: Contract) -> Capture:
         return capture
     if capture.is_photograph:
         return capture
+    if max(capture.white) < _EVEN * min(capture.white):
+        return capture  # balanced: equal energy stands for a light about which it says nothing
     grid = np.array(contract.wavelengths_nm)
     camera = capture.sensitivity(grid)
     power = light_of_white(camera, np.asarray(capture.white), grid)

@@ -105,8 +105,9 @@ def evaluate(
         list[Path] | None,
         typer.Option(
             "--cameras",
-            help="Responses for the test 'camera': a file, an archive or a folder of them. Of more "
-            "than twenty, twenty at even distances.",
+            help="Also score through these responses, blind, by a matrix and told, unless --aux "
+            "names tests of cameras: a file, an archive or a folder. Of more than twenty, twenty "
+            "at even distances.",
         ),
     ] = None,
     official_clusters: Annotated[
@@ -153,7 +154,9 @@ def evaluate(
 
     given: dict[str, Any] = {
         "tracks": _words(track),
-        "tests": tuple(test.name for test in select_tests(_tests(aux, lights, references))),
+        "tests": tuple(
+            test.name for test in select_tests(_tests(aux, bool(cameras), lights, references))
+        ),
         "seeds": _numbers(seeds),
         "floor": floor,
         "on_zero": on_zero,
@@ -229,9 +232,11 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _tests(aux: str, lights: bool, references: int | None) -> str:
+def _tests(aux: str, cameras: bool, lights: bool, references: int | None) -> str:
     """Names of the auxiliary tests that the options ask for."""
     more = ["light", "light-told"] if lights else []
+    if cameras and "camera" not in aux:
+        more += ["camera", "camera-matrix", "camera-told"]
     if references is not None:
         more.append(f"references-{references}")
     return ",".join([aux, *more])

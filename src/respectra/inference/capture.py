@@ -131,11 +131,13 @@ def _assuming(capture: Capture, contract: Contract) -> Capture:
         return capture
     if capture.is_photograph:
         return capture
-    if max(capture.white) < _EVEN * min(capture.white):
-        return capture  # balanced: equal energy stands for a light about which it says nothing
-    grid = np.array(contract.wavelengths_nm)
+    white, grid = np.asarray(capture.white, np.float64), np.array(contract.wavelengths_nm)
+    if white.max() < _EVEN * white.min():
+        source = "white is balanced, so that its colour says nothing of the light"
+        light = make_light(np.ones(grid.size), grid, name="equal-energy", source=source)
+        return capture.replace(assumed=light)
     camera = capture.sensitivity(grid)
-    power = light_of_white(camera, np.asarray(capture.white), grid)
+    power = light_of_white(camera, white, grid)
     source = "mean of the known lights in which white has this colour"
     return capture.replace(assumed=make_light(power, grid, name="of-white", source=source))
 

@@ -84,7 +84,8 @@ def _factorise(
     """
     if reconstructor.needs_whole:
         raise ConfigError(
-            "guarantees and self-ensembles change single spectra; a low-rank cube cannot carry them"
+            "guarantees, references and self-ensembles change single spectra, which a low-rank "
+            "cube cannot carry; leave them out, or recover the whole cube"
         )
     contract = reconstructor.contract
     clip = (contract.clip_low, contract.clip_high)

@@ -150,7 +150,7 @@ def _train_in(
             folder.write_fitted(fit_classical(recipe, scenes, provenance=facts))
             return _result(recipe, folder)
         job = _job(recipe, scenes, folder, begun_with, processes=processes, workers=workers)
-    facts = _facts(recipe, job.scenes, begun_with, digest) | job.facts
+    facts = {**_facts(recipe, job.scenes, begun_with, digest), **job.facts}
     _begin(folder, recipe, facts)
     _run(
         job,

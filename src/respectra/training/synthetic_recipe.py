@@ -27,6 +27,13 @@ class UncertaintyRecipe(Config):
     grain: Share = 0.7
     """``SyntheticRecipe.grain`` in these steps: measured spectra are never clean."""
 
+    factors: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+    """Times what errors on synthetic scenes ask for: of all bands, and of the shortest and of the
+    longest besides, where measured scenes differ most from one another. Chosen on measured scenes.
+    """
+    noisy_factors: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+    """The same where noise is told."""
+
     def at(self, step: int) -> bool:
         """Whether the uncertainty learns in this step, counted from 0."""
         return step % self.every == self.every - 1

@@ -26,6 +26,8 @@ _WITHIN = (0.683, 0.954)
 _PER_MEAN = float(np.sqrt(np.pi / 2))
 #: How the names of the layers of the uncertainty begin.
 _UNCERTAINTY = "uncertainty_"
+#: Bands within which the factor of an end of the spectrum fades.
+END_BANDS = 2.0
 #: Added to errors before a logarithm is taken.
 _LEAST = 1e-5
 #: Batches of scenes that the prior is estimated from, and spectra that the first basis is.
@@ -71,6 +73,8 @@ class SyntheticModule(TrainingModule):
         losses = []
         for scenes in batch:
             renew_buffers(self.network)
+            for name in self._spreads():
+                getattr(self.network, name).fill_(1.0)
             self.network.set_capture(**scenes.told)
             losses.append((doubt_loss if teaches_doubt else self._error)(self.network, scenes))
         self._tell_nothing()
@@ -92,6 +96,26 @@ class SyntheticModule(TrainingModule):
         """The clean track with nothing said, as the weights are kept."""
         renew_buffers(self.network)
         self.network.set_capture(self.clean, step=0.0)
+        for name, spread in self._spreads().items():
+            getattr(self.network, name).copy_(spread)
+
+    def _spreads(self) -> dict[str, Tensor]:
+        """The buffers of the network by which the uncertainty of each band is multiplied."""
+        recipe = self.recipe.synthetic.uncertainty
+        every = {
+            "spread": spread_of(recipe.factors),
+            "noisy_spread": spread_of(recipe.noisy_factors),
+        }
+        return {name: spread for name, spread in every.items() if hasattr(self.network, name)}
+
+
+def spread_of(factors: tuple[float, float, float]) -> Tensor:
+    """Factor of each band: that of all, times those of both ends, which fade within a few bands."""
+    band = torch.arange(BANDS)
+    overall, first, last = (torch.tensor(factor).log() for factor in factors)
+    ends = first * torch.exp(-band / END_BANDS)
+    ends = ends + last * torch.exp(-(BANDS - 1 - band) / END_BANDS)
+    return torch.exp(overall + ends)
 
 
 def synthetic_cost(module: SyntheticModule, batch: list[Scenes], device: torch.device) -> Estimate:
@@ -103,7 +127,7 @@ def synthetic_cost(module: SyntheticModule, batch: list[Scenes], device: torch.d
         moved.told["camera"] = moved.told["camera"].to(device)
         renew_buffers(probe.network)
         probe.network.set_capture(**moved.told)
-        probe._error(probe.network, moved).backward()
+        torch.autograd.backward(probe._error(probe.network, moved))
     parameters = sum(p.numel() for p in module.parameters())
     return Estimate(time.perf_counter() - start, module.steps, 16 * parameters, parameters)
 

@@ -3,6 +3,9 @@
 import os
 
 import pytest
+
+pytest.importorskip("resource", reason="needs limits of a process's memory")
+
 from benchmarks.fuzz import fuzz
 
 #: RESPECTRA_FUZZ=1000 reads that many new damaged files of each kind.

@@ -25,6 +25,8 @@ from respectra.errors import ConfigError, OutputError, RespectraError
 from respectra.files import file_lock, writing_to
 from respectra.identity import content_hash
 from respectra.methods import Weights, load_weights
+from respectra.progress import Progress, as_progress
+from respectra.renaming import renamed_arguments
 from respectra.training.classical import fit_classical
 from respectra.training.data import TrainingData
 from respectra.training.folder import RunFolder
@@ -32,9 +34,10 @@ from respectra.training.guards import leave_out_small, require_trainable
 from respectra.training.hardware import Estimate, estimate_cost, pick_device, pick_precision
 from respectra.training.model_card import model_card
 from respectra.training.module import TrainingModule
+from respectra.training.nodes import Team, find_team
 from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Length, Recipe
 from respectra.training.recipe_files import differences, load_recipe, save_recipe
-from respectra.training.recorder import AtomicCheckpoints, OnProgress, Recorder
+from respectra.training.recorder import AtomicCheckpoints, Recorder
 from respectra.training.source import TrainingScenes, open_scenes
 from respectra.training.synthetic_recipe import is_synthetic
 
@@ -44,7 +47,13 @@ Data = Literal["synthetic"] | Sequence[str | os.PathLike[str]] | TrainingScenes
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left."""
+    """What a run left.
+
+    Example:
+        >>> from pathlib import Path
+        >>> RunResult(Path("run"), Path("run/best.safetensors"), {"mrae": 0.05}, 1000).scores
+        {'mrae': 0.05}
+    """
 
     folder: Path
     best: Path
@@ -55,6 +64,7 @@ class RunResult:
     """Step of the best weights."""
 
 
+@renamed_arguments(on_progress="progress")
 def train(
     recipe: AnyRecipe | str | os.PathLike[str],
     data: Data,
@@ -64,10 +74,11 @@ def train(
     start: str | os.PathLike[str] | None = None,
     device: str = "auto",
     processes: int = 1,
+    nodes: int = 1,
     workers: int = 0,
     checkpoint_minutes: float = 5.0,
     on_estimate: Callable[[Estimate], None] | None = None,
-    on_progress: OnProgress | None = None,
+    progress: Progress | None = None,
 ) -> RunResult:
     """Train a network, or fit a classical method, and leave a run folder.
 
@@ -78,7 +89,8 @@ def train(
         recipe: a recipe, the name of one, or a YAML file.
         data: a store, folders of cubes, scenes that are open already, or ``synthetic``: scenes
             without end of measured reflectances, seen by random cameras under random lights, for
-            networks that can be told of captures.
+            networks that can be told of captures. Of a URL, a copy is kept in the cache folder of
+            each machine.
         out: the run folder.
         resume: continue the run that is there; start one when there is none. The recipe may have
             another length than before: a run that is finished goes on with more steps, its
@@ -87,35 +99,56 @@ def train(
         device: ``auto``, ``cpu`` or ``cuda``.
         processes: how many train together, each on its own GPU or its share of the cores. They are
             started anew and import the calling script: call this under
-            ``if __name__ == "__main__"``.
+            ``if __name__ == "__main__"``. Those that torchrun or srun started are found by
+            themselves: each calls this, and the first one writes.
+        nodes: machines that train together, each with so many processes; see
+            :func:`respectra.training.nodes.find_team`.
         workers: processes that cut patches.
         checkpoint_minutes: about how long the work since the last checkpoint may get.
         on_estimate: told what the run will cost, before its first step.
-        on_progress: told about every step; with several processes it must be a function of a
-            module.
+        progress: told about every step; with several processes it must be a function of a module.
 
     Raises:
         ConfigError: the recipe is not that of the run to resume, or cannot be followed here.
         DataError: the data cannot be used, or the loss became infinite or NaN.
         OutputError: the folder holds a run already, another process writes it, or it cannot be
             written.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> Path("cubes").mkdir()
+        >>> rng = np.random.default_rng(0)
+        >>> for name in "abcd":
+        ...     cube = rs.make_cube(rng.random((32, 32, 31), np.float32), range(400, 701, 10))
+        ...     rs.save_cube(cube, f"cubes/{name}.npz")
+        >>> result = rs.training.train("wiener", ["cubes"], "run")
+        >>> rs.load(result.best).card.name
+        'wiener'
     """
     if not isinstance(recipe, Recipe | ClassicalRecipe):
         recipe = load_recipe(recipe)
     folder = RunFolder(out)
-    with file_lock(folder.root, inside=True), writing_to(folder.root, _HINT):
+    team = find_team(processes, nodes)
+    where = pick_device(device)
+    with contextlib.ExitStack() as stack:
+        if team.writes:
+            stack.enter_context(file_lock(folder.root, inside=True))
+        stack.enter_context(writing_to(folder.root, _HINT))
+        stack.enter_context(team.joined(where))
         return _train_in(
             folder,
             recipe,
             data,
             resume=resume,
             start=start,
-            device=device,
-            processes=processes,
+            device=where,
+            team=team,
             workers=workers,
             checkpoint_minutes=checkpoint_minutes,
             on_estimate=on_estimate,
-            on_progress=on_progress,
+            progress=as_progress(progress),
         )
 
 
@@ -126,43 +159,45 @@ def _train_in(
     *,
     resume: bool,
     start: str | os.PathLike[str] | None,
-    device: str,
-    processes: int,
+    device: torch.device,
+    team: Team,
     workers: int,
     checkpoint_minutes: float,
     on_estimate: Callable[[Estimate], None] | None,
-    on_progress: OnProgress | None,
+    progress: Progress,
 ) -> RunResult:
-    """Train in a folder whose lock is held; see :func:`train`."""
-    if folder.is_started and not resume:
+    """Train in a folder whose lock the first process holds; see :func:`train`."""
+    if team.writes and folder.is_started and not resume:
         raise OutputError(f"{folder.root} holds a run already; resume it or choose another folder")
     begun_with = None if start is None else load_weights(start)
     digest = None if start is None else content_hash(start)
     if is_synthetic(data):
-        job = _synthetic_job(recipe, folder, begun_with, processes=processes, workers=workers)
+        job = _synthetic_job(recipe, folder, begun_with, team=team, workers=workers)
     else:
         scenes = _open(recipe, data)
         if isinstance(recipe, ClassicalRecipe):
             if start is not None:
                 raise ConfigError(f"{recipe.method} is fitted at once; it starts from no weights")
             facts = _facts(recipe, scenes)
-            _begin(folder, recipe, facts)
-            folder.write_fitted(fit_classical(recipe, scenes, provenance=facts))
-            return _result(recipe, folder)
-        job = _job(recipe, scenes, folder, begun_with, processes=processes, workers=workers)
+            if team.writes:
+                _begin(folder, recipe, facts)
+                folder.write_fitted(fit_classical(recipe, scenes, provenance=facts))
+            return _result(recipe, folder, team)
+        job = _job(recipe, scenes, folder, begun_with, team=team, workers=workers)
     facts = {**_facts(recipe, job.scenes, begun_with, digest), **job.facts}
-    _begin(folder, recipe, facts)
+    if team.writes:
+        _begin(folder, recipe, facts)
     _run(
         job,
         folder,
         facts,
-        device=pick_device(device),
-        processes=processes,
+        device=device,
+        team=team,
         checkpoint_minutes=checkpoint_minutes,
         on_estimate=on_estimate,
-        on_progress=on_progress,
+        progress=progress,
     )
-    return _result(recipe, folder)
+    return _result(recipe, folder, team)
 
 
 @dataclass(frozen=True)
@@ -196,7 +231,7 @@ def _job(
     folder: RunFolder,
     begun_with: Weights | None,
     *,
-    processes: int,
+    team: Team,
     workers: int,
 ) -> _Job:
     """Training on patches of cubes."""
@@ -204,15 +239,15 @@ def _job(
     scenes = leave_out_small(scenes, patches, recipe)
     steps = recipe.length.in_steps(len(patches) / recipe.batch)
     module = TrainingModule(
-        recipe, steps=steps, start=begun_with, lengthened=_is_lengthened(folder, recipe)
+        recipe, steps=steps, start=begun_with, lengthened=_is_lengthened(folder, recipe, team)
     )
-    require_trainable(module, patches, processes=processes)
+    require_trainable(module, patches, processes=team.size)
     with_bounds = not recipe.contract().keeps_exposure
     data = TrainingData(patches, recipe.batch, with_bounds=with_bounds, workers=workers)
 
     def estimate(device: torch.device) -> Estimate:
         return estimate_cost(
-            module, patches, batch=recipe.batch, processes=processes, device=device
+            module, patches, batch=recipe.batch, processes=team.size, device=device
         )
 
     return _Job(module, data, scenes, estimate)
@@ -223,7 +258,7 @@ def _synthetic_job(
     folder: RunFolder,
     begun_with: Weights | None,
     *,
-    processes: int,
+    team: Team,
     workers: int,
 ) -> _Job:
     """Training on synthetic scenes, which are made as they are needed.
@@ -240,14 +275,14 @@ def _synthetic_job(
     )
     from respectra.training.synthetic.module import SyntheticModule, synthetic_cost
 
-    recipe = require_synthetic(recipe, processes=processes)
+    recipe = require_synthetic(recipe, processes=team.size)
     batches = SyntheticBatches(recipe.synthetic, recipe.seed)
     module = SyntheticModule(
         recipe,
         batches.sampler,
         steps=recipe.length.in_steps(0.0),
         start=begun_with,
-        lengthened=_is_lengthened(folder, recipe),
+        lengthened=_is_lengthened(folder, recipe, team),
     )
     data = SyntheticData(batches, workers=workers)
 
@@ -259,13 +294,19 @@ def _synthetic_job(
     )
 
 
-def _is_lengthened(folder: RunFolder, recipe: Recipe) -> bool:
-    return folder.is_started and _length(load_recipe(folder.recipe)) != recipe.length
+def _is_lengthened(folder: RunFolder, recipe: Recipe, team: Team) -> bool:
+    return team.agree(
+        lambda: folder.is_started and _length(load_recipe(folder.recipe)) != recipe.length
+    )
 
 
-def _result(recipe: AnyRecipe, folder: RunFolder) -> RunResult:
+def _result(recipe: AnyRecipe, folder: RunFolder, team: Team) -> RunResult:
+    team.wait()
+    if not team.writes and not folder.best.is_file():  # of a node that is ahead of the first
+        return RunResult(folder.root, folder.best, scores={}, step=0)
     best = load_weights(folder.best)
-    folder.write_card(model_card(recipe, best))
+    if team.writes:
+        folder.write_card(model_card(recipe, best))
     return RunResult(
         folder.root,
         folder.best,
@@ -341,19 +382,19 @@ def _run(
     facts: Mapping[str, Any],
     *,
     device: torch.device,
-    processes: int,
+    team: Team,
     checkpoint_minutes: float,
     on_estimate: Callable[[Estimate], None] | None,
-    on_progress: OnProgress | None,
+    progress: Progress,
 ) -> None:
     module = job.module
     recipe, steps = module.recipe, module.steps
-    done = _steps_done(folder)
+    done = team.agree(lambda: _steps_done(folder))
     if done >= steps:
         return
     with _quiet_lightning():
         cost = job.estimate(device)
-        if on_estimate is not None:
+        if on_estimate is not None and team.writes:
             on_estimate(cost)
         validate_every = recipe.validation.every or max(1, steps // 20)
         seconds = max(cost.seconds_per_step, 1e-6)
@@ -364,23 +405,24 @@ def _run(
             validate_every=validate_every,
             record_every=min(100, max(1, steps // 200)),
             checkpoint_every=max(1, round(min(60 * checkpoint_minutes / seconds, steps))),
-            on_progress=on_progress,
+            progress=progress,
         )
         trainer = Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=processes,
-            strategy=_strategy(processes, device),
+            devices=team.here,
+            num_nodes=team.nodes,
+            strategy=_strategy(team, device),
             precision=pick_precision(recipe.precision, device),
             max_steps=steps,
             gradient_clip_val=recipe.clip_gradient,
             callbacks=[recorder],
-            plugins=[AtomicCheckpoints()],
+            plugins=[AtomicCheckpoints(), *([team.environment] if team.environment else [])],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
-            sync_batchnorm=processes > 1 and device.type == "cuda",
+            sync_batchnorm=team.size > 1 and device.type == "cuda",
             default_root_dir=folder.root,
             num_sanity_val_steps=0,
         )
@@ -405,10 +447,12 @@ def _fit(
         raise KeyboardInterrupt from None
 
 
-def _strategy(processes: int, device: torch.device) -> Strategy | str:
-    if processes == 1:
+def _strategy(team: Team, device: torch.device) -> Strategy | str:
+    if team.size == 1:
         return "auto"
     backend = "nccl" if device.type == "cuda" else "gloo"
+    if team.environment is not None:
+        return DDPStrategy(process_group_backend=backend)
     return _QuietDDP(start_method="spawn", process_group_backend=backend)
 
 

@@ -21,7 +21,7 @@ from pydantic import Field
 from respectra.cameras import Track, get_track
 from respectra.config import Config
 from respectra.cubes import fit_bands
-from respectra.cubes.io import peek_cube
+from respectra.cubes.parts import cube_hash
 from respectra.datasets.collections import Collection, Scene
 from respectra.datasets.store import (
     ALIGNMENT,
@@ -103,6 +103,7 @@ class Plan:
                     "scene": job.scene.name,
                     "shape": list(job.shape),
                     "start": job.start,
+                    **job.scene.opening.to_dict(),
                 }
                 for job in self.jobs
             ],
@@ -137,7 +138,7 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
     jobs: list[Job] = []
     ends: dict[str, int] = {}
     for split, scene in scenes:
-        _, stored = peek_cube(scene.cube)
+        stored = scene.peek()
         rows, columns = stored.shape[:2]
         start = ends.get(split, 0)
         *_, stop = _offsets(start, (rows, columns, len(grid)), o)
@@ -186,7 +187,7 @@ def prepare_store(
         raise OutputError(f"{path} is a file; a store is a folder: choose another name")
     make_folder(path)
     with file_lock(path, inside=True), writing_to(path, _HINT):
-        recover(path / INDEX, others="*.bin")
+        recover(path / INDEX, others=["*.bin"])
         growth = _Growth(plan, path)
         if not growth.is_in_place():
             growth.begin(overwrite=overwrite)
@@ -354,7 +355,8 @@ def _made(
 
 def _sources(scene: Scene) -> list[list[str]]:
     """Name and content of the files of a scene."""
-    return [[p.name, content_hash(p)] for p in (scene.cube, *scene.images.values())]
+    images = [[path.name, content_hash(path)] for path in scene.images.values()]
+    return [[scene.cube.name, cube_hash(scene.cube)], *images]
 
 
 def _tracks(options: PrepareOptions) -> list[Track]:
@@ -366,7 +368,7 @@ def _tracks(options: PrepareOptions) -> list[Track]:
 
 
 def _bands(scene: Scene) -> tuple[float, ...]:
-    _, stored = peek_cube(scene.cube)
+    stored = scene.peek()
     grid = stored.wavelengths_nm
     if grid is None:
         grid = scene.wavelengths_nm
@@ -437,7 +439,7 @@ def _block(
         name=scene.name,
         group=scene.group,
         source=scene.cube.name,
-        source_sha256=content_hash(scene.cube),
+        source_sha256=cube_hash(scene.cube),
         quantity=cube.attrs["quantity"],
         shape=job.shape[:2],
         cube=starts[0],

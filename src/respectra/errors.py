@@ -42,6 +42,18 @@ class FormatError(DataError):
     """A file is not what its name says, is damaged, or lacks something that is needed."""
 
 
+class SeveralCubesError(FormatError):
+    """A file holds several cubes, and nobody said which one is meant.
+
+    Attributes:
+        names: of the cubes in the file.
+    """
+
+    def __init__(self, message: str, names: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
+
+
 class ConfigError(RespectraError, ValueError):
     """An option, a name or a configuration value is not one of those allowed."""
 

@@ -44,8 +44,7 @@ def test_every_answer_carries_the_headers(client, photo_job):
     ):
         headers = client.get(path).headers
         policy = headers["content-security-policy"]
-        script = next(p for p in policy.split(";") if "script-src" in p)
-        assert "unsafe" not in script
+        assert "unsafe" not in policy
         assert "default-src 'none'" in policy
         assert headers["x-content-type-options"] == "nosniff"
         assert "access-control-allow-origin" not in headers
@@ -105,7 +104,7 @@ def test_names_of_nothing_are_refused():
         "/static/../app.py",
         "/static/..%2fapp.py",
         "/vendor/..%2f..%2fx.js",
-        "/vendor/bokeh.js",
+        "/static/vendor/../app.js",
         "/static/js",
     ],
 )

@@ -18,7 +18,7 @@ from respectra.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from respectra.evaluation import Options, Results, Table
+    from respectra.evaluation import EvaluationOptions, ReportTable, Results
 
 _SCORES = "How it is scored"
 _FURTHER = "Further tests"
@@ -282,7 +282,7 @@ def evaluate(
     from respectra.cubes import parse_wavelengths
     from respectra.datasets.collections import open_collection
     from respectra.evaluation import (
-        Options,
+        EvaluationOptions,
         evaluate,
         evaluation_scenes_of,
         find_entries,
@@ -305,7 +305,7 @@ def evaluate(
     }
     if metrics is not None:
         given["metrics"] = tuple(dict.fromkeys((*PLAIN_METRICS, *_words(metrics))))
-    options = Options(**given)
+    options = EvaluationOptions(**given)
     if truth is not None or submitted is not None:
         if truth is None or submitted is None or methods or data or images:
             raise ConfigError("blind mode takes --truth and --submitted, and no methods or --data")
@@ -433,7 +433,11 @@ def leaderboard(
 
 
 def _score_blind(
-    submitted: Path, truth: Path, options: Options, as_json: bool, opening: Mapping[str, Any]
+    submitted: Path,
+    truth: Path,
+    options: EvaluationOptions,
+    as_json: bool,
+    opening: Mapping[str, Any],
 ) -> None:
     from respectra.datasets.collections import open_collection
     from respectra.evaluation import score_submission, validate_submission
@@ -466,7 +470,7 @@ def _print_results(results: Results) -> None:
     _print_tables(report_tables(results))
 
 
-def _print_tables(tables: tuple[Table, ...]) -> None:
+def _print_tables(tables: tuple[ReportTable, ...]) -> None:
     for table in tables:
         if out.is_terminal:
             for part in table.split(out.width):
@@ -478,7 +482,7 @@ def _print_tables(tables: tuple[Table, ...]) -> None:
         out.print()
 
 
-def _rich(table: Table) -> Any:
+def _rich(table: ReportTable) -> Any:
     from rich.table import Table as RichTable
 
     shown = RichTable(title=escape(table.title), title_justify="left", box=None, pad_edge=False)

@@ -65,7 +65,7 @@ class PrepareOptions(Config):
 
 
 @dataclass(frozen=True)
-class Job:
+class PreparedScene:
     """One scene and where it goes."""
 
     split: str
@@ -83,7 +83,7 @@ class Plan:
     layout: str
     options: PrepareOptions
     wavelengths_nm: tuple[float, ...]
-    jobs: tuple[Job, ...]
+    jobs: tuple[PreparedScene, ...]
 
     @property
     def size(self) -> int:
@@ -135,7 +135,7 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
             f"{scenes[0][1].name} has {len(grid)} bands from {grid[0]:g} to {grid[-1]:g} nm and "
             f"{other} has other ones; resample all of them: --resample 400:700:10"
         )
-    jobs: list[Job] = []
+    jobs: list[PreparedScene] = []
     ends: dict[str, int] = {}
     for split, scene in scenes:
         stored = scene.peek()
@@ -143,7 +143,7 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
         start = ends.get(split, 0)
         *_, stop = _offsets(start, (rows, columns, len(grid)), o)
         ends[split] = stop
-        jobs.append(Job(split, scene, (rows, columns, len(grid)), start, stop))
+        jobs.append(PreparedScene(split, scene, (rows, columns, len(grid)), start, stop))
     first = next(iter(parts.values()))
     return Plan(first.name, first.layout, o, tuple(grid), tuple(jobs))
 
@@ -237,7 +237,7 @@ class _Growth:
         if record["sources"] == _sources(job.scene):
             self.done[key] = entry
 
-    def missing(self) -> list[Job]:
+    def missing(self) -> list[PreparedScene]:
         """The scenes that are still to be written."""
         return [job for job in self.plan.jobs if (job.split, job.scene.name) not in self.done]
 
@@ -280,7 +280,7 @@ class _Growth:
             advice = " or pass --overwrite" if replaceable else ""
             raise OutputError(f"{self.path} holds {what}; choose another name{advice}")
 
-    def add(self, job: Job) -> None:
+    def add(self, job: PreparedScene) -> None:
         """Make a scene and write it."""
         self._write(job, *_made(job, self.plan, self.tracks))
 
@@ -296,7 +296,7 @@ class _Growth:
 
     def _write(
         self,
-        job: Job,
+        job: PreparedScene,
         sources: list[list[str]],
         block: npt.NDArray[np.uint8],
         entry: SceneEntry,
@@ -345,7 +345,7 @@ class _Growth:
 
 
 def _made(
-    job: Job, plan: Plan, tracks: Sequence[Track] | None = None
+    job: PreparedScene, plan: Plan, tracks: Sequence[Track] | None = None
 ) -> tuple[list[list[str]], npt.NDArray[np.uint8], SceneEntry]:
     """What a scene was made from, its bytes, and their description."""
     sources = _sources(job.scene)
@@ -399,7 +399,7 @@ def _offsets(start: int, shape: tuple[int, int, int], o: PrepareOptions) -> list
 
 
 def _block(
-    job: Job, plan: Plan, tracks: Sequence[Track]
+    job: PreparedScene, plan: Plan, tracks: Sequence[Track]
 ) -> tuple[npt.NDArray[np.uint8], SceneEntry]:
     """The bytes of one scene, and their description."""
     scene, o = job.scene, plan.options

@@ -11,9 +11,9 @@ import xarray as xr
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.averages import mean_of, median_of, moments
-from respectra.inference.factors import FloatArray
 from respectra.inference.reconstructor import Reconstructor
 from respectra.methods import Weights
+from respectra.typing import Float32Array
 
 Combine = Literal["mean", "weighted", "median"]
 
@@ -113,10 +113,10 @@ class ModelEnsemble:
         cube = self(image) if self.combine == "median" else self._label(mean)
         return cube, cube.copy(data=deviation)
 
-    def _answers(self, image: xr.DataArray) -> Iterator[FloatArray]:
+    def _answers(self, image: xr.DataArray) -> Iterator[Float32Array]:
         return (np.asarray(member(image).values) for member in self.members)
 
-    def _label(self, spectra: FloatArray) -> xr.DataArray:
+    def _label(self, spectra: Float32Array) -> xr.DataArray:
         return make_cube(
             spectra,
             self.contract.wavelengths_nm,

@@ -131,9 +131,10 @@ def page(default: dict[str, str], more: dict[str, str]) -> str:
     lines = [
         "# Licences of what is installed",
         "",
-        "Respectra is under the MIT licence. `pip install respectra` brings these packages along, none of them",
-        f"under the GPL; the extras bring the second table. Written by `make release-check` on {datetime.now(UTC):%Y-%m-%d},",
-        f"Python {sys.version_info.major}.{sys.version_info.minor}, {sys.platform}.",
+        "Respectra is under the MIT licence. `pip install respectra` brings these packages along,",
+        "none of them under the GPL; the extras bring the second table. Written by",
+        f"`make release-check` on {datetime.now(UTC):%Y-%m-%d}, Python "
+        f"{sys.version_info.major}.{sys.version_info.minor}, {sys.platform}.",
     ]
     for title, table in (("By default", default), ("With the extra `all`", more)):
         lines += ["", f"## {title}", "", "| package | licence |", "|---|---|"]

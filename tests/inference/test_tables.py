@@ -354,9 +354,9 @@ def test_a_table_of_a_noisy_camera_cannot_be_consistent():
 
 
 def test_a_table_is_neither_measured_nor_cut(cube, monkeypatch, rng):
-    from respectra.inference import reconstructor as module
+    from respectra.inference.backends import base
 
-    monkeypatch.setattr(module, "measure_memory", None)
+    monkeypatch.setattr(base, "measure_memory", None)
     image = rs.make_image(rng.random((20, 3000, 3)))
     table = Reconstructor(cube[1].to_weights(), max_memory="8GB")
     assert table.tiled.layout_in_memory(*image.values.shape[:2]).whole

@@ -10,13 +10,15 @@ import typer
 from rich.markup import escape
 
 from respectra.cli.app import app, echo, out, print_json, show_progress, warn
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import RUNNING
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from respectra.evaluation import Options, Results, Table
+    from respectra.evaluation import EvaluationOptions, ReportTable, Results
 
 _SCORES = "How it is scored"
 _FURTHER = "Further tests"
@@ -125,6 +127,8 @@ def evaluate(
             rich_help_panel=RUNNING,
         ),
     ] = 1,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     scenes: Annotated[
         str | None,
         typer.Option("--scenes", metavar="NAME,...", help="Only these scenes.", show_default="all"),
@@ -168,6 +172,9 @@ def evaluate(
             rich_help_panel=_SCORES,
         ),
     ] = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     seeds: Annotated[
         str, typer.Option("--seed", metavar="SEED,...", help="Seeds of the noise: 0,1.")
     ] = "0",
@@ -216,6 +223,14 @@ def evaluate(
             "--device", metavar="NAME", help="auto, cpu, cuda, ...", rich_help_panel=RUNNING
         ),
     ] = "cpu",
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Score weights also on tracks that they are not for.",
+            rich_help_panel=_FURTHER,
+        ),
+    ] = False,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -267,7 +282,7 @@ def evaluate(
     from respectra.cubes import parse_wavelengths
     from respectra.datasets.collections import open_collection
     from respectra.evaluation import (
-        Options,
+        EvaluationOptions,
         evaluate,
         evaluation_scenes_of,
         find_entries,
@@ -276,6 +291,7 @@ def evaluate(
     from respectra.evaluation.auxiliary import choose_cameras, select_tests
     from respectra.evaluation.protocol import PLAIN_METRICS
 
+    opening: dict[str, Any] = {"key": key, "axes": axes, "quantity": quantity}
     given: dict[str, Any] = {
         "tracks": _words(track),
         "tests": tuple(test.name for test in select_tests(_tests(aux, lights, references))),
@@ -289,11 +305,11 @@ def evaluate(
     }
     if metrics is not None:
         given["metrics"] = tuple(dict.fromkeys((*PLAIN_METRICS, *_words(metrics))))
-    options = Options(**given)
+    options = EvaluationOptions(**given)
     if truth is not None or submitted is not None:
         if truth is None or submitted is None or methods or data or images:
             raise ConfigError("blind mode takes --truth and --submitted, and no methods or --data")
-        _score_blind(submitted, truth, options, as_json)
+        _score_blind(submitted, truth, options, as_json, opening)
         return
     if not methods:
         raise ConfigError("name a method or weights file, or 'classical' for all classical methods")
@@ -303,7 +319,7 @@ def evaluate(
         raise ConfigError("say where the report goes: -o FOLDER")
     collections: dict[str, str] = {}
     if data is not None:
-        collection = open_collection(data)
+        collection = open_collection(data, **opening)
         collections["main"] = collection.name
         subjects = evaluation_scenes_of(
             collection if scenes is None else collection.select(_words(scenes))
@@ -317,7 +333,7 @@ def evaluate(
             subjects = tuple(subject for subject in subjects if subject.name in wanted)
     second = out_of_scope or (data if out_of_scope_scenes is not None else None)
     if second is not None:
-        further = open_collection(second)
+        further = open_collection(second, **opening)
         collections["out-of-scope"] = further.name
         if out_of_scope_scenes is not None:
             further = further.select(_words(out_of_scope_scenes))
@@ -327,11 +343,12 @@ def evaluate(
         tracks=options.tracks,
         guarantees=[_words(words) for words in guarantees or ()],
         device=device,
+        force=force,
     )
     for one in entries:
         for name, reason in one.facts["absent"].items():
             warn(f"{one.name} takes no part in {name}: {reason}")
-    with show_progress() as progress:
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
         results = evaluate(
             entries,
             subjects,
@@ -343,6 +360,7 @@ def evaluate(
             threads=threads,
             timing_runs=timing_runs,
             progress=progress,
+            cluster=helpers,
         )
     _report_failures(results)
     if as_json:
@@ -414,11 +432,17 @@ def leaderboard(
         out.print(writers[form](boards), markup=False, end="")
 
 
-def _score_blind(submitted: Path, truth: Path, options: Options, as_json: bool) -> None:
+def _score_blind(
+    submitted: Path,
+    truth: Path,
+    options: EvaluationOptions,
+    as_json: bool,
+    opening: Mapping[str, Any],
+) -> None:
     from respectra.datasets.collections import open_collection
     from respectra.evaluation import score_submission, validate_submission
 
-    hidden = open_collection(truth)
+    hidden = open_collection(truth, **opening)
     problems = validate_submission(submitted, hidden)
     if problems:
         if as_json:
@@ -446,7 +470,7 @@ def _print_results(results: Results) -> None:
     _print_tables(report_tables(results))
 
 
-def _print_tables(tables: tuple[Table, ...]) -> None:
+def _print_tables(tables: tuple[ReportTable, ...]) -> None:
     for table in tables:
         if out.is_terminal:
             for part in table.split(out.width):
@@ -458,7 +482,7 @@ def _print_tables(tables: tuple[Table, ...]) -> None:
         out.print()
 
 
-def _rich(table: Table) -> Any:
+def _rich(table: ReportTable) -> Any:
     from rich.table import Table as RichTable
 
     shown = RichTable(title=escape(table.title), title_justify="left", box=None, pad_edge=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -22,12 +21,12 @@ from respectra.cli.capture_options import (
     known_facts,
 )
 from respectra.cli.help import MANY, OUTPUT, PICTURES, RUNNING
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from respectra.inference.cluster import Cluster
     from respectra.inference.folders import Outcome
 
 
@@ -66,8 +65,12 @@ def reconstruct(
         ),
     ] = None,
     weights: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A weights file.", show_default="those that ship"),
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A weights file. Given several times, the mean of all is taken.",
+            show_default="those that ship",
+        ),
     ] = None,
     kind: Annotated[
         InputKind,
@@ -176,6 +179,33 @@ def reconstruct(
             rich_help_panel=PICTURES,
         ),
     ] = "edge-aware",
+    mosaic: Annotated[
+        str,
+        typer.Option(
+            metavar="PATTERN",
+            help="Grey PNG or TIFF files that are a sensor's mosaic: rggb, bggr, grbg or gbrg.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = "none",
+    black_level: Annotated[
+        float,
+        typer.Option(
+            "--black-level",
+            metavar="CODE",
+            help="Of a mosaic: the code that no light gives.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = 0.0,
+    white_level: Annotated[
+        float | None,
+        typer.Option(
+            "--white-level",
+            metavar="CODE",
+            help="Of a mosaic: the code of full scale.",
+            show_default="the highest",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
     preview: Annotated[
         bool,
         typer.Option(
@@ -215,25 +245,16 @@ def reconstruct(
             "--fail-fast", help="Stop at the first picture that fails.", rich_help_panel=MANY
         ),
     ] = False,
-    workers: Annotated[
-        int | None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
+    force: Annotated[
+        bool,
         typer.Option(
-            metavar="N",
-            min=1,
-            help="Processes that share the pictures of a folder.",
-            show_default="this one",
-            rich_help_panel=MANY,
+            "--force",
+            help="Use weights on pictures of another track than theirs; cubes say so.",
+            rich_help_panel=OUTPUT,
         ),
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Scheduler of a dask cluster that shares them: tcp://HOST:8786.",
-            show_default="none",
-            rich_help_panel=MANY,
-        ),
-    ] = None,
+    ] = False,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace existing outputs.", rich_help_panel=OUTPUT),
@@ -247,8 +268,6 @@ def reconstruct(
     from respectra.cameras import PictureOptions
     from respectra.inference.files import reconstruct_files
 
-    if workers is not None and cluster is not None:
-        raise ConfigError("--workers and --cluster exclude each other; give one")
     if method and weights:
         raise ConfigError("--method and --weights exclude each other; give one")
     facts = known_facts(
@@ -261,17 +280,22 @@ def reconstruct(
         references_from=references_from,
         materials=materials,
     )
-    source = str(weights or method or "default")
+    files = [str(file) for file in weights or ()]
+    source = " + ".join(files) or method or "default"
     reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
-    with _workers(workers, cluster) as helpers, show_progress() as progress:
+    reading |= {"demosaic": demosaic, "mosaic": mosaic}
+    reading |= {"black_level": black_level, "white_level": white_level}
+    if mosaic != "none" and kind is InputKind.AUTO:
+        kind = InputKind.CAMERA
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
         outcomes = reconstruct_files(
             images,
             output,
-            source,
+            files if len(files) > 1 else source,
             kind=cast("Any", kind.value),
             suffix=suffix,
             **vars(facts),
-            picture_options=PictureOptions(**reading, tone=tone, demosaic=cast("Any", demosaic)),
+            picture_options=PictureOptions(**reading, tone=tone),
             preview=preview,
             low_rank=low_rank,
             skip_bad_frames=skip_bad_frames,
@@ -285,6 +309,7 @@ def reconstruct(
             engine=engine,
             guarantees=guarantee or [],
             self_ensemble=self_ensemble,
+            force=force,
         )
     if json:
         print_json({"method": source, "results": [_plain(outcome) for outcome in outcomes]})
@@ -294,20 +319,6 @@ def reconstruct(
         for message in failures:
             fail(message)
         raise typer.Exit(1)
-
-
-@contextlib.contextmanager
-def _workers(workers: int | None, address: str | None) -> Iterator[Cluster | None]:
-    """The workers that were asked for, with where they can be watched."""
-    if workers is None and address is None:
-        yield None
-        return
-    from respectra.inference.cluster import open_cluster
-
-    with open_cluster(workers=workers, address=address) as cluster:
-        if cluster.dashboard:
-            echo(f"the workers show what they do at {cluster.dashboard}")
-        yield cluster
 
 
 def _report(outcome: Outcome, *, silent: bool) -> None:

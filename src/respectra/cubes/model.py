@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +79,15 @@ def make_cube(
     )
 
 
+@runtime_checkable
+class Expandable(Protocol):
+    """What becomes a cube when it is asked for, such as a low-rank cube."""
+
+    def lazy(self) -> xr.DataArray:
+        """The cube, whose values are expanded where they are asked for."""
+        ...
+
+
 def require_cube(cube: object) -> xr.DataArray:
     """Return ``cube`` when it is one: dims (y, x, wavelength) with known wavelengths in nm.
 
@@ -93,9 +102,7 @@ def require_cube(cube: object) -> xr.DataArray:
         >>> require_cube(cube).identical(cube)
         True
     """
-    from respectra.cubes.lowrank import LowRankCube  # which builds on this module
-
-    if isinstance(cube, LowRankCube):
+    if isinstance(cube, Expandable):
         return cube.lazy()
     if not isinstance(cube, xr.DataArray):
         raise DataError(

@@ -1,121 +1,31 @@
-"""A collection: a folder of scenes, and what is known of it."""
+"""From a folder of files to a collection of scenes."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
-import numpy as np
-import xarray as xr
-
-from respectra.cameras import Track, open_image
-from respectra.cubes import open_cube
+from respectra.cubes import Quantity
 from respectra.cubes.formats import FORMATS
-from respectra.cubes.io import peek_cube
+from respectra.cubes.formats._axes import parse_axes
+from respectra.datasets.layouts import LAYOUTS, walk
+from respectra.datasets.scenes import Collection, Opening, Scene
+from respectra.datasets.splits import list_official_splits, official_split
 from respectra.errors import DataError, unknown_name
 
-
-@dataclass(frozen=True)
-class Scene:
-    """One scene: a cube, and the images of it that exist as files.
-
-    Example:
-        >>> from pathlib import Path
-        >>> Scene("a", Path("cubes/a.npz")).name
-        'a'
-    """
-
-    name: str
-    cube: Path
-    images: Mapping[str, Path] = field(default_factory=dict)
-    """Track -> file."""
-    group: str = ""
-    """The physical scene that it shows; its own name unless several files show one."""
-    wavelengths_nm: tuple[float, ...] | None = None
-    """The bands, for files that do not say; a file that does is believed."""
-    scale: float = 1.0
-    """Value = number in the file times this, in a file of codes: one with a number above 1."""
-    bad: str = ""
-    """Why those who published results left it out, if they did."""
-
-    def __post_init__(self) -> None:
-        if not self.group:
-            object.__setattr__(self, "group", self.name)
-
-    def open_cube(self) -> xr.DataArray:
-        """The cube, in memory.
-
-        Raises:
-            FormatError, DataError: as :func:`respectra.open_cube`.
-        """
-        grid = self.wavelengths_nm
-        if grid is not None:
-            _, stored = peek_cube(self.cube)
-            if stored.wavelengths_nm is not None or stored.shape[2] != len(grid):
-                grid = None
-        cube = open_cube(self.cube, wavelengths_nm=grid).load()
-        if self.scale == 1.0 or not (cube.values > 1.0).any():
-            return cube
-        return cube.copy(data=cube.values * np.float32(self.scale))
-
-    def image(self, track: Track, cube: xr.DataArray | None = None) -> xr.DataArray:
-        """The image of a track: the file where there is one, rendered otherwise.
-
-        Args:
-            track: the camera.
-            cube: the scene's cube, if it is open already.
-        """
-        if track.name in self.images:
-            return open_image(self.images[track.name])
-        return track.render(self.open_cube() if cube is None else cube, key=self.name)
+__all__ = ["Collection", "Scene", "list_layouts", "open_collection"]
 
 
-@dataclass(frozen=True)
-class Collection:
-    """Scenes that belong together.
-
-    Example:
-        >>> import numpy as np
-        >>> import respectra as rs
-        >>> from pathlib import Path
-        >>> Path("cubes").mkdir()
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
-        >>> collection = open_collection("cubes")
-        >>> len(collection), collection.layout
-        (1, 'cubes')
-    """
-
-    name: str
-    scenes: tuple[Scene, ...]
-    layout: str = "cubes"
-    """How they lie on disk; see ``list_layouts()``."""
-
-    def __len__(self) -> int:
-        return len(self.scenes)
-
-    def __iter__(self) -> Iterator[Scene]:
-        return iter(self.scenes)
-
-    def select(self, names: tuple[str, ...]) -> Collection:
-        """The scenes of those names, in that order.
-
-        Raises:
-            DataError: one of them is not in the collection.
-        """
-        by_name = {scene.name: scene for scene in self.scenes}
-        missing = [name for name in names if name not in by_name]
-        if missing:
-            raise DataError(
-                f"no scene {', '.join(missing)} in {self.name}; it has {', '.join(by_name)}"
-            )
-        return dataclasses.replace(self, scenes=tuple(by_name[name] for name in names))
-
-
-def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None) -> Collection:
+def open_collection(
+    folder: str | os.PathLike[str],
+    *,
+    layout: str | None = None,
+    key: str | None = None,
+    axes: str | None = None,
+    quantity: Quantity | None = None,
+) -> Collection:
     """Find the scenes of a folder and of those below it.
 
     The layout is recognised by the names of the files: the challenges' (``ARAD_HS_####.mat``,
@@ -125,10 +35,13 @@ def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None
     Args:
         folder: where the cubes are.
         layout: one of :func:`list_layouts`, where it should not be recognised.
+        key: name of the variable that is the cube, where files hold several.
+        axes: the axes of the files' arrays, such as ``"band,y,x"``, where they do not say.
+        quantity: what the values are, where the files do not say or are wrong.
 
     Raises:
         DataError: the folder is missing or holds no cube.
-        ConfigError: unknown layout.
+        ConfigError: unknown layout, quantity or axes.
 
     Example:
         >>> import numpy as np
@@ -140,21 +53,25 @@ def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None
         >>> [scene.name for scene in open_collection("cubes")]
         ['a']
     """
-    from respectra.datasets.layouts import LAYOUTS, walk
-    from respectra.datasets.splits import list_official_splits, official_split
-
     root = Path(folder)
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; give the folder that holds the cubes")
     by_name = {entry.name: entry for entry in LAYOUTS}
     if layout is not None and layout not in by_name:
         raise unknown_name("layout", layout, by_name)
-    files = walk(root)
+    if axes is not None:
+        parse_axes(axes)
+    if quantity is not None and quantity not in get_args(Quantity):
+        raise unknown_name("quantity", quantity, get_args(Quantity))
+    opening = Opening(key, axes, quantity)
+    files = walk(root, opening)
     for entry in LAYOUTS if layout is None else (by_name[layout],):
         scenes = entry.find(files)
         if scenes:
             known = official_split(entry.name).bad if entry.name in list_official_splits() else {}
-            scenes = [dataclasses.replace(s, bad=known.get(s.name, "")) for s in scenes]
+            scenes = [
+                dataclasses.replace(s, bad=known.get(s.name, ""), opening=opening) for s in scenes
+            ]
             scenes.sort(key=lambda scene: scene.name)
             return Collection(root.name, tuple(scenes), entry.name)
     suffixes = sorted({suffix for entry in FORMATS for suffix in entry.suffixes})
@@ -169,6 +86,4 @@ def list_layouts() -> list[str]:
         >>> list_layouts()
         ['arad-2020', 'arad-1k', 'bgu', 'icvl', 'cave', 'archives', 'cubes']
     """
-    from respectra.datasets.layouts import LAYOUTS
-
     return [entry.name for entry in LAYOUTS]

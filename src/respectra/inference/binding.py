@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import xarray as xr
 
@@ -29,6 +30,7 @@ from respectra.cameras import (
 )
 from respectra.cubes import Quantity
 from respectra.errors import RespectraWarning
+from respectra.inference.agreement import agreeing
 
 if TYPE_CHECKING:
     from respectra.inference.reconstructor import Reconstructor
@@ -42,6 +44,7 @@ def for_picture(
     capture: Capture | None = None,
     references: References | None = None,
     quantity: Quantity | None = None,
+    force: bool = False,
 ) -> R:
     """The reconstructor for a picture, with what is said of it; itself where nothing is.
 
@@ -51,9 +54,10 @@ def for_picture(
         capture: see :meth:`Reconstructor.with_capture`.
         references: see :meth:`Reconstructor.with_references`; those of the capture by default.
         quantity: see :meth:`Reconstructor.with_capture`.
+        force: see :func:`respectra.inference.agreement.agreeing`.
 
     Raises:
-        ConfigError, DataError: as those two.
+        ConfigError, DataError: as those.
     """
     picture = require_image(image)
     said = described_capture(picture.attrs)
@@ -62,6 +66,8 @@ def for_picture(
     if capture is not None:
         if said is not None and capture.camera is None:
             capture = said.replace(**capture.known())
+        where = str(picture.attrs.get("source", "the picture"))
+        warn_of_another_camera(capture, picture.attrs, where)
         capture = capture.resolve(picture)
         references = references or capture.references
         chosen = reconstructor.with_capture(capture, quantity=quantity)
@@ -70,7 +76,17 @@ def for_picture(
         asked = reconstructor.asked_quantity
         if said is None and asked not in (None, reconstructor.contract.quantity):
             chosen = reconstructor.with_capture(Capture())
+        chosen = agreeing(chosen, picture.attrs, force=force)
     return chosen if references is None else chosen.with_references(picture, references)
+
+
+def for_kind(reconstructor: R, kind: str) -> R:
+    """The reconstructor for pictures of a kind; see :meth:`Reconstructor.for_kind`."""
+    if reconstructor.capture is not None or kind == "camera":
+        return reconstructor
+    if kind in ("srgb", "linear"):
+        return reconstructor.for_photographs
+    return agreeing(reconstructor, {"track": kind})
 
 
 def for_described(reconstructor: R, said: Capture | None) -> R:
@@ -108,20 +124,28 @@ def for_opened(reconstructor: R, picture: Picture) -> R:
     """The reconstructor for what the file of a picture says of it, where nothing else is told."""
     if picture.kind in ("srgb", "camera") and reconstructor.capture is None:
         return for_described(reconstructor, described_capture(picture.attrs))
-    return reconstructor.for_kind(picture.kind)
+    return for_kind(reconstructor, picture.kind)
 
 
-def warn_of_another_camera(capture: Capture, picture: Picture) -> None:
-    """Say so where a capture is of another camera than the picture's file names."""
-    model = str(picture.attrs.get("camera_model", ""))
-    name = capture.camera_name
-    if not model or name is None or capture.is_photograph:
+def warn_of_another_camera(capture: Capture, attrs: Mapping[Any, Any], where: str) -> None:
+    """Say so where a capture is of another camera than the picture's file names.
+
+    Args:
+        capture: that is used for the picture.
+        attrs: of the picture.
+        where: it comes from, for the message.
+    """
+    model = str(attrs.get("camera_model", ""))
+    name = capture.taken_by
+    if name is None and not capture.is_photograph:
+        name = capture.camera_name
+    if not model or name is None:
         return
     words = set(re.findall(r"[a-z0-9]+", model.lower()))
     words = {word for word in words if any(c.isdigit() for c in word)} or words
     if not words & set(re.findall(r"[a-z0-9]+", name.lower())):
         warnings.warn(
-            f"{picture.path}: the capture is of the camera {name!r}, and the file says that "
+            f"{where}: the capture is of the camera {name!r}, and the file says that "
             f"{model!r} took it",
             RespectraWarning,
             stacklevel=2,
@@ -167,7 +191,7 @@ def for_first_picture(
             capture = said.replace(**capture.known())
         elif photograph and capture.camera is None:
             capture = Capture.photograph(**capture.known())
-        warn_of_another_camera(capture, picture)
+        warn_of_another_camera(capture, picture.attrs, str(picture.path))
         references = references or capture.references
         capture = capture.replace(references=None)
         if capture.needs_picture:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
-from respectra.cameras import Capture
 from respectra.cubes import Quantity
 from respectra.inference.tiling import Layout
-from respectra.methods import Contract, Tiling
+from respectra.methods import Tiling
+
+if TYPE_CHECKING:
+    from respectra.inference.reconstructor import Reconstructor
 
 
 class CubeFacts(TypedDict, total=False):
@@ -27,17 +29,10 @@ class CubeFacts(TypedDict, total=False):
     ensemble: str
 
 
-def cube_facts(
-    name: str, contract: Contract, capture: Capture | None, layout: Layout | None = None
-) -> CubeFacts:
-    """Quantity, source, method, track, capture, and how the picture was cut.
-
-    Args:
-        name: of the method.
-        contract: of its weights.
-        capture: that the contract is for.
-        layout: of the picture; None: as one.
-    """
+def cube_facts(reconstructor: Reconstructor, layout: Layout | None = None) -> CubeFacts:
+    """Quantity, source, method, track, capture, and how the picture was cut; None: as one."""
+    name, contract = reconstructor.name, reconstructor.contract
+    capture = reconstructor.capture
     facts: CubeFacts = {
         "quantity": contract.quantity,
         "source": f"reconstructed by {name}",
@@ -46,6 +41,8 @@ def cube_facts(
     }
     if layout is not None and layout.policy is Tiling.APPROXIMATE and not layout.whole:
         facts["tiling"] = Tiling.APPROXIMATE.value
+    if reconstructor.mismatch is not None:
+        facts["contract_mismatch"] = reconstructor.mismatch
     if capture is None:
         return facts
     assert contract.capture is not None
@@ -62,3 +59,21 @@ def cube_facts(
             f"the picture was brought to the camera of {name} by a 3 x 3 matrix"
         )
     return facts
+
+
+def describe(reconstructor: Reconstructor) -> str:
+    """A reconstructor in words: method, size, use, bands, guarantees."""
+    contract, capture = reconstructor.contract, reconstructor.capture
+    grid = contract.wavelengths_nm
+    use = f"the track {contract.track}"
+    if capture is not None:
+        use = f"a capture by {capture.camera_name or 'its own camera'}"
+    parts = [
+        f"{reconstructor.name}, {reconstructor.weights.parameters:,} values, for {use}",
+        f"{len(grid)} bands from {grid[0]:g} to {grid[-1]:g} nm, {contract.quantity}",
+    ]
+    if reconstructor.guarantees.names:
+        parts.append("guarantees: " + ", ".join(sorted(reconstructor.guarantees.names)))
+    if reconstructor.self_ensemble != "none":
+        parts.append(f"self-ensemble: {reconstructor.self_ensemble}")
+    return f"<{type(reconstructor).__name__} {'; '.join(parts)}>"

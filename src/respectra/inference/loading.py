@@ -33,6 +33,7 @@ def load(
     self_ensemble: str = "none",
     capture: Capture | None = None,
     quantity: Quantity | None = None,
+    force: bool = False,
 ) -> Reconstructor:
     """Make a reconstructor.
 
@@ -54,6 +55,7 @@ def load(
         capture: what is known of how the pictures were taken; see
             :meth:`Reconstructor.with_capture`.
         quantity: ``reflectance`` or ``radiance``; see :class:`Reconstructor`.
+        force: take images of another track than the weights'; see :class:`Reconstructor`.
 
     Raises:
         ConfigError: there are no such weights.
@@ -77,6 +79,7 @@ def load(
         self_ensemble=self_ensemble,
         capture=capture,
         quantity=quantity,
+        force=force,
     )
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 import html
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self, get_args
 
 import numpy as np
@@ -15,20 +13,19 @@ import xarray as xr
 
 from respectra.cameras import Capture, InputKind, References
 from respectra.cubes import Quantity, make_cube
-from respectra.errors import ConfigError, unknown_name
+from respectra.errors import unknown_name
 from respectra.inference import binding
 from respectra.inference.backends.making import make_backend
 from respectra.inference.bits import EXACT_BITS, TABLE_BITS, bits_of
 from respectra.inference.capture import bind, capture_of
-from respectra.inference.engines import ENGINES, Engine
-from respectra.inference.factors import FloatArray
-from respectra.inference.facts import CubeFacts, cube_facts
+from respectra.inference.engines import Engine
+from respectra.inference.facts import CubeFacts, cube_facts, describe
 from respectra.inference.guarantees import Guarantees
-from respectra.inference.memory import parse_memory
 from respectra.inference.tiled import TiledInference, TileSide
 from respectra.inference.tiling import Layout
 from respectra.methods import Card, Contract, Weights
 from respectra.methods.identity import weights_hash
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from respectra.cubes import LowRankCube
@@ -58,6 +55,8 @@ class Reconstructor:
         quantity: what comes out; see :meth:`with_capture`. By default reflectance where the light
             is known and of ordinary photographs, radiance of images of a track.
         correction: what references taught of the method's errors; see :meth:`with_references`.
+        force: take images that say they are of another track than the weights; their cubes say so
+            (attribute ``contract_mismatch``). See :mod:`respectra.inference.agreement`.
 
     Example:
         >>> import respectra as rs
@@ -80,12 +79,8 @@ class Reconstructor:
         capture: Capture | None = None,
         quantity: Quantity | None = None,
         correction: Correction | None = None,
+        force: bool = False,
     ) -> None:
-        if isinstance(tile, int) and tile < 1:
-            raise ConfigError(f"a tile is at least 1 pixel wide; got {tile}")
-        parse_memory(max_memory)
-        if engine not in ENGINES:
-            raise unknown_name("engine", engine, ENGINES)
         if quantity not in (None, *get_args(Quantity)):
             raise unknown_name("quantity", str(quantity), get_args(Quantity))
         self._unbound, self._told = weights, capture
@@ -95,7 +90,8 @@ class Reconstructor:
         self.capture = capture_of(self.contract)
         self.tile, self.max_memory = tile, max_memory
         self.engine = engine
-        self.self_ensemble = self_ensemble
+        self.self_ensemble, self.force = self_ensemble, force
+        self.mismatch: str | None = None
         self.guarantees = Guarantees(guarantees, self.contract, correction)
         self.backend = make_backend(self.weights, device=device, engine=engine)
         self.device = self.backend.device
@@ -106,19 +102,15 @@ class Reconstructor:
             from respectra.inference.self_ensemble import SelfEnsembledInference
 
             self.answers = SelfEnsembledInference(self.tiled, self_ensemble)
-        # What pictures that are not in memory are recovered with; see TiledInference.
+        # What pictures are recovered with piece by piece; see TiledInference.
         self.layout, self.given = self.tiled.layout, self.tiled.given
         self.compute_global_means = self.tiled.compute_global_means
         self.pieces = self.answers.pieces
-        self._lock = threading.RLock()
 
     def with_capture(self, capture: Capture, *, quantity: Quantity | None = None) -> Self:
         """The same method for the pictures of a capture.
 
-        A network that can be told a camera recovers through the capture's effective response;
-        other methods get the picture through the best 3 x 3 matrix to their own camera, and their
-        cubes say so. What comes out is an ordinary reconstructor: folders, clips, tables and
-        guarantees work with it.
+        See :mod:`respectra.inference.capture` for what becomes of the weights.
 
         Args:
             capture: its white and references not as places in a picture; see
@@ -135,9 +127,17 @@ class Reconstructor:
 
     def with_correction(self, correction: Correction | None) -> Self:
         """The same reconstructor, whose cubes are corrected by what references taught."""
+        kept = Guarantees(self.guarantees.names, self.contract, correction)
+        return self._with(guarantees=kept)
+
+    def with_mismatch(self, note: str) -> Self:
+        """The same reconstructor, whose cubes say in what they are not what the weights are for."""
+        return self._with(mismatch=note)
+
+    def _with(self, **attributes: Any) -> Self:
         other = copy.copy(self)
-        other.guarantees = Guarantees(self.guarantees.names, self.contract, correction)
         other.__dict__.pop("for_photographs", None)
+        other.__dict__.update(attributes)
         return other
 
     def with_references(self, image: xr.DataArray, references: References) -> Self:
@@ -163,6 +163,7 @@ class Reconstructor:
         capture: Capture | None = None,
         references: References | None = None,
         quantity: Quantity | None = None,
+        force: bool = False,
     ) -> xr.DataArray:
         """Recover the cube behind an image.
 
@@ -172,13 +173,14 @@ class Reconstructor:
             capture: what is known of how it was taken; see :meth:`with_capture`.
             references: pixels whose spectra are known; see :meth:`with_references`.
             quantity: what comes out: ``reflectance`` or ``radiance``.
+            force: as for the class, for this image.
 
         Raises:
-            DataError: it is no image, or smaller than the method accepts, or what is said of it
-                cannot be.
+            DataError: it is no image, or smaller than the method accepts, of another track than the
+                weights, or what is said of it cannot be.
             ConfigError: the memory limit is too small.
         """
-        chosen = binding.for_picture(self, image, capture, references, quantity)
+        chosen = binding.for_picture(self, image, capture, references, quantity, force)
         return chosen._recover(chosen.picture_of(image))
 
     def _recover(self, picture: xr.DataArray) -> xr.DataArray:
@@ -200,9 +202,7 @@ class Reconstructor:
     def with_uncertainty(self, image: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
         """The cube, and an array like it: the standard deviation of the error of each value.
 
-        A network says which errors it expects; the answers of a self-ensemble have a spread. With
-        references, the deviation shrinks where they tell the answer. See
-        :mod:`respectra.inference.uncertainty`.
+        See :mod:`respectra.inference.uncertainty`.
 
         Raises:
             ConfigError: the method does not say how sure it is; a self-ensemble does for any.
@@ -224,21 +224,17 @@ class Reconstructor:
         chosen = binding.for_picture(self, image)
         return recover_low_rank(chosen, image, rank=rank, tolerance=tolerance)
 
-    def predict(self, rgb: FloatArray, *, bits: int = EXACT_BITS) -> FloatArray:
+    def predict(self, rgb: Float32Array, *, bits: int = EXACT_BITS) -> Float32Array:
         """Spectra (y, x, band), float32, of linear values (y, x, 3) in the units of the track.
 
-        They are the method's own: guarantees need an image, which says how it was quantised.
-
-        Args:
-            rgb: linear values.
-            bits: depth of the codes that they came from; more than 16: they are exact.
+        They are the method's own: guarantees need an image, which says how it was quantised;
+        ``bits`` is the depth of the codes that the values came from.
         """
         return self.answers.assemble(rgb, bits)[0]
 
     def for_kind(self, kind: str) -> Self:
         """The reconstructor for pictures of a kind: photographs have a capture of their own."""
-        photograph = self.capture is None and kind in ("srgb", "linear")
-        return self.for_photographs if photograph else self
+        return binding.for_kind(self, kind)
 
     @functools.cached_property
     def for_photographs(self) -> Self:
@@ -246,18 +242,11 @@ class Reconstructor:
         return self.replace(capture=Capture.photograph())
 
     def picture_of(self, image: xr.DataArray) -> xr.DataArray:
-        """The image as linear values, of the capture or of the track.
-
-        Raises:
-            DataError: it is no image.
-        """
+        """The image as linear values, of the capture or of the track."""
         return binding.linear_picture(image, self.capture)
 
     def values_of(self, image: xr.DataArray, kind: InputKind) -> xr.DataArray:
-        """Linear values of an image whose values are of a kind; see ``to_track_values``.
-
-        For images of the kind that :meth:`for_kind` was asked about.
-        """
+        """The same of an image of the kind that :meth:`for_kind` was asked about."""
         return binding.linear_picture(image, self.capture, kind)
 
     @property
@@ -280,19 +269,17 @@ class Reconstructor:
         """Whether calling it takes more than the spectra of pieces one by one."""
         return bool(self.guarantees) or self.self_ensemble != "none"
 
+    @property
+    def answer_bytes(self) -> int:
+        """Memory for each pixel of a piece besides what the method itself takes."""
+        return self.guarantees.bytes_per_pixel(self.contract.bands) + self.answers.answer_bytes
+
     def whole_image_reason(self, height: int, width: int) -> str | None:
         """Why a picture of this size has to be in memory as a whole; None where it need not."""
         reason = self.answers.whole_image_reason(height, width)
         if reason is not None or self.guarantees.by_pixels:
             return reason
         return f"consistency with the noisy track {self.contract.track!r} looks at neighbourhoods"
-
-    @property
-    def answer_bytes(self) -> int:
-        """Memory for each pixel of a piece besides what the method itself takes."""
-        # Spectra that guarantees move, and their bounds in double precision.
-        moved = 2 * 4 * self.contract.bands + 4 * 3 * 8 if self.guarantees else 0
-        return moved + self.answers.answer_bytes
 
     def signature(self) -> str:
         """A short name for the method with its weights; another answer has another."""
@@ -301,33 +288,14 @@ class Reconstructor:
 
     def cube_facts(self, layout: Layout | None = None) -> CubeFacts:
         """What is written down with a cube; see :mod:`respectra.inference.facts`."""
-        return cube_facts(self.name, self.contract, self.capture, layout)
-
-    @contextlib.contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Within this block no other thread works with the method: networks are told of pictures
-        by what is set on them."""
-        with self._lock:
-            yield
+        return cube_facts(self, layout)
 
     def __repr__(self) -> str:
-        grid = self.contract.wavelengths_nm
-        camera = None if self.capture is None else self.capture.camera_name or "its own camera"
-        use = f"the track {self.contract.track}" if camera is None else f"a capture by {camera}"
-        parts = [
-            f"{self.name}, {self.weights.parameters:,} values, for {use}",
-            f"{len(grid)} bands from {grid[0]:g} to {grid[-1]:g} nm, {self.contract.quantity}",
-        ]
-        if self.guarantees.names:
-            parts.append("guarantees: " + ", ".join(sorted(self.guarantees.names)))
-        if self.self_ensemble != "none":
-            parts.append(f"self-ensemble: {self.self_ensemble}")
-        return f"<{type(self).__name__} {'; '.join(parts)}>"
+        return describe(self)
 
     def _repr_html_(self) -> str:
         """The same for a notebook, with what the method is."""
-        title = html.escape(self.card.title)
-        return f"<p><b>{title}</b><br>{html.escape(repr(self))}</p>"
+        return f"<p><b>{html.escape(self.card.title)}</b><br>{html.escape(repr(self))}</p>"
 
     def replace(self, **changes: Any) -> Self:
         """Another one like this, with some of its options changed."""
@@ -335,7 +303,7 @@ class Reconstructor:
 
     def _options(self) -> dict[str, Any]:
         """What to make another one like this one with, besides the weights."""
-        same = ("tile", "max_memory", "device", "engine", "self_ensemble")
+        same = ("tile", "max_memory", "device", "engine", "self_ensemble", "force")
         return {
             **{name: getattr(self, name) for name in same},
             "guarantees": sorted(self.guarantees.names),

@@ -11,8 +11,7 @@ from respectra.colour import OBSERVERS, colour_matching, open_light, resample_li
 from respectra.colour.rendering import VISIBLE_NM
 from respectra.cubes import check_wavelengths
 from respectra.errors import unknown_name
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Lights on offer: name, and what a person would call it.
 LIGHTS = {

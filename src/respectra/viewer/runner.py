@@ -21,6 +21,7 @@ from respectra.cameras import (
     make_image,
     open_image,
     options_for,
+    track_of_kind,
 )
 from respectra.config import Config
 from respectra.cubes import open_cube, save_cube
@@ -162,7 +163,7 @@ def _recover(
         source = picture_source(image, kind, reconstructor, Path(kept), tick)
         uncertainty = None
         if not source.deviates:
-            uncertainty = _typical_error(task.method, _track(kind), task.guarantees)
+            uncertainty = _typical_error(task.method, track_of_kind(kind), task.guarantees)
         write_scene(source, place, report, focus=focus, uncertainty=uncertainty, facts=facts)
 
 

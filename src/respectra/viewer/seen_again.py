@@ -13,7 +13,8 @@ from respectra.cameras.capture_camera import CaptureCamera
 from respectra.colour import encode_srgb
 from respectra.cubes import make_cube
 from respectra.inference import Reconstructor
-from respectra.viewer.blocks import Bytes, FloatArray
+from respectra.typing import Float32Array
+from respectra.viewer.blocks import Bytes
 
 #: Depth of the codes that are compared with those of the file themselves.
 _BITS = 8
@@ -44,7 +45,7 @@ class SeenAgain:
         if capture is not None and not self._photograph:
             self._to_display = (1.0 / capture.white_values(self._grid)).astype(np.float32)
 
-    def beside(self, part: xr.DataArray, spectra: FloatArray) -> dict[str, Bytes]:
+    def beside(self, part: xr.DataArray, spectra: Float32Array) -> dict[str, Bytes]:
         """The planes ``picture``, ``rerendered`` and ``difference``, shape (pixel, channel).
 
         Args:
@@ -59,7 +60,9 @@ class SeenAgain:
             "difference": gap.astype(np.uint8).reshape(-1, 1),
         }
 
-    def _alike(self, part: xr.DataArray, spectra: FloatArray) -> tuple[xr.DataArray, xr.DataArray]:
+    def _alike(
+        self, part: xr.DataArray, spectra: Float32Array
+    ) -> tuple[xr.DataArray, xr.DataArray]:
         """The picture and what the camera makes of the spectra, both in the same encoding."""
         if self._camera is None and self._kind == "clean":
             cube = make_cube(spectra, self._grid)

@@ -17,7 +17,8 @@ from respectra.inference import Reconstructor
 from respectra.inference.bits import bits_of
 from respectra.inference.tiling import Layout
 from respectra.methods import Tiling
-from respectra.viewer.blocks import Block, Colours, FloatArray, Source
+from respectra.typing import Float32Array
+from respectra.viewer.blocks import Block, Colours, Source
 from respectra.viewer.seen_again import SeenAgain, eight_bits
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class _Picture:
             self.light = capture.power(self.wavelengths_nm)
 
     def _beside(
-        self, part: xr.DataArray, spectra: FloatArray, deviation: FloatArray | None = None
+        self, part: xr.DataArray, spectra: Float32Array, deviation: Float32Array | None = None
     ) -> Block:
         """Spectra of a part of the picture, and the planes that go with them."""
         return Block(
@@ -100,7 +101,7 @@ class PixelSource(_Picture):
     def __init__(self, image: xr.DataArray, kind: InputKind, reconstructor: Reconstructor) -> None:
         super().__init__(image, kind, reconstructor)
         brightest = np.unravel_index(int(image.values.argmax()), image.shape)[:2]
-        self._brightest: FloatArray = image.values[brightest].reshape(1, 3)
+        self._brightest: Float32Array = image.values[brightest].reshape(1, 3)
         self.deviates = reconstructor.gives_uncertainty
         by_means = reconstructor.card.tiling is Tiling.STATISTICS
         self._needs_means = by_means and reconstructor.weights.baked is None
@@ -110,7 +111,7 @@ class PixelSource(_Picture):
         """The rectangle."""
         return self._recovered(self._image.values[rows, columns].reshape(-1, 3))
 
-    def _recovered(self, values: FloatArray, known: Sequence[Tensor] | None = None) -> Block:
+    def _recovered(self, values: Float32Array, known: Sequence[Tensor] | None = None) -> Block:
         """Pixels of the picture, shape (pixel, 3), given other means than the picture's or not."""
         if self._needs_means and known is None:
             self._means = known = self._means or self._take_means()
@@ -124,14 +125,14 @@ class PixelSource(_Picture):
             else:
                 cube, deviation = method(track_values), None
 
-        def pixels(array: xr.DataArray) -> FloatArray:
+        def pixels(array: xr.DataArray) -> Float32Array:
             flat = array.values.reshape(-1, 1, array.shape[2])[:count]
             return np.asarray(flat, np.float32)
 
         given = make_image(values[:, None], **cast(Any, self._image.attrs))
         return self._beside(given, pixels(cube), None if deviation is None else pixels(deviation))
 
-    def _arranged(self, values: FloatArray) -> xr.DataArray:
+    def _arranged(self, values: Float32Array) -> xr.DataArray:
         """Pixels in rows; the last are filled with the brightest of the picture.
 
         Exposure is that of the whole picture: its brightest pixel takes part in everything.
@@ -144,7 +145,7 @@ class PixelSource(_Picture):
         return self._means_in(self._image, self._reconstructor.layout(self.height, self.width))
 
     def _means_in(
-        self, image: xr.DataArray, layout: Layout, weight: FloatArray | None = None
+        self, image: xr.DataArray, layout: Layout, weight: Float32Array | None = None
     ) -> Sequence[Tensor]:
         """Over the pixels of an image, each as often as its weight says."""
         scaled = self._reconstructor.guarantees.scale(self._values(image))[0]
@@ -194,7 +195,7 @@ class CodeSource(PixelSource):
         return self._means_in(picture, layout, weight)
 
 
-def _values_of(colours: Colours) -> FloatArray:
+def _values_of(colours: Colours) -> Float32Array:
     """Shape (colour, 3), as a file of such codes is opened."""
     codes = np.stack([colours >> 16, (colours >> 8) & 255, colours & 255], axis=-1)
     return np.asarray(codes.astype(np.float32) / np.float32(255))
@@ -217,8 +218,8 @@ class WholeSource(_Picture):
     ) -> None:
         super().__init__(image, kind, reconstructor)
         self._file, self._tick = folder / "spectra.raw", tick
-        self._spectra: FloatArray | None = None
-        self._deviation: FloatArray | None = None
+        self._spectra: Float32Array | None = None
+        self._deviation: Float32Array | None = None
         self._factor = 1.0
         small = self.height * self.width <= _MOST_DEVIATING
         self.deviates = small and reconstructor.gives_uncertainty
@@ -239,7 +240,7 @@ class WholeSource(_Picture):
             deviation = None if known is None else known[rows, columns]
         return self._beside(part, np.asarray(spectra, np.float32), deviation)
 
-    def _answer(self, picture: xr.DataArray) -> tuple[FloatArray, FloatArray | None]:
+    def _answer(self, picture: xr.DataArray) -> tuple[Float32Array, Float32Array | None]:
         if not self.deviates:
             return self._reconstructor(picture).values, None
         cube, deviation = self._reconstructor.with_uncertainty(picture)
@@ -265,11 +266,11 @@ class WholeSource(_Picture):
             kept[region] = spectra
         self._spectra = kept
 
-    def _guaranteed(self, spectra: FloatArray, part: xr.DataArray) -> FloatArray:
+    def _guaranteed(self, spectra: Float32Array, part: xr.DataArray) -> Float32Array:
         guarantees = self._reconstructor.guarantees
         if self._at_once or not guarantees:
             return spectra
         cube = make_cube(spectra, self.wavelengths_nm)
         kept = guarantees.enforce(cube, self._values(part), self._factor)[0]
-        values: FloatArray = kept.values
+        values: Float32Array = kept.values
         return values

@@ -9,8 +9,8 @@ import xarray as xr
 
 from respectra.cameras import Capture, InputKind, PictureOptions, References, options_for
 from respectra.config import Config
-from respectra.inference import KnownFacts, Reconstructor
-from respectra.inference.binding import for_picture
+from respectra.inference import Reconstructor
+from respectra.inference.binding import for_first_picture, for_picture
 
 
 class Stated(Config):
@@ -62,8 +62,15 @@ class Stated(Config):
             RespectraError: what is stated cannot be, or not of this picture.
         """
         capture = self.to_capture()
-        known = KnownFacts(capture, self.quantity, self.to_references())
-        return known.bind(reconstructor, path, kind, options_for(options, capture))
+        return for_first_picture(
+            reconstructor,
+            path,
+            kind,
+            capture,
+            self.quantity,
+            self.to_references(),
+            options_for(options, capture),
+        )
 
     def bind_to(self, reconstructor: Reconstructor, image: xr.DataArray) -> Reconstructor:
         """The same for a picture in memory.

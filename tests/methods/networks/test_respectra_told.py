@@ -7,7 +7,7 @@ import respectra as rs
 from respectra.errors import ConfigError
 from respectra.methods import Contract, get_network, load_weights, save_weights
 from respectra.methods.settings import for_track, tell
-from respectra.methods.weights import fresh_weights
+from respectra.methods.weights_files import fresh_weights
 
 SMALL = {"preset": "any-camera", "width": 20, "layers": 1, "scene": 6, "windows": (3, 5)}
 

@@ -101,6 +101,7 @@ class CubeFormat:
             format is written as a whole.
         recognises: whether the first bytes of a file are of this format; None for folders.
         files: the files that a cube saved at a path consists of, the one that is opened first.
+        parts: the same of a cube that is there, from the name of any of them; a folder is one.
         compresses: whether saved values may take less room than they do in memory.
         keeps_factors: whether ``write`` takes a low-rank cube as it is, without expanding it.
     """
@@ -114,6 +115,7 @@ class CubeFormat:
     write: Callable[..., None]
     recognises: Callable[[bytes], bool] | None
     files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
+    parts: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
     writer: type[CubeWriter] | None = None
     compresses: bool = False
     keeps_factors: bool = False
@@ -324,7 +326,7 @@ def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path
     if solid:
         raise SeveralCubesError(
             f"{path} holds several arrays with three dimensions ({listing}); say which one with "
-            "key=... (--key)",
+            "--key (key=...)",
             solid,
         )
     raise FormatError(

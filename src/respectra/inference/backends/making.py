@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from respectra.devices import pick_device
+from respectra.errors import unknown_name
 from respectra.inference.backends.base import Backend
+from respectra.inference.engines import ENGINES
 from respectra.methods import Weights, is_classical
 
 
@@ -28,8 +30,10 @@ def make_backend(weights: Weights, *, device: str = "auto", engine: str = "torch
         engine: of a network; see :class:`respectra.inference.backends.network.NetworkBackend`.
 
     Raises:
-        ConfigError: a device that is not there.
+        ConfigError: an unknown engine, or a device that is not there.
     """
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
     if device != "auto":
         device = pick_device(device)  # checked for every method, whatever then runs
     if isinstance(weights, BringsBackend):

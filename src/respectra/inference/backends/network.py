@@ -10,12 +10,13 @@ import numpy as np
 
 from respectra.inference.backends.base import Backend
 from respectra.inference.bits import CODE_BITS
-from respectra.inference.factors import Factors, FloatArray, Output, Predictor
+from respectra.inference.factors import Factors, Output, Predictor
 from respectra.inference.memory import MemoryUse, measure_memory
 from respectra.inference.networks import build, probe_image
 from respectra.inference.tiling import Layout
 from respectra.methods import Weights
 from respectra.methods.network import LowRankNetwork, StepAware, UncertainNetwork
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -61,14 +62,14 @@ class NetworkBackend(Backend):
         if engine == "onnx":
             self._start_onnx()
 
-    def __call__(self, pixels: FloatArray) -> FloatArray:
+    def __call__(self, pixels: Float32Array) -> Float32Array:
         """(y, x, 3) -> (y, x, band); both ends are views of channels-last tensors."""
         import torch
 
         with torch.inference_mode():
             batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
             spectra: Any = self.network(batch.to(self.device))
-            array: FloatArray = spectra[0].permute(1, 2, 0).float().cpu().numpy()
+            array: Float32Array = spectra[0].permute(1, 2, 0).float().cpu().numpy()
         return array
 
     def for_tiles(self, layout: Layout, bits: int, *, means: bool) -> Predictor:

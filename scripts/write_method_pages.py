@@ -116,6 +116,8 @@ def _index(every: list[MethodFacts]) -> str:
         if card.kind == "classical":
             link = f"[{card.name}]({card.name}.md)"
             lines.append(_row((link, str(card.year), card.summary, card.origin.value)))
+    names = sorted(facts.card.name for facts in every)
+    lines += ["", "```{toctree}", ":hidden:", "", *names, "```"]
     return "\n".join(lines) + "\n"
 
 

@@ -40,6 +40,7 @@ _NAMES = {
     "reconstruct_files": "respectra.inference",
     "reconstruct_lazily": "respectra.inference.lazy",
     "bake": "respectra.inference.tables",
+    "recover_colours": "respectra.inference.single_colours",
     "Reconstructor": "respectra.inference",
     "train": "respectra.training",
     "evaluate": "respectra.evaluation",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import xarray as xr
 
@@ -13,7 +13,7 @@ from respectra.cameras.track import Track
 from respectra.cameras.tracks import get_track
 from respectra.cubes import open_cube
 from respectra.errors import ConfigError
-from respectra.files import atomic_paths, ensure_absent
+from respectra.files import atomic_paths, ensure_all_absent
 
 
 class SimulatedFiles(NamedTuple):
@@ -80,8 +80,7 @@ def simulate(
     if name is None:
         raise ConfigError("a cube in memory needs the name of its scene: simulate(..., name=...)")
     files = simulated_files(track, folder, name)
-    for file in files:
-        ensure_absent(file, overwrite=overwrite)
+    ensure_all_absent(files, overwrite=overwrite)
     data = track.encode(track.render_codes(cube, key=name))
     recipe = {
         "image": files.image.name,
@@ -92,3 +91,24 @@ def simulate(
         recipe_part.write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
         image_part.write_bytes(data)
     return files
+
+
+def simulate_file(
+    track: Track,
+    cube: Path,
+    folder: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    **reading: Any,
+) -> SimulatedFiles:
+    """Render a file's cube into a folder, under the file's name; see :func:`simulate`.
+
+    Args:
+        track: the camera and its processing.
+        cube: the file.
+        folder: where to.
+        overwrite: replace existing files.
+        reading: how to open the cube; see ``respectra.open_cube``.
+    """
+    opened = open_cube(cube, **reading)
+    return simulate(track, opened, folder, cube.stem, overwrite=overwrite)

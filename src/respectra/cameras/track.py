@@ -17,7 +17,8 @@ from respectra.cameras import codec, projection
 from respectra.cameras.images import CHANNELS, DIMS, make_image, require_image
 from respectra.cameras.responses import band_weights, built_in_responses, resample_response
 from respectra.config import Config
-from respectra.cubes import require_cube, wavelengths_of
+from respectra.cubes import make_cube, require_cube, wavelengths_of
+from respectra.cubes.chunked import by_chunk, is_chunked
 from respectra.errors import DataError
 from respectra.typing import FloatArray
 
@@ -58,6 +59,8 @@ class Track(abc.ABC):
     """Whether all images are of the default response, so that weights need not say which."""
     keeps_exposure: ClassVar[bool] = True
     """Whether twice the light gives twice the values."""
+    by_pixel: ClassVar[bool] = False
+    """Whether a pixel's codes follow from its own spectrum alone."""
     option_type: ClassVar[type[Config]]
     """Its options, with their defaults."""
     default_response: ClassVar[str]
@@ -73,13 +76,28 @@ class Track(abc.ABC):
 
         Returns:
             dims (y, x, channel), linear, 8-bit codes / 255; the attribute ``recipe`` says how it
-            was made.
+            was made. Of a cube on dask's chunks, on chunks as well, and computed when it is asked
+            for: chunk by chunk where each pixel stands for itself, else as one (noise, mosaic and
+            JPEG are those of a whole picture).
 
         Raises:
             DataError: the cube holds NaN or infinite values, or values the track refuses.
         """
+        if isinstance(cube, xr.DataArray) and is_chunked(cube):
+            return self._render_lazily(require_cube(cube), seed, key)
         codes = self.render_codes(cube, seed=seed, key=key)
         return self.label(self.through_codec(codes), seed=seed, key=key)
+
+    def _render_lazily(self, cube: xr.DataArray, seed: int | None, key: str) -> xr.DataArray:
+        grid = wavelengths_of(cube)
+        self.response_matrix(grid)  # says now what cannot be rendered
+        if not self.by_pixel:
+            cube = cube.chunk({"y": -1, "x": -1})
+        values = by_chunk(cube, _render_values, 3, track=self, grid=grid, seed=seed, key=key)
+        sample = self.label(np.zeros((1, 1, 3), np.uint8), seed=seed, key=key)
+        return xr.DataArray(
+            values, dims=DIMS, coords=sample.coords, attrs=sample.attrs, name=sample.name
+        )
 
     @abc.abstractmethod
     def render_codes(
@@ -214,6 +232,14 @@ class Track(abc.ABC):
             "key": key,
             "versions": {"respectra": respectra.__version__, **_library_versions()},
         }
+
+
+def _render_values(
+    block: npt.NDArray[np.float32], track: Track, grid: FloatArray, seed: int | None, key: str
+) -> npt.NDArray[np.float32]:
+    """The values of the image of a part, on a worker."""
+    image = track.render(make_cube(block, grid), seed=seed, key=key)
+    return np.asarray(image.values, np.float32)
 
 
 def refuse_negative(linear: FloatArray, policy: str) -> FloatArray:

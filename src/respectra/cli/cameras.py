@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from respectra.cli.app import app, echo, fail, out, parse_settings, print_json, track_progress
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import CUBE_FILES
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError, RespectraError
 from respectra.registry import own_package, package_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     import xarray as xr
 
 
@@ -55,31 +60,17 @@ def simulate(
             rich_help_panel=CUBE_FILES,
         ),
     ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            metavar="NAME",
-            help="Variable, where a file holds several.",
-            show_default="the only one",
-            rich_help_panel=CUBE_FILES,
-        ),
-    ] = None,
-    axes: Annotated[
-        str | None,
-        typer.Option(
-            "--axes",
-            metavar="A,B,C",
-            help="The axes of the file's array: band,y,x.",
-            show_default="as the file says",
-            rich_help_panel=CUBE_FILES,
-        ),
-    ] = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Render cubes as a camera would; writes each image and its recipe."""
     from respectra import cameras
-    from respectra.cubes import open_cube, parse_wavelengths
+    from respectra.cameras.simulation import simulate_file
+    from respectra.cubes import parse_wavelengths
 
     camera = cameras.get_track(
         track, seed=seed, response=_response(response), **_options(settings or [])
@@ -89,19 +80,38 @@ def simulate(
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ConfigError(f"several cubes are called {min(twice)}; render them into two folders")
+    reading: dict[str, Any] = {
+        "wavelengths_nm": grid,
+        "key": key,
+        "axes": axes,
+        "quantity": quantity,
+    }
+    render = functools.partial(simulate_file, overwrite=overwrite, **reading)
+    jobs = ((path, (camera, path, folder)) for path in cubes)
     failed = False
-    for path in track_progress(cubes, "rendering", len(cubes)):
-        try:
-            cube = open_cube(path, wavelengths_nm=grid, key=key, axes=axes)
-            files = cameras.simulate(camera, cube, folder, path.stem, overwrite=overwrite)
-        except RespectraError as error:
-            text = str(error)
-            fail(text if str(path) in text else f"{path}: {text}")
-            failed = True
-        else:
-            echo(f"saved {files.image}")
+    with open_workers(workers, cluster) as helpers:
+        done = _one_by_one(render, jobs) if helpers is None else helpers.run(render, jobs)
+        for path, result in track_progress(done, "rendering", len(cubes)):
+            if isinstance(result, RespectraError):
+                text = str(result)
+                fail(text if str(path) in text else f"{path}: {text}")
+                failed = True
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                echo(f"saved {result.image}")
     if failed:
         raise typer.Exit(1)
+
+
+def _one_by_one(
+    render: Callable[..., Any], jobs: Iterable[tuple[Path, tuple[Any, ...]]]
+) -> Iterator[tuple[Path, Any]]:
+    for path, arguments in jobs:
+        try:
+            yield path, render(*arguments)
+        except RespectraError as error:
+            yield path, error
 
 
 @app.command()

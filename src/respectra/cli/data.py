@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import App
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,6 +66,9 @@ Seed = Annotated[
 def check(
     folder: Folder,
     layout: Layout = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     tracks: Tracks = None,
     settings: Settings = None,
     seed: Seed = 0,
@@ -78,7 +83,9 @@ def check(
     from respectra.datasets.checking import check_collection
     from respectra.datasets.collections import open_collection
 
-    collection = open_collection(folder, layout=layout)
+    collection = open_collection(
+        folder, layout=layout, key=key, axes=axes, quantity=cast("Any", quantity)
+    )
     wanted = tuple(tracks or list_tracks())
     changes = _track_options(settings or [], wanted)
     cameras = [get_track(name, seed=seed, **changes.get(name, {})) for name in wanted]
@@ -103,6 +110,9 @@ def prepare(
     folder: Folder,
     output: Annotated[Path, typer.Option("--output", "-o", help="The store, a folder.")],
     layout: Layout = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     tracks: Tracks = None,
     settings: Settings = None,
     seed: Seed = 0,
@@ -135,6 +145,8 @@ def prepare(
         bool,
         typer.Option("--estimate", help="Only say how large it becomes and how long it takes."),
     ] = False,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store.")] = False,
 ) -> None:
     """Write a memory-mapped store, from which patches come without decoding.
@@ -150,7 +162,9 @@ def prepare(
         prepare_store,
     )
 
-    collection = open_collection(folder, layout=layout)
+    collection = open_collection(
+        folder, layout=layout, key=key, axes=axes, quantity=cast("Any", quantity)
+    )
     echo(f"{folder}: {len(collection)} scenes, layout {collection.layout}")
     for scene in collection:
         if scene.bad:
@@ -172,8 +186,8 @@ def prepare(
     echo(f"{plan.size / 2**30:.3g} GiB in all, about {_duration(seconds)}")
     if estimate:
         return
-    with show_progress() as progress:
-        prepare_store(plan, output, overwrite=overwrite, progress=progress)
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
+        prepare_store(plan, output, overwrite=overwrite, progress=progress, cluster=helpers)
     echo(f"saved {output}")
 
 
@@ -251,6 +265,8 @@ def synthesize(
             show_default="cubes only",
         ),
     ] = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Make synthetic scenes of measured materials under measured lights.
 
@@ -270,7 +286,7 @@ def synthesize(
         chosen["materials"] = tuple(materials)
     if wavelengths is not None:
         chosen["wavelengths_nm"] = tuple(parse_wavelengths(wavelengths).tolist())
-    with show_progress() as progress:
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
         files = save_scenes(
             output,
             count,
@@ -279,6 +295,7 @@ def synthesize(
             suffix=form,
             layers=layers,
             progress=progress,
+            cluster=helpers,
         )
     echo(f"{len(files)} scenes in {output}")
 

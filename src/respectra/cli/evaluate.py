@@ -10,7 +10,9 @@ import typer
 from rich.markup import escape
 
 from respectra.cli.app import app, echo, out, print_json, show_progress, warn
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import RUNNING
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -125,6 +127,8 @@ def evaluate(
             rich_help_panel=RUNNING,
         ),
     ] = 1,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     scenes: Annotated[
         str | None,
         typer.Option("--scenes", metavar="NAME,...", help="Only these scenes.", show_default="all"),
@@ -168,6 +172,9 @@ def evaluate(
             rich_help_panel=_SCORES,
         ),
     ] = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     seeds: Annotated[
         str, typer.Option("--seed", metavar="SEED,...", help="Seeds of the noise: 0,1.")
     ] = "0",
@@ -284,6 +291,7 @@ def evaluate(
     from respectra.evaluation.auxiliary import choose_cameras, select_tests
     from respectra.evaluation.protocol import PLAIN_METRICS
 
+    opening: dict[str, Any] = {"key": key, "axes": axes, "quantity": quantity}
     given: dict[str, Any] = {
         "tracks": _words(track),
         "tests": tuple(test.name for test in select_tests(_tests(aux, lights, references))),
@@ -301,7 +309,7 @@ def evaluate(
     if truth is not None or submitted is not None:
         if truth is None or submitted is None or methods or data or images:
             raise ConfigError("blind mode takes --truth and --submitted, and no methods or --data")
-        _score_blind(submitted, truth, options, as_json)
+        _score_blind(submitted, truth, options, as_json, opening)
         return
     if not methods:
         raise ConfigError("name a method or weights file, or 'classical' for all classical methods")
@@ -311,7 +319,7 @@ def evaluate(
         raise ConfigError("say where the report goes: -o FOLDER")
     collections: dict[str, str] = {}
     if data is not None:
-        collection = open_collection(data)
+        collection = open_collection(data, **opening)
         collections["main"] = collection.name
         subjects = evaluation_scenes_of(
             collection if scenes is None else collection.select(_words(scenes))
@@ -325,7 +333,7 @@ def evaluate(
             subjects = tuple(subject for subject in subjects if subject.name in wanted)
     second = out_of_scope or (data if out_of_scope_scenes is not None else None)
     if second is not None:
-        further = open_collection(second)
+        further = open_collection(second, **opening)
         collections["out-of-scope"] = further.name
         if out_of_scope_scenes is not None:
             further = further.select(_words(out_of_scope_scenes))
@@ -340,7 +348,7 @@ def evaluate(
     for one in entries:
         for name, reason in one.facts["absent"].items():
             warn(f"{one.name} takes no part in {name}: {reason}")
-    with show_progress() as progress:
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
         results = evaluate(
             entries,
             subjects,
@@ -352,6 +360,7 @@ def evaluate(
             threads=threads,
             timing_runs=timing_runs,
             progress=progress,
+            cluster=helpers,
         )
     _report_failures(results)
     if as_json:
@@ -423,11 +432,17 @@ def leaderboard(
         out.print(writers[form](boards), markup=False, end="")
 
 
-def _score_blind(submitted: Path, truth: Path, options: EvaluationOptions, as_json: bool) -> None:
+def _score_blind(
+    submitted: Path,
+    truth: Path,
+    options: EvaluationOptions,
+    as_json: bool,
+    opening: Mapping[str, Any],
+) -> None:
     from respectra.datasets.collections import open_collection
     from respectra.evaluation import score_submission, validate_submission
 
-    hidden = open_collection(truth)
+    hidden = open_collection(truth, **opening)
     problems = validate_submission(submitted, hidden)
     if problems:
         if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -22,12 +21,12 @@ from respectra.cli.capture_options import (
     known_facts,
 )
 from respectra.cli.help import MANY, OUTPUT, PICTURES, RUNNING
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-    from respectra.inference.cluster import Cluster
     from respectra.inference.folders import Outcome
 
 
@@ -176,6 +175,33 @@ def reconstruct(
             rich_help_panel=PICTURES,
         ),
     ] = "edge-aware",
+    mosaic: Annotated[
+        str,
+        typer.Option(
+            metavar="PATTERN",
+            help="Grey PNG or TIFF files that are a sensor's mosaic: rggb, bggr, grbg or gbrg.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = "none",
+    black_level: Annotated[
+        float,
+        typer.Option(
+            "--black-level",
+            metavar="CODE",
+            help="Of a mosaic: the code that no light gives.",
+            rich_help_panel=PICTURES,
+        ),
+    ] = 0.0,
+    white_level: Annotated[
+        float | None,
+        typer.Option(
+            "--white-level",
+            metavar="CODE",
+            help="Of a mosaic: the code of full scale.",
+            show_default="the highest",
+            rich_help_panel=PICTURES,
+        ),
+    ] = None,
     preview: Annotated[
         bool,
         typer.Option(
@@ -215,25 +241,8 @@ def reconstruct(
             "--fail-fast", help="Stop at the first picture that fails.", rich_help_panel=MANY
         ),
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Processes that share the pictures of a folder.",
-            show_default="this one",
-            rich_help_panel=MANY,
-        ),
-    ] = None,
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Scheduler of a dask cluster that shares them: tcp://HOST:8786.",
-            show_default="none",
-            rich_help_panel=MANY,
-        ),
-    ] = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     force: Annotated[
         bool,
         typer.Option(
@@ -255,8 +264,6 @@ def reconstruct(
     from respectra.cameras import PictureOptions
     from respectra.inference.files import reconstruct_files
 
-    if workers is not None and cluster is not None:
-        raise ConfigError("--workers and --cluster exclude each other; give one")
     if method and weights:
         raise ConfigError("--method and --weights exclude each other; give one")
     facts = known_facts(
@@ -271,7 +278,11 @@ def reconstruct(
     )
     source = str(weights or method or "default")
     reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
-    with _workers(workers, cluster) as helpers, show_progress() as progress:
+    reading |= {"demosaic": demosaic, "mosaic": mosaic}
+    reading |= {"black_level": black_level, "white_level": white_level}
+    if mosaic != "none" and kind is InputKind.AUTO:
+        kind = InputKind.CAMERA
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
         outcomes = reconstruct_files(
             images,
             output,
@@ -279,7 +290,7 @@ def reconstruct(
             kind=cast("Any", kind.value),
             suffix=suffix,
             **vars(facts),
-            picture_options=PictureOptions(**reading, tone=tone, demosaic=cast("Any", demosaic)),
+            picture_options=PictureOptions(**reading, tone=tone),
             preview=preview,
             low_rank=low_rank,
             skip_bad_frames=skip_bad_frames,
@@ -303,20 +314,6 @@ def reconstruct(
         for message in failures:
             fail(message)
         raise typer.Exit(1)
-
-
-@contextlib.contextmanager
-def _workers(workers: int | None, address: str | None) -> Iterator[Cluster | None]:
-    """The workers that were asked for, with where they can be watched."""
-    if workers is None and address is None:
-        yield None
-        return
-    from respectra.inference.cluster import open_cluster
-
-    with open_cluster(workers=workers, address=address) as cluster:
-        if cluster.dashboard:
-            echo(f"the workers show what they do at {cluster.dashboard}")
-        yield cluster
 
 
 def _report(outcome: Outcome, *, silent: bool) -> None:

@@ -1,7 +1,7 @@
 """Cubes: hyperspectral images with dims (y, x, wavelength) and wavelengths that are known."""
 
 from respectra.cubes.accessor import CubeAccessor
-from respectra.cubes.checking import CubeReport, Finding, check
+from respectra.cubes.checking import CubeReport, Finding, check, check_lazily
 from respectra.cubes.inspection import inspect
 from respectra.cubes.io import open_cube, open_low_rank, parse_wavelengths, save_cube
 from respectra.cubes.lowrank import LowRankCube
@@ -29,6 +29,7 @@ __all__ = [
     "LowRankCube",
     "Quantity",
     "check",
+    "check_lazily",
     "check_wavelengths",
     "crop",
     "fit_bands",

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from respectra.colour import make_light, normalise_light, open_light, resample_light
+from respectra.cubes.chunked import is_chunked
 from respectra.cubes.model import require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError, RespectraError
 from respectra.typing import FloatArray
@@ -115,6 +116,9 @@ def _scaled(
     attrs.pop("light_power", None)
     if not _has_name(light):
         attrs["light_power"] = json.dumps(_power(light, cube).tolist())
+    if is_chunked(cube):
+        scaled = cube.data.astype(np.float32) * factors.astype(np.float32)
+        return cube.copy(data=scaled).assign_attrs(attrs)
     values = cube.values if (factors == 1.0).all() else cube.values * factors.astype(np.float32)
     return cube.copy(data=np.array(values, np.float32)).assign_attrs(attrs)
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cubes.chunked import by_chunk, cube_on, is_chunked
 from respectra.cubes.model import check_wavelengths, make_cube, require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError
 from respectra.typing import FloatArray
@@ -24,6 +25,9 @@ def resample(
 ) -> xr.DataArray:
     """A cube at other wavelengths; its spectra are taken as linear between their samples.
 
+    What was not measured (NaN) stays so: a value is NaN where a NaN has a weight in it, and is not
+    touched by a NaN that has none.
+
     Args:
         cube: dims (y, x, wavelength).
         wavelengths_nm: centres of the bands wanted, nm, ascending.
@@ -36,12 +40,13 @@ def resample(
         extrapolate: beyond the measured range, hold the nearest measured value.
 
     Returns:
-        float32 cube with the same attributes.
+        float32 cube with the same attributes; on dask's chunks where the cube is, and then nothing
+        is computed, nor values that are not finite found, until it is asked for.
 
     Raises:
         DataError: a centre lies beyond the measured range and ``extrapolate`` is false; the cube
-            holds values that are not finite; the wavelengths are not ascending; one band alone is
-            to be averaged, whose width is unknown.
+            holds infinite values; the wavelengths are not ascending; one band alone is to be
+            averaged, whose width is unknown.
         ConfigError: unknown method.
 
     Example:
@@ -61,21 +66,38 @@ def resample(
             f"{', '.join(f'{nm:g}' for nm in outside[:5])}{' ...' if outside.size > 5 else ''} nm; "
             "choose wavelengths within, or pass extrapolate=True to hold the nearest value"
         )
-    values = cube.values
-    if not np.isfinite(values).all():
-        raise DataError(
-            "the cube holds values that are not finite, which would spread over its bands; "
-            "`respectra check` counts them: replace them first"
-        )
     if method == "auto":
         method = "band-average" if is_coarser(target, source) else "linear"
     if method == "linear":
         weights = linear_weights(source, target)
     else:
         weights = band_average_weights(source, target, extrapolate=extrapolate)
-    resampled = make_cube(values @ weights.astype(np.float32), target)
+    mixed = weights.astype(np.float32)
+    if is_chunked(cube):
+        data = by_chunk(cube, _mix, target.size, weights=mixed)
+        return cube_on(data, target, cube.attrs)
+    resampled = make_cube(_mix(cube.values, mixed), target)
     resampled.attrs = dict(cube.attrs)
     return resampled
+
+
+def _mix(
+    values: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Weighted sums over the bands, NaN where a NaN has a weight; (y, x, target)."""
+    if np.isinf(values).any():
+        raise DataError(
+            "the cube holds infinite values, which are no measurements; `respectra check` counts "
+            "them: replace them, or set them to NaN where nothing was measured"
+        )
+    missing = np.isnan(values)
+    if not missing.any():
+        return np.asarray(values @ weights, np.float32)
+    sums = np.where(missing, np.float32(0), values) @ weights
+    pixels = missing.any(axis=2)
+    touched = missing[pixels].astype(np.float32) @ (weights != 0).astype(np.float32) > 0
+    sums[pixels] = np.where(touched, np.float32(np.nan), sums[pixels])
+    return np.asarray(sums, np.float32)
 
 
 def is_coarser(target_nm: FloatArray, source_nm: FloatArray) -> bool:

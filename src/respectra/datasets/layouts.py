@@ -13,7 +13,7 @@ from respectra.cameras.tracks import file_suffix
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.io import peek_cube
-from respectra.datasets.scenes import Scene
+from respectra.datasets.scenes import AS_THE_FILES_SAY, Opening, Scene
 from respectra.errors import RespectraError
 
 _GRID = tuple(CHALLENGE_WAVELENGTHS_NM.tolist())
@@ -46,6 +46,8 @@ class Files:
     root: Path
     files: tuple[Path, ...]
     folders: tuple[Path, ...]
+    opening: Opening = AS_THE_FILES_SAY
+    """How cubes are opened."""
 
     def by_name(self) -> dict[str, Path]:
         """Every file by its name; the first in the order of paths where several share one."""
@@ -65,10 +67,14 @@ class FolderLayout:
     """The scenes of a folder; none where it is laid out otherwise."""
 
 
-def walk(root: Path) -> Files:
+def walk(root: Path, opening: Opening = AS_THE_FILES_SAY) -> Files:
     """Everything below a folder, in the order of paths; hidden files are passed over.
 
     Links to folders are followed, each folder once.
+
+    Args:
+        root: the folder.
+        opening: how the cubes in it are opened.
     """
     files: list[Path] = []
     folders: list[Path] = []
@@ -86,7 +92,7 @@ def walk(root: Path) -> Files:
             continue
         below[:] = sorted(name for name in below if not name.startswith("."))
         files += [here / name for name in sorted(names) if not name.startswith(".")]
-    return Files(root, tuple(sorted(files)), tuple(sorted(folders)))
+    return Files(root, tuple(sorted(files)), tuple(sorted(folders)), opening)
 
 
 def _is_cube_folder(folder: Path, below: list[str], names: list[str]) -> bool:
@@ -139,7 +145,7 @@ def _icvl(files: Files) -> list[Scene]:
         if path.suffix.lower() != ".mat":
             continue
         try:
-            _, stored = peek_cube(path)
+            _, stored = peek_cube(path, files.opening.key, files.opening.axes)
         except RespectraError:
             continue  # another layout reports it
         if stored.details.get("variable") == "rad":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import os
@@ -10,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from pydantic import Field
 from respectra.cameras import Track, get_track
 from respectra.config import Config
 from respectra.cubes import fit_bands
-from respectra.cubes.io import peek_cube
+from respectra.cubes.parts import cube_hash
 from respectra.datasets.collections import Collection, Scene
 from respectra.datasets.store import (
     ALIGNMENT,
@@ -38,6 +39,9 @@ from respectra.files import file_lock, make_folder, move_into_place, recover, re
 from respectra.identity import content_hash
 from respectra.journal import Journal
 from respectra.progress import Progress, as_progress, tracked
+
+if TYPE_CHECKING:
+    from respectra.cluster import Cluster
 
 #: Of unfinished stores of earlier versions.
 _OLD_PLAN, _OLD_JOURNAL = "plan.json", "journal.jsonl"
@@ -99,6 +103,7 @@ class Plan:
                     "scene": job.scene.name,
                     "shape": list(job.shape),
                     "start": job.start,
+                    **job.scene.opening.to_dict(),
                 }
                 for job in self.jobs
             ],
@@ -133,7 +138,7 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
     jobs: list[PreparedScene] = []
     ends: dict[str, int] = {}
     for split, scene in scenes:
-        _, stored = peek_cube(scene.cube)
+        stored = scene.peek()
         rows, columns = stored.shape[:2]
         start = ends.get(split, 0)
         *_, stop = _offsets(start, (rows, columns, len(grid)), o)
@@ -159,6 +164,7 @@ def prepare_store(
     *,
     overwrite: bool = False,
     progress: Progress | None = None,
+    cluster: Cluster | None = None,
 ) -> None:
     """Write a store. A run that was stopped continues, and ends with the same bytes.
 
@@ -167,6 +173,7 @@ def prepare_store(
         folder: the store.
         overwrite: replace a store, or an unfinished one of another plan.
         progress: told how many scenes are done.
+        cluster: whose workers see the same files and prepare the scenes; they are written here.
 
     Raises:
         OutputError: the folder holds something else, another process writes it, or the disk lacks
@@ -180,13 +187,16 @@ def prepare_store(
         raise OutputError(f"{path} is a file; a store is a folder: choose another name")
     make_folder(path)
     with file_lock(path, inside=True), writing_to(path, _HINT):
-        recover(path / INDEX, others="*.bin")
+        recover(path / INDEX, others=["*.bin"])
         growth = _Growth(plan, path)
         if not growth.is_in_place():
             growth.begin(overwrite=overwrite)
             _require_room(path, sum(job.stop - job.start for job in growth.missing()))
-            for job in tracked(growth.missing(), shown, "preparing"):
-                growth.add(job)
+            if cluster is None:
+                for job in tracked(growth.missing(), shown, "preparing"):
+                    growth.add(job)
+            else:
+                growth.add_from(cluster, shown)
             growth.move()
         growth.tidy()
 
@@ -271,10 +281,26 @@ class _Growth:
             raise OutputError(f"{self.path} holds {what}; choose another name{advice}")
 
     def add(self, job: PreparedScene) -> None:
-        """Write a scene."""
-        sources = _sources(job.scene)
-        with naming(job.scene.name):
-            block, entry = _block(job, self.plan, self.tracks)
+        """Make a scene and write it."""
+        self._write(job, *_made(job, self.plan, self.tracks))
+
+    def add_from(self, cluster: Cluster, progress: Progress) -> None:
+        """Have workers make the missing scenes, and write them as they come."""
+        missing = self.missing()
+        plan = cluster.send(dataclasses.replace(self.plan, jobs=()))
+        made = cluster.run(_made, ((job, (job, plan)) for job in missing))
+        for job, result in tracked(made, progress, "preparing", len(missing)):
+            if isinstance(result, BaseException):
+                raise result
+            self._write(job, *result)
+
+    def _write(
+        self,
+        job: PreparedScene,
+        sources: list[list[str]],
+        block: npt.NDArray[np.uint8],
+        entry: SceneEntry,
+    ) -> None:
         _write_at(self.part / f"{job.split}.bin", job.start, block)
         line = {"split": job.split, "entry": entry.model_dump(mode="json"), "sources": sources}
         self.journal.append(line)
@@ -318,9 +344,19 @@ class _Growth:
         return index.model_dump_json(indent=1) + "\n"
 
 
+def _made(
+    job: PreparedScene, plan: Plan, tracks: Sequence[Track] | None = None
+) -> tuple[list[list[str]], npt.NDArray[np.uint8], SceneEntry]:
+    """What a scene was made from, its bytes, and their description."""
+    sources = _sources(job.scene)
+    with naming(job.scene.name):
+        return sources, *_block(job, plan, tracks or _tracks(plan.options))
+
+
 def _sources(scene: Scene) -> list[list[str]]:
     """Name and content of the files of a scene."""
-    return [[p.name, content_hash(p)] for p in (scene.cube, *scene.images.values())]
+    images = [[path.name, content_hash(path)] for path in scene.images.values()]
+    return [[scene.cube.name, cube_hash(scene.cube)], *images]
 
 
 def _tracks(options: PrepareOptions) -> list[Track]:
@@ -332,7 +368,7 @@ def _tracks(options: PrepareOptions) -> list[Track]:
 
 
 def _bands(scene: Scene) -> tuple[float, ...]:
-    _, stored = peek_cube(scene.cube)
+    stored = scene.peek()
     grid = stored.wavelengths_nm
     if grid is None:
         grid = scene.wavelengths_nm
@@ -403,7 +439,7 @@ def _block(
         name=scene.name,
         group=scene.group,
         source=scene.cube.name,
-        source_sha256=content_hash(scene.cube),
+        source_sha256=cube_hash(scene.cube),
         quantity=cube.attrs["quantity"],
         shape=job.shape[:2],
         cube=starts[0],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from respectra.cubes import save_cube
 from respectra.cubes.formats import FORMATS
@@ -13,6 +13,9 @@ from respectra.datasets.synthesize import SceneLayers, SynthesisOptions, synthes
 from respectra.errors import ConfigError, OutputError
 from respectra.files import atomic_path, file_lock, make_folder
 from respectra.progress import Progress, as_progress, tracked
+
+if TYPE_CHECKING:
+    from respectra.cluster import Cluster
 
 _RECIPE = "synthesis.json"
 _LAYERS = ("reflectance", "illumination", "highlights")
@@ -27,6 +30,7 @@ def save_scenes(
     suffix: str = ".npz",
     layers: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    cluster: Cluster | None = None,
 ) -> list[Path]:
     """Make the first scenes of a series. Those that are there already are kept.
 
@@ -38,6 +42,7 @@ def save_scenes(
         suffix: the format of the cubes, as in :func:`respectra.save_cube`.
         layers: a folder of its own for each scene's reflectance, illumination and highlights.
         progress: told how many scenes are done.
+        cluster: whose workers see the same folder and make the scenes.
 
     Returns:
         the files of all the scenes.
@@ -53,7 +58,7 @@ def save_scenes(
     root = Path(folder)
     make_folder(root)
     with file_lock(root, inside=True):
-        return _save_scenes(root, count, seed, o, suffix, layers, as_progress(progress))
+        return _save_scenes(root, count, seed, o, suffix, layers, as_progress(progress), cluster)
 
 
 def _save_scenes(
@@ -64,6 +69,7 @@ def _save_scenes(
     suffix: str,
     layers: str | os.PathLike[str] | None,
     progress: Progress,
+    cluster: Cluster | None,
 ) -> list[Path]:
     _recognise(root, {"seed": seed, "suffix": suffix, "options": o.model_dump(mode="json")})
     files = [root / f"synthetic_{index:05d}{suffix}" for index in range(count)]
@@ -76,12 +82,18 @@ def _save_scenes(
             if not all(part.exists() for part in _all_files(file, places))
         ]
 
-    for index in tracked(lacking(), progress, "making"):
-        _require_recipe(root)
-        scene = synthesize_layers(seed, index, o)
-        for kind, target in zip(places, _layer_files(files[index], places), strict=True):
-            save_cube(_layer(scene, kind), target, overwrite=True)
-        save_cube(scene.radiance, files[index], overwrite=True)
+    def job(index: int) -> tuple[Any, ...]:
+        return root, seed, index, o, files[index], places
+
+    if cluster is None:
+        for index in tracked(lacking(), progress, "making"):
+            _make_scene(*job(index))
+    else:
+        wanted = lacking()
+        made = cluster.run(_make_scene, ((index, job(index)) for index in wanted))
+        for _, error in tracked(made, progress, "making", len(wanted)):
+            if error is not None:
+                raise error
     _require_recipe(root)
     lost = lacking()
     if lost:
@@ -90,6 +102,17 @@ def _save_scenes(
             "the folder and run the same command again"
         )
     return files
+
+
+def _make_scene(
+    root: Path, seed: int, index: int, o: SynthesisOptions, file: Path, places: dict[str, Path]
+) -> None:
+    """Make a scene and save it, here or on a worker."""
+    _require_recipe(root)
+    scene = synthesize_layers(seed, index, o)
+    for kind, target in zip(places, _layer_files(file, places), strict=True):
+        save_cube(_layer(scene, kind), target, overwrite=True)
+    save_cube(scene.radiance, file, overwrite=True)
 
 
 def _require_recipe(root: Path) -> None:

@@ -23,7 +23,7 @@ from respectra.config import Config
 from respectra.errors import ConfigError, RespectraError
 from respectra.evaluation.figures import PALETTE, new_figure, save_figure
 from respectra.evaluation.measuring import limited_threads, measured, processor_name
-from respectra.files import atomic_path
+from respectra.files import atomic_paths
 from respectra.inference import Reconstructor, find_weights
 from respectra.inference.capture import bind
 from respectra.methods import Weights, fresh_weights, get_card, list_methods
@@ -181,9 +181,10 @@ def save_benchmark(result: Benchmark, folder: Path, *, overwrite: bool = False) 
     Raises:
         OutputError: they exist and ``overwrite`` is false, or cannot be written.
     """
-    with atomic_path(folder / "bench.json", overwrite=overwrite) as path:
-        path.write_text(result.model_dump_json(indent=2) + "\n")
-    save_figure(plot_benchmark(result), folder / "bench.png", overwrite=overwrite)
+    files = folder / "bench.json", folder / "bench.png"
+    with atomic_paths(files, overwrite=overwrite) as (text, picture):
+        text.write_text(result.model_dump_json(indent=2) + "\n", "utf-8")
+        save_figure(plot_benchmark(result), picture)
 
 
 def plot_benchmark(result: Benchmark) -> Figure:

@@ -12,7 +12,7 @@ import xarray as xr
 from pydantic import Field
 
 from respectra.config import Config
-from respectra.cubes import inspect, open_cube, wavelengths_of
+from respectra.cubes import open_cube, wavelengths_of
 from respectra.cubes.io import peek_cube
 from respectra.datasets.collections import Collection
 from respectra.errors import DataError, RespectraError
@@ -92,8 +92,7 @@ def validate_submission(
     ]
     for name, scene in expected.items():
         if name in present:
-            facts = inspect(scene.cube)
-            problems += _problems(root / name, tuple(facts["shape"]), how)
+            problems += _problems(root / name, scene.peek().shape, how)
     return tuple(problems)
 
 

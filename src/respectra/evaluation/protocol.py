@@ -141,9 +141,11 @@ class SceneRecord(Config):
     name: str
     role: Literal["main", "out-of-scope"] = "main"
     truth: str | None
-    """SHA-256 of the cube's file; None where there is no truth."""
+    """SHA-256 of the cube's files; None where there is no truth."""
     images: dict[str, str] = Field(default_factory=dict)
     """Track -> SHA-256 of the image file."""
+    opened: dict[str, str] = Field(default_factory=dict)
+    """Key, axes and quantity of the cube, where they were given and not taken from the file."""
 
 
 class Protocol(Config):
@@ -168,7 +170,10 @@ class Protocol(Config):
         """Scores compare where this is equal: the same rules on the same scenes."""
         kept = {
             "options": self.options.model_dump(mode="json", exclude=_elsewhere(self.options)),
-            "scenes": [scene.model_dump(mode="json") for scene in self.scenes],
+            "scenes": [
+                scene.model_dump(mode="json", exclude=set() if scene.opened else {"opened"})
+                for scene in self.scenes
+            ],
             "statements": self.statements,
         }
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]

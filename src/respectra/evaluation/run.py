@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -28,11 +28,15 @@ from respectra.evaluation.results import (
     save_results,
 )
 from respectra.evaluation.scenes import EvaluationScene, Scenes, scenes_of
-from respectra.evaluation.scorer import Scorer, Work
+from respectra.evaluation.scorer import Scorer, Work, begin_journal, lacking
 from respectra.evaluation.timing import largest, measure_costs
 from respectra.files import atomic_path, file_lock, writing_to
+from respectra.journal import Journal
 from respectra.progress import Progress, as_progress, tracked
 from respectra.renaming import renamed_arguments
+
+if TYPE_CHECKING:
+    from respectra.cluster import Cluster
 
 PathLike = str | os.PathLike[str]
 
@@ -52,6 +56,7 @@ def evaluate(
     timing_runs: int = 3,
     cluster_cache: PathLike | None = None,
     progress: Progress | None = None,
+    cluster: Cluster | None = None,
 ) -> Results:
     """Score methods on scenes and store everything in a folder.
 
@@ -76,6 +81,8 @@ def evaluate(
         cluster_cache: folder that keeps the clusters of the weighted score; in ``output`` by
             default.
         progress: told how far it is.
+        cluster: whose workers see the same files and score, instead of ``jobs``; the journals
+            are written here.
 
     Raises:
         ConfigError: the folder holds an evaluation by another protocol, nothing to evaluate, or
@@ -115,11 +122,11 @@ def evaluate(
             folder=folder,
             cache=folder / "clusters" if cluster_cache is None else Path(cluster_cache),
             threads=threads,
-            jobs=jobs,
+            jobs=jobs if cluster is None else cluster.threads,
         )
         costs = measure_costs(work, largest(subjects), timing_runs, shown)
         tasks = tasks_of(subjects, chosen)
-        for _ in tracked(_run(tasks, work), shown, "scoring", len(tasks)):
+        for _ in tracked(_run(tasks, work, cluster), shown, "scoring", len(tasks)):
             pass
         require_rows(tasks, folder, entries, chosen)
         rows = collect_rows(tasks_of(subjects, protocol.options), folder, facts, protocol.options)
@@ -216,8 +223,13 @@ def _continue(
     return protocol, facts
 
 
-def _run(tasks: Sequence[ScoringTask], work: Work) -> Iterator[ScoringTask]:
+def _run(
+    tasks: Sequence[ScoringTask], work: Work, cluster: Cluster | None
+) -> Iterator[ScoringTask]:
     """Do the tasks; yields each when it is done."""
+    if cluster is not None:
+        yield from _run_on(cluster, tasks, work)
+        return
     if work.jobs == 1:
         scorer = Scorer(work)
         with limited_threads(work.threads):
@@ -241,6 +253,42 @@ def _run(tasks: Sequence[ScoringTask], work: Work) -> Iterator[ScoringTask]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _run_on(cluster: Cluster, tasks: Sequence[ScoringTask], work: Work) -> Iterator[ScoringTask]:
+    """Have workers score what is lacking; the rows are written down here."""
+    sent = cluster.send(work)
+    complete: list[ScoringTask] = []
+
+    def due() -> Iterator[tuple[tuple[ScoringTask, Journal], tuple[Any, ...]]]:
+        for task in tasks:
+            journal, wanted = lacking(task, work)
+            if wanted:
+                yield (task, journal), (sent, task, wanted)
+            else:
+                complete.append(task)
+
+    for (task, journal), rows in cluster.run(_score_there, due()):
+        if isinstance(rows, BaseException):
+            raise rows
+        begin_journal(journal, work)
+        for row in rows:
+            journal.append(row)
+        yield task
+    yield from complete
+
+
+#: Of a worker: what it scores with, for the work that it was sent.
+_there: list[Scorer] = []
+
+
+def _score_there(
+    work: Work, task: ScoringTask, wanted: frozenset[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    if not _there or _there[0].work is not work:
+        _there[:] = [Scorer(work)]
+    with limited_threads(work.threads):
+        return _there[0].rows(task, wanted)
 
 
 #: The scorer of a process that was started to score.

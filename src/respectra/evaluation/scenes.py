@@ -15,7 +15,9 @@ import xarray as xr
 from respectra.cameras import Track, get_track, list_tracks, open_image, track_of_file
 from respectra.cameras.tracks import file_suffix
 from respectra.cubes import fit_bands
-from respectra.datasets.collections import Collection, Scene, open_collection
+from respectra.cubes.parts import cube_hash
+from respectra.datasets.collections import open_collection
+from respectra.datasets.scenes import AS_THE_FILES_SAY, Collection, Opening, Scene
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary import Case
 from respectra.evaluation.protocol import BORDER_2022, EvaluationOptions, SceneRecord
@@ -39,6 +41,7 @@ class EvaluationScene:
         role: ``main``, or ``out-of-scope`` for the second collection.
         wavelengths_nm: the bands, for files that do not say.
         scale: value = number in the file times this.
+        opening: how its cube is opened.
 
     Example:
         >>> from pathlib import Path
@@ -52,14 +55,16 @@ class EvaluationScene:
     role: Role = "main"
     wavelengths_nm: tuple[float, ...] | None = None
     scale: float = 1.0
+    opening: Opening = AS_THE_FILES_SAY
 
     def record(self) -> SceneRecord:
         """What the protocol keeps of it."""
         return SceneRecord(
             name=self.name,
             role=self.role,
-            truth=None if self.cube is None else content_hash(self.cube),
+            truth=None if self.cube is None else cube_hash(self.cube),
             images={track: content_hash(path) for track, path in sorted(self.images.items())},
+            opened=self.opening.to_dict(),
         )
 
     def open(
@@ -71,7 +76,7 @@ class EvaluationScene:
             DataError: the image does not fit the cube, or the track refuses the cube.
         """
         track = get_track(track_name, seed=seed)
-        truth = None if self.cube is None else even(self._open_cube(self.cube))
+        truth = None if self.cube is None else even(self.scene(self.cube).open_cube())
         if truth is not None and options.wavelengths_nm is not None:
             truth = fit_bands(truth, options.wavelengths_nm)
         image = self._image(track, truth, seed)
@@ -79,10 +84,15 @@ class EvaluationScene:
         rules = options.rules(cache)
         return Case(self.name, truth, image, track, seed=seed, rules=rules, valid=valid)
 
-    def _open_cube(self, path: Path) -> xr.DataArray:
+    def scene(self, cube: Path) -> Scene:
+        """The scene of its cube alone."""
         return Scene(
-            self.name, path, wavelengths_nm=self.wavelengths_nm, scale=self.scale
-        ).open_cube()
+            self.name,
+            cube,
+            wavelengths_nm=self.wavelengths_nm,
+            scale=self.scale,
+            opening=self.opening,
+        )
 
     def _image(self, track: Track, truth: xr.DataArray | None, seed: int) -> xr.DataArray:
         if track.name not in self.images:
@@ -132,7 +142,7 @@ def evaluation_scenes_of(
         ['a']
     """
     return tuple(
-        EvaluationScene(s.name, s.cube, s.images, role, s.wavelengths_nm, s.scale)
+        EvaluationScene(s.name, s.cube, s.images, role, s.wavelengths_nm, s.scale, s.opening)
         for s in collection
     )
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import xarray as xr
 
@@ -65,6 +66,8 @@ def for_picture(
     if capture is not None:
         if said is not None and capture.camera is None:
             capture = said.replace(**capture.known())
+        where = str(picture.attrs.get("source", "the picture"))
+        warn_of_another_camera(capture, picture.attrs, where)
         capture = capture.resolve(picture)
         references = references or capture.references
         chosen = reconstructor.with_capture(capture, quantity=quantity)
@@ -124,17 +127,25 @@ def for_opened(reconstructor: R, picture: Picture) -> R:
     return for_kind(reconstructor, picture.kind)
 
 
-def warn_of_another_camera(capture: Capture, picture: Picture) -> None:
-    """Say so where a capture is of another camera than the picture's file names."""
-    model = str(picture.attrs.get("camera_model", ""))
-    name = capture.camera_name
-    if not model or name is None or capture.is_photograph:
+def warn_of_another_camera(capture: Capture, attrs: Mapping[Any, Any], where: str) -> None:
+    """Say so where a capture is of another camera than the picture's file names.
+
+    Args:
+        capture: that is used for the picture.
+        attrs: of the picture.
+        where: it comes from, for the message.
+    """
+    model = str(attrs.get("camera_model", ""))
+    name = capture.taken_by
+    if name is None and not capture.is_photograph:
+        name = capture.camera_name
+    if not model or name is None:
         return
     words = set(re.findall(r"[a-z0-9]+", model.lower()))
     words = {word for word in words if any(c.isdigit() for c in word)} or words
     if not words & set(re.findall(r"[a-z0-9]+", name.lower())):
         warnings.warn(
-            f"{picture.path}: the capture is of the camera {name!r}, and the file says that "
+            f"{where}: the capture is of the camera {name!r}, and the file says that "
             f"{model!r} took it",
             RespectraWarning,
             stacklevel=2,
@@ -180,7 +191,7 @@ def for_first_picture(
             capture = said.replace(**capture.known())
         elif photograph and capture.camera is None:
             capture = Capture.photograph(**capture.known())
-        warn_of_another_camera(capture, picture)
+        warn_of_another_camera(capture, picture.attrs, str(picture.path))
         references = references or capture.references
         capture = capture.replace(references=None)
         if capture.needs_picture:

@@ -26,9 +26,11 @@ from respectra.cameras import (
 )
 from respectra.cameras.colour import INPUT_KINDS
 from respectra.cameras.pictures import RAW_SUFFIXES
-from respectra.cubes import Quantity, save_cube, save_preview
+from respectra.cubes import LowRankCube, Quantity, save_preview
 from respectra.cubes.formats import FORMATS
+from respectra.cubes.io import save_with
 from respectra.errors import ConfigError, OutputError, unknown_name
+from respectra.files import ensure_all_absent
 from respectra.inference.folders import Job, Outcome, cube_files
 from respectra.inference.loading import DEFAULT, load
 from respectra.inference.reconstructor import Reconstructor
@@ -40,7 +42,7 @@ from respectra.progress import Progress, as_progress
 from respectra.storage import Place
 
 if TYPE_CHECKING:
-    from respectra.inference.cluster import Cluster
+    from respectra.cluster import Cluster
 
 PathLike = str | os.PathLike[str]
 #: Reconstructors for other cameras, whites or colour spaces that are kept ready.
@@ -175,7 +177,7 @@ def reconstruct_files(
         skip_bad_frames: leave out frames of a clip that cannot be decoded.
         overwrite: replace what is there.
         fail_fast: raise the first error of several pictures instead of going on.
-        cluster: workers of :func:`respectra.inference.cluster.open_cluster` that share them.
+        cluster: workers of :func:`respectra.cluster.open_cluster` that share them.
         progress: told how many pictures are done; of a single clip, how many frames.
         on_outcome: gets each outcome as it comes.
         options: ``tile``, ``guarantees``, ``self_ensemble`` and others of :func:`respectra.load`.
@@ -321,21 +323,19 @@ def _reconstruct_picture(reconstructor: Reconstructor, job: Job, writing: _Writi
             reconstructor, path, target, kind=kind, overwrite=overwrite, picture_options=reading
         )
         return
+    files = FORMATS.for_writing(target).files(target)
+    shown = (preview_of(target),) if writing.preview else ()
+    ensure_all_absent([*files, *shown], overwrite=overwrite)
     picture = open_image(path, encoding=input_encoding(kind), **reading.model_dump())
     values = reconstructor.values_of(picture, kind)
-    source = f"{path.name}, reconstructed by {reconstructor.name}"
-    if writing.low_rank:
-        factors = reconstructor.low_rank(values)
-        factors.attrs["source"] = source
-        save_cube(factors, target, overwrite=overwrite)
-        cube = factors.lazy()
-    else:
-        cube = reconstructor(values)
-        cube.attrs["source"] = source
-        save_cube(cube, target, overwrite=overwrite)
-    if writing.preview:
-        white = "D65" if kind in _DISPLAYED else "E"
-        save_preview(cube, preview_of(target), illuminant=white, overwrite=overwrite)
+    cube = reconstructor.low_rank(values) if writing.low_rank else reconstructor(values)
+    cube.attrs["source"] = f"{path.name}, reconstructed by {reconstructor.name}"
+
+    def show(place: Path) -> None:
+        seen = cube.lazy() if isinstance(cube, LowRankCube) else cube
+        save_preview(seen, place, illuminant="D65" if kind in _DISPLAYED else "E")
+
+    save_with(cube, target, dict.fromkeys(shown, show), overwrite=overwrite)
 
 
 def _reconstruct_clip(

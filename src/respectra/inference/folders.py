@@ -28,7 +28,7 @@ from respectra.inference.video_reader import CLIP_SUFFIXES
 from respectra.journal import Journal
 
 if TYPE_CHECKING:
-    from respectra.inference.cluster import Helpers
+    from respectra.cluster import Helpers
 
 #: Name of the manifest within the output folder.
 MANIFEST = "manifest.jsonl"

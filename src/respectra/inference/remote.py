@@ -37,7 +37,7 @@ from respectra.inference.video_reader import CLIP_SUFFIXES
 from respectra.storage import Place, Url
 
 if TYPE_CHECKING:
-    from respectra.inference.cluster import Cluster
+    from respectra.cluster import Cluster
 
 #: Folder of the pieces of a manifest.
 PIECES = ".manifest"

@@ -28,8 +28,9 @@ from respectra.cameras.pictures import Picture, PictureOptions, open_picture
 from respectra.cubes import make_cube
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.writers import CubeType, GrowingCube, writer_for
-from respectra.errors import ConfigError, FormatError, OutputError
+from respectra.errors import ConfigError, FormatError, OutputError, RespectraError
 from respectra.files import ensure_absent, file_lock, make_folder, recover, remove
+from respectra.guards.npy import read_npz
 from respectra.identity import content_hash
 from respectra.inference.binding import for_opened
 from respectra.inference.guarantees import Guarantees
@@ -408,10 +409,11 @@ class Pieces:
         import torch
 
         file = self.folder / "means.npz"
-        if not file.is_file():
-            return None
-        with np.load(file) as stored:
-            return [torch.from_numpy(stored[f"arr_{i}"]) for i in range(len(stored.files))]
+        try:
+            stored = read_npz(file)
+            return [torch.from_numpy(stored[f"arr_{i}"]) for i in range(len(stored))]
+        except (OSError, RespectraError, KeyError, TypeError):
+            return None  # none, or a damaged one
 
 
 def number_of(path: Path) -> list[int] | None:

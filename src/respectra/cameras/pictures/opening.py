@@ -18,7 +18,7 @@ from respectra.cameras.images import Encoding, make_image
 from respectra.cameras.pictures.kinds import kind_by_contents, kind_by_name
 from respectra.cameras.pictures.source import MAX_PIXELS, Codes, PictureSource, read_file
 from respectra.cameras.pictures.values import PictureOptions, Values
-from respectra.errors import DataError, FormatError
+from respectra.errors import ConfigError, DataError, FormatError
 from respectra.storage import Url, is_url, local_copy
 
 Convert = Callable[[xr.DataArray], xr.DataArray]
@@ -47,7 +47,8 @@ def open_image(
             ``respectra.cameras.to_track_values``; in any other space it becomes linear light of
             that space, so that no colour is cut off.
         max_pixels: the largest picture to read.
-        options: fields of :class:`PictureOptions`: ``grey``, ``alpha``, ``profile``.
+        options: fields of :class:`PictureOptions`: ``grey``, ``alpha``, ``profile``, ``tone``,
+            ``demosaic``, ``mosaic``, …
 
     Returns:
         dims (y, x, channel), float32 in [0, 1], with attributes ``encoding``, ``bits`` (32 for
@@ -72,7 +73,7 @@ def open_image(
     file = Path(path)
     chosen = PictureOptions(**options)
     with _naming(file):
-        source = _open_source(file, encoding, max_pixels, chosen)
+        source = _filled_in(_open_source(file, encoding, max_pixels, chosen), chosen)
         values = Values(source.said, encoding, chosen)
         return _image(values, source.read(slice(0, source.height)), file.name)
 
@@ -197,7 +198,7 @@ def open_picture(
     encoding = input_encoding(kind)
     chosen = PictureOptions(**options)
     with _naming(file):
-        source = _open_source(file, encoding, max_pixels, chosen)
+        source = _filled_in(_open_source(file, encoding, max_pixels, chosen), chosen)
         return Picture(file, kind, source, Values(source.said, encoding, chosen), convert)
 
 
@@ -210,7 +211,8 @@ def _image(values: Values, codes: Codes, name: str) -> xr.DataArray:
 def _open_source(
     path: Path, encoding: Encoding, max_pixels: int, options: PictureOptions
 ) -> PictureSource:
-    upright = encoding == "srgb"
+    # A mosaic's pattern begins where the sensor does.
+    upright = encoding == "srgb" and options.mosaic == "none"
     if path.suffix.lower() == ".npy":
         from respectra.cameras.pictures.numpy_file import NumpySource
 
@@ -234,6 +236,22 @@ def _open_source(
     from respectra.cameras.pictures.with_pillow import open_with_pillow
 
     return open_with_pillow(path, data, kind, upright=upright, max_pixels=whole)
+
+
+def _filled_in(source: PictureSource, options: PictureOptions) -> PictureSource:
+    """A picture of three channels also where the file holds a sensor's mosaic."""
+    if options.mosaic == "none":
+        if options.black_level or options.white_level is not None:
+            raise ConfigError(
+                "black_level and white_level are those of a mosaic; say its pattern with "
+                "mosaic='rggb' (--mosaic), or state them in a capture"
+            )
+        return source
+    from respectra.cameras.pictures.mosaics import fill_in_source
+
+    return fill_in_source(
+        source, options.mosaic, options.demosaic, options.black_level, options.white_level
+    )
 
 
 def _require_kind(path: Path, kind: str) -> None:

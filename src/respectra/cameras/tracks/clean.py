@@ -45,6 +45,7 @@ class CleanTrack(Track):
     title = "Clean"
     exact = True
     one_camera = True
+    by_pixel = True
     option_type = CleanOptions
     default_response = CLEAN_RESPONSE
     options: CleanOptions

@@ -100,6 +100,7 @@ class CubeFormat:
             format is written as a whole.
         recognises: whether the first bytes of a file are of this format; None for folders.
         files: the files that a cube saved at a path consists of, the one that is opened first.
+        parts: the same of a cube that is there, from the name of any of them; a folder is one.
         compresses: whether saved values may take less room than they do in memory.
         keeps_factors: whether ``write`` takes a low-rank cube as it is, without expanding it.
     """
@@ -113,6 +114,7 @@ class CubeFormat:
     write: Callable[..., None]
     recognises: Callable[[bytes], bool] | None
     files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
+    parts: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
     writer: type[CubeWriter] | None = None
     compresses: bool = False
     keeps_factors: bool = False
@@ -323,7 +325,7 @@ def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path
     problem = "several arrays" if solid else "no array"
     raise FormatError(
         f"{path} holds {problem} with three dimensions ({listing}); "
-        + ("say which one with key=..." if solid else "a cube has y, x and wavelength")
+        + ("say which one with --key (key=...)" if solid else "a cube has y, x and wavelength")
     )
 
 

@@ -295,5 +295,6 @@ ENVI = CubeFormat(
     writer=EnviWriter,
     recognises=None,
     files=_files,
+    parts=_header_and_data,
 )
 FORMATS = (ENVI,)

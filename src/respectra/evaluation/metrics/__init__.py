@@ -17,6 +17,7 @@ from respectra.evaluation.metrics.colour import (
     delta_e_2000_quantile,
     relative_xyz_to_lab,
 )
+from respectra.evaluation.metrics.lazily import score_lazily
 from respectra.evaluation.metrics.registry import METRICS, Metric, MetricSettings, get_metric, score
 from respectra.evaluation.metrics.relative import (
     OnZero,
@@ -55,6 +56,7 @@ __all__ = [
     "sam",
     "sam_map",
     "score",
+    "score_lazily",
     "spectral_clusters",
     "ssim",
     "weighted_mrae",

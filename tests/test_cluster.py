@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import respectra as rs
+from respectra.cluster import Cluster, _require_same_version, open_cluster
 from respectra.errors import ConfigError
-from respectra.inference.cluster import Cluster, _require_same_version, open_cluster
 from respectra.inference.folders import Job, run_jobs
 
 pytest.importorskip("distributed")
@@ -73,6 +73,7 @@ def die_once(path: str) -> str:
     return "done"
 
 
+@pytest.mark.posix
 def test_a_job_whose_worker_is_killed_is_done_by_another(cluster: Cluster, tmp_path: Path):
     (found,) = cluster.run(die_once, [("a", (str(tmp_path / "died"),))])
     assert found == ("a", "done")

@@ -46,6 +46,11 @@ class Cluster:
         link = self._client.dashboard_link
         return str(link) if link else None
 
+    @property
+    def threads(self) -> int:
+        """Jobs that are done at once."""
+        return sum(self._client.nthreads().values()) or 1
+
     def send(self, value: Any) -> Any:
         """Send a value to every worker once; gives what stands for it in the arguments of jobs."""
         if id(value) not in self._sent:
@@ -68,7 +73,7 @@ class Cluster:
         from distributed import as_completed
 
         waiting = iter(jobs)
-        threads = sum(self._client.nthreads().values()) or 1
+        threads = self.threads
         labels: dict[str, Any] = {}
 
         def submit(some: Iterable[tuple[Any, tuple[Any, ...]]]) -> list[Any]:

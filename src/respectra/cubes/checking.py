@@ -122,7 +122,7 @@ def check_lazily(cube: xr.DataArray) -> Any:
     """As :func:`check`, for a cube on dask's chunks, each of which is looked at by itself.
 
     Returns:
-        what gives the :class:`Report` when its ``compute()`` is called, on dask's workers.
+        what gives the :class:`CubeReport` when its ``compute()`` is called, on dask's workers.
 
     Raises:
         DataError: not a cube, or not on chunks.

@@ -16,8 +16,8 @@ from respectra.cameras import Track, get_track, list_tracks, open_image, track_o
 from respectra.cameras.tracks import file_suffix
 from respectra.cubes import fit_bands
 from respectra.cubes.parts import cube_hash
-from respectra.datasets.collections import Collection, open_collection
-from respectra.datasets.scenes import AS_THE_FILES_SAY, Opening, Scene
+from respectra.datasets.collections import open_collection
+from respectra.datasets.scenes import AS_THE_FILES_SAY, Collection, Opening, Scene
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary import Case
 from respectra.evaluation.protocol import BORDER_2022, EvaluationOptions, SceneRecord

@@ -25,7 +25,7 @@ from scipy.optimize import minimize
 
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
-from respectra.inference.predictors import build
+from respectra.inference.networks import build
 from respectra.methods import Weights, load_weights
 from respectra.methods.settings import TRACK_SETTINGS
 from respectra.methods.shipped import open_shipped

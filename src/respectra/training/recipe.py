@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from respectra.config import Config
+from respectra.cubes import Quantity
 from respectra.datasets.patches import PatchOptions, RenderOptions, Symmetries
 from respectra.training.synthetic_recipe import SyntheticRecipe
 
@@ -31,6 +32,12 @@ class DataRecipe(Config):
     """Names; chosen by ``split`` when empty."""
     validation_share: Share = 0.1
     """Share of the physical scenes that validate, for a split by scene."""
+    key: str | None = None
+    """Name of the variable that is the cube, where files hold several."""
+    axes: str | None = None
+    """The axes of the files' arrays, such as ``band,y,x``, where they do not say."""
+    quantity: Quantity | None = None
+    """What the values are, where the files do not say or are wrong."""
 
 
 class RenderRecipe(Config):

@@ -91,7 +91,8 @@ class SceneLayers:
 
     Example:
         >>> import respectra as rs
-        >>> layers = rs.datasets.synthesize_layers(0, 0, rs.datasets.SynthesisOptions(height=16, width=16))
+        >>> small = rs.datasets.SynthesisOptions(height=16, width=16)
+        >>> layers = rs.datasets.synthesize_layers(0, 0, small)
         >>> layers.reflectance.shape
         (16, 16, 31)
     """

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import DataError, unknown_name
+from respectra.typing import FloatArray
 from respectra.wavelengths import check_wavelengths
-
-FloatArray = npt.NDArray[np.float64]
 
 #: ``cie1931`` (2 degrees) and ``cie1964`` (10 degrees).
 OBSERVERS = ("cie1931", "cie1964")

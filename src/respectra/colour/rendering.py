@@ -7,9 +7,8 @@ import numpy.typing as npt
 
 from respectra.colour.observers import colour_matching
 from respectra.errors import DataError
+from respectra.typing import FloatArray
 from respectra.wavelengths import check_wavelengths
-
-FloatArray = npt.NDArray[np.float64]
 
 #: XYZ to linear sRGB (IEC 61966-2-1), the white of its displays, x = 0.3127 and y = 0.329, and
 #: Bradford's cone responses.

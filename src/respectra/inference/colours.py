@@ -16,8 +16,8 @@ import numpy.typing as npt
 from respectra.inference.tiling import Layout, Reader
 from respectra.methods import Tiling
 from respectra.threads import for_blocks
+from respectra.typing import Float32Array
 
-FloatArray = npt.NDArray[np.float32]
 Bits = npt.NDArray[np.uint32]
 #: Pictures from this many pixels on are looked through for colours that they share.
 LEAST_PIXELS = 1 << 16
@@ -37,7 +37,7 @@ _MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np
 class Colours:
     """The colours of some pixels."""
 
-    values: FloatArray
+    values: Float32Array
     """Shape (colour, 3). Blocks of the picture may repeat a colour."""
     number: npt.NDArray[np.int32]
     """Shape (pixel,): which of them each pixel has."""
@@ -47,7 +47,7 @@ class Colours:
         return np.bincount(self.number, minlength=len(self.values))
 
 
-def find_colours(pixels: FloatArray) -> Colours | None:
+def find_colours(pixels: Float32Array) -> Colours | None:
     """The colours of a piece of a picture, (y, x, 3); None where looking for them gains nothing."""
     count = pixels.shape[0] * pixels.shape[1]
     if count < LEAST_PIXELS:
@@ -114,10 +114,10 @@ class ColourFinder:
     """
 
     def __init__(self) -> None:
-        self._pixels: FloatArray | None = None
+        self._pixels: Float32Array | None = None
         self._found: Colours | None = None
 
-    def __call__(self, pixels: FloatArray) -> Colours | None:
+    def __call__(self, pixels: Float32Array) -> Colours | None:
         """As :func:`find_colours`."""
         if pixels is not self._pixels:
             self._found = find_colours(pixels)
@@ -134,15 +134,15 @@ class ByColour:
     """
 
     def __init__(
-        self, predict: Any, find: Callable[[FloatArray], Colours | None] = find_colours
+        self, predict: Any, find: Callable[[Float32Array], Colours | None] = find_colours
     ) -> None:
         self._predict, self._find = predict, find
 
-    def __call__(self, pixels: FloatArray) -> FloatArray:
+    def __call__(self, pixels: Float32Array) -> Float32Array:
         """(y, x, 3) -> (y, x, band), float32."""
         colours = self._find(pixels)
         if colours is None:
-            answer: FloatArray = self._predict(pixels)
+            answer: Float32Array = self._predict(pixels)
             return answer
         picture = self._predict(in_rows(colours.values))
         table = np.ascontiguousarray(picture, np.float32).reshape(-1, picture.shape[2])
@@ -151,7 +151,7 @@ class ByColour:
         return out.reshape(*pixels.shape[:2], -1)
 
 
-def _fill(table: FloatArray, number: npt.NDArray[np.int32], out: FloatArray) -> None:
+def _fill(table: Float32Array, number: npt.NDArray[np.int32], out: Float32Array) -> None:
     """``out = table[number]``, on all threads where it is much."""
     if len(out) <= _BLOCK:
         np.take(table, number, axis=0, out=out, mode="clip")
@@ -168,8 +168,8 @@ def _fill(table: FloatArray, number: npt.NDArray[np.int32], out: FloatArray) -> 
 def weighted_picture(
     read: Reader,
     layout: Layout,
-    find: Callable[[FloatArray], Colours | None] = find_colours,
-) -> tuple[FloatArray, FloatArray, Layout] | None:
+    find: Callable[[Float32Array], Colours | None] = find_colours,
+) -> tuple[Float32Array, Float32Array, Layout] | None:
     """A picture of the colours of a picture, and how often each counts: for means over pixels.
 
     Args:

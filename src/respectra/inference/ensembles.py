@@ -17,12 +17,12 @@ from respectra.cubes import Quantity, make_cube
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.averages import mean_of, median_of, moments
 from respectra.inference.cache import fingerprint
-from respectra.inference.factors import FloatArray
 from respectra.inference.facts import CubeFacts
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, round_up
 from respectra.methods import Tiling, Weights
+from respectra.typing import Float32Array
 
 Combine = Literal["mean", "weighted", "median"]
 
@@ -136,7 +136,7 @@ class ModelEnsemble:
         """
         raise ConfigError(f"the members {self.name} share no basis; leave out low rank")
 
-    def combined(self, answers: Iterable[FloatArray]) -> FloatArray:
+    def combined(self, answers: Iterable[Float32Array]) -> Float32Array:
         """The mean or median of the members' answers, in their order."""
         if self.combine == "median":
             return median_of([np.asarray(answer) for answer in answers])
@@ -222,7 +222,7 @@ class ModelEnsemble:
         source = f"reconstructed by {self.name}"
         return {**facts, "source": source, "method": self.name, "ensemble": self.combine}
 
-    def _label(self, spectra: FloatArray, first: xr.DataArray) -> xr.DataArray:
+    def _label(self, spectra: Float32Array, first: xr.DataArray) -> xr.DataArray:
         known = ("quantity", "capture", "camera", "light", "assumed", "contract_mismatch")
         facts = {name: first.attrs[name] for name in known if name in first.attrs}
         return make_cube(

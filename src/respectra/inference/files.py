@@ -19,15 +19,18 @@ from respectra.cameras import (
     References,
     described_capture,
     input_encoding,
+    input_kind_of,
     open_image,
     open_picture,
-    track_of_file,
+    options_for,
+    track_of_kind,
 )
 from respectra.cameras.colour import INPUT_KINDS
-from respectra.cameras.pictures import RAW_SUFFIXES
-from respectra.cubes import Quantity, save_cube, save_preview
+from respectra.cubes import LowRankCube, Quantity, save_preview
 from respectra.cubes.formats import FORMATS
+from respectra.cubes.io import save_with
 from respectra.errors import ConfigError, OutputError, unknown_name
+from respectra.files import ensure_all_absent
 from respectra.inference.ensembles import ModelEnsemble, Recovers, mapped
 from respectra.inference.folders import Job, Outcome, cube_files
 from respectra.inference.growing import growing_folder
@@ -62,8 +65,8 @@ class KnownFacts:
 
     Example:
         >>> import respectra as rs
-        >>> rs.inference.KnownFacts(rs.Capture(light="A")).names_camera
-        False
+        >>> bool(rs.inference.KnownFacts(rs.Capture(light="A")))
+        True
     """
 
     capture: Capture | None = None
@@ -82,12 +85,6 @@ class KnownFacts:
 
     def __bool__(self) -> bool:
         return self != KnownFacts()
-
-    @property
-    def names_camera(self) -> bool:
-        """Whether the pictures hold the codes of a camera that is stated."""
-        capture = self.capture
-        return capture is not None and capture.camera is not None and not capture.is_photograph
 
     def plain(self) -> dict[str, Any]:
         """As plain values, on which finished cubes depend."""
@@ -225,8 +222,7 @@ def reconstruct_files(
     inputs, target = find_places(arguments), storage.place(os.fspath(output))
     targets = _targets(inputs, target, suffix)
     reading = picture_options or PictureOptions()
-    if reading.tone == "auto" and capture is not None and capture.tone is not None:
-        reading = reading.model_copy(update={"tone": "none"})  # the capture's own is undone
+    reading = options_for(reading, capture)
     if kind not in (*INPUT_KINDS, "auto"):
         raise unknown_name("kind of input", kind, (*INPUT_KINDS, "auto"))
     writing = _Writing(reading, preview, low_rank, skip_bad_frames, overwrite)
@@ -234,7 +230,9 @@ def reconstruct_files(
     told, shown = on_outcome or (lambda outcome: None), as_progress(progress)
     with mirrored(target) as mirror:
         jobs = [
-            mirror.job(path, below, place, kind if kind != "auto" else _kind_of(path, known))
+            mirror.job(
+                path, below, place, kind if kind != "auto" else input_kind_of(path.name, capture)
+            )
             for (path, below), place in zip(inputs, targets, strict=True)
         ]
         # One picture by its name, or into a cube by its name; whatever else has a manifest.
@@ -289,7 +287,7 @@ class _Chosen:
     def __call__(self, job: Job) -> Recovers:
         key = job.kind, _said_of(job, self.reading)
         if key not in self._bound:
-            plain = self._for_track("real-world" if job.kind == "real-world" else "clean")
+            plain = self._for_track(track_of_kind(job.kind))
             while len(self._bound) >= _KEPT_READY:
                 self._bound.pop(next(iter(self._bound)))
             # The first picture of a kind is the one in which places are stated.
@@ -347,21 +345,19 @@ def _reconstruct_picture(reconstructor: Recovers, job: Job, writing: _Writing) -
             reconstructor, path, target, kind=kind, overwrite=overwrite, picture_options=reading
         )
         return
+    files = FORMATS.for_writing(target).files(target)
+    shown = (preview_of(target),) if writing.preview else ()
+    ensure_all_absent([*files, *shown], overwrite=overwrite)
     picture = open_image(path, encoding=input_encoding(kind), **reading.model_dump())
     values = reconstructor.values_of(picture, kind)
-    source = f"{path.name}, reconstructed by {reconstructor.name}"
-    if writing.low_rank:
-        factors = reconstructor.low_rank(values)
-        factors.attrs["source"] = source
-        save_cube(factors, target, overwrite=overwrite)
-        cube = factors.lazy()
-    else:
-        cube = reconstructor(values)
-        cube.attrs["source"] = source
-        save_cube(cube, target, overwrite=overwrite)
-    if writing.preview:
-        white = "D65" if kind in _DISPLAYED else "E"
-        save_preview(cube, preview_of(target), illuminant=white, overwrite=overwrite)
+    cube = reconstructor.low_rank(values) if writing.low_rank else reconstructor(values)
+    cube.attrs["source"] = f"{path.name}, reconstructed by {reconstructor.name}"
+
+    def show(place: Path) -> None:
+        seen = cube.lazy() if isinstance(cube, LowRankCube) else cube
+        save_preview(seen, place, illuminant="D65" if kind in _DISPLAYED else "E")
+
+    save_with(cube, target, dict.fromkeys(shown, show), overwrite=overwrite)
 
 
 def _reconstruct_clip(
@@ -425,15 +421,6 @@ def _said_of(job: Job, options: PictureOptions) -> Any:
     if job.kind not in ("srgb", "camera") or job.source.suffix.lower() in CLIP_SUFFIXES:
         return None
     return described_capture(open_picture(job.source, job.kind, **options.model_dump()).attrs)
-
-
-def _kind_of(path: Place, known: KnownFacts) -> InputKind:
-    """By the challenge's own file names, or a camera that is named; anything else is a photo."""
-    track = track_of_file(path.name)
-    for kind in INPUT_KINDS:
-        if kind == track:
-            return kind
-    return "camera" if path.suffix.lower() in RAW_SUFFIXES or known.names_camera else "srgb"
 
 
 def _targets(inputs: list[tuple[Place, PurePath]], output: Place, suffix: str) -> list[Place]:

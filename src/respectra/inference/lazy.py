@@ -22,12 +22,12 @@ from respectra.inference.colours import find_colours, in_rows
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Tile, gathered, round_up
 from respectra.methods import Tiling
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from respectra.cameras import Capture
     from respectra.cubes import Quantity
 
-FloatArray = npt.NDArray[np.float32]
 #: Partial results that are put together at a time.
 _FAN = 16
 #: Codes of a colour are counted where a picture has at most this many bits.
@@ -263,7 +263,7 @@ def _tiles(chunks: Any, reach: int) -> list[Tile]:
 # What runs on workers.
 
 
-def _picture(block: FloatArray, method: Reconstructor, attrs: dict[str, Any]) -> xr.DataArray:
+def _picture(block: Float32Array, method: Reconstructor, attrs: dict[str, Any]) -> xr.DataArray:
     image = xr.DataArray(
         np.ascontiguousarray(block, np.float32),
         dims=("y", "x", "channel"),
@@ -274,7 +274,7 @@ def _picture(block: FloatArray, method: Reconstructor, attrs: dict[str, Any]) ->
 
 
 def _recover(
-    block: FloatArray,
+    block: Float32Array,
     *,
     method: Reconstructor,
     attrs: dict[str, Any],
@@ -284,7 +284,7 @@ def _recover(
     top: float,
     bounds: tuple[float, float],
     block_id: tuple[int, ...] = (0, 0, 0),
-) -> FloatArray:
+) -> Float32Array:
     """Spectra of a block, from it and what lies around it."""
     with method.tiled.exclusive():
         picture = _picture(block, method, attrs)
@@ -313,7 +313,7 @@ def _recover(
         if method.guarantees.kept_by(method.backend.kept_guarantees(bits_of(picture))):
             return np.ascontiguousarray(spectra)
         cube = make_cube(spectra, method.contract.wavelengths_nm, **_quantity(method))
-        values: FloatArray = method.guarantees.enforce(cube, seen, factor)[0].values
+        values: Float32Array = method.guarantees.enforce(cube, seen, factor)[0].values
         return values
 
 
@@ -322,7 +322,7 @@ def _quantity(method: Reconstructor) -> dict[str, Any]:
 
 
 def _extremes(
-    block: FloatArray, method: Reconstructor, attrs: dict[str, Any]
+    block: Float32Array, method: Reconstructor, attrs: dict[str, Any]
 ) -> tuple[float, float, float]:
     """The largest value of a block; the smallest and the largest of the method's own camera's."""
     values = np.asarray(_picture(block, method, attrs).values, np.float32)
@@ -346,10 +346,10 @@ def _own_bounds(found: tuple[float, float, float], method: Reconstructor) -> tup
     return found[1] / factor, found[2] / factor
 
 
-Counts = tuple[FloatArray, npt.NDArray[np.int64]]
+Counts = tuple[Float32Array, npt.NDArray[np.int64]]
 
 
-def _count(block: FloatArray) -> Counts:
+def _count(block: Float32Array) -> Counts:
     """The distinct pixels of a block, (colour, 3), and how often each occurs."""
     found = find_colours(np.ascontiguousarray(block, np.float32))
     if found is None:
@@ -362,7 +362,7 @@ def _join_counts(parts: list[Counts]) -> Counts:
     return _unique(np.concatenate(values), np.concatenate(counts))
 
 
-def _unique(values: FloatArray, counts: npt.NDArray[np.int64]) -> Counts:
+def _unique(values: Float32Array, counts: npt.NDArray[np.int64]) -> Counts:
     rows = np.ascontiguousarray(values, np.float32).view(np.dtype("V12")).reshape(-1)
     _, first, number = np.unique(rows, return_index=True, return_inverse=True)
     total = np.zeros(len(first), np.int64)
@@ -395,7 +395,7 @@ def _means_of_colours(
 
 
 def _sums(
-    block: FloatArray,
+    block: Float32Array,
     method: Reconstructor,
     attrs: dict[str, Any],
     top: float,

@@ -19,13 +19,13 @@ from respectra.inference.backends.making import make_backend
 from respectra.inference.bits import EXACT_BITS, TABLE_BITS, bits_of
 from respectra.inference.capture import bind, capture_of
 from respectra.inference.engines import Engine
-from respectra.inference.factors import FloatArray
 from respectra.inference.facts import CubeFacts, cube_facts, describe
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.tiled import TiledInference, TileSide
 from respectra.inference.tiling import Layout
 from respectra.methods import Card, Contract, Weights
 from respectra.methods.identity import weights_hash
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from respectra.cubes import LowRankCube
@@ -224,7 +224,7 @@ class Reconstructor:
         chosen = binding.for_picture(self, image)
         return recover_low_rank(chosen, image, rank=rank, tolerance=tolerance)
 
-    def predict(self, rgb: FloatArray, *, bits: int = EXACT_BITS) -> FloatArray:
+    def predict(self, rgb: Float32Array, *, bits: int = EXACT_BITS) -> Float32Array:
         """Spectra (y, x, band), float32, of linear values (y, x, 3) in the units of the track.
 
         They are the method's own: guarantees need an image, which says how it was quantised;

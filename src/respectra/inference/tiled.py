@@ -19,7 +19,7 @@ from respectra.devices import free_device_bytes
 from respectra.errors import ConfigError, DataError
 from respectra.inference.backends.base import Backend
 from respectra.inference.bits import CODE_BITS, EXACT_BITS
-from respectra.inference.factors import FloatArray, Output, Predictor
+from respectra.inference.factors import Output, Predictor
 from respectra.inference.memory import (
     AUTO_SHARE,
     Budget,
@@ -42,6 +42,7 @@ from respectra.inference.tiling import (
     run,
 )
 from respectra.methods import Tiling
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -137,12 +138,12 @@ class TiledInference:
 
     def assemble(
         self,
-        rgb: FloatArray,
+        rgb: Float32Array,
         bits: int,
         *,
         layout: Layout | None = None,
         output: Output | Predictor | None = None,
-    ) -> tuple[FloatArray, Layout]:
+    ) -> tuple[Float32Array, Layout]:
         """Spectra of a picture in memory, (y, x, band), and how it was cut.
 
         Args:
@@ -161,7 +162,7 @@ class TiledInference:
         )
         return gathered(pieces, layout), layout
 
-    def bounds_of(self, rgb: FloatArray) -> tuple[float, float]:
+    def bounds_of(self, rgb: Float32Array) -> tuple[float, float]:
         """Smallest and largest value of a whole picture, where the contract asks for them."""
         if self.contract.keeps_exposure:
             return 0.0, 1.0
@@ -305,7 +306,7 @@ class TiledInference:
 
     def sums_of_tile(
         self,
-        rgb: FloatArray,
+        rgb: Float32Array,
         tile: Tile,
         layout: Layout,
         *,
@@ -375,13 +376,13 @@ class _LastRead:
 
     def __init__(self, read: Reader) -> None:
         self._read = read
-        self._last: tuple[Region, FloatArray] | None = None
+        self._last: tuple[Region, Float32Array] | None = None
 
-    def __call__(self, rows: slice, columns: slice) -> FloatArray:
+    def __call__(self, rows: slice, columns: slice) -> Float32Array:
         if self._last is None or self._last[0] != (rows, columns):
             self._last = (rows, columns), self._read(rows, columns)
         return self._last[1]
 
 
-def _reader_of(array: FloatArray) -> Reader:
+def _reader_of(array: Float32Array) -> Reader:
     return lambda rows, columns: array[rows, columns]

@@ -29,7 +29,7 @@ from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
 from respectra.inference.bits import bits_of
 from respectra.inference.ensembles import Recovers
-from respectra.inference.factors import Factors, FloatArray
+from respectra.inference.factors import Factors
 from respectra.inference.growing import growing_folder, keeping_complete
 from respectra.inference.low_rank import factorise
 from respectra.inference.reconstructor import Reconstructor
@@ -37,6 +37,7 @@ from respectra.inference.tiling import Layout, Reader, Region
 from respectra.inference.video_reader import BadFrame, Clip, Frame
 from respectra.inference.video_store import Flicker, VideoStore, Written, grid_step
 from respectra.progress import Progress, as_progress
+from respectra.typing import Float32Array
 
 T = TypeVar("T")
 #: Decoded frames, and reconstructed pieces, that wait for their turn.
@@ -225,7 +226,7 @@ def _reconstructed(
     kind: InputKind,
     resumed: int,
     factors: Factors | None,
-) -> Iterator[tuple[int, Region, FloatArray] | Written]:
+) -> Iterator[tuple[int, Region, Float32Array] | Written]:
     """Number of the frame, region and spectra of every piece; after a frame's pieces its end.
 
     Where there are factors, coefficients are given instead of spectra.
@@ -250,7 +251,7 @@ def _pieces(
     layout: Layout,
     kind: InputKind,
     factors: Factors | None,
-) -> Iterator[tuple[Region, FloatArray]]:
+) -> Iterator[tuple[Region, Float32Array]]:
     everything = (slice(0, layout.height), slice(0, layout.width))
     if reconstructor.needs_whole or not isinstance(reconstructor, Reconstructor):
         codes = frame.codes / np.float32(np.iinfo(frame.codes.dtype).max)
@@ -283,7 +284,7 @@ def _reader(reconstructor: Recovers, codes: npt.NDArray[Any], kind: InputKind) -
     light = decode_srgb(levels) if kind == "srgb" else levels
     units: InputKind = "linear" if kind == "srgb" else kind
 
-    def read(rows: slice, columns: slice) -> FloatArray:
+    def read(rows: slice, columns: slice) -> Float32Array:
         bits = 8 * codes.dtype.itemsize
         image = make_image(light[codes[rows, columns]], encoding="linear", bits=bits)
         return np.asarray(reconstructor.values_of(image, units).values, np.float32)

@@ -49,7 +49,7 @@ docs: $(VENV)/.installed-dev
 
 # What a release must pass: built, installed outside the checkout, tried there.
 release-check: $(VENV)/.installed-dev
-	$(BIN)/python scripts/check_release.py
+	$(BIN)/python scripts/check_release.py --write docs/licences.md
 
 clean:
 	rm -rf $(VENV) respectra-demo

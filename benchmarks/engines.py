@@ -4,7 +4,10 @@ Each network runs in a process of its own, as its users run it. There the plain 
 forward (NCHW) and the rewritten one of the same weights take turns after one run of the latter;
 the ratio is that of the least times. Weights are random: times do not depend on them.
 
-    python benchmarks/engines.py --only mst-plus-plus,rpan --rounds 3
+``--peers`` adds what the libraries do with the same network in the same run: ONNX Runtime and
+``torch.compile``. A rewritten form is worth its lines where it beats the better of the two by 1.3.
+
+    python benchmarks/engines.py --only mst-plus-plus,rpan --rounds 3 --peers
 """
 
 from __future__ import annotations
@@ -12,8 +15,11 @@ from __future__ import annotations
 import argparse
 import copy
 import multiprocessing
+import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -39,19 +45,25 @@ def main() -> None:
     parser.add_argument("--frame", type=int, nargs=2, default=FRAME, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--peers", action="store_true", help="ONNX Runtime and torch.compile too")
     options = parser.parse_args()
     height, width = options.frame
     print(f"{height} x {width} pixels, {options.threads} threads, torch {torch.__version__}")
     header = f"{'network':<16}{'plain s':>9}{'fast s':>8}{'ratio':>7}{'CPU ratio':>11}{'wanted':>8}"
-    print(f"{header}{'difference':>12}{'peak GB':>9}", flush=True)
+    peers = f"{'onnx s':>9}{'compiled s':>12}{'over best':>11}" if options.peers else ""
+    print(f"{header}{'difference':>12}{'peak GB':>9}{peers}", flush=True)
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=fresh, max_tasks_per_child=1) as pool:
         for name in options.only.split(","):
-            row = pool.submit(measured, name, options.frame, options.rounds, options.threads)
+            row = pool.submit(
+                measured, name, options.frame, options.rounds, options.threads, options.peers
+            )
             print(row.result(), flush=True)
 
 
-def measured(name: str, frame: tuple[int, int], rounds: int, threads: int) -> str:
+def measured(
+    name: str, frame: tuple[int, int], rounds: int, threads: int, with_peers: bool = False
+) -> str:
     """A row of the table."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -69,10 +81,45 @@ def measured(name: str, frame: tuple[int, int], rounds: int, threads: int) -> st
     wall, cpu, fast_wall, fast_cpu = (
         min(run[which][clock] for run in runs) for which in (0, 1) for clock in (0, 1)
     )
-    return (
+    row = (
         f"{name:<16}{wall:>9.2f}{fast_wall:>8.2f}{wall / fast_wall:>7.2f}{cpu / fast_cpu:>11.2f}"
         f"{TARGETS.get(name, 0):>8.1f}{difference:>12.1e}{peak:>9.2f}"
     )
+    if not with_peers:
+        return row
+    seconds = {
+        "onnx": least(in_onnx_runtime(plain, image), image, rounds),
+        "compiled": least(torch.compile(plain, dynamic=False), image, rounds),
+    }
+    over = min(seconds.values()) / fast_wall
+    return f"{row}{seconds['onnx']:>9.2f}{seconds['compiled']:>12.2f}{over:>11.2f}"
+
+
+def in_onnx_runtime(network: nn.Module, image: Tensor) -> Callable[[Tensor], object]:
+    """The network as ONNX Runtime runs it, with PyTorch's number of threads."""
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.onnx"
+        program = torch.onnx.export(network, (image,), dynamo=True, verbose=False)
+        assert program is not None
+        program.save(path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    return lambda image: session.run(None, {given.name: image.numpy()})
+
+
+def least(run: Callable[[Tensor], object], image: Tensor, rounds: int) -> float:
+    """The least of the seconds that some runs take, after one that is not counted."""
+    times = []
+    with torch.inference_mode():
+        for _ in range(rounds + 1):
+            start = time.perf_counter()
+            run(image)
+            times.append(time.perf_counter() - start)
+    return min(times[1:])
 
 
 def timed(network: nn.Module, image: Tensor) -> tuple[float, float, Tensor]:

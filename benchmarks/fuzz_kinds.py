@@ -168,7 +168,7 @@ def _response_hdf5(folder: Path) -> Path:
 
 def _small_weights(folder: Path) -> Path:
     from respectra.methods import fresh_weights
-    from respectra.methods.weights import save_weights
+    from respectra.methods.weights_files import save_weights
 
     save_weights(fresh_weights("hscnn-r", preset="tiny"), folder / "a.safetensors")
     return folder / "a.safetensors"

@@ -26,7 +26,7 @@ from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.spectra import illuminants
 from respectra.datasets.white_light import light_of_white
-from respectra.inference.predictors import build
+from respectra.inference.networks import build
 from respectra.methods import load_weights
 from respectra.methods.shipped import open_any_camera
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import os
+import sys
 import typing
 from pathlib import Path
 
 import respectra
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from inventory import ROOMS, inventory
 
 project = "Respectra"
 author = "The Respectra developers"
@@ -76,49 +80,25 @@ suppress_warnings = ["autosectionlabel.*", "ref.python"]
 # Progress bars and colours would fill the pages of notebooks.
 os.environ.setdefault("TERM", "dumb")
 
-#: The rooms whose public names are the reference, in the order of the house.
-_ROOMS = {
-    "colour": "Colour, observers and lights",
-    "cubes": "Cubes",
-    "cameras": "Cameras, images and captures",
-    "datasets.collections": "Collections of scenes",
-    "methods": "Methods",
-    "training": "Training",
-    "inference": "Inference",
-    "evaluation": "Evaluation",
-    "evaluation.metrics": "Metrics",
-    "viewer": "Viewer",
-}
-
 
 def _write_reference(app: object) -> None:
     """One page a room: every public name once, from its docstring."""
     folder = Path(__file__).with_name("reference") / "rooms"
     folder.mkdir(exist_ok=True)
-    seen: set[int] = set()
-    for room, title in _ROOMS.items():
-        try:
-            module = importlib.import_module(f"respectra.{room}")
-        except ImportError:
-            continue
-        own = [
-            n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__
-        ]
-        names = getattr(module, "__all__", [n for n in own if not n.startswith("_")])
-        lines = [f"# {title}", "", f"`respectra.{room}`", "", "```{eval-rst}"]
-        for name in sorted(names, key=str.lower):
-            value = getattr(module, name)
-            if inspect.ismodule(value) or typing.get_origin(value) is not None:
-                continue
-            if not (inspect.isclass(value) or inspect.isroutine(value)) or id(value) in seen:
-                continue
-            seen.add(id(value))
+    for room, names in inventory().items():
+        package = f"respectra.{room}".strip(".")
+        title = ROOMS.get(room, "Of respectra itself")
+        lines = [f"# {title}", "", f"`{package}`", "", "```{eval-rst}"]
+        for name, value in names.items():
             kind = "class" if inspect.isclass(value) else "function"
-            lines += [f".. auto{kind}:: respectra.{room}.{name}"]
+            if inspect.isclass(value) and issubclass(value, Exception):
+                kind = "exception"
+            lines += [f".. auto{kind}:: {package}.{name}"]
             lines += ["   :members:", "   :undoc-members:"] if kind == "class" else []
             lines.append("")
         lines.append("```")
-        (folder / f"{room.replace('.', '-')}.md").write_text("\n".join(lines) + "\n")
+        page = folder / f"{room.replace('.', '-') or 'respectra'}.md"
+        page.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def setup(app: typing.Any) -> None:

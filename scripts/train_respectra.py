@@ -30,7 +30,7 @@ from torch import Tensor
 
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
-from respectra.inference.predictors import build
+from respectra.inference.networks import build
 from respectra.methods import Contract, ResponseRecord, Weights, load_weights, save_weights
 from respectra.methods.registry import get_network
 from respectra.methods.settings import TRACK_SETTINGS

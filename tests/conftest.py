@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Tests that start a process run this checkout, whichever one is installed.
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests measure and fit does not end up in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RESPECTRA_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +72,11 @@ _SLOW = (
     "test_workers_write_what_one_process_writes",
     "input_beyond_the_radius_changes_nothing",
     "test_kills.py",
+    "test_remote.py",
+    "test_files_are_those_of_one_process",
+    "test_scores_are_those_of_one_process",
+    "test_one_bad_cube_does_not_stop_the_rest",
+    "test_two_processes_of_torchrun",
 )
 
 

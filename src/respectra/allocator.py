@@ -6,6 +6,8 @@ import contextlib
 import ctypes
 import sys
 
+__all__ = ["trim_malloc"]
+
 
 def trim_malloc() -> None:
     """Let the allocator return what it keeps of freed memory to the system, where it can (glibc).

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from respectra.errors import ConfigError
 
+__all__ = ["Config"]
+
 
 class Config(BaseModel):
     """Named values that are checked when they are given; an unknown name is an error.

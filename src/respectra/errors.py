@@ -10,9 +10,28 @@ import contextlib
 import difflib
 from collections.abc import Iterable, Iterator
 
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "FormatError",
+    "MissingExtraError",
+    "OutputError",
+    "RespectraError",
+    "RespectraWarning",
+]
+
 
 class RespectraError(Exception):
-    """Base of every error that Respectra raises on purpose."""
+    """Base of every error that Respectra raises on purpose.
+
+    Example:
+        >>> import respectra as rs
+        >>> try:
+        ...     rs.get_card("no-such-method")
+        ... except rs.RespectraError as error:
+        ...     type(error).__name__
+        'ConfigError'
+    """
 
 
 class DataError(RespectraError, ValueError):

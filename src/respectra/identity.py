@@ -9,6 +9,8 @@ from pathlib import Path
 from respectra.errors import FormatError
 from respectra.locks import LOCK
 
+__all__ = ["content_hash"]
+
 _Stamp = tuple[str, int, int, int, int]
 #: Path, size, times of change and inode -> hash, of files that this process has read.
 _known: dict[_Stamp, str] = {}

@@ -33,6 +33,8 @@ from typing import Any
 from respectra.errors import FormatError, OutputError
 from respectra.guards.text import parse_json
 
+__all__ = ["SEAL", "Journal"]
+
 #: Name of the hash in a line.
 SEAL = "seal"
 _HINT = "what is done is kept; see to the folder and run the same command again"

@@ -21,6 +21,8 @@ from typing import Any
 from respectra.errors import OutputError
 from respectra.guards.text import read_object
 
+__all__ = ["LOCK", "file_lock", "hidden_name", "holder", "lock_path"]
+
 #: Longest file name that every common file system takes, bytes.
 _LONGEST_NAME = 255
 #: Name of the lock file of a folder that is written in place.

@@ -15,6 +15,8 @@ from typing import Any, Generic, TypeVar
 
 from respectra.errors import ConfigError, RespectraError, RespectraWarning, unknown_name
 
+__all__ = ["BUILT_IN", "Registry", "own_package", "package_of", "reason_of"]
+
 T = TypeVar("T")
 
 #: What is said of entries that come with the package.

@@ -10,6 +10,8 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+__all__ = ["available_cores", "for_blocks"]
+
 
 def available_cores() -> int:
     """Cores that this process may use."""

@@ -15,6 +15,16 @@ import numpy.typing as npt
 
 from respectra.errors import DataError, FormatError, RespectraWarning
 
+__all__ = [
+    "PLAUSIBLE_NM",
+    "check_wavelengths",
+    "is_plausible",
+    "is_unit",
+    "nanometres_per",
+    "states_nothing",
+    "to_nanometres",
+]
+
 FloatArray = npt.NDArray[np.float64]
 
 #: What spectral cameras and light sources reach, nm: vacuum ultraviolet to thermal infrared.
@@ -99,6 +109,10 @@ def check_wavelengths(wavelengths_nm: npt.ArrayLike) -> FloatArray:
 
     Raises:
         DataError: not one-dimensional, not finite, not positive, or not strictly ascending.
+
+    Example:
+        >>> check_wavelengths([400, 550, 700]).tolist()
+        [400.0, 550.0, 700.0]
     """
     try:
         grid = np.asarray(wavelengths_nm, dtype=np.float64)

@@ -63,6 +63,18 @@ def test_mirrored_and_absent_charts_are_refused():
         find_chart(make_image(np.full((200, 300, 3), 0.4)), CHART)
 
 
+def test_upside_down_counts_from_the_same_patch():
+    """Corners by hand may begin at the wrong end; what was found by the colours never does."""
+    image = photograph()
+    turned = make_image(np.ascontiguousarray(image.values[::-1, ::-1]), bits=16)
+    corners = find_chart(turned, CHART)
+    np.testing.assert_allclose(corners[0], [339 - 70, 259 - 70], atol=4)
+    with pytest.raises(DataError, match="first patch"):
+        calibrate([image], light="D50", corners=np.roll(CORNERS, 2, axis=0))
+    with pytest.raises(DataError, match="mirrored"):
+        calibrate([image], light="D50", corners=CORNERS[[1, 0, 3, 2]])
+
+
 def test_two_charts_are_refused():
     both = np.concatenate([photograph().values, photograph().values], axis=1)
     with pytest.raises(DataError, match="2 charts"):
@@ -107,6 +119,31 @@ def test_an_unknown_light_is_told_from_others(light):
     found = calibrate([photograph(light=light)])
     kinds = {"planck:2856": "planck", "daylight:6500": "daylight", "FL11": "FL11"}
     assert found.response.light.startswith(kinds[light])
+
+
+def test_the_capture_holds_every_way(tmp_path):
+    found = calibrate([photograph().assign_attrs(camera_model="NIKON D70")], light="D50")
+    assert set(found.scores) == {"response", "matrix", "root-polynomial"}
+    assert found.capture.way == found.way == min(found.scores, key=found.scores.get)
+    found.capture.save(tmp_path / "a.json")
+    opened = Capture.load(tmp_path / "a.json")
+    assert opened == found.capture
+    assert set(opened.ways) == set(found.scores) - {found.way}
+    response = opened.using("response")
+    assert response.camera_name == "NIKON D70 (calibrated)"
+    assert response.light.attrs["name"] == "D50"
+    root = response.using("root-polynomial")
+    assert root.is_photograph
+    assert len(root.correction) == 6
+    assert root.using(found.way) == found.capture
+    assert {c.taken_by for c in (opened, response, root)} == {"NIKON D70"}
+    asked = calibrate([photograph()], light="D50", use="matrix")
+    assert asked.way == "matrix"
+    assert len(asked.capture.correction) == 3
+    with pytest.raises(ConfigError, match="unknown way"):
+        calibrate([photograph()], light="D50", use="tone")
+    with pytest.raises(ConfigError, match="unknown way of the capture"):
+        opened.using("tone")
 
 
 def test_several_photographs_of_other_exposures():

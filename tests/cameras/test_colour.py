@@ -3,7 +3,8 @@ import pytest
 
 import respectra as rs
 from respectra.cameras import colour, get_response, get_track, make_image
-from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, colour_matching, illuminant
+from respectra.colour import colour_matching, illuminant
+from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.errors import ConfigError, DataError
 
 

@@ -333,3 +333,34 @@ def test_nan_is_refused(tmp_path):
     for name in ("a.tif", "a.npy"):
         with pytest.raises(DataError, match="nan"):
             open_picture(tmp_path / name, "clean").read(slice(0, 4), slice(0, 5))
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "grbg", "gbrg"])
+def test_a_mosaic_in_a_png(tmp_path, pattern):
+    colour = np.array([0.3, 0.6, 0.15])
+    channel = np.array(["rgb".index(letter) for letter in pattern]).reshape(2, 2)
+    codes = np.rint(512 + np.tile(colour[channel], (8, 10)) * (4095 - 512)).astype(np.uint16)
+    Image.fromarray(codes).save(tmp_path / "a.png")
+    levels = {"black_level": 512, "white_level": 4095}
+    for way in ("edge-aware", "bilinear", "half"):
+        image = open_image(tmp_path / "a.png", mosaic=pattern, demosaic=way, **levels)
+        assert image.shape == ((8, 10, 3) if way == "half" else (16, 20, 3))
+        np.testing.assert_allclose(image.values, np.broadcast_to(colour, image.shape), atol=3e-4)
+        assert image.attrs["mosaic"] == pattern
+        assert image.attrs["encoding"] == "linear"
+    picture = open_picture(tmp_path / "a.png", "camera", mosaic=pattern, **levels,
+                           convert=lambda image: image)  # fmt: skip
+    np.testing.assert_allclose(picture.read(slice(2, 6), slice(0, 20))[..., 1], 0.6, atol=3e-4)
+
+
+def test_what_is_no_mosaic(tmp_path):
+    path = saved(tmp_path / "a.png")
+    with pytest.raises(DataError, match="a mosaic is a grey picture"):
+        open_image(path, mosaic="rggb")
+    with pytest.raises(ConfigError, match="mosaic"):
+        open_image(path, mosaic="rgbw")
+    with pytest.raises(ConfigError, match="--mosaic"):
+        open_image(path, black_level=64)
+    grey = saved(tmp_path / "g.png", RGB[..., 0])
+    with pytest.raises(ConfigError, match="below the white level"):
+        open_image(grey, mosaic="rggb", black_level=300)

@@ -122,10 +122,9 @@ _RUN = """
 import sys, time
 from respectra.datasets.collections import open_collection
 from respectra.datasets.prepare import plan_store, prepare_store
-def slowly(jobs):
-    for job in jobs:
-        print(job.scene.name, flush=True)
-        yield job
+def slowly(done, total, what):
+    print(done, flush=True)
+    if done:
         time.sleep(float(sys.argv[3]))
 prepare_store(plan_store({"train": open_collection(sys.argv[1])}), sys.argv[2], progress=slowly)
 """
@@ -137,7 +136,7 @@ def test_a_killed_run_continues_to_the_same_bytes(scenes, tmp_path):
     command = [sys.executable, "-c", _RUN, str(scenes), str(killed), "60"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "scene0\n"
+        assert process.stdout.readline() == "0\n"
         deadline = time.monotonic() + 60
         journal = killed / ".part" / "journal"
         while not journal.is_file() or journal.read_bytes().count(b"\n") < 2:
@@ -150,13 +149,11 @@ def test_a_killed_run_continues_to_the_same_bytes(scenes, tmp_path):
         file.write('{"split": "tra')  # a line cut short
     seen = []
 
-    def watched(jobs):
-        for job in jobs:
-            seen.append(job.scene.name)
-            yield job
+    def watched(done, total, what):
+        seen.append((done, total, what))
 
     prepare_store(plan_store({"train": open_collection(scenes)}), killed, progress=watched)
-    assert seen == ["scene1", "scene2", "scene3"]
+    assert seen == [(done, 3, "preparing") for done in range(4)]
     assert {p.name: p.read_bytes() for p in killed.iterdir()} == {
         p.name: p.read_bytes() for p in whole.iterdir()
     }
@@ -165,11 +162,9 @@ def test_a_killed_run_continues_to_the_same_bytes(scenes, tmp_path):
 def stopped_after(count):
     """A progress that ends a run once some scenes are written."""
 
-    def progress(jobs):
-        for number, job in enumerate(jobs):
-            if number == count:
-                raise KeyboardInterrupt
-            yield job
+    def progress(done, total, what):
+        if done == count:
+            raise KeyboardInterrupt
 
     return progress
 
@@ -188,10 +183,8 @@ def test_a_scene_that_changed_since_is_made_again(scenes, tmp_path):
     assert file.stat().st_size == before.st_size
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     made = []
-    prepare_store(
-        plan, tmp_path / "store", progress=lambda jobs: (made.append(j) or j for j in jobs)
-    )
-    assert [job.scene.name for job in made] == ["scene1", "scene3"]
+    prepare_store(plan, tmp_path / "store", progress=lambda *state: made.append(state))
+    assert made[0][:2] == (0, 2)  # the scene that changed and the one that was missing
     split = open_store(tmp_path / "store")["train"]
     split.verify()
     np.testing.assert_array_equal(split[1].cube, np.nan_to_num(cube.values))
@@ -200,10 +193,9 @@ def test_a_scene_that_changed_since_is_made_again(scenes, tmp_path):
 def test_two_runs_do_not_prepare_one_store(scenes, tmp_path):
     plan = plan_store({"train": open_collection(scenes)})
 
-    def meddling(jobs):
+    def meddling(done, total, what):
         with pytest.raises(OutputError, match="store is being written by this process"):
             prepare_store(plan, tmp_path / "store")
-        return jobs
 
     prepare_store(plan, tmp_path / "store", progress=meddling)
     open_store(tmp_path / "store")["train"].verify()

@@ -127,18 +127,15 @@ def test_scenes_that_vanish_are_not_counted(tmp_path):
     options = SynthesisOptions(height=16, width=16)
     folder = tmp_path / "scenes"
 
-    def deleting(indices):
-        for index in indices:
-            yield index
-            if index == 2:
-                (folder / "synthetic_00001.npz").unlink()
+    def deleting(done, total, what):
+        if done == 3:
+            (folder / "synthetic_00001.npz").unlink()
 
     with pytest.raises(OutputError, match="holds 3 of 4 scenes"):
         save_scenes(folder, 4, seed=1, options=options, progress=deleting)
 
-    def vanishing(indices):
-        for index in indices:
-            yield index
+    def vanishing(done, total, what):
+        if done == 1:
             folder.rename(tmp_path / "gone")
 
     with pytest.raises(OutputError, match="has vanished"):

@@ -10,8 +10,8 @@ from respectra.cli.app import run
 from respectra.errors import ConfigError
 from respectra.evaluation import benchmarking
 from respectra.evaluation.benchmarking import benchmark, measure_roofline, plot_benchmark
-from respectra.inference import Reconstructor
 from respectra.inference.engines import onnx
+from respectra.inference.tiled import TiledInference
 from respectra.methods.measure import count_gmac
 
 
@@ -89,7 +89,7 @@ def test_sizes_are_positive():
 @pytest.mark.usefixtures("small")
 @pytest.mark.skipif(not onnx.available(), reason="needs the extra onnx")
 def test_the_runtime_is_not_credited_with_what_runs_elsewhere(monkeypatch):
-    monkeypatch.setattr(Reconstructor, "needs_means", lambda self, layout: True)
+    monkeypatch.setattr(TiledInference, "needs_means", lambda self, layout: True)
     result = benchmark(["default"], sizes_mp=[0.01], threads=1)
     (run,) = (run for run in result.runs if run.engine == "onnx")
     assert run.seconds is None

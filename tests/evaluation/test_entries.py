@@ -61,7 +61,7 @@ def test_weights_of_one_camera_are_consistent_with_no_other(tmp_path):
     save_weights(find_weights("pca"), tmp_path / "clean.safetensors")
     source = str(tmp_path / "clean.safetensors")
     both = ["clean", "real-world"]
-    plain, kept = find_entries([source], tracks=both, guarantees=[["consistent"]])
+    plain, kept = find_entries([source], tracks=both, guarantees=[["consistent"]], force=True)
     assert plain.takes_part("real-world")
     assert not kept.takes_part("real-world")
     assert "camera of the track 'clean'" in kept.facts["absent"]["real-world"]

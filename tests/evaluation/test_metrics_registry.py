@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import pickle
 
@@ -128,7 +129,7 @@ def test_a_table_refuses_what_would_spoil_its_mean(scene, scores, message):
 
 def _batches(rng: np.random.Generator) -> list[tuple[torch.Tensor, torch.Tensor]]:
     truths = [torch.tensor(rng.uniform(0.1, 1, (n, 4, 6, 5))) for n in (3, 1, 2)]
-    return [(truth * 1.2 + 0.01, truth) for truth in truths]
+    return [(truth, truth * 1.2 + 0.01) for truth in truths]
 
 
 @pytest.mark.parametrize(
@@ -141,10 +142,10 @@ def _batches(rng: np.random.Generator) -> list[tuple[torch.Tensor, torch.Tensor]
 )
 def test_streaming_is_the_mean_over_all_images(rng, metric, function):
     batches = _batches(rng)
-    scores = torch.cat([function(t, e, band_axis=-3, reduction="none") for e, t in batches])
-    for batch in batches:
+    scores = torch.cat([function(t, e, band_axis=-3, reduction="none") for t, e in batches])
+    for t, e in batches:
         torch.testing.assert_close(
-            metric(*batch).double(), function(*reversed(batch), band_axis=-3), rtol=1e-6, atol=0
+            metric(truth=t, estimate=e).double(), function(t, e, band_axis=-3), rtol=1e-6, atol=0
         )
     torch.testing.assert_close(metric.compute().double(), scores.mean(), rtol=1e-6, atol=0)
     pickle.loads(pickle.dumps(metric))
@@ -154,9 +155,45 @@ def test_streaming_over_processes_counts_images_not_processes(rng):
     batches = _batches(rng)
     whole, parts = MeanRelativeAbsoluteError(), [MeanRelativeAbsoluteError() for _ in batches]
     for part, batch in zip(parts, batches, strict=True):
-        part.update(*batch)
-        whole.update(*batch)
+        truth, estimate = batch
+        part.update(truth=truth, estimate=estimate)
+        whole.update(truth=truth, estimate=estimate)
     # What synchronisation does: each state gathered, stacked and reduced as it declares.
     for state, reduce in whole._reductions.items():
         gathered = torch.stack([getattr(part, state) for part in parts])
         torch.testing.assert_close(reduce(gathered), getattr(whole, state))
+
+
+def test_the_former_order_by_position_is_taken_with_a_warning(rng):
+    ((truth, estimate), *_) = _batches(rng)
+    metric, former = MeanRelativeAbsoluteError(), MeanRelativeAbsoluteError()
+    metric.update(truth=truth, estimate=estimate)
+    with pytest.warns(DeprecationWarning, match="by name: truth="):
+        former.update(estimate, truth)
+    torch.testing.assert_close(former.compute(), metric.compute())
+    with pytest.raises(ConfigError, match="by name"):
+        metric.update(truth=truth)
+
+
+def test_it_stands_beside_other_metrics_of_torchmetrics(rng):
+    from torchmetrics import MeanSquaredError, MetricCollection
+
+    ((truth, estimate), *_) = _batches(rng)
+    both = MetricCollection([MeanRelativeAbsoluteError(), MeanSquaredError()])
+    both.update(truth=truth, estimate=estimate, preds=estimate, target=truth)
+    scores = both.compute()
+    assert float(scores["MeanSquaredError"]) == pytest.approx(
+        float(((truth - estimate) ** 2).mean())
+    )
+    assert float(scores["MeanRelativeAbsoluteError"]) == pytest.approx(
+        float(m.mrae(truth, estimate, band_axis=-3))
+    )
+
+
+@pytest.mark.parametrize("name", m.__all__)
+def test_truth_comes_before_the_estimate_everywhere(name):
+    function = getattr(m, name)
+    if not inspect.isfunction(function):
+        return
+    names = list(inspect.signature(function).parameters)
+    assert names[:2] == ["truth", "estimate"] or not {"truth", "estimate"} <= set(names)

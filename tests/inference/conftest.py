@@ -34,11 +34,3 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is measured in tests does not end up in the user's cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RESPECTRA_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield

@@ -7,9 +7,9 @@ import pytest
 import xarray as xr
 
 import respectra as rs
-from respectra.inference import Reconstructor
 from respectra.inference import colours as module
 from respectra.inference.colours import ByColour, find_colours, in_rows
+from respectra.inference.tiled import TiledInference
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def photo() -> xr.DataArray:
 
 @pytest.fixture
 def pixel_by_pixel(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    monkeypatch.setattr(Reconstructor, "_by_colour_at", lambda self, pixels: False)
+    monkeypatch.setattr(TiledInference, "_by_colour", lambda self, pixels: False)
     return monkeypatch
 
 

@@ -32,7 +32,7 @@ def test_a_table_gives_few_coefficients_within_its_tolerance(image, rng, tmp_pat
     for tolerance in (0.05, 1e-3):
         low = reconstructor.low_rank(image, tolerance=tolerance)
         assert low.rank < 31
-        peak = np.abs(reconstructor._predict.table.spectra).max()
+        peak = np.abs(reconstructor.backend.table.spectra).max()
         assert np.abs(low.to_cube() - full).max() <= tolerance * peak * 1.01
     assert reconstructor.low_rank(image, rank=2).rank == 2
     rs.save_cube(low, tmp_path / "cube.zarr")

@@ -56,7 +56,7 @@ import torch
 torch.set_num_threads(1)
 rgb = np.random.default_rng(0).random((800, 700, 3), dtype=np.float32)
 rec = Reconstructor(load_weights(sys.argv[1]), max_memory=sys.argv[2])
-layout = rec._layout_in_memory(rgb)
+layout = rec.tiled.layout_in_memory(*rgb.shape[:2])
 tiles = len(list(layout.tiles()))
 spectra = rec.predict(rgb)
 print(json.dumps([peak_memory_bytes(), tiles, layout.sides]))

@@ -5,8 +5,9 @@ import pytest
 
 import respectra as rs
 from respectra.errors import DataError, FormatError, RespectraWarning
+from respectra.inference.corrections import Correction
+from respectra.inference.reference_process import thin
 from respectra.inference.reference_tables import FactorTable, features
-from respectra.inference.references import Correction, _thin
 
 GRID = np.arange(400.0, 701.0, 10.0)
 CLEAN = rs.get_track("clean")
@@ -165,7 +166,7 @@ def test_a_table_follows_its_function_between_nodes_and_meets_pinned_colours(rng
 
 def test_many_references_are_thinned_far_from_one_another(rng):
     points = rng.random((300, 3))
-    kept = _thin(points, 20)
+    kept = thin(points, 20)
     assert len(set(kept.tolist())) == 20
     gaps = np.linalg.norm(points[kept][:, None] - points[kept], axis=2) + np.eye(20)
     assert gaps.min() > 0.1

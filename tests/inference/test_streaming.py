@@ -67,7 +67,7 @@ class StopError(Exception):
 
 
 def stop_after(count):
-    def progress(done, _):
+    def progress(done, _, what):
         if done == count:
             raise StopError
 
@@ -94,7 +94,7 @@ def test_a_streamed_cube_is_the_one_made_in_memory(tmp_path, tiff, name, suffix)
     np.testing.assert_allclose(cube.values, expected.values, rtol=0, atol=1e-6)
     assert cube.attrs["method"] == name
     assert cube.attrs.get("tiling") == expected.attrs.get("tiling")
-    assert calls[-1] == (done.pieces, done.pieces)
+    assert calls[-1] == (done.pieces, done.pieces, "piece")
     assert done.pieces >= 4
     assert not list(tmp_path.glob(".*"))
 
@@ -211,7 +211,7 @@ def test_two_streams_do_not_write_one_cube(tmp_path, tiff, suffix):
     rec = Reconstructor(tiny_weights("hscnn-r"), tile=32)
     target = tmp_path / f"cube.{suffix}"
 
-    def meddle(done, _):
+    def meddle(done, _, what):
         if done == 2:
             with pytest.raises(OutputError, match="is being written by this process"):
                 reconstruct_file(rec, tiff, target)
@@ -277,7 +277,7 @@ import os, signal, sys
 from respectra.inference import Reconstructor, reconstruct_file
 from respectra.methods import load_weights
 
-def stop(done, _):
+def stop(done, _, what):
     if done == 4:
         os.kill(os.getpid(), signal.SIGKILL)
 

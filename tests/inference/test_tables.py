@@ -187,7 +187,7 @@ def test_a_file_of_a_table_loads_like_weights(cube, tmp_path, rng):
 
 
 def test_a_network_that_sees_one_pixel_becomes_a_table(monkeypatch, rng):
-    from respectra.inference import predictors
+    from respectra.inference.backends.making import make_backend
     from respectra.methods import get_network
     from respectra.methods.registry import methods
 
@@ -208,7 +208,7 @@ def test_a_network_that_sees_one_pixel_becomes_a_table(monkeypatch, rng):
     table = bake(weights)
     assert table.facts.geometry == "cube"
     rgb = rng.random((30, 20, 3), dtype=np.float32)
-    expected = predictors.make_predictor(weights)(rgb)
+    expected = make_backend(weights)(rgb)
     np.testing.assert_allclose(table.apply(rgb), expected, atol=2e-3)
 
 
@@ -354,12 +354,12 @@ def test_a_table_of_a_noisy_camera_cannot_be_consistent():
 
 
 def test_a_table_is_neither_measured_nor_cut(cube, monkeypatch, rng):
-    from respectra.inference import reconstructor as module
+    from respectra.inference.backends import base
 
-    monkeypatch.setattr(module, "measure_memory", None)
+    monkeypatch.setattr(base, "measure_memory", None)
     image = rs.make_image(rng.random((20, 3000, 3)))
     table = Reconstructor(cube[1].to_weights(), max_memory="8GB")
-    assert table._layout_in_memory(image.values).whole
+    assert table.tiled.layout_in_memory(*image.values.shape[:2]).whole
     np.testing.assert_array_equal(table(image), cube[1].apply(image.values))
     with pytest.raises(ConfigError, match=r"too little for polynomial: a tile of 60,000 pixels"):
         Reconstructor(cube[1].to_weights(), max_memory="1MB")(image)

@@ -48,7 +48,7 @@ def test_means_are_those_of_the_whole_image(name, image):
     taken = rec.compute_global_means(
         lambda y, x: image.values[y, x], rec.layout(HEIGHT, WIDTH), bounds=(0.0, 1.0)
     )
-    network, expected = rec._predict.network, []
+    network, expected = rec.backend.network, []
     for module in network.modules():
         if isinstance(module, GlobalMean):
             module.register_forward_hook(lambda _, x, __: expected.append(x[0].mean(dim=(2, 3))))

@@ -55,7 +55,7 @@ def test_each_frame_is_what_it_would_be_alone(tmp_path, clip, frames, name, dtyp
         rec, clip, tmp_path / "out.zarr", dtype=dtype, progress=lambda *x: seen.append(x)
     )
     assert (done.frames, done.resumed, done.skipped_s) == (COUNT, 0, ())
-    assert seen[-1] == (COUNT, COUNT)
+    assert seen[-1] == (COUNT, COUNT, "frame")
     video = xr.open_zarr(tmp_path / "out.zarr", consolidated=False).cube
     assert video.dims == ("time", "y", "x", "wavelength")
     np.testing.assert_allclose(video.time, np.arange(COUNT) / 25, atol=1e-3)
@@ -110,7 +110,7 @@ class StopError(Exception):
 
 @pytest.mark.parametrize("count", [1, 3, COUNT])
 def test_a_stopped_run_leaves_nothing_and_goes_on_at_the_next_frame(tmp_path, clip, linear, count):
-    def stop(done, _):
+    def stop(done, _, what):
         if done == count:
             raise StopError
 
@@ -134,7 +134,7 @@ def test_coefficients_are_stored_with_their_basis(tmp_path, clip, frames, dtype)
     def run(progress=None):
         return reconstruct_video(rec, clip, target, low_rank=True, dtype=dtype, progress=progress)
 
-    def stop(done, _):
+    def stop(done, _, what):
         if done == 2:
             raise StopError
 
@@ -162,7 +162,7 @@ def test_methods_without_coefficients_say_what_to_do(tmp_path, clip):
 
 
 def test_another_method_begins_anew(tmp_path, clip, linear):
-    def stop(done, _):
+    def stop(done, _, what):
         raise StopError
 
     target = tmp_path / "out.zarr"
@@ -175,7 +175,7 @@ _RUN = """
 import sys, time
 import respectra as rs
 from respectra.inference.video import reconstruct_video
-def slow(done, total):
+def slow(done, total, what):
     print(done, flush=True)
     time.sleep(0.5)
 reconstruct_video(rs.load("pseudo-inverse", tile=16), sys.argv[1], sys.argv[2], progress=slow)
@@ -219,7 +219,7 @@ def test_a_vanished_folder_is_an_error_and_not_made_again(tmp_path, clip, linear
     folder = tmp_path / "mounted"
     gone = tmp_path / "gone"
 
-    def vanish(done, _):
+    def vanish(done, _, what):
         if done == 2:
             folder.rename(gone)
 

@@ -93,7 +93,7 @@ def test_a_told_light_gives_reflectance() -> None:
     import torch
 
     from respectra.cameras.responses import get_response
-    from respectra.inference.predictors import build
+    from respectra.inference.networks import build
 
     patches = reflectances("colorchecker-ohta").values
     network = build(open_any_camera())

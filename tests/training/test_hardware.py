@@ -38,7 +38,7 @@ def test_an_unknown_device_is_refused() -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     assert pick_device("auto") == CPU
-    with pytest.raises(ConfigError, match="--device cpu"):
+    with pytest.raises(ConfigError, match="use the device cpu"):
         pick_device("cuda")
 
 

@@ -39,7 +39,7 @@ def half_saved(checkpoint, file):
 if where == "in checkpoint":
     torch.save = half_saved
 progress = (lambda now, *_: now == int(step) and kill()) if where == "after step" else None
-train(load_recipe(recipe), [data], out, device="cpu", checkpoint_minutes=0, on_progress=progress)
+train(load_recipe(recipe), [data], out, device="cpu", checkpoint_minutes=0, progress=progress)
 """
 
 

@@ -22,7 +22,7 @@ from respectra.cameras.pictures import (
     save_image,
 )
 from respectra.cameras.references import References
-from respectra.cameras.response_files import open_response, open_responses
+from respectra.cameras.response_files import open_response, open_responses, save_response
 from respectra.cameras.responses import (
     CLEAN_RESPONSE,
     band_weights,
@@ -87,6 +87,7 @@ __all__ = [
     "require_response",
     "resample_response",
     "save_image",
+    "save_response",
     "simulate",
     "simulated_files",
     "srgb_to_clean",

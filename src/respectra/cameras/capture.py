@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -44,7 +45,7 @@ from respectra.colour import (
     srgb_matrix,
 )
 from respectra.cubes import Quantity, check_wavelengths
-from respectra.errors import ConfigError, DataError, FormatError
+from respectra.errors import ConfigError, DataError, FormatError, unknown_name
 from respectra.files import atomic_path
 
 FloatArray = npt.NDArray[np.float64]
@@ -78,6 +79,11 @@ class Noise:
     Attributes:
         gain: variance per unit of value, in full scale; one over the electrons at full scale.
         read: standard deviation in the dark, in full scale.
+
+    Example:
+        >>> import numpy as np
+        >>> Noise(gain=0.01, read=0.002).deviation(np.array([0.0, 0.25])).round(4).tolist()
+        [0.002, 0.05]
     """
 
     gain: float = 0.0
@@ -123,6 +129,10 @@ class Capture:
         assumed: a light to assume where ``light`` is not known.
         rounding: how the camera made codes of values; ``nearest`` by default, and ``truncate`` for
             the clean track's camera, as the challenge does.
+        taken_by: the model of the camera, as its files name it.
+        way: which of ``ways`` this is.
+        ways: other captures of the same camera and light, by name: what ``respectra calibrate``
+            found besides this one. They are saved with it; see :meth:`using`.
 
     Example:
         >>> capture = Capture(camera="ampas-nikon-d700", light="A")
@@ -146,6 +156,9 @@ class Capture:
     tone: Tone | None = None
     correction: tuple[tuple[float, ...], ...] | None = None
     assumed: Any = None
+    taken_by: str | None = None
+    way: str | None = None
+    ways: Mapping[str, Capture] | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -183,6 +196,22 @@ class Capture:
     def replace(self, **changes: Any) -> Capture:
         """The capture with some facts changed."""
         return dataclasses.replace(self, **changes)
+
+    def using(self, way: str) -> Capture:
+        """The same camera by another of the ways that the capture holds.
+
+        Raises:
+            ConfigError: it does not hold that way.
+        """
+        if way == self.way:
+            return self
+        found = dict(self.ways or {})
+        if way not in found:
+            held = [name for name in (self.way, *found) if name is not None]
+            raise unknown_name("way of the capture", way, held)
+        rest = {**({} if self.way is None else {self.way: self.replace(ways=None)}), **found}
+        del rest[way]
+        return found[way].replace(way=way, ways=rest)
 
     def known(self) -> dict[str, Any]:
         """What is stated, by the names of the arguments."""
@@ -383,7 +412,7 @@ class Capture:
         return "; ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as plain values; what is not known is left out."""
+        """All of it but ``ways`` as plain values; what is not known is left out."""
         record: dict[str, Any] = {"format": FORMAT, "version": VERSION}
         if self.camera is not None:
             record["camera"] = camera_record(self.camera)
@@ -404,6 +433,10 @@ class Capture:
             record["correction"] = [list(row) for row in self.correction]
         if self.references is not None:
             record["references"] = self.references.to_json()
+        if self.taken_by is not None:
+            record["taken_by"] = self.taken_by
+        if self.way is not None:
+            record["way"] = self.way
         if self.rounding != _ROUNDING.get(self.camera_name, "nearest"):
             record["rounding"] = self.rounding
         return record
@@ -425,6 +458,7 @@ class Capture:
             references = facts.take("references", dict)
             tone = facts.take("tone", dict)
             correction = facts.take("correction", list)
+            ways = facts.take("ways", dict)
             white = facts.take("white")
             capture = cls(
                 camera=read_camera(facts.take("camera")),
@@ -439,18 +473,24 @@ class Capture:
                 tone=None if tone is None else Tone(**tone),
                 correction=correction,
                 rounding=facts.take("rounding", str),
+                taken_by=facts.take("taken_by", str),
+                way=facts.take("way", str),
+                ways=None if ways is None else {n: cls.from_json(r) for n, r in ways.items()},
             )
             facts.done()
         return capture
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Write one JSON file.
+        """Write one JSON file, with the other ways that the capture holds.
 
         Raises:
             OutputError: the file exists and ``overwrite`` is false, or cannot be written.
         """
+        record = self.to_json()
+        if self.ways:
+            record["ways"] = {name: other.to_json() for name, other in self.ways.items()}
         with atomic_path(path, overwrite=overwrite) as temporary:
-            temporary.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Capture:

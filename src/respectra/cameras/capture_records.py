@@ -40,6 +40,11 @@ def list_cameras() -> list[str]:
     """Names of the cameras that are known.
 
     Colour spaces (``srgb``, ``display-p3``, …) are the observers of developed photographs.
+
+    Example:
+        >>> import respectra as rs
+        >>> "ampas-canon-eos-5d-mark-ii" in rs.list_cameras()
+        True
     """
     return [*list_rgb_spaces(), *list_responses()]
 
@@ -51,6 +56,11 @@ def open_camera(camera: str | os.PathLike[str] | xr.DataArray) -> xr.DataArray:
         ConfigError: an unknown name.
         FormatError: a file that cannot be read as a response.
         DataError: what is no response.
+
+    Example:
+        >>> import respectra as rs
+        >>> dict(rs.cameras.open_camera(rs.list_cameras()[0]).sizes)["channel"]
+        3
     """
     if isinstance(camera, xr.DataArray):
         return require_response(camera)

@@ -95,6 +95,12 @@ def to_track_values(
     Raises:
         ConfigError: unknown kind.
         DataError: the image's encoding does not fit its kind, or the exposure clips it.
+
+    Example:
+        >>> import respectra as rs
+        >>> photo = rs.make_image([[[0.2, 0.4, 0.6]]], encoding="srgb")
+        >>> to_track_values(photo, "srgb").attrs["track"]
+        'clean'
     """
     wanted = input_encoding(input_kind)
     encoding = require_image(image).attrs.get("encoding", "linear")
@@ -118,6 +124,10 @@ def input_encoding(input_kind: str) -> Encoding:
 
     Raises:
         ConfigError: unknown kind.
+
+    Example:
+        >>> input_encoding("srgb"), input_encoding("clean")
+        ('srgb', 'linear')
     """
     if input_kind not in INPUT_KINDS:
         raise unknown_name("kind of input", input_kind, INPUT_KINDS)
@@ -140,6 +150,12 @@ def srgb_to_clean(image: xr.DataArray, *, exposure: float = EXPOSURE) -> xr.Data
     Raises:
         DataError: not an image, or a value exceeds full scale at this exposure.
         ConfigError: the exposure is not positive.
+
+    Example:
+        >>> import respectra as rs
+        >>> photo = rs.make_image([[[0.2, 0.4, 0.6]]], encoding="srgb")
+        >>> srgb_to_clean(photo).attrs["encoding"]
+        'linear'
     """
     require_image(image)
     values = np.asarray(image.values, dtype=np.float32)
@@ -182,6 +198,12 @@ def clean_to_srgb(
     Raises:
         DataError: not a linear image, or out of gamut where that is refused.
         ConfigError: unknown way of mapping, or an exposure that is not positive.
+
+    Example:
+        >>> import respectra as rs
+        >>> photo = rs.make_image([[[0.2, 0.4, 0.6]]], encoding="srgb")
+        >>> bool(abs(clean_to_srgb(srgb_to_clean(photo)) - photo).max() < 1e-3)
+        True
     """
     if require_image(image).attrs.get("encoding") != "linear":
         raise DataError("values of the clean track are linear; got an image encoded as sRGB")

@@ -36,6 +36,10 @@ def described_capture(attrs: Mapping[Any, Any]) -> Capture | None:
 
     Raises:
         DataError: a raw file of an unknown camera without colour matrices.
+
+    Example:
+        >>> described_capture({}) is None
+        True
     """
     if "capture" in attrs:
         return None

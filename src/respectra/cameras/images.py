@@ -36,6 +36,12 @@ def make_image(
 
     Raises:
         DataError: wrong shape, integer codes, values that are not finite or outside [0, 1].
+
+    Example:
+        >>> import respectra as rs
+        >>> image = rs.make_image([[[0.2, 0.4, 0.6]]])
+        >>> image.dims, image.attrs["encoding"]
+        (('y', 'x', 'channel'), 'linear')
     """
     array = np.asarray(values)
     if array.ndim != 3 or array.shape[2] != 3:
@@ -65,6 +71,12 @@ def require_image(image: object) -> xr.DataArray:
 
     Raises:
         DataError: it is something else, which the message says, or a value is not finite.
+
+    Example:
+        >>> import respectra as rs
+        >>> image = rs.make_image([[[0.2, 0.4, 0.6]]])
+        >>> require_image(image).identical(image)
+        True
     """
     if not isinstance(image, xr.DataArray):
         raise DataError(

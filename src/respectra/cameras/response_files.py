@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras.responses import make_response
+from respectra.cameras.responses import make_response, require_response
 from respectra.errors import FormatError, RespectraError
+from respectra.files import atomic_path
 from respectra.guards.matlab import open_matlab
 from respectra.guards.npy import read_npz
 from respectra.guards.tables import Table, read_table
@@ -50,6 +51,13 @@ def open_response(path: str | os.PathLike[str], *, name: str | None = None) -> x
 
     Raises:
         FormatError: no such file, an unknown suffix, or contents that are not a response.
+
+    Example:
+        >>> from pathlib import Path
+        >>> rows = "wavelength,R,G,B\\n400,0,0.1,0.9\\n550,0.1,0.9,0.1\\n700,0.9,0.1,0\\n"
+        >>> _ = Path("mine.csv").write_text(rows)
+        >>> open_response("mine.csv").shape
+        (3, 3)
     """
     file = _existing(path)
     reader = _READERS.get(file.suffix.lower())
@@ -60,6 +68,41 @@ def open_response(path: str | os.PathLike[str], *, name: str | None = None) -> x
     with _explained(file):
         grid, table = _ascending(*reader(file))
         return make_response(table, grid, name=name or file.stem, source=file.name)
+
+
+def save_response(
+    response: xr.DataArray, path: str | os.PathLike[str], *, overwrite: bool = False
+) -> None:
+    """Write a camera's response to a table that :func:`open_response` reads back without a loss.
+
+    Args:
+        response: dims (wavelength, channel), channel R, G, B.
+        path: ``.csv``, ``.tsv`` or ``.txt``.
+        overwrite: replace what is there.
+
+    Raises:
+        DataError: not a response.
+        FormatError: another suffix.
+        OutputError: the file exists and ``overwrite`` is false, or cannot be written.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_response(rs.cameras.get_response("cie-1964-ntire2020"), "camera.csv")
+        >>> rs.open_response("camera.csv").shape
+        (31, 3)
+    """
+    file = Path(path)
+    separator = {".csv": ",", ".tsv": "\t", ".txt": " "}.get(file.suffix.lower())
+    if separator is None:
+        raise FormatError(f"{file} is no table of a response; name it .csv, .tsv or .txt")
+    table = require_response(response)
+    notes = [str(table.attrs.get(key, "")) for key in ("name", "source")]
+    lines = [f"# {': '.join(' '.join(note.split()) for note in notes if note)}"]
+    lines.append(separator.join(("nm", *(str(c) for c in table["channel"].values))))
+    for nm, row in zip(table["wavelength"].values.tolist(), table.values.tolist(), strict=True):
+        lines.append(separator.join(repr(value) for value in (nm, *row)))
+    with atomic_path(file, overwrite=overwrite) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def open_responses(path: str | os.PathLike[str]) -> tuple[xr.DataArray, ...]:
@@ -75,6 +118,13 @@ def open_responses(path: str | os.PathLike[str]) -> tuple[xr.DataArray, ...]:
 
     Raises:
         FormatError: nothing there, or contents that are no responses.
+
+    Example:
+        >>> from pathlib import Path
+        >>> rows = "wavelength,R,G,B\\n400,0,0.1,0.9\\n550,0.1,0.9,0.1\\n700,0.9,0.1,0\\n"
+        >>> _ = Path("mine.csv").write_text(rows)
+        >>> [response.attrs["name"] for response in open_responses("mine.csv")]
+        ['mine']
     """
     place = Path(path)
     if place.is_dir():

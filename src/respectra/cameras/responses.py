@@ -57,6 +57,12 @@ def make_response(
 
     Raises:
         DataError: wrong shape, values that are not finite, or a channel without any signal.
+
+    Example:
+        >>> curves = [[0.1, 0.2, 0.9], [0.2, 0.9, 0.1], [0.9, 0.1, 0.0]]
+        >>> response = make_response(curves, [450, 550, 650], name="mine")
+        >>> response.dims, response.attrs["name"]
+        (('wavelength', 'channel'), 'mine')
     """
     grid = check_wavelengths(wavelengths_nm)
     table = np.asarray(values, dtype=np.float64)
@@ -86,6 +92,11 @@ def require_response(response: object) -> xr.DataArray:
 
     Raises:
         DataError: it is something else; says what is missing.
+
+    Example:
+        >>> response = native_response(list_responses()[0])
+        >>> require_response(response).identical(response)
+        True
     """
     if not isinstance(response, xr.DataArray):
         raise DataError(
@@ -114,6 +125,10 @@ def resample_response(response: xr.DataArray, wavelengths_nm: npt.ArrayLike) -> 
     Raises:
         DataError: a wavelength lies beyond an end at which the response is not near zero (above
             2 % of the channel's peak), so that nobody knows how it goes on.
+
+    Example:
+        >>> resample_response(native_response(list_responses()[0]), [450, 550, 650]).shape
+        (3, 3)
     """
     response = require_response(response)
     grid = check_wavelengths(wavelengths_nm)
@@ -136,6 +151,10 @@ def band_weights(wavelengths_nm: npt.ArrayLike) -> FloatArray:
 
     Exactly one for each band of a 10 nm grid, as the challenge sums. Other grids count each band
     by its width, so that a scene gives the same picture however finely it was sampled.
+
+    Example:
+        >>> band_weights([400, 410, 420, 430]).tolist()
+        [1.0, 1.0, 1.0, 1.0]
     """
     grid = check_wavelengths(wavelengths_nm)
     if grid.size == 1:
@@ -159,21 +178,34 @@ def get_response(
     Raises:
         ConfigError: unknown name; suggests those near to it.
         DataError: the wavelengths go beyond what is known of the camera.
+
+    Example:
+        >>> get_response(list_responses()[0], [450, 550, 650]).shape
+        (3, 3)
     """
     return resample_response(native_response(name), wavelengths_nm)
 
 
-def list_responses() -> tuple[str, ...]:
+def list_responses() -> list[str]:
     """Names of the known responses; those of other packages come last.
 
     One of another package that cannot be loaded is left out with a warning.
+
+    Example:
+        >>> len(list_responses()) > 3
+        True
     """
     own = built_in_responses()
-    return (*own, *(name for name, _ in OTHERS.usable() if name not in own))
+    return [*own, *(name for name, _ in OTHERS.usable() if name not in own)]
 
 
 def built_in_responses() -> tuple[str, ...]:
-    """Names of the responses that come with this package."""
+    """Names of the responses that come with this package.
+
+    Example:
+        >>> set(built_in_responses()) <= set(list_responses())
+        True
+    """
     fixed = (CLEAN_RESPONSE, EXAMPLE_RESPONSE, *_OBSERVER_RESPONSES)
     return (*fixed, *_colour_science_cameras(), *_rawtoaces_cameras())
 
@@ -184,6 +216,10 @@ def native_response(name: str) -> xr.DataArray:
     Raises:
         ConfigError: unknown name; suggests those near to it. Or the package that brings it is
             broken.
+
+    Example:
+        >>> native_response(list_responses()[0]).dims
+        ('wavelength', 'channel')
     """
     if name in OTHERS and name not in built_in_responses():
         return OTHERS[name]

@@ -5,48 +5,80 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import xarray as xr
 
 from respectra.cameras.track import Track
+from respectra.cameras.tracks import get_track
+from respectra.cubes import open_cube
+from respectra.errors import ConfigError
 from respectra.files import atomic_paths, ensure_absent
 
 
 class SimulatedFiles(NamedTuple):
-    """What a simulation wrote."""
+    """What a simulation wrote.
+
+    Example:
+        >>> import respectra as rs
+        >>> files = rs.cameras.simulated_files(rs.get_track("clean"), "images", "scene")
+        >>> files.image.name, files.recipe.name
+        ('scene_clean.png', 'scene_clean.recipe.json')
+    """
 
     image: Path
     recipe: Path
 
 
 def simulated_files(track: Track, folder: str | os.PathLike[str], name: str) -> SimulatedFiles:
-    """Where ``simulate`` writes: NAME with the track's suffix, and the same with .recipe.json."""
+    """Where ``simulate`` writes: NAME with the track's suffix, and the same with .recipe.json.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.cameras.simulated_files(rs.get_track("real-world"), "images", "scene").image.name
+        'scene_RealWorld.jpg'
+    """
     image = Path(folder) / f"{name}{track.file_suffix}"
     return SimulatedFiles(image, image.with_suffix(".recipe.json"))
 
 
 def simulate(
-    track: Track,
-    cube: xr.DataArray,
+    track: Track | str,
+    cube: xr.DataArray | str | os.PathLike[str],
     folder: str | os.PathLike[str],
-    name: str,
+    name: str | None = None,
     *,
     overwrite: bool = False,
 ) -> SimulatedFiles:
     """Render a cube into a folder. The scene's key, which the noise depends on, is its name.
 
     Args:
-        track: the camera and its processing.
-        cube: dims (y, x, wavelength).
+        track: the camera and its processing, or the name of a track.
+        cube: dims (y, x, wavelength), or its file.
         folder: where to; made if it is not there.
-        name: of the scene, without a suffix.
+        name: of the scene, without a suffix; that of the file by default.
         overwrite: replace existing files.
 
     Raises:
         OutputError: a file exists or cannot be written; nothing is then left behind.
         DataError: the cube cannot be rendered.
+        ConfigError: an unknown track, or a cube that is no file and has no name.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((4, 4, 31), 0.5), range(400, 701, 10))
+        >>> files = rs.simulate("clean", cube, "images", "scene")
+        >>> rs.open_image(files.image).shape
+        (4, 4, 3)
     """
+    if isinstance(track, str):
+        track = get_track(track)
+    if not isinstance(cube, xr.DataArray):
+        name = Path(cube).stem if name is None else name
+        cube = open_cube(cube)
+    if name is None:
+        raise ConfigError("a cube in memory needs the name of its scene: simulate(..., name=...)")
     files = simulated_files(track, folder, name)
     for file in files:
         ensure_absent(file, overwrite=overwrite)
@@ -60,3 +92,24 @@ def simulate(
         recipe_part.write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
         image_part.write_bytes(data)
     return files
+
+
+def simulate_file(
+    track: Track,
+    cube: Path,
+    folder: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    **reading: Any,
+) -> SimulatedFiles:
+    """Render a file's cube into a folder, under the file's name; see :func:`simulate`.
+
+    Args:
+        track: the camera and its processing.
+        cube: the file.
+        folder: where to.
+        overwrite: replace existing files.
+        reading: how to open the cube; see ``respectra.open_cube``.
+    """
+    opened = open_cube(cube, **reading)
+    return simulate(track, opened, folder, cube.stem, overwrite=overwrite)

@@ -17,7 +17,8 @@ from respectra.cameras import codec, projection
 from respectra.cameras.images import CHANNELS, DIMS, make_image, require_image
 from respectra.cameras.responses import band_weights, built_in_responses, resample_response
 from respectra.config import Config
-from respectra.cubes import require_cube, wavelengths_of
+from respectra.cubes import make_cube, require_cube, wavelengths_of
+from respectra.cubes.chunked import by_chunk, is_chunked
 from respectra.errors import DataError
 
 FloatArray = npt.NDArray[np.float64]
@@ -31,6 +32,14 @@ class Track(abc.ABC):
     """A camera and its processing; made by ``get_track``.
 
     The linear value of a pixel is ``v = spectrum @ response_matrix``, where 1 is full scale.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> track = rs.get_track("clean")
+        >>> image = track.render(rs.make_cube(np.full((2, 2, 31), 0.5), range(400, 701, 10)))
+        >>> image.attrs["track"], track.response.sizes["channel"]
+        ('clean', 3)
     """
 
     options: Config
@@ -49,6 +58,8 @@ class Track(abc.ABC):
     """Whether a code says, without noise or compression, between which bounds the value lay."""
     keeps_exposure: ClassVar[bool] = True
     """Whether twice the light gives twice the values."""
+    by_pixel: ClassVar[bool] = False
+    """Whether a pixel's codes follow from its own spectrum alone."""
     option_type: ClassVar[type[Config]]
     """Its options, with their defaults."""
     default_response: ClassVar[str]
@@ -64,13 +75,28 @@ class Track(abc.ABC):
 
         Returns:
             dims (y, x, channel), linear, 8-bit codes / 255; the attribute ``recipe`` says how it
-            was made.
+            was made. Of a cube on dask's chunks, on chunks as well, and computed when it is asked
+            for: chunk by chunk where each pixel stands for itself, else as one (noise, mosaic and
+            JPEG are those of a whole picture).
 
         Raises:
             DataError: the cube holds NaN or infinite values, or values the track refuses.
         """
+        if isinstance(cube, xr.DataArray) and is_chunked(cube):
+            return self._render_lazily(require_cube(cube), seed, key)
         codes = self.render_codes(cube, seed=seed, key=key)
         return self.label(self.through_codec(codes), seed=seed, key=key)
+
+    def _render_lazily(self, cube: xr.DataArray, seed: int | None, key: str) -> xr.DataArray:
+        grid = wavelengths_of(cube)
+        self.response_matrix(grid)  # says now what cannot be rendered
+        if not self.by_pixel:
+            cube = cube.chunk({"y": -1, "x": -1})
+        values = by_chunk(cube, _render_values, 3, track=self, grid=grid, seed=seed, key=key)
+        sample = self.label(np.zeros((1, 1, 3), np.uint8), seed=seed, key=key)
+        return xr.DataArray(
+            values, dims=DIMS, coords=sample.coords, attrs=sample.attrs, name=sample.name
+        )
 
     @abc.abstractmethod
     def render_codes(
@@ -205,6 +231,14 @@ class Track(abc.ABC):
             "key": key,
             "versions": {"respectra": respectra.__version__, **_library_versions()},
         }
+
+
+def _render_values(
+    block: npt.NDArray[np.float32], track: Track, grid: FloatArray, seed: int | None, key: str
+) -> npt.NDArray[np.float32]:
+    """The values of the image of a part, on a worker."""
+    image = track.render(make_cube(block, grid), seed=seed, key=key)
+    return np.asarray(image.values, np.float32)
 
 
 def refuse_negative(linear: FloatArray, policy: str) -> FloatArray:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
+import math
 import sys
+import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
 from respectra import __version__
+from respectra.cli.help import App, Group
 from respectra.errors import ConfigError, FormatError, RespectraError, RespectraWarning
 from respectra.guards.text import parse_json
+from respectra.progress import Progress, tracked
 
 T = TypeVar("T")
 
@@ -25,10 +31,10 @@ _CommandLineError: Any = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
 
-app = typer.Typer(
+app = App(
     name="respectra",
+    cls=Group,
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Recover the spectrum behind every pixel of an RGB picture.",
@@ -52,6 +58,7 @@ def run(arguments: list[str] | None = None) -> int:
     130: interrupted.
     """
     try:
+        _show_notices()
         with warnings.catch_warnings():
             warnings.simplefilter("always", RespectraWarning)
             warnings.showwarning = _showwarning(warnings.showwarning)
@@ -99,6 +106,20 @@ def _showwarning(others: Callable[..., None]) -> Callable[..., None]:
     return show
 
 
+class _Notices(logging.Handler):
+    """Shows what the package says of itself while one waits, as lines on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        echo(record.getMessage())
+
+
+def _show_notices() -> None:
+    logger = logging.getLogger("respectra.notices")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Notices) for handler in logger.handlers):
+        logger.addHandler(_Notices())
+
+
 def echo(message: str) -> None:
     """Print a line for the person at the terminal, on standard error."""
     err.print(escape(message))
@@ -111,14 +132,22 @@ def print_json(value: Any) -> None:
 
 def track_progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
     """Yield items with a progress bar on a terminal, and a plain line each otherwise."""
-    count = len(items) if total is None and isinstance(items, Sized) else total
-    if not err.is_terminal:
-        for number, item in enumerate(items, 1):
-            echo(f"{what} {number}" + (f"/{count}" if count else ""))
-            yield item
-        return
-    with _bar() as progress:
-        yield from progress.track(items, total=count, description=what)
+    with show_progress() as progress:
+        yield from tracked(items, progress, what, total)
+
+
+class PlainLines:
+    """A progress as plain lines; it can be sent to another process."""
+
+    def __init__(self, every_s: float = 0.0) -> None:
+        self.every_s, self._last = every_s, -math.inf
+
+    def __call__(self, done: int, total: int, what: str, /) -> None:
+        """Print a line, unless the last one is too fresh."""
+        now = time.monotonic()
+        if done == total or now - self._last >= self.every_s:
+            self._last = now
+            echo(f"{what} {done}/{total}" if total else f"{what} {done}")
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
@@ -140,22 +169,26 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def show_progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function to call with what is done and the total: a bar on a terminal, else lines."""
-    if not err.is_terminal:
-        yield lambda done, total: echo(f"{what} {done}/{total}")
+def show_progress(*, every_s: float = 0.0, plain: bool = False) -> Iterator[Progress]:
+    """Give what shows how far work is: a bar on a terminal, else lines.
+
+    Args:
+        every_s: least time between two lines, s.
+        plain: lines on a terminal too.
+    """
+    if plain or not err.is_terminal:
+        yield PlainLines(every_s)
         return
-    with _bar() as progress:
-        task = progress.add_task(what, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-def _bar() -> Progress:
-    return Progress(
+    columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=err,
-        transient=True,
     )
+    with Bars(*columns, console=err, transient=True) as bars:
+        task = bars.add_task("", total=None)
+
+        def show(done: int, total: int, what: str, /) -> None:
+            bars.update(task, completed=done, total=total or None, description=what)
+
+        yield show

@@ -14,8 +14,9 @@ from respectra.cli.capture_options import (
     CaptureOption,
     QuantityOption,
     WhiteOption,
-    read_told,
+    known_facts,
 )
+from respectra.cli.help import OUTPUT, TOLD
 
 
 class TableGeometry(StrEnum):
@@ -31,10 +32,16 @@ def bake(
     source: Annotated[
         str, typer.Argument(metavar="METHOD|WEIGHTS", help="A classical method or a weights file.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The table, NAME.lut.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="NAME.lut", help="The table to write.")
+    ],
     nodes: Annotated[
         int | None,
-        typer.Option(help="Nodes along an axis: 17, 33, 65, ...; by default what suits."),
+        typer.Option(
+            metavar="N",
+            help="Nodes along an axis: 17, 33, 65, ...",
+            show_default="as many as the method needs",
+        ),
     ] = None,
     geometry: Annotated[
         TableGeometry,
@@ -45,36 +52,56 @@ def bake(
     ] = TableGeometry.AUTO,
     guarantee: Annotated[
         list[str] | None,
-        typer.Option(help="consistent or non-negative: what the table keeps by itself."),
+        typer.Option(
+            metavar="NAME",
+            help="What the table keeps by itself: consistent, non-negative. May be repeated.",
+            show_default="nothing",
+        ),
     ] = None,
-    track: Annotated[str, typer.Option(help="Track of the pictures, for a method by name.")] = (
-        "clean"
-    ),
+    track: Annotated[
+        str, typer.Option(metavar="TRACK", help="Track of the pictures, for a method by name.")
+    ] = "clean",
     cube_file: Annotated[
         Path | None,
-        typer.Option(help="Also write a proof, PROOF.cube: sRGB to spectrum to sRGB."),
+        typer.Option(
+            metavar="PROOF.cube",
+            help="Also write a proof for picture editors: sRGB to spectrum to sRGB.",
+            show_default="no proof",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
-    light: Annotated[str, typer.Option(help="Light of the proof: D65, A, FL2, ...")] = "D65",
+    light: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Light of the proof: D65, A, FL2, ...", rich_help_panel=OUTPUT
+        ),
+    ] = "D65",
     camera: CameraOption = None,
     light_on_scene: Annotated[
         str | None,
         typer.Option(
             "--scene-light",
             metavar="NAME|FILE",
-            help="Light on the scenes, for a table of a capture: A, planck:2856, a file, ...",
+            help="Light on the scenes, for a table of a capture: A, planck:2856 (kelvin), or a "
+            "file.",
+            show_default="not known",
+            rich_help_panel=TOLD,
         ),
     ] = None,
     white: WhiteOption = None,
     capture: CaptureOption = None,
     quantity: QuantityOption = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the measured error as JSON.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace existing outputs.", rich_help_panel=OUTPUT),
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the measured error as JSON.", rich_help_panel=OUTPUT),
+    ] = False,
 ) -> None:
     """Turn a method that looks at one pixel at a time into a look-up table."""
-    from respectra.cameras import Capture
     from respectra.files import ensure_absent
-    from respectra.inference import find_weights
-    from respectra.inference.capture import bind
     from respectra.inference.tables import bake as make_table
     from respectra.inference.tables.cube_lut import save_proof
 
@@ -82,14 +109,14 @@ def bake(
         if target is not None:
             ensure_absent(target, overwrite=overwrite)
     known: Any = geometry.value
-    told = read_told(
+    known_of_capture = known_facts(
         camera=camera, light=light_on_scene, white=white, capture=capture, quantity=quantity
     )
-    weights = find_weights(source, track=track)
-    if told:
-        weights = bind(weights, told.capture or Capture(), told.quantity)
     table = make_table(
-        weights,
+        source,
+        track=track,
+        capture=known_of_capture.capture,
+        quantity=known_of_capture.quantity,
         nodes=nodes,
         geometry=known,
         guarantees=guarantee or (),

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from respectra.cli.app import app, echo, out
+from respectra.cli.app import PlainLines, app, echo, out
 from respectra.cli.capture_options import (
     CameraOption,
     CaptureOption,
     LightOption,
     WhiteOption,
-    read_told,
+    known_facts,
 )
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from respectra.evaluation.benchmarking import Benchmark, Run
+    from respectra.evaluation.benchmarking import Benchmark
 
 
 @app.command()
@@ -33,22 +33,36 @@ def bench(
         ),
     ] = None,
     sizes: Annotated[
-        str, typer.Option(help="Megapixels of the pictures, with commas between.")
+        str,
+        typer.Option(metavar="MEGAPIXELS", help="Sizes of the pictures, with commas between."),
     ] = "0.25,2,8.3",
     threads: Annotated[
-        int | None, typer.Option(help="Threads to use; by default all cores.", min=1)
+        int | None,
+        typer.Option(metavar="N", help="Threads to use.", show_default="all cores", min=1),
     ] = None,
     patience: Annotated[
-        float, typer.Option(help="Leave out what takes more seconds for one picture.", min=0.1)
+        float,
+        typer.Option(
+            metavar="SECONDS", help="Leave out what takes longer for one picture.", min=0.1
+        ),
     ] = 60.0,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for bench.json and bench.png.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Folder for bench.json and bench.png.",
+            show_default="only printed",
+        ),
     ] = None,
     camera: CameraOption = None,
     light: LightOption = None,
     white: WhiteOption = None,
     capture: CaptureOption = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing outputs.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure how fast methods run here, and how near to what the machine can do."""
@@ -65,17 +79,13 @@ def bench(
         for name in ("bench.json", "bench.png"):
             ensure_absent(output / name, overwrite=overwrite)
 
-    def report(run: Run) -> None:
-        done = run.reason if run.seconds is None else f"{run.seconds:.3g} s"
-        echo(f"{run.label}: {done}")
-
     result = benchmark(
         methods or ["default"],
         sizes_mp=megapixels,
         threads=threads,
         patience_s=patience,
-        progress=report,
-        capture=read_told(camera=camera, light=light, white=white, capture=capture).capture,
+        progress=PlainLines(),
+        capture=known_facts(camera=camera, light=light, white=white, capture=capture).capture,
     )
     if output is not None:
         save_benchmark(result, output, overwrite=overwrite)

@@ -19,25 +19,48 @@ def calibrate(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The capture file to write.")],
     chart: Annotated[
-        str, typer.Option(help="classic24, passport, or a CSV of the chart's spectra.")
+        str,
+        typer.Option(
+            metavar="NAME|CSV", help="classic24, passport, or a CSV of the chart's spectra."
+        ),
     ] = "classic24",
     light: Annotated[
-        str, typer.Option(help="Light on the chart: D50, planck:2856, a file, or unknown.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Light on the chart: D50, planck:2856 (kelvin), a file, or unknown.",
+        ),
     ] = "unknown",
     corners: Annotated[
         str | None,
         typer.Option(
-            help="Centres of the first patch, the last of the first row, the last patch and the "
-            "first of the last row: x,y,x,y,x,y,x,y."
+            metavar="X,Y,...",
+            help="Centres in pixels of the first patch, the last of the first row, the last patch "
+            "and the first of the last row: x,y,x,y,x,y,x,y.",
+            show_default="found in the picture",
         ),
     ] = None,
     flat: Annotated[
-        Path | None, typer.Option(help="A photograph of an even white, against vignetting.")
+        Path | None,
+        typer.Option(
+            help="A photograph of an even white, against vignetting.",
+            show_default="light taken as even",
+        ),
     ] = None,
     linear: Annotated[
-        bool, typer.Option(help="PNG, TIFF: the values are linear, not developed.")
+        bool, typer.Option("--linear", help="PNG, TIFF: the values are linear, not developed.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing outputs.")
+    ] = False,
+    use: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Which of its ways the capture follows: response, matrix, root-polynomial, tone, "
+            "or auto: what predicts patches best that it did not see. The file holds all.",
+        ),
+    ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Calibrate a camera with photographs of a colour chart; writes FILE.json and FILE.png."""
@@ -55,7 +78,7 @@ def calibrate(
     encoding: Any = "linear" if linear else "srgb"
     images = [open_image(path, encoding=encoding, tone="none") for path in photographs]
     field = None if flat is None else open_image(flat, encoding=encoding, tone="none")
-    found = run(images, chart=chart, light=light, corners=points, flat=field)
+    found = run(images, chart=chart, light=light, corners=points, flat=field, use=use)
     found.capture.save(output, overwrite=overwrite)
     save_figure(found, images[0], picture, overwrite=overwrite)
     facts: dict[str, Any] = {

@@ -2,49 +2,91 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from respectra.cli.app import app, echo, fail, out, parse_settings, print_json, track_progress
+from respectra.cli.help import CUBE_FILES
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError, RespectraError
 from respectra.registry import own_package, package_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     import xarray as xr
 
 
 @app.command()
 def simulate(
     cubes: Annotated[list[Path], typer.Argument(metavar="CUBE...", help="Files or folders.")],
-    folder: Annotated[Path, typer.Option("-o", "--output", help="Folder for the images.")],
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the images.")],
     track: Annotated[
         str, typer.Option("--track", help="clean, real-world (2020) or exposed (2022).")
     ] = "clean",
     response: Annotated[
         str | None,
-        typer.Option("--response", help="Another camera: its name, or a CSV, NPZ or MATLAB file."),
+        typer.Option(
+            "--response",
+            metavar="NAME|FILE",
+            help="Another camera: its name, or a CSV, NPZ or MATLAB file.",
+            show_default="the track's own",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Where the noise comes from.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="SEED", help="Where the noise comes from.")
+    ] = 0,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change an option of the track."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change an option of the track, which 'respectra cameras TRACK' lists. "
+            "May be repeated.",
+            show_default="as the challenge",
+        ),
     ] = None,
     wavelengths: Annotated[
-        str | None, typer.Option("--wavelengths", help="For files that do not say: 400:700:10.")
+        str | None,
+        typer.Option(
+            "--wavelengths",
+            metavar="NM",
+            help="Bands in nm: 400:700:10, or a list.",
+            show_default="as the file says",
+            rich_help_panel=CUBE_FILES,
+        ),
     ] = None,
     key: Annotated[
-        str | None, typer.Option("--key", help="Variable, where a file holds several.")
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="NAME",
+            help="Variable, where a file holds several.",
+            show_default="the only one",
+            rich_help_panel=CUBE_FILES,
+        ),
     ] = None,
     axes: Annotated[
-        str | None, typer.Option("--axes", help="The axes of the file's array: band,y,x.")
+        str | None,
+        typer.Option(
+            "--axes",
+            metavar="A,B,C",
+            help="The axes of the file's array: band,y,x.",
+            show_default="as the file says",
+            rich_help_panel=CUBE_FILES,
+        ),
     ] = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Render cubes as a camera would; writes each image and its recipe."""
     from respectra import cameras
-    from respectra.cubes import open_cube, parse_wavelengths
+    from respectra.cameras.simulation import simulate_file
+    from respectra.cubes import parse_wavelengths
 
     camera = cameras.get_track(
         track, seed=seed, response=_response(response), **_options(settings or [])
@@ -54,19 +96,33 @@ def simulate(
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ConfigError(f"several cubes are called {min(twice)}; render them into two folders")
+    reading: dict[str, Any] = {"wavelengths_nm": grid, "key": key, "axes": axes}
+    render = functools.partial(simulate_file, overwrite=overwrite, **reading)
+    jobs = ((path, (camera, path, folder)) for path in cubes)
     failed = False
-    for path in track_progress(cubes, "rendering", len(cubes)):
-        try:
-            cube = open_cube(path, wavelengths_nm=grid, key=key, axes=axes)
-            files = cameras.simulate(camera, cube, folder, path.stem, overwrite=overwrite)
-        except RespectraError as error:
-            text = str(error)
-            fail(text if str(path) in text else f"{path}: {text}")
-            failed = True
-        else:
-            echo(f"saved {files.image}")
+    with open_workers(workers, cluster) as helpers:
+        done = _one_by_one(render, jobs) if helpers is None else helpers.run(render, jobs)
+        for path, result in track_progress(done, "rendering", len(cubes)):
+            if isinstance(result, RespectraError):
+                text = str(result)
+                fail(text if str(path) in text else f"{path}: {text}")
+                failed = True
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                echo(f"saved {result.image}")
     if failed:
         raise typer.Exit(1)
+
+
+def _one_by_one(
+    render: Callable[..., Any], jobs: Iterable[tuple[Path, tuple[Any, ...]]]
+) -> Iterator[tuple[Path, Any]]:
+    for path, arguments in jobs:
+        try:
+            yield path, render(*arguments)
+        except RespectraError as error:
+            yield path, error
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from respectra.cli.app import app, echo, fail, out, print_json, track_progress
+from respectra.cli.help import CUBE_FILES
 from respectra.errors import ConfigError, RespectraError
 
 if TYPE_CHECKING:
@@ -19,20 +20,52 @@ if TYPE_CHECKING:
 Cubes = Annotated[list[Path], typer.Argument(metavar="CUBE...", help="Files or folders.")]
 Wavelengths = Annotated[
     str | None,
-    typer.Option("--wavelengths", help="For files that do not say: 400:700:10, or a list in nm."),
+    typer.Option(
+        "--wavelengths",
+        metavar="NM",
+        help="Bands in nm: 400:700:10, or a list.",
+        show_default="as the file says",
+        rich_help_panel=CUBE_FILES,
+    ),
 ]
 Variable = Annotated[
-    str | None, typer.Option("--key", help="Name of the variable, where a file holds several.")
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="NAME",
+        help="Variable, where a file holds several.",
+        show_default="the only one",
+        rich_help_panel=CUBE_FILES,
+    ),
 ]
 AxesOption = Annotated[
     str | None,
-    typer.Option("--axes", help="The axes of the file's array, where it does not say: band,y,x."),
+    typer.Option(
+        "--axes",
+        metavar="A,B,C",
+        help="The axes of the file's array: band,y,x.",
+        show_default="as the file says",
+        rich_help_panel=CUBE_FILES,
+    ),
 ]
 Resample = Annotated[
-    str | None, typer.Option("--resample", help="Then resample to these bands: 400:700:10.")
+    str | None,
+    typer.Option(
+        "--resample",
+        metavar="NM",
+        help="Resample to these bands in nm: 400:700:10, or a list.",
+        show_default="bands as they are",
+    ),
 ]
 QuantityOption = Annotated[
-    str | None, typer.Option("--quantity", help="What the values are: radiance, reflectance.")
+    str | None,
+    typer.Option(
+        "--quantity",
+        metavar="NAME",
+        help="What the values are: radiance, reflectance.",
+        show_default="as the file says",
+        rich_help_panel=CUBE_FILES,
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
@@ -41,14 +74,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program."
 def convert(
     inputs: Cubes,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="A file; a folder for several inputs.")
+        Path, typer.Option("--output", "-o", help="A file; a folder for several inputs.")
     ],
     form: Annotated[
         str | None,
         typer.Option(
             "--format",
-            help="matlab, matlab-v5, envi, netcdf, zarr, npy, npz, tiff or png (a folder); "
-            "by default the output's suffix says it.",
+            metavar="NAME",
+            help="matlab, matlab-v5, envi, netcdf, zarr, npy, npz, tiff or png (a folder).",
+            show_default="by the output's suffix",
         ),
     ] = None,
     wavelengths: Wavelengths = None,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from respectra.cli.app import app, echo, out, parse_settings, print_json, track_progress
+from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
+from respectra.cli.help import App
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-data = typer.Typer(
+_SCENES = "What scenes are made of"
+
+data = App(
     name="data",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -29,18 +33,32 @@ Layout = Annotated[
     str | None,
     typer.Option(
         "--layout",
-        help="arad-2020, arad-1k, bgu, icvl, cave, archives or cubes; recognised without it.",
+        metavar="NAME",
+        help="arad-2020, arad-1k, bgu, icvl, cave, archives or cubes.",
+        show_default="recognised",
     ),
 ]
 Tracks = Annotated[
     list[str] | None,
-    typer.Option("--track", help="clean, real-world or exposed; may be repeated."),
+    typer.Option(
+        "--track",
+        metavar="NAME",
+        help="clean, real-world or exposed; may be repeated.",
+        show_default="all to check, clean to prepare",
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Change an option of the tracks."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Change an option of the tracks. May be repeated.",
+        show_default="as the challenge",
+    ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Where random numbers come from.")]
+Seed = Annotated[
+    int, typer.Option("--seed", metavar="SEED", help="Where random numbers come from.")
+]
 
 
 @data.command()
@@ -66,7 +84,8 @@ def check(
     changes = _track_options(settings or [], wanted)
     cameras = [get_track(name, seed=seed, **changes.get(name, {})) for name in wanted]
     echo(f"{folder}: {len(collection)} scenes, layout {collection.layout}")
-    report = check_collection(collection, cameras, progress=_progress("checking"))
+    with show_progress() as progress:
+        report = check_collection(collection, cameras, progress=progress)
     if as_json:
         print_json(report.to_dict())
     else:
@@ -83,30 +102,42 @@ def check(
 @data.command()
 def prepare(
     folder: Folder,
-    output: Annotated[Path, typer.Option("-o", "--output", help="The store, a folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The store, a folder.")],
     layout: Layout = None,
     tracks: Tracks = None,
     settings: Settings = None,
     seed: Seed = 0,
     dtype: Annotated[
-        str, typer.Option("--dtype", help="float32 is exact, float16 takes half the space.")
+        str,
+        typer.Option(
+            "--dtype", metavar="NAME", help="float32 is exact, float16 takes half the space."
+        ),
     ] = "float32",
     split: Annotated[
         str | None,
         typer.Option(
             "--split",
-            help="official; or shares by physical scene, train=0.8,validation=0.1,test=0.1. "
-            "Official by default where there is one, these shares otherwise.",
+            metavar="official|NAME=SHARE,...",
+            help="official; or shares by physical scene: train=0.8,validation=0.1,test=0.1.",
+            show_default="official where there is one, else these shares",
         ),
     ] = None,
     wavelengths: Annotated[
         str | None,
-        typer.Option("--resample", "--wavelengths", help="Resample to these bands: 400:700:10."),
+        typer.Option(
+            "--resample",
+            "--wavelengths",
+            metavar="NM",
+            help="Resample to these bands in nm: 400:700:10, or a list.",
+            show_default="bands as they are",
+        ),
     ] = None,
     estimate: Annotated[
         bool,
         typer.Option("--estimate", help="Only say how large it becomes and how long it takes."),
     ] = False,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store.")] = False,
 ) -> None:
     """Write a memory-mapped store, from which patches come without decoding.
@@ -144,29 +175,59 @@ def prepare(
     echo(f"{plan.size / 2**30:.3g} GiB in all, about {_duration(seconds)}")
     if estimate:
         return
-    prepare_store(plan, output, overwrite=overwrite, progress=_progress("preparing"))
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
+        prepare_store(plan, output, overwrite=overwrite, progress=progress, cluster=helpers)
     echo(f"saved {output}")
 
 
 @data.command()
 def synthesize(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the cubes.")],
-    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many scenes.")] = 10,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the cubes.")],
+    count: Annotated[
+        int, typer.Option("-n", "--count", metavar="N", min=1, help="How many scenes.")
+    ] = 10,
     seed: Seed = 0,
-    size: Annotated[str, typer.Option("--size", help="Rows x columns.")] = "256x256",
+    size: Annotated[
+        str, typer.Option("--size", metavar="PIXELS", help="Rows x columns.")
+    ] = "256x256",
     photos: Annotated[
-        Path | None, typer.Option("--photos", help="Photographs that lend their structure.")
+        Path | None,
+        typer.Option(
+            "--photos",
+            metavar="FOLDER",
+            help="Photographs that lend their structure.",
+            show_default="shapes that are drawn",
+            rich_help_panel=_SCENES,
+        ),
     ] = None,
     illuminants: Annotated[
         list[str] | None,
-        typer.Option("--illuminant", help="Draw from this light, such as D65; may be repeated."),
+        typer.Option(
+            "--illuminant",
+            metavar="NAME",
+            help="Draw from this light, such as D65; may be repeated.",
+            show_default="all that are known",
+            rich_help_panel=_SCENES,
+        ),
     ] = None,
     materials: Annotated[
         list[str] | None,
-        typer.Option("--materials", help="A collection of reflectances; may be repeated."),
+        typer.Option(
+            "--materials",
+            metavar="NAME",
+            help="A collection of reflectances; may be repeated.",
+            show_default="those that every installation has",
+            rich_help_panel=_SCENES,
+        ),
     ] = None,
     wavelengths: Annotated[
-        str | None, typer.Option("--wavelengths", help="The bands, such as 400:700:10.")
+        str | None,
+        typer.Option(
+            "--wavelengths",
+            metavar="NM",
+            help="The bands in nm, or a list.",
+            show_default="400:700:10",
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -174,16 +235,27 @@ def synthesize(
             "--set",
             metavar="NAME=VALUE",
             help="Another option: things=[30,600], metamers=0.12, exposure=[0.35,1], "
-            "lens_blur_px=[0.5,1], shadows, highlights, interreflections, response.",
+            "lens_blur_px=[0.5,1], shadows, highlights, interreflections, response. "
+            "May be repeated.",
+            show_default="as in SynthesisOptions",
+            rich_help_panel=_SCENES,
         ),
     ] = None,
     form: Annotated[
-        str, typer.Option("--suffix", help="Format of the cubes: .npz, .mat, .nc, ...")
+        str,
+        typer.Option("--suffix", metavar=".NAME", help="Format of the cubes: .npz, .mat, .nc, ..."),
     ] = ".npz",
     layers: Annotated[
         Path | None,
-        typer.Option("--layers", help="Also save reflectance, light and highlights, there."),
+        typer.Option(
+            "--layers",
+            metavar="FOLDER",
+            help="Also save reflectance, light and highlights, there.",
+            show_default="cubes only",
+        ),
     ] = None,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Make synthetic scenes of measured materials under measured lights.
 
@@ -203,20 +275,18 @@ def synthesize(
         chosen["materials"] = tuple(materials)
     if wavelengths is not None:
         chosen["wavelengths_nm"] = tuple(parse_wavelengths(wavelengths).tolist())
-    files = save_scenes(
-        output,
-        count,
-        seed=seed,
-        options=SynthesisOptions(**chosen),
-        suffix=form,
-        layers=layers,
-        progress=_progress("making"),
-    )
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
+        files = save_scenes(
+            output,
+            count,
+            seed=seed,
+            options=SynthesisOptions(**chosen),
+            suffix=form,
+            layers=layers,
+            progress=progress,
+            cluster=helpers,
+        )
     echo(f"{len(files)} scenes in {output}")
-
-
-def _progress(what: str) -> Callable[[Sequence[T]], Iterable[T]]:
-    return lambda items: track_progress(items, what, len(items))
 
 
 def _track_options(settings: list[str], tracks: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -22,10 +22,12 @@ _WHAT = {
 
 @app.command()
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")] = Path(
-        "respectra-demo"
-    ),
-    overwrite: Annotated[bool, typer.Option(help="Replace the folder if it exists.")] = False,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")
+    ] = Path("respectra-demo"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the folder if it exists.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Render a small still life, recover its spectra from the picture, and score them."""

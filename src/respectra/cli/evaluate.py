@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from respectra.cli.app import app, echo, out, print_json, track_progress, warn
+from respectra.cli.app import app, echo, out, print_json, show_progress, warn
+from respectra.cli.help import RUNNING
+from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from respectra.evaluation import Options, Results, Table
+
+_SCORES = "How it is scored"
+_FURTHER = "Further tests"
+_BLIND = "Blind mode"
 
 
 @app.command()
@@ -28,31 +34,54 @@ def evaluate(
             "files; NAME=FILE gives one a name.",
         ),
     ] = None,
-    data: Annotated[Path | None, typer.Option("--data", help="Folder of scenes.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data",
+            metavar="FOLDER",
+            help="Folder of scenes.",
+            show_default="give this or --images",
+        ),
+    ] = None,
     images: Annotated[
         Path | None,
-        typer.Option("--images", help="Folder of images whose truth nobody has, instead."),
+        typer.Option(
+            "--images",
+            metavar="FOLDER",
+            help="Folder of images whose truth nobody has, instead.",
+            show_default="scenes with truth",
+        ),
     ] = None,
     track: Annotated[
-        str, typer.Option("--track", help="Tracks: clean, real-world, exposed.")
+        str,
+        typer.Option("--track", metavar="NAME,...", help="Tracks: clean, real-world, exposed."),
     ] = "clean",
     aux: Annotated[
         str,
         typer.Option(
             "--aux",
+            metavar="NAME,...",
+            rich_help_panel=_FURTHER,
             help="Auxiliary tests: official (those of the challenge's report), all, none, or "
             "names such as shuffle,brightness-0.5,camera,camera-told,camera-matrix.",
         ),
     ] = "official",
     lights: Annotated[
-        bool, typer.Option("--lights", help="Also score under eight lights, not told and told.")
+        bool,
+        typer.Option(
+            "--lights",
+            help="Also score under eight lights, not told and told.",
+            rich_help_panel=_FURTHER,
+        ),
     ] = False,
     references: Annotated[
         int | None,
         typer.Option(
             "--references",
-            metavar="K",
-            help="Also score with K pixels' spectra known (5, 10 or 24), which are left out.",
+            metavar="N",
+            help="Also score with the spectra of N pixels known (5, 10 or 24), which are left out.",
+            show_default="none known",
+            rich_help_panel=_FURTHER,
         ),
     ] = None,
     guarantees: Annotated[
@@ -63,71 +92,180 @@ def evaluate(
             help="Score every method a second time with its cubes made to keep these: consistent, "
             "consistent-exact, non-negative, exposure-invariant, smooth. Given again, a third "
             "time with others.",
+            show_default="once, as they are",
+            rich_help_panel=_FURTHER,
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder to write, or to continue.")
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Folder to write, or to continue.",
+            show_default="needed but in blind mode",
+        ),
     ] = None,
     jobs: Annotated[
-        int, typer.Option("--jobs", min=0, help="Processes; 0 for as many as fit. Same scores.")
+        int,
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            min=0,
+            help="Processes; 0 for as many as fit. Same scores.",
+            rich_help_panel=RUNNING,
+        ),
     ] = 1,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads of each process.")] = 1,
-    scenes: Annotated[str | None, typer.Option("--scenes", help="Only these: a,b.")] = None,
+    threads: Annotated[
+        int,
+        typer.Option(
+            "--threads",
+            metavar="N",
+            min=1,
+            help="Threads of each process.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = 1,
+    workers: WorkersOption = None,
+    cluster: ClusterOption = None,
+    scenes: Annotated[
+        str | None,
+        typer.Option("--scenes", metavar="NAME,...", help="Only these scenes.", show_default="all"),
+    ] = None,
     floor: Annotated[
         float,
-        typer.Option("--floor", min=0.0, help="Smallest denominator of MRAE; 0 is official."),
+        typer.Option(
+            "--floor",
+            metavar="VALUE",
+            min=0.0,
+            help="Smallest denominator of MRAE, in the cubes' values; 0 is official.",
+            rich_help_panel=_SCORES,
+        ),
     ] = 0.0,
     on_zero: Annotated[
         str,
-        typer.Option("--on-zero", help="Zeros in the truth without a floor: raise, inf, exclude."),
+        typer.Option(
+            "--on-zero",
+            metavar="NAME",
+            help="Zeros in the truth without a floor: raise, inf, exclude.",
+            rich_help_panel=_SCORES,
+        ),
     ] = "raise",
     crop: Annotated[
-        str, typer.Option("--crop", help="none (2020) or ntire-2022 (128 pixels each side).")
+        str,
+        typer.Option(
+            "--crop",
+            metavar="NAME",
+            help="none (2020) or ntire-2022 (128 pixels each side).",
+            rich_help_panel=_SCORES,
+        ),
     ] = "none",
     resample: Annotated[
         str | None,
         typer.Option(
             "--resample",
-            help="Score at these bands, whatever the scenes': 400:700:10. Images are rendered "
-            "of the resampled scenes.",
+            metavar="NM",
+            help="Score at these bands in nm, whatever the scenes': 400:700:10. Images are "
+            "rendered of the resampled scenes.",
+            show_default="bands as they are",
+            rich_help_panel=_SCORES,
         ),
     ] = None,
-    seeds: Annotated[str, typer.Option("--seed", help="Seeds of the noise: 0,1.")] = "0",
+    seeds: Annotated[
+        str, typer.Option("--seed", metavar="SEED,...", help="Seeds of the noise: 0,1.")
+    ] = "0",
     out_of_scope: Annotated[
         Path | None,
-        typer.Option("--out-of-scope", help="A second folder, of scenes unlike those trained on."),
+        typer.Option(
+            "--out-of-scope",
+            metavar="FOLDER",
+            help="A second folder, of scenes unlike those trained on.",
+            show_default="none",
+            rich_help_panel=_FURTHER,
+        ),
     ] = None,
     out_of_scope_scenes: Annotated[
         str | None,
-        typer.Option("--out-of-scope-scenes", help="Only these of it; of --data without it: a,b."),
+        typer.Option(
+            "--out-of-scope-scenes",
+            metavar="NAME,...",
+            help="Only these scenes of it; of --data without it.",
+            show_default="all",
+            rich_help_panel=_FURTHER,
+        ),
     ] = None,
     cameras: Annotated[
         list[Path] | None,
         typer.Option(
             "--cameras",
+            metavar="PATH",
             help="Responses for the test 'camera': a file, an archive or a folder of them. Of more "
-            "than twenty, twenty at even distances.",
+            "than twenty, twenty at even distances. May be repeated.",
+            show_default="known and derived ones",
+            rich_help_panel=_FURTHER,
         ),
     ] = None,
     official_clusters: Annotated[
         bool,
         typer.Option(
-            "--official-clusters", help="Start k-means as the challenge did: minutes a scene."
+            "--official-clusters",
+            help="Start k-means as the challenge did: minutes a scene.",
+            rich_help_panel=_FURTHER,
         ),
     ] = False,
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda, ...")] = "cpu",
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device", metavar="NAME", help="auto, cpu, cuda, ...", rich_help_panel=RUNNING
+        ),
+    ] = "cpu",
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Score weights also on tracks that they are not for.",
+            rich_help_panel=_FURTHER,
+        ),
+    ] = False,
     metrics: Annotated[
         str | None,
-        typer.Option("--metrics", help="Further metrics, such as those of other packages."),
+        typer.Option(
+            "--metrics",
+            metavar="NAME,...",
+            help="Further metrics, such as those of other packages.",
+            show_default="none further",
+            rich_help_panel=_SCORES,
+        ),
     ] = None,
     timing_runs: Annotated[
-        int, typer.Option("--timing-runs", min=0, help="Runs that are timed; 0 for no timing.")
+        int,
+        typer.Option(
+            "--timing-runs",
+            metavar="N",
+            min=0,
+            help="Runs that are timed; 0 for no timing.",
+            rich_help_panel=RUNNING,
+        ),
     ] = 3,
     truth: Annotated[
-        Path | None, typer.Option("--truth", help="Blind mode: folder of hidden truths.")
+        Path | None,
+        typer.Option(
+            "--truth",
+            metavar="FOLDER",
+            help="Folder of hidden truths.",
+            show_default="none",
+            rich_help_panel=_BLIND,
+        ),
     ] = None,
     submitted: Annotated[
-        Path | None, typer.Option("--submitted", help="Blind mode: folder of submitted cubes.")
+        Path | None,
+        typer.Option(
+            "--submitted",
+            metavar="FOLDER",
+            help="Folder of submitted cubes.",
+            show_default="none",
+            rich_help_panel=_BLIND,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
 ) -> None:
@@ -144,12 +282,10 @@ def evaluate(
         evaluate,
         evaluation_scenes_of,
         find_entries,
-        save_report,
         scenes_without_truth,
     )
     from respectra.evaluation.auxiliary import choose_cameras, select_tests
     from respectra.evaluation.protocol import PLAIN_METRICS
-    from respectra.evaluation.run import suitable_jobs
 
     given: dict[str, Any] = {
         "tracks": _words(track),
@@ -202,23 +338,25 @@ def evaluate(
         tracks=options.tracks,
         guarantees=[_words(words) for words in guarantees or ()],
         device=device,
+        force=force,
     )
     for one in entries:
         for name, reason in one.facts["absent"].items():
             warn(f"{one.name} takes no part in {name}: {reason}")
-    needed_gb = max(float(one.facts.get("memory_gb", 1.5)) for one in entries)
-    results = evaluate(
-        entries,
-        subjects,
-        output,
-        options,
-        collections=collections,
-        jobs=jobs or suitable_jobs(len(subjects), needed_gb),
-        threads=threads,
-        timing_runs=timing_runs,
-        progress=track_progress,
-    )
-    save_report(results, output / "report.html", overwrite=True)
+    with open_workers(workers, cluster) as helpers, show_progress() as progress:
+        results = evaluate(
+            entries,
+            subjects,
+            output,
+            options,
+            report=output / "report.html",
+            collections=collections,
+            jobs=jobs,
+            threads=threads,
+            timing_runs=timing_runs,
+            progress=progress,
+            cluster=helpers,
+        )
     _report_failures(results)
     if as_json:
         print_json(_summary(results))
@@ -242,16 +380,24 @@ def leaderboard(
     folders: Annotated[
         list[Path], typer.Argument(metavar="RESULTS...", help="Folders that evaluate wrote.")
     ],
-    form: Annotated[str, typer.Option("--format", help="terminal, markdown or html.")] = "terminal",
-    metric: Annotated[str, typer.Option("--metric", help="Score to rank by.")] = "mrae",
+    form: Annotated[
+        str, typer.Option("--format", metavar="NAME", help="terminal, markdown or html.")
+    ] = "terminal",
+    metric: Annotated[
+        str, typer.Option("--metric", metavar="NAME", help="Score to rank by.")
+    ] = "mrae",
     test: Annotated[
-        str, typer.Option("--test", help="plain, or an auxiliary test such as shuffle-4.")
+        str,
+        typer.Option(
+            "--test", metavar="NAME", help="plain, or an auxiliary test such as shuffle-4."
+        ),
     ] = "plain",
     published: Annotated[
         bool, typer.Option("--published", help="Add the report's tables, as published on ARAD.")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File to write instead.")
+        Path | None,
+        typer.Option("--output", "-o", help="File to write instead.", show_default="only printed"),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:

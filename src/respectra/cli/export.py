@@ -14,9 +14,15 @@ from respectra.cli.app import app, echo
 def export(
     weights: Annotated[Path, typer.Argument(help="Weights file of a network.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="ONNX file to write.")],
-    height: Annotated[int, typer.Option(help="Rows of the pictures it takes.", min=1)] = 512,
-    width: Annotated[int, typer.Option(help="Columns of the pictures it takes.", min=1)] = 512,
-    overwrite: Annotated[bool, typer.Option(help="Replace an existing output.")] = False,
+    height: Annotated[
+        int, typer.Option(metavar="PIXELS", help="Height of the pictures.", min=1)
+    ] = 512,
+    width: Annotated[
+        int, typer.Option(metavar="PIXELS", help="Width of the pictures.", min=1)
+    ] = 512,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing output.")
+    ] = False,
 ) -> None:
     """Write a network as ONNX for pictures of one size, checked against PyTorch.
 

@@ -29,8 +29,9 @@ def import_weights(
     track: Annotated[
         str | None,
         typer.Option(
-            help="Track of the weights: clean, real-world or exposed (2022); needed where the "
-            "file does not tell."
+            metavar="NAME",
+            help="Track of the weights: clean, real-world or exposed (2022).",
+            show_default="as the file tells; needed where it does not",
         ),
     ] = None,
     overwrite: Annotated[

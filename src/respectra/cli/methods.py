@@ -239,10 +239,10 @@ def properties(facts: Facts) -> list[tuple[str, str]]:
 
 def preset_rows(name: str) -> list[tuple[str, ...]]:
     """Name, parameters and arithmetic of networks, and the options of each preset."""
-    from respectra.methods.measure import get_facts, list_presets
+    from respectra.methods.measure import get_facts, presets_of
 
     rows = []
-    for preset, options in list_presets(name).items():
+    for preset, options in presets_of(name).items():
         facts = get_facts(name, preset=preset)
         counts = (
             (f"{facts.parameters:,}", f"{facts.gmac:,.1f} GMAC")

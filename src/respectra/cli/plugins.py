@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -10,44 +11,21 @@ from rich.table import Table
 
 from respectra.cli.app import app, out, print_json
 
-if TYPE_CHECKING:
-    from respectra.registry import Registry
-
 
 @app.command()
 def plugins(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
 ) -> None:
     """List what other packages add: methods, formats, tracks, responses, metrics, tests."""
-    found = [
-        {
-            "kind": registry.kind,
-            "name": name,
-            "package": registry.origin(name),
-            "group": registry.group,
-            "problem": registry.problem(name),
-        }
-        for registry in registries()
-        for name in registry.others()
-    ]
+    from respectra.plugins import find_plugins
+
+    found = [asdict(plugin) for plugin in find_plugins()]
     if as_json:
         print_json(found)
     elif not found:
         out.print("no other package adds anything; docs/plugins.md says how one does")
     else:
         _print(found)
-
-
-def registries() -> tuple[Registry[Any], ...]:
-    """The registries that other packages can add to."""
-    from respectra.cameras.responses import OTHERS
-    from respectra.cameras.tracks import tracks
-    from respectra.cubes.formats import FORMATS
-    from respectra.evaluation.auxiliary import TESTS
-    from respectra.evaluation.metrics import METRICS
-    from respectra.methods.registry import methods
-
-    return methods(), FORMATS.entries, tracks(), OTHERS, METRICS, TESTS
 
 
 def _print(found: list[dict[str, Any]]) -> None:

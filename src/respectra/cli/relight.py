@@ -18,17 +18,21 @@ def relight(
         str,
         typer.Option(
             metavar="NAME|FILE",
-            help="The new light: A, D50, FL2, LED-B3, ..., planck:2856, daylight:5200, a file; "
-            "or reflectance, which takes the light off.",
+            help="The new light: A, D50, FL2, LED-B3, ..., planck:2856 or daylight:5200 (kelvin), "
+            "a file; or reflectance, which takes the light off.",
         ),
     ],
     present: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|FILE", help="The light that a radiance is under; as it says by default."
+            metavar="NAME|FILE",
+            help="The light that a radiance is under.",
+            show_default="as the cube says",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace existing outputs.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing outputs.")
+    ] = False,
 ) -> None:
     """Put a cube under another light."""
     from respectra import cubes

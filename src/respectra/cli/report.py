@@ -15,11 +15,18 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="RESULTS", help="Folder that evaluate wrote.")],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="File to write; report.html in the folder by default."),
+        typer.Option(
+            "--output", "-o", help="File to write.", show_default="report.html in the folder"
+        ),
     ] = None,
     methods: Annotated[
         str | None,
-        typer.Option("--methods", help="Methods in the figures: a,b. By default the best eight."),
+        typer.Option(
+            "--methods",
+            metavar="NAME,...",
+            help="Methods in the figures.",
+            show_default="the best eight",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:

@@ -10,28 +10,78 @@ import typer
 from respectra.cli.app import app, echo
 from respectra.errors import ConfigError
 
+_WHERE = "Where it listens"
+_LIMITS = "Limits"
+
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8020,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on.", rich_help_panel=_WHERE)
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(
+            metavar="PORT",
+            help="Port; 0 takes a free one.",
+            min=0,
+            max=65535,
+            rich_help_panel=_WHERE,
+        ),
+    ] = 8020,
     token: Annotated[
         str | None,
-        typer.Option(help="Token that clients show; one is made up for other addresses."),
+        typer.Option(
+            metavar="TEXT",
+            help="Token that clients show.",
+            show_default="none for this machine, one that is made up for other addresses",
+            rich_help_panel=_WHERE,
+        ),
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Keep results in this folder, not a temporary one.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Keep results there.", show_default="a temporary folder"
+        ),
     ] = None,
     weights: Annotated[
-        list[Path] | None, typer.Option(help="A weights file to offer; may be repeated.")
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A weights file to offer; may be repeated.",
+            show_default="the methods that ship",
+        ),
     ] = None,
     origin: Annotated[
-        list[str] | None, typer.Option(help="Another site whose pages may use the service.")
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="Another site whose pages may use the service; may be repeated.",
+            show_default="none",
+            rich_help_panel=_WHERE,
+        ),
     ] = None,
-    max_upload: Annotated[int, typer.Option(help="MiB of one upload.", min=1)] = 2048,
-    max_megapixels: Annotated[int, typer.Option(help="Largest picture.", min=1)] = 64,
-    max_queue: Annotated[int, typer.Option(help="Jobs that may wait.", min=1)] = 16,
-    keep_minutes: Annotated[float, typer.Option(help="How long results are kept.", min=0.1)] = 60,
+    max_upload: Annotated[
+        int,
+        typer.Option(metavar="MIB", help="Largest upload.", min=1, rich_help_panel=_LIMITS),
+    ] = 2048,
+    max_megapixels: Annotated[
+        int,
+        typer.Option(metavar="MEGAPIXELS", help="Largest picture.", min=1, rich_help_panel=_LIMITS),
+    ] = 64,
+    max_queue: Annotated[
+        int,
+        typer.Option(metavar="N", help="Jobs that may wait.", min=1, rich_help_panel=_LIMITS),
+    ] = 16,
+    keep_minutes: Annotated[
+        float,
+        typer.Option(
+            metavar="MINUTES",
+            help="How long results are kept.",
+            min=0.1,
+            rich_help_panel=_LIMITS,
+        ),
+    ] = 60,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page.")] = False,
 ) -> None:
     """Open a page that shows the spectrum under the pointer, and the service behind it."""

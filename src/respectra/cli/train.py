@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from respectra.cli.app import app, echo, err, out, parse_settings, print_json
+from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
+from respectra.cli.help import RUNNING
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from respectra.training import AnyRecipe
 
+_CHANGES = "What of the recipe changes"
 #: Seconds between two plain lines of progress where there is no terminal.
 _EVERY_S = 30.0
 
@@ -27,23 +26,74 @@ def train(
         typer.Argument(help="A recipe (METHOD-TRACK), a YAML file, or a classical method."),
     ] = None,
     data: Annotated[
-        list[Path] | None,
-        typer.Option("--data", help="Folders of cubes, or one store from `data prepare`."),
+        list[str] | None,
+        typer.Option(
+            "--data",
+            metavar="FOLDER",
+            help="A folder of cubes, or one store from `data prepare`, here or by URL; may be "
+            "repeated.",
+            show_default="needed to train",
+        ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The run folder.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="The run folder.",
+            show_default="needed to train",
+        ),
+    ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a value: --set optimizer.lr=2e-4. Repeatable."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Change a value: --set optimizer.lr=2e-4. May be repeated.",
+            show_default="as the recipe says",
+            rich_help_panel=_CHANGES,
+        ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Length of the run; schedules shrink with it.")
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Length of the run in optimiser steps; schedules shrink with it.",
+            show_default="as the recipe says",
+            rich_help_panel=_CHANGES,
+        ),
     ] = None,
     resample: Annotated[
         str | None,
-        typer.Option("--resample", help="Learn these bands, whatever the cubes': 400:700:10."),
+        typer.Option(
+            "--resample",
+            metavar="NM",
+            help="Learn these bands in nm, whatever the cubes': 400:700:10.",
+            show_default="the cubes' bands",
+            rich_help_panel=_CHANGES,
+        ),
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="Another size, such as tiny.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of everything random.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Another size of the network, such as tiny.",
+            show_default="as the recipe says",
+            rich_help_panel=_CHANGES,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SEED",
+            min=0,
+            help="Seed of everything random.",
+            show_default="as the recipe says",
+            rich_help_panel=_CHANGES,
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -52,13 +102,44 @@ def train(
         ),
     ] = False,
     start: Annotated[
-        Path | None, typer.Option("--from", help="Weights to start from, for fine-tuning.")
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Weights to start from, for fine-tuning.",
+            show_default="random weights",
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="auto, cpu or cuda.", rich_help_panel=RUNNING)
+    ] = "auto",
     processes: Annotated[
-        int, typer.Option(min=1, help="Processes or GPUs that train together.")
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Processes or GPUs of a machine that train together.",
+            rich_help_panel=RUNNING,
+        ),
     ] = 1,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that cut patches.")] = 0,
+    nodes: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Machines that train together; under torchrun or srun this follows by itself.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Processes that cut patches; 0: the one that trains.",
+            rich_help_panel=RUNNING,
+        ),
+    ] = 0,
     show: Annotated[
         bool, typer.Option("--show", help="Print the recipe as it would be run, and stop.")
     ] = False,
@@ -81,9 +162,10 @@ def train(
     if not data or output is None:
         raise ConfigError("training needs --data FOLDER and --output RUN")
     from respectra.training import train as run
+    from respectra.training.nodes import find_team
 
-    progress = _Plain() if processes > 1 or not err.is_terminal else _Bar()
-    with progress:
+    # What is sent to other processes can be no bar.
+    with show_progress(every_s=_EVERY_S, plain=processes * nodes > 1) as progress:
         result = run(
             chosen,
             data,
@@ -92,10 +174,13 @@ def train(
             start=start,
             device=device,
             processes=processes,
+            nodes=nodes,
             workers=workers,
             on_estimate=lambda estimate: echo(str(estimate)),
-            on_progress=progress,
+            progress=progress,
         )
+    if not find_team(processes, nodes).writes:
+        return
     if json:
         print_json(
             {"run": result.folder, "best": result.best, "step": result.step, **result.scores}
@@ -146,57 +231,3 @@ def _show(recipe: AnyRecipe) -> None:
     out.print(
         yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False).rstrip(), markup=False
     )
-
-
-class _Plain:
-    """Progress as plain lines, a few a minute; it can be sent to another process."""
-
-    def __init__(self) -> None:
-        self.last = 0.0
-
-    def __enter__(self) -> _Plain:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def __call__(self, step: int, steps: int, values: Mapping[str, float]) -> None:
-        now = time.monotonic()
-        if step == steps or now - self.last >= _EVERY_S:
-            self.last = now
-            echo(f"step {step}/{steps}  loss {values['loss']:.5g}")
-
-
-class _Bar:
-    """Progress as a bar."""
-
-    def __init__(self) -> None:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            transient=True,
-        )
-        self.task = self.progress.add_task("training", total=None)
-
-    def __enter__(self) -> _Bar:
-        self.progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
-
-    def __call__(self, step: int, steps: int, values: Mapping[str, float]) -> None:
-        self.progress.update(
-            self.task, completed=step, total=steps, description=f"loss {values['loss']:.5g}"
-        )

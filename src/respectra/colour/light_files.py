@@ -37,6 +37,13 @@ def open_light_file(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArra
 
     Raises:
         FormatError: no such file, an unknown suffix, or contents that are not one spectrum.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("lamp.csv").write_text("wavelength,power\\n400,1\\n550,2\\n700,3\\n")
+        >>> wavelengths_nm, power = open_light_file("lamp.csv")
+        >>> power.tolist()
+        [1.0, 2.0, 3.0]
     """
     file = Path(path)
     reader = _READERS.get(file.suffix.lower())

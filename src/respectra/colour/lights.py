@@ -36,6 +36,11 @@ def list_illuminants() -> list[str]:
     """Names of lights with a table: the CIE's A, B, C, D, E, FL, HP, LED, ID series, ISO 7589's.
 
     ``planck:2856`` and ``daylight:5200`` name lights by their temperature in K besides.
+
+    Example:
+        >>> import respectra as rs
+        >>> [light for light in rs.list_illuminants() if light.startswith("D")][:3]
+        ['D50', 'D55', 'D60']
     """
     return list(tabulated_illuminants())
 
@@ -53,6 +58,11 @@ def make_light(
 
     Raises:
         DataError: wrong shape, values that are negative or not finite, or no light at all.
+
+    Example:
+        >>> light = make_light([1.0, 2.0, 3.0], [400, 550, 700], name="reddish")
+        >>> light.attrs["name"], light.dims
+        ('reddish', ('wavelength',))
     """
     grid = check_wavelengths(wavelengths_nm)
     values = np.asarray(power, dtype=np.float64)
@@ -85,6 +95,11 @@ def require_light(light: object) -> xr.DataArray:
 
     Raises:
         DataError: it is something else; says what is missing.
+
+    Example:
+        >>> light = make_light([1.0, 2.0, 3.0], [400, 550, 700], name="reddish")
+        >>> require_light(light).identical(light)
+        True
     """
     if not isinstance(light, xr.DataArray):
         raise DataError(
@@ -145,6 +160,10 @@ def blackbody(temperature_k: float) -> xr.DataArray:
 
     Raises:
         ConfigError: a temperature outside 500 to 100 000 K.
+
+    Example:
+        >>> round(blackbody(2856).sel(wavelength=560).item(), 6)
+        100.0
     """
     _require_between(temperature_k, _PLANCK_K, "a black body")
 
@@ -164,6 +183,10 @@ def daylight(temperature_k: float) -> xr.DataArray:
         ConfigError: a temperature outside 4000 to 25 000 K.
 
     Source: CIE 015, the D series.
+
+    Example:
+        >>> round(daylight(6504).sel(wavelength=560).item(), 6)
+        100.0
     """
     import colour
 
@@ -191,6 +214,10 @@ def resample_light(light: xr.DataArray, wavelengths_nm: npt.ArrayLike) -> FloatA
     Raises:
         DataError: a band lies outside the light's table, or is dark: what reflects there cannot be
             seen.
+
+    Example:
+        >>> resample_light(blackbody(2856), [450, 550, 650]).round(1).tolist()
+        [35.9, 93.9, 164.1]
     """
     light = require_light(light)
     bands = check_wavelengths(wavelengths_nm)
@@ -223,6 +250,10 @@ def normalise_light(power: npt.ArrayLike, wavelengths_nm: npt.ArrayLike) -> Floa
     """A light in bands, scaled to the luminance of the equal-energy light of 1; shape (band,).
 
     So a perfect white under any light is as bright as one under any other.
+
+    Example:
+        >>> normalise_light([2.0, 2.0, 2.0], [450, 550, 650]).tolist()
+        [1.0, 1.0, 1.0]
     """
     grid = check_wavelengths(wavelengths_nm)
     values = np.asarray(power, np.float64)

@@ -40,6 +40,10 @@ def colour_matching(observer: str, wavelengths_nm: npt.ArrayLike) -> FloatArray:
     Raises:
         ConfigError: unknown observer.
         DataError: the wavelengths are not ascending positive numbers.
+
+    Example:
+        >>> colour_matching("cie1931", [450, 550, 650]).shape
+        (3, 3)
     """
     if observer not in _OBSERVERS:
         raise unknown_name("observer", observer, _OBSERVERS)
@@ -64,6 +68,10 @@ def illuminant(name: str, wavelengths_nm: npt.ArrayLike) -> FloatArray:
     Raises:
         ConfigError: unknown illuminant.
         DataError: a wavelength lies outside the published table.
+
+    Example:
+        >>> illuminant("D65", [560]).tolist()
+        [100.0]
     """
     grid = check_wavelengths(wavelengths_nm)
     names = {known.lower(): known for known in tabulated_illuminants()}

@@ -27,6 +27,12 @@ def xyz_weights(
 
     Raises:
         DataError: nothing of the light is visible in these bands.
+
+    Example:
+        >>> import numpy as np
+        >>> grid = np.arange(400, 701, 10)
+        >>> float(xyz_weights(np.ones(31), grid)[:, 1].sum().round(6))  # a perfect white's Y
+        1.0
     """
     grid = check_wavelengths(wavelengths_nm)
     light = np.asarray(power, np.float64)
@@ -68,6 +74,12 @@ def srgb_matrix(
 
     Raises:
         DataError: nothing of the light is visible in these bands.
+
+    Example:
+        >>> import numpy as np
+        >>> grid = np.arange(400, 701, 10)
+        >>> (np.ones(31) @ srgb_matrix(np.ones(31), grid)).round(2).tolist()
+        [1.0, 1.0, 1.0]
     """
     import colour
 

@@ -32,7 +32,13 @@ _SPACES = {
 
 
 def decode_srgb(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-    """Linear light of sRGB's values, both in [0, 1] (IEC 61966-2-1)."""
+    """Linear light of sRGB's values, both in [0, 1] (IEC 61966-2-1).
+
+    Example:
+        >>> import numpy as np
+        >>> decode_srgb(np.array([0.0, 1.0], np.float32)).tolist()
+        [0.0, 1.0]
+    """
     encoded = np.asarray(values, dtype=np.float32)
     power = ((encoded + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4)
     return np.where(encoded <= 0.04045, encoded / np.float32(12.92), power).astype(np.float32)
@@ -42,6 +48,11 @@ def encode_srgb(linear: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """sRGB's values of linear light, both in [0, 1] (IEC 61966-2-1); what is beyond is clipped.
 
     Computed in the precision of ``linear``.
+
+    Example:
+        >>> import numpy as np
+        >>> encode_srgb(np.array([0.0, 1.0], np.float32)).tolist()
+        [0.0, 0.9999999403953552]
     """
     light = np.asarray(linear)
     if light.dtype not in (np.float32, np.float64):
@@ -96,7 +107,12 @@ class RGBSpace:
 
 
 def list_rgb_spaces() -> list[str]:
-    """Names of the colour spaces that are known."""
+    """Names of the colour spaces that are known.
+
+    Example:
+        >>> list_rgb_spaces()
+        ['srgb', 'display-p3', 'adobe-rgb', 'prophoto', 'rec2020', 'rec709', 'aces']
+    """
     return list(_SPACES)
 
 
@@ -106,6 +122,10 @@ def rgb_space(name: str) -> RGBSpace:
 
     Raises:
         ConfigError: there is no such space.
+
+    Example:
+        >>> rgb_space("srgb").name
+        'srgb'
     """
     if name not in _SPACES:
         raise unknown_name("colour space", name, _SPACES)
@@ -120,7 +140,12 @@ def rgb_space(name: str) -> RGBSpace:
 
 @functools.cache
 def space_matrix(start: str, end: str) -> FloatArray:
-    """Linear R, G, B of one colour space to those of another, shape (3, 3), white to white."""
+    """Linear R, G, B of one colour space to those of another, shape (3, 3), white to white.
+
+    Example:
+        >>> (space_matrix("srgb", "aces") @ [1, 1, 1]).round(4).tolist()  # white to white
+        [1.0, 1.0, 1.0]
+    """
     matrices = [
         SRGB_TO_XYZ if name == "srgb" else rgb_space(name).to_xyz_d65 for name in (start, end)
     ]

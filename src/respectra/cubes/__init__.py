@@ -1,9 +1,7 @@
 """Cubes: hyperspectral images with dims (y, x, wavelength) and wavelengths that are known."""
 
-from respectra.colour.lights import list_illuminants
-from respectra.colour.observers import colour_matching, illuminant
 from respectra.cubes.accessor import CubeAccessor
-from respectra.cubes.checking import Finding, Report, check
+from respectra.cubes.checking import Finding, Report, check, check_lazily
 from respectra.cubes.inspection import inspect
 from respectra.cubes.io import open_cube, open_low_rank, parse_wavelengths, save_cube
 from respectra.cubes.lowrank import LowRankCube
@@ -20,6 +18,7 @@ from respectra.cubes.previewing import preview, save_preview
 from respectra.cubes.relighting import relight, to_radiance, to_reflectance
 from respectra.cubes.resampling import crop, fit_bands, resample
 from respectra.cubes.writers import open_writer
+from respectra.renaming import lazy_names
 
 __all__ = [
     "CHALLENGE_WAVELENGTHS_NM",
@@ -30,13 +29,11 @@ __all__ = [
     "Quantity",
     "Report",
     "check",
+    "check_lazily",
     "check_wavelengths",
-    "colour_matching",
     "crop",
     "fit_bands",
-    "illuminant",
     "inspect",
-    "list_illuminants",
     "make_cube",
     "open_cube",
     "open_low_rank",
@@ -52,3 +49,12 @@ __all__ = [
     "to_reflectance",
     "wavelengths_of",
 ]
+
+#: What moved to the room of colour.
+__getattr__ = lazy_names(
+    __name__,
+    former={
+        name: f"respectra.colour.{name}"
+        for name in ("colour_matching", "illuminant", "list_illuminants")
+    },
+)

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cubes.chunked import is_chunked
 from respectra.cubes.model import CHALLENGE_WAVELENGTHS_NM, require_cube, wavelengths_of
+from respectra.errors import DataError
 
 Severity = Literal["error", "warning", "info"]
 
@@ -23,6 +25,8 @@ _DARK_MEAN = 0.01
 _BLOCK_VALUES = 2**24
 #: Repeated spectra are sought among so many pixels.
 _COMPARED_PIXELS = 2**24
+#: Chunks whose findings are put together at a time.
+_FAN = 16
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,12 @@ class Finding:
         code: a short name that does not change, for programs.
         message: what was found, what it means, what to do.
         count: how many values, pixels or bands it concerns.
+
+    Example:
+        >>> import respectra as rs
+        >>> finding = rs.cubes.check(rs.make_cube([[[0.2, -0.4]]], [450, 550])).findings[0]
+        >>> finding.code, finding.severity, finding.count
+        ('negative', 'error', 1)
     """
 
     severity: Severity
@@ -53,6 +63,12 @@ class Report:
         maximum: largest finite value; NaN when there is none.
         mean: mean of the finite values; NaN when there is none.
         findings: the worst first.
+
+    Example:
+        >>> import respectra as rs
+        >>> report = rs.cubes.check(rs.make_cube([[[0.2, 0.4]]], [450, 550]))
+        >>> report.ok, report.shape
+        (True, (1, 1, 2))
     """
 
     shape: tuple[int, int, int]
@@ -84,21 +100,75 @@ def check(cube: xr.DataArray) -> Report:
     Raises:
         DataError: not a cube.
         FormatError: a file whose values are damaged.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.cubes.check(rs.make_cube([[[0.2, -0.4]]], [450, 550])).findings[0].code
+        'negative'
     """
     cube = require_cube(cube)
+    if is_chunked(cube):
+        report: Report = check_lazily(cube).compute()
+        return report
     rows, columns, bands = cube.shape
     seen = _Seen(cube.size, bands, rows * columns)
     height = max(1, _BLOCK_VALUES // (columns * bands))
     for y in range(0, rows, height):
         seen.add(np.asarray(cube[y : y + height].values))
+    return _report(seen, cube.shape, cube.attrs.get("quantity"), wavelengths_of(cube))
+
+
+def check_lazily(cube: xr.DataArray) -> Any:
+    """As :func:`check`, for a cube on dask's chunks, each of which is looked at by itself.
+
+    Returns:
+        what gives the :class:`Report` when its ``compute()`` is called, on dask's workers.
+
+    Raises:
+        DataError: not a cube, or not on chunks.
+    """
+    import dask
+
+    cube = require_cube(cube)
+    if not is_chunked(cube):
+        raise DataError("the cube is not on chunks; cut it: cube.chunk(y=256, x=256)")
+    rows, columns, bands = map(int, cube.shape)
+    data = cube.data.rechunk({2: -1})
+    parts = [
+        dask.delayed(_look)(block, cube.size, bands, rows * columns)
+        for block in data.to_delayed().ravel()
+    ]
+    while len(parts) > 1:
+        parts = [dask.delayed(_joined)(parts[k : k + _FAN]) for k in range(0, len(parts), _FAN)]
+    facts = (rows, columns, bands), cube.attrs.get("quantity"), wavelengths_of(cube)
+    return dask.delayed(_report)(parts[0], *facts)
+
+
+def _look(values: npt.NDArray[np.floating], size: int, bands: int, pixels: int) -> _Seen:
+    seen = _Seen(size, bands, pixels)
+    seen.add(values)
+    return seen
+
+
+def _joined(parts: list[_Seen]) -> _Seen:
+    first, *others = parts
+    for other in others:
+        first.join(other)
+    return first
+
+
+def _report(
+    seen: _Seen, shape: tuple[int, ...], quantity: object, grid: npt.NDArray[np.float64]
+) -> Report:
     findings = [
         *_values(seen),
-        *_range(seen, cube.attrs.get("quantity")),
+        *_range(seen, quantity),
         *_pixels(seen),
-        *_bands(seen, wavelengths_of(cube)),
+        *_bands(seen, grid),
     ]
     order = {"error": 0, "warning": 1, "info": 2}
     findings.sort(key=lambda finding: order[finding.severity])
+    rows, columns, bands = shape
     return Report((rows, columns, bands), seen.low, seen.high, seen.mean, tuple(findings))
 
 
@@ -150,6 +220,19 @@ class _Seen:
         self.dead += len(pixels) - int(np.count_nonzero(pixels.any(axis=1)))
         self._keys.append(pixels[-self._offset % self.step :: self.step] @ self._weights)
         self._offset += len(pixels)
+
+    def join(self, other: _Seen) -> None:
+        """Take what another one saw of other pixels."""
+        for name in ("finite", "negative", "zero", "above_one", "dead", "_sum", "_offset"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        if not other.high <= self.high:
+            self.high, self.top = (other.high, other.top) if other.finite else (self.high, self.top)
+        elif other.high == self.high:
+            self.top += other.top
+        self.low = float(np.fmin(self.low, other.low))
+        self.band_low = np.minimum(self.band_low, other.band_low)
+        self.band_high = np.maximum(self.band_high, other.band_high)
+        self._keys.extend(other._keys)
 
     def most_repeated(self) -> int:
         """How many pixels share the most frequent spectrum that is not black."""

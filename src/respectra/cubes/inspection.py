@@ -29,6 +29,13 @@ def inspect(
     Raises:
         FormatError: missing, empty, damaged, or not what its suffix says.
         DataError: the values are not real numbers.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_cube(rs.make_cube([[[0.2, 0.4]]], [450, 550]), "small.nc")
+        >>> facts = rs.cubes.inspect("small.nc")
+        >>> facts["format"], facts["shape"], facts["wavelengths_nm"]
+        ('netcdf', [1, 1, 2], [450.0, 550.0])
     """
     path = Path(path)
     entry, stored = peek_cube(path, key, axes)

@@ -16,7 +16,7 @@ import xarray as xr
 from respectra.cubes.formats import FORMATS, CubeFormat, Stored
 from respectra.cubes.formats._axes import parse_axes
 from respectra.cubes.formats.base import MOST_BANDS, guard, reading, writing
-from respectra.cubes.lazy import Chunks, StoredArray, lazy_cube
+from respectra.cubes.lazy import Chunks, Peek, StoredArray, lazy_cube
 from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import (
     CHALLENGE_WAVELENGTHS_NM,
@@ -28,14 +28,16 @@ from respectra.cubes.model import (
 )
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.files import atomic_paths, ensure_absent, recover
+from respectra.storage import Url, is_url, local_copy, uploading
 
 PathLike = str | os.PathLike[str]
 _OVERHEAD_BYTES = 2**17  # headers, wavelengths, attributes
+_OF_SEVERAL = (".hdr", ".img", ".bip", ".bil", ".bsq", ".dat", ".raw")  # a header and its data
 _SAME_NM = 0.1  # wavelengths that differ by less are the same, rounded
 
 
 def open_cube(
-    path: PathLike,
+    path: PathLike | Url,
     *,
     wavelengths_nm: npt.ArrayLike | None = None,
     quantity: Quantity | None = None,
@@ -55,7 +57,8 @@ def open_cube(
     so at once, for a file that is about to go away. Damage in the values shows when they are read.
 
     Args:
-        path: the file or folder.
+        path: the file or folder; or its URL (see ``respectra.storage``): of a Zarr store, what is
+            asked for is read when it is asked for, any other file is read whole.
         wavelengths_nm: shape (band,), nm, in the order of the file's bands, where the file does
             not know them.
         quantity: what the values mean, when the file does not say or is wrong.
@@ -69,9 +72,27 @@ def open_cube(
             with others than those given.
         DataError: the values are not real numbers, or (when they are read) too many for the memory.
         ConfigError: the axes are not y, x and band.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_cube(rs.make_cube([[[0.25, 0.5]]], [450, 550]), "small.zarr")
+        >>> rs.open_cube("small.zarr").sel(wavelength=550).item()
+        0.5
     """
-    path = Path(path)
-    peek = functools.partial(peek_cube, path, key, axes)
+    if isinstance(path, Url) or is_url(path):
+        url = Url.parse(str(path))
+        if url.suffix.lower() != ".zarr":
+            given = {"wavelengths_nm": wavelengths_nm, "quantity": quantity}
+            with local_copy(url, others=url.suffix.lower() in _OF_SEVERAL) as copy:
+                whole = open_cube(copy, key=key, axes=axes, **given).load()  # type: ignore[arg-type]
+            return whole if chunks is None else whole.chunk(chunks)
+        from respectra.cubes.remote import copy_of, peek_url
+
+        peek: Peek = functools.partial(peek_url, str(url), key, axes)
+        path = copy_of(str(url)).path
+    else:
+        path = Path(path)
+        peek = functools.partial(peek_cube, path, key, axes)
     array = StoredArray(path, peek)
     stored = array.stored
     grid = _wavelengths(path, stored, wavelengths_nm)
@@ -112,7 +133,7 @@ def _reordered(attrs: Mapping[str, Any], order: npt.NDArray[np.intp]) -> dict[st
 
 def save_cube(
     cube: xr.DataArray | LowRankCube,
-    path: PathLike,
+    path: PathLike | Url,
     *,
     overwrite: bool = False,
     format: str | None = None,  # noqa: A002 - the word that xarray and imageio use as well
@@ -122,7 +143,8 @@ def save_cube(
     Args:
         cube: dims (y, x, wavelength); or a low-rank cube, which Zarr and NetCDF keep as it is
             (see :func:`open_low_rank`) and other formats expanded.
-        path: its suffix names the format, and for ENVI (.bip, .bil, .bsq) the interleave.
+        path: its suffix names the format, and for ENVI (.bip, .bil, .bsq) the interleave. At a
+            URL, the cube is put when it is whole here.
         overwrite: replace what is there.
         format: a format by name where the suffix is not enough: ``matlab-v5`` for MATLAB 5
             instead of 7.3, ``png`` for a folder of one 16-bit PNG a band.
@@ -131,7 +153,18 @@ def save_cube(
         DataError: not a cube, or values or attributes that the format cannot hold.
         ConfigError: unknown format or suffix.
         OutputError: the path exists, or cannot be written.
+
+    Example:
+        >>> import respectra as rs
+        >>> cube = rs.make_cube([[[0.2, 0.4]]], [450, 550])
+        >>> rs.save_cube(cube, "small.hdr")  # ENVI; the ending says the format
+        >>> rs.open_cube("small.hdr").shape
+        (1, 1, 2)
     """
+    if isinstance(path, Url) or is_url(path):
+        with uploading(Url.parse(str(path)), overwrite=overwrite) as here:
+            save_cube(cube, here, format=format)
+        return
     path = Path(path)
     entry = FORMATS.for_writing(path, format)
     plain: xr.DataArray | LowRankCube
@@ -154,6 +187,12 @@ def open_low_rank(path: PathLike) -> LowRankCube:
     Raises:
         FormatError: as ``open_cube``; also a cube that is stored by its values.
         DataError: as ``open_cube``.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_cube(rs.load("pca").low_rank(rs.make_image([[[0.2, 0.3, 0.1]]])), "small.zarr")
+        >>> type(open_low_rank("small.zarr")).__name__
+        'LowRankCube'
     """
     path = Path(path)
     entry, stored = peek_cube(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,12 @@ def make_cube(
 
     Raises:
         DataError: the shapes disagree, the cube is empty, or the wavelengths are not ascending.
+
+    Example:
+        >>> import respectra as rs
+        >>> cube = rs.make_cube([[[0.2, 0.4, 0.3]]], [450, 550, 650], quantity="reflectance")
+        >>> dict(cube.sizes), cube.attrs["quantity"]
+        ({'y': 1, 'x': 1, 'wavelength': 3}, 'reflectance')
     """
     array = np.asarray(values)
     if array.ndim != 3:
@@ -73,6 +79,15 @@ def make_cube(
     )
 
 
+@runtime_checkable
+class Expandable(Protocol):
+    """What becomes a cube when it is asked for, such as a low-rank cube."""
+
+    def lazy(self) -> xr.DataArray:
+        """The cube, whose values are expanded where they are asked for."""
+        ...
+
+
 def require_cube(cube: object) -> xr.DataArray:
     """Return ``cube`` when it is one: dims (y, x, wavelength) with known wavelengths in nm.
 
@@ -80,10 +95,14 @@ def require_cube(cube: object) -> xr.DataArray:
 
     Raises:
         DataError: it is something else; says what is missing.
-    """
-    from respectra.cubes.lowrank import LowRankCube  # which builds on this module
 
-    if isinstance(cube, LowRankCube):
+    Example:
+        >>> import respectra as rs
+        >>> cube = rs.make_cube([[[0.2, 0.4]]], [450, 550])
+        >>> require_cube(cube).identical(cube)
+        True
+    """
+    if isinstance(cube, Expandable):
         return cube.lazy()
     if not isinstance(cube, xr.DataArray):
         raise DataError(
@@ -101,7 +120,13 @@ def require_cube(cube: object) -> xr.DataArray:
 
 
 def wavelengths_of(cube: xr.DataArray) -> npt.NDArray[np.float64]:
-    """The wavelengths of a cube or a response in nm, float64, shape (band,)."""
+    """The wavelengths of a cube or a response in nm, float64, shape (band,).
+
+    Example:
+        >>> import respectra as rs
+        >>> wavelengths_of(rs.make_cube([[[0.2, 0.4]]], [450, 550])).tolist()
+        [450.0, 550.0]
+    """
     return np.asarray(cube["wavelength"].values, dtype=np.float64)
 
 

@@ -48,6 +48,13 @@ def preview(
     Raises:
         DataError: no band is visible, or the illuminant is not known at a visible band.
         ConfigError: unknown observer or illuminant, or an exposure that is not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((2, 2, 31), 0.5), range(400, 701, 10))
+        >>> rs.cubes.preview(cube).shape
+        (2, 2, 3)
     """
     cube = require_cube(cube)
     reflectance = cube.attrs.get("quantity") == "reflectance"
@@ -85,6 +92,14 @@ def save_preview(
     Raises:
         DataError, ConfigError: as ``preview``; also a suffix other than .png, .jpg and .jpeg.
         OutputError: the file exists or cannot be written.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((2, 2, 31), 0.5), range(400, 701, 10))
+        >>> rs.cubes.save_preview(cube, "small.png")
+        >>> rs.open_image("small.png").shape
+        (2, 2, 3)
     """
     import cv2
 

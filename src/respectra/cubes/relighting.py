@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.colour import make_light, normalise_light, open_light, resample_light
+from respectra.cubes.chunked import is_chunked
 from respectra.cubes.model import require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError, RespectraError
 
@@ -33,6 +34,12 @@ def to_radiance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArray:
     Raises:
         DataError: the cube holds radiance, or the light does not cover its bands.
         ConfigError: an unknown light, or none where the cube states none.
+
+    Example:
+        >>> import respectra as rs
+        >>> cube = rs.make_cube([[[0.5, 0.5, 0.5]]], [450, 550, 650], quantity="reflectance")
+        >>> rs.to_radiance(cube, "A").attrs["quantity"]
+        'radiance'
     """
     cube = require_cube(cube)
     if cube.attrs.get("quantity", "radiance") != "reflectance":
@@ -54,6 +61,12 @@ def to_reflectance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArr
     Raises:
         DataError: the cube holds reflectance, or the light is dark in a band or does not cover it.
         ConfigError: an unknown light, or none where the cube states none.
+
+    Example:
+        >>> import respectra as rs
+        >>> scene = rs.make_cube([[[0.5, 0.5, 0.5]]], [450, 550, 650], quantity="reflectance")
+        >>> rs.to_reflectance(rs.to_radiance(scene, "A")).values.round(4).tolist()
+        [[[0.5, 0.5, 0.5]]]
     """
     cube = require_cube(cube)
     if cube.attrs.get("quantity", "radiance") != "radiance":
@@ -104,6 +117,9 @@ def _scaled(
     attrs.pop("light_power", None)
     if not _has_name(light):
         attrs["light_power"] = json.dumps(_power(light, cube).tolist())
+    if is_chunked(cube):
+        scaled = cube.data.astype(np.float32) * factors.astype(np.float32)
+        return cube.copy(data=scaled).assign_attrs(attrs)
     values = cube.values if (factors == 1.0).all() else cube.values * factors.astype(np.float32)
     return cube.copy(data=np.array(values, np.float32)).assign_attrs(attrs)
 

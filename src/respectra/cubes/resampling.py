@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cubes.chunked import by_chunk, cube_on, is_chunked
 from respectra.cubes.model import check_wavelengths, make_cube, require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError
 
@@ -36,13 +37,20 @@ def resample(
         extrapolate: beyond the measured range, hold the nearest measured value.
 
     Returns:
-        float32 cube with the same attributes.
+        float32 cube with the same attributes; on dask's chunks where the cube is, and then nothing
+        is computed, nor values that are not finite found, until it is asked for.
 
     Raises:
         DataError: a centre lies beyond the measured range and ``extrapolate`` is false; the cube
             holds values that are not finite; the wavelengths are not ascending; one band alone is
             to be averaged, whose width is unknown.
         ConfigError: unknown method.
+
+    Example:
+        >>> import respectra as rs
+        >>> cube = rs.make_cube([[[0.0, 0.5, 1.0]]], [450, 550, 650])
+        >>> rs.cubes.resample(cube, [500, 600]).values.round(3).tolist()
+        [[[0.25, 0.75]]]
     """
     cube = require_cube(cube)
     if method not in get_args(Method):
@@ -55,21 +63,30 @@ def resample(
             f"{', '.join(f'{nm:g}' for nm in outside[:5])}{' ...' if outside.size > 5 else ''} nm; "
             "choose wavelengths within, or pass extrapolate=True to hold the nearest value"
         )
-    values = cube.values
-    if not np.isfinite(values).all():
-        raise DataError(
-            "the cube holds values that are not finite, which would spread over its bands; "
-            "`respectra check` counts them: replace them first"
-        )
     if method == "auto":
         method = "band-average" if is_coarser(target, source) else "linear"
     if method == "linear":
         weights = linear_weights(source, target)
     else:
         weights = band_average_weights(source, target, extrapolate=extrapolate)
-    resampled = make_cube(values @ weights.astype(np.float32), target)
+    mixed = weights.astype(np.float32)
+    if is_chunked(cube):
+        data = by_chunk(cube, _mix, target.size, weights=mixed)
+        return cube_on(data, target, cube.attrs)
+    resampled = make_cube(_mix(cube.values, mixed), target)
     resampled.attrs = dict(cube.attrs)
     return resampled
+
+
+def _mix(
+    values: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    if not np.isfinite(values).all():
+        raise DataError(
+            "the cube holds values that are not finite, which would spread over its bands; "
+            "`respectra check` counts them: replace them first"
+        )
+    return np.asarray(values @ weights, np.float32)
 
 
 def is_coarser(target_nm: FloatArray, source_nm: FloatArray) -> bool:
@@ -87,6 +104,12 @@ def fit_bands(cube: xr.DataArray, wavelengths_nm: npt.ArrayLike) -> xr.DataArray
 
     Raises:
         DataError: the cube is not measured at all of these wavelengths.
+
+    Example:
+        >>> import respectra as rs
+        >>> cube = rs.make_cube([[[0.2, 0.4, 0.6]]], [450, 550, 650])
+        >>> rs.cubes.fit_bands(cube, [450, 650]).shape
+        (1, 1, 2)
     """
     grid = check_wavelengths(wavelengths_nm)
     own = wavelengths_of(require_cube(cube))
@@ -133,6 +156,13 @@ def crop(cube: xr.DataArray, y: tuple[int, int], x: tuple[int, int]) -> xr.DataA
 
     Raises:
         DataError: the part is empty or reaches beyond the cube.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.zeros((8, 8, 2)), [450, 550])
+        >>> rs.cubes.crop(cube, y=(2, 6), x=(0, 4)).shape
+        (4, 4, 2)
     """
     cube = require_cube(cube)
     for axis, (start, stop) in (("y", y), ("x", x)):

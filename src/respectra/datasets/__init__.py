@@ -1,1 +1,102 @@
-"""Datasets: folders of scenes as labelled collections, and synthetic scenes."""
+"""Datasets: folders of scenes as labelled collections, stores of them, and synthetic scenes.
+
+The names below are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from respectra.renaming import lazy_names
+
+if TYPE_CHECKING:
+    from respectra.datasets.checking import CollectionReport, SceneReport, check_collection
+    from respectra.datasets.collections import Collection, Scene, list_layouts, open_collection
+    from respectra.datasets.prepare import (
+        PrepareOptions,
+        estimate_seconds,
+        plan_store,
+        prepare_store,
+    )
+    from respectra.datasets.series import save_scenes
+    from respectra.datasets.spectra import (
+        illuminants,
+        list_illuminant_collections,
+        list_reflectances,
+        reflectances,
+    )
+    from respectra.datasets.splits import (
+        list_official_splits,
+        official_split,
+        split_by_scene,
+        split_officially,
+    )
+    from respectra.datasets.store import open_store
+    from respectra.datasets.synthesize import (
+        SceneLayers,
+        SynthesisOptions,
+        synthesize_layers,
+        synthesize_scene,
+    )
+    from respectra.datasets.white_light import light_of_white
+
+__all__ = [
+    "Collection",
+    "CollectionReport",
+    "PrepareOptions",
+    "Scene",
+    "SceneLayers",
+    "SceneReport",
+    "SynthesisOptions",
+    "check_collection",
+    "estimate_seconds",
+    "illuminants",
+    "light_of_white",
+    "list_illuminant_collections",
+    "list_layouts",
+    "list_official_splits",
+    "list_reflectances",
+    "official_split",
+    "open_collection",
+    "open_store",
+    "plan_store",
+    "prepare_store",
+    "reflectances",
+    "save_scenes",
+    "split_by_scene",
+    "split_officially",
+    "synthesize_layers",
+    "synthesize_scene",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "CollectionReport": "checking",
+        "SceneReport": "checking",
+        "check_collection": "checking",
+        "Collection": "collections",
+        "Scene": "collections",
+        "list_layouts": "collections",
+        "open_collection": "collections",
+        "PrepareOptions": "prepare",
+        "estimate_seconds": "prepare",
+        "plan_store": "prepare",
+        "prepare_store": "prepare",
+        "save_scenes": "series",
+        "illuminants": "spectra",
+        "list_illuminant_collections": "spectra",
+        "list_reflectances": "spectra",
+        "reflectances": "spectra",
+        "list_official_splits": "splits",
+        "official_split": "splits",
+        "split_by_scene": "splits",
+        "split_officially": "splits",
+        "open_store": "store",
+        "SceneLayers": "synthesize",
+        "SynthesisOptions": "synthesize",
+        "synthesize_layers": "synthesize",
+        "synthesize_scene": "synthesize",
+        "light_of_white": "white_light",
+    },
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from respectra.cubes import Finding, check, wavelengths_of
 from respectra.datasets.collections import Collection, Scene
 from respectra.datasets.validity import valid_pixels
 from respectra.errors import RespectraError
+from respectra.progress import Progress, as_progress, tracked
 
 #: An exact track's image may differ by this share of its codes: libraries round sums differently.
 _DIFFERENT_SHARE = 1e-3
@@ -71,22 +72,23 @@ def check_collection(
     collection: Collection,
     tracks: Sequence[Track] = (),
     *,
-    progress: Callable[[Sequence[Scene]], Iterable[Scene]] = iter,
+    progress: Progress | None = None,
 ) -> CollectionReport:
     """Look at every cube and every image of a collection.
 
     Args:
         collection: what to look at.
         tracks: cameras that the images are compared with.
-        progress: passes the scenes on, one by one.
+        progress: told how many scenes are done.
 
     Returns:
         for each scene what :func:`respectra.cubes.check` finds; images that cannot be read, have
         another size than the cube, or are not what their track makes of it; bands that differ
         from those of most scenes; scenes known to be bad; cubes with the same values.
     """
+    scenes = tracked(collection.scenes, as_progress(progress), "checking")
     by_name = {track.name: track for track in tracks}
-    reports = [_check_scene(scene, by_name) for scene in progress(collection.scenes)]
+    reports = [_check_scene(scene, by_name) for scene in scenes]
     return CollectionReport(
         collection.name, collection.layout, tuple(_compared(reports, collection))
     )

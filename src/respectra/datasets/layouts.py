@@ -13,7 +13,7 @@ from respectra.cameras.tracks import file_suffix
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.io import peek_cube
-from respectra.datasets.collections import Scene
+from respectra.datasets.scenes import Scene
 from respectra.errors import RespectraError
 
 _GRID = tuple(CHALLENGE_WAVELENGTHS_NM.tolist())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,10 @@ from respectra.errors import ConfigError, DataError, FormatError, OutputError, n
 from respectra.files import file_lock, make_folder, move_into_place, recover, remove, writing_to
 from respectra.identity import content_hash
 from respectra.journal import Journal
+from respectra.progress import Progress, as_progress, tracked
+
+if TYPE_CHECKING:
+    from respectra.cluster import Cluster
 
 #: Of unfinished stores of earlier versions.
 _OLD_PLAN, _OLD_JOURNAL = "plan.json", "journal.jsonl"
@@ -157,7 +162,8 @@ def prepare_store(
     folder: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    progress: Callable[[Sequence[Job]], Iterable[Job]] = iter,
+    progress: Progress | None = None,
+    cluster: Cluster | None = None,
 ) -> None:
     """Write a store. A run that was stopped continues, and ends with the same bytes.
 
@@ -165,7 +171,8 @@ def prepare_store(
         plan: what goes where.
         folder: the store.
         overwrite: replace a store, or an unfinished one of another plan.
-        progress: passes the scenes that are still to be written on, one by one.
+        progress: told how many scenes are done.
+        cluster: whose workers see the same files and prepare the scenes; they are written here.
 
     Raises:
         OutputError: the folder holds something else, another process writes it, or the disk lacks
@@ -173,6 +180,7 @@ def prepare_store(
         DataError: a scene cannot be used: values that are not finite where they are rendered, an
             image of another size, values beyond float16.
     """
+    shown = as_progress(progress)
     path = Path(folder)
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; a store is a folder: choose another name")
@@ -183,8 +191,11 @@ def prepare_store(
         if not growth.is_in_place():
             growth.begin(overwrite=overwrite)
             _require_room(path, sum(job.stop - job.start for job in growth.missing()))
-            for job in progress(growth.missing()):
-                growth.add(job)
+            if cluster is None:
+                for job in tracked(growth.missing(), shown, "preparing"):
+                    growth.add(job)
+            else:
+                growth.add_from(cluster, shown)
             growth.move()
         growth.tidy()
 
@@ -269,10 +280,26 @@ class _Growth:
             raise OutputError(f"{self.path} holds {what}; choose another name{advice}")
 
     def add(self, job: Job) -> None:
-        """Write a scene."""
-        sources = _sources(job.scene)
-        with naming(job.scene.name):
-            block, entry = _block(job, self.plan, self.tracks)
+        """Make a scene and write it."""
+        self._write(job, *_made(job, self.plan, self.tracks))
+
+    def add_from(self, cluster: Cluster, progress: Progress) -> None:
+        """Have workers make the missing scenes, and write them as they come."""
+        missing = self.missing()
+        plan = cluster.send(dataclasses.replace(self.plan, jobs=()))
+        made = cluster.run(_made, ((job, (job, plan)) for job in missing))
+        for job, result in tracked(made, progress, "preparing", len(missing)):
+            if isinstance(result, BaseException):
+                raise result
+            self._write(job, *result)
+
+    def _write(
+        self,
+        job: Job,
+        sources: list[list[str]],
+        block: npt.NDArray[np.uint8],
+        entry: SceneEntry,
+    ) -> None:
         _write_at(self.part / f"{job.split}.bin", job.start, block)
         line = {"split": job.split, "entry": entry.model_dump(mode="json"), "sources": sources}
         self.journal.append(line)
@@ -314,6 +341,15 @@ class _Growth:
             splits=splits,
         )
         return index.model_dump_json(indent=1) + "\n"
+
+
+def _made(
+    job: Job, plan: Plan, tracks: Sequence[Track] | None = None
+) -> tuple[list[list[str]], npt.NDArray[np.uint8], SceneEntry]:
+    """What a scene was made from, its bytes, and their description."""
+    sources = _sources(job.scene)
+    with naming(job.scene.name):
+        return sources, *_block(job, plan, tracks or _tracks(plan.options))
 
 
 def _sources(scene: Scene) -> list[list[str]]:

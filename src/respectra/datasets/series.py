@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from respectra.cubes import save_cube
 from respectra.cubes.formats import FORMATS
 from respectra.datasets.synthesize import SceneLayers, SynthesisOptions, synthesize_layers
 from respectra.errors import ConfigError, OutputError
 from respectra.files import atomic_path, file_lock, make_folder
+from respectra.progress import Progress, as_progress, tracked
+
+if TYPE_CHECKING:
+    from respectra.cluster import Cluster
 
 _RECIPE = "synthesis.json"
 _LAYERS = ("reflectance", "illumination", "highlights")
@@ -26,7 +29,8 @@ def save_scenes(
     options: SynthesisOptions | None = None,
     suffix: str = ".npz",
     layers: str | os.PathLike[str] | None = None,
-    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
+    progress: Progress | None = None,
+    cluster: Cluster | None = None,
 ) -> list[Path]:
     """Make the first scenes of a series. Those that are there already are kept.
 
@@ -37,7 +41,8 @@ def save_scenes(
         options: what the scenes are like.
         suffix: the format of the cubes, as in :func:`respectra.save_cube`.
         layers: a folder of its own for each scene's reflectance, illumination and highlights.
-        progress: passes the indices of the scenes that are still to be made on, one by one.
+        progress: told how many scenes are done.
+        cluster: whose workers see the same folder and make the scenes.
 
     Returns:
         the files of all the scenes.
@@ -53,7 +58,7 @@ def save_scenes(
     root = Path(folder)
     make_folder(root)
     with file_lock(root, inside=True):
-        return _save_scenes(root, count, seed, o, suffix, layers, progress)
+        return _save_scenes(root, count, seed, o, suffix, layers, as_progress(progress), cluster)
 
 
 def _save_scenes(
@@ -63,7 +68,8 @@ def _save_scenes(
     o: SynthesisOptions,
     suffix: str,
     layers: str | os.PathLike[str] | None,
-    progress: Callable[[Sequence[int]], Iterable[int]],
+    progress: Progress,
+    cluster: Cluster | None,
 ) -> list[Path]:
     _recognise(root, {"seed": seed, "suffix": suffix, "options": o.model_dump(mode="json")})
     files = [root / f"synthetic_{index:05d}{suffix}" for index in range(count)]
@@ -76,12 +82,18 @@ def _save_scenes(
             if not all(part.exists() for part in _all_files(file, places))
         ]
 
-    for index in progress(lacking()):
-        _require_recipe(root)
-        scene = synthesize_layers(seed, index, o)
-        for kind, target in zip(places, _layer_files(files[index], places), strict=True):
-            save_cube(_layer(scene, kind), target, overwrite=True)
-        save_cube(scene.radiance, files[index], overwrite=True)
+    def job(index: int) -> tuple[Any, ...]:
+        return root, seed, index, o, files[index], places
+
+    if cluster is None:
+        for index in tracked(lacking(), progress, "making"):
+            _make_scene(*job(index))
+    else:
+        wanted = lacking()
+        made = cluster.run(_make_scene, ((index, job(index)) for index in wanted))
+        for _, error in tracked(made, progress, "making", len(wanted)):
+            if error is not None:
+                raise error
     _require_recipe(root)
     lost = lacking()
     if lost:
@@ -90,6 +102,17 @@ def _save_scenes(
             "the folder and run the same command again"
         )
     return files
+
+
+def _make_scene(
+    root: Path, seed: int, index: int, o: SynthesisOptions, file: Path, places: dict[str, Path]
+) -> None:
+    """Make a scene and save it, here or on a worker."""
+    _require_recipe(root)
+    scene = synthesize_layers(seed, index, o)
+    for kind, target in zip(places, _layer_files(file, places), strict=True):
+        save_cube(_layer(scene, kind), target, overwrite=True)
+    save_cube(scene.radiance, file, overwrite=True)
 
 
 def _require_recipe(root: Path) -> None:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from respectra.datasets.collections import Collection, Scene
+from respectra.datasets.scenes import Collection, Scene
 from respectra.errors import ConfigError, DataError, unknown_name
 
 #: The shares of a split by scene, unless others are given.

@@ -5,11 +5,10 @@ Imports neither torch nor colour-science; the names below are loaded when they a
 
 from __future__ import annotations
 
-import importlib
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from respectra.evaluation import metrics
+from respectra.renaming import lazy_names
 
 if TYPE_CHECKING:
     from respectra.evaluation.blind import score_submission, validate_submission
@@ -51,7 +50,6 @@ _NAMES = {
     "validate_submission": "blind",
 }
 
-
 #: Names of the first version, kept for one more.
 _FORMER_NAMES = {
     "Contestant": "Entry",
@@ -62,16 +60,7 @@ _FORMER_NAMES = {
     "subjects_without_truth": "scenes_without_truth",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _FORMER_NAMES:
-        message = f"respectra.evaluation.{name} is now {_FORMER_NAMES[name]}"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
-        name = _FORMER_NAMES[name]
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+__getattr__ = lazy_names(__name__, _NAMES, _FORMER_NAMES)
 
 __all__ = [
     "Entry",

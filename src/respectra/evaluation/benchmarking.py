@@ -29,6 +29,7 @@ from respectra.inference import Reconstructor, find_weights
 from respectra.inference.capture import bind
 from respectra.methods import Weights, fresh_weights, get_card, list_methods
 from respectra.methods.measure import FRAME, count_gmac
+from respectra.progress import Progress, as_progress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -133,7 +134,7 @@ def benchmark(
     sizes_mp: Sequence[float] = SIZES_MP,
     threads: int | None = None,
     patience_s: float = 60.0,
-    progress: Callable[[Run], None] | None = None,
+    progress: Progress | None = None,
     capture: Capture | None = None,
 ) -> Benchmark:
     """Measure methods in every way that they can run.
@@ -144,7 +145,7 @@ def benchmark(
         sizes_mp: megapixels of the pictures.
         threads: as many as there are cores by default.
         patience_s: what would take longer for one picture is not run, judged by the size before.
-        progress: called with each run.
+        progress: told of each run, and what it took.
         capture: for which the methods are bound before they are measured.
 
     Raises:
@@ -159,7 +160,8 @@ def benchmark(
         every = [bind(weights, capture) for weights in every]
     count = threads or torch.get_num_threads()
     roofline = measure_roofline(count)
-    runs = []
+    shown = as_progress(progress)
+    runs: list[Run] = []
     with limited_threads(count):
         for weights in every:
             for way in _ways(weights):
@@ -169,8 +171,8 @@ def benchmark(
                     if run.seconds is not None:
                         pace = run.seconds / (height * width)
                     runs.append(run)
-                    if progress is not None:
-                        progress(run)
+                    took = run.reason if run.seconds is None else f"{run.seconds:.3g} s"
+                    shown(len(runs), 0, f"{run.label}: {took}; measured")
     return Benchmark(roofline=roofline, runs=tuple(runs))
 
 
@@ -279,7 +281,7 @@ def _plain(weights: Weights) -> Recover:
     """The forward pass as anyone would write it: float32, planes of channels, nothing rewritten."""
     import torch
 
-    from respectra.inference.predictors import build
+    from respectra.inference.networks import build
 
     network = build(weights)
 
@@ -324,7 +326,7 @@ def _measure(
     if way.engine == "onnx":  # an export is made once and kept, and is no part of its memory
         runtime = Reconstructor(weights, engine="onnx")
         layout = runtime.layout(height, width, held=way.written_bytes * pixels)
-        if runtime.needs_means(layout):
+        if runtime.tiled.needs_means(layout):
             return Run(**facts, reason="tiles that need means of the picture run in PyTorch")
         runtime.predict(rgb)
         trim_malloc()

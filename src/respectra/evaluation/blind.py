@@ -65,6 +65,17 @@ def validate_submission(
 
     Raises:
         DataError: there is no such folder.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> from respectra.datasets.collections import open_collection
+        >>> Path("truth").mkdir()
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "truth/a.mat")
+        >>> validate_submission("truth", open_collection("truth"))
+        ()
     """
     how = rules or Submission()
     root = Path(folder)
@@ -102,6 +113,17 @@ def score_submission(
 
     Raises:
         DataError: the submission is not valid; names its first problems.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> from respectra.datasets.collections import open_collection
+        >>> Path("truth").mkdir()
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "truth/a.mat")
+        >>> score_submission("truth", open_collection("truth"))["a"]["mrae"]
+        0.0
     """
     chosen = options or Options()
     problems = validate_submission(folder, truth, rules)

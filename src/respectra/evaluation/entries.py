@@ -1,4 +1,4 @@
-"""Contestants: methods with what they learned, ready to be sent to another process."""
+"""Entries: methods with what they learned, ready to be sent to another process."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from respectra.devices import pick_device
 from respectra.errors import ConfigError
 from respectra.evaluation.auxiliary import Recover
 from respectra.evaluation.measuring import limited_threads
 from respectra.inference import Reconstructor, find_weights
+from respectra.inference.agreement import what_fits
 from respectra.inference.guarantees import GUARANTEES, Guarantee, Guarantees, check_guarantees
 from respectra.methods import Weights, get_card, list_methods
 from respectra.methods.identity import weights_hash
@@ -37,6 +39,11 @@ class Entry:
         facts: what results keep of it: method, track of the weights, parameters, device, tile;
             ``base`` and ``guarantees`` where it is another one made to keep something; ``absent``,
             track -> why it takes no part.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.evaluation.make_entry("wiener").takes_part("clean")
+        True
     """
 
     name: str
@@ -54,6 +61,30 @@ class Entry:
         return isinstance(self.fingerprint, str) or track in self.fingerprint
 
 
+#: Methods as one names them: names, weights files or entries, one or several.
+Methods = str | os.PathLike[str] | Entry | Sequence[str | os.PathLike[str] | Entry]
+
+
+def entries_of(
+    methods: Methods, *, tracks: Iterable[str] = ("clean",), device: str = "cpu"
+) -> tuple[Entry, ...]:
+    """The entries that are meant.
+
+    Raises:
+        ConfigError: as :func:`find_entries`.
+    """
+    if isinstance(methods, str | os.PathLike | Entry):
+        methods = [methods]
+    tracks = tuple(tracks)
+    found: list[Entry] = []
+    for method in methods:
+        if isinstance(method, Entry):
+            found.append(method)
+        else:
+            found += find_entries([os.fspath(method)], tracks=tracks, device=device)
+    return tuple(found)
+
+
 def make_entry(
     source: str | os.PathLike[str],
     *,
@@ -62,8 +93,9 @@ def make_entry(
     guarantees: Iterable[str] = (),
     tile: Tile = "auto",
     device: str = "cpu",
+    force: bool = False,
 ) -> Entry:
-    """A entry from a classical method's name, weights that ship, or a weights file.
+    """An entry from a classical method's name, weights that ship, or a weights file.
 
     Args:
         source: as for :func:`respectra.load`. A classical method is fitted for each track.
@@ -73,12 +105,17 @@ def make_entry(
         guarantees: what its cubes are made to keep, as for :func:`respectra.load`.
         tile: as for :func:`respectra.load`.
         device: as for :func:`respectra.load`.
+        force: score weights on tracks that they were not made for, too.
 
     Raises:
         ConfigError: there is no such method or file for any of the tracks, or guarantees that it
             cannot keep on any of them.
+
+    Example:
+        >>> make_entry("wiener").name
+        'wiener'
     """
-    found = _contestants(source, tracks, name, [guarantees], tile, device)
+    found = _entries(source, tracks, name, [guarantees], tile, device, force)
     return found[0]
 
 
@@ -89,6 +126,7 @@ def find_entries(
     guarantees: Iterable[Iterable[str]] = (),
     tile: Tile = "auto",
     device: str = "cpu",
+    force: bool = False,
 ) -> tuple[Entry, ...]:
     """Several entries.
 
@@ -100,20 +138,25 @@ def find_entries(
         guarantees: sets of guarantees; with each of them every method takes part once more.
         tile: as for :func:`respectra.load`.
         device: as for :func:`respectra.load`.
+        force: as for :func:`make_entry`.
 
     Raises:
         ConfigError: an unknown method or file, guarantees that cannot be kept, or two of one name.
+
+    Example:
+        >>> [entry.name for entry in find_entries(["wiener", "pca"])]
+        ['wiener', 'pca']
     """
     every, sets = tuple(tracks), [(), *map(tuple, guarantees)]
     found: list[Entry] = []
     for source in sources:
         label, sign, path = source.partition("=")
         if sign:
-            found += _contestants(path, every, label, sets, tile, device)
+            found += _entries(path, every, label, sets, tile, device, force)
             continue
         names = list_methods("classical") if source == "classical" else [source]
         for name in names:
-            found += _contestants(name, every, None, sets, tile, device)
+            found += _entries(name, every, None, sets, tile, device, force)
     distinct: dict[str, Entry] = {}
     for one in found:
         known = distinct.setdefault(one.name, one)
@@ -124,27 +167,28 @@ def find_entries(
     return tuple(distinct.values())
 
 
-def _contestants(
+def _entries(
     source: str | os.PathLike[str],
     tracks: Iterable[str],
     name: str | None,
     guarantees: Iterable[Iterable[str]],
     tile: Tile,
     device: str,
+    force: bool,
 ) -> list[Entry]:
     """A method with each of some sets of guarantees; its weights are made ready once."""
-    text = os.fspath(source)
+    text, device = os.fspath(source), pick_device(device)
     label = name or (Path(text).stem if Path(text).suffix else text)
     # One thread: with several, what is fitted would differ in its last digits from run to run.
     with limited_threads(1):
-        weights, absent = _for_tracks(tracks, lambda track: find_weights(source, track=track))
+        weights, absent = _for_tracks(tracks, lambda track: _weights_for(source, track, force))
     return [
-        _contestant(label, text, weights, absent, check_guarantees(kept), tile, device)
+        _entry(label, text, weights, absent, check_guarantees(kept), tile, device, force)
         for kept in guarantees
     ]
 
 
-def _contestant(
+def _entry(
     base: str,
     source: str,
     weights: Mapping[str, Weights],
@@ -152,6 +196,7 @@ def _contestant(
     kept: frozenset[Guarantee],
     tile: Tile,
     device: str,
+    force: bool,
 ) -> Entry:
     words = [word for word in GUARANTEES if word in kept]
     fit, unfit = _for_tracks(weights, lambda track: _keeping(weights[track], words, track))
@@ -176,7 +221,9 @@ def _contestant(
         "config": some.config.model_dump(mode="json"),
         "provenance": dict(some.provenance),
     }
-    make = functools.partial(_open, weights=fit, guarantees=words, tile=tile, device=device)
+    make = functools.partial(
+        _open, weights=fit, guarantees=words, tile=tile, device=device, force=force
+    )
     return Entry("+".join([base, *words]), make, prints, facts)
 
 
@@ -201,6 +248,22 @@ def _for_tracks(
     return made, absent
 
 
+def _weights_for(source: str | os.PathLike[str], track: str, force: bool) -> Weights:
+    """The weights of a source for a track.
+
+    Raises:
+        ConfigError: there are none, or they are for another track, unless that is meant.
+    """
+    weights = find_weights(source, track=track)
+    own = weights.contract.track
+    if own != track and not force:
+        raise ConfigError(
+            f"{os.fspath(source)} was made for images of the track {own!r}, not {track!r}; "
+            f"{what_fits(track)}, or score it all the same with force=True (--force)"
+        )
+    return weights
+
+
 def _keeping(weights: Weights, guarantees: Iterable[str], track: str) -> Weights:
     """The weights, if they can keep the guarantees on images of a track.
 
@@ -223,5 +286,8 @@ def _open(
     guarantees: Sequence[str],
     tile: Tile,
     device: str,
+    force: bool,
 ) -> Recover:
-    return Reconstructor(weights[track], tile=tile, device=device, guarantees=guarantees)
+    return Reconstructor(
+        weights[track], tile=tile, device=device, guarantees=guarantees, force=force
+    )

@@ -35,6 +35,15 @@ def make_leaderboard(
     Raises:
         ConfigError: nothing given, an unknown test, a metric that no row has, or two different
             methods of one name.
+
+    Example:
+        >>> from respectra.evaluation import Options, Protocol, Results, Row
+        >>> protocol = Protocol(options=Options(), collections={"main": "mine"}, scenes=())
+        >>> scores = {"pca": {"mrae": 0.06}, "wiener": {"mrae": 0.05}}
+        >>> rows = [Row("main", "a", "clean", 0, n, "plain", scores=scores[n]) for n in scores]
+        >>> [table] = make_leaderboard([Results(protocol, tuple(rows))])
+        >>> table.rows[0]
+        ('–', 'pca', '0.06000 [1/0]', '–', '–')
     """
     if not results:
         raise ConfigError("a leaderboard needs at least one folder of results")

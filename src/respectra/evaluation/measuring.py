@@ -18,7 +18,8 @@ import xarray as xr
 
 from respectra.config import Config
 from respectra.evaluation.auxiliary import Recover
-from respectra.inference.reconstructor import TRIAL_PIXELS, Reconstructor
+from respectra.inference import Reconstructor
+from respectra.inference.backends.network import TRIAL_PIXELS
 
 T = TypeVar("T")
 

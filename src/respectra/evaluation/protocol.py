@@ -52,7 +52,12 @@ STATEMENTS: Mapping[str, str] = {
 
 
 class Options(Config):
-    """How to score."""
+    """How to score.
+
+    Example:
+        >>> Options(tracks=("clean",), floor=0.01).floor
+        0.01
+    """
 
     tracks: tuple[str, ...] = ("clean",)
     seeds: tuple[int, ...] = (0,)
@@ -142,7 +147,12 @@ class SceneRecord(Config):
 
 
 class Protocol(Config):
-    """Options, data and versions: all that somebody needs to reproduce a result."""
+    """Options, data and versions: all that somebody needs to reproduce a result.
+
+    Example:
+        >>> Protocol(options=Options(), collections={"main": "mine"}, scenes=()).options.tracks
+        ('clean',)
+    """
 
     format: int = FORMAT
     options: Options

@@ -54,6 +54,10 @@ def published_table(number: Literal["1", "2", "3"]) -> Table:
 
     Raises:
         ConfigError: there is no such table.
+
+    Example:
+        >>> published_table("1").columns[:3]
+        ('Team', 'User name', 'Clean MRAE')
     """
     if number not in _TITLES:
         raise unknown_name("published table", number, _TITLES)

@@ -46,6 +46,10 @@ class Row:
         height: rows of the image.
         width: columns of the image.
         jobs: processes that ran beside each other.
+
+    Example:
+        >>> Row("main", "a", "clean", 0, "wiener", "plain", scores={"mrae": 0.05}).as_dict()["mrae"]
+        0.05
     """
 
     role: str
@@ -119,6 +123,13 @@ class Results:
         costs: time and memory of each method.
         methods: facts of each entry, by name.
         folder: where it is stored, details included.
+
+    Example:
+        >>> from respectra.evaluation import Options, Protocol, Results, Row
+        >>> protocol = Protocol(options=Options(), collections={"main": "mine"}, scenes=())
+        >>> row = Row("main", "a", "clean", 0, "wiener", "plain", scores={"mrae": 0.05})
+        >>> Results(protocol, (row,)).mean("wiener", "clean", "plain", "mrae").value
+        0.05
     """
 
     protocol: Protocol
@@ -231,6 +242,14 @@ def load_results(folder: str | os.PathLike[str]) -> Results:
 
     Raises:
         FormatError: the folder holds none, or a damaged one.
+
+    Example:
+        >>> import respectra as rs
+        >>> try:
+        ...     load_results("nowhere")
+        ... except rs.RespectraError as error:
+        ...     "nowhere" in str(error)
+        True
     """
     root = Path(folder)
     if not (root / "results.csv").is_file():

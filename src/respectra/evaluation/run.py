@@ -7,17 +7,19 @@ import concurrent.futures.process
 import json
 import multiprocessing
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from respectra.errors import ConfigError
-from respectra.evaluation.entries import Entry
+from respectra.evaluation.entries import MEMORY_GB, Entry, Methods, entries_of
 from respectra.evaluation.journal import Task, collect_rows, require_rows, tasks_of
 from respectra.evaluation.measuring import limited_threads
 from respectra.evaluation.protocol import Options, Protocol
+from respectra.evaluation.report import save_report
 from respectra.evaluation.results import (
     Results,
     load_methods,
@@ -25,24 +27,36 @@ from respectra.evaluation.results import (
     save_protocol,
     save_results,
 )
-from respectra.evaluation.scenes import EvaluationScene
-from respectra.evaluation.scorer import Scorer, Work
-from respectra.evaluation.timing import Progress, largest, measure_costs
+from respectra.evaluation.scenes import EvaluationScene, Scenes, scenes_of
+from respectra.evaluation.scorer import Scorer, Work, begin_journal, lacking
+from respectra.evaluation.timing import largest, measure_costs
 from respectra.files import atomic_path, file_lock, writing_to
+from respectra.journal import Journal
+from respectra.progress import Progress, as_progress, tracked
+from respectra.renaming import renamed_arguments
+
+if TYPE_CHECKING:
+    from respectra.cluster import Cluster
+
+PathLike = str | os.PathLike[str]
 
 
+@renamed_arguments(entries="methods", subjects="data")
 def evaluate(
-    entries: Sequence[Entry],
-    subjects: Sequence[EvaluationScene],
-    report: str | os.PathLike[str],
+    methods: Methods,
+    data: Scenes,
+    output: PathLike | None = None,
     options: Options | None = None,
     *,
+    report: PathLike | None = None,
+    device: str = "cpu",
     collections: Mapping[str, str] | None = None,
     jobs: int = 1,
     threads: int = 1,
     timing_runs: int = 3,
-    cluster_cache: str | os.PathLike[str] | None = None,
-    progress: Progress = lambda items, what, count: iter(items),
+    cluster_cache: PathLike | None = None,
+    progress: Progress | None = None,
+    cluster: Cluster | None = None,
 ) -> Results:
     """Score methods on scenes and store everything in a folder.
 
@@ -50,32 +64,54 @@ def evaluate(
     continued: what is there is not computed again, and further methods are added.
 
     Args:
-        entries: the methods; see ``find_entries``.
-        subjects: the scenes; see ``evaluation_scenes_of``.
-        report: folder to write.
+        methods: names of classical methods, weights files, or entries of :func:`find_entries`; one
+            or several.
+        data: a folder of scenes, a collection, or scenes of :func:`evaluation_scenes_of`.
+        output: folder to write.
         options: how to score.
-        collections: role -> name of the folder the scenes came from.
-        jobs: processes beside each other, each with its own copy of the methods. More than one
-            needs entries that can be pickled and, in a script, a guarded main block.
+        report: an HTML file that shows the results, replaced if it is there.
+        device: of methods that are given by name, as for :func:`respectra.load`.
+        collections: role -> name of the folder that scenes came from, where ``data`` does not say.
+        jobs: processes beside each other, each with its own copy of the methods; 0 for as many as
+            fit. More than one needs entries that can be pickled and, in a script, a guarded main
+            block.
         threads: threads of each process.
         timing_runs: runs by which time and memory of each method are measured before anything
             else, on the largest scene; 0 leaves that out.
-        cluster_cache: folder that keeps the clusters of the weighted score; in ``report`` by
+        cluster_cache: folder that keeps the clusters of the weighted score; in ``output`` by
             default.
-        progress: shows how far it got.
+        progress: told how far it is.
+        cluster: whose workers see the same files and score, instead of ``jobs``; the journals
+            are written here.
 
     Raises:
         ConfigError: the folder holds an evaluation by another protocol, nothing to evaluate, or
             two different methods of one name.
         DataError: a scene's file cannot be read.
         OutputError: another process writes to the folder, or it vanished meanwhile.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> rng = np.random.default_rng(0)
+        >>> cube = rs.make_cube(rng.uniform(0.1, 1, (32, 32, 31)), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> results = rs.evaluation.evaluate("wiener", "cubes", "report", timing_runs=0)
+        >>> results.names
+        ('wiener',)
     """
-    chosen = options or Options()
+    output, report = _outputs(output, report)
+    chosen, shown = options or Options(), as_progress(progress)
+    subjects, named = scenes_of(data)
+    entries = entries_of(methods, tracks=chosen.tracks, device=device)
+    if jobs == 0:
+        needed_gb = (float(one.facts.get("memory_gb", MEMORY_GB)) for one in entries)
+        jobs = suitable_jobs(len(subjects), max(needed_gb, default=MEMORY_GB))
     _check(entries, subjects, jobs, threads, timing_runs)
-    folder = Path(report)
+    folder = Path(output)
     protocol = Protocol(
         options=chosen,
-        collections=dict(collections or {}),
+        collections=dict(named if collections is None else collections),
         scenes=tuple(subject.record() for subject in subjects),
     )
     with file_lock(folder, inside=True), writing_to(folder):
@@ -86,18 +122,31 @@ def evaluate(
             folder=folder,
             cache=folder / "clusters" if cluster_cache is None else Path(cluster_cache),
             threads=threads,
-            jobs=jobs,
+            jobs=jobs if cluster is None else cluster.threads,
         )
-        costs = measure_costs(work, largest(subjects), timing_runs, progress)
+        costs = measure_costs(work, largest(subjects), timing_runs, shown)
         tasks = tasks_of(subjects, chosen)
-        for _ in progress(_run(tasks, work), "scoring", len(tasks)):
+        for _ in tracked(_run(tasks, work, cluster), shown, "scoring", len(tasks)):
             pass
         require_rows(tasks, folder, entries, chosen)
         rows = collect_rows(tasks_of(subjects, protocol.options), folder, facts, protocol.options)
         results = Results(protocol, rows, costs, facts, folder)
         save_results(results, folder)
         require_rows(tasks, folder, entries, chosen)
-        return results
+    if report is not None:
+        save_report(results, report, overwrite=True)
+    return results
+
+
+def _outputs(output: PathLike | None, report: PathLike | None) -> tuple[PathLike, PathLike | None]:
+    """Folder and page; the folder was called ``report`` before."""
+    if output is not None:
+        return output, report
+    if report is None:
+        raise ConfigError("an evaluation needs a folder to write: evaluate(methods, data, output)")
+    message = "evaluate(report=FOLDER) is now output=FOLDER; report is an HTML file"
+    warnings.warn(message, DeprecationWarning, stacklevel=4)
+    return report, None
 
 
 def suitable_jobs(subjects: int, memory_gb: float, memory_share: float = 0.6) -> int:
@@ -174,8 +223,11 @@ def _continue(
     return protocol, facts
 
 
-def _run(tasks: Sequence[Task], work: Work) -> Iterator[Task]:
+def _run(tasks: Sequence[Task], work: Work, cluster: Cluster | None) -> Iterator[Task]:
     """Do the tasks; yields each when it is done."""
+    if cluster is not None:
+        yield from _run_on(cluster, tasks, work)
+        return
     if work.jobs == 1:
         scorer = Scorer(work)
         with limited_threads(work.threads):
@@ -199,6 +251,42 @@ def _run(tasks: Sequence[Task], work: Work) -> Iterator[Task]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _run_on(cluster: Cluster, tasks: Sequence[Task], work: Work) -> Iterator[Task]:
+    """Have workers score what is lacking; the rows are written down here."""
+    sent = cluster.send(work)
+    complete: list[Task] = []
+
+    def due() -> Iterator[tuple[tuple[Task, Journal], tuple[Any, ...]]]:
+        for task in tasks:
+            journal, wanted = lacking(task, work)
+            if wanted:
+                yield (task, journal), (sent, task, wanted)
+            else:
+                complete.append(task)
+
+    for (task, journal), rows in cluster.run(_score_there, due()):
+        if isinstance(rows, BaseException):
+            raise rows
+        begin_journal(journal, work)
+        for row in rows:
+            journal.append(row)
+        yield task
+    yield from complete
+
+
+#: Of a worker: what it scores with, for the work that it was sent.
+_there: list[Scorer] = []
+
+
+def _score_there(
+    work: Work, task: Task, wanted: frozenset[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    if not _there or _there[0].work is not work:
+        _there[:] = [Scorer(work)]
+    with limited_threads(work.threads):
+        return _there[0].rows(task, wanted)
 
 
 #: The scorer of a process that was started to score.

@@ -1,9 +1,9 @@
-"""Subjects: the scenes of an evaluation, opened one at a time as cases."""
+"""The scenes of an evaluation, opened one at a time as cases."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ import xarray as xr
 from respectra.cameras import Track, get_track, list_tracks, open_image, track_of_file
 from respectra.cameras.tracks import file_suffix
 from respectra.cubes import fit_bands
-from respectra.datasets.collections import Collection, Scene
+from respectra.datasets.collections import Collection, Scene, open_collection
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary import Case
 from respectra.evaluation.protocol import BORDER_2022, Options, SceneRecord
@@ -39,6 +39,11 @@ class EvaluationScene:
         role: ``main``, or ``out-of-scope`` for the second collection.
         wavelengths_nm: the bands, for files that do not say.
         scale: value = number in the file times this.
+
+    Example:
+        >>> from pathlib import Path
+        >>> EvaluationScene("a", Path("cubes/a.npz")).role
+        'main'
     """
 
     name: str
@@ -91,10 +96,39 @@ class EvaluationScene:
         return image
 
 
+#: Scenes as one names them: a folder of cubes, a collection, or scenes to be scored.
+Scenes = str | os.PathLike[str] | Collection | Sequence[EvaluationScene]
+
+
+def scenes_of(data: Scenes) -> tuple[tuple[EvaluationScene, ...], dict[str, str]]:
+    """The scenes that are meant, and role -> name of the collection that they came from.
+
+    Raises:
+        DataError: a folder is missing or holds no scene.
+    """
+    if isinstance(data, str | os.PathLike):
+        data = open_collection(data)
+    if isinstance(data, Collection):
+        return evaluation_scenes_of(data), {"main": data.name}
+    return tuple(data), {}
+
+
 def evaluation_scenes_of(
     collection: Collection, role: Role = "main"
 ) -> tuple[EvaluationScene, ...]:
-    """The scenes of a collection."""
+    """The scenes of a collection.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> from respectra.datasets.collections import open_collection
+        >>> Path("cubes").mkdir()
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> [scene.name for scene in evaluation_scenes_of(open_collection("cubes"))]
+        ['a']
+    """
     return tuple(
         EvaluationScene(s.name, s.cube, s.images, role, s.wavelengths_nm, s.scale)
         for s in collection
@@ -106,6 +140,15 @@ def scenes_without_truth(folder: str | os.PathLike[str]) -> tuple[EvaluationScen
 
     Raises:
         DataError: the folder is missing or holds no image.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> Path("photos").mkdir()
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.3)), "photos/a.png")
+        >>> [scene.name for scene in scenes_without_truth("photos")]
+        ['a']
     """
     root = Path(folder)
     if not root.is_dir():

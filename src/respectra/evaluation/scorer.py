@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,41 @@ class Work:
     jobs: int
 
 
+#: Takes a row as plain values.
+Take = Callable[[dict[str, Any]], None]
+
+
+def lacking(task: Task, work: Work) -> tuple[Journal, frozenset[tuple[str, str]]]:
+    """The journal of a task, and which rows it lacks."""
+    journal, rows = open_journal(task.journal(work.folder))
+    done = {(row.method, row.test) for row in rows}
+    return journal, frozenset(wanted_rows(task, work.entries, work.options)) - done
+
+
+def begin_journal(journal: Journal, work: Work) -> None:
+    """Begin the journal of a task, where it is not begun.
+
+    Raises:
+        OutputError: the evaluation's folder has vanished.
+    """
+    if journal.begun:
+        return
+    if not (work.folder / "protocol.json").is_file():  # which every evaluation begins with
+        raise OutputError(
+            f"{work.folder} has vanished; see to the folder and run the same command again"
+        )
+    make_folder(journal.path.parent)
+    journal.begin()
+
+
 @dataclasses.dataclass(frozen=True)
 class _Sheet:
-    """The rows that a task's journal lacks, and the journal that takes them."""
+    """The rows that a task's journal lacks, and what takes them."""
 
     task: Task
     case: Case
     wanted: frozenset[tuple[str, str]]
-    journal: Journal
+    take: Take
     jobs: int
 
     def wants(self, one: Entry, test: str) -> bool:
@@ -92,7 +119,7 @@ class _Sheet:
             width=self.case.image.sizes["x"],
             jobs=self.jobs,
         )
-        self.journal.append(row.as_dict())
+        self.take(row.as_dict())
 
 
 class Scorer:
@@ -105,29 +132,30 @@ class Scorer:
 
     def score(self, task: Task) -> None:
         """Add the rows that a task's journal lacks."""
-        journal, rows = open_journal(task.journal(self.work.folder))
-        done = {(row.method, row.test) for row in rows}
-        wanted = frozenset(wanted_rows(task, self.work.entries, self.work.options)) - done
-        tests = self.tests if task.subject.role == "main" else ()
+        journal, wanted = lacking(task, self.work)
         if not wanted:
             return
+        case = self._open(task)
+        begin_journal(journal, self.work)
+        self._fill(task, case, wanted, journal.append)
+
+    def rows(self, task: Task, wanted: frozenset[tuple[str, str]]) -> list[dict[str, Any]]:
+        """The rows of a task that are wanted, for somebody else's journal."""
+        found: list[dict[str, Any]] = []
+        self._fill(task, self._open(task), wanted, found.append)
+        return found
+
+    def _open(self, task: Task) -> Case:
         with naming(task.subject.name):
-            case = task.subject.open(task.track, task.seed, self.work.options, self.work.cache)
-        if not journal.begun:
-            self._begin(journal)
-        sheet = _Sheet(task, case, wanted, journal, self.work.jobs)
+            return task.subject.open(task.track, task.seed, self.work.options, self.work.cache)
+
+    def _fill(self, task: Task, case: Case, wanted: frozenset[tuple[str, str]], take: Take) -> None:
+        tests = self.tests if task.subject.role == "main" else ()
+        sheet = _Sheet(task, case, wanted, take, self.work.jobs)
         self._judge(sheet, [test for test in tests if isinstance(test, OutputTest)])
         for test in tests:
             if isinstance(test, InputTest):
                 self._challenge(sheet, test)
-
-    def _begin(self, journal: Journal) -> None:
-        if not (self.work.folder / "protocol.json").is_file():  # which every evaluation begins with
-            raise OutputError(
-                f"{self.work.folder} has vanished; see to the folder and run the same command again"
-            )
-        make_folder(journal.path.parent)
-        journal.begin()
 
     def _judge(self, sheet: _Sheet, tests: Sequence[OutputTest]) -> None:
         """The plain test and the judgements: all that needs the cube of the image as it is."""

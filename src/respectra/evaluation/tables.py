@@ -34,6 +34,11 @@ class Table:
         columns: titles of the columns; the first one names the row.
         rows: cells, as many in each as there are columns.
         notes: lines below it.
+
+    Example:
+        >>> table = Table("Scores", ("method", "MRAE"), (("wiener", "0.05"),))
+        >>> table.to_markdown().splitlines()[-1]
+        '| wiener | 0.05 |'
     """
 
     title: str
@@ -296,7 +301,15 @@ def consistency_table(results: Results, track: str) -> Table:
 
 
 def report_tables(results: Results) -> tuple[Table, ...]:
-    """The tables that a set of results fills."""
+    """The tables that a set of results fills.
+
+    Example:
+        >>> from respectra.evaluation import Options, Protocol, Results, Row
+        >>> protocol = Protocol(options=Options(), collections={"main": "mine"}, scenes=())
+        >>> row = Row("main", "a", "clean", 0, "wiener", "plain", scores={"mrae": 0.05})
+        >>> [table.title for table in report_tables(Results(protocol, (row,)))]
+        []
+    """
     options = results.protocol.options
     has_truth = any(scene.truth is not None for scene in results.protocol.scenes)
     found: list[Table] = [accuracy_table(results)] if has_truth else []

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from respectra.cubes import inspect
 from respectra.errors import naming
@@ -13,9 +12,7 @@ from respectra.evaluation.results import load_costs
 from respectra.evaluation.scenes import EvaluationScene
 from respectra.evaluation.scorer import Work
 from respectra.files import atomic_path
-
-#: Shows how far something got: takes items, what they are and how many; yields them.
-Progress = Callable[[Iterable[Any], str, int], Iterator[Any]]
+from respectra.progress import Progress, tracked
 
 
 def largest(subjects: Sequence[EvaluationScene]) -> EvaluationScene:
@@ -39,7 +36,7 @@ def measure_costs(
         work: methods, options and folder.
         subject: the scene.
         runs: runs that count; 0 measures nothing.
-        progress: shows how far it got.
+        progress: told how far it is.
     """
     path = work.folder / "costs.json"
     costs = list(load_costs(work.folder)) if path.is_file() else []
@@ -55,7 +52,7 @@ def measure_costs(
     if not (runs and wanted):
         return tuple(costs)
     rate = fill_bandwidth()
-    for one, track in progress(wanted, "timing", len(wanted)):
+    for one, track in tracked(wanted, progress, "timing"):
         with naming(subject.name):
             case = subject.open(track, work.options.seeds[0], work.options, None)
         with limited_threads(work.threads):

@@ -70,7 +70,7 @@ def read_npy(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
     return values.reshape(shape, order="F" if fortran else "C")
 
 
-def list_npz(path: str | os.PathLike[str]) -> dict[str, zipfile.ZipInfo]:
+def npz_members(path: str | os.PathLike[str]) -> dict[str, zipfile.ZipInfo]:
     """The members of an NPZ archive by name, without the suffix ``.npy``.
 
     Raises:
@@ -151,7 +151,7 @@ def read_npz(
     Raises:
         FormatError: damaged, of objects, or larger than it may be.
     """
-    members = list_npz(path)
+    members = npz_members(path)
     total = 0
     for info in members.values():
         shape, dtype = read_member_header(path, info)

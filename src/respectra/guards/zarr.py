@@ -13,7 +13,7 @@ import math
 import os
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,10 @@ _NUMBERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint3
             "float16", "float32", "float64")  # fmt: skip
 _NOTHING = 2**64 - 1
 _ZSTD_MAGIC = 0xFD2FB528
+
+
+#: Keeps files here while they are read.
+Holding = Callable[[Sequence[Path]], contextlib.AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,25 @@ class ZarrArray:
     _chunks: _Chunks
     _prefix: str
     _separator: str
+    _holding: Holding | None = None
+
+    @contextlib.contextmanager
+    def held(self, selection: Sequence[slice | int]) -> Iterator[None]:
+        """Chunks that are there and checked, for as long as a part is read.
+
+        Args:
+            selection: a slice or an index for each axis.
+
+        Raises:
+            FormatError: see :meth:`check`; or they cannot be fetched.
+        """
+        if self._holding is None:
+            self.check(selection)
+            yield
+            return
+        with self._holding(self.files(selection)):
+            self.check(selection)
+            yield
 
     def check(self, selection: Sequence[slice | int]) -> None:
         """Ask every chunk that a part lies in what it unpacks to, before that part is read.
@@ -83,23 +106,29 @@ class ZarrArray:
         Raises:
             FormatError: one of them is damaged, or makes more than the array promises.
         """
+        where = f"the array {self.name!r} of {self._folder}"
+        for file in self.files(selection):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                _check_chunk(file, self._chunks, where)
+
+    def files(self, selection: Sequence[slice | int]) -> list[Path]:
+        """The files of the chunks that a part lies in, whether they are there or not."""
         touched = []
         for part, n, side in zip(selection, self.shape, self._sides, strict=True):
             places = range(n)[part]
             if not isinstance(places, range):
                 places = range(places, places + 1)
             if len(places) == 0:
-                return
+                return []
             if abs(places.step) < side:
                 low, high = min(places[0], places[-1]), max(places[0], places[-1])
                 touched.append(range(low // side, high // side + 1))
             else:
                 touched.append(sorted({place // side for place in places}))  # type: ignore[arg-type]
-        where = f"the array {self.name!r} of {self._folder}"
-        for index in itertools.product(*touched):
-            file = self._folder / (self._prefix + self._separator.join(map(str, index)) or "0")
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                _check_chunk(file, self._chunks, where)
+        return [
+            self._folder / (self._prefix + self._separator.join(map(str, index)) or "0")
+            for index in itertools.product(*touched)
+        ]
 
 
 @dataclass(frozen=True)
@@ -115,8 +144,13 @@ class ZarrStore:
     refused: Mapping[str, str] = field(default_factory=dict)
 
 
-def check_store(folder: str | os.PathLike[str]) -> ZarrStore:
+def check_store(folder: str | os.PathLike[str], holding: Holding | None = None) -> ZarrStore:
     """Look through a store; its chunks are looked at when they are read (``ZarrArray.check``).
+
+    Args:
+        folder: the store.
+        holding: of a copy whose chunks lie elsewhere: gets those that are about to be read, and
+            keeps them here for as long as they are.
 
     Raises:
         FormatError: it leads outside its folder, its metadata are damaged, or it claims far more
@@ -142,7 +176,7 @@ def check_store(folder: str | os.PathLike[str]) -> ZarrStore:
         has_fill = "_FillValue" in attributes
         arrays[name] = ZarrArray(
             name, version, shape, found.size, has_fill, found.folder, sides, chunks,
-            prefix, separator,
+            prefix, separator, holding,
         )  # fmt: skip
     return ZarrStore(arrays, refused)
 

@@ -1,6 +1,8 @@
 """Inference: from images to cubes."""
 
 from respectra.inference.ensembles import ModelEnsemble, SelfEnsemble
+from respectra.inference.files import KnownFacts, reconstruct_files
+from respectra.inference.folders import Outcome
 from respectra.inference.loading import find_weights, load
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.streaming import Streamed, reconstruct_file, streams
@@ -9,7 +11,9 @@ from respectra.inference.video_store import Flicker
 
 __all__ = [
     "Flicker",
+    "KnownFacts",
     "ModelEnsemble",
+    "Outcome",
     "ReconstructedVideo",
     "Reconstructor",
     "SelfEnsemble",
@@ -17,6 +21,7 @@ __all__ = [
     "find_weights",
     "load",
     "reconstruct_file",
+    "reconstruct_files",
     "reconstruct_video",
     "streams",
 ]

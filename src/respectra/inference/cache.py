@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
 import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
+from respectra.cache import cache_folder, fingerprint
 from respectra.files import atomic_path
 from respectra.guards.text import read_json
+from respectra.notices import say_once
 
+#: What is measured, in words, by the folder of the cache.
+_MEASURED = {"engines": "which engine is fastest", "memory": "how much memory a tile takes"}
 
-def cache_folder() -> Path:
-    """Where measured facts and exported networks are kept; deleting it costs only time.
-
-    ``RESPECTRA_CACHE`` where it is set, else ``respectra`` in the platform's folder for caches.
-    """
-    if chosen := os.environ.get("RESPECTRA_CACHE"):
-        return Path(chosen)
-    return platformdirs.user_cache_path("respectra", appauthor=False)
-
-
-def fingerprint(*parts: object) -> str:
-    """A short name for a combination of values; the same values give the same name."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+__all__ = ["cache_folder", "fingerprint", "machine", "remember"]
 
 
 def machine() -> tuple[str, ...]:
@@ -57,6 +44,7 @@ def remember(kind: str, key: str, measure: Callable[[], Any]) -> Any:
     file = cache_folder() / kind / f"{key}.json"
     with contextlib.suppress(OSError, ValueError):
         return read_json(file)
+    say_once(f"measuring {_MEASURED.get(kind, kind)} on this machine; it takes some seconds, once")
     value = measure()
     with contextlib.suppress(OSError), atomic_path(file, overwrite=True, shared=True) as temporary:
         temporary.write_text(json.dumps(value))

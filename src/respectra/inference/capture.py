@@ -9,43 +9,23 @@ weights like any other, whose contract says which capture it is for.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
-import re
-import warnings
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from respectra.cameras import (
-    Capture,
-    InputKind,
-    Noise,
-    Picture,
-    PictureOptions,
-    References,
-    described_capture,
-    get_response,
-    input_encoding,
-    open_image,
-    open_picture,
-)
-from respectra.cameras.capture_camera import CaptureCamera
+from respectra.cameras import Capture, Noise, get_response
 from respectra.colour import make_light
 from respectra.cubes import Quantity
 from respectra.datasets.spectra import reflectances
 from respectra.datasets.white_light import light_of_white
-from respectra.errors import ConfigError, RespectraWarning
+from respectra.errors import ConfigError
 from respectra.inference.guarantees import camera_of
 from respectra.methods import Contract, Weights
 from respectra.methods.fitting import REFLECTANCES
 from respectra.methods.network import CameraAware, NetworkMethod
 from respectra.methods.shipped import for_captures
-
-if TYPE_CHECKING:
-    from respectra.inference.reconstructor import Reconstructor
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -222,7 +202,7 @@ def constrained_fit(
 
 def _tell_network(weights: Weights, capture: Capture) -> Weights | None:
     """The weights of a network that was told the capture; None for methods that cannot be."""
-    from respectra.inference.predictors import build
+    from respectra.inference.networks import build
     from respectra.methods import get_method
 
     contract = weights.contract
@@ -249,84 +229,3 @@ def _tell_network(weights: Weights, capture: Capture) -> Weights | None:
         network.set_camera(camera.float())
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     return dataclasses.replace(weights, config=config, tensors=tensors)
-
-
-def camera_for(contract: Contract) -> CaptureCamera | None:
-    """The camera of the capture that a contract is for, or None."""
-    capture = capture_of(contract)
-    return None if capture is None else CaptureCamera(capture, contract.quantity)
-
-
-def for_opened(reconstructor: Reconstructor, picture: Picture) -> Reconstructor:
-    """The reconstructor for what the file of a picture says of it, where nothing else is told."""
-    if picture.kind in ("srgb", "camera") and reconstructor.capture is None:
-        return reconstructor.for_described(described_capture(picture.attrs))
-    return reconstructor.for_kind(picture.kind)
-
-
-def warn_of_another_camera(capture: Capture, picture: Picture) -> None:
-    """Say so where a capture is of another camera than the picture's file names."""
-    model = str(picture.attrs.get("camera_model", ""))
-    name = capture.camera_name
-    if not model or name is None or capture.is_photograph:
-        return
-    words = set(re.findall(r"[a-z0-9]+", model.lower()))
-    words = {word for word in words if any(c.isdigit() for c in word)} or words
-    if not words & set(re.findall(r"[a-z0-9]+", name.lower())):
-        warnings.warn(
-            f"{picture.path}: the capture is of the camera {name!r}, and the file says that "
-            f"{model!r} took it",
-            RespectraWarning,
-            stacklevel=2,
-        )
-
-
-def for_first_picture(
-    reconstructor: Reconstructor,
-    path: Path,
-    kind: InputKind,
-    capture: Capture | None,
-    quantity: Quantity | None,
-    references: References | None,
-    picture_options: PictureOptions | None = None,
-) -> Reconstructor:
-    """The reconstructor for all pictures of a capture, whose places are those of its first one.
-
-    Args:
-        reconstructor: for no capture yet.
-        path: a picture, in which the rectangle of a white and the references lie.
-        kind: what its values are.
-        capture: what is known; None: nothing.
-        quantity: what comes out; by default as :meth:`Reconstructor.with_capture` has it.
-        references: those of the capture by default.
-        picture_options: how to read the picture.
-
-    Raises:
-        RespectraError: what is stated cannot be, or not of this picture.
-    """
-    from respectra.inference.references import correct_picture
-
-    options = (picture_options or PictureOptions()).model_dump()
-    picture = open_picture(path, kind, **options)
-    said = described_capture(picture.attrs) if kind in ("srgb", "camera") else None
-
-    photograph = kind in ("srgb", "linear")
-    if capture is None and quantity is not None:
-        capture = Capture()
-    if capture is None:
-        bound = for_opened(reconstructor, picture)
-    else:
-        if said is not None and capture.camera is None:
-            capture = said.replace(**capture.known())
-        elif photograph and capture.camera is None:
-            capture = Capture.photograph(**capture.known())
-        warn_of_another_camera(capture, picture)
-        references = references or capture.references
-        capture = capture.replace(references=None)
-        if capture.needs_picture:
-            capture = capture.resolve(open_image(path, encoding=input_encoding(kind), **options))
-        bound = reconstructor.with_capture(capture, quantity=quantity)
-    if references is None:
-        return bound
-    picture.convert = functools.partial(bound.values_of, kind=kind)
-    return bound.with_correction(correct_picture(bound, picture, references))

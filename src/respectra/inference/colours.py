@@ -6,6 +6,7 @@ the bits of their values, so that nothing is rounded and pictures of any depth c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,10 @@ import numpy.typing as npt
 
 from respectra.inference.tiling import Layout, Reader
 from respectra.methods import Tiling
+from respectra.notices import watch_compiler
 from respectra.threads import for_blocks
+
+watch_compiler()
 
 FloatArray = npt.NDArray[np.float32]
 #: Pictures from this many pixels on are looked through for colours that they share.
@@ -79,19 +83,40 @@ def in_rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.reshape(-1, width, *values.shape[1:])
 
 
+class ColourFinder:
+    """Finds the colours of pieces; those of the last piece are not looked for again.
+
+    Means over a picture that is one piece, and the answer to it, are taken of the same colours.
+    """
+
+    def __init__(self) -> None:
+        self._pixels: FloatArray | None = None
+        self._found: Colours | None = None
+
+    def __call__(self, pixels: FloatArray) -> Colours | None:
+        """As :func:`find_colours`."""
+        if pixels is not self._pixels:
+            self._found = find_colours(pixels)
+            self._pixels = pixels
+        return self._found
+
+
 class ByColour:
     """A predictor that computes each colour of a piece once.
 
     Args:
         predict: looks at one pixel at a time: (y, x, 3) -> (y, x, band).
+        find: finds the colours of a piece.
     """
 
-    def __init__(self, predict: Any) -> None:
-        self._predict = predict
+    def __init__(
+        self, predict: Any, find: Callable[[FloatArray], Colours | None] = find_colours
+    ) -> None:
+        self._predict, self._find = predict, find
 
     def __call__(self, pixels: FloatArray) -> FloatArray:
         """(y, x, 3) -> (y, x, band), float32."""
-        colours = find_colours(pixels)
+        colours = self._find(pixels)
         if colours is None:
             answer: FloatArray = self._predict(pixels)
             return answer
@@ -106,19 +131,24 @@ class ByColour:
         return out.reshape(*pixels.shape[:2], -1)
 
 
-def weighted_picture(read: Reader, layout: Layout) -> tuple[FloatArray, FloatArray, Layout] | None:
+def weighted_picture(
+    read: Reader,
+    layout: Layout,
+    find: Callable[[FloatArray], Colours | None] = find_colours,
+) -> tuple[FloatArray, FloatArray, Layout] | None:
     """A picture of the colours of a picture, and how often each counts: for means over pixels.
 
     Args:
         read: gives the picture's pixels as the method expects them.
         layout: how it is cut; tiles without a halo.
+        find: finds the colours of a tile.
 
     Returns:
         (y, x, 3), (y, x), and how that is cut; None where a tile has too many colours.
     """
     values, counts = [], []
     for tile in layout.tiles():
-        colours = find_colours(read(*tile.keep))
+        colours = find(read(*tile.keep))
         if colours is None:
             return None
         values.append(colours.values)

@@ -28,7 +28,7 @@ from respectra.inference.video_reader import CLIP_SUFFIXES
 from respectra.journal import Journal
 
 if TYPE_CHECKING:
-    from respectra.inference.cluster import Cluster
+    from respectra.cluster import Helpers
 
 #: Name of the manifest within the output folder.
 MANIFEST = "manifest.jsonl"
@@ -44,6 +44,16 @@ class Job:
     target: Path
     kind: InputKind
 
+    @property
+    def name(self) -> str:
+        """The picture, as it is named in messages and manifests."""
+        return str(self.source)
+
+    @property
+    def place(self) -> str:
+        """The cube, as it is named in messages."""
+        return str(self.target)
+
 
 #: Writes the cube of a job, whole or not at all, and gives facts for the manifest.
 Work = Callable[[Reconstructor, Job], Mapping[str, Any]]
@@ -51,7 +61,15 @@ Work = Callable[[Reconstructor, Job], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job."""
+    """What became of a job.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.5), encoding="srgb"), "photo.png")
+        >>> [outcome.status for outcome in rs.reconstruct_files("photo.png", "cube.npz")]
+        ['done']
+    """
 
     job: Job
     status: Literal["done", "skipped", "failed"]
@@ -117,7 +135,7 @@ def run_jobs(
     outputs: Callable[[Job], Sequence[Path]] = lambda job: cube_files(job.target),
     overwrite: bool = False,
     fail_fast: bool = False,
-    cluster: Cluster | None = None,
+    cluster: Helpers | None = None,
 ) -> Iterator[Outcome]:
     """Do one job after the other, or on the workers of a cluster, and keep the manifest.
 
@@ -160,7 +178,7 @@ def _run_jobs(
     outputs: Callable[[Job], Sequence[Path]],
     overwrite: bool,
     fail_fast: bool,
-    cluster: Cluster | None,
+    cluster: Helpers | None,
 ) -> Iterator[Outcome]:
     run = _Run(output, options, outputs, overwrite)
     settled: list[Outcome] = []
@@ -273,7 +291,7 @@ class _Run:
             identity = {
                 "output": job.target.relative_to(self.output).as_posix(),
                 "sha256": content_hash(job.source),
-                "input": str(job.source),
+                "input": job.name,
                 "kind": job.kind,
                 "method": reconstructor.name,
                 "weights": weights,
@@ -314,7 +332,7 @@ class _Run:
     def failed(self, job: Job, seconds: float, failure: BaseException) -> Outcome:
         """Write down that a job failed."""
         message = str(failure) or "out of memory"
-        line = {"output": str(job.target.relative_to(self.output)), "input": str(job.source)}
+        line = {"output": str(job.target.relative_to(self.output)), "input": job.name}
         if not _is_hopeless(failure, self.output):
             self.manifest.add(
                 {**line, "status": "failed", "seconds": round(seconds, 3), "error": message}

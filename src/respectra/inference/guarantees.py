@@ -32,7 +32,7 @@ from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.methods import Contract
 
 if TYPE_CHECKING:
-    from respectra.inference.references import Correction
+    from respectra.inference.corrections import Correction
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -107,6 +107,10 @@ class Guarantees:
     def correction_key(self) -> str | None:
         """A short name for the correction; another one has another."""
         return None if self.correction is None else self.correction.key
+
+    def bytes_per_pixel(self, bands: int) -> int:
+        """Memory that keeping them takes: spectra that move, and their bounds."""
+        return 2 * 4 * bands + 4 * 3 * 8 if self else 0
 
     def kept_by(self, names: frozenset[str]) -> bool:
         """Whether a method that keeps these by itself needs nothing done to its cubes."""

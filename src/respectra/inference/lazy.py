@@ -16,8 +16,10 @@ import xarray as xr
 
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError, DataError, MissingExtraError
+from respectra.inference.agreement import agreeing
+from respectra.inference.bits import bits_of
 from respectra.inference.colours import find_colours, in_rows
-from respectra.inference.reconstructor import Reconstructor, bits_of
+from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Tile, round_up
 from respectra.methods import Tiling
 
@@ -57,6 +59,14 @@ def reconstruct_lazily(
         ConfigError: a method or guarantee that needs the whole picture at once, which is cut.
         DataError: it is no image.
         MissingExtraError: the extra ``cluster`` is not installed.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> image = rs.make_image(np.full((8, 8, 3), 0.3)).chunk({"y": 4, "x": 4, "channel": 3})
+        >>> cube = rs.reconstruct_lazily(image, rs.load("wiener"))
+        >>> cube.shape, cube[2:4, 2:4].compute().shape
+        ((8, 8, 31), (2, 2, 31))
     """
     try:
         import dask
@@ -74,7 +84,7 @@ def reconstruct_lazily(
     top, bounds = _whole_picture(method, shipped, data, attrs)
     around = da.overlap.overlap(data, {0: reach, 1: reach, 2: 0}, "none") if reach else data
     known = None
-    if method.card.tiling is Tiling.STATISTICS and method.weights.baked is None:
+    if method.card.tiling is Tiling.STATISTICS and method.backend.takes_means:
         known = _means(method, shipped, data, around, reach, attrs, top, bounds)
     bands = method.contract.bands
     spectra = da.map_blocks(
@@ -129,7 +139,9 @@ def _bound(
     if capture is None and quantity is not None:
         capture = reconstructor.capture or (Known.photograph() if photograph else Known())
     if capture is None:
-        return reconstructor.for_kind("srgb") if photograph else reconstructor
+        return (
+            reconstructor.for_kind("srgb") if photograph else agreeing(reconstructor, image.attrs)
+        )
     if capture.needs_picture:
         raise ConfigError(
             "the capture's white or references are places in a picture, which a lazy picture is "
@@ -153,7 +165,7 @@ def _cut(method: Reconstructor, data: Any) -> tuple[Any, int]:
             f"{reason}, and this one is cut into {data.numblocks[0]} x {data.numblocks[1]} "
             "chunks; take a method whose tiles are exact, or one chunk: image.chunk(y=-1, x=-1)"
         )
-    halo = method.halo or 0
+    halo = method.backend.halo or 0
     align = math.lcm(card.size_multiple, 4) if halo or card.size_multiple > 1 else 1
     if card.tiling is Tiling.NATIVE and card.native_tile is not None:
         align = math.lcm(align, card.native_tile)
@@ -209,7 +221,7 @@ def _means(
     tiles = _tiles(data.chunks, reach)
     height, width = map(int, data.shape[:2])
     layout = Layout(height, width, Tiling.STATISTICS, (data.chunks[0][0], data.chunks[1][0]))
-    for wanted in method.mean_passes():
+    for wanted in method.tiled.mean_passes():
         sums = [
             dask.delayed(_sums)(block, shipped, attrs, top, bounds, tile, layout, wanted, known)
             for block, tile in zip(around.to_delayed().ravel(), tiles, strict=True)
@@ -274,7 +286,7 @@ def _recover(
     block_id: tuple[int, ...] = (0, 0, 0),
 ) -> FloatArray:
     """Spectra of a block, from it and what lies around it."""
-    with method.exclusive():
+    with method.tiled.exclusive():
         picture = _picture(block, method, attrs)
         scaled, factor = method.guarantees.scale(picture, top)
         rgb = np.asarray(scaled.values, np.float32)
@@ -289,7 +301,6 @@ def _recover(
             bounds=bounds,
             bits=bits_of(scaled),
             means=means,
-            output=method.for_pieces(layout, bits_of(scaled)),
         )
         for region, piece in pieces:
             if layout.whole:
@@ -307,7 +318,7 @@ def _recover(
             for axis, length in enumerate((rows, columns))
         )
         spectra, seen = spectra[inner], picture[inner]
-        if method.guarantees.kept_by(method.lut_guarantees(bits_of(picture))):
+        if method.guarantees.kept_by(method.backend.kept_guarantees(bits_of(picture))):
             return np.ascontiguousarray(spectra)
         cube = make_cube(spectra, method.contract.wavelengths_nm, **_quantity(method))
         values: FloatArray = method.guarantees.enforce(cube, seen, factor)[0].values
@@ -377,7 +388,7 @@ def _means_of_colours(
     colours, often = counts
     weight = np.zeros(in_rows(colours).shape[:2], np.float32)
     weight.reshape(-1)[: len(often)] = often
-    with method.exclusive():
+    with method.tiled.exclusive():
         picture = _picture(in_rows(colours), method, attrs)
         scaled, _ = method.guarantees.scale(picture, top)
         rgb = np.asarray(scaled.values, np.float32)
@@ -402,10 +413,10 @@ def _sums(
     wanted: frozenset[int],
     known: dict[int, Any],
 ) -> Any:
-    with method.exclusive():
+    with method.tiled.exclusive():
         scaled, _ = method.guarantees.scale(_picture(block, method, attrs), top)
         rgb = np.asarray(scaled.values, np.float32)
-        return method.sums_of_tile(
+        return method.tiled.sums_of_tile(
             rgb, tile, layout, wanted=wanted, known=known, bounds=bounds, bits=bits_of(scaled)
         )
 

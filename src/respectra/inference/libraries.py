@@ -1,6 +1,6 @@
-"""Spectra that are known of a scene, without places in the picture, as references.
+"""Spectra that are known of a seen, without places in the picture, as references.
 
-A cube of the same place, or a library of what is in the scene: the capture's camera sees each
+A cube of the same place, or a library of what is in the seen: the capture's camera sees each
 spectrum as a colour, and what the method gives for that colour is compared with the spectrum.
 """
 
@@ -20,7 +20,8 @@ from respectra.cubes import open_cube, to_radiance, to_reflectance, wavelengths_
 from respectra.errors import DataError, FormatError
 from respectra.inference.guarantees import camera_of
 from respectra.inference.reconstructor import Reconstructor
-from respectra.inference.references import Scene, fit_correction, spectra_at
+from respectra.inference.references import fit_correction, spectra_at
+from respectra.inference.seen import SeenPicture
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -56,13 +57,9 @@ def correct_by_cube(
     spectra = np.asarray(cube.values, np.float64).reshape(-1, cube.sizes["wavelength"])
     usable = np.isfinite(spectra).all(axis=1) & (spectra.min(axis=1) >= 0)
     spectra = spectra[usable & (spectra.max(axis=1) > 0)]
-    return correct_by_spectra(
-        reconstructor,
-        open_picture(path, kind, convert=functools.partial(reconstructor.values_of, kind=kind)),
-        spectra,
-        wavelengths_of(cube),
-        uncertainty=CUBE_UNCERTAINTY,
-    )
+    picture = _open(reconstructor, path, kind)
+    grid = wavelengths_of(cube)
+    return correct_by_spectra(reconstructor, picture, spectra, grid, uncertainty=CUBE_UNCERTAINTY)
 
 
 def correct_by_materials(
@@ -71,7 +68,7 @@ def correct_by_materials(
     kind: InputKind,
     library: str | os.PathLike[str],
 ) -> Reconstructor:
-    """The reconstructor, corrected by a library of what is in a scene: pigments, leaves, skin.
+    """The reconstructor, corrected by a library of what is in a seen: pigments, leaves, skin.
 
     Args:
         reconstructor: for the picture's capture.
@@ -83,11 +80,15 @@ def correct_by_materials(
         RespectraError: as :func:`correct_by_cube`.
     """
     spectra, grid = read_library(library)
-    convert = functools.partial(reconstructor.values_of, kind=kind)
-    picture = open_picture(path, kind, convert=convert)
+    picture = _open(reconstructor, path, kind)
     return correct_by_spectra(
         reconstructor, picture, spectra, grid, uncertainty=LIBRARY_UNCERTAINTY
     )
+
+
+def _open(reconstructor: Reconstructor, path: str | os.PathLike[str], kind: InputKind) -> Picture:
+    """The picture, as linear values of the reconstructor's capture."""
+    return open_picture(path, kind, convert=functools.partial(reconstructor.values_of, kind=kind))
 
 
 def correct_by_spectra(
@@ -124,15 +125,8 @@ def correct_by_spectra(
         order = usable[np.argsort(values[usable].sum(axis=1), kind="stable")]
         usable = order[np.rint(np.linspace(0, order.size - 1, _FROM_CUBE)).astype(int)]
     references = References(None, on_grid[usable], grid, uncertainty, values[usable])
-    top = picture.bounds()[1] if reconstructor.guarantees.scales else 1.0
-    scene = Scene(
-        picture.height,
-        picture.width,
-        lambda y, x: picture.read(y, x) / np.float32(top),
-        32 if top != 1.0 else picture.value_bits,
-        top,
-    )
-    recovered = spectra_at(reconstructor, scene, references)
+    seen = SeenPicture.on_disk(reconstructor, picture)
+    recovered = spectra_at(reconstructor, seen, references)
     return reconstructor.with_correction(fit_correction(reconstructor, references, recovered))
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +11,9 @@ from respectra.cameras import Capture
 from respectra.cubes import Quantity
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.engines import Engine
-from respectra.inference.ensembles import SelfEnsemble
 from respectra.inference.reconstructor import Reconstructor
 from respectra.methods import Weights, list_methods, load_weights
-from respectra.methods.fitting import fit_on_measured_spectra
+from respectra.methods.fitting import fitted_once
 from respectra.methods.shipped import open_shipped
 
 #: The weights that ship with the package, one set a track: of the project's own network, and of the
@@ -29,20 +27,22 @@ def load(
     track: str = "clean",
     tile: int | Literal["auto"] | None = "auto",
     max_memory: str | int = "auto",
-    device: str = "cpu",
+    device: str = "auto",
     engine: Engine = "auto",
     guarantees: Sequence[str] = (),
     self_ensemble: str = "none",
     capture: Capture | None = None,
     quantity: Quantity | None = None,
+    force: bool = False,
 ) -> Reconstructor:
     """Make a reconstructor.
 
     Args:
         source: a weights file; ``default`` or ``respectra``, the weights of the project's own
             network that ship with the package for the track; ``default-classical``, those of the
-            classical method that ship with it; or the name of a classical method, which is then
-            fitted within seconds on the measured spectra that the installed packages bring.
+            classical method that ship with it; or the name of a classical method, which is
+            fitted within seconds on the measured spectra that the installed packages bring, once:
+            what was fitted is kept in the cache folder.
         track: track of the images, for everything that is not a file.
         tile: see :class:`Reconstructor`.
         max_memory: see :class:`Reconstructor`.
@@ -51,33 +51,45 @@ def load(
         guarantees: see :class:`Reconstructor`.
         self_ensemble: ``none``, or the symmetries over which the answers are averaged:
             ``horizontal``, ``vertical``, ``flips`` or ``all``; see
-            :class:`respectra.inference.ensembles.SelfEnsemble`.
+            :mod:`respectra.inference.self_ensemble`.
         capture: what is known of how the pictures were taken; see
             :meth:`Reconstructor.with_capture`.
         quantity: ``reflectance`` or ``radiance``; see :class:`Reconstructor`.
+        force: take images of another track than the weights'; see :class:`Reconstructor`.
 
     Raises:
         ConfigError: there are no such weights.
         FormatError: the file is not a weights file.
+
+    Example:
+        >>> import respectra as rs
+        >>> rec = rs.load()  # the weights that ship
+        >>> rec(rs.make_image([[[0.2, 0.3, 0.1]]])).sizes["wavelength"]
+        31
+        >>> rs.load("wiener").card.name  # a classical method by name
+        'wiener'
     """
-    weights = find_weights(source, track=track)
-    make: Callable[..., Reconstructor] = Reconstructor
-    if self_ensemble != "none":
-        make = functools.partial(SelfEnsemble, symmetries=self_ensemble)
-    return make(
-        weights,
+    return Reconstructor(
+        find_weights(source, track=track),
         tile=tile,
         max_memory=max_memory,
         device=device,
         engine=engine,
         guarantees=guarantees,
+        self_ensemble=self_ensemble,
         capture=capture,
         quantity=quantity,
+        force=force,
     )
 
 
 def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Weights:
-    """The weights that :func:`load` would use."""
+    """The weights that :func:`load` would use.
+
+    Example:
+        >>> find_weights("default").method
+        'respectra'
+    """
     name = os.fspath(source)
     if name in (DEFAULT, "respectra"):
         return open_shipped(track)
@@ -85,7 +97,7 @@ def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Wei
         return open_shipped(track, name="classical")
     classical = list_methods("classical")
     if name in classical:
-        return fit_on_measured_spectra(name, track=track)
+        return fitted_once(name, track=track)
     if Path(name).suffix or os.sep in name or Path(name).exists():
         return load_weights(name)
     if name in list_methods("network"):

@@ -19,7 +19,7 @@ import psutil
 
 from respectra.errors import ConfigError, RespectraError
 from respectra.inference.cache import fingerprint, machine, remember
-from respectra.methods import Weights, is_classical, load_weights, save_weights
+from respectra.methods import Weights, is_classical, save_weights
 from respectra.methods.measure import count_gmac, peak_memory_bytes
 
 #: Share of the free memory that ``auto`` takes.
@@ -160,7 +160,7 @@ def _measure_apart(weights: Weights, engine: str) -> tuple[float, float]:
             "threads": torch.get_num_threads(),
             "sides": _sides(weights),
         }
-        code = "from respectra.inference.memory import _child; _child()"
+        code = "from respectra.inference.memory_probe import main; main()"
         done = subprocess.run(
             [sys.executable, "-c", code],
             input=json.dumps(task),
@@ -183,7 +183,7 @@ def _measure_apart(weights: Weights, engine: str) -> tuple[float, float]:
     return MARGIN * fixed + RESERVE, MARGIN * per_pixel
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
     """Where the system can (Linux), let the peak count from now; loading has one of its own."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
@@ -208,27 +208,9 @@ def measure_here(predict: Callable[[Any], Any], sides: tuple[int, int]) -> tuple
     peaks = []
     for side in (sides[0], *sides):  # the first run loads libraries
         pixels = rng.random((side, side, 3), dtype=np.float32)
-        _forget_peak()
+        forget_peak()
         before = resident_bytes()
         predict(pixels)
         peaks.append(max(peak_memory_bytes() - before, 0))
     per_pixel = max(peaks[2] - peaks[1], 0) / (sides[1] ** 2 - sides[0] ** 2)
     return max(peaks[1] - per_pixel * sides[0] ** 2, 0.0), float(per_pixel)
-
-
-def _child() -> None:
-    """What runs in the process of its own: a task from standard input, peaks to the output."""
-    import torch
-
-    from respectra.inference.predictors import make_predictor
-
-    task: dict[str, Any] = json.loads(sys.stdin.read())
-    torch.set_num_threads(task["threads"])
-    predict = make_predictor(load_weights(task["weights"]), engine=task["engine"])
-    rng = np.random.default_rng(0)
-    _forget_peak()
-    results = [peak_memory_bytes()]
-    for side in task["sides"]:
-        predict(rng.random((side, side, 3), dtype=np.float32))
-        results.append(peak_memory_bytes())
-    sys.stdout.write("\n" + json.dumps(results) + "\n")

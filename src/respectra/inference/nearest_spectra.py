@@ -20,7 +20,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from respectra.notices import watch_compiler
 from respectra.threads import for_blocks
+
+watch_compiler()
 
 #: What became of a pixel.
 KEPT, MOVED, UNREACHABLE, NOT_FINITE = 0, 1, 2, 3

@@ -9,7 +9,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from respectra.notices import watch_compiler
 from respectra.threads import for_blocks
+
+watch_compiler()
 
 FloatArray = npt.NDArray[np.float64]
 Posterior = Callable[[FloatArray], tuple[FloatArray, FloatArray]]

@@ -9,18 +9,30 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from respectra.errors import RespectraError
-from respectra.inference.predictors import FloatArray, TorchPredictor, bare_network, probe_image
+from respectra.inference.factors import FloatArray
+from respectra.inference.networks import bare_network, probe_image
 from respectra.inference.tiling import Layout, Reader, Tile, round_up
 from respectra.methods import Weights, get_card
 from respectra.methods.networks.blocks import GlobalMean
 
 Hook = Any
+
+
+class NetworkInTorch(Protocol):
+    """What runs a network, and the network with its weights."""
+
+    weights: Weights
+    network: nn.Module
+
+    def __call__(self, pixels: FloatArray) -> FloatArray:
+        """(y, x, 3) -> (y, x, band)."""
+        ...
 
 
 class _Enough(Exception):  # noqa: N818 - not an error: it ends a pass that has what it wanted
@@ -88,8 +100,7 @@ def mean_order(network: nn.Module, image: Tensor) -> list[int]:
 
 
 def compute_global_means(
-    weights: Weights,
-    predictor: TorchPredictor,
+    predictor: NetworkInTorch,
     read: Reader,
     layout: Layout,
     *,
@@ -98,16 +109,15 @@ def compute_global_means(
     """Every whole-image mean of a network, (1, channels, 1, 1) each, in the order of the calls.
 
     Args:
-        weights: whose network it is.
         predictor: the network.
         read: gives the pixels as the method expects them.
         layout: tiles with a halo.
         weigh: how often each pixel counts, (rows, columns); once by default. For networks that
             look at one pixel at a time beside their means: the picture is then its colours.
     """
-    multiple = get_card(weights.method).size_multiple
+    multiple = get_card(predictor.weights.method).size_multiple
     means: dict[int, Tensor] = {}
-    passes = mean_passes(weights)
+    passes = mean_passes(predictor.weights)
     for wanted in passes:
         sums = _Sums(wanted, means, layout, multiple, weigh)
         for tile in layout.tiles():
@@ -128,8 +138,7 @@ def mean_passes(weights: Weights) -> list[frozenset[int]]:
 
 
 def sums_of_tile(
-    weights: Weights,
-    predictor: TorchPredictor,
+    predictor: NetworkInTorch,
     pixels: FloatArray,
     tile: Tile,
     layout: Layout,
@@ -140,7 +149,6 @@ def sums_of_tile(
     """Sums over one tile, and the pixels that they are over, of the means of one pass.
 
     Args:
-        weights: whose network it is.
         predictor: the network.
         pixels: what the tile reads, as the method expects it.
         tile: where it lies.
@@ -148,7 +156,7 @@ def sums_of_tile(
         wanted: the numbers of the means, one of ``mean_passes``.
         known: the means of earlier passes.
     """
-    multiple = get_card(weights.method).size_multiple
+    multiple = get_card(predictor.weights.method).size_multiple
     sums = _Sums(wanted, dict(known), layout, multiple, None)
     sums.tile = tile
     with _Calls(predictor.network).handled(sums), contextlib.suppress(_Enough):

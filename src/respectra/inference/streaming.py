@@ -31,13 +31,15 @@ from respectra.cubes.writers import CubeType, GrowingCube, writer_for
 from respectra.errors import ConfigError, FormatError, OutputError
 from respectra.files import ensure_absent, file_lock, make_folder, recover, remove
 from respectra.identity import content_hash
-from respectra.inference.capture import for_opened
+from respectra.inference.binding import for_opened
 from respectra.inference.guarantees import Guarantees
-from respectra.inference.reconstructor import EXACT_BITS, Reconstructor
+from respectra.inference.reconstructor import Reconstructor
+from respectra.inference.seen import SeenPicture
 from respectra.inference.tiling import Layout, Region
 from respectra.journal import Journal
 from respectra.locks import hidden_name
 from respectra.methods import Tiling
+from respectra.progress import Progress, as_progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +53,15 @@ _VERSION = 3
 
 @dataclass(frozen=True)
 class Streamed:
-    """What a run did."""
+    """What a run did.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.3), encoding="srgb"), "photo.png")
+        >>> reconstruct_file(rs.load("wiener"), "photo.png", "photo.zarr").path.name
+        'photo.zarr'
+    """
 
     path: Path
     pieces: int
@@ -69,7 +79,7 @@ def reconstruct_file(
     kind: InputKind = "srgb",
     dtype: CubeType = "float32",
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     references: References | None = None,
     picture_options: PictureOptions | None = None,
 ) -> Streamed:
@@ -83,7 +93,7 @@ def reconstruct_file(
         kind: what the picture's values are; see ``respectra.cameras.to_track_values``.
         dtype: of the values; ``float16`` for Zarr alone.
         overwrite: replace what is there.
-        progress: called with the number of complete pieces and of all.
+        progress: told how many pieces are complete.
         references: spectra that are known in this picture; see
             :meth:`Reconstructor.with_references`.
         picture_options: how to read the picture.
@@ -95,6 +105,14 @@ def reconstruct_file(
             be written in pieces.
         OutputError: the cube exists or cannot be written; complete pieces are kept, and the same
             call takes up the work.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.3), encoding="srgb"), "photo.png")
+        >>> done = reconstruct_file(rs.load("wiener"), "photo.png", "photo.zarr")
+        >>> rs.open_cube(done.path).shape
+        (8, 8, 31)
     """
     target = Path(out_path)
     if writer_for(target) is None:
@@ -133,7 +151,7 @@ def reconstruct_file(
             if not in_place:
                 for file in files:
                     ensure_absent(file, overwrite=overwrite)
-                _grow(reconstructor, picture, cube, layout, pieces, progress)
+                _grow(reconstructor, picture, cube, layout, pieces, as_progress(progress))
                 attrs = _attributes(reconstructor, picture, layout, pieces)
                 cube.finish(attrs, overwrite=overwrite)
         remove(folder)
@@ -146,7 +164,7 @@ def _grow(
     cube: GrowingCube,
     layout: Layout,
     pieces: Pieces,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress,
 ) -> None:
     """Write the pieces that are not there yet."""
     if pieces.layout is None:
@@ -156,8 +174,7 @@ def _grow(
     for region, spectra, unreachable in _pieces(reconstructor, picture, layout, pieces):
         cube.writer.write(region, spectra)
         pieces.complete(region, unreachable)
-        if progress is not None:
-            progress(len(pieces.done), layout.count)
+        progress(len(pieces.done), layout.count, "piece")
 
 
 def _attributes(
@@ -165,7 +182,9 @@ def _attributes(
 ) -> dict[str, Any]:
     attrs = {"units": "relative", **reconstructor.cube_facts(layout)}
     attrs["source"] = f"{picture.path.name}, {attrs['source']}"
-    names = reconstructor.guarantees.names | reconstructor.lut_guarantees(picture.value_bits)
+    names = reconstructor.guarantees.names | reconstructor.backend.kept_guarantees(
+        picture.value_bits
+    )
     if names:
         attrs["guarantees"] = ", ".join(sorted(names))
     if reconstructor.guarantees.correction is not None:
@@ -191,6 +210,13 @@ def streams(
 
     A picture that only a reader of whole files understands counts as small here; it is in memory
     anyway.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image(np.full((8, 8, 3), 0.3), encoding="srgb"), "photo.png")
+        >>> streams(rs.load("wiener"), "photo.png", "photo.zarr")  # it is small
+        False
     """
     path, target = Path(image_path), Path(out_path)
     if writer_for(target) is None:
@@ -222,7 +248,11 @@ def _layout(reconstructor: Reconstructor, picture: Picture, pieces: Pieces) -> L
     held, bands = float(picture.held_bytes), reconstructor.contract.bands
     # What a tile takes before and after the method itself: its values in double precision on the
     # way to the track's units, and the spectra as the file wants them, compressed or not.
-    per_pixel = 8 * 3 * 8 + 2 * 4 * bands + reconstructor.answer_bytes
+    per_pixel = 8 * 3 * 8 + 2 * 4 * bands
+    # Spectra that guarantees move, with their bounds in double precision; parts of an ensemble.
+    per_pixel += (
+        reconstructor.guarantees.bytes_per_pixel(bands) + reconstructor.answers.answer_bytes
+    )
     size = (picture.height, picture.width)
     layout = reconstructor.layout(*size, held=held, per_pixel=per_pixel)
     # Once more, now that it is known how much is held besides a tile.
@@ -243,41 +273,32 @@ def _pieces(
 ) -> Iterator[tuple[Region, Any, int]]:
     """Rows and columns, spectra, and the number of unreachable pixels of pieces."""
     guarantees, contract = reconstructor.guarantees, reconstructor.contract
-    bounds = (0.0, 1.0)
-    if guarantees.scales or not contract.keeps_exposure:
-        bounds = picture.bounds()
-    source = _Source(picture, guarantees, bounds[1])
-    bits = picture.value_bits if source.factor == 1.0 else EXACT_BITS
-    if source.factor != 1.0:
-        bounds = (bounds[0] / source.factor, 1.0)
-    if not contract.keeps_exposure and contract.camera_matrix is not None:
-        factor = np.float32(source.factor)
-        bounds = picture.bounds(lambda rgb: contract.own_values(rgb / factor))
+    seen = SeenPicture.on_disk(reconstructor, picture)
+    source = _Source(picture, guarantees, seen.factor)
     means: list[Tensor] | None = None
-    if reconstructor.needs_means(layout) and len(written.done) < layout.count:
+    if reconstructor.tiled.needs_means(layout) and len(written.done) < layout.count:
         means = written.means()
         if means is None:
             means = reconstructor.compute_global_means(
-                source.read, layout, bounds=bounds, bits=bits
+                source.read, layout, bounds=seen.bounds, bits=seen.bits
             )
             written.keep_means(means)
     pieces = reconstructor.pieces(
         source.read,
         layout,
-        bounds=bounds,
-        bits=bits,
+        bounds=seen.bounds,
+        bits=seen.bits,
         means=means,
         done=frozenset(written.done),
-        output=reconstructor.for_pieces(layout, bits),
     )
-    kept = reconstructor.lut_guarantees(picture.value_bits)
+    kept = reconstructor.backend.kept_guarantees(picture.value_bits)
     for region, spectra in pieces:
         if guarantees.kept_by(kept):
             yield region, spectra, 0
         else:
             cube = make_cube(spectra, contract.wavelengths_nm)
-            seen = source.seen(region)
-            cube, report = guarantees.enforce(cube, seen, source.factor, in_place=True)
+            part = source.seen(region)
+            cube, report = guarantees.enforce(cube, part, seen.factor, in_place=True)
             yield region, cube.values, int(report.unreachable.sum())
         del spectra
 
@@ -287,8 +308,6 @@ class _Source:
 
     def __init__(self, picture: Picture, guarantees: Guarantees, top: float) -> None:
         self._picture, self._guarantees, self._top = picture, guarantees, top
-        self.factor = top if guarantees.scales and top > 0 else 1.0
-        """What the cube has to be multiplied by."""
         self._last: tuple[slice, slice, xr.DataArray] | None = None
 
     def read(self, rows: slice, columns: slice) -> npt.NDArray[np.float32]:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import ConfigError
+from respectra.inference.factors import Predictor
 from respectra.inference.memory import Budget, format_bytes
-from respectra.inference.predictors import Predictor
 from respectra.methods import Card, Tiling
 
 FloatArray = npt.NDArray[np.float32]

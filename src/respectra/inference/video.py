@@ -12,7 +12,7 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,13 +27,15 @@ from respectra.cubes.writers import CubeType
 from respectra.errors import ConfigError
 from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
-from respectra.inference.low_rank import Factors, factorise
-from respectra.inference.predictors import FloatArray
-from respectra.inference.reconstructor import Reconstructor, bits_of
+from respectra.inference.bits import bits_of
+from respectra.inference.factors import Factors, FloatArray
+from respectra.inference.low_rank import factorise
+from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.streaming import growing_folder, keeping_complete
 from respectra.inference.tiling import Layout, Reader, Region
 from respectra.inference.video_reader import BadFrame, Clip, Frame
 from respectra.inference.video_store import Flicker, VideoStore, Written, grid_step
+from respectra.progress import Progress, as_progress
 
 T = TypeVar("T")
 #: Decoded frames, and reconstructed pieces, that wait for their turn.
@@ -44,7 +46,13 @@ _VERSION = 2
 
 @dataclass(frozen=True)
 class ReconstructedVideo:
-    """What a run did."""
+    """What a run did.
+
+    Example:
+        >>> import dataclasses
+        >>> [field.name for field in dataclasses.fields(ReconstructedVideo)]
+        ['path', 'frames', 'resumed', 'skipped_s', 'flicker']
+    """
 
     path: Path
     frames: int
@@ -66,7 +74,7 @@ def reconstruct_video(
     low_rank: bool = False,
     on_bad_frame: BadFrame = "stop",
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ReconstructedVideo:
     """Reconstruct every frame of a clip into a Zarr store.
 
@@ -85,7 +93,7 @@ def reconstruct_video(
             give them, see :func:`respectra.inference.low_rank.factorise`.
         on_bad_frame: ``stop`` at a frame that cannot be decoded, or ``skip`` it and report it.
         overwrite: replace what is there.
-        progress: called with the number of complete frames, and of all as far as it is known.
+        progress: told how many frames are complete, of all as far as it is known.
 
     Raises:
         MissingExtraError: PyAV is not installed.
@@ -95,7 +103,21 @@ def reconstruct_video(
             gives no coefficients where they are asked for.
         OutputError: the store exists or cannot be written; complete frames are kept, and the same
             call goes on after them.
+
+    Example:
+        >>> import av
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> with av.open("clip.mkv", "w") as file:
+        ...     stream = file.add_stream("ffv1", rate=25)
+        ...     stream.width, stream.height, stream.pix_fmt = 16, 16, "bgr0"
+        ...     grey = np.full((16, 16, 3), 90, np.uint8)
+        ...     for packet in [*stream.encode(av.VideoFrame.from_ndarray(grey)), *stream.encode()]:
+        ...         file.mux(packet)
+        >>> reconstruct_video(rs.load("wiener"), "clip.mkv", "clip.zarr").frames
+        1
     """
+    shown = as_progress(progress)
     target = Path(out_path)
     if target.suffix.lower() != ".zarr":
         raise ConfigError(f"a clip is written to a Zarr store; got {target}, name it NAME.zarr")
@@ -129,9 +151,8 @@ def reconstruct_video(
         for piece in arriving:
             if isinstance(piece, Written):
                 store.complete(piece)
-                if progress is not None:
-                    done = len(store.times_s)
-                    progress(done, max(done, clip.expected))
+                done = len(store.times_s)
+                shown(done, max(done, clip.expected), "frame")
             else:
                 store.write(*piece)
         attrs = {"units": "relative", **reconstructor.cube_facts(layout)}
@@ -238,9 +259,7 @@ def _pieces(
         return
     bounds = (0.0, 1.0)
     if not reconstructor.contract.keeps_exposure:
-        values = reconstructor.contract.own_values(read(*everything))
-        bounds = (float(values.min()), float(values.max()))
-        del values
+        bounds = reconstructor.tiled.bounds_of(read(*everything))
     # Frames of a track are its codes; those of displays are computed from codes.
     depth = 8 * frame.codes.dtype.itemsize
     black = make_image(np.zeros((1, 1, 3)), encoding=input_encoding(kind), bits=depth)

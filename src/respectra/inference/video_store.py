@@ -14,7 +14,7 @@ from respectra.cubes.formats.zarr import CHUNK_SIDE, add_array, cube_attributes,
 from respectra.cubes.writers import CubeType
 from respectra.errors import OutputError
 from respectra.files import make_folder, move_into_place, remove
-from respectra.inference.low_rank import Factors
+from respectra.inference.factors import Factors
 from respectra.inference.streaming import number_of
 from respectra.inference.tiling import Layout, Region
 from respectra.inference.video_reader import Clip
@@ -34,6 +34,10 @@ class Flicker:
     The relative change of two successive frames a and b is the sum of ``abs(b - a)`` over half
     the sum of ``abs(a) + abs(b)``, over bands and a regular grid of at most 65 536 pixels; here
     are the means over all pairs.
+
+    Example:
+        >>> Flicker(spectra=0.5, image=0.25).excess
+        0.25
     """
 
     spectra: float

@@ -14,7 +14,8 @@ from respectra.methods.registry import (
     is_classical,
     list_methods,
 )
-from respectra.methods.weights import Weights, fresh_weights, load_weights, save_weights
+from respectra.methods.weights import Weights
+from respectra.methods.weights_files import fresh_weights, load_weights, save_weights
 
 __all__ = [
     "Card",

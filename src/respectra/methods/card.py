@@ -11,7 +11,12 @@ from respectra.config import Config
 
 
 class Origin(StrEnum):
-    """Where an architectural decision comes from."""
+    """Where an architectural decision comes from.
+
+    Example:
+        >>> [origin.value for origin in Origin]
+        ['published', "authors' code", 'our reading']
+    """
 
     PUBLISHED = "published"
     """Stated in the challenge report or in a paper."""
@@ -22,7 +27,13 @@ class Origin(StrEnum):
 
 
 class Tiling(StrEnum):
-    """How a large image may be cut up for a method. Each value carries its meaning."""
+    """How a large image may be cut up for a method. Each value carries its meaning.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.get_card("hscnn-plus").tiling.value
+        'exact with halo'
+    """
 
     EXACT = "exact with halo"
     """Every output pixel sees a bounded neighbourhood: tiles with that halo give the same cube."""
@@ -37,7 +48,13 @@ class Tiling(StrEnum):
 
 
 class Decision(Config):
-    """One architectural decision and where it comes from."""
+    """One architectural decision and where it comes from.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.get_card("awan").decisions[0].origin.value
+        'published'
+    """
 
     what: str
     origin: Origin
@@ -46,14 +63,27 @@ class Decision(Config):
 
 
 class Score(Config):
-    """A score as its authors reported it, on their data; never compared with ours in one table."""
+    """A score as its authors reported it, on their data; never compared with ours in one table.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.get_card("awan").reported["clean"].mrae
+        0.0301
+    """
 
     mrae: float
     rmse: float | None = None
 
 
 class Card(Config):
-    """What is known of a method. Counts (parameters, GMAC) are computed, never typed here."""
+    """What is known of a method. Counts (parameters, GMAC) are computed, never typed here.
+
+    Example:
+        >>> import respectra as rs
+        >>> card = rs.get_card("awan")
+        >>> card.kind, card.year, card.team
+        ('network', 2020, 'IPIC_SSR')
+    """
 
     name: str
     """Name in the registry, lower case with hyphens."""

@@ -18,7 +18,14 @@ Scaling = Literal["unit", "min-max", "maximum", "standardised"]
 
 
 class ResponseRecord(Config):
-    """A camera's spectral sensitivity, written down so that it can travel in a file."""
+    """A camera's spectral sensitivity, written down so that it can travel in a file.
+
+    Example:
+        >>> from respectra import cameras
+        >>> record = ResponseRecord.of(cameras.native_response("cie-1931-2deg"))
+        >>> record.to_response().sizes["channel"]
+        3
+    """
 
     name: str
     wavelengths_nm: tuple[float, ...]
@@ -50,6 +57,11 @@ class Contract(Config):
 
     The method receives pixels of shape (..., 3) made by :meth:`prepare` from an image's linear
     values in [0, 1], and what it returns becomes a cube through :meth:`finish`.
+
+    Example:
+        >>> contract = Contract(wavelengths_nm=(450, 550, 650))
+        >>> contract.bands, contract.channel_order, contract.scaling
+        (3, 'RGB', 'unit')
     """
 
     track: str = "clean"

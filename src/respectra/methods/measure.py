@@ -72,7 +72,7 @@ class Facts:
         return {
             **card,
             "origin": self.card.origin.value,
-            "presets": list_presets(self.card.name),
+            "presets": presets_of(self.card.name),
             "preset": self.preset,
             "config": self.config.model_dump(mode="json"),
             "parameters": self.parameters,
@@ -136,7 +136,7 @@ def count_every_preset() -> Counts:
     for it; a test compares the two.
     """
     return {
-        name: {p: _count(name, _network_config(name, p, {})) for p in list_presets(name)}
+        name: {p: _count(name, _network_config(name, p, {})) for p in presets_of(name)}
         for name in list_methods("network")
     }
 
@@ -155,7 +155,7 @@ def _count(name: str, config: NetworkConfig) -> dict[str, float]:
     }
 
 
-def list_presets(name: str) -> dict[str, Mapping[str, object]]:
+def presets_of(name: str) -> dict[str, Mapping[str, object]]:
     """Presets of a method: name -> options that differ from the published defaults."""
     return {"published": {}, **get_method(name).presets}
 

@@ -56,6 +56,13 @@ def load_official(
         ConfigError: unknown method or track, or its authors' layout is not known.
         FormatError: keys are missing, unknown or of another shape; names them, and the method
             that they fit, if there is one.
+
+    Example:
+        >>> import respectra as rs
+        >>> net = rs.build_network("mst-plus-plus", preset="tiny")
+        >>> again = load_official("mst-plus-plus", net.state_dict())
+        >>> type(again).__name__
+        'Cascade'
     """
     method = get_network(name)
     checkpoint = unwrap(state_dict)
@@ -76,6 +83,11 @@ def recognise_checkpoint(state_dict: Mapping[str, Any]) -> list[str]:
 
     Raises:
         FormatError: there are no tensors in it.
+
+    Example:
+        >>> import respectra as rs
+        >>> recognise_checkpoint(rs.build_network("awan", preset="tiny").state_dict())
+        ['awan']
     """
     return matching_methods(unwrap(state_dict).tensors)
 
@@ -102,6 +114,13 @@ def import_official(
     Warns:
         RespectraWarning: the weights stretch every image to its own range, so that exposure is
             lost.
+
+    Example:
+        >>> import respectra as rs
+        >>> import torch
+        >>> torch.save(rs.build_network("awan", preset="tiny").state_dict(), "theirs.pth")
+        >>> import_official("awan", "theirs.pth", track="clean").method
+        'awan'
     """
     file = Path(path)
     if not file.is_file():

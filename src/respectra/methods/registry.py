@@ -76,7 +76,13 @@ def _accept(name: str, entry: Any) -> Method:
 
 
 def list_methods(kind: str | None = None) -> list[str]:
-    """Names of all methods, or of one kind: ``classical`` or ``network``."""
+    """Names of all methods, or of one kind: ``classical`` or ``network``.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.list_methods("classical")[:3], "awan" in rs.list_methods("network")
+        (['a-plus', 'nearest-neighbour', 'pca'], True)
+    """
     registry = methods()
     if kind is None:
         return list(registry)
@@ -90,17 +96,32 @@ def get_method(name: str) -> Method:
 
     Raises:
         ConfigError: there is none of that name; suggests near ones.
+
+    Example:
+        >>> get_method("awan").card.team
+        'IPIC_SSR'
     """
     return methods().find(name)
 
 
 def get_card(name: str) -> Card:
-    """The card of a method by name. Raises ConfigError for an unknown name."""
+    """The card of a method by name. Raises ConfigError for an unknown name.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.get_card("awan").rank
+        {'clean': 1, 'real-world': 3}
+    """
     return get_method(name).card
 
 
 def get_network(name: str) -> NetworkMethod[Any]:
-    """A network's entry by name. Raises ConfigError for an unknown name or a classical method."""
+    """A network's entry by name. Raises ConfigError for an unknown name or a classical method.
+
+    Example:
+        >>> sorted(get_network("awan").presets)
+        ['10x180', '20x128', '8x96', 'tiny']
+    """
     method = get_method(name)
     if isinstance(method, ClassicalEntry):
         raise ConfigError(f"{name!r} is a classical method, not a network; see build_classical")
@@ -108,12 +129,22 @@ def get_network(name: str) -> NetworkMethod[Any]:
 
 
 def is_classical(name: str) -> bool:
-    """Whether a method is a classical one. Raises ConfigError for an unknown name."""
+    """Whether a method is a classical one. Raises ConfigError for an unknown name.
+
+    Example:
+        >>> is_classical("wiener"), is_classical("awan")
+        (True, False)
+    """
     return isinstance(get_method(name), ClassicalEntry)
 
 
 def get_classical(name: str) -> ClassicalEntry:
-    """A classical method's entry by name. Raises ConfigError for an unknown name or a network."""
+    """A classical method's entry by name. Raises ConfigError for an unknown name or a network.
+
+    Example:
+        >>> get_classical("wiener").card.kind
+        'classical'
+    """
     method = get_method(name)
     if not isinstance(method, ClassicalEntry):
         raise ConfigError(f"{name!r} is a network, not a classical method; see build_network")
@@ -125,6 +156,10 @@ def configure(name: str, *, preset: str = "published", **options: object) -> Con
 
     Raises:
         ConfigError: unknown method, preset or option, or a value that is not allowed.
+
+    Example:
+        >>> configure("awan", preset="tiny").__class__.__name__
+        'AWANConfig'
     """
     method = get_method(name)
     presets = {"published": {}, **method.presets}
@@ -150,5 +185,13 @@ def build_classical(name: str, *, preset: str = "published", **options: object) 
 
     Raises:
         ConfigError: unknown method, preset or option, or a value that is not allowed.
+
+    Example:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> colours, spectra = rng.random((50, 3)), rng.random((50, 31))
+        >>> method = build_classical("pseudo-inverse").fit(colours, spectra)
+        >>> method.predict(colours[:2]).shape
+        (2, 31)
     """
     return get_classical(name).build(configure(name, preset=preset, **options))

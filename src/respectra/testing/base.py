@@ -14,12 +14,27 @@ T = TypeVar("T")
 
 
 class NotApplicable(Exception):  # noqa: N818 - not an error: a check that has nothing to look at
-    """Raised by a check that does not apply to an entry; says why."""
+    """Raised by a check that does not apply to an entry; says why.
+
+    Example:
+        >>> try:
+        ...     raise NotApplicable("the method has no tensors")
+        ... except NotApplicable as reason:
+        ...     str(reason)
+        'the method has no tensors'
+    """
 
 
 @dataclass(frozen=True)
 class Check(Generic[T]):
-    """One thing that must hold for every entry of a kind."""
+    """One thing that must hold for every entry of a kind.
+
+    Example:
+        >>> def is_lower_case(name: str) -> None:
+        ...     assert name == name.lower()
+        >>> Check("name_is_lower_case", is_lower_case).slow
+        False
+    """
 
     name: str
     """What must hold, as words with underscores."""
@@ -57,6 +72,12 @@ def run_checks(name: str, entry: T, checks: Sequence[Check[T]], *, slow: bool) -
 
     Raises:
         AssertionError: names every check that failed, and what was seen.
+
+    Example:
+        >>> def is_lower_case(name: str) -> None:
+        ...     assert name == name.lower()
+        >>> run_checks("mine", "mine", [Check("name_is_lower_case", is_lower_case)], slow=False)
+        {'name_is_lower_case': 'passed'}
     """
     results, failures = {}, []
     for check in checks:

@@ -5,8 +5,9 @@ Recipes load quickly; ``train`` brings torch and Lightning when it is first used
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
+from respectra.renaming import lazy_names
 from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Recipe
 from respectra.training.recipe_files import (
     change_recipe,
@@ -15,6 +16,9 @@ from respectra.training.recipe_files import (
     recipe_of,
     save_recipe,
 )
+
+if TYPE_CHECKING:
+    from respectra.training.run import RunResult, train
 
 __all__ = [
     "AnyRecipe",
@@ -29,10 +33,4 @@ __all__ = [
     "train",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in ("train", "RunResult"):
-        from respectra.training import run
-
-        return getattr(run, name)
-    raise AttributeError(f"module 'respectra.training' has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, {"RunResult": "run", "train": "run"})

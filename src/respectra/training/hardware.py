@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from respectra import devices
 from respectra.datasets.patches import Patches
 from respectra.errors import ConfigError, RespectraWarning
 from respectra.training.data import StepBatches
@@ -30,11 +31,8 @@ def pick_device(wanted: str) -> torch.device:
         ConfigError: it does not exist.
     """
     if wanted not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"a device is auto, cpu or cuda; got {wanted!r}")
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
-        raise ConfigError("no CUDA device is there; use --device cpu")
-    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+        raise ConfigError(f"training runs on auto, cpu or cuda; got {wanted!r}")
+    return torch.device(devices.pick_device(wanted))
 
 
 def pick_precision(wanted: str, device: torch.device) -> Precision:

@@ -280,6 +280,12 @@ class Recipe(Config):
 
     Raises:
         ConfigError: a name or a value that is not allowed.
+
+    Example:
+        >>> import respectra as rs
+        >>> recipe = rs.training.load_recipe("awan-clean")
+        >>> recipe.method, recipe.track, recipe.batch
+        ('awan', 'clean', 32)
     """
 
     name: str
@@ -359,6 +365,10 @@ class ClassicalRecipe(Config):
 
     Raises:
         ConfigError: a name or a value that is not allowed.
+
+    Example:
+        >>> ClassicalRecipe(name="mine", method="wiener").pixels
+        200000
     """
 
     name: str

@@ -25,7 +25,12 @@ _BASE = "extends"
 
 
 def list_recipes() -> list[str]:
-    """Names of the recipes that come with the package: METHOD-TRACK."""
+    """Names of the recipes that come with the package: METHOD-TRACK.
+
+    Example:
+        >>> "awan-clean" in list_recipes()
+        True
+    """
     return sorted([*_files(), *_classical()])
 
 
@@ -40,6 +45,10 @@ def load_recipe(source: str | os.PathLike[str]) -> AnyRecipe:
     Raises:
         ConfigError: there is no such recipe, or one of its values is not allowed.
         FormatError: the file cannot be read or is no YAML mapping.
+
+    Example:
+        >>> load_recipe("awan-clean").method
+        'awan'
     """
     name = os.fspath(source)
     classical = _classical()
@@ -65,6 +74,10 @@ def recipe_of(values: Mapping[str, Any]) -> AnyRecipe:
 
     Raises:
         ConfigError: a value is not allowed.
+
+    Example:
+        >>> recipe_of({"name": "mine", "method": "wiener"}).track
+        'clean'
     """
     from respectra.methods import get_card
 
@@ -81,6 +94,11 @@ def save_recipe(
 
     Raises:
         OutputError: the file exists or cannot be written.
+
+    Example:
+        >>> save_recipe(load_recipe("awan-clean"), "mine.yaml")
+        >>> load_recipe("mine.yaml").method
+        'awan'
     """
     with atomic_path(path, overwrite=overwrite) as temporary:
         text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from respectra.datasets.patches import SceneSource
 from respectra.files import atomic_path
 from respectra.methods import Weights, save_weights
+from respectra.progress import Progress
 from respectra.training.folder import MetricsFile, RunFolder
 from respectra.training.hardware import threads_a_process
 from respectra.training.module import TrainingModule
@@ -25,9 +26,6 @@ from respectra.training.validation import (
     tile_and_least,
     validate,
 )
-
-#: Told about every step: its number, the number of steps, the latest values by name.
-OnProgress = Callable[[int, int, Mapping[str, float]], None]
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -68,7 +66,7 @@ class Recorder(Callback):
         validate_every: steps between validations.
         record_every: steps between rows of the metrics.
         checkpoint_every: steps between checkpoints.
-        on_progress: told about every step, in the first process.
+        progress: told about every step, in the first process.
     """
 
     def __init__(
@@ -80,11 +78,11 @@ class Recorder(Callback):
         validate_every: int,
         record_every: int,
         checkpoint_every: int,
-        on_progress: OnProgress | None,
+        progress: Progress,
     ) -> None:
         self.folder, self.scenes, self.provenance = folder, scenes, provenance
         self.validate_every, self.record_every = validate_every, record_every
-        self.checkpoint_every, self.on_progress = checkpoint_every, on_progress
+        self.checkpoint_every, self.progress = checkpoint_every, progress
         self.state = _State()
         self._metrics: MetricsFile | None = None
         self._board: Any = None
@@ -129,8 +127,8 @@ class Recorder(Callback):
             self._record(trainer, pl_module, step, validates=validates)
         if validates or step % self.checkpoint_every == 0:
             trainer.save_checkpoint(self.folder.checkpoint)
-        if trainer.is_global_zero and self.on_progress is not None:
-            self.on_progress(step, steps, latest)
+        if trainer.is_global_zero:
+            self.progress(step, steps, f"loss {latest['loss']:.5g}, step")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Close the files."""

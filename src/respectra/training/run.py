@@ -25,6 +25,8 @@ from respectra.errors import ConfigError, OutputError, RespectraError
 from respectra.files import file_lock, writing_to
 from respectra.identity import content_hash
 from respectra.methods import Weights, load_weights
+from respectra.progress import Progress, as_progress
+from respectra.renaming import renamed_arguments
 from respectra.training.classical import fit_classical
 from respectra.training.data import TrainingData
 from respectra.training.folder import RunFolder
@@ -32,9 +34,10 @@ from respectra.training.guards import leave_out_small, require_trainable
 from respectra.training.hardware import Estimate, estimate_cost, pick_device, pick_precision
 from respectra.training.model_card import model_card
 from respectra.training.module import TrainingModule
+from respectra.training.nodes import Team, find_team
 from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Length, Recipe
 from respectra.training.recipe_files import differences, load_recipe, save_recipe
-from respectra.training.recorder import AtomicCheckpoints, OnProgress, Recorder
+from respectra.training.recorder import AtomicCheckpoints, Recorder
 from respectra.training.source import TrainingScenes, open_scenes
 
 _HINT = "see to the folder, and resume the run"
@@ -43,7 +46,13 @@ Data = Sequence[str | os.PathLike[str]] | TrainingScenes
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run left."""
+    """What a run left.
+
+    Example:
+        >>> from pathlib import Path
+        >>> RunResult(Path("run"), Path("run/best.safetensors"), {"mrae": 0.05}, 1000).scores
+        {'mrae': 0.05}
+    """
 
     folder: Path
     best: Path
@@ -54,6 +63,7 @@ class RunResult:
     """Step of the best weights."""
 
 
+@renamed_arguments(on_progress="progress")
 def train(
     recipe: AnyRecipe | str | os.PathLike[str],
     data: Data,
@@ -63,10 +73,11 @@ def train(
     start: str | os.PathLike[str] | None = None,
     device: str = "auto",
     processes: int = 1,
+    nodes: int = 1,
     workers: int = 0,
     checkpoint_minutes: float = 5.0,
     on_estimate: Callable[[Estimate], None] | None = None,
-    on_progress: OnProgress | None = None,
+    progress: Progress | None = None,
 ) -> RunResult:
     """Train a network, or fit a classical method, and leave a run folder.
 
@@ -75,7 +86,8 @@ def train(
 
     Args:
         recipe: a recipe, the name of one, or a YAML file.
-        data: a store, folders of cubes, or scenes that are open already.
+        data: a store, folders of cubes, or scenes that are open already. Of a URL, a copy is kept
+            in the cache folder of each machine.
         out: the run folder.
         resume: continue the run that is there; start one when there is none. The recipe may have
             another length than before: a run that is finished goes on with more steps, its
@@ -84,35 +96,56 @@ def train(
         device: ``auto``, ``cpu`` or ``cuda``.
         processes: how many train together, each on its own GPU or its share of the cores. They are
             started anew and import the calling script: call this under
-            ``if __name__ == "__main__"``.
+            ``if __name__ == "__main__"``. Those that torchrun or srun started are found by
+            themselves: each calls this, and the first one writes.
+        nodes: machines that train together, each with so many processes; see
+            :func:`respectra.training.nodes.find_team`.
         workers: processes that cut patches.
         checkpoint_minutes: about how long the work since the last checkpoint may get.
         on_estimate: told what the run will cost, before its first step.
-        on_progress: told about every step; with several processes it must be a function of a
-            module.
+        progress: told about every step; with several processes it must be a function of a module.
 
     Raises:
         ConfigError: the recipe is not that of the run to resume, or cannot be followed here.
         DataError: the data cannot be used, or the loss became infinite or NaN.
         OutputError: the folder holds a run already, another process writes it, or it cannot be
             written.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from pathlib import Path
+        >>> Path("cubes").mkdir()
+        >>> rng = np.random.default_rng(0)
+        >>> for name in "abcd":
+        ...     cube = rs.make_cube(rng.random((32, 32, 31), np.float32), range(400, 701, 10))
+        ...     rs.save_cube(cube, f"cubes/{name}.npz")
+        >>> result = rs.training.train("wiener", ["cubes"], "run")
+        >>> rs.load(result.best).card.name
+        'wiener'
     """
     if not isinstance(recipe, Recipe | ClassicalRecipe):
         recipe = load_recipe(recipe)
     folder = RunFolder(out)
-    with file_lock(folder.root, inside=True), writing_to(folder.root, _HINT):
+    team = find_team(processes, nodes)
+    where = pick_device(device)
+    with contextlib.ExitStack() as stack:
+        if team.writes:
+            stack.enter_context(file_lock(folder.root, inside=True))
+        stack.enter_context(writing_to(folder.root, _HINT))
+        stack.enter_context(team.joined(where))
         return _train_in(
             folder,
             recipe,
             data,
             resume=resume,
             start=start,
-            device=device,
-            processes=processes,
+            device=where,
+            team=team,
             workers=workers,
             checkpoint_minutes=checkpoint_minutes,
             on_estimate=on_estimate,
-            on_progress=on_progress,
+            progress=as_progress(progress),
         )
 
 
@@ -123,15 +156,15 @@ def _train_in(
     *,
     resume: bool,
     start: str | os.PathLike[str] | None,
-    device: str,
-    processes: int,
+    device: torch.device,
+    team: Team,
     workers: int,
     checkpoint_minutes: float,
     on_estimate: Callable[[Estimate], None] | None,
-    on_progress: OnProgress | None,
+    progress: Progress,
 ) -> RunResult:
-    """Train in a folder whose lock is held; see :func:`train`."""
-    if folder.is_started and not resume:
+    """Train in a folder whose lock the first process holds; see :func:`train`."""
+    if team.writes and folder.is_started and not resume:
         raise OutputError(f"{folder.root} holds a run already; resume it or choose another folder")
     camera = get_track(recipe.track)
     scenes = data
@@ -142,35 +175,42 @@ def _train_in(
         if start is not None:
             raise ConfigError(f"{recipe.method} is fitted at once; it starts from no weights")
         facts = _facts(recipe, scenes)
-        _begin(folder, recipe, facts)
-        folder.write_fitted(fit_classical(recipe, scenes, provenance=facts))
+        if team.writes:
+            _begin(folder, recipe, facts)
+            folder.write_fitted(fit_classical(recipe, scenes, provenance=facts))
     else:
-        where = pick_device(device)
         patches = Patches(scenes.train, recipe.patches.options(recipe.track), seed=recipe.seed)
         scenes = leave_out_small(scenes, patches, recipe)
         begun_with = None if start is None else load_weights(start)
         steps = recipe.length.in_steps(len(patches) / recipe.batch)
-        lengthened = folder.is_started and _length(load_recipe(folder.recipe)) != recipe.length
+        lengthened = team.agree(
+            lambda: folder.is_started and _length(load_recipe(folder.recipe)) != recipe.length
+        )
         module = TrainingModule(recipe, steps=steps, start=begun_with, lengthened=lengthened)
-        require_trainable(module, patches, processes=processes)
+        require_trainable(module, patches, processes=team.size)
         digest = None if start is None else content_hash(start)
         facts = _facts(recipe, scenes, begun_with, digest)
-        _begin(folder, recipe, facts)
+        if team.writes:
+            _begin(folder, recipe, facts)
         _run(
             module,
             patches,
             scenes,
             folder,
             facts,
-            device=where,
-            processes=processes,
+            device=device,
+            team=team,
             workers=workers,
             checkpoint_minutes=checkpoint_minutes,
             on_estimate=on_estimate,
-            on_progress=on_progress,
+            progress=progress,
         )
+    team.wait()
+    if not team.writes and not folder.best.is_file():  # of a node that is ahead of the first
+        return RunResult(folder.root, folder.best, scores={}, step=0)
     best = load_weights(folder.best)
-    folder.write_card(model_card(recipe, best))
+    if team.writes:
+        folder.write_card(model_card(recipe, best))
     return RunResult(
         folder.root,
         folder.best,
@@ -248,21 +288,21 @@ def _run(
     facts: Mapping[str, Any],
     *,
     device: torch.device,
-    processes: int,
+    team: Team,
     workers: int,
     checkpoint_minutes: float,
     on_estimate: Callable[[Estimate], None] | None,
-    on_progress: OnProgress | None,
+    progress: Progress,
 ) -> None:
     recipe, steps = module.recipe, module.steps
-    done = _steps_done(folder)
+    done = team.agree(lambda: _steps_done(folder))
     if done >= steps:
         return
     with _quiet_lightning():
         cost = estimate_cost(
-            module, patches, batch=recipe.batch, processes=processes, device=device
+            module, patches, batch=recipe.batch, processes=team.size, device=device
         )
-        if on_estimate is not None:
+        if on_estimate is not None and team.writes:
             on_estimate(cost)
         validate_every = recipe.validation.every or max(1, steps // 20)
         seconds = max(cost.seconds_per_step, 1e-6)
@@ -273,23 +313,24 @@ def _run(
             validate_every=validate_every,
             record_every=min(100, max(1, steps // 200)),
             checkpoint_every=max(1, round(min(60 * checkpoint_minutes / seconds, steps))),
-            on_progress=on_progress,
+            progress=progress,
         )
         trainer = Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=processes,
-            strategy=_strategy(processes, device),
+            devices=team.here,
+            num_nodes=team.nodes,
+            strategy=_strategy(team, device),
             precision=pick_precision(recipe.precision, device),
             max_steps=steps,
             gradient_clip_val=recipe.clip_gradient,
             callbacks=[recorder],
-            plugins=[AtomicCheckpoints()],
+            plugins=[AtomicCheckpoints(), *([team.environment] if team.environment else [])],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
-            sync_batchnorm=processes > 1 and device.type == "cuda",
+            sync_batchnorm=team.size > 1 and device.type == "cuda",
             default_root_dir=folder.root,
             num_sanity_val_steps=0,
         )
@@ -320,10 +361,12 @@ def _fit(
         raise KeyboardInterrupt from None
 
 
-def _strategy(processes: int, device: torch.device) -> Strategy | str:
-    if processes == 1:
+def _strategy(team: Team, device: torch.device) -> Strategy | str:
+    if team.size == 1:
         return "auto"
     backend = "nccl" if device.type == "cuda" else "gloo"
+    if team.environment is not None:
+        return DDPStrategy(process_group_backend=backend)
     return _QuietDDP(start_method="spawn", process_group_backend=backend)
 
 

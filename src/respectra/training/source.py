@@ -26,6 +26,7 @@ from respectra.datasets.validity import valid_pixels
 from respectra.errors import ConfigError, DataError, naming
 from respectra.identity import content_hash
 from respectra.methods import Contract
+from respectra.storage import Url, is_url, kept_copy
 from respectra.training.recipe import DataRecipe
 
 FloatArray = npt.NDArray[np.float32]
@@ -107,7 +108,7 @@ def open_scenes(
     """Open what to train on: one store, or folders of scenes, which are read into memory.
 
     Args:
-        folders: a store made by ``respectra data prepare``, or folders of cubes.
+        folders: a store made by ``respectra data prepare``, or folders of cubes; here or by URL.
         recipe: how the scenes are divided. A store brings its own division.
         track: renders the images that are not there as files.
         contract: its wavelengths are those of the cubes that come out.
@@ -119,6 +120,7 @@ def open_scenes(
     """
     if not folders:
         raise ConfigError("there is nothing to train on; name a folder of cubes or a store")
+    folders = [kept_copy(Url.parse(str(f))) if is_url(f) else f for f in folders]
     stores = [is_store(folder) for folder in folders]
     if any(stores):
         if len(folders) > 1:

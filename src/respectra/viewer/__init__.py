@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from respectra.renaming import lazy_names
 
 if TYPE_CHECKING:
     from respectra.viewer.app import create_app
@@ -22,8 +23,4 @@ _HOMES = {
     "show": "notebook",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"respectra.viewer.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'respectra.viewer' has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _HOMES)

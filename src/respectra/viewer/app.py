@@ -34,6 +34,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Raises:
         MissingExtraError: the plotting library is not installed.
         OutputError: the job folder cannot be used, or another server uses it.
+
+    Example:
+        >>> create_app().title
+        'Respectra'
     """
     settings = settings or Settings()
     plots = _plot_folder()

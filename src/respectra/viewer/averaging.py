@@ -8,7 +8,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from respectra.notices import watch_compiler
 from respectra.threads import for_blocks
+
+watch_compiler()
 
 #: Rows of the result that one thread takes at a time.
 _ROWS = 64

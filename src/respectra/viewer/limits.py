@@ -8,7 +8,12 @@ from respectra.config import Config
 
 
 class Limits(Config):
-    """Limits of the service; each refusal names the one that was met."""
+    """Limits of the service; each refusal names the one that was met.
+
+    Example:
+        >>> Limits(pixels=1_000_000).queue
+        16
+    """
 
     upload_bytes: int = Field(default=2 * 2**30, gt=0)
     """Bytes of all files of one upload."""

@@ -24,6 +24,13 @@ class View:
 
     Attributes:
         url: the page's address.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((4, 4, 31), 0.5), range(400, 701, 10))
+        >>> view = rs.viewer.show(cube)
+        >>> view.close()
     """
 
     def __init__(self, server: BackgroundServer, url: str, height: int) -> None:

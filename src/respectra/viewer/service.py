@@ -19,7 +19,12 @@ from respectra.viewer.store import Store, UploadFiles, is_id
 
 
 class Settings(Config):
-    """How a server is set up."""
+    """How a server is set up.
+
+    Example:
+        >>> Settings(token="a long secret").uploads
+        True
+    """
 
     folder: Path | None = None
     """Where uploads and results are kept; a temporary folder without it."""

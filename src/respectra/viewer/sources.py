@@ -15,7 +15,7 @@ from respectra.cameras import InputKind, clean_to_srgb, get_track, make_image, t
 from respectra.colour import encode_srgb
 from respectra.cubes import make_cube
 from respectra.inference import Reconstructor
-from respectra.inference.reconstructor import bits_of
+from respectra.inference.bits import bits_of
 from respectra.inference.tiling import Layout
 from respectra.methods import Tiling
 from respectra.viewer.blocks import Block, Bytes, Colours, FloatArray, Source

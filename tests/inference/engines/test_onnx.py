@@ -51,13 +51,13 @@ def test_the_runtime_runs_exact_values_alone_of_a_network_that_is_told_of_codes(
     weights = find_weights("default")
     rec = Reconstructor(weights, engine="onnx")
     runs = []
-    original = type(rec._onnx).__call__
+    original = type(rec.backend.onnx).__call__
 
     def counted(self, pixels):
         runs.append(pixels.shape)
         return original(self, pixels)
 
-    monkeypatch.setattr(type(rec._onnx), "__call__", counted)
+    monkeypatch.setattr(type(rec.backend.onnx), "__call__", counted)
     for bits, expected_runs in ((32, 1), (8, 0)):
         runs.clear()
         picture = make_image(np.floor(RGB * 200) / 255, bits=bits, track="clean")
@@ -71,8 +71,8 @@ def test_the_fastest_engine_is_remembered(monkeypatch):
     rec = Reconstructor(tiny_weights("hscnn-r"))
     seconds = iter([2.0, 1.0])
     monkeypatch.setattr(choice, "_seconds", lambda *_: next(seconds))
-    assert choice.fastest(rec.weights, rec._predict) == "onnx"
-    assert choice.fastest(rec.weights, rec._predict) == "onnx"  # no further trial
+    assert choice.fastest(rec.weights, rec.backend) == "onnx"
+    assert choice.fastest(rec.weights, rec.backend) == "onnx"  # no further trial
 
 
 def test_what_cannot_be_exported_is_refused(tmp_path):

@@ -10,6 +10,7 @@ from tests.inference.conftest import tiny_weights
 from torch import nn
 from torch.nn import functional as F
 
+from respectra.inference.backends.network import NetworkBackend
 from respectra.inference.engines import elementwise
 from respectra.inference.engines.attention import attend
 from respectra.inference.engines.fourier import FourierConv
@@ -17,7 +18,6 @@ from respectra.inference.engines.mst_cpu import SpectralCascade
 from respectra.inference.engines.rewriting import TOLERANCE, deviation, rewrite
 from respectra.inference.engines.strips import StripwiseRespectra
 from respectra.inference.engines.winograd import WinogradConv, fits
-from respectra.inference.predictors import TorchPredictor
 from respectra.methods import build_network, get_card, list_methods
 
 #: Networks that are rewritten, narrow but wide enough for it.
@@ -56,8 +56,8 @@ def test_the_engine_agrees_with_the_network_as_written(name):
     weights = tiny_weights(name)
     side = get_card(name).native_tile or 40
     pixels = np.random.default_rng(0).random((side, side, 3), dtype=np.float32)
-    plain = TorchPredictor(weights, rewritten=False)(pixels)
-    fast = TorchPredictor(weights)(pixels)
+    plain = NetworkBackend(weights, engine="plain")(pixels)
+    fast = NetworkBackend(weights)(pixels)
     np.testing.assert_allclose(fast, plain, rtol=0, atol=2e-5 * np.abs(plain).max())
 
 
@@ -147,7 +147,7 @@ def test_gelu_and_gates_are_exact_to_single_precision():
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_the_number_of_threads_changes_nothing_and_stays(threads):
     weights = tiny_weights("hscnn-r", preset="published", width=32, blocks=1)
-    predict = TorchPredictor(weights)
+    predict = NetworkBackend(weights)
     pixels = np.random.default_rng(0).random((50, 41, 3), dtype=np.float32)
     torch.set_num_threads(1)
     expected = predict(pixels)

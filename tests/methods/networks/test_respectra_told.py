@@ -7,7 +7,7 @@ import respectra as rs
 from respectra.errors import ConfigError
 from respectra.methods import Contract, get_network, load_weights, save_weights
 from respectra.methods.settings import for_track, tell
-from respectra.methods.weights import fresh_weights
+from respectra.methods.weights_files import fresh_weights
 
 SMALL = {"preset": "any-camera", "width": 20, "layers": 1, "scene": 6, "windows": (3, 5)}
 
@@ -132,7 +132,7 @@ def test_a_setting_travels_with_the_weights(tmp_path, x):
     assert noisy.contract.track == "real-world"
     assert noisy.contract.response.name == "ntire2020-example-d40"
     save_weights(noisy, tmp_path / "w.safetensors")
-    again = rs.load(tmp_path / "w.safetensors").predictor.network
+    again = rs.load(tmp_path / "w.safetensors").backend.network
     assert again.denoises
     told = rs.build_network("respectra", **SMALL).eval()
     told.load_state_dict({k: torch.tensor(t) for k, t in weights.tensors.items()})

@@ -12,7 +12,12 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.calibration.charts import Chart, open_chart
-from respectra.cameras.calibration.detection import Patches, find_chart, measure_patches
+from respectra.cameras.calibration.detection import (
+    Patches,
+    check_corners,
+    find_chart,
+    measure_patches,
+)
 from respectra.cameras.calibration.fitting import (
     Response,
     colours_of,
@@ -28,7 +33,7 @@ from respectra.cameras.images import require_image
 from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.response_prior import GRID_NM
 from respectra.cameras.responses import make_response
-from respectra.errors import DataError
+from respectra.errors import DataError, unknown_name
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -42,8 +47,9 @@ class Calibration:
     """What photographs of a chart say of a camera.
 
     Attributes:
-        capture: for its pictures, of the way that cross-validation found best.
-        way: ``response``, ``matrix``, ``root-polynomial`` or ``tone``.
+        capture: for its pictures, of the way that cross-validation found best, or that was asked
+            for; it holds the others too.
+        way: of the capture: ``response``, ``matrix``, ``root-polynomial`` or ``tone``.
         scores: way -> mean relative error of the colour of a patch that was left out.
         response: of the camera; None for developed photographs.
         lights: under the lights that may have been, the likeliest first; empty where it was told.
@@ -78,6 +84,7 @@ def calibrate(
     corners: npt.ArrayLike | None = None,
     flat: xr.DataArray | None = None,
     name: str | None = None,
+    use: str = "auto",
 ) -> Calibration:
     """Calibrate a camera with photographs of a colour chart.
 
@@ -90,6 +97,9 @@ def calibrate(
             image; by default they are found.
         flat: a photograph of something evenly white, to take vignetting out.
         name: of the camera; by default what the file says.
+        use: the way that the capture follows at first: ``response``, ``matrix``,
+            ``root-polynomial`` or ``tone``; ``auto``: the one that cross-validation finds best. It
+            holds all of them; see :meth:`respectra.Capture.using`.
 
     Raises:
         DataError: no chart is found, or it cannot be used; see :func:`find_chart`.
@@ -104,11 +114,14 @@ def calibrate(
     linear = [_flattened(_linear(image), flat) for image in images]
     patches = []
     for image, flattened in zip(images, linear, strict=True):
-        points = corners if corners is not None else find_chart(image, known)
+        if corners is None:
+            points = find_chart(image, known)
+        else:
+            points = check_corners(image, known, corners)
         patches.append(measure_patches(flattened, known, points))
     values, usable = _merge(patches)
-    model = name or str(images[0].attrs.get("camera_model", "")) or "camera"
-    return _fit(known, values, usable, patches, developed.pop(), light, model)
+    model = name or str(images[0].attrs.get("camera_model", ""))
+    return _fit(known, values, usable, patches, developed.pop(), light, model, use)
 
 
 def _fit(
@@ -119,6 +132,7 @@ def _fit(
     developed: bool,
     light: str,
     model: str,
+    use: str,
 ) -> Calibration:
     if usable.sum() < _LEAST_PATCHES:
         raise DataError(f"only {usable.sum()} patches can be used; {_LEAST_PATCHES} are needed")
@@ -134,13 +148,20 @@ def _fit(
         lights = fit_lights(spectra, seen) if light == "unknown" else []
         response = lights[0] if lights else fit_response(spectra, seen, light)
     scores = _scores(spectra, seen, wanted, None if response is None else response.light)
-    way = min(scores, key=lambda key: scores[key])
-    facts: dict[str, Any] = {"noise": noise, "tone": tone}
-    if way == "response":
-        assert response is not None
-        capture, predicted = _response_capture(chart, response, model, facts)
-    else:
-        capture, predicted = _correction_capture(seen, wanted, truth, values, way, facts)
+    way = min(scores, key=lambda key: scores[key]) if use == "auto" else use
+    if way not in scores:
+        raise unknown_name("way of calibrating such photographs", way, ["auto", *scores])
+    facts: dict[str, Any] = {"noise": noise, "tone": tone, "taken_by": model or None}
+    found: dict[str, tuple[Capture, FloatArray]] = {}
+    for name in scores:
+        if name == "response":
+            assert response is not None
+            found[name] = _response_capture(chart, response, model, facts)
+        else:
+            found[name] = _correction_capture(seen, wanted, truth, values, name, facts)
+    others = {name: other for name, (other, _) in found.items() if name != way}
+    capture, predicted = found[way]
+    capture = capture.replace(way=way, ways=others)
     residual = np.full(len(values), np.nan)
     goal = values if way == "response" else truth
     off = np.abs(predicted - goal).mean(axis=1) / (np.abs(goal).mean(axis=1) + 0.01)
@@ -161,7 +182,7 @@ def _response_capture(
     camera = make_response(
         response.values / peak,
         GRID_NM,
-        name=f"{model} (calibrated)",
+        name=f"{model or 'camera'} (calibrated)",
         source="fitted to a colour chart under a prior of measured cameras",
     )
     white = white / max(float(white.max()), 1.0)

@@ -56,9 +56,31 @@ def find_chart(image: xr.DataArray, chart: Chart) -> FloatArray:
     Raises:
         DataError: no chart, several, or one that is mirrored.
     """
+    picture = require_image(image)
+    found = _charts(picture, chart)
+    if len(found) > 1:
+        raise DataError(
+            f"{len(found)} charts were found in the picture; crop it to one, or state the "
+            "corners of the one that is meant"
+        )
+    if found:
+        return found[0]
+    if _charts(picture[:, ::-1], chart):
+        raise DataError(
+            "the chart in the picture is mirrored, as a scanner or a selfie camera leaves it; flip "
+            "the picture from left to right"
+        )
+    raise DataError(
+        "no colour chart was found in the picture; state its corners: x,y of the centres of the "
+        "first patch, the last of the first row, the last, and the first of the last row "
+        "(--corners)"
+    )
+
+
+def _charts(picture: xr.DataArray, chart: Chart) -> list[FloatArray]:
+    """Corners of the charts in a picture that are not mirrored."""
     import cv2
 
-    picture = require_image(image)
     shown = _shown(picture)
     mcc: Any = cv2.mcc  # type: ignore[attr-defined,unused-ignore]
     kind = mcc.SG140 if chart.columns == 14 else mcc.MCC24
@@ -72,19 +94,28 @@ def find_chart(image: xr.DataArray, chart: Chart) -> FloatArray:
         upright = [_centres(box / scale, chart) for box in boxes if not _mirrored(box)]
         found = [_turned(picture, corners, chart) for corners in upright]
         alike = [corners for corners, likeness in found if likeness >= _ALIKE]
-        apart = _apart(alike)
-        if len(apart) > 1:
-            raise DataError(
-                f"{len(apart)} charts were found in the picture; crop it to one, or state the "
-                "corners of the one that is meant"
-            )
-        if apart:
-            return apart[0]
-    raise DataError(
-        "no colour chart was found in the picture, or one that is mirrored; state its corners: x,y "
-        "of the centres of the first patch, the last of the first row, the last, and the first of "
-        "the last row (--corners)"
+        if alike:
+            return _apart(alike)
+    return []
+
+
+def check_corners(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -> FloatArray:
+    """Corners that were stated by hand, in the right order.
+
+    Raises:
+        DataError: they are mirrored, or begin at another patch than the first.
+    """
+    points = np.asarray(corners, np.float64).reshape(4, 2)
+    order = (
+        "state the centres of the first patch (dark skin, of a ColorChecker), the last of the "
+        "first row, the last, and the first of the last row"
     )
+    if _mirrored(points):
+        raise DataError(f"the corners go round the wrong way, or the chart is mirrored; {order}")
+    best, likeness = _turned(require_image(image), points, chart)
+    if likeness >= _ALIKE and not np.array_equal(best, points):
+        raise DataError(f"the corners do not begin at the chart's first patch; {order}")
+    return points
 
 
 def measure_patches(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -> Patches:

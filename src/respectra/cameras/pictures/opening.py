@@ -18,7 +18,8 @@ from respectra.cameras.images import Encoding, make_image
 from respectra.cameras.pictures.kinds import kind_by_contents, kind_by_name
 from respectra.cameras.pictures.source import MAX_PIXELS, Codes, Source, read_file
 from respectra.cameras.pictures.values import PictureOptions, Values
-from respectra.errors import DataError, FormatError
+from respectra.errors import ConfigError, DataError, FormatError
+from respectra.storage import Url, is_url, local_copy
 
 Convert = Callable[[xr.DataArray], xr.DataArray]
 Function = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
@@ -27,7 +28,7 @@ _ROWS = 256
 
 
 def open_image(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Url,
     *,
     encoding: Encoding = "linear",
     max_pixels: int = MAX_PIXELS,
@@ -39,14 +40,15 @@ def open_image(
     floating point in [0, 1], in RGB, grey, CMYK or with a palette.
 
     Args:
-        path: the file.
+        path: the file, or its URL (see ``respectra.storage``).
         encoding: ``linear``: codes / (2**bits - 1) as the camera gave them, the pixels left as
             they lie; ``srgb``: a photograph made for a display, put upright as its EXIF data say,
             its colour profile applied. A photograph in sRGB keeps its codes, see
             ``respectra.cameras.to_track_values``; in any other space it becomes linear light of
             that space, so that no colour is cut off.
         max_pixels: the largest picture to read.
-        options: fields of :class:`PictureOptions`: ``grey``, ``alpha``, ``profile``.
+        options: fields of :class:`PictureOptions`: ``grey``, ``alpha``, ``profile``, ``tone``,
+            ``demosaic``, ``mosaic``, …
 
     Returns:
         dims (y, x, channel), float32 in [0, 1], with attributes ``encoding``, ``bits`` (32 for
@@ -58,11 +60,20 @@ def open_image(
         FormatError: no such file, damaged, too large, or another format than its suffix says.
         DataError: transparent, grey or CMYK without a word what to do; values outside [0, 1].
         MissingExtraError: a library for this kind of file is not installed.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image([[[0.2, 0.4, 0.6]]]), "small.png")
+        >>> (rs.open_image("small.png") * 255).round().values.tolist()
+        [[[51.0, 102.0, 153.0]]]
     """
+    if isinstance(path, Url) or is_url(path):
+        with local_copy(Url.parse(str(path))) as copy:
+            return open_image(copy, encoding=encoding, max_pixels=max_pixels, **options)
     file = Path(path)
     chosen = PictureOptions(**options)
     with _naming(file):
-        source = _open_source(file, encoding, max_pixels, chosen)
+        source = _filled_in(_open_source(file, encoding, max_pixels, chosen), chosen)
         values = Values(source.said, encoding, chosen)
         return _image(values, source.read(slice(0, source.height)), file.name)
 
@@ -78,6 +89,13 @@ class Picture:
         row_bytes: memory that one row takes while it is held for reading.
         held_bytes: memory that the picture takes whatever is read of it.
         attrs: what the file says and what was done to its values, as ``open_image`` states it.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image([[[0.2, 0.4, 0.6]], [[0.6, 0.4, 0.2]]]), "small.png")
+        >>> picture = rs.cameras.open_picture("small.png", "clean")
+        >>> picture.height, picture.width, picture.bits
+        (2, 1, 8)
     """
 
     def __init__(
@@ -169,12 +187,18 @@ def open_picture(
     Raises:
         FormatError: no such file, damaged, or not a picture.
         DataError: see :func:`open_image`.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image([[[0.2, 0.4, 0.6]], [[0.6, 0.4, 0.2]]]), "small.png")
+        >>> open_picture("small.png", "clean").read(slice(1, 2), slice(0, 1)).shape
+        (1, 1, 3)
     """
     file = Path(path)
     encoding = input_encoding(kind)
     chosen = PictureOptions(**options)
     with _naming(file):
-        source = _open_source(file, encoding, max_pixels, chosen)
+        source = _filled_in(_open_source(file, encoding, max_pixels, chosen), chosen)
         return Picture(file, kind, source, Values(source.said, encoding, chosen), convert)
 
 
@@ -187,7 +211,8 @@ def _image(values: Values, codes: Codes, name: str) -> xr.DataArray:
 def _open_source(
     path: Path, encoding: Encoding, max_pixels: int, options: PictureOptions
 ) -> Source:
-    upright = encoding == "srgb"
+    # A mosaic's pattern begins where the sensor does.
+    upright = encoding == "srgb" and options.mosaic == "none"
     if path.suffix.lower() == ".npy":
         from respectra.cameras.pictures.numpy_file import NumpySource
 
@@ -211,6 +236,22 @@ def _open_source(
     from respectra.cameras.pictures.with_pillow import open_with_pillow
 
     return open_with_pillow(path, data, kind, upright=upright, max_pixels=whole)
+
+
+def _filled_in(source: Source, options: PictureOptions) -> Source:
+    """A picture of three channels also where the file holds a sensor's mosaic."""
+    if options.mosaic == "none":
+        if options.black_level or options.white_level is not None:
+            raise ConfigError(
+                "black_level and white_level are those of a mosaic; say its pattern with "
+                "mosaic='rggb' (--mosaic), or state them in a capture"
+            )
+        return source
+    from respectra.cameras.pictures.mosaics import fill_in_source
+
+    return fill_in_source(
+        source, options.mosaic, options.demosaic, options.black_level, options.white_level
+    )
 
 
 def _require_kind(path: Path, kind: str) -> None:

@@ -38,6 +38,12 @@ def save_image(
     Raises:
         OutputError: the file exists, cannot be written, or has an unknown suffix.
         DataError: not an image.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_image(rs.make_image([[[0.2, 0.4, 0.6]]]), "small.tif")
+        >>> rs.open_image("small.tif").shape
+        (1, 1, 3)
     """
     require_image(image)
     target = Path(path)

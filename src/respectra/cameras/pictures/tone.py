@@ -42,6 +42,11 @@ class Tone:
         bend: how the exponent changes with the logarithm of the value.
         flare: light that is everywhere, in shares of full scale.
         name: where it comes from.
+
+    Example:
+        >>> import numpy as np
+        >>> Tone().undo(np.array([0.0, 0.5, 1.0])).tolist()
+        [0.0, 0.5, 1.0]
     """
 
     slope: float = 0.0

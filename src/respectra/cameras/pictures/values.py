@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from respectra.cameras.images import Encoding
 from respectra.cameras.pictures.demosaicing import Way
+from respectra.cameras.pictures.mosaics import Pattern
 from respectra.cameras.pictures.profiles import (
     SRGB,
     Profile,
@@ -40,6 +41,14 @@ class PictureOptions(Config):
             the sensor, without interpolation.
         tone: of photographs: ``generic``: undo the tone curve of cameras, ``none``, ``auto``: the
             generic one where EXIF names a camera, or a file that ``Tone.save`` wrote.
+        mosaic: of grey pictures that are a sensor's mosaic: the colours of its first two pixels
+            and of those below, such as ``rggb``. The values are then the camera's own, linear.
+        black_level: of a mosaic: the code that no light gives.
+        white_level: of a mosaic: the code of full scale; the highest one by default.
+
+    Example:
+        >>> PictureOptions(grey="repeat").grey
+        'repeat'
     """
 
     grey: Grey = "refuse"
@@ -47,6 +56,9 @@ class PictureOptions(Config):
     profile: str = "embedded"
     demosaic: Way = "edge-aware"
     tone: str = "auto"
+    mosaic: Pattern = "none"
+    black_level: float = 0.0
+    white_level: float | None = None
 
 
 class Values:

@@ -15,6 +15,20 @@ from respectra.config import Config
 from respectra.errors import ConfigError
 from respectra.registry import Registry
 
+__all__ = [
+    "default_response",
+    "file_suffix",
+    "get_track",
+    "has_no_noise",
+    "keeps_exposure",
+    "list_tracks",
+    "track_of_file",
+    "track_options",
+    "track_summary",
+    "track_title",
+    "tracks",
+]
+
 #: The order of the challenges.
 _FIRST = ("clean", "real-world", "exposed")
 #: Group of the entry points of other packages, each a subclass of ``Track``.
@@ -74,15 +88,19 @@ def get_track(
     return kind(options=kind.option_type(**options), response=table, seed=seed)
 
 
-def list_tracks() -> tuple[str, ...]:
+def list_tracks() -> list[str]:
     """Names of the tracks.
 
     One of another package that cannot be loaded is left out with a warning.
+
+    Example:
+        >>> list_tracks()
+        ['clean', 'real-world', 'exposed']
     """
     known = tracks()
     others = known.others()
     usable = [name for name, _ in known.usable(others)]
-    return (*(name for name in known if name not in others), *usable)
+    return [*(name for name in known if name not in others), *usable]
 
 
 def track_options(name: str) -> type[Config]:
@@ -90,6 +108,10 @@ def track_options(name: str) -> type[Config]:
 
     Raises:
         ConfigError: unknown track.
+
+    Example:
+        >>> sorted(track_options("real-world").model_fields)[:3]
+        ['black', 'dark_noise_e', 'dark_noise_spread']
     """
     return tracks().find(name).option_type
 
@@ -99,6 +121,10 @@ def track_summary(name: str) -> str:
 
     Raises:
         ConfigError: unknown track.
+
+    Example:
+        >>> track_summary("clean")
+        'CIE 1964 observer as the camera, no noise, PNG (NTIRE 2020)'
     """
     return tracks().find(name).summary
 
@@ -117,6 +143,10 @@ def default_response(name: str) -> str:
 
     Raises:
         ConfigError: unknown track.
+
+    Example:
+        >>> default_response("clean")
+        'cie-1964-ntire2020'
     """
     return tracks().find(name).default_response
 
@@ -135,7 +165,12 @@ def track_of_file(name: str) -> str | None:
 
 
 def track_title(name: str) -> str:
-    """A track as tables write it; its name where it is not known here."""
+    """A track as tables write it; its name where it is not known here.
+
+    Example:
+        >>> track_title("real-world")
+        'Real World'
+    """
     return tracks()[name].title if name in tracks() else name
 
 
@@ -145,5 +180,10 @@ def has_no_noise(name: str) -> bool:
 
 
 def keeps_exposure(name: str) -> bool:
-    """Whether twice the light gives a track's images twice the values; so for unknown tracks."""
+    """Whether twice the light gives a track's images twice the values; so for unknown tracks.
+
+    Example:
+        >>> keeps_exposure("clean"), keeps_exposure("exposed")
+        (True, False)
+    """
     return tracks()[name].keeps_exposure if name in tracks() else True

@@ -31,7 +31,7 @@ from respectra.cubes.formats.base import (
 from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError
 from respectra.guards.npy import (
-    list_npz,
+    npz_members,
     read_member,
     read_member_header,
     read_npy,
@@ -73,7 +73,7 @@ def _write_npy(cube: xr.DataArray, path: Path) -> None:
 
 
 def _peek_npz(path: Path, key: str | None, axes: Axes | None) -> Stored:
-    members = list_npz(path)
+    members = npz_members(path)
     headers = {name: read_member_header(path, info) for name, info in members.items()}
     name = _choose(headers, key, path)
     shape, dtype = headers[name]

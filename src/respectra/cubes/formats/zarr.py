@@ -23,7 +23,7 @@ from respectra.cubes.formats.base import DEFLATE_RATIO, CubeFormat, Stored, enco
 from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import DIMS
 from respectra.errors import FormatError
-from respectra.guards.zarr import ZarrArray, ZarrStore, check_store
+from respectra.guards.zarr import Holding, ZarrArray, ZarrStore, check_store
 
 #: A chunk holds whole spectra of a square of at most so many pixels a side, and bytes.
 CHUNK_SIDE = 192
@@ -36,11 +36,18 @@ def is_zarr(folder: Path) -> bool:
 
 
 def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
+    return peek_store(path, key, axes)
+
+
+def peek_store(
+    path: Path, key: str | None, axes: Axes | None, holding: Holding | None = None
+) -> Stored:
+    """What a store says of its cube; see ``CubeFormat.peek`` and ``check_store``."""
     if not path.is_dir():
         raise FormatError(f"{path} is not a folder; a Zarr store is one")
     if not is_zarr(path):
         raise FormatError(f"{path} is a folder without zarr.json; it is no Zarr store")
-    store = check_store(path)
+    store = check_store(path, holding)
     if key is not None and key.strip("/") in store.refused:
         raise FormatError(store.refused[key.strip("/")])
     if not store.arrays and store.refused:
@@ -122,8 +129,8 @@ class _Checked(BackendArray):
         )
 
     def _read(self, key: tuple[Any, ...]) -> Any:
-        self._facts.check(key)
-        return np.asarray(self._array[key])
+        with self._facts.held(key):
+            return np.asarray(self._array[key])
 
 
 # --- writing -------------------------------------------------------------------------------------

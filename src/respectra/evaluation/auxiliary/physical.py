@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras import Track
-from respectra.cubes import colour_matching
+from respectra.colour import colour_matching
 from respectra.evaluation import metrics
 from respectra.evaluation.auxiliary.base import (
     Case,

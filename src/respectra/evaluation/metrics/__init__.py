@@ -1,8 +1,9 @@
 """Metrics: pure functions of truth and estimate, and one registry of them.
 
-Each takes NumPy arrays, torch tensors or cubes of shape (..., y, x, band), scores every image and
-returns the mean over images. `METRICS` lists them as objects, `score` computes all of one scene,
-`ScoreTable` collects scenes. The torchmetrics classes are in ``streaming``, which imports torch.
+All take ``(truth, estimate)``, in this order and by these names: NumPy arrays, torch tensors or
+cubes of shape (..., y, x, band). Each scores every image and returns the mean over images.
+`METRICS` lists them as objects, `score` computes all of one scene, `ScoreTable` collects scenes.
+The torchmetrics classes are in ``streaming``, which imports torch, and take both by name.
 """
 
 from respectra.evaluation.metrics.absolute import ergas, psnr, rmse, rmse_by_band
@@ -16,6 +17,7 @@ from respectra.evaluation.metrics.colour import (
     delta_e_2000_quantile,
     relative_xyz_to_lab,
 )
+from respectra.evaluation.metrics.lazily import score_lazily
 from respectra.evaluation.metrics.registry import METRICS, Metric, Settings, get_metric, score
 from respectra.evaluation.metrics.relative import (
     OnZero,
@@ -53,6 +55,7 @@ __all__ = [
     "sam",
     "sam_map",
     "score",
+    "score_lazily",
     "spectral_clusters",
     "ssim",
     "weighted_mrae",

@@ -31,6 +31,12 @@ def rmse(
         DataError: NaN, or shapes that differ.
 
     Source: report, eq. 2.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 2, 31), 0.5)
+        >>> round(rmse(truth, truth + 0.1), 6)
+        0.1
     """
     pair = Pair.of(truth, estimate, band_axis)
     return pair.finish(root(pair.sums(_squared) / (pair.pixels * pair.bands)), reduction)
@@ -39,7 +45,14 @@ def rmse(
 def rmse_by_band(
     truth: Array, estimate: Array, *, band_axis: int = -1, reduction: Reduction = "mean"
 ) -> Array:
-    """RMSE of each band: shape (band,), or (..., band) with ``reduction="none"``; as `rmse`."""
+    """RMSE of each band: shape (band,), or (..., band) with ``reduction="none"``; as `rmse`.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 2, 3), 0.5)
+        >>> rmse_by_band(truth, truth + [0.0, 0.1, 0.2]).round(6).tolist()
+        [0.0, 0.1, 0.2]
+    """
     pair = Pair.of(truth, estimate, band_axis)
     return pair.finish(root(pair.sums(_squared, by_band=True) / pair.pixels), reduction)
 
@@ -70,6 +83,12 @@ def psnr(
     Raises:
         DataError: NaN, or shapes that differ.
         ConfigError: a range that is not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 2, 31), 0.5)
+        >>> round(psnr(truth, truth + 0.1), 4)
+        20.0
     """
     if not data_range > 0:
         raise ConfigError(f"Expected a positive data_range, got {data_range!r}")
@@ -112,6 +131,12 @@ def ergas(
         ConfigError: a ratio that is not positive, an unknown ``on_zero``.
 
     Source: Wald, Data Fusion (2002).
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 2, 31), 0.5)
+        >>> round(ergas(truth, truth + 0.05), 4)
+        10.0
     """
     if not ratio > 0:
         raise ConfigError(f"Expected a positive ratio, got {ratio!r}")

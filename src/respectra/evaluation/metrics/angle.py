@@ -40,6 +40,12 @@ def sam(
         ConfigError: another unit.
 
     Source: Kruse et al. 1993, Remote Sensing of Environment 44; chord after Kahan 2006.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 2, 2), 0.5)
+        >>> round(sam(truth, truth * [1.0, 0.0], "deg"), 4)
+        45.0
     """
     pair = Pair.of(truth, estimate, band_axis)
     return pair.finish(_angles(pair, unit).mean(axis=(-2, -1)), reduction)
@@ -48,7 +54,14 @@ def sam(
 def sam_map(
     truth: Array, estimate: Array, unit: AngleUnit = "rad", *, band_axis: int = -1
 ) -> Array:
-    """Spectral angle of each pixel, shape (..., y, x); as `sam`."""
+    """Spectral angle of each pixel, shape (..., y, x); as `sam`.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 3, 2), 0.5)
+        >>> sam_map(truth, truth * [1.0, 0.0], "deg").round(4).tolist()
+        [[45.0, 45.0, 45.0], [45.0, 45.0, 45.0]]
+    """
     pair = Pair.of(truth, estimate, band_axis)
     return pair.finish(_angles(pair, unit), "none")
 

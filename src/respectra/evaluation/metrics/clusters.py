@@ -54,6 +54,14 @@ def spectral_clusters(
         OutputError: the cache cannot be written.
 
     Source: report, section 3.5.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.zeros((2, 2, 3)) + [0.1, 0.5, 0.9]
+        >>> truth[0] = [0.9, 0.5, 0.1]
+        >>> labels = spectral_clusters(truth, clusters=2)
+        >>> len(set(labels.ravel().tolist()))
+        2
     """
     if clusters < 1:
         raise ConfigError(f"Expected 1 cluster or more, got {clusters}")
@@ -112,6 +120,13 @@ def weighted_mrae(
         ConfigError: as `mrae` and `spectral_clusters`.
 
     Source: report, section 3.5.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 2, 31), 0.5)
+        >>> labels = np.array([[0, 0], [0, 1]])
+        >>> round(weighted_mrae(truth, 1.1 * truth, labels=labels), 6)
+        0.1
     """
     pair = Pair.of(truth, estimate, band_axis)
     xp = pair.xp

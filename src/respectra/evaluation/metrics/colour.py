@@ -28,6 +28,10 @@ class Rendering:
             D65 if the cube says that it holds reflectance, else E.
         observer: ``cie1931`` (2°) or ``cie1964`` (10°).
         white: the value, in every band, of a perfect white.
+
+    Example:
+        >>> Rendering(illuminant="D65").observer
+        'cie1964'
     """
 
     wavelengths_nm: npt.ArrayLike | None = None
@@ -61,6 +65,12 @@ def delta_e_2000(
         ConfigError: unknown illuminant or observer, a white that is not positive.
 
     Source: CIE 142-2001; Sharma, Wu, Dalal 2005, Color Research and Application 30 (1).
+
+    Example:
+        >>> import respectra as rs
+        >>> truth = rs.make_cube([[[0.2, 0.4, 0.6, 0.5]]], [400, 500, 600, 700])
+        >>> float(delta_e_2000(truth, truth))
+        0.0
     """
     pair = Pair.of(truth, estimate, band_axis)
     return pair.finish(_differences(pair, rendering).mean(axis=(-2, -1)), reduction)
@@ -75,7 +85,14 @@ def delta_e_2000_quantile(
     band_axis: int = -1,
     reduction: Reduction = "mean",
 ) -> Array:
-    """CIEDE2000 that a share ``quantile`` of an image's pixels stays below; as `delta_e_2000`."""
+    """CIEDE2000 that a share ``quantile`` of an image's pixels stays below; as `delta_e_2000`.
+
+    Example:
+        >>> import respectra as rs
+        >>> truth = rs.make_cube([[[0.2, 0.4, 0.6, 0.5]]], [400, 500, 600, 700])
+        >>> float(delta_e_2000_quantile(truth, truth))
+        0.0
+    """
     if not 0.0 <= quantile <= 1.0:
         raise ConfigError(f"Expected a quantile in [0, 1], got {quantile!r}")
     pair = Pair.of(truth, estimate, band_axis)
@@ -87,7 +104,14 @@ def delta_e_2000_quantile(
 def delta_e_2000_map(
     truth: Array, estimate: Array, rendering: Rendering | None = None, *, band_axis: int = -1
 ) -> Array:
-    """CIEDE2000 of each pixel, shape (..., y, x); as `delta_e_2000`."""
+    """CIEDE2000 of each pixel, shape (..., y, x); as `delta_e_2000`.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 3, 31), 0.5)
+        >>> delta_e_2000_map(truth, 0.9 * truth, Rendering(np.arange(400, 701, 10))).shape
+        (2, 3)
+    """
     pair = Pair.of(truth, estimate, band_axis)
     return pair.finish(_differences(pair, rendering), "none")
 
@@ -103,6 +127,12 @@ def ciede2000(lab_1: Array, lab_2: Array) -> Array:
         Shape (...).
 
     Source: Sharma, Wu, Dalal 2005, Color Research and Application 30 (1).
+
+    Example:
+        >>> import numpy as np
+        >>> blue, other = np.array([50.0, 2.6772, -79.7751]), np.array([50.0, 0.0, -82.7485])
+        >>> float(ciede2000(blue, other).round(4))  # of Sharma, Wu and Dalal, table 1
+        2.0425
     """
     xp = namespace(lab_1)
     l_1, a_1, b_1 = lab_1[..., 0], lab_1[..., 1], lab_1[..., 2]
@@ -202,7 +232,13 @@ def _weights(
 
 
 def relative_xyz_to_lab(relative: Array) -> Array:
-    """CIE L*a*b* of X/Xn, Y/Yn, Z/Zn; the linear part of the curve reaches below zero."""
+    """CIE L*a*b* of X/Xn, Y/Yn, Z/Zn; the linear part of the curve reaches below zero.
+
+    Example:
+        >>> import numpy as np
+        >>> relative_xyz_to_lab(np.array([1.0, 1.0, 1.0])).round(6).tolist()
+        [100.0, 0.0, 0.0]
+    """
     xp = namespace(relative)
     edge = 6.0 / 29.0
     curved = relative > edge**3

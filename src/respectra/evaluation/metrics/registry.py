@@ -27,6 +27,11 @@ class Settings:
         labels: clusters of the truth's spectra, from `spectral_clusters`.
         clusters: how many to look for when the weighted score is asked for without labels.
         seed: of that clustering.
+
+    Example:
+        >>> from respectra.evaluation import metrics
+        >>> metrics.Settings(floor=0.01).floor
+        0.01
     """
 
     floor: float = 0.0
@@ -72,6 +77,11 @@ class Metric:
         reference: where it is defined.
         compute: the score of one scene.
         missing: what the scene lacks for this metric; empty if nothing.
+
+    Example:
+        >>> from respectra.evaluation import metrics
+        >>> metrics.get_metric("mrae").better
+        'lower'
     """
 
     name: str
@@ -213,6 +223,10 @@ def get_metric(name: str) -> Metric:
 
     Raises:
         ConfigError: no such metric; names those nearest to it.
+
+    Example:
+        >>> get_metric("psnr").unit
+        'dB'
     """
     return METRICS.find(name)
 
@@ -238,6 +252,13 @@ def score(
     Raises:
         DataError: from the metrics; more than one image.
         ConfigError: an unknown metric, or one that lacks something it needs.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((4, 4, 31), 0.5)
+        >>> scores = score(truth, 1.5 * truth, names=["mrae", "rmse"])
+        >>> scores["mrae"], scores["rmse"]
+        (0.5, 0.25)
     """
     scene = Scene(truth, estimate, settings or Settings())
     if scene.pair.lead:

@@ -57,6 +57,12 @@ def mrae(
         ConfigError: a negative floor, an unknown option.
 
     Source: report, eq. 1.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 2, 31), 0.5)
+        >>> round(mrae(truth, 1.1 * truth), 6)
+        0.1
     """
     pair = Pair.of(truth, estimate, band_axis)
     return pair.finish(relative_mean(pair, floor, on_zero), reduction)
@@ -71,7 +77,14 @@ def mrae_by_band(
     band_axis: int = -1,
     reduction: Reduction = "mean",
 ) -> Array:
-    """MRAE of each band: shape (band,), or (..., band) with ``reduction="none"``; as `mrae`."""
+    """MRAE of each band: shape (band,), or (..., band) with ``reduction="none"``; as `mrae`.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 2, 3), 0.5)
+        >>> mrae_by_band(truth, truth * [1.0, 1.1, 1.2]).round(6).tolist()
+        [0.0, 0.1, 0.2]
+    """
     pair = Pair.of(truth, estimate, band_axis)
     return pair.finish(relative_mean(pair, floor, on_zero, by_band=True), reduction)
 
@@ -87,6 +100,12 @@ def mrae_map(
     """MRAE of each pixel over its bands, shape (..., y, x); as `mrae`.
 
     A pixel that is zero in every band has the error 0 with ``on_zero="exclude"``.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 3, 31), 0.5)
+        >>> mrae_map(truth, 1.1 * truth).round(6).tolist()
+        [[0.1, 0.1, 0.1], [0.1, 0.1, 0.1]]
     """
     pair = Pair.of(truth, estimate, band_axis)
     errors, counts = relative_maps(pair, floor, on_zero)
@@ -123,6 +142,12 @@ def back_projection_mrae(
         ConfigError: as `mrae`.
 
     Source: report, section 3.4.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 2, 31), 0.5)
+        >>> round(back_projection_mrae(truth, 1.1 * truth, np.ones((31, 3))), 6)
+        0.1
     """
     pair = Pair.of(truth, estimate, band_axis)
     matrix = pair.constant(_response(response, pair))
@@ -162,6 +187,12 @@ def relative_error_quantiles(
     Raises:
         DataError: as `mrae`.
         ConfigError: as `mrae`, or a quantile outside [0, 1].
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 2, 31), 0.5)
+        >>> relative_error_quantiles(truth, 1.1 * truth, [0.05, 0.5]).round(6).tolist()
+        [0.1, 0.1]
     """
     for level in quantiles:
         if not 0.0 <= level <= 1.0:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
 from torchmetrics import Metric
 
+from respectra.errors import ConfigError
 from respectra.evaluation.metrics.absolute import rmse
 from respectra.evaluation.metrics.relative import OnZero, mrae
 
@@ -28,9 +30,27 @@ class _MeanOverImages(Metric):
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, estimate: torch.Tensor, truth: torch.Tensor) -> None:
-        """Add the images of a batch; torchmetrics' order: the estimate first."""
-        scores = self._scores(estimate, truth).reshape(-1)
+    def update(
+        self,
+        *former: torch.Tensor,
+        truth: torch.Tensor | None = None,
+        estimate: torch.Tensor | None = None,
+    ) -> None:
+        """Add the images of a batch, by name: ``update(truth=..., estimate=...)``.
+
+        Other metrics of torchmetrics take the estimate first and ours the truth, so that neither
+        order would be safe without names. Until the next version (estimate, truth) is still taken.
+
+        Raises:
+            ConfigError: one of the two is missing.
+        """
+        if former:
+            message = "give a batch by name: truth=..., estimate=..."
+            warnings.warn(message, DeprecationWarning, stacklevel=3)
+            estimate, truth = former if len(former) == 2 else (None, None)
+        if truth is None or estimate is None:
+            raise ConfigError("a batch is given by name: truth=..., estimate=...")
+        scores = self._scores(truth, estimate).reshape(-1)
         self.total = self.total + scores.sum()
         self.images = self.images + scores.numel()
 
@@ -38,7 +58,7 @@ class _MeanOverImages(Metric):
         """Mean over all images seen."""
         return self.total / self.images
 
-    def _scores(self, estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    def _scores(self, truth: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
 
 
@@ -52,7 +72,7 @@ class MeanRelativeAbsoluteError(_MeanOverImages):
         self.floor = floor
         self.on_zero: OnZero = on_zero
 
-    def _scores(self, estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    def _scores(self, truth: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
         scores: torch.Tensor = mrae(
             truth,
             estimate,
@@ -70,6 +90,6 @@ class RootMeanSquareError(_MeanOverImages):
     def __init__(self, *, band_axis: int = -3) -> None:
         super().__init__(band_axis)
 
-    def _scores(self, estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    def _scores(self, truth: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
         scores: torch.Tensor = rmse(truth, estimate, band_axis=self.band_axis, reduction="none")
         return scores

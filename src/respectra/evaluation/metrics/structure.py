@@ -44,6 +44,12 @@ def ssim(
         ConfigError: a range that is not positive.
 
     Source: Wang et al. 2004, IEEE Transactions on Image Processing 13 (4).
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.random.default_rng(0).random((16, 16, 3))
+        >>> float(ssim(truth, truth))
+        1.0
     """
     if not data_range > 0:
         raise ConfigError(f"Expected a positive data_range, got {data_range!r}")

@@ -15,6 +15,13 @@ class ScoreTable:
 
     Attributes:
         rows: scene -> metric -> score, in the order in which they were added.
+
+    Example:
+        >>> table = ScoreTable()
+        >>> table.add("a", {"mrae": 0.04})
+        >>> table.add("b", {"mrae": 0.06})
+        >>> table.mean()
+        {'mrae': 0.05}
     """
 
     rows: dict[str, dict[str, float]] = field(default_factory=dict)

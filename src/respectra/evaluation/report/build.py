@@ -40,6 +40,14 @@ def build_report(results: Results, *, methods: Sequence[str] | None = None) -> s
 
     Raises:
         ConfigError: the results hold nothing, an unknown method, or too many of them.
+
+    Example:
+        >>> import respectra as rs
+        >>> from respectra.evaluation import Options, Protocol, Results, Row
+        >>> protocol = Protocol(options=Options(), collections={"main": "mine"}, scenes=())
+        >>> row = Row("main", "a", "clean", 0, "wiener", "plain", scores={"mrae": 0.05})
+        >>> "<html" in rs.evaluation.build_report(Results(protocol, (row,)))
+        True
     """
     if not results.rows:
         raise ConfigError("the evaluation holds no scores yet; run respectra evaluate to its end")
@@ -80,6 +88,13 @@ def save_report(
     Raises:
         ConfigError: as ``build_report``.
         OutputError: the file exists and ``overwrite`` is false, or cannot be written.
+
+    Example:
+        >>> import respectra as rs
+        >>> from respectra.evaluation import Options, Protocol, Results, Row
+        >>> protocol = Protocol(options=Options(), collections={"main": "mine"}, scenes=())
+        >>> row = Row("main", "a", "clean", 0, "wiener", "plain", scores={"mrae": 0.05})
+        >>> rs.evaluation.save_report(Results(protocol, (row,)), "report.html")
     """
     with atomic_path(Path(path), overwrite=overwrite) as temporary:
         temporary.write_text(build_report(results, methods=methods), "utf-8")

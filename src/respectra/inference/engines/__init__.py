@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+__all__ = ["ENGINES", "Engine"]
+
 #: ``auto``: by a trial. ``plain``: PyTorch as the network is written. ``torch``: PyTorch with the
 #: network rewritten for the CPU. ``onnx``: ONNX Runtime.
 Engine = Literal["auto", "plain", "torch", "onnx"]

@@ -16,6 +16,9 @@ import torch
 from torch import Tensor
 
 from respectra.inference.engines.workers import run_parts
+from respectra.notices import watch_compiler
+
+watch_compiler()
 
 FloatArray = npt.NDArray[np.float32]
 #: Keys of a piece, and queries that are asked about it one after the other.

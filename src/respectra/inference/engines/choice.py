@@ -6,16 +6,17 @@ import time
 
 import numpy as np
 
+from respectra.inference.backends.onnx import OnnxBackend
 from respectra.inference.cache import fingerprint, machine, remember
 from respectra.inference.engines import Engine, onnx
-from respectra.inference.predictors import FloatArray, Predictor, TorchPredictor
+from respectra.inference.factors import FloatArray, Predictor
 from respectra.methods import Weights
 
 #: Side of the piece that is tried, pixels.
 _SIDE = 128
 
 
-def fastest(weights: Weights, torch_predictor: TorchPredictor) -> Engine:
+def fastest(weights: Weights, in_torch: Predictor) -> Engine:
     """``torch`` or ``onnx``, whichever takes less for a piece of 128 x 128 pixels.
 
     The trial takes some seconds, the export included, the first time that a configuration runs
@@ -27,8 +28,8 @@ def fastest(weights: Weights, torch_predictor: TorchPredictor) -> Engine:
 
     def trial() -> str:
         rivals: dict[str, Predictor] = {
-            "torch": torch_predictor,
-            "onnx": onnx.OnnxPredictor(weights, torch_predictor),
+            "torch": in_torch,
+            "onnx": OnnxBackend(weights, in_torch),
         }
         pixels = np.random.default_rng(0).random((_SIDE, _SIDE, 3), dtype=np.float32)
         return min(rivals, key=lambda name: _seconds(rivals[name], pixels))

@@ -9,6 +9,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from respectra.notices import watch_compiler
+
+watch_compiler()
+
 #: Channels that are worked on together; maps have multiples of it.
 BLOCK = 32
 _ERF_END, _TANH_END = np.float32(3.9), np.float32(8.5)

@@ -1,4 +1,4 @@
-"""ONNX: networks for other people's runtimes, and ONNX Runtime as an engine of our own.
+"""ONNX: networks for other people's runtimes, and for ONNX Runtime as a backend of our own.
 
 A file is made for one height and width: with sizes left open the runtime takes three to four
 times the memory.
@@ -21,23 +21,14 @@ import numpy as np
 
 from respectra.errors import ConfigError, MissingExtraError, RespectraError
 from respectra.files import atomic_path
-from respectra.inference.cache import cache_folder, fingerprint
-from respectra.inference.predictors import (
-    FloatArray,
-    TorchPredictor,
-    build,
-    probe_image,
-)
+from respectra.inference.networks import build, probe_image
 from respectra.methods import Weights, get_card, is_classical
-from respectra.methods.identity import weights_hash
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 #: Largest difference from PyTorch that an export may show, relative to the largest value.
 TOLERANCE = 1e-4
-#: Pieces of so many different shapes get an export of their own; rarer ones run in PyTorch.
-MOST_SHAPES = 4
 _METADATA = "respectra"
 
 
@@ -160,7 +151,8 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _session(path: Path) -> Any:
+def open_session(path: Path) -> Any:
+    """ONNX Runtime with a file that ``export_onnx`` wrote, on the CPU."""
     import onnxruntime
     import torch
 
@@ -175,55 +167,5 @@ def _difference(network: nn.Module, image: Tensor, path: Path) -> float:
 
     with torch.inference_mode():
         expected = network(image).numpy()
-    (got,) = _session(path).run(None, {"image": image.numpy()})
+    (got,) = open_session(path).run(None, {"image": image.numpy()})
     return float(np.abs(got - expected).max() / max(np.abs(expected).max(), 1e-30))
-
-
-class OnnxPredictor:
-    """A network in ONNX Runtime, exported once for each shape and kept in the cache folder.
-
-    Args:
-        weights: of a network.
-        fallback: runs pieces of rare shapes.
-
-    Raises:
-        MissingExtraError: the extra ``onnx`` is not installed.
-    """
-
-    def __init__(self, weights: Weights, fallback: TorchPredictor) -> None:
-        if not available():
-            raise MissingExtraError("onnxruntime", "onnx", "the engine 'onnx'")
-        self._weights, self._fallback = weights, fallback
-        self._sessions: dict[tuple[int, int], Any] = {}
-
-    def __call__(self, pixels: FloatArray) -> FloatArray:
-        """(y, x, 3) -> (y, x, band)."""
-        height, width = pixels.shape[:2]
-        session = self._session(height, width)
-        if session is None:
-            return self._fallback(pixels)
-        image = np.ascontiguousarray(pixels.transpose(2, 0, 1))[None]
-        (cube,) = session.run(None, {"image": image})
-        spectra: FloatArray = np.ascontiguousarray(cube[0].transpose(1, 2, 0))
-        return spectra
-
-    def _session(self, height: int, width: int) -> Any:
-        shape = (height, width)
-        if shape not in self._sessions:
-            if len(self._sessions) == MOST_SHAPES:
-                return None
-            file = self._file(height, width)
-            if not file.is_file():
-                export_onnx(self._weights, file, height=height, width=width, overwrite=True)
-            self._sessions[shape] = _session(file)
-        return self._sessions[shape]
-
-    def _file(self, height: int, width: int) -> Path:
-        import onnx
-        import torch
-
-        weights = self._weights
-        name = fingerprint(
-            weights_hash(weights), height, width, torch.__version__, onnx.__version__
-        )
-        return cache_folder() / "onnx" / f"{name}.onnx"

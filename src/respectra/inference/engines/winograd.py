@@ -20,6 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from respectra.inference.engines.workers import run_parts
+from respectra.notices import watch_compiler
+
+watch_compiler()
 
 #: Rows and columns of the result that one tile gives.
 _STEP = 4

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from respectra.cameras import Capture
+from respectra.cubes import Quantity
 from respectra.errors import ConfigError, RespectraError
+from respectra.inference.backends.classical import ClassicalBackend
+from respectra.inference.backends.network import NetworkBackend
+from respectra.inference.capture import bind
+from respectra.inference.factors import Predictor
 from respectra.inference.guarantees import camera_of
-from respectra.inference.predictors import Predictor, TorchPredictor, make_predictor
 from respectra.inference.tables.geometry import Geometry, node_colours, node_positions, row_count
 from respectra.inference.tables.lut_guarantees import move_to_colours, require_bakeable
 from respectra.inference.tables.table import (
@@ -21,8 +27,9 @@ from respectra.inference.tables.table import (
     Table,
     TableFacts,
 )
-from respectra.methods import Contract, Tiling, Weights, get_method
+from respectra.methods import Contract, Tiling, Weights, get_method, is_classical
 from respectra.methods.network import StandaloneNetwork
+from respectra.renaming import renamed_arguments
 
 FloatArray = npt.NDArray[np.float64]
 #: Takes colours (n, 3) to spectra (n, bands) as the method gives them, before its clip.
@@ -42,9 +49,13 @@ _WIDTH = 256
 _SMALLEST_SHARE = 0.01
 
 
+@renamed_arguments(weights="method")
 def bake(
-    weights: Weights,
+    method: Weights | str | os.PathLike[str],
     *,
+    track: str = "clean",
+    capture: Capture | None = None,
+    quantity: Quantity | None = None,
     nodes: int | None = None,
     geometry: Geometry | Literal["auto"] = "auto",
     guarantees: Iterable[str] = (),
@@ -53,8 +64,12 @@ def bake(
     """Make a table of a method that looks at one pixel at a time.
 
     Args:
-        weights: of a classical method, of a network whose receptive field is one pixel, or of one
-            that has an answer for a pixel without the others (``respectra``).
+        method: what :func:`respectra.load` takes, or weights: of a classical method, of a network
+            whose receptive field is one pixel, or of one that has an answer for a pixel without
+            the others (``respectra``).
+        track: as for :func:`respectra.load`.
+        capture: as for :func:`respectra.load`.
+        quantity: as for :func:`respectra.load`.
         nodes: along each axis, 2 to 513. By default 2 where that is exact (linear methods), else
             33 for ``cube`` and 129 for ``rays``.
         geometry: ``rays`` for a method whose spectrum grows with the light, ``cube`` for any;
@@ -71,7 +86,12 @@ def bake(
         ConfigError: the method looks at more than one pixel, is a table already, does not grow
             with the light where rays are asked for, the number of nodes is not allowed, or a
             guarantee cannot be part of a table.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.bake("root-polynomial").save("table.lut")  # doctest: +SKIP
     """
+    weights = _weights_of(method, track, capture, quantity)
     if nodes is not None and not 2 <= nodes <= MOST_NODES:
         raise ConfigError(f"a table has 2 to {MOST_NODES} nodes along an axis; got {nodes}")
     if geometry not in ("auto", *get_args(Geometry)):
@@ -101,11 +121,11 @@ def bake(
             f"{weights.method} clips its spectra at {clip}, which a table for a capture cannot "
             "hold; reconstruct without a table"
         )
-    method = plain
+    answer = plain
     if "consistent" in kept:
         clip = (None, None)
 
-        def method(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        def answer(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
             spectra = unscaled.finish(plain(rgb))
             move_to_colours(spectra, rgb, contract, chosen)
             return spectra
@@ -122,11 +142,11 @@ def bake(
         error=BakingError(anywhere=Deviation(probes=0, mean=0.0, p99=0.0, maximum=0.0)),
     )
     probes = _probes(rng)
-    expected = np.clip(method(probes), *clip)
+    expected = np.clip(answer(probes), *clip)
     best: Table | None = None
     for count, roots in _candidates(chosen, nodes):
         facts = draft.model_copy(update={"nodes": count, "roots": roots})
-        table = _table(weights, method, facts)
+        table = _table(weights, answer, facts)
         deviation = _deviation(table.apply(probes), expected)
         if best is None or deviation.mean < best.facts.error.anywhere.mean:
             facts = facts.model_copy(update={"error": BakingError(anywhere=deviation)})
@@ -137,9 +157,24 @@ def bake(
     surfaces = _surfaces(contract, seed)
     if surfaces is None:
         return best
-    deviation = _deviation(best.apply(surfaces), np.clip(method(surfaces), *clip))
+    deviation = _deviation(best.apply(surfaces), np.clip(answer(surfaces), *clip))
     error = BakingError(anywhere=best.facts.error.anywhere, surfaces=deviation)
     return _replace_facts(best, best.facts.model_copy(update={"error": error}))
+
+
+def _weights_of(
+    method: Weights | str | os.PathLike[str],
+    track: str,
+    capture: Capture | None,
+    quantity: Quantity | None,
+) -> Weights:
+    """The weights that are meant, bound to a capture where one is stated."""
+    from respectra.inference.loading import find_weights
+
+    weights = method if isinstance(method, Weights) else find_weights(method, track=track)
+    if capture is None and quantity is None:
+        return weights
+    return bind(weights, capture or Capture(), quantity)
 
 
 def _per_pixel(weights: Weights) -> Predictor:
@@ -148,18 +183,19 @@ def _per_pixel(weights: Weights) -> Predictor:
     Raises:
         ConfigError: the method has no such answer; says on what its answer depends.
     """
-    if weights.baked is None and weights.contract.keeps_exposure:
-        predictor = make_predictor(weights)
-        network: object = getattr(predictor, "network", None)
-        if isinstance(predictor, TorchPredictor) and isinstance(network, StandaloneNetwork):
-            return functools.partial(_alone, predictor)
+    fits = weights.baked is None and weights.contract.keeps_exposure
+    if fits and not is_classical(weights.method):
+        backend = NetworkBackend(weights)
+        network: object = backend.network
+        if isinstance(network, StandaloneNetwork):
+            return functools.partial(_alone, backend)
     require_per_pixel(weights)
-    return make_predictor(weights)
+    return ClassicalBackend(weights) if is_classical(weights.method) else NetworkBackend(weights)
 
 
-def _alone(predictor: TorchPredictor, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    with predictor.giving("alone"):
-        return predictor(pixels)
+def _alone(backend: NetworkBackend, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    with backend.giving("alone"):
+        return backend(pixels)
 
 
 def require_per_pixel(weights: Weights) -> None:

@@ -23,6 +23,10 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from respectra.notices import watch_compiler
+
+watch_compiler()
+
 #: Floats that are handled at a time: one register of AVX2, two of SSE or NEON.
 LANES = 8
 #: Pixels of a block: its cells and weights stay in the first cache.

@@ -20,12 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import ConfigError
+from respectra.inference.bits import TABLE_BITS
 from respectra.inference.guarantees import METRIC_FLOOR, Guarantee, camera_of, check_guarantees
 from respectra.inference.tables.geometry import Geometry
 from respectra.methods import Contract
 
-#: Tables that are consistent are so with codes of this many bits.
-BITS = 8
 _WHY_NOT: dict[str, str] = {
     "consistent-exact": "it depends on how many bits the codes have; 'consistent' can, for 8 bits",
     "exposure-invariant": "it depends on the brightest pixel of the image; methods that grow with "
@@ -81,7 +80,7 @@ def move_to_colours(
     from respectra.inference.nearest_spectra import move_into
 
     track = camera_of(contract)
-    beyond = (0.5 if track.rounding == "truncate" else 0.25) / (2**BITS - 1)
+    beyond = (0.5 if track.rounding == "truncate" else 0.25) / (2**TABLE_BITS - 1)
     seen = np.asarray(rgb, np.float64)
     if geometry == "rays":
         seen = seen + 0.5 * beyond * (seen + seen.max(axis=1, keepdims=True))

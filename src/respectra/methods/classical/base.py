@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,7 @@ from respectra.config import Config
 from respectra.errors import ConfigError, DataError, FormatError
 from respectra.methods.card import Card
 from respectra.methods.contract import Contract
-
-if TYPE_CHECKING:
-    from respectra.methods.weights import Weights
+from respectra.methods.weights import Weights
 
 Array = npt.NDArray[Any]
 #: Why every classical method may be cut anywhere.
@@ -137,8 +135,6 @@ class ClassicalMethod(ABC):
             ConfigError: the method has not been fitted.
             DataError: the contract has another number of bands.
         """
-        from respectra.methods.weights import Weights
-
         bands = self.predict(np.zeros((1, 3))).shape[1]
         if bands != contract.bands:
             raise DataError(f"the contract has {contract.bands} bands, the method {bands}")

@@ -13,7 +13,10 @@ import numpy as np
 
 from respectra.errors import unknown_name
 from respectra.methods.settings import TRACK_SETTINGS, for_track
-from respectra.methods.weights import Weights, load_weights
+from respectra.methods.weights import Weights
+from respectra.methods.weights_files import load_weights
+
+__all__ = ["for_captures", "list_shipped", "open_any_camera", "open_shipped", "shipped"]
 
 _FOLDER = Path(__file__).parent
 

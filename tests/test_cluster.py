@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import respectra as rs
+from respectra.cluster import Cluster, _require_same_version, open_cluster
 from respectra.errors import ConfigError
-from respectra.inference.cluster import Cluster, open_cluster
 from respectra.inference.folders import Job, run_jobs
 
 pytest.importorskip("distributed")
@@ -97,3 +97,25 @@ def test_a_scheduler_that_is_not_there_is_said_within_ten_seconds():
     assert time.monotonic() - start < 12
     with pytest.raises(ConfigError, match="either"), open_cluster():
         pass
+
+
+class OtherWorkers:
+    """A client whose workers say something else of themselves."""
+
+    def __init__(self, said: object) -> None:
+        self._said = said
+
+    def wait_for_workers(self, count: int, timeout: float) -> None:
+        pass
+
+    def run(self, function: object, on_error: str) -> dict[str, object]:
+        return {"tcp://here:1": rs.__version__, "tcp://there:1": self._said}
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [("0.0.1", "has version 0.0.1"), (None, "cannot import"), (OSError("x"), "cannot import")],
+)
+def test_workers_that_have_something_else_are_refused(said: object, message: str):
+    with pytest.raises(ConfigError, match=rf"tcp://there:1 {message}"):
+        _require_same_version(OtherWorkers(said))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import respectra
 from respectra.errors import ConfigError, MissingExtraError, RespectraError
@@ -19,6 +19,18 @@ _PATIENCE_S = 10
 _RETRIES = 2
 #: Jobs that wait at the scheduler for each thread of the workers.
 _AHEAD = 8
+
+
+class Helpers(Protocol):
+    """Whoever does jobs."""
+
+    def send(self, value: Any) -> Any:
+        """See :meth:`Cluster.send`."""
+
+    def run(
+        self, function: Callable[..., Any], jobs: Iterable[tuple[Any, tuple[Any, ...]]]
+    ) -> Iterator[tuple[Any, Any]]:
+        """See :meth:`Cluster.run`."""
 
 
 class Cluster:
@@ -33,6 +45,11 @@ class Cluster:
         """Address of the page that shows what the workers do."""
         link = self._client.dashboard_link
         return str(link) if link else None
+
+    @property
+    def threads(self) -> int:
+        """Jobs that are done at once."""
+        return sum(self._client.nthreads().values()) or 1
 
     def send(self, value: Any) -> Any:
         """Send a value to every worker once; gives what stands for it in the arguments of jobs."""
@@ -56,7 +73,7 @@ class Cluster:
         from distributed import as_completed
 
         waiting = iter(jobs)
-        threads = sum(self._client.nthreads().values()) or 1
+        threads = self.threads
         labels: dict[str, Any] = {}
 
         def submit(some: Iterable[tuple[Any, tuple[Any, ...]]]) -> list[Any]:

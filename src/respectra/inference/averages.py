@@ -1,0 +1,66 @@
+"""Means, medians and spreads of the answers of an ensemble, few of which are held at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from respectra.inference.factors import FloatArray
+
+#: Rows of which a median is taken at a time.
+_ROWS = 64
+
+
+def mean_of(answers: Iterator[FloatArray], weights: Sequence[float] | None = None) -> FloatArray:
+    """Mean of arrays of one shape, which are held one at a time.
+
+    Args:
+        answers: at least one.
+        weights: one an answer, positive; equal without them.
+    """
+    mean, total = np.zeros(0, np.float32), 0.0
+    for number, answer in enumerate(answers):
+        weight = 1.0 if weights is None else weights[number]
+        total += weight
+        if number == 0:
+            mean = np.array(answer, dtype=np.float32, order="C")
+        else:
+            step = answer - mean
+            step *= np.float32(weight / total)
+            mean += step
+    return mean
+
+
+def moments(
+    answers: Iterator[FloatArray], weights: Sequence[float] | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of arrays of one shape, held one at a time (Welford; West, 1979).
+
+    Args:
+        answers: at least one; the deviation of a single one is 0.
+        weights: one an answer, positive; equal without them.
+    """
+    mean = spread = np.zeros(0, np.float32)
+    total = 0.0
+    for number, answer in enumerate(answers):
+        weight = 1.0 if weights is None else weights[number]
+        total += weight
+        if number == 0:
+            mean = np.array(answer, dtype=np.float32, order="C")
+            spread = np.zeros_like(mean)
+        else:
+            step = answer - mean
+            mean += np.float32(weight / total) * step
+            spread += np.float32(weight) * step * (answer - mean)
+    np.maximum(spread, 0.0, out=spread)
+    return mean, np.sqrt(spread / np.float32(total))
+
+
+def median_of(answers: Sequence[FloatArray]) -> FloatArray:
+    """Median of each value of arrays of one shape, some rows at a time."""
+    out = np.empty_like(answers[0], order="C")
+    for top in range(0, len(out), _ROWS):
+        rows = slice(top, top + _ROWS)
+        out[rows] = np.median(np.stack([answer[rows] for answer in answers]), axis=0)
+    return out

@@ -1,0 +1,132 @@
+"""The interface of backends: what runs one set of weights on prepared pixels."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from respectra.errors import ConfigError
+from respectra.inference.factors import Factors, FloatArray, Output, Predictor
+from respectra.inference.memory import MemoryUse, measure_memory
+from respectra.inference.tiling import Layout
+from respectra.methods import Card, Contract, Weights, get_method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Backend(ABC):
+    """One set of weights, ready to run.
+
+    A call takes pixels (y, x, 3) as the contract prepares them and gives what the method makes of
+    them, (y, x, band), float32; the contract finishes it. What only some methods have (means over
+    the whole picture, an uncertainty, a basis) is here too, with the answer of those that lack it.
+
+    Args:
+        weights: of the kind of method that the backend runs.
+        device: ``cpu``, ``cuda``, ...
+    """
+
+    #: Whether means over the whole picture can be computed first and given to it.
+    takes_means = False
+    #: Whether its memory is that of its result alone, which cutting would only copy.
+    is_light = False
+
+    def __init__(self, weights: Weights, *, device: str = "cpu") -> None:
+        self.weights, self.device = weights, device
+
+    @abstractmethod
+    def __call__(self, pixels: FloatArray) -> FloatArray:
+        """(y, x, 3) -> (y, x, band)."""
+
+    @property
+    def contract(self) -> Contract:
+        """What the weights expect and give."""
+        return self.weights.contract
+
+    @property
+    def card(self) -> Card:
+        """What is known of the method."""
+        return get_method(self.weights.method).card
+
+    @property
+    def halo(self) -> int | None:
+        """Radius in pixels of what decides on a pixel, beside means over the whole picture; None
+        where it has no bound."""
+        return get_method(self.weights.method).halo(self.weights.config)
+
+    @property
+    def says_uncertainty(self) -> bool:
+        """Whether it has an output for how far off it may be."""
+        return False
+
+    @property
+    def knows_codes(self) -> bool:
+        """Whether it is told how images are quantised, and expects the lower bounds of codes."""
+        return False
+
+    @property
+    def runs_by_colour(self) -> bool:
+        """Whether each colour needs to be computed once only."""
+        return self.halo == 0 and self.device == "cpu"
+
+    def for_tiles(self, layout: Layout, bits: int, *, means: bool) -> Predictor:
+        """What runs the tiles of a layout fastest.
+
+        Args:
+            layout: how the picture is cut.
+            bits: depth of its codes.
+            means: whether means over the whole picture are given.
+        """
+        return self
+
+    def kept_guarantees(self, bits: int) -> frozenset[str]:
+        """Guarantees that it keeps by itself for pictures of so many bits."""
+        return frozenset()
+
+    def memory(self) -> MemoryUse:
+        """Peak memory of a piece."""
+        return measure_memory(self.weights, engine="torch")
+
+    def conditioned(self, bits: int) -> AbstractContextManager[None]:
+        """Within this block it knows of how many bits the values are."""
+        return contextlib.nullcontext()
+
+    def given(self, means: Sequence[Tensor]) -> AbstractContextManager[None]:
+        """Within this block it uses these means in place of those of what it sees."""
+        raise NotImplementedError(f"{self.weights.method} takes no means")
+
+    def giving(self, output: Output) -> AbstractContextManager[None]:
+        """Within this block it answers with something else than spectra."""
+        raise NotImplementedError(f"{self.weights.method} gives spectra alone")
+
+    def factors(self, rank: int | None, tolerance: float) -> Factors:
+        """Coefficients and basis, in the scale of the method; see ``low_rank.factorise``.
+
+        A method that is affine in R, G, B (``pca``, ``wiener``, ``pseudo-inverse``) has the pixel
+        itself for coefficients.
+
+        Raises:
+            ConfigError: it has more to it.
+        """
+        probes = np.random.default_rng(0).random((1, 60, 3), dtype=np.float32)
+        corners = np.concatenate([np.zeros((1, 3)), np.eye(3)]).astype(np.float32)
+        found = self(corners[None])[0]
+        offset, matrix = found[0], found[1:] - found[0]
+        expected = self(probes)[0]
+        limit = 1e-5 * np.abs(expected).max()
+        if not np.allclose(probes[0] @ matrix + offset, expected, atol=limit):
+            raise self._without_basis()
+        clip = (self.contract.clip_low, self.contract.clip_high)
+        return Factors(np.ascontiguousarray, matrix, offset, clip)
+
+    def _without_basis(self) -> ConfigError:
+        return ConfigError(
+            f"{self.weights.method} gives spectra, not weights on a basis; bake it into a table "
+            "(respectra bake), which gives both"
+        )

@@ -1,0 +1,148 @@
+"""Networks in PyTorch, whose tiles ONNX Runtime takes over where that is faster or asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from respectra.inference.backends.base import Backend
+from respectra.inference.bits import CODE_BITS
+from respectra.inference.factors import Factors, FloatArray, Output, Predictor
+from respectra.inference.memory import MemoryUse, measure_memory
+from respectra.inference.networks import build, probe_image
+from respectra.inference.tiling import Layout
+from respectra.methods import Weights
+from respectra.methods.network import LowRankNetwork, StepAware, UncertainNetwork
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from respectra.inference.backends.onnx import OnnxBackend
+
+#: From so many pixels on, finding out which engine is fastest is worth its time.
+TRIAL_PIXELS = 10**6
+
+
+class NetworkBackend(Backend):
+    """A network, evaluation mode, channels last.
+
+    Args:
+        weights: of a network.
+        device: ``cpu``, ``cuda``, ...
+        engine: ``plain``: the network as it is written. ``torch``: on the CPU, parts of it are
+            replaced by faster ones of the same function, which is checked on noise; where they
+            differ by more than 1e-5 of its largest value, the plain network runs. ``onnx``: the
+            same, and ONNX Runtime for tiles. ``auto``: one of these two, by a trial.
+
+    Raises:
+        FormatError: the tensors are not those that the configuration needs.
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+
+    takes_means = True
+
+    def __init__(self, weights: Weights, *, device: str = "cpu", engine: str = "torch") -> None:
+        import torch
+
+        super().__init__(weights, device=device)
+        self.engine = engine
+        self.onnx: OnnxBackend | None = None
+        network = build(weights).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: nn.Module = network
+        if engine != "plain" and device == "cpu":
+            from respectra.inference.engines.rewriting import TOLERANCE, deviation, rewrite
+
+            faster = rewrite(build(weights))
+            if deviation(network, faster, probe_image(weights)) <= TOLERANCE:
+                self.network = faster
+        if engine == "onnx":
+            self._start_onnx()
+
+    def __call__(self, pixels: FloatArray) -> FloatArray:
+        """(y, x, 3) -> (y, x, band); both ends are views of channels-last tensors."""
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+            spectra: Any = self.network(batch.to(self.device))
+            array: FloatArray = spectra[0].permute(1, 2, 0).float().cpu().numpy()
+        return array
+
+    def for_tiles(self, layout: Layout, bits: int, *, means: bool) -> Predictor:
+        """ONNX Runtime, unless something has to be told to the network that only PyTorch takes."""
+        if means or (self.knows_codes and bits <= CODE_BITS):
+            return self
+        large = layout.height * layout.width >= TRIAL_PIXELS
+        if self.engine == "auto" and self.device == "cpu" and self.onnx is None and large:
+            from respectra.inference.engines.choice import fastest
+
+            if fastest(self.weights, self) == "onnx":
+                self._start_onnx()
+        return self.onnx or self
+
+    def memory(self) -> MemoryUse:
+        """Measured in a process of its own, once on a machine."""
+        return measure_memory(self.weights, engine=self.engine)
+
+    @property
+    def says_uncertainty(self) -> bool:
+        """Whether the network has an output for it."""
+        network: object = self.network
+        return isinstance(network, UncertainNetwork)
+
+    @property
+    def knows_codes(self) -> bool:
+        """Whether the network wants to be told how its images are quantised."""
+        network: object = self.network
+        return isinstance(network, StepAware)
+
+    @contextlib.contextmanager
+    def conditioned(self, bits: int) -> Iterator[None]:
+        """Within this block the network knows of how many bits its values are."""
+        network: object = self.network
+        if not isinstance(network, StepAware) or bits > CODE_BITS:
+            yield
+            return
+        before = float(network.step)  # may be set already: first passes run within the last one
+        network.set_step(1.0 / (2**bits - 1))
+        try:
+            yield
+        finally:
+            network.set_step(before)
+
+    @contextlib.contextmanager
+    def given(self, means: Sequence[Tensor]) -> Iterator[None]:
+        """Within this block the network uses these means in place of those of what it sees."""
+        from respectra.inference.statistics import given_means
+
+        with given_means(self.network, means):
+            yield
+
+    @contextlib.contextmanager
+    def giving(self, output: str) -> Iterator[None]:
+        """Within this block the network answers by another of its methods: ``coefficients``, ..."""
+        # Set on the object, where calls find it before the class's, with their hooks.
+        network: Any = self.network
+        network.forward = getattr(network, output)
+        try:
+            yield
+        finally:
+            del network.forward
+
+    def factors(self, rank: int | None, tolerance: float) -> Factors:
+        """Those of a network of coefficients and basis (``staffs-cvl``, ``respectra``)."""
+        network: object = self.network
+        if not isinstance(network, LowRankNetwork):
+            raise self._without_basis()
+        basis = network.basis.detach().float().cpu().numpy()
+        clip = (self.contract.clip_low, self.contract.clip_high)
+        output: Output = "coefficients"
+        return Factors(output, basis, None, clip)
+
+    def _start_onnx(self) -> None:
+        from respectra.inference.backends.onnx import OnnxBackend
+
+        self.onnx = OnnxBackend(self.weights, self)

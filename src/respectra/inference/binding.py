@@ -1,0 +1,203 @@
+"""Which reconstructor a picture gets: by what is said of it, and by what its file says.
+
+A capture that is stated wins over what a file says; where neither says anything, the picture is of
+the track that the weights were made for.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import xarray as xr
+
+from respectra.cameras import (
+    Capture,
+    InputKind,
+    Picture,
+    PictureOptions,
+    References,
+    described_capture,
+    input_encoding,
+    open_image,
+    open_picture,
+    require_image,
+    to_track_values,
+)
+from respectra.cubes import Quantity
+from respectra.errors import RespectraWarning
+from respectra.inference.agreement import agreeing
+
+if TYPE_CHECKING:
+    from respectra.inference.reconstructor import Reconstructor
+
+R = TypeVar("R", bound="Reconstructor")
+
+
+def for_picture(
+    reconstructor: R,
+    image: xr.DataArray,
+    capture: Capture | None = None,
+    references: References | None = None,
+    quantity: Quantity | None = None,
+    force: bool = False,
+) -> R:
+    """The reconstructor for a picture, with what is said of it; itself where nothing is.
+
+    Args:
+        reconstructor: for this picture or any.
+        image: the picture, in which places of the white and of references are looked up.
+        capture: see :meth:`Reconstructor.with_capture`.
+        references: see :meth:`Reconstructor.with_references`; those of the capture by default.
+        quantity: see :meth:`Reconstructor.with_capture`.
+        force: see :func:`respectra.inference.agreement.agreeing`.
+
+    Raises:
+        ConfigError, DataError: as those.
+    """
+    picture = require_image(image)
+    said = described_capture(picture.attrs)
+    if capture is None and quantity is not None:
+        capture = reconstructor.capture or said or Capture()
+    if capture is not None:
+        if said is not None and capture.camera is None:
+            capture = said.replace(**capture.known())
+        where = str(picture.attrs.get("source", "the picture"))
+        warn_of_another_camera(capture, picture.attrs, where)
+        capture = capture.resolve(picture)
+        references = references or capture.references
+        chosen = reconstructor.with_capture(capture, quantity=quantity)
+    else:
+        chosen = for_described(reconstructor, said)
+        asked = reconstructor.asked_quantity
+        if said is None and asked not in (None, reconstructor.contract.quantity):
+            chosen = reconstructor.with_capture(Capture())
+        chosen = agreeing(chosen, picture.attrs, force=force)
+    return chosen if references is None else chosen.with_references(picture, references)
+
+
+def for_kind(reconstructor: R, kind: str) -> R:
+    """The reconstructor for pictures of a kind; see :meth:`Reconstructor.for_kind`."""
+    if reconstructor.capture is not None or kind == "camera":
+        return reconstructor
+    if kind in ("srgb", "linear"):
+        return reconstructor.for_photographs
+    return agreeing(reconstructor, {"track": kind})
+
+
+def for_described(reconstructor: R, said: Capture | None) -> R:
+    """The reconstructor for what a file says of its picture; see ``described_capture``."""
+    if said is None or reconstructor.capture is not None:
+        return reconstructor
+    if said == Capture.photograph():
+        return reconstructor.for_photographs
+    return reconstructor.replace(capture=said)
+
+
+def linear_picture(
+    image: xr.DataArray, capture: Capture | None, kind: InputKind | None = None
+) -> xr.DataArray:
+    """An image as linear values, of a capture or of a track.
+
+    Args:
+        image: as its file holds it.
+        capture: that it is of; None: of a track.
+        kind: what the values are; None: as the image says.
+
+    Raises:
+        DataError: it is no image, or not of that kind.
+    """
+    if capture is not None:
+        return capture.linear(require_image(image))
+    if kind is not None:
+        return to_track_values(image, kind)
+    picture = require_image(image)
+    photograph = picture.attrs.get("encoding") == "srgb" or "space" in picture.attrs
+    return to_track_values(picture, "srgb") if photograph else picture
+
+
+def for_opened(reconstructor: R, picture: Picture) -> R:
+    """The reconstructor for what the file of a picture says of it, where nothing else is told."""
+    if picture.kind in ("srgb", "camera") and reconstructor.capture is None:
+        return for_described(reconstructor, described_capture(picture.attrs))
+    return for_kind(reconstructor, picture.kind)
+
+
+def warn_of_another_camera(capture: Capture, attrs: Mapping[Any, Any], where: str) -> None:
+    """Say so where a capture is of another camera than the picture's file names.
+
+    Args:
+        capture: that is used for the picture.
+        attrs: of the picture.
+        where: it comes from, for the message.
+    """
+    model = str(attrs.get("camera_model", ""))
+    name = capture.taken_by
+    if name is None and not capture.is_photograph:
+        name = capture.camera_name
+    if not model or name is None:
+        return
+    words = set(re.findall(r"[a-z0-9]+", model.lower()))
+    words = {word for word in words if any(c.isdigit() for c in word)} or words
+    if not words & set(re.findall(r"[a-z0-9]+", name.lower())):
+        warnings.warn(
+            f"{where}: the capture is of the camera {name!r}, and the file says that "
+            f"{model!r} took it",
+            RespectraWarning,
+            stacklevel=2,
+        )
+
+
+def for_first_picture(
+    reconstructor: Reconstructor,
+    path: Path,
+    kind: InputKind,
+    capture: Capture | None,
+    quantity: Quantity | None,
+    references: References | None,
+    picture_options: PictureOptions | None = None,
+) -> Reconstructor:
+    """The reconstructor for all pictures of a capture, whose places are those of its first one.
+
+    Args:
+        reconstructor: for no capture yet.
+        path: a picture, in which the rectangle of a white and the references lie.
+        kind: what its values are.
+        capture: what is known; None: nothing.
+        quantity: what comes out; by default as :meth:`Reconstructor.with_capture` has it.
+        references: those of the capture by default.
+        picture_options: how to read the picture.
+
+    Raises:
+        RespectraError: what is stated cannot be, or not of this picture.
+    """
+    from respectra.inference.references import correct_picture
+
+    options = (picture_options or PictureOptions()).model_dump()
+    picture = open_picture(path, kind, **options)
+    said = described_capture(picture.attrs) if kind in ("srgb", "camera") else None
+
+    photograph = kind in ("srgb", "linear")
+    if capture is None and quantity is not None:
+        capture = Capture()
+    if capture is None:
+        bound = for_opened(reconstructor, picture)
+    else:
+        if said is not None and capture.camera is None:
+            capture = said.replace(**capture.known())
+        elif photograph and capture.camera is None:
+            capture = Capture.photograph(**capture.known())
+        warn_of_another_camera(capture, picture.attrs, str(picture.path))
+        references = references or capture.references
+        capture = capture.replace(references=None)
+        if capture.needs_picture:
+            capture = capture.resolve(open_image(path, encoding=input_encoding(kind), **options))
+        bound = reconstructor.with_capture(capture, quantity=quantity)
+    if references is None:
+        return bound
+    picture.convert = functools.partial(bound.values_of, kind=kind)
+    return bound.with_correction(correct_picture(bound, picture, references))

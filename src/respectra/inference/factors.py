@@ -1,0 +1,37 @@
+"""Spectra as weighted sums: what makes the weights, and the spectra that they weigh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+#: A function of pixels as the contract prepares them, (y, x, 3) -> (y, x, value).
+Predictor = Callable[[FloatArray], FloatArray]
+#: Methods of a network, besides its forward pass.
+Output = Literal["coefficients", "uncertainty"]
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A method as coefficients of each pixel and the spectra that they weigh."""
+
+    output: Output | Predictor
+    """What gives the coefficients: a method of the network, or a function of pixels."""
+    basis: FloatArray
+    """Shape (component, band)."""
+    mean: FloatArray | None
+    """Shape (band,): what is added to the weighted sum."""
+    clip: tuple[float | None, float | None]
+    """Of the sum."""
+
+    def expand(self, coefficients: FloatArray) -> FloatArray:
+        """Spectra (..., band) of coefficients (..., component)."""
+        spectra = coefficients.astype(np.float32, copy=False) @ self.basis
+        if self.mean is not None:
+            spectra += self.mean
+        return spectra if self.clip == (None, None) else np.clip(spectra, *self.clip)

@@ -1,0 +1,437 @@
+"""From pictures and clips on disk to cubes on disk: what ``respectra reconstruct`` does."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Literal
+
+from respectra import storage
+from respectra.cameras import (
+    Capture,
+    InputKind,
+    PictureOptions,
+    References,
+    described_capture,
+    input_encoding,
+    open_image,
+    open_picture,
+    track_of_file,
+)
+from respectra.cameras.colour import INPUT_KINDS
+from respectra.cameras.pictures import RAW_SUFFIXES
+from respectra.cubes import Quantity, save_cube, save_preview
+from respectra.cubes.formats import FORMATS
+from respectra.errors import ConfigError, OutputError, unknown_name
+from respectra.inference.folders import Job, Outcome, cube_files
+from respectra.inference.loading import DEFAULT, load
+from respectra.inference.reconstructor import Reconstructor
+from respectra.inference.remote import Mirror, RemoteWork, find_places, mirrored
+from respectra.inference.streaming import growing_folder, reconstruct_file, streams
+from respectra.inference.video import reconstruct_video
+from respectra.inference.video_reader import CLIP_SUFFIXES
+from respectra.progress import Progress, as_progress
+from respectra.storage import Place
+
+if TYPE_CHECKING:
+    from respectra.cluster import Cluster
+
+PathLike = str | os.PathLike[str]
+#: Reconstructors for other cameras, whites or colour spaces that are kept ready.
+_KEPT_READY = 8
+#: Kinds whose colours are those of a display, whose white is D65; the challenge's cameras know no
+#: white but equal energy.
+_DISPLAYED = ("srgb", "linear")
+
+
+@dataclass(frozen=True)
+class KnownFacts:
+    """What is known of how pictures were taken and of what they show.
+
+    Raises:
+        ConfigError: spectra from more than one source.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.inference.KnownFacts(rs.Capture(light="A")).names_camera
+        False
+    """
+
+    capture: Capture | None = None
+    quantity: Quantity | None = None
+    references: References | None = None
+    """Known spectra of the (first) picture."""
+    references_from: Path | None = None
+    """A cube of the same place, whose spectra serve as references."""
+    materials: Path | None = None
+    """Spectra of what is in the scene, as a prior."""
+
+    def __post_init__(self) -> None:
+        given = (self.references, self.references_from, self.materials)
+        if sum(one is not None for one in given) > 1:
+            raise ConfigError("references, references_from and materials exclude each other")
+
+    def __bool__(self) -> bool:
+        return self != KnownFacts()
+
+    @property
+    def names_camera(self) -> bool:
+        """Whether the pictures hold the codes of a camera that is stated."""
+        capture = self.capture
+        return capture is not None and capture.camera is not None and not capture.is_photograph
+
+    def plain(self) -> dict[str, Any]:
+        """As plain values, on which finished cubes depend."""
+        if not self:
+            return {}
+        return {
+            "capture": None if self.capture is None else self.capture.to_json(),
+            "quantity": self.quantity,
+            "references": None if self.references is None else self.references.to_json(),
+            "references_from": self.references_from and str(self.references_from),
+            "materials": self.materials and str(self.materials),
+        }
+
+    def bind(
+        self,
+        reconstructor: Reconstructor,
+        path: Path,
+        kind: InputKind,
+        picture_options: PictureOptions | None = None,
+    ) -> Reconstructor:
+        """The reconstructor for pictures of a kind, of which this is the first.
+
+        Raises:
+            RespectraError: what is known cannot be, or not of this picture.
+        """
+        if not self and path.suffix.lower() in CLIP_SUFFIXES:
+            return reconstructor.for_kind(kind)
+        from respectra.inference.binding import for_first_picture
+
+        facts = self.capture, self.quantity, self.references
+        bound = for_first_picture(reconstructor, path, kind, *facts, picture_options)
+        if self.references_from is None and self.materials is None:
+            return bound
+        from respectra.inference.libraries import correct_by_cube, correct_by_materials
+
+        if self.references_from is not None:
+            return correct_by_cube(bound, path, kind, self.references_from)
+        assert self.materials is not None
+        return correct_by_materials(bound, path, kind, self.materials)
+
+
+def reconstruct_files(
+    pictures: PathLike | Sequence[PathLike],
+    output: PathLike,
+    method: PathLike | Callable[[str], Reconstructor] = DEFAULT,
+    *,
+    kind: InputKind | Literal["auto"] = "auto",
+    suffix: str = "zarr",
+    capture: Capture | None = None,
+    quantity: Quantity | None = None,
+    references: References | None = None,
+    references_from: PathLike | None = None,
+    materials: PathLike | None = None,
+    picture_options: PictureOptions | None = None,
+    preview: bool = False,
+    low_rank: bool = False,
+    skip_bad_frames: bool = False,
+    overwrite: bool = False,
+    fail_fast: bool = False,
+    cluster: Cluster | None = None,
+    progress: Progress | None = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
+    **options: Any,
+) -> list[Outcome]:
+    """Recover the cube behind each picture of files, folders or patterns.
+
+    Several pictures go into a folder with a manifest: a run that ended, however it ended, is taken
+    up by the same call, and what is done is skipped. One file goes to ``output`` itself where
+    that ends like a cube.
+
+    Args:
+        pictures: files, folders or patterns such as ``shots/**/*.png``, of pictures and clips;
+            here, or by any URL that fsspec reaches.
+        output: a cube to write, or a folder of cubes; here, or by URL.
+        method: as for :func:`respectra.load`; or a function that gives a reconstructor for images
+            of a track.
+        kind: what the values are; ``auto``: by the challenge's file names and the capture's
+            camera, else ``srgb``.
+        suffix: format of the cubes in a folder; clips are always Zarr.
+        capture: what is known of how the pictures were taken. Places are those of the first one.
+        quantity: ``reflectance`` or ``radiance``, as for :func:`respectra.load`.
+        references: known spectra of the first picture.
+        references_from: a cube of the same place, whose spectra serve as references.
+        materials: a table of spectra of what is in the scene, as a prior.
+        picture_options: how the pictures are read.
+        preview: also write ``NAME.preview.png``, for pictures.
+        low_rank: store coefficients and their basis instead of spectra.
+        skip_bad_frames: leave out frames of a clip that cannot be decoded.
+        overwrite: replace what is there.
+        fail_fast: raise the first error of several pictures instead of going on.
+        cluster: workers of :func:`respectra.cluster.open_cluster` that share them.
+        progress: told how many pictures are done; of a single clip, how many frames.
+        on_outcome: gets each outcome as it comes.
+        options: ``tile``, ``guarantees``, ``self_ensemble`` and others of :func:`respectra.load`.
+
+    Returns:
+        What became of each picture; of several, failures too.
+
+    Raises:
+        FormatError: there is no such picture, or a single one is damaged.
+        ConfigError: a method, format or option that does not exist.
+        OutputError: a cube exists, or cannot be written.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.reconstruct_files("photos", "cubes", guarantees=["consistent"])  # doctest: +SKIP
+    """
+    known = KnownFacts(
+        capture,
+        quantity,
+        references,
+        None if references_from is None else Path(references_from),
+        None if materials is None else Path(materials),
+    )
+    several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
+    arguments = [os.fspath(picture) for picture in several]
+    inputs, target = find_places(arguments), storage.place(os.fspath(output))
+    targets = _targets(inputs, target, suffix)
+    reading = picture_options or PictureOptions()
+    if reading.tone == "auto" and capture is not None and capture.tone is not None:
+        reading = reading.model_copy(update={"tone": "none"})  # the capture's own is undone
+    if kind not in (*INPUT_KINDS, "auto"):
+        raise unknown_name("kind of input", kind, (*INPUT_KINDS, "auto"))
+    writing = _Writing(reading, preview, low_rank, skip_bad_frames, overwrite)
+    choose = _Chosen(method, known, reading, options)
+    told, shown = on_outcome or (lambda outcome: None), as_progress(progress)
+    with mirrored(target) as mirror:
+        jobs = [
+            mirror.job(path, below, place, kind if kind != "auto" else _kind_of(path, known))
+            for (path, below), place in zip(inputs, targets, strict=True)
+        ]
+        # One picture by its name, or into a cube by its name; whatever else has a manifest.
+        named = inputs[0][0] == storage.place(arguments[0])
+        if len(inputs) == 1 and (named or targets == [target]):
+            outcome = _single(jobs[0], mirror, choose, writing, shown, overwrite=overwrite)
+            told(outcome)
+            return [outcome]
+        outcomes: list[Outcome] = []
+        shown(0, len(jobs), "reconstructing")
+        for outcome in mirror.run(
+            jobs,
+            choose,
+            functools.partial(_work, writing=writing),
+            options=_manifest_options(options, writing, known),
+            outputs=functools.partial(_outputs, preview=preview),
+            overwrite=overwrite,
+            fail_fast=fail_fast,
+            cluster=cluster,
+        ):
+            outcomes.append(outcome)
+            told(outcome)
+            shown(len(outcomes), len(jobs), "reconstructing")
+        return outcomes
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """How pictures are read and cubes written."""
+
+    reading: PictureOptions
+    preview: bool
+    low_rank: bool
+    skip_bad_frames: bool
+    overwrite: bool
+
+
+class _Chosen:
+    """The reconstructor for a job: by its kind, and what its file says of its camera."""
+
+    def __init__(
+        self,
+        method: PathLike | Callable[[str], Reconstructor],
+        known: KnownFacts,
+        reading: PictureOptions,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.method, self.known, self.reading, self.options = method, known, reading, options
+        self._plain: dict[str, Reconstructor] = {}
+        self._bound: dict[tuple[str, Any], Reconstructor] = {}
+
+    def __call__(self, job: Job) -> Reconstructor:
+        key = job.kind, _said_of(job, self.reading)
+        if key not in self._bound:
+            plain = self._for_track("real-world" if job.kind == "real-world" else "clean")
+            while len(self._bound) >= _KEPT_READY:
+                self._bound.pop(next(iter(self._bound)))
+            # The first picture of a kind is the one in which places are stated.
+            self._bound[key] = self.known.bind(plain, job.source, job.kind, self.reading)
+        return self._bound[key]
+
+    def _for_track(self, track: str) -> Reconstructor:
+        if track not in self._plain:
+            if callable(self.method):
+                self._plain[track] = self.method(track)
+            else:
+                self._plain[track] = load(self.method, track=track, **self.options)
+        return self._plain[track]
+
+
+def _single(
+    job: Job,
+    mirror: Mirror,
+    choose: _Chosen,
+    writing: _Writing,
+    progress: Progress,
+    *,
+    overwrite: bool,
+) -> Outcome:
+    """A picture or clip by its name, without a manifest; errors are raised."""
+    if not growing_folder(job.target).exists():  # else a killed run is taken up
+        mirror.ensure_absent(job, overwrite=overwrite)
+    reconstructor = mirror.choose(choose)(job)
+    start = time.perf_counter()
+    work = functools.partial(_work, writing=writing, progress=progress)
+    facts = dict(RemoteWork(work)(reconstructor, job))
+    return Outcome(job, "done", time.perf_counter() - start, facts=facts)
+
+
+def _work(
+    reconstructor: Reconstructor, job: Job, *, writing: _Writing, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Write the cube of a job, whole or not at all."""
+    if job.source.suffix.lower() in CLIP_SUFFIXES:
+        return _reconstruct_clip(reconstructor, job, writing, progress)
+    _reconstruct_picture(reconstructor, job, writing)
+    return {}
+
+
+def _reconstruct_picture(reconstructor: Reconstructor, job: Job, writing: _Writing) -> None:
+    path, target, kind, reading = job.source, job.target, job.kind, writing.reading
+    overwrite, by_rows = writing.overwrite, not (writing.preview or writing.low_rank)
+    if by_rows and streams(reconstructor, path, target, kind, reading):
+        reconstruct_file(
+            reconstructor, path, target, kind=kind, overwrite=overwrite, picture_options=reading
+        )
+        return
+    picture = open_image(path, encoding=input_encoding(kind), **reading.model_dump())
+    values = reconstructor.values_of(picture, kind)
+    source = f"{path.name}, reconstructed by {reconstructor.name}"
+    if writing.low_rank:
+        factors = reconstructor.low_rank(values)
+        factors.attrs["source"] = source
+        save_cube(factors, target, overwrite=overwrite)
+        cube = factors.lazy()
+    else:
+        cube = reconstructor(values)
+        cube.attrs["source"] = source
+        save_cube(cube, target, overwrite=overwrite)
+    if writing.preview:
+        white = "D65" if kind in _DISPLAYED else "E"
+        save_preview(cube, preview_of(target), illuminant=white, overwrite=overwrite)
+
+
+def _reconstruct_clip(
+    reconstructor: Reconstructor, job: Job, writing: _Writing, progress: Progress | None
+) -> dict[str, Any]:
+    """Reconstruct a clip, and give what is to be known of it."""
+    done = reconstruct_video(
+        reconstructor,
+        job.source,
+        job.target,
+        kind=job.kind,
+        low_rank=writing.low_rank,
+        on_bad_frame="skip" if writing.skip_bad_frames else "stop",
+        overwrite=writing.overwrite,
+        progress=progress,
+    )
+    facts: dict[str, Any] = {
+        "frames": done.frames,
+        "resumed": done.resumed,
+        "skipped_s": done.skipped_s,
+        "flicker": None,
+    }
+    if done.flicker is not None:
+        facts["flicker"] = done.flicker.excess
+        facts["change_of_spectra"] = done.flicker.spectra
+        facts["change_of_image"] = done.flicker.image
+    return facts
+
+
+def preview_of(target: Path) -> Path:
+    """Where the preview of a cube goes."""
+    return target.with_suffix(".preview.png")
+
+
+def _outputs(job: Job, *, preview: bool) -> tuple[Path, ...]:
+    """All files of a job."""
+    clip = job.source.suffix.lower() in CLIP_SUFFIXES
+    return cube_files(job.target) + ((preview_of(job.target),) if preview and not clip else ())
+
+
+def _manifest_options(
+    options: Mapping[str, Any], writing: _Writing, known: KnownFacts
+) -> dict[str, Any]:
+    """What finished cubes depend on besides picture and weights; defaults are left out."""
+    usual = PictureOptions().model_dump()
+    reading = writing.reading.model_dump()
+    tile = options.get("tile", "auto")
+    return {
+        "guarantees": sorted(options.get("guarantees", ())),
+        "tile": None if tile == "auto" else tile,
+        "preview": writing.preview,
+        "low_rank": writing.low_rank,
+        **{key: value for key, value in reading.items() if value != usual[key]},
+        **known.plain(),
+    }
+
+
+def _said_of(job: Job, options: PictureOptions) -> Any:
+    """What the file says of its camera or colour space: pictures that differ in it are apart."""
+    if job.kind not in ("srgb", "camera") or job.source.suffix.lower() in CLIP_SUFFIXES:
+        return None
+    return described_capture(open_picture(job.source, job.kind, **options.model_dump()).attrs)
+
+
+def _kind_of(path: Place, known: KnownFacts) -> InputKind:
+    """By the challenge's own file names, or a camera that is named; anything else is a photo."""
+    track = track_of_file(path.name)
+    for kind in INPUT_KINDS:
+        if kind == track:
+            return kind
+    return "camera" if path.suffix.lower() in RAW_SUFFIXES or known.names_camera else "srgb"
+
+
+def _targets(inputs: list[tuple[Place, PurePath]], output: Place, suffix: str) -> list[Place]:
+    """Where each cube goes: the named file for a single picture, else a folder."""
+    known = {suffix for entry in FORMATS for suffix in entry.suffixes}
+    ending = f".{suffix.lstrip('.')}"
+    if ending not in known:
+        raise ConfigError(f"unknown format {suffix!r}; known: {', '.join(sorted(known))}")
+    if len(inputs) == 1 and output.suffix.lower() in known:
+        return [output]
+    if len(inputs) == 1 and output.suffix and not output.is_dir():
+        raise ConfigError(
+            f"{output} does not end like a cube ({', '.join(sorted(known))}); choose one of these, "
+            "or a folder without a dot in its name"
+        )
+    if output.suffix.lower() in known:
+        raise OutputError(
+            f"{len(inputs)} pictures cannot go into the one cube {output}; name a folder"
+        )
+    targets: list[Place] = []
+    for path, place in inputs:
+        clip = path.suffix.lower() in CLIP_SUFFIXES
+        name = place.with_name(place.stem + (".zarr" if clip else ending))
+        targets.append(output / name.as_posix())
+    counts = Counter(targets)
+    twice = sorted(target.name for target, count in counts.items() if count > 1)
+    if twice:
+        raise OutputError(f"several pictures would be written to {', '.join(twice)}")
+    return targets

@@ -1,0 +1,394 @@
+"""A backend over a picture: cut into tiles within a memory limit, with means over the whole of it.
+
+Pictures are linear values in the units of the track or capture. What comes out is finished by the
+contract: clipped, and in the scale of the cube.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, cast
+
+import numpy as np
+
+from respectra.allocator import trim_malloc
+from respectra.devices import free_device_bytes
+from respectra.errors import ConfigError, DataError
+from respectra.inference.backends.base import Backend
+from respectra.inference.bits import CODE_BITS, EXACT_BITS
+from respectra.inference.factors import FloatArray, Output, Predictor
+from respectra.inference.memory import (
+    AUTO_SHARE,
+    Budget,
+    MemoryUse,
+    free_bytes,
+    parse_memory,
+    resident_bytes,
+)
+from respectra.inference.tiling import (
+    LARGEST_SIDE,
+    ROUND_SIDE,
+    Layout,
+    Reader,
+    Region,
+    Tile,
+    checked,
+    plan,
+    run,
+)
+from respectra.methods import Tiling
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from respectra.inference.colours import ColourFinder
+    from respectra.inference.statistics import NetworkInTorch
+
+#: Pixels of the frame that a card's memory is claimed for.
+FRAME_PIXELS = 482 * 512
+#: Pictures up to this many pixels are not cut when memory is left to us and plenty is free.
+SMALL_IMAGE = 1024 * 1024
+#: Tiles are measured for rather than made smaller than this.
+_LEAST_UNMEASURED = 256
+
+TileSide = int | Literal["auto"] | None
+
+
+class TiledInference:
+    """A backend with the size of its tiles.
+
+    Args:
+        backend: what runs a tile.
+        tile: ``auto``, a side in pixels, or None for the whole picture at once.
+        max_memory: what this process may hold at its peak; see :func:`parse_memory`.
+        rounded: whether codes of the pictures are the nearest to their values.
+
+    Raises:
+        ConfigError: no such tile or size of memory.
+    """
+
+    def __init__(
+        self, backend: Backend, *, tile: TileSide, max_memory: str | int, rounded: bool
+    ) -> None:
+        if isinstance(tile, int) and tile < 1:
+            raise ConfigError(f"a tile is at least 1 pixel wide; got {tile}")
+        parse_memory(max_memory)
+        self.backend, self.tile, self.max_memory = backend, tile, max_memory
+        self.contract = backend.contract
+        self._rounded = rounded
+        self._given: Sequence[Tensor] | None = None
+        self._lock = threading.RLock()
+
+    #: Memory for each pixel of a piece besides what the backend itself takes, bytes.
+    answer_bytes = 0
+
+    def whole_image_reason(self, height: int, width: int) -> str | None:
+        """Why a picture of this size has to be in memory as a whole; None where it need not."""
+        return None
+
+    def layout(
+        self, height: int, width: int, *, held: float = 0.0, per_pixel: float = 0.0
+    ) -> Layout:
+        """How a picture of this size is cut up.
+
+        Args:
+            height: rows.
+            width: columns.
+            held: bytes that the caller will hold besides, such as the cube itself.
+            per_pixel: bytes that the caller takes for every pixel of a piece.
+
+        Raises:
+            DataError: the picture is smaller than the method accepts.
+            ConfigError: the memory limit is too small for the least tile.
+        """
+        card = self.backend.card
+        smallest = card.size_minimum
+        if min(height, width) < smallest:
+            raise DataError(
+                f"{self.backend.weights.method} needs images of at least {smallest} x {smallest} "
+                f"pixels; got {height} x {width}"
+            )
+        if self.tile is None and card.tiling is not Tiling.NATIVE:
+            return Layout(height, width, card.tiling, (height, width))
+        side = self.tile if isinstance(self.tile, int) else None
+        free = self._free_pixels(held, per_pixel)
+        if side is None and free is not None and self._by_colour(height * width):
+            # Such methods may be cut anywhere at no cost: what their card claims will do.
+            largest = int(free**0.5) // ROUND_SIDE * ROUND_SIDE
+            if largest >= _LEAST_UNMEASURED:
+                whole = height * width <= free and max(height, width) <= LARGEST_SIDE
+                sides = (height, width) if whole else (min(largest, LARGEST_SIDE),) * 2
+                return Layout(height, width, card.tiling, sides)
+        budget = self._budget(height * width, held, per_pixel)
+        return plan(height, width, card, halo=self.backend.halo, side=side, budget=budget)
+
+    def layout_in_memory(self, height: int, width: int, *, cubes: int = 1) -> Layout:
+        """How a picture is cut up whose cube is in memory, as several of its size may be."""
+        card = self.backend.card
+        if self.backend.is_light and self.tile == "auto":
+            whole = Layout(height, width, card.tiling, (height, width))
+            return checked(whole, card, self._budget(height * width, 0.0, 0.0))
+        return self.layout(height, width, held=cubes * 4 * height * width * self.contract.bands)
+
+    def assemble(
+        self,
+        rgb: FloatArray,
+        bits: int,
+        *,
+        layout: Layout | None = None,
+        output: Output | Predictor | None = None,
+    ) -> tuple[FloatArray, Layout]:
+        """Spectra of a picture in memory, (y, x, band), and how it was cut.
+
+        Args:
+            rgb: shape (y, x, 3).
+            bits: as for :meth:`pieces`.
+            layout: as for :meth:`pieces`; as memory allows by default.
+            output: as for :meth:`pieces`.
+        """
+        layout = layout or self.layout_in_memory(*rgb.shape[:2])
+        pieces = self.pieces(
+            lambda rows, columns: rgb[rows, columns],
+            layout,
+            bounds=self.bounds_of(rgb),
+            bits=bits,
+            output=output,
+        )
+        if layout.whole:
+            return next(pieces)[1], layout
+        whole: FloatArray | None = None
+        for region, piece in pieces:
+            if whole is None:
+                whole = np.empty((*rgb.shape[:2], piece.shape[2]), np.float32)
+            whole[region] = piece
+            del piece
+        assert whole is not None  # a layout has at least one piece
+        return whole, layout
+
+    def bounds_of(self, rgb: FloatArray) -> tuple[float, float]:
+        """Smallest and largest value of a whole picture, where the contract asks for them."""
+        if self.contract.keeps_exposure:
+            return 0.0, 1.0
+        own = self.contract.own_values(rgb)
+        return float(own.min()), float(own.max())
+
+    def pieces(
+        self,
+        read: Reader,
+        layout: Layout,
+        *,
+        bounds: tuple[float, float],
+        bits: int = EXACT_BITS,
+        means: Sequence[Tensor] | None = None,
+        done: frozenset[tuple[int, int]] = frozenset(),
+        output: Output | Predictor | None = None,
+    ) -> Iterator[tuple[Region, FloatArray]]:
+        """Finished spectra of a picture, piece by piece; together they cover it once.
+
+        Args:
+            read: gives the values of rows and columns, (rows, columns, 3).
+            layout: how the picture is cut.
+            bounds: smallest and largest value of the whole picture.
+            bits: depth of the codes that the values came from; more than 16: they are exact.
+            means: what :meth:`compute_global_means` gave for the picture, of which this may be a
+                part; computed first where they are needed and not given.
+            done: first row and column of pieces that are not wanted again.
+            output: what answers instead, and is not clipped: another method of the network, or a
+                function of the pixels as the contract prepares them.
+
+        Yields:
+            The rows and columns of a piece, and its spectra (y, x, band), float32.
+        """
+        backend = self.backend
+        prepared = self._prepared(read, bounds, bits)
+        by_colour = self._by_colour(layout.height * layout.width)
+        find: ColourFinder | None = None
+        if by_colour:
+            from respectra.inference.colours import ColourFinder
+
+            find = ColourFinder()
+            prepared = _LastRead(prepared) if layout.whole else prepared
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(backend.conditioned(bits))
+            needs = self.needs_means(layout)
+            wanted = needs or (by_colour and layout.policy is Tiling.STATISTICS)
+            if backend.takes_means and (wanted or means is not None):
+                means = means or self._given
+                if means is None:
+                    means = self._global_means(prepared, layout, bits, find=find)
+                stack.enter_context(self.given(means))
+            predict: Predictor = backend
+            if isinstance(output, str):
+                stack.enter_context(backend.giving(output))
+            elif output is not None:
+                predict = output
+            elif not by_colour:
+                predict = backend.for_tiles(layout, bits, means=needs)
+            if find is not None:
+                from respectra.inference.colours import ByColour
+
+                predict = ByColour(predict, find)
+            for region, spectra in run(predict, prepared, layout, done=done):
+                yield region, self.contract.finish(spectra) if output is None else spectra
+                del spectra
+                if not layout.whole:
+                    trim_malloc()
+
+    def needs_means(self, layout: Layout) -> bool:
+        """Whether tiles of this layout need means over the whole picture first."""
+        by_means = layout.policy is Tiling.STATISTICS and self.backend.takes_means
+        return by_means and not layout.whole
+
+    def compute_global_means(
+        self,
+        read: Reader,
+        layout: Layout,
+        *,
+        bounds: tuple[float, float],
+        bits: int = EXACT_BITS,
+        weigh: Reader | None = None,
+    ) -> list[Tensor]:
+        """Means over the whole picture that the network uses, for :meth:`pieces`.
+
+        Args:
+            read: as for :meth:`pieces`.
+            layout: as for :meth:`pieces`.
+            bounds: as for :meth:`pieces`.
+            bits: as for :meth:`pieces`.
+            weigh: how often each pixel counts, (rows, columns); once by default.
+        """
+        return self._global_means(self._prepared(read, bounds, bits), layout, bits, weigh=weigh)
+
+    def _global_means(
+        self,
+        prepared: Reader,
+        layout: Layout,
+        bits: int,
+        *,
+        weigh: Reader | None = None,
+        find: ColourFinder | None = None,
+    ) -> list[Tensor]:
+        from respectra.inference.statistics import compute_global_means
+
+        if weigh is None and self._by_colour(layout.height * layout.width):
+            from respectra.inference.colours import ColourFinder, weighted_picture
+
+            found = weighted_picture(prepared, layout, find or ColourFinder())
+            if found is not None:
+                colours, weight, layout = found
+                prepared, weigh = _reader_of(colours), _reader_of(weight)
+        with self.backend.conditioned(bits):
+            return compute_global_means(self._network, prepared, layout, weigh=weigh)
+
+    @contextlib.contextmanager
+    def given(self, means: Sequence[Tensor]) -> Iterator[None]:
+        """Within this block these means stand for those of the pictures that it is asked about.
+
+        They are what :meth:`compute_global_means` gave for the whole, of which the pictures are
+        parts, each small enough not to be cut.
+        """
+        before, self._given = self._given, means
+        try:
+            with self.backend.given(means):
+                yield
+        finally:
+            self._given = before
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Within this block no other thread works with the method: networks are told of pictures
+        by what is set on them."""
+        with self._lock:
+            yield
+
+    def mean_passes(self) -> list[frozenset[int]]:
+        """The numbers of the means that each pass over a picture takes, for its pieces."""
+        from respectra.inference.statistics import mean_passes
+
+        return mean_passes(self.backend.weights)
+
+    def sums_of_tile(
+        self,
+        rgb: FloatArray,
+        tile: Tile,
+        layout: Layout,
+        *,
+        wanted: frozenset[int],
+        known: Mapping[int, Tensor],
+        bounds: tuple[float, float],
+        bits: int,
+    ) -> dict[int, tuple[Tensor, float]]:
+        """What a tile adds to the means of one pass; see ``statistics.sums_of_tile``."""
+        from respectra.inference.statistics import sums_of_tile
+
+        pixels = self.contract.prepare(rgb - self._code_shift(bits), bounds=bounds)
+        with self.backend.conditioned(bits):
+            return sums_of_tile(self._network, pixels, tile, layout, wanted=wanted, known=known)
+
+    @property
+    def _network(self) -> NetworkInTorch:
+        assert self.backend.takes_means
+        return cast("NetworkInTorch", self.backend)
+
+    def _prepared(self, read: Reader, bounds: tuple[float, float], bits: int) -> Reader:
+        """Gives pixels as the backend takes them."""
+        shift = self._code_shift(bits)
+        return lambda rows, columns: self.contract.prepare(
+            read(rows, columns) - shift, bounds=bounds
+        )
+
+    def _code_shift(self, bits: int) -> np.float32:
+        """From the values of codes to the lower bounds of their cells, which networks expect."""
+        if not self._rounded or not self.backend.knows_codes or bits > CODE_BITS:
+            return np.float32(0.0)
+        return np.float32(0.5 / (2**bits - 1))
+
+    def _by_colour(self, pixels: int) -> bool:
+        """Whether each colour of a picture is computed once: where nothing but a pixel's own
+        values, and means over all pixels, decides on its spectrum."""
+        if not self.backend.runs_by_colour:
+            return False
+        from respectra.inference.colours import LEAST_PIXELS
+
+        return pixels >= LEAST_PIXELS
+
+    def _budget(self, pixels: int, held: float, per_pixel: float) -> Budget | None:
+        """What a piece may take; None where the question does not arise."""
+        if self.backend.device != "cpu":
+            # What the card claims was measured on a processor; kernels of a GPU take workspace.
+            each = 2e9 * (self.backend.card.memory_gb or 0.5) / FRAME_PIXELS
+            free_on_device = int(AUTO_SHARE * free_device_bytes(self.backend.device))
+            return Budget(free_on_device, 0, MemoryUse(0, each))
+        free = self._free_pixels(held, per_pixel)
+        if free is not None and (isinstance(self.tile, int) or pixels <= min(SMALL_IMAGE, free)):
+            return None
+        use = self.backend.memory()  # measured first: it loads libraries, which then are held
+        use = dataclasses.replace(use, per_pixel=use.per_pixel + per_pixel)
+        return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
+
+    def _free_pixels(self, held: float, per_pixel: float) -> float | None:
+        """Pixels that a piece may have by what the card claims; None where memory is limited."""
+        if self.max_memory != "auto":
+            return None
+        each = (self.backend.card.memory_gb or 0.5) * 1e9 / FRAME_PIXELS + per_pixel
+        return max(0.0, (AUTO_SHARE * free_bytes() - held) / each)
+
+
+class _LastRead:
+    """A reader that remembers what it gave last."""
+
+    def __init__(self, read: Reader) -> None:
+        self._read = read
+        self._last: tuple[Region, FloatArray] | None = None
+
+    def __call__(self, rows: slice, columns: slice) -> FloatArray:
+        if self._last is None or self._last[0] != (rows, columns):
+            self._last = (rows, columns), self._read(rows, columns)
+        return self._last[1]
+
+
+def _reader_of(array: FloatArray) -> Reader:
+    return lambda rows, columns: array[rows, columns]

@@ -1,0 +1,52 @@
+"""What other packages add: methods, formats, tracks, responses, metrics and auxiliary tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from respectra.registry import Registry
+
+__all__ = ["Plugin", "find_plugins", "registries"]
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An entry of another package."""
+
+    kind: str
+    """What it adds: ``method``, ``format``, ``track``, ..."""
+    name: str
+    package: str
+    """That and its version."""
+    group: str
+    """Of the entry points by which it is found."""
+    problem: str | None
+    """Why it cannot be used; None where it can."""
+
+
+def find_plugins() -> list[Plugin]:
+    """All entries of other packages that are installed, broken ones with their problem."""
+    return [
+        Plugin(
+            registry.kind,
+            name,
+            registry.origin(name),
+            registry.group or "",
+            registry.problem(name),
+        )
+        for registry in registries()
+        for name in registry.others()
+    ]
+
+
+def registries() -> tuple[Registry[Any], ...]:
+    """The registries that other packages can add to."""
+    from respectra.cameras.responses import OTHERS
+    from respectra.cameras.tracks import tracks
+    from respectra.cubes.formats import FORMATS
+    from respectra.evaluation.auxiliary import TESTS
+    from respectra.evaluation.metrics import METRICS
+    from respectra.methods.registry import methods
+
+    return methods(), FORMATS.entries, tracks(), OTHERS, METRICS, TESTS

@@ -1,0 +1,131 @@
+"""What is public: listed, documented, and of one kind everywhere."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import pytest
+
+import respectra as rs
+import respectra.cli
+from respectra.cli import app as commands
+from respectra.errors import MissingExtraError
+
+ROOT = Path(__file__).parents[1]
+#: What it shares with the other modules of the package is no one else's to use.
+SHARED = {"respectra.errors"}
+#: Folders whose files are found by a registry or name no more than themselves.
+FOUND = {"respectra.cli", "respectra.__main__"}
+
+
+def _modules() -> list[str]:
+    """The package, its rooms and all packages below, and the modules beside them."""
+    found = ["respectra"]
+    for info in pkgutil.walk_packages(rs.__path__, "respectra."):
+        parts = info.name.split(".")
+        private = any(part.startswith("_") for part in parts)
+        if (info.ispkg or len(parts) == 2) and not private and info.name not in FOUND:
+            found.append(info.name)
+    return found
+
+
+def _names(module: str) -> list[str]:
+    return list(getattr(importlib.import_module(module), "__all__", []))
+
+
+MODULES = _modules()
+
+
+def test_the_rooms_are_among_them():
+    assert {f"respectra.{room}" for room in rs._ROOMS} <= set(MODULES)
+    assert {"respectra.errors", "respectra.cubes.formats", "respectra.progress"} <= set(MODULES)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_lists_its_names_and_they_are_documented(name):
+    module = importlib.import_module(name)
+    assert inspect.getdoc(module)
+    own = [
+        key
+        for key, value in vars(module).items()
+        if not key.startswith("_")
+        and getattr(value, "__module__", None) == name
+        and not isinstance(value, TypeVar | ParamSpec)
+    ]
+    listed = _names(name)
+    if name not in SHARED:
+        assert sorted(set(own) - set(listed)) == []
+    assert len(set(listed)) == len(listed)
+    for key in listed:
+        try:
+            value = getattr(module, key)
+        except (ImportError, MissingExtraError) as error:
+            pytest.skip(f"{key} needs an extra: {error}")
+        if inspect.isclass(value) or inspect.isroutine(value):
+            assert inspect.getdoc(value), f"{name}.{key} says nothing of itself"
+
+
+def _lists() -> list[str]:
+    return sorted({f"{m}.{n}" for m in MODULES for n in _names(m) if n.startswith("list_")})
+
+
+@pytest.mark.parametrize("name", _lists())
+def test_what_lists_gives_a_list_of_names(name):
+    module, _, function = name.rpartition(".")
+    found = getattr(importlib.import_module(module), function)()
+    assert type(found) is list
+    assert found
+    assert all(isinstance(one, str) for one in found)
+
+
+def test_each_list_is_one_function():
+    functions: dict[str, set[int]] = {}
+    for name in _lists():
+        module, _, function = name.rpartition(".")
+        value = getattr(importlib.import_module(module), function)
+        functions.setdefault(function, set()).add(id(value))
+    assert [name for name, several in functions.items() if len(several) > 1] == []
+
+
+def _rows() -> dict[str, str]:
+    """Command -> what calls do the same, from the page that says so."""
+    text = (ROOT / "docs/reference/python-and-commands.md").read_text("utf-8")
+    return dict(re.findall(r"^\| `respectra ([a-z -]+)` \| (.+) \|$", text, re.MULTILINE))
+
+
+def _commands() -> list[str]:
+    import typer.main
+
+    for module in pkgutil.iter_modules(respectra.cli.__path__):  # which registers the commands
+        importlib.import_module(f"respectra.cli.{module.name}")
+
+    def walk(group, before: str = ""):
+        for name, command in group.commands.items():
+            yield from (
+                walk(command, f"{before}{name} ")
+                if hasattr(command, "commands")
+                else [before + name]
+            )
+
+    return sorted(walk(typer.main.get_command(commands)))
+
+
+def test_every_command_is_a_documented_call():
+    assert sorted(_rows()) == _commands()
+
+
+@pytest.mark.parametrize("command", sorted(_rows()))
+def test_the_calls_exist_and_say_what_they_do(command):
+    calls = re.findall(r"`(?:rs|respectra)\.([\w.]+)`", _rows()[command])
+    assert calls
+    for call in calls:
+        value = rs
+        for part in call.split("."):
+            try:
+                value = getattr(value, part)
+            except AttributeError:
+                value = importlib.import_module(f"{value.__name__}.{part}")
+        assert inspect.getdoc(value), call

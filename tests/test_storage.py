@@ -1,0 +1,176 @@
+"""Places by URL: what they are called, and what is read and written there."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import respectra as rs
+from respectra import storage
+from respectra.errors import ConfigError, FormatError, OutputError
+
+fsspec = pytest.importorskip("fsspec")
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    yield files
+    files.store.clear()
+
+
+@pytest.fixture
+def cube(rng: np.random.Generator) -> xr.DataArray:
+    return rs.make_cube(rng.random((40, 30, 4)), [450, 500, 550, 600], source="here")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "suffix"),
+    [
+        ("s3://bucket/flight/a.b.tif", "a.b.tif", ".tif"),
+        ("s3://my.bucket", "my.bucket", ""),
+        ("https://host/path/a.png?size=2&x=a.b", "a.png", ".png"),
+        ("zip://in/a.png::s3://bucket/flight.zip", "a.png", ".png"),
+        ("simplecache::s3://bucket/cubes/", "cubes", ""),
+    ],
+)
+def test_a_url_is_taken_apart_as_a_path(text: str, name: str, suffix: str):
+    url = storage.place(text)
+    assert isinstance(url, storage.Url)
+    assert (str(url), url.name, url.suffix) == (text, name, suffix)
+    below = url / "b/c.zarr"
+    assert (below.name, below.scheme, below.after) == ("c.zarr", url.scheme, url.after)
+
+
+@pytest.mark.parametrize("text", ["a/b.png", "/a/b.png", "C:\\a.png", "c://a", "file:///a/b.png"])
+def test_what_lies_here_is_a_path(text: str):
+    assert isinstance(storage.place(text), Path)
+    assert storage.place("file:///a/b.png") == Path("/a/b.png")
+
+
+def test_patterns_and_folders_list_in_order(memory: Any):
+    for name in ("b.png", "a.png", "deep/c.png", "note.txt"):
+        memory.pipe_file(f"/in/{name}", b"x")
+    assert [str(p) for _, p in storage.find(storage.Url.parse("memory://in/*.png"))] == [
+        "a.png",
+        "b.png",
+    ]
+    found = storage.find(storage.Url.parse("memory://in/**/*.png"))
+    assert ("memory://in/deep/c.png", "deep/c.png") in [(str(u), str(p)) for u, p in found]
+    with pytest.raises(FormatError, match="memory://none"):
+        storage.find(storage.Url.parse("memory://none/*.png"))
+
+
+def test_what_is_written_there_is_read_back(memory: Any, cube: xr.DataArray):
+    for name in ("a.zarr", "a.npz", "a.nc", "a.hdr"):
+        rs.save_cube(cube, f"memory://cubes/{name}")
+        back = rs.open_cube(f"memory://cubes/{name}")
+        np.testing.assert_array_equal(back, cube.astype(np.float32))
+        assert back.attrs["source"] == "here"
+        with pytest.raises(OutputError, match=f"memory://cubes/{name} exists already"):
+            rs.save_cube(cube, f"memory://cubes/{name}")
+    rs.save_cube(2 * cube.assign_attrs(cube.attrs), "memory://cubes/a.zarr", overwrite=True)
+    np.testing.assert_allclose(rs.open_cube("memory://cubes/a.zarr"), 2 * cube, rtol=1e-6)
+
+
+def test_of_a_store_only_what_is_asked_for_is_fetched(
+    memory: Any, cube: xr.DataArray, monkeypatch: pytest.MonkeyPatch
+):
+    from respectra.cubes.remote import Copy
+
+    cube.astype("f4").chunk({"y": 10, "x": 10, "wavelength": 4}).to_dataset().to_zarr(
+        "memory://big.zarr"
+    )
+    fetched: list[str] = []
+    plain = Copy._fetch
+
+    def watched(self: Copy, files: Any) -> None:
+        fetched.extend(file.relative_to(self.path).as_posix() for file in files)
+        plain(self, files)
+
+    monkeypatch.setattr(Copy, "_fetch", watched)
+    opened = rs.open_cube("memory://big.zarr", chunks={})
+    fetched.clear()
+    np.testing.assert_allclose(opened[12, 25].compute(), cube[12, 25], rtol=1e-6)
+    assert [name for name in fetched if name.startswith("cube/")] == ["cube/c/1/2/0"]
+    again = pickle.loads(pickle.dumps(opened))
+    np.testing.assert_allclose(again.mean(), cube.mean(), rtol=1e-5)
+
+
+def test_half_a_store_does_not_open(memory: Any, cube: xr.DataArray):
+    rs.save_cube(cube, "memory://half.zarr")
+    memory.rm_file("/half.zarr/zarr.json")
+    with pytest.raises(FormatError, match="not all of it is there"):
+        rs.open_cube("memory://half.zarr")
+    assert not storage.exists(storage.Url.parse("memory://half.zarr"))
+    rs.save_cube(cube, "memory://half.zarr")
+    assert rs.open_cube("memory://half.zarr").shape == cube.shape
+
+
+@pytest.mark.parametrize("failing", [1, 2, 5])
+def test_an_upload_that_breaks_leaves_nothing_that_opens(
+    memory: Any, cube: xr.DataArray, monkeypatch: pytest.MonkeyPatch, failing: int
+):
+    rs.save_cube(cube, "memory://there.zarr")
+    plain, calls = type(memory).put_file, [0]
+
+    def breaking(self: Any, *arguments: Any, **options: Any) -> None:
+        calls[0] += 1
+        if calls[0] >= failing:
+            raise ConnectionError("the line is cut")
+        plain(self, *arguments, **options)
+
+    monkeypatch.setattr(type(memory), "put_file", breaking)
+    with pytest.raises(OutputError, match=r"cannot write memory://there.zarr.*the line is cut"):
+        rs.save_cube(cube, "memory://there.zarr", overwrite=True)
+    with pytest.raises(FormatError):
+        rs.open_cube("memory://there.zarr")
+
+
+def test_pictures_in_an_archive(memory: Any, tmp_path: Path, rng: np.random.Generator):
+    picture = rs.make_image(rng.random((6, 5, 3)), encoding="srgb", bits=8)
+    rs.save_image(picture, tmp_path / "a.png")
+    with zipfile.ZipFile(tmp_path / "flight.zip", "w") as archive:
+        archive.write(tmp_path / "a.png", "in/a.png")
+    memory.put_file(str(tmp_path / "flight.zip"), "/flight.zip")
+    ((url, place),) = storage.find(storage.Url.parse("zip://in/*.png::memory://flight.zip"))
+    assert (str(url), str(place)) == ("zip://in/a.png::memory://flight.zip", "a.png")
+    np.testing.assert_array_equal(rs.open_image(str(url)), rs.open_image(tmp_path / "a.png"))
+    with pytest.raises(FormatError, match=r"zip://in/b\.png"):
+        rs.open_image("zip://in/b.png::memory://flight.zip")
+    memory.pipe_file("/bad.png", b"no picture")
+    with pytest.raises(FormatError, match=r"memory://bad\.png"):
+        rs.open_image("memory://bad.png")
+
+
+def test_unknown_schemes_are_said():
+    with pytest.raises(ConfigError, match="cannot be reached"):
+        rs.open_cube("what://is/this.npz")
+
+
+def test_folders_of_the_command_line(memory: Any, tmp_path: Path, rng: np.random.Generator):
+    from respectra.cli import reconstruct as _registers  # noqa: F401
+    from respectra.cli import run
+
+    picture = rs.make_image(rng.random((6, 5, 3)), encoding="srgb", bits=8)
+    for name in ("a.png", "deep/b.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        rs.save_image(picture, tmp_path / "in" / name)
+        memory.put_file(str(tmp_path / "in" / name), f"/in/{name}")
+    options = ["--method", "default-classical", "--format", "npz"]
+    assert run(["reconstruct", "memory://in/**/*.png", "-o", "memory://out", *options]) == 0
+    pattern = str(tmp_path / "in/**/*.png")
+    assert run(["reconstruct", pattern, "-o", str(tmp_path / "out"), *options]) == 0
+    assert run(["reconstruct", pattern, "-o", "memory://mixed", *options]) == 0
+    for name in ("a.npz", "deep/b.npz"):
+        expected = (tmp_path / "out" / name).read_bytes()
+        assert memory.cat_file(f"/out/{name}") == expected
+        assert memory.cat_file(f"/mixed/{name}") == expected

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import pages
 import torch
 from torch import Tensor, nn
 
@@ -46,24 +47,33 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--peers", action="store_true", help="ONNX Runtime and torch.compile too")
+    pages.add_option(parser)
     options = parser.parse_args()
     height, width = options.frame
-    print(f"{height} x {width} pixels, {options.threads} threads, torch {torch.__version__}")
-    header = f"{'network':<16}{'plain s':>9}{'fast s':>8}{'ratio':>7}{'CPU ratio':>11}{'wanted':>8}"
-    peers = f"{'onnx s':>9}{'compiled s':>12}{'over best':>11}" if options.peers else ""
-    print(f"{header}{'difference':>12}{'peak GB':>9}{peers}", flush=True)
+    columns = "network", "plain, s", "rewritten, s", "ratio", "CPU ratio", "wanted", "difference"
+    columns += ("peak, GB", *(("ONNX, s", "compiled, s", "over best") if options.peers else ()))
+    rows = []
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=fresh, max_tasks_per_child=1) as pool:
         for name in options.only.split(","):
             row = pool.submit(
                 measured, name, options.frame, options.rounds, options.threads, options.peers
             )
-            print(row.result(), flush=True)
+            rows.append(row.result())
+    page = pages.Page(
+        "Networks rewritten for processors",
+        f"""The published sizes on one image of {height} × {width}, {options.threads} threads: the
+        network as PyTorch runs it (eager, float32) and as Respectra rewrites it, the same weights,
+        in turns in one run. The least of {options.rounds} times; *difference* is the largest one
+        over the largest value.""",
+    )
+    page.table(columns, rows)
+    page.write(options.write)
 
 
 def measured(
     name: str, frame: tuple[int, int], rounds: int, threads: int, with_peers: bool = False
-) -> str:
+) -> tuple[str, ...]:
     """A row of the table."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -82,8 +92,14 @@ def measured(
         min(run[which][clock] for run in runs) for which in (0, 1) for clock in (0, 1)
     )
     row = (
-        f"{name:<16}{wall:>9.2f}{fast_wall:>8.2f}{wall / fast_wall:>7.2f}{cpu / fast_cpu:>11.2f}"
-        f"{TARGETS.get(name, 0):>8.1f}{difference:>12.1e}{peak:>9.2f}"
+        f"`{name}`",
+        f"{wall:.2f}",
+        f"{fast_wall:.2f}",
+        f"{wall / fast_wall:.2f}",
+        f"{cpu / fast_cpu:.2f}",
+        f"{TARGETS.get(name, 0):.1f}",
+        f"{difference:.1e}",
+        f"{peak:.2f}",
     )
     if not with_peers:
         return row
@@ -92,7 +108,7 @@ def measured(
         "compiled": least(torch.compile(plain, dynamic=False), image, rounds),
     }
     over = min(seconds.values()) / fast_wall
-    return f"{row}{seconds['onnx']:>9.2f}{seconds['compiled']:>12.2f}{over:>11.2f}"
+    return (*row, f"{seconds['onnx']:.2f}", f"{seconds['compiled']:.2f}", f"{over:.2f}")
 
 
 def in_onnx_runtime(network: nn.Module, image: Tensor) -> Callable[[Tensor], object]:

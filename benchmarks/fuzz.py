@@ -22,19 +22,21 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-try:
-    from benchmarks.fuzz_kinds import Kind, kinds
-except ImportError:  # run as a script
-    from fuzz_kinds import Kind, kinds  # type: ignore[no-redef]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-#: Seconds for one file: of processor time, and on a clock for a process that sleeps.
-LONGEST_S, SLEEPS_S = 5.0, 60.0
-LARGEST_BYTES, LARGEST_RATIO = 256 * 2**20, 10
+try:
+    from benchmarks.fuzz_kinds import LARGEST_BYTES, LONGEST_S, Kind, kinds
+except ImportError:  # run as a script
+    from fuzz_kinds import LARGEST_BYTES, LONGEST_S, Kind, kinds  # type: ignore[no-redef]
+
+#: Seconds on a clock after which a process that sleeps is ended.
+SLEEPS_S = 60.0
+LARGEST_RATIO = 10
 
 
 # --- damage ----------------------------------------------------------------------------------
@@ -178,7 +180,12 @@ class Report:
     problems: list[tuple[str, int, str]] = field(default_factory=list)
 
 
-def fuzz(count: int, seed: int = 0, only: tuple[str, ...] = ()) -> Report:
+def fuzz(
+    count: int,
+    seed: int = 0,
+    only: tuple[str, ...] = (),
+    on_kind: Callable[[str, int], None] = lambda name, tried: None,
+) -> Report:
     """Read ``count`` damaged files of each kind (of those whose names hold one of ``only``)."""
     report = Report()
     with _Watched() as process:
@@ -192,6 +199,7 @@ def fuzz(count: int, seed: int = 0, only: tuple[str, ...] = ()) -> Report:
                     report.problems.append((kind.name, number, problem))
                 start = number + 1
             report.tried[kind.name] = count
+            on_kind(kind.name, count)
     return report
 
 
@@ -274,12 +282,15 @@ def main() -> None:
     options = parser.parse_args()
     chosen = [k for k in kinds() if not options.only or any(o in k.name for o in options.only)]
     began = time.monotonic()
-    report = fuzz(-(-options.total // len(chosen)), options.seed, tuple(options.only))
+
+    def tell(name: str, tried: int) -> None:
+        if not options.json:
+            print(f"{name:28} {tried:7,} files", flush=True)
+
+    report = fuzz(-(-options.total // len(chosen)), options.seed, tuple(options.only), tell)
     if options.json:
         print(json.dumps({"tried": report.tried, "problems": report.problems}, indent=1))
         return
-    for name, tried in report.tried.items():
-        print(f"{name:28} {tried:7,} files")
     for kind, number, problem in report.problems:
         print(f"PROBLEM {kind} {number}: {problem}")
     total = sum(report.tried.values())

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 _GRID = np.arange(400.0, 701.0, 10.0)
+#: What a file may take: seconds of processor time, and memory unless ten times the file is more.
+LONGEST_S, LARGEST_BYTES = 5.0, 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,37 @@ def _picture(name: str, bits: int = 8) -> Callable[[Path], Path]:
         return folder / name
 
     return make
+
+
+def _heic(folder: Path) -> Path:
+    from tests.cameras.heic_file import heic
+
+    (folder / "a.heic").write_bytes(heic())
+    return folder / "a.heic"
+
+
+def _dng(folder: Path) -> Path:
+    from tests.cameras.dng_file import write_dng
+
+    codes = np.random.default_rng(5).integers(512, 4096, (24, 32))
+    path: Path = write_dng(folder / "a.dng", codes)
+    return path
+
+
+def _clip(folder: Path) -> Path:
+    from tests.inference.clips import write_clip
+
+    frames = np.random.default_rng(6).integers(0, 256, (3, 16, 24, 3), dtype=np.uint8)
+    write_clip(folder / "a.mkv", frames)
+    return folder / "a.mkv"
+
+
+def _read_clip(path: Path) -> None:
+    from respectra.inference.video_reader import Clip
+
+    clip = Clip(path)
+    for _ in clip.frames(on_bad_frame="skip"):
+        pass
 
 
 _CODES = (np.random.default_rng(2).random((24, 32, 3)) * 255).astype(np.uint8)
@@ -269,11 +306,11 @@ def _recipe(folder: Path) -> Path:
 
 
 def _results(folder: Path) -> Path:
-    from respectra.evaluation.protocol import Options, Protocol, SceneRecord
+    from respectra.evaluation.protocol import EvaluationOptions, Protocol, SceneRecord
     from respectra.evaluation.results import Results, Row, save_results
 
     record = SceneRecord(name="s", truth="0" * 64)
-    protocol = Protocol(options=Options(), collections={"main": "x"}, scenes=(record,))
+    protocol = Protocol(options=EvaluationOptions(), collections={"main": "x"}, scenes=(record,))
     row = Row.from_dict(
         {"role": "main", "scene": "s", "track": "clean", "method": "pca", "test": "plain",
          "fingerprint": "f", "note": "", "seed": 0, "seconds": 0.1, "peak_memory_mib": 1.0,
@@ -329,6 +366,46 @@ def _read_image(path: Path) -> None:
     import respectra as rs
 
     rs.open_image(path, encoding="srgb")
+
+
+def _read_photograph(path: Path) -> None:
+    """As ``_read_image``; the decoder's process is a fork of this one, which starts at once."""
+    from unittest import mock
+
+    from respectra.cameras.pictures import child
+
+    if not hasattr(os, "fork"):
+        _read_image(path)
+        return
+    with mock.patch.object(child.subprocess, "run", _decode_in_a_fork):
+        _read_image(path)
+
+
+def _decode_in_a_fork(arguments: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
+    import resource
+
+    from respectra.cameras.pictures import child_reader
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    output, answers = os.pipe()
+    process = os.fork()
+    if process == 0:
+        code = 1
+        try:
+            os.dup2(answers, 1)
+            sys.argv = arguments[-2:]
+            child_reader.main()
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(answers)
+    with os.fdopen(output, "rb") as stream:
+        data = stream.read()
+    _, status, used = os.wait4(process, 0)
+    took, grown = used.ru_utime + used.ru_stime, (used.ru_maxrss - before) * 1024
+    if took > LONGEST_S or grown > LARGEST_BYTES:
+        raise RuntimeError(f"the decoder took {took:.1f} s and {grown / 2**20:.0f} MB")
+    return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), data, b"")
 
 
 def _read_response(path: Path) -> None:
@@ -414,6 +491,9 @@ def kinds() -> tuple[Kind, ...]:
         Kind("image tiff lzw", _tiff(
             "a.tif", _CODES, photometric="rgb", compression="lzw", rowsperstrip=8
         ), _read_image),
+        *([Kind("image heic", _heic, _read_photograph)] if find_spec("pi_heif") else []),
+        *([Kind("image raw", _dng, _read_photograph)] if find_spec("rawpy") else []),
+        *([Kind("clip", _clip, _read_clip)] if find_spec("av") else []),
         Kind("response csv", _table(_RESPONSE_TEXT), _read_response),
         Kind("response npz", _response_npz, _read_response),
         Kind("response matlab 5", _response_mat, _read_response),

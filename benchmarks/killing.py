@@ -89,7 +89,35 @@ def available() -> bool:
         return False
 
 
-def run(work: Callable[[], int], folder: Path, at: int | None, *, torn: bool = False) -> Run:
+#: Told of each call before it is done: its number from 1, its name and file, and the bytes of the
+#: first half of what it writes with the place where they go; None for other calls.
+OnCall = Callable[[int, str, "Half | None"], None]
+
+
+@dataclass(frozen=True)
+class Half:
+    """The first half of a write that was not done."""
+
+    file: str
+    """Its name below the folder."""
+    data: bytes
+    at: int
+
+    def do(self, folder: Path) -> None:
+        """Write it into the file of a copy of the folder."""
+        with (folder / self.file).open("r+b") as file:
+            file.seek(self.at)
+            file.write(self.data)
+
+
+def run(
+    work: Callable[[], int],
+    folder: Path,
+    at: int | None,
+    *,
+    torn: bool = False,
+    on_call: OnCall | None = None,
+) -> Run:
     """Run a function in a forked process, and kill that at its ``at``-th call on a folder.
 
     Args:
@@ -97,6 +125,7 @@ def run(work: Callable[[], int], folder: Path, at: int | None, *, torn: bool = F
         folder: calls on files below it count, from 1.
         at: which call is not done any more; None lets all pass.
         torn: the first half of the data of that call is written before the kill.
+        on_call: called before each call, while the process waits for it.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     child = os.fork()
@@ -106,7 +135,7 @@ def run(work: Callable[[], int], folder: Path, at: int | None, *, torn: bool = F
     try:
         listener = _received(ours)
         try:
-            return _watch(child, listener, os.path.realpath(folder), at, torn)
+            return _watch(child, listener, os.path.realpath(folder), at, torn, on_call)
         finally:
             os.close(listener)
     finally:
@@ -174,7 +203,9 @@ def _received(ours: socket.socket) -> int:
     return numbers[0]
 
 
-def _watch(child: int, listener: int, folder: str, at: int | None, torn: bool) -> Run:
+def _watch(
+    child: int, listener: int, folder: str, at: int | None, torn: bool, on_call: OnCall | None
+) -> Run:
     import fcntl
 
     names = {call[list(_MACHINES).index(platform.machine())]: name for name, call in _CALLS.items()}
@@ -196,6 +227,9 @@ def _watch(child: int, listener: int, folder: str, at: int | None, torn: bool) -
                 about = _about(thread, names[call], arguments, folder)
                 if about is not None:
                     calls.append(f"{names[call]} {about}")
+                    if on_call is not None:
+                        half = _half(thread, names[call], about, arguments)
+                        on_call(len(calls), calls[-1], half)
                     if len(calls) == at:
                         if torn and names[call] in _WRITES:
                             _write_half(child, thread, names[call], arguments)
@@ -255,6 +289,24 @@ def _memory(thread: int, address: int, size: int) -> bytes:
         return data
     finally:
         os.close(fd)
+
+
+def _half(thread: int, name: str, about: str, arguments: list[int]) -> Half | None:
+    """What a write would have written when it is cut short."""
+    size = arguments[2] // 2 if name in _WRITES else 0
+    if not size:
+        return None
+    fd = ctypes.c_int(arguments[0]).value
+    place = dict(
+        line.split(":\t") for line in Path(f"/proc/{thread}/fdinfo/{fd}").read_text().splitlines()
+        if ":\t" in line
+    )  # fmt: skip
+    at = int(place["pos"])
+    if name == "pwrite64":
+        at = arguments[3]
+    elif int(place["flags"], 8) & os.O_APPEND:
+        at = os.stat(f"/proc/{thread}/fd/{fd}").st_size  # noqa: PTH116
+    return Half(about, _memory(thread, arguments[1], size), at)
 
 
 def _write_half(child: int, thread: int, name: str, arguments: list[int]) -> None:

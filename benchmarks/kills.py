@@ -5,6 +5,11 @@ Then the same command runs again, and leaves what a run leaves that nobody distu
 else. A command that does not go on where it was refuses an output that is whole already; it is
 then run with --overwrite. Writes are also torn: a half of the data is written before the kill.
 
+What a process leaves that is killed before a call is what its folder holds at that moment. So the
+command runs once, is stopped before every call, and the folder is copied; from every copy that
+differs from the others the command goes on. Every tenth copy is compared with a process that is
+really killed there.
+
     python benchmarks/kills.py                        all of it
     python benchmarks/kills.py --only prepare,train   some commands
     python benchmarks/kills.py --every 7              every seventh call
@@ -15,6 +20,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import gc
 import hashlib
 import importlib
 import io
@@ -25,6 +31,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -39,6 +46,8 @@ from benchmarks import killing
 
 State = dict[str, str]
 _CUBES = (".npz", ".mat", ".nc", ".zarr", ".hdr", ".tif", ".npy")
+#: One copy of so many is compared with a real kill.
+_REALLY = 10
 #: What differs from run to run: times, and the order in which lines came.
 _UNSTABLE = ("seconds", "peak_memory_mib", "seal")
 
@@ -61,13 +70,16 @@ class Command:
 
 _CONVERT = "convert {in}/new.npz -o {out}/c"
 _OLD = "convert {in}/old.npz -o {out}/c"
-_SLOW = "reconstruct {in}/big.tif --weights {in}/{w} --tile 32 --max-memory 900MB -o {out}/c"
+_SLOW = "reconstruct {in}/big.tif --weights {in}/{w} --tile 24 --max-memory 900MB -o {out}/c"
 _LINEAR, _NETWORK = (
     _SLOW.replace("{w}", "linear.safetensors"),
     _SLOW.replace("{w}", "mst.safetensors"),
 )
-_FOLDER = "reconstruct {in}/a.png {in}/b.png --method pseudo-inverse -o {out}/cubes --format"
-_EVALUATE = "evaluate pseudo-inverse --data {in}/scenes --timing-runs 0"
+_FOLDER = (
+    "reconstruct {in}/a.png {in}/b.png --weights {in}/linear.safetensors -o {out}/cubes --format"
+)
+_EVALUATE = "evaluate pseudo-inverse --data {in}/few --timing-runs 0"
+_ONE = "reconstruct {in}/a.png --weights {in}/linear.safetensors -o {out}/c"
 COMMANDS = (
     *(
         Command(f"convert{s}", f"{_CONVERT}{s}")
@@ -91,16 +103,24 @@ COMMANDS = (
         for s in ("npz", "bip", "hdr", "zarr")
     ),
     Command("folder --preview", f"{_FOLDER} nc --preview", growing=("*manifest.jsonl",)),
-    Command(
-        "picture --preview",
-        "reconstruct {in}/a.png --method pseudo-inverse -o {out}/c.npz --preview",
+    *(
+        Command(f"picture{s}", f"{_ONE}{s}")
+        for s in (".npz", ".npy", ".mat", ".nc", ".zarr", ".bil", ".hdr", ".tif")
     ),
-    Command("low-rank", "reconstruct {in}/a.png --method pca --low-rank -o {out}/c.nc"),
-    Command("clip", "reconstruct {in}/clip.mkv --method pseudo-inverse -o {out}/c.zarr"),
+    *(Command(f"picture{s} --preview", f"{_ONE}{s} --preview") for s in (".npz", ".hdr", ".zarr")),
+    Command(
+        "picture.hdr --preview --overwrite",
+        f"{_ONE}.hdr --preview --overwrite",
+        "reconstruct {in}/b.png --weights {in}/linear.safetensors -o {out}/c.hdr --preview",
+    ),
+    Command(
+        "low-rank", "reconstruct {in}/a.png --weights {in}/pca.safetensors --low-rank -o {out}/c.nc"
+    ),
+    Command("clip", "reconstruct {in}/clip.mkv --weights {in}/linear.safetensors -o {out}/c.zarr"),
     Command(
         "clip --overwrite",
-        "reconstruct {in}/clip.mkv --method pseudo-inverse -o {out}/c.zarr --overwrite",
-        "reconstruct {in}/clip.mkv --method wiener -o {out}/c.zarr",
+        "reconstruct {in}/clip.mkv --weights {in}/linear.safetensors -o {out}/c.zarr --overwrite",
+        "reconstruct {in}/clip.mkv --weights {in}/wiener.safetensors -o {out}/c.zarr",
     ),
     Command("prepare", "data prepare {in}/scenes -o {out}/store"),
     Command(
@@ -140,6 +160,17 @@ COMMANDS = (
         growing=("*",),
         overwrites=False,
     ),
+    Command("convert --resample", f"{_CONVERT}.nc --resample 410:690:20"),
+    Command("relight", "relight {in}/reflectance.npz -o {out}/c.hdr --light A"),
+    Command(
+        "import-weights", "import-weights awan {in}/net.pth --track clean -o {out}/w.safetensors"
+    ),
+    Command("calibrate", "calibrate {in}/chart.png --linear --light D50 -o {out}/camera.json"),
+    Command("bench", "bench pseudo-inverse --sizes 0.01 -o {out}/b", ignored=("*",)),
+    Command(
+        "bake into two folders",
+        "bake pseudo-inverse -o {out}/t/t.lut --nodes 5 --cube-file {out}/p/p.cube",
+    ),
     Command("bake", "bake pseudo-inverse -o {out}/t.lut --nodes 5 --cube-file {out}/p.cube"),
     Command("export", "export {in}/w.safetensors -o {out}/n.onnx --size 16x16"),
     Command("demo", "demo --output {out}/d --overwrite"),
@@ -150,8 +181,11 @@ def make_inputs(folder: Path) -> None:
     """Small inputs of every kind."""
     import cv2
     import tifffile
+    import torch
+    from tests.cameras.test_calibration import colours, picture
     from tests.inference.clips import write_clip
     from tests.inference.conftest import tiny_weights
+    from tests.methods.golden import load_golden
 
     import respectra as rs
     from respectra.datasets.still_life import still_life
@@ -164,14 +198,24 @@ def make_inputs(folder: Path) -> None:
         rs.save_cube(still_life(32, 32 + 4 * k, seed=k), folder / "scenes" / f"scene{k}.npz")
     rs.save_cube(still_life(16, 20, seed=8), folder / "old.npz")
     rs.save_cube(still_life(12, 14, seed=9), folder / "new.npz")
+    (folder / "few").mkdir()
+    for name in ("old", "new"):
+        shutil.copy(folder / f"{name}.npz", folder / "few")
+    reflectance = rs.make_cube(rng.random((6, 7, 31)), np.arange(400, 701, 10))
+    reflectance.attrs["quantity"] = "reflectance"
+    rs.save_cube(reflectance, folder / "reflectance.npz")
+    torch.save(load_golden("awan_w16_b2")[0], folder / "net.pth")
+    chart = (picture(colours()) * 65535).astype(np.uint16)
+    cv2.imwrite(str(folder / "chart.png"), chart[..., ::-1])
     for name in "ab":
         cv2.imwrite(str(folder / f"{name}.png"), rng.integers(0, 255, (6, 7, 3), dtype=np.uint8))
-    codes = rng.integers(1, 255, (70, 60, 3), dtype=np.uint8)
-    tifffile.imwrite(folder / "big.tif", codes, photometric="rgb", rowsperstrip=16)
+    codes = rng.integers(1, 255, (40, 34, 3), dtype=np.uint8)
+    tifffile.imwrite(folder / "big.tif", codes, photometric="rgb", rowsperstrip=8)
     write_clip(folder / "clip.mkv", rng.integers(0, 255, (3, 16, 24, 3), dtype=np.uint8))
     save_weights(tiny_weights("hscnn-r"), folder / "w.safetensors")
     save_weights(tiny_weights("mst-plus-plus"), folder / "mst.safetensors")
-    save_weights(rs.load("pseudo-inverse").weights, folder / "linear.safetensors")
+    for name, method in (("linear", "pseudo-inverse"), ("pca", "pca"), ("wiener", "wiener")):
+        save_weights(rs.load(method).weights, folder / f"{name}.safetensors")
     changes = {
         "preset": "tiny",
         "patches": {"size": 16},
@@ -304,8 +348,73 @@ class Result:
     command: str
     calls: int = 0
     kills: int = 0
+    states: int = 0
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What an output folder held before a call."""
+
+    at: int
+    call: str
+    torn: bool
+    kept: Path
+
+
+class _Moments:
+    """Copies of a folder before every call on it; of equal ones the first."""
+
+    def __init__(self, folder: Path, kept: Path, every: int, only: frozenset[int]) -> None:
+        self.folder, self.kept, self.every, self.only = folder, kept, every, only
+        self.distinct: dict[str, Moment] = {}
+        self.count = 0
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.mkdir(parents=True)
+
+    def take(self, at: int, what: str, half: killing.Half | None) -> None:
+        """Copy the folder, and once more with the half of a write."""
+        if (at - 1) % self.every or (self.only and at not in self.only):
+            return
+        for torn in (False, True) if half is not None else (False,):
+            place = self.kept / f"{at}{'t' if torn else ''}"
+            shutil.copytree(self.folder, place, symlinks=True)
+            if torn and half is not None:
+                if not (place / half.file).is_file():
+                    shutil.rmtree(place)
+                    continue
+                half.do(place)
+            self.count += 1
+            digest = _digest(
+                *(
+                    f"{name}".encode() + b"\0" + (place / name).read_bytes()
+                    if (place / name).is_file()
+                    else name
+                    for name in _listing(place)
+                )
+            )
+            if digest in self.distinct:
+                shutil.rmtree(place)
+            else:
+                self.distinct[digest] = Moment(at, what, torn, place)
+
+
+def _fork(work: Callable[[], int]) -> int:
+    """Run a function in a forked process; gives its exit code."""
+    child = os.fork()
+    if child == 0:
+        code = 70
+        try:
+            os.setsid()
+            code = work()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 class Sweep:
@@ -323,7 +432,7 @@ class Sweep:
         self._forked(lambda: call(line, self.inputs, self.out), "an evaluation")
 
     def _forked(self, work: Callable[[], int], what: str) -> None:
-        if killing.run(work, Path("/nonexistent"), None).code != 0:
+        if _fork(work) != 0:
             raise SystemExit(f"{what} could not be made; see {self.out.parent / 'log'}")
 
     def sweep(
@@ -335,24 +444,25 @@ class Sweep:
         before = state_of(self.out)
         self._learn_imports(command)
         self._begin(command)
-        undisturbed = self._run(command.line)
+        moments = _Moments(self.out, self.out.parent / "moments", every, only)
+        undisturbed = killing.run(
+            lambda: call(command.line, self.inputs, self.out), self.out, None, on_call=moments.take
+        )
         if undisturbed.code != 0:
             result.problems.append(f"without a kill: exit code {undisturbed.code}")
             return result
         after = state_of(self.out, command.ignored)
         if hidden(self.out):
             result.problems.append(f"without a kill: leaves {hidden(self.out)}")
-        result.calls = len(undisturbed.calls)
-        for at in range(1, result.calls + 1):
-            if (at - 1) % every or (only and at not in only):
-                continue
-            is_write = undisturbed.calls[at - 1].startswith(("write ", "pwrite64 "))
-            for torn in (False, True) if is_write else (False,):
-                problem = self._kill(command, at, torn, before, after)
-                result.kills += 1
-                if problem:
-                    what = undisturbed.calls[at - 1] + (" (torn)" if torn else "")
-                    result.problems.append(f"killed at {at}, {what}: {problem}")
+        result.calls, result.kills = len(undisturbed.calls), moments.count
+        for number, moment in enumerate(moments.distinct.values()):
+            problem = self._go_on_from(command, moment, before, after)
+            if not problem and number % _REALLY == _REALLY // 2:
+                problem = self._really_kill(command, moment)
+            if problem:
+                what = moment.call + (" (torn)" if moment.torn else "")
+                result.problems.append(f"killed at {moment.at}, {what}: {problem}")
+        result.states = len(moments.distinct)
         result.seconds = time.perf_counter() - start
         return result
 
@@ -362,11 +472,14 @@ class Sweep:
         if not old.is_dir():
             shutil.rmtree(self.out, ignore_errors=True)
             self.out.mkdir(parents=True)
-            if command.old is not None and self._run(command.old).code != 0:
+            if command.old is not None and self._run(command.old) != 0:
                 raise SystemExit(f"{command.old} failed; see {self.out.parent / 'log'}")
             shutil.copytree(self.out, old)
+        self._restore(old)
+
+    def _restore(self, kept: Path) -> None:
         shutil.rmtree(self.out, ignore_errors=True)
-        shutil.copytree(old, self.out)
+        shutil.copytree(kept, self.out, symlinks=True)
 
     def _learn_imports(self, command: Command) -> None:
         """Import here what the command imports, so that forks need not."""
@@ -381,29 +494,40 @@ class Sweep:
         for name in names.read_text().splitlines():
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
+        gc.collect()
+        gc.freeze()
 
-    def _run(self, line: str, at: int | None = None, *, torn: bool = False) -> killing.Run:
-        return killing.run(lambda: call(line, self.inputs, self.out), self.out, at, torn=torn)
+    def _run(self, line: str) -> int:
+        return _fork(lambda: call(line, self.inputs, self.out))
 
-    def _kill(self, command: Command, at: int, torn: bool, before: State, after: State) -> str:
-        self._begin(command)
-        killed = self._run(command.line, at, torn=torn)
-        if killed.code != -9:
-            return ""  # a run of fewer calls, by chance: nothing was killed
+    def _go_on_from(self, command: Command, moment: Moment, before: State, after: State) -> str:
+        """What is wrong with what a kill left, or with what the next run makes of it."""
+        self._restore(moment.kept)
         problem = self._half(command, before, after)
         if problem:
             return problem
-        again = self._run(command.line)
-        refused = again.code == 1 and command.overwrites and "--overwrite" not in command.line
+        code = self._run(command.line)
+        refused = code == 1 and command.overwrites and "--overwrite" not in command.line
         if refused and "--overwrite" in self._last_words():
-            again = self._run(f"{command.line} --overwrite")
-        if again.code != 0:
-            return f"again: exit code {again.code}: {self._last_words()}"
+            code = self._run(f"{command.line} --overwrite")
+        if code != 0:
+            return f"again: exit code {code}: {self._last_words()}"
         now = state_of(self.out, command.ignored)
         if now != after:
             names = sorted(n for n in now.keys() | after.keys() if now.get(n) != after.get(n))
             return f"again: {', '.join(f'{n}: {now.get(n)}' for n in names)} differ"
         return f"again: leaves {hidden(self.out)}" if hidden(self.out) else ""
+
+    def _really_kill(self, command: Command, moment: Moment) -> str:
+        """Whether a process that is killed there leaves what was copied."""
+        self._begin(command)
+        work = lambda: call(command.line, self.inputs, self.out)  # noqa: E731
+        if killing.run(work, self.out, moment.at, torn=moment.torn).code != -9:
+            return ""  # a run of fewer calls, by chance: nothing was killed
+        left = state_of(self.out, command.ignored), hidden(self.out)
+        self._restore(moment.kept)
+        copied = state_of(self.out, command.ignored), hidden(self.out)
+        return "" if left == copied else f"a kill leaves {left}, the copy has {copied}"
 
     def _half(self, command: Command, before: State, after: State) -> str:
         """What is seen after a kill that is neither old nor new."""
@@ -460,6 +584,7 @@ def main() -> None:
             results.append(result)
             print(
                 f"{result.command:28} {result.calls:5} calls {result.kills:5} kills "
+                f"{result.states:5} states "
                 f"{len(result.problems):4} problems {result.seconds:7.1f} s",
                 flush=True,
             )

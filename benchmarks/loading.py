@@ -18,6 +18,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pages
 import torch
 
 import respectra as rs
@@ -40,6 +41,7 @@ def main() -> None:
     parser.add_argument("--patch", type=int, default=128)
     parser.add_argument("--batch", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=4.0)
+    pages.add_option(parser)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -85,12 +87,19 @@ def _report(folder: Path, files: list[Path], arguments: argparse.Namespace) -> N
     for name in _NETWORKS:
         rates[f"training steps take, tiny {name}"] = _network(name, size, n, arguments.seconds)
     slowest = rates["MATLAB files, whole cube each (h5py)"]
-    print(f"patches of {size} x {size} a second, batches of {n}, one thread")
-    for name, rate in rates.items():
-        print(f"  {name:44s} {rate:10.1f}   {rate / slowest:8.2f} x")
+    page = pages.Page(
+        "Reading patches for training",
+        f"""Patches of {size} × {size} a second from scenes of {_SHAPE[0]} × {_SHAPE[1]} × 31, in
+        batches of {n}, one thread. The toolboxes open a whole cube for each patch (h5py), or keep
+        all cubes in memory and turn a copy of each patch; here patches are cut from a
+        memory-mapped store of `respectra data prepare`.""",
+    )
+    rows = [(name, f"{rate:.1f}", f"{rate / slowest:.1f}×") for name, rate in rates.items()]
+    page.table(("way", "patches a second", "ratio"), rows)
     fastest = max(rate for name, rate in rates.items() if name.startswith("training steps"))
     share = rates["store, float32"] / fastest
-    print(f"the store gives {share:.0f} times what the fastest of these networks takes")
+    page.text(f"The store gives {share:.0f} times what the fastest of these networks takes.")
+    page.write(arguments.write)
 
 
 def _read(file: Path) -> np.ndarray:

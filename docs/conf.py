@@ -101,6 +101,33 @@ def _write_reference(app: object) -> None:
         page.write_text("\n".join(lines) + "\n", "utf-8")
 
 
+def _write_commands(app: object) -> None:
+    """One page of what ``--help`` says of every command."""
+    import typer
+
+    from respectra.cli import app as commands
+    from respectra.cli import load_commands
+    from respectra.cli.help import GROUPS
+
+    load_commands()
+    root: typing.Any = typer.main.get_command(commands)
+    lines = ["# Commands and options", ""]
+    for heading, names in GROUPS.items():
+        lines += [f"## {heading}", ""]
+        for name in names:
+            command = root.commands[name]
+            found = {name: command}
+            for part, child in getattr(command, "commands", {}).items():
+                found[f"{name} {part}"] = child
+            for title, one in found.items():
+                context = one.make_context(f"respectra {title}", [], resilient_parsing=True)
+                shown = one.get_help(context).rstrip()
+                lines += [f"### {title}", "", "```text", shown, "```", ""]
+    page = Path(__file__).with_name("reference") / "rooms" / "commands.md"
+    page.write_text("\n".join(lines), "utf-8")
+
+
 def setup(app: typing.Any) -> None:
     """Called by Sphinx."""
     app.connect("builder-inited", _write_reference)
+    app.connect("builder-inited", _write_commands)

@@ -17,6 +17,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Windows has no SIGKILL, and links there need a right of their own."""
+    if os.name == "nt" and item.get_closest_marker("posix"):
+        pytest.skip("needs signals, limits or links as POSIX systems have them")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What tests measure and fit does not end up in the user's cache."""
@@ -73,6 +79,7 @@ _SLOW = (
     "input_beyond_the_radius_changes_nothing",
     "test_kills.py",
     "test_remote.py",
+    "test_gpu_benchmark.py::test_all_of_it_runs",
     "test_files_are_those_of_one_process",
     "test_scores_are_those_of_one_process",
     "test_one_bad_cube_does_not_stop_the_rest",

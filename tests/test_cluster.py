@@ -73,6 +73,7 @@ def die_once(path: str) -> str:
     return "done"
 
 
+@pytest.mark.posix
 def test_a_job_whose_worker_is_killed_is_done_by_another(cluster: Cluster, tmp_path: Path):
     (found,) = cluster.run(die_once, [("a", (str(tmp_path / "died"),))])
     assert found == ("a", "done")

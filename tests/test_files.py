@@ -158,6 +158,7 @@ def test_files_that_belong_together_are_replaced_together(tmp_path, monkeypatch,
     assert names(tmp_path) == ["a.hdr", "a.img"]
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     "record",
     [

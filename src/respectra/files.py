@@ -35,9 +35,11 @@ from respectra.guards.text import read_json
 from respectra.locks import file_lock, hidden_name
 
 __all__ = [
+    "atomic_group",
     "atomic_path",
     "atomic_paths",
     "ensure_absent",
+    "ensure_all_absent",
     "file_lock",
     "make_folder",
     "move_into_place",
@@ -94,14 +96,13 @@ def atomic_paths(
         OutputError: as ``atomic_path``.
     """
     targets = [Path(path) for path in paths]
-    for target in targets:
-        ensure_absent(target, overwrite=overwrite)
+    ensure_all_absent(targets, overwrite=overwrite)
     make_folder(targets[0].parent)
     temporaries = [_temporary(target, shared=shared) for target in targets]
     held = contextlib.nullcontext() if shared else file_lock(targets[0], again=True)
     with held, writing_to(targets[0]):
         try:
-            recover(targets[0])
+            recover(targets[0], others=_names(targets))
             for temporary, target in zip(temporaries, targets, strict=True):
                 ensure_absent(target, overwrite=overwrite)
                 for leftover in (temporary, _old(target)):
@@ -116,6 +117,22 @@ def atomic_paths(
         finally:
             for temporary in temporaries:
                 remove(temporary)
+
+
+@contextlib.contextmanager
+def atomic_group(paths: Sequence[PathLike], *, overwrite: bool = False) -> Iterator[list[Path]]:
+    """As ``atomic_paths``, for outputs of one command that may lie in several folders.
+
+    All are written before the first is moved. Those of one folder are replaced together.
+    """
+    targets = [Path(path) for path in paths]
+    given: dict[Path, Path] = {}
+    with contextlib.ExitStack() as stack:
+        for folder in dict.fromkeys(target.absolute().parent for target in targets):
+            together = [target for target in targets if target.absolute().parent == folder]
+            names = stack.enter_context(atomic_paths(together, overwrite=overwrite))
+            given.update(zip(together, names, strict=True))
+        yield [given[target] for target in targets]
 
 
 @contextlib.contextmanager
@@ -164,6 +181,21 @@ def ensure_absent(path: PathLike, *, overwrite: bool = False) -> None:
         raise OutputError(f"{path} exists already; choose another name or pass --overwrite")
 
 
+def ensure_all_absent(paths: Sequence[PathLike], *, overwrite: bool = False) -> None:
+    """As ``ensure_absent``, of an output of several files; ends a move to them that was begun.
+
+    Args:
+        paths: as for ``atomic_paths``.
+        overwrite: nothing is refused.
+
+    Raises:
+        OutputError: one of them exists and ``overwrite`` is false.
+    """
+    recover(paths[0], others=_names(paths))
+    for path in paths:
+        ensure_absent(path, overwrite=overwrite)
+
+
 def remove(path: Path) -> None:
     """Delete a file or a folder if it is there; what cannot be deleted stays."""
     with contextlib.suppress(OSError):
@@ -207,12 +239,13 @@ def _move_several(moves: Sequence[Move]) -> None:
     _end_moves(record, moves)
 
 
-def recover(path: PathLike, *, others: str = "") -> None:
+def recover(path: PathLike, *, others: Sequence[str] = ()) -> None:
     """End a move to a place that a killed process had begun; nothing happens without one.
 
     Args:
         path: the output, by any of its files.
-        others: pattern of files that belong to it and are not named alike, such as ``*.bin``.
+        others: patterns of files that belong to it and are not named alike, such as ``*.bin``.
+            ``NAME.SUFFIX`` and ``NAME.preview.png`` are named alike.
     """
     target = Path(path)
     record, old = _record(target), _old(target)
@@ -234,7 +267,7 @@ def _end_moves(record: Path, moves: Sequence[Move]) -> None:
     record.unlink(missing_ok=True)
 
 
-def _read_record(record: Path, others: str) -> list[Move]:
+def _read_record(record: Path, others: Sequence[str]) -> list[Move]:
     """The moves of a record: none of a damaged one, nor of one that was not written by us.
 
     Whoever gives us a folder must not make us move anything but the output that it is about, from
@@ -250,7 +283,7 @@ def _read_record(record: Path, others: str) -> list[Move]:
         parts = Path(source).parts
         hidden = bool(parts) and parts[0].startswith(".") and ".." not in parts
         links = (folder.joinpath(*parts[:n]).is_symlink() for n in range(1, len(parts) + 1))
-        known = _record(place) == record or (others and place.match(others))
+        known = _records(place, record) or any(place.match(pattern) for pattern in others)
         if not (hidden and place.name == target and known) or any(links):
             return []
     return moves
@@ -334,6 +367,17 @@ def _temporary(target: Path, *, shared: bool) -> Path:
 
 def _record(target: Path) -> Path:
     return target.with_name(hidden_name(target.stem, ".commit"))
+
+
+def _names(paths: Sequence[PathLike]) -> list[str]:
+    return [glob.escape(Path(path).name) for path in paths]
+
+
+def _records(place: Path, record: Path) -> bool:
+    """Whether a record may be about a place, by its name or the first parts of it."""
+    parts = place.name.split(".")
+    stems = {place.stem, *(".".join(parts[:n]) for n in range(1, len(parts)))}
+    return record.name in {hidden_name(stem, ".commit") for stem in stems if stem}
 
 
 def _old(target: Path) -> Path:

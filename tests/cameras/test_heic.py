@@ -41,6 +41,9 @@ def test_its_profile_and_its_named_space(tmp_path):
 def test_bombs_and_cut_files(tmp_path):
     with pytest.raises(FormatError, match=r"would grow|cannot be decoded"):
         photograph(tmp_path / "a.heic", heic(size=(12000, 12000)))
+    # Within what is read at all, and a thousand times what such a file can hold.
+    with pytest.raises(FormatError, match=r"would grow|cannot be decoded|crashes"):
+        photograph(tmp_path / "a.heic", heic(size=(10000, 10000)))
     whole = heic()
     for length in (40, len(whole) // 2, len(whole) - 10):
         with pytest.raises(FormatError, match=r"a\.heic"):
@@ -56,6 +59,13 @@ def test_a_decoder_that_crashes_or_hangs(tmp_path, monkeypatch):
     script.write_text("import time; time.sleep(60)")
     monkeypatch.setitem(child.PATIENCE_S, "look", 0.2)
     with pytest.raises(FormatError, match="does not end"):
+        photograph(tmp_path / "a.heic", heic())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits on memory are Linux's here")
+def test_a_decoder_that_wants_too_much_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(child, "SPACE_BYTES", 2**20)
+    with pytest.raises(FormatError, match=r"a\.heic"):
         photograph(tmp_path / "a.heic", heic())
 
 

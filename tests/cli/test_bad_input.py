@@ -129,6 +129,7 @@ def test_an_output_folder_that_cannot_be_made(tmp_path, capsys):
     refused(["reconstruct", tmp_path / "p.png", "-o", tmp_path / "file" / "c.zarr"], "", capsys)
 
 
+@pytest.mark.posix
 def test_a_full_disk_leaves_no_half_cube(tmp_path):
     """A limit on the size of files stands in for the full disk; the process ignores its signal."""
     rs.save_cube(rs.make_cube(np.ones((64, 64, 31)), GRID), tmp_path / "a.npy")

@@ -38,6 +38,7 @@ class Started:
         return self.process.wait(20)
 
 
+@pytest.mark.posix
 @pytest.mark.slow
 def test_a_server_killed_in_the_middle_of_a_job_leaves_no_half_result(tmp_path):
     folder = tmp_path / "kept"

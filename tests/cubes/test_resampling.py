@@ -67,9 +67,28 @@ def test_what_cannot_be_resampled(cube):
         resample(cube, [500], "band-average")
     with pytest.raises(ConfigError, match="'linear', 'band-average' or 'auto'; got 'cubic'"):
         resample(cube, [500], "cubic")
-    cube.values[0, 0, 0] = np.nan
-    with pytest.raises(DataError, match="not finite"):
+    cube.values[0, 0, 0] = np.inf
+    with pytest.raises(DataError, match="infinite values"):
         resample(cube, [500])
+
+
+@pytest.mark.parametrize("method", ["linear", "band-average"])
+def test_what_was_not_measured_stays_so_where_it_counts(rng, method):
+    values = rng.random((3, 4, 31), np.float32)
+    whole = make_cube(values, np.arange(400, 701, 10))
+    missing = np.zeros(values.shape, bool)
+    missing[0, 1, 4] = missing[2, 3] = True  # 440 nm of one pixel, all of another
+    holed = make_cube(np.where(missing, np.nan, values), np.arange(400, 701, 10))
+    target = np.arange(405, 696, 20) if method == "band-average" else np.arange(402, 699, 4)
+    expected = resample(whole, target, method).values
+    # Whatever stands in the hole changes what the hole has a weight in, and nothing else.
+    changed = resample(whole.where(~missing, 9.0), target, method).values
+    expected[changed != expected] = np.nan
+    result = resample(holed, target, method)
+    np.testing.assert_array_equal(result.values, expected)
+    assert np.isnan(result.values[2, 3]).all()
+    assert 0 < np.isnan(result.values[0, 1]).sum() < target.size / 2
+    assert np.isfinite(result.values[1]).all()
 
 
 def test_crop(cube):

@@ -187,6 +187,7 @@ def test_filters_that_are_not_read_are_named(tmp_path):
 # --- the process that runs the library -----------------------------------------------------------
 
 
+@pytest.mark.posix
 def test_a_file_that_the_library_reads_for_ever_is_refused_and_the_next_one_read(tmp_path, rng):
     cube = rs.make_cube(rng.random((3, 4, 4), np.float32), GRID)
     rs.save_cube(cube, tmp_path / "good.nc")

@@ -94,6 +94,7 @@ def test_an_array_beside_the_cube_that_is_not_read_does_not_keep_it_from_being_r
     np.testing.assert_array_equal(rs.open_cube(tmp_path / "a.zarr"), VALUES)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("what", ["chunk", "folder", "metadata"])
 def test_links_are_not_followed(tmp_path, what):
     make(tmp_path / "a.zarr", compressors=None)

@@ -285,6 +285,7 @@ reconstruct_file(Reconstructor(load_weights(sys.argv[1]), tile=32), *sys.argv[2:
 """
 
 
+@pytest.mark.posix
 def test_a_killed_process_is_taken_up(tmp_path, tiff):
     save_weights(tiny_weights("hscnn-r"), tmp_path / "w.safetensors")
     target = tmp_path / "cube.zarr"

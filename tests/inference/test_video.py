@@ -3,6 +3,7 @@
 import builtins
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,6 +183,7 @@ reconstruct_video(rs.load("pseudo-inverse", tile=16), sys.argv[1], sys.argv[2], 
 """
 
 
+@pytest.mark.posix
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL")
 def test_a_killed_process_is_taken_up(tmp_path, clip, linear):
     target = tmp_path / "out.zarr"
@@ -301,6 +303,27 @@ def test_files_that_are_no_clips_are_refused(tmp_path, clip, linear, frames):
     with pytest.raises(DataError, match="at least"):
         reconstruct_video(Reconstructor(tiny_weights("hrnet")), small, out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile other.mkv\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nother.mkv\n#EXT-X-ENDLIST\n",
+    ],
+)
+def test_a_list_of_other_files_is_no_clip(tmp_path, clip, linear, text):
+    shutil.copy(clip, tmp_path / "other.mkv")
+    (tmp_path / "list.mkv").write_text(text)
+    with pytest.raises(FormatError, match="is not a video clip"):
+        reconstruct_video(linear, tmp_path / "list.mkv", tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("name", ["a b%20.mkv", "concat:x.mkv", "é#?.mkv"])
+def test_a_name_is_a_name(tmp_path, clip, linear, name):
+    shutil.copy(clip, tmp_path / name)
+    reconstruct_video(linear, tmp_path / name, tmp_path / "a.zarr")
+    assert (tmp_path / "a.zarr").is_dir()
 
 
 def test_without_pyav_the_error_says_what_to_install(tmp_path, clip, linear, monkeypatch):

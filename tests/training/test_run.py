@@ -96,6 +96,7 @@ def test_its_weights_reconstruct(finished: tuple[Path, Recipe]) -> None:
     assert cube.shape == (64, 64, 31)
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(("where", "step"), [("after step", "3"), ("in checkpoint", "4")])
 def test_killed_and_resumed_it_ends_with_the_same_bytes(
     finished: tuple[Path, Recipe], scene_folder: Path, tmp_path: Path, where: str, step: str

@@ -13,7 +13,7 @@ from respectra.cameras.track import Track
 from respectra.cameras.tracks import get_track
 from respectra.cubes import open_cube
 from respectra.errors import ConfigError
-from respectra.files import atomic_paths, ensure_absent
+from respectra.files import atomic_paths, ensure_all_absent
 
 
 class SimulatedFiles(NamedTuple):
@@ -80,8 +80,7 @@ def simulate(
     if name is None:
         raise ConfigError("a cube in memory needs the name of its scene: simulate(..., name=...)")
     files = simulated_files(track, folder, name)
-    for file in files:
-        ensure_absent(file, overwrite=overwrite)
+    ensure_all_absent(files, overwrite=overwrite)
     data = track.encode(track.render_codes(cube, key=name))
     recipe = {
         "image": files.image.name,

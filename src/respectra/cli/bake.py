@@ -101,13 +101,12 @@ def bake(
     ] = False,
 ) -> None:
     """Turn a method that looks at one pixel at a time into a look-up table."""
-    from respectra.files import ensure_absent
+    from respectra.files import atomic_group, ensure_all_absent
     from respectra.inference.tables import bake as make_table
     from respectra.inference.tables.cube_lut import save_proof
 
-    for target in (output, cube_file):
-        if target is not None:
-            ensure_absent(target, overwrite=overwrite)
+    outputs = [output] if cube_file is None else [output, cube_file]
+    ensure_all_absent(outputs, overwrite=overwrite)
     known: Any = geometry.value
     known_of_capture = known_facts(
         camera=camera, light=light_on_scene, white=white, capture=capture, quantity=quantity
@@ -121,9 +120,10 @@ def bake(
         geometry=known,
         guarantees=guarantee or (),
     )
-    table.save(output, overwrite=overwrite)
-    if cube_file is not None:
-        save_proof(table, cube_file, light=light, overwrite=overwrite)
+    with atomic_group(outputs, overwrite=overwrite) as parts:
+        table.save(parts[0])
+        if cube_file is not None:
+            save_proof(table, parts[1], light=light)
     facts = table.facts
     if json:
         print_json({"table": output, "method": table.method, **facts.model_dump(mode="json")})

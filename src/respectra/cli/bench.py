@@ -69,15 +69,14 @@ def bench(
     from rich.console import Console
 
     from respectra.evaluation.benchmarking import benchmark, save_benchmark
-    from respectra.files import ensure_absent
+    from respectra.files import ensure_all_absent
 
     try:
         megapixels = [float(size) for size in sizes.split(",")]
     except ValueError:
         raise ConfigError(f"--sizes takes numbers such as 0.25,2,8.3; got {sizes!r}") from None
     if output is not None:
-        for name in ("bench.json", "bench.png"):
-            ensure_absent(output / name, overwrite=overwrite)
+        ensure_all_absent([output / "bench.json", output / "bench.png"], overwrite=overwrite)
 
     result = benchmark(
         methods or ["default"],

@@ -67,11 +67,10 @@ def calibrate(
     from respectra.cameras import open_image
     from respectra.cameras.calibration import calibrate as run
     from respectra.cameras.calibration.figure import save_figure
-    from respectra.files import ensure_absent
+    from respectra.files import atomic_group, ensure_all_absent
 
     picture = output.with_suffix(".png")
-    for file in (output, picture):
-        ensure_absent(file, overwrite=overwrite)
+    ensure_all_absent([output, picture], overwrite=overwrite)
     points = None if corners is None else _corners(corners)
     if points is not None and len(photographs) > 1:
         raise ConfigError("--corners are those of one photograph; give one")
@@ -79,8 +78,9 @@ def calibrate(
     images = [open_image(path, encoding=encoding, tone="none") for path in photographs]
     field = None if flat is None else open_image(flat, encoding=encoding, tone="none")
     found = run(images, chart=chart, light=light, corners=points, flat=field, use=use)
-    found.capture.save(output, overwrite=overwrite)
-    save_figure(found, images[0], picture, overwrite=overwrite)
+    with atomic_group([output, picture], overwrite=overwrite) as (capture_part, picture_part):
+        found.capture.save(capture_part)
+        save_figure(found, images[0], picture_part)
     facts: dict[str, Any] = {
         "capture": output,
         "way": found.way,

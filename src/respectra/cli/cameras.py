@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from respectra.cli.app import app, echo, fail, out, parse_settings, print_json, track_progress
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import CUBE_FILES
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError, RespectraError
@@ -59,26 +60,9 @@ def simulate(
             rich_help_panel=CUBE_FILES,
         ),
     ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            metavar="NAME",
-            help="Variable, where a file holds several.",
-            show_default="the only one",
-            rich_help_panel=CUBE_FILES,
-        ),
-    ] = None,
-    axes: Annotated[
-        str | None,
-        typer.Option(
-            "--axes",
-            metavar="A,B,C",
-            help="The axes of the file's array: band,y,x.",
-            show_default="as the file says",
-            rich_help_panel=CUBE_FILES,
-        ),
-    ] = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
@@ -96,7 +80,8 @@ def simulate(
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ConfigError(f"several cubes are called {min(twice)}; render them into two folders")
-    reading: dict[str, Any] = {"wavelengths_nm": grid, "key": key, "axes": axes}
+    reading: dict[str, Any] = {"key": key, "axes": axes, "quantity": quantity}
+    reading["wavelengths_nm"] = grid
     render = functools.partial(simulate_file, overwrite=overwrite, **reading)
     jobs = ((path, (camera, path, folder)) for path in cubes)
     failed = False

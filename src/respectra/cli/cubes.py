@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from respectra.cli.app import app, echo, fail, out, print_json, track_progress
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import CUBE_FILES
 from respectra.errors import ConfigError, RespectraError
 
@@ -28,26 +29,6 @@ Wavelengths = Annotated[
         rich_help_panel=CUBE_FILES,
     ),
 ]
-Variable = Annotated[
-    str | None,
-    typer.Option(
-        "--key",
-        metavar="NAME",
-        help="Variable, where a file holds several.",
-        show_default="the only one",
-        rich_help_panel=CUBE_FILES,
-    ),
-]
-AxesOption = Annotated[
-    str | None,
-    typer.Option(
-        "--axes",
-        metavar="A,B,C",
-        help="The axes of the file's array: band,y,x.",
-        show_default="as the file says",
-        rich_help_panel=CUBE_FILES,
-    ),
-]
 Resample = Annotated[
     str | None,
     typer.Option(
@@ -55,16 +36,6 @@ Resample = Annotated[
         metavar="NM",
         help="Resample to these bands in nm: 400:700:10, or a list.",
         show_default="bands as they are",
-    ),
-]
-QuantityOption = Annotated[
-    str | None,
-    typer.Option(
-        "--quantity",
-        metavar="NAME",
-        help="What the values are: radiance, reflectance.",
-        show_default="as the file says",
-        rich_help_panel=CUBE_FILES,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
@@ -86,7 +57,7 @@ def convert(
         ),
     ] = None,
     wavelengths: Wavelengths = None,
-    key: Variable = None,
+    key: KeyOption = None,
     axes: AxesOption = None,
     quantity: QuantityOption = None,
     resample: Resample = None,
@@ -131,7 +102,7 @@ def convert(
 
 @app.command()
 def inspect(
-    cubes: Cubes, key: Variable = None, axes: AxesOption = None, as_json: AsJson = False
+    cubes: Cubes, key: KeyOption = None, axes: AxesOption = None, as_json: AsJson = False
 ) -> None:
     """Say what cube files hold, without reading their values."""
     from respectra.cubes import inspect as inspect_cube
@@ -169,7 +140,7 @@ def inspect(
 def check(
     cubes: Cubes,
     wavelengths: Wavelengths = None,
-    key: Variable = None,
+    key: KeyOption = None,
     axes: AxesOption = None,
     quantity: QuantityOption = None,
     as_json: AsJson = False,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import App
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
@@ -65,6 +66,9 @@ Seed = Annotated[
 def check(
     folder: Folder,
     layout: Layout = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     tracks: Tracks = None,
     settings: Settings = None,
     seed: Seed = 0,
@@ -79,7 +83,9 @@ def check(
     from respectra.datasets.checking import check_collection
     from respectra.datasets.collections import open_collection
 
-    collection = open_collection(folder, layout=layout)
+    collection = open_collection(
+        folder, layout=layout, key=key, axes=axes, quantity=cast("Any", quantity)
+    )
     wanted = tuple(tracks or list_tracks())
     changes = _track_options(settings or [], wanted)
     cameras = [get_track(name, seed=seed, **changes.get(name, {})) for name in wanted]
@@ -104,6 +110,9 @@ def prepare(
     folder: Folder,
     output: Annotated[Path, typer.Option("--output", "-o", help="The store, a folder.")],
     layout: Layout = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     tracks: Tracks = None,
     settings: Settings = None,
     seed: Seed = 0,
@@ -153,7 +162,9 @@ def prepare(
         prepare_store,
     )
 
-    collection = open_collection(folder, layout=layout)
+    collection = open_collection(
+        folder, layout=layout, key=key, axes=axes, quantity=cast("Any", quantity)
+    )
     echo(f"{folder}: {len(collection)} scenes, layout {collection.layout}")
     for scene in collection:
         if scene.bad:

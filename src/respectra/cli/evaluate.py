@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from respectra.cli.app import app, echo, out, print_json, show_progress, warn
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import RUNNING
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
@@ -17,7 +18,7 @@ from respectra.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from respectra.evaluation import Options, Results, Table
+    from respectra.evaluation import EvaluationOptions, ReportTable, Results
 
 _SCORES = "How it is scored"
 _FURTHER = "Further tests"
@@ -171,6 +172,9 @@ def evaluate(
             rich_help_panel=_SCORES,
         ),
     ] = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     seeds: Annotated[
         str, typer.Option("--seed", metavar="SEED,...", help="Seeds of the noise: 0,1.")
     ] = "0",
@@ -199,8 +203,9 @@ def evaluate(
         typer.Option(
             "--cameras",
             metavar="PATH",
-            help="Responses for the test 'camera': a file, an archive or a folder of them. Of more "
-            "than twenty, twenty at even distances. May be repeated.",
+            help="Also score through these responses, blind, by a matrix and told, unless --aux "
+            "names tests of cameras: a file, an archive or a folder. Of more than twenty, twenty "
+            "at even distances. May be repeated.",
             show_default="known and derived ones",
             rich_help_panel=_FURTHER,
         ),
@@ -278,7 +283,7 @@ def evaluate(
     from respectra.cubes import parse_wavelengths
     from respectra.datasets.collections import open_collection
     from respectra.evaluation import (
-        Options,
+        EvaluationOptions,
         evaluate,
         evaluation_scenes_of,
         find_entries,
@@ -287,9 +292,12 @@ def evaluate(
     from respectra.evaluation.auxiliary import choose_cameras, select_tests
     from respectra.evaluation.protocol import PLAIN_METRICS
 
+    opening: dict[str, Any] = {"key": key, "axes": axes, "quantity": quantity}
     given: dict[str, Any] = {
         "tracks": _words(track),
-        "tests": tuple(test.name for test in select_tests(_tests(aux, lights, references))),
+        "tests": tuple(
+            test.name for test in select_tests(_tests(aux, bool(cameras), lights, references))
+        ),
         "seeds": _numbers(seeds),
         "floor": floor,
         "on_zero": on_zero,
@@ -300,11 +308,11 @@ def evaluate(
     }
     if metrics is not None:
         given["metrics"] = tuple(dict.fromkeys((*PLAIN_METRICS, *_words(metrics))))
-    options = Options(**given)
+    options = EvaluationOptions(**given)
     if truth is not None or submitted is not None:
         if truth is None or submitted is None or methods or data or images:
             raise ConfigError("blind mode takes --truth and --submitted, and no methods or --data")
-        _score_blind(submitted, truth, options, as_json)
+        _score_blind(submitted, truth, options, as_json, opening)
         return
     if not methods:
         raise ConfigError("name a method or weights file, or 'classical' for all classical methods")
@@ -314,7 +322,7 @@ def evaluate(
         raise ConfigError("say where the report goes: -o FOLDER")
     collections: dict[str, str] = {}
     if data is not None:
-        collection = open_collection(data)
+        collection = open_collection(data, **opening)
         collections["main"] = collection.name
         subjects = evaluation_scenes_of(
             collection if scenes is None else collection.select(_words(scenes))
@@ -328,7 +336,7 @@ def evaluate(
             subjects = tuple(subject for subject in subjects if subject.name in wanted)
     second = out_of_scope or (data if out_of_scope_scenes is not None else None)
     if second is not None:
-        further = open_collection(second)
+        further = open_collection(second, **opening)
         collections["out-of-scope"] = further.name
         if out_of_scope_scenes is not None:
             further = further.select(_words(out_of_scope_scenes))
@@ -367,9 +375,11 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _tests(aux: str, lights: bool, references: int | None) -> str:
+def _tests(aux: str, cameras: bool, lights: bool, references: int | None) -> str:
     """Names of the auxiliary tests that the options ask for."""
     more = ["light", "light-told"] if lights else []
+    if cameras and "camera" not in aux:
+        more += ["camera", "camera-matrix", "camera-told"]
     if references is not None:
         more.append(f"references-{references}")
     return ",".join([aux, *more])
@@ -427,11 +437,17 @@ def leaderboard(
         out.print(writers[form](boards), markup=False, end="")
 
 
-def _score_blind(submitted: Path, truth: Path, options: Options, as_json: bool) -> None:
+def _score_blind(
+    submitted: Path,
+    truth: Path,
+    options: EvaluationOptions,
+    as_json: bool,
+    opening: Mapping[str, Any],
+) -> None:
     from respectra.datasets.collections import open_collection
     from respectra.evaluation import score_submission, validate_submission
 
-    hidden = open_collection(truth)
+    hidden = open_collection(truth, **opening)
     problems = validate_submission(submitted, hidden)
     if problems:
         if as_json:
@@ -459,7 +475,7 @@ def _print_results(results: Results) -> None:
     _print_tables(report_tables(results))
 
 
-def _print_tables(tables: tuple[Table, ...]) -> None:
+def _print_tables(tables: tuple[ReportTable, ...]) -> None:
     for table in tables:
         if out.is_terminal:
             for part in table.split(out.width):
@@ -471,7 +487,7 @@ def _print_tables(tables: tuple[Table, ...]) -> None:
         out.print()
 
 
-def _rich(table: Table) -> Any:
+def _rich(table: ReportTable) -> Any:
     from rich.table import Table as RichTable
 
     shown = RichTable(title=escape(table.title), title_justify="left", box=None, pad_edge=False)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
 from respectra.cli.app import app, echo
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 
 
 @app.command()
@@ -30,6 +31,9 @@ def relight(
             show_default="as the cube says",
         ),
     ] = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace existing outputs.")
     ] = False,
@@ -39,7 +43,7 @@ def relight(
     from respectra.files import ensure_absent
 
     ensure_absent(output, overwrite=overwrite)
-    opened = cubes.open_cube(cube)
+    opened = cubes.open_cube(cube, key=key, axes=axes, quantity=cast("Any", quantity))
     if light == "reflectance":
         result = cubes.to_reflectance(opened, present)
     else:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import RUNNING
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from respectra.training import AnyRecipe
 
 _CHANGES = "What of the recipe changes"
@@ -31,7 +34,7 @@ def train(
             "--data",
             metavar="FOLDER",
             help="A folder of cubes, or one store from `data prepare`, here or by URL; may be "
-            "repeated.",
+            "repeated. Or the word synthetic: scenes without end, for respectra.",
             show_default="needed to train",
         ),
     ] = None,
@@ -94,6 +97,9 @@ def train(
             rich_help_panel=_CHANGES,
         ),
     ] = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    quantity: QuantityOption = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -153,8 +159,14 @@ def train(
         names = list_recipes()
         print_json(names) if json else out.print("\n".join(names))
         return
-    bands = [] if resample is None else [f"wavelengths_nm={_bands(resample)}"]
-    settings = [*bands, *(changes or [])]
+    said = {
+        "wavelengths_nm": None if resample is None else _bands(resample),
+        "data.key": key,
+        "data.axes": axes,
+        "data.quantity": quantity,
+    }
+    settings = {name: value for name, value in said.items() if value is not None}
+    settings |= parse_settings(changes or [])
     chosen = _recipe(recipe, output, settings, steps, preset, seed, resume=resume)
     if show:
         _show(chosen)
@@ -168,7 +180,7 @@ def train(
     with show_progress(every_s=_EVERY_S, plain=processes * nodes > 1) as progress:
         result = run(
             chosen,
-            data,
+            "synthetic" if data == ["synthetic"] and not Path("synthetic").exists() else data,
             output,
             resume=resume,
             start=start,
@@ -199,7 +211,7 @@ def _bands(text: str) -> list[float]:
 def _recipe(
     name: str | None,
     output: Path | None,
-    changes: list[str],
+    changes: Mapping[str, Any],
     steps: int | None,
     preset: str | None,
     seed: int | None,
@@ -221,7 +233,7 @@ def _recipe(
         settings["length.steps"] = steps
     if seed is not None:
         settings["seed"] = seed
-    settings |= parse_settings(changes)
+    settings |= changes
     return change_recipe(load_recipe(name), settings)
 
 

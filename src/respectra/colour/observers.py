@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import DataError, unknown_name
+from respectra.typing import FloatArray
 from respectra.wavelengths import check_wavelengths
-
-FloatArray = npt.NDArray[np.float64]
 
 #: Observer -> colour-science's name of its colour-matching functions.
 _OBSERVERS = {

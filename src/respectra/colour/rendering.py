@@ -7,9 +7,8 @@ import numpy.typing as npt
 
 from respectra.colour.observers import colour_matching
 from respectra.errors import DataError
+from respectra.typing import FloatArray
 from respectra.wavelengths import check_wavelengths
-
-FloatArray = npt.NDArray[np.float64]
 
 #: The range that a display shows: all common illuminants are tabulated in it.
 VISIBLE_NM = (380.0, 780.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -27,7 +27,7 @@ from respectra.cubes.model import (
     require_cube,
 )
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
-from respectra.files import atomic_paths, ensure_absent, recover
+from respectra.files import atomic_paths, ensure_all_absent, recover
 from respectra.storage import Url, is_url, local_copy, uploading
 
 PathLike = str | os.PathLike[str]
@@ -165,6 +165,29 @@ def save_cube(
         with uploading(Url.parse(str(path)), overwrite=overwrite) as here:
             save_cube(cube, here, format=format)
         return
+    save_with(cube, Path(path), {}, overwrite=overwrite, format=format)
+
+
+def save_with(
+    cube: xr.DataArray | LowRankCube,
+    path: Path,
+    beside: Mapping[Path, Callable[[Path], None]],
+    *,
+    overwrite: bool = False,
+    format: str | None = None,  # noqa: A002
+) -> None:
+    """As ``save_cube``, with files that belong to the cube: all of them appear, or none.
+
+    Args:
+        cube: as for ``save_cube``.
+        path: of the cube, on this machine.
+        beside: further files in the same folder, and what writes each to the path it gets.
+        overwrite: replace what is there.
+        format: as for ``save_cube``.
+
+    Raises:
+        DataError, ConfigError, OutputError: as ``save_cube``, or as what writes the others.
+    """
     path = Path(path)
     entry = FORMATS.for_writing(path, format)
     plain: xr.DataArray | LowRankCube
@@ -172,13 +195,15 @@ def save_cube(
         plain = cube
     else:
         plain = _plain_cube(require_cube(cube), whole=entry.writer is None)
-    targets = entry.files(path)
-    for target in targets:
-        ensure_absent(target, overwrite=overwrite)
+    files = entry.files(path)
+    targets = (*files, *beside)
+    ensure_all_absent(targets, overwrite=overwrite)
     if not entry.compresses:
         _require_room(path, plain.nbytes)
     with atomic_paths(targets, overwrite=overwrite) as temporaries, writing(path):
-        entry.write(plain, *temporaries)
+        entry.write(plain, *temporaries[: len(files)])
+        for write, temporary in zip(beside.values(), temporaries[len(files) :], strict=True):
+            write(temporary)
 
 
 def open_low_rank(path: PathLike) -> LowRankCube:

@@ -11,9 +11,9 @@ import xarray as xr
 from respectra.cubes.chunked import by_chunk, cube_on, is_chunked
 from respectra.cubes.model import check_wavelengths, make_cube, require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError
+from respectra.typing import FloatArray
 
 Method = Literal["linear", "band-average", "auto"]
-FloatArray = npt.NDArray[np.float64]
 
 
 def resample(
@@ -24,6 +24,9 @@ def resample(
     extrapolate: bool = False,
 ) -> xr.DataArray:
     """A cube at other wavelengths; its spectra are taken as linear between their samples.
+
+    What was not measured (NaN) stays so: a value is NaN where a NaN has a weight in it, and is not
+    touched by a NaN that has none.
 
     Args:
         cube: dims (y, x, wavelength).
@@ -42,8 +45,8 @@ def resample(
 
     Raises:
         DataError: a centre lies beyond the measured range and ``extrapolate`` is false; the cube
-            holds values that are not finite; the wavelengths are not ascending; one band alone is
-            to be averaged, whose width is unknown.
+            holds infinite values; the wavelengths are not ascending; one band alone is to be
+            averaged, whose width is unknown.
         ConfigError: unknown method.
 
     Example:
@@ -81,12 +84,20 @@ def resample(
 def _mix(
     values: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    if not np.isfinite(values).all():
+    """Weighted sums over the bands, NaN where a NaN has a weight; (y, x, target)."""
+    if np.isfinite(values).all():
+        return np.asarray(values @ weights, np.float32)
+    if np.isinf(values).any():
         raise DataError(
-            "the cube holds values that are not finite, which would spread over its bands; "
-            "`respectra check` counts them: replace them first"
+            "the cube holds infinite values, which are no measurements; `respectra check` counts "
+            "them: replace them, or set them to NaN where nothing was measured"
         )
-    return np.asarray(values @ weights, np.float32)
+    missing = np.isnan(values)
+    sums = np.asarray(np.where(missing, np.float32(0), values) @ weights, np.float32)
+    pixels = missing.any(axis=2)
+    touched = missing[pixels].astype(np.float32) @ (weights != 0).astype(np.float32) > 0
+    sums[pixels] = np.where(touched, np.float32(np.nan), sums[pixels])
+    return sums
 
 
 def is_coarser(target_nm: FloatArray, source_nm: FloatArray) -> bool:

@@ -5,17 +5,27 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
+from typing import get_args
 
+from respectra.cubes import Quantity
 from respectra.cubes.formats import FORMATS
+from respectra.cubes.formats._axes import parse_axes
 from respectra.datasets.layouts import LAYOUTS, walk
-from respectra.datasets.scenes import Collection, Scene
+from respectra.datasets.scenes import Collection, Opening, Scene
 from respectra.datasets.splits import list_official_splits, official_split
 from respectra.errors import DataError, unknown_name
 
-__all__ = ["Collection", "Scene", "list_layouts", "open_collection"]
+__all__ = ["Collection", "Opening", "Scene", "list_layouts", "open_collection"]
 
 
-def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None) -> Collection:
+def open_collection(
+    folder: str | os.PathLike[str],
+    *,
+    layout: str | None = None,
+    key: str | None = None,
+    axes: str | None = None,
+    quantity: Quantity | None = None,
+) -> Collection:
     """Find the scenes of a folder and of those below it.
 
     The layout is recognised by the names of the files: the challenges' (``ARAD_HS_####.mat``,
@@ -25,10 +35,13 @@ def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None
     Args:
         folder: where the cubes are.
         layout: one of :func:`list_layouts`, where it should not be recognised.
+        key: name of the variable that is the cube, where files hold several.
+        axes: the axes of the files' arrays, such as ``"band,y,x"``, where they do not say.
+        quantity: what the values are, where the files do not say or are wrong.
 
     Raises:
         DataError: the folder is missing or holds no cube.
-        ConfigError: unknown layout.
+        ConfigError: unknown layout, quantity or axes.
 
     Example:
         >>> import numpy as np
@@ -46,12 +59,19 @@ def open_collection(folder: str | os.PathLike[str], *, layout: str | None = None
     by_name = {entry.name: entry for entry in LAYOUTS}
     if layout is not None and layout not in by_name:
         raise unknown_name("layout", layout, by_name)
-    files = walk(root)
+    if axes is not None:
+        parse_axes(axes)
+    if quantity is not None and quantity not in get_args(Quantity):
+        raise unknown_name("quantity", quantity, get_args(Quantity))
+    opening = Opening(key, axes, quantity)
+    files = walk(root, opening)
     for entry in LAYOUTS if layout is None else (by_name[layout],):
         scenes = entry.find(files)
         if scenes:
             known = official_split(entry.name).bad if entry.name in list_official_splits() else {}
-            scenes = [dataclasses.replace(s, bad=known.get(s.name, "")) for s in scenes]
+            scenes = [
+                dataclasses.replace(s, bad=known.get(s.name, ""), opening=opening) for s in scenes
+            ]
             scenes.sort(key=lambda scene: scene.name)
             return Collection(root.name, tuple(scenes), entry.name)
     suffixes = sorted({suffix for entry in FORMATS for suffix in entry.suffixes})

@@ -13,7 +13,7 @@ from respectra.cameras.tracks import file_suffix
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.io import peek_cube
-from respectra.datasets.scenes import Scene
+from respectra.datasets.scenes import AS_THE_FILES_SAY, Opening, Scene
 from respectra.errors import RespectraError
 
 _GRID = tuple(CHALLENGE_WAVELENGTHS_NM.tolist())
@@ -46,6 +46,8 @@ class Files:
     root: Path
     files: tuple[Path, ...]
     folders: tuple[Path, ...]
+    opening: Opening = AS_THE_FILES_SAY
+    """How cubes are opened."""
 
     def by_name(self) -> dict[str, Path]:
         """Every file by its name; the first in the order of paths where several share one."""
@@ -56,7 +58,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Layout:
+class FolderLayout:
     """A way that scenes lie in a folder."""
 
     name: str
@@ -65,10 +67,14 @@ class Layout:
     """The scenes of a folder; none where it is laid out otherwise."""
 
 
-def walk(root: Path) -> Files:
+def walk(root: Path, opening: Opening = AS_THE_FILES_SAY) -> Files:
     """Everything below a folder, in the order of paths; hidden files are passed over.
 
     Links to folders are followed, each folder once.
+
+    Args:
+        root: the folder.
+        opening: how the cubes in it are opened.
     """
     files: list[Path] = []
     folders: list[Path] = []
@@ -86,7 +92,7 @@ def walk(root: Path) -> Files:
             continue
         below[:] = sorted(name for name in below if not name.startswith("."))
         files += [here / name for name in sorted(names) if not name.startswith(".")]
-    return Files(root, tuple(sorted(files)), tuple(sorted(folders)))
+    return Files(root, tuple(sorted(files)), tuple(sorted(folders)), opening)
 
 
 def _is_cube_folder(folder: Path, below: list[str], names: list[str]) -> bool:
@@ -139,7 +145,7 @@ def _icvl(files: Files) -> list[Scene]:
         if path.suffix.lower() != ".mat":
             continue
         try:
-            _, stored = peek_cube(path)
+            _, stored = peek_cube(path, files.opening.key, files.opening.axes)
         except RespectraError:
             continue  # another layout reports it
         if stored.details.get("variable") == "rad":
@@ -204,17 +210,17 @@ def _cube_files(files: Files, endings: tuple[str, ...]) -> Iterator[Path]:
 
 #: In the order in which they are tried; the last takes any folder.
 LAYOUTS = (
-    Layout(
+    FolderLayout(
         "arad-2020",
         "NTIRE 2020: ARAD_HS_####.mat with _clean.png and _RealWorld.jpg",
         _numbered(r"ARAD_HS_\d{4}\.mat", {"clean": "_clean.png", "real-world": "_RealWorld.jpg"}),
     ),
-    Layout(
+    FolderLayout(
         "arad-1k",
         "NTIRE 2022: ARAD_1K_####.mat with .jpg",
         _numbered(r"ARAD_1K_\d{4}\.mat", {"exposed": ".jpg"}),
     ),
-    Layout(
+    FolderLayout(
         "bgu",
         "NTIRE 2018: BGU_HS_#####.mat (rad, 12 bits) with _clean.png and _camera.jpg",
         _numbered(
@@ -223,8 +229,8 @@ LAYOUTS = (
             scale=_TWELVE_BITS,
         ),
     ),
-    Layout("icvl", "ICVL: MATLAB files with the variable rad, 12 bits", _icvl),
-    Layout("cave", "CAVE: a folder a scene, one PNG a band", _cave),
-    Layout("archives", "measured scenes as NPZ archives with codes and a scale", _archives),
-    Layout("cubes", "any folder of cubes, with or without images", _any),
+    FolderLayout("icvl", "ICVL: MATLAB files with the variable rad, 12 bits", _icvl),
+    FolderLayout("cave", "CAVE: a folder a scene, one PNG a band", _cave),
+    FolderLayout("archives", "measured scenes as NPZ archives with codes and a scale", _archives),
+    FolderLayout("cubes", "any folder of cubes, with or without images", _any),
 )

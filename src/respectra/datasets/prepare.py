@@ -21,7 +21,7 @@ from pydantic import Field
 from respectra.cameras import Track, get_track
 from respectra.config import Config
 from respectra.cubes import fit_bands
-from respectra.cubes.io import peek_cube
+from respectra.cubes.parts import cube_hash
 from respectra.datasets.collections import Collection, Scene
 from respectra.datasets.store import (
     ALIGNMENT,
@@ -65,7 +65,7 @@ class PrepareOptions(Config):
 
 
 @dataclass(frozen=True)
-class Job:
+class PreparedScene:
     """One scene and where it goes."""
 
     split: str
@@ -83,7 +83,7 @@ class Plan:
     layout: str
     options: PrepareOptions
     wavelengths_nm: tuple[float, ...]
-    jobs: tuple[Job, ...]
+    jobs: tuple[PreparedScene, ...]
 
     @property
     def size(self) -> int:
@@ -103,6 +103,7 @@ class Plan:
                     "scene": job.scene.name,
                     "shape": list(job.shape),
                     "start": job.start,
+                    **job.scene.opening.to_dict(),
                 }
                 for job in self.jobs
             ],
@@ -134,15 +135,15 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
             f"{scenes[0][1].name} has {len(grid)} bands from {grid[0]:g} to {grid[-1]:g} nm and "
             f"{other} has other ones; resample all of them: --resample 400:700:10"
         )
-    jobs: list[Job] = []
+    jobs: list[PreparedScene] = []
     ends: dict[str, int] = {}
     for split, scene in scenes:
-        _, stored = peek_cube(scene.cube)
+        stored = scene.peek()
         rows, columns = stored.shape[:2]
         start = ends.get(split, 0)
         *_, stop = _offsets(start, (rows, columns, len(grid)), o)
         ends[split] = stop
-        jobs.append(Job(split, scene, (rows, columns, len(grid)), start, stop))
+        jobs.append(PreparedScene(split, scene, (rows, columns, len(grid)), start, stop))
     first = next(iter(parts.values()))
     return Plan(first.name, first.layout, o, tuple(grid), tuple(jobs))
 
@@ -186,7 +187,7 @@ def prepare_store(
         raise OutputError(f"{path} is a file; a store is a folder: choose another name")
     make_folder(path)
     with file_lock(path, inside=True), writing_to(path, _HINT):
-        recover(path / INDEX, others="*.bin")
+        recover(path / INDEX, others=["*.bin"])
         growth = _Growth(plan, path)
         if not growth.is_in_place():
             growth.begin(overwrite=overwrite)
@@ -236,7 +237,7 @@ class _Growth:
         if record["sources"] == _sources(job.scene):
             self.done[key] = entry
 
-    def missing(self) -> list[Job]:
+    def missing(self) -> list[PreparedScene]:
         """The scenes that are still to be written."""
         return [job for job in self.plan.jobs if (job.split, job.scene.name) not in self.done]
 
@@ -279,7 +280,7 @@ class _Growth:
             advice = " or pass --overwrite" if replaceable else ""
             raise OutputError(f"{self.path} holds {what}; choose another name{advice}")
 
-    def add(self, job: Job) -> None:
+    def add(self, job: PreparedScene) -> None:
         """Make a scene and write it."""
         self._write(job, *_made(job, self.plan, self.tracks))
 
@@ -295,7 +296,7 @@ class _Growth:
 
     def _write(
         self,
-        job: Job,
+        job: PreparedScene,
         sources: list[list[str]],
         block: npt.NDArray[np.uint8],
         entry: SceneEntry,
@@ -344,7 +345,7 @@ class _Growth:
 
 
 def _made(
-    job: Job, plan: Plan, tracks: Sequence[Track] | None = None
+    job: PreparedScene, plan: Plan, tracks: Sequence[Track] | None = None
 ) -> tuple[list[list[str]], npt.NDArray[np.uint8], SceneEntry]:
     """What a scene was made from, its bytes, and their description."""
     sources = _sources(job.scene)
@@ -354,7 +355,8 @@ def _made(
 
 def _sources(scene: Scene) -> list[list[str]]:
     """Name and content of the files of a scene."""
-    return [[p.name, content_hash(p)] for p in (scene.cube, *scene.images.values())]
+    images = [[path.name, content_hash(path)] for path in scene.images.values()]
+    return [[scene.cube.name, cube_hash(scene.cube)], *images]
 
 
 def _tracks(options: PrepareOptions) -> list[Track]:
@@ -366,7 +368,7 @@ def _tracks(options: PrepareOptions) -> list[Track]:
 
 
 def _bands(scene: Scene) -> tuple[float, ...]:
-    _, stored = peek_cube(scene.cube)
+    stored = scene.peek()
     grid = stored.wavelengths_nm
     if grid is None:
         grid = scene.wavelengths_nm
@@ -397,7 +399,7 @@ def _offsets(start: int, shape: tuple[int, int, int], o: PrepareOptions) -> list
 
 
 def _block(
-    job: Job, plan: Plan, tracks: Sequence[Track]
+    job: PreparedScene, plan: Plan, tracks: Sequence[Track]
 ) -> tuple[npt.NDArray[np.uint8], SceneEntry]:
     """The bytes of one scene, and their description."""
     scene, o = job.scene, plan.options
@@ -437,7 +439,7 @@ def _block(
         name=scene.name,
         group=scene.group,
         source=scene.cube.name,
-        source_sha256=content_hash(scene.cube),
+        source_sha256=cube_hash(scene.cube),
         quantity=cube.attrs["quantity"],
         shape=job.shape[:2],
         cube=starts[0],

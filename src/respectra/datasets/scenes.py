@@ -11,9 +11,29 @@ import numpy as np
 import xarray as xr
 
 from respectra.cameras import Track, open_image
-from respectra.cubes import open_cube
+from respectra.cubes import Quantity, open_cube
+from respectra.cubes.formats import Stored
 from respectra.cubes.io import peek_cube
 from respectra.errors import DataError
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How the cubes of a folder are opened, where their files do not say; as ``open_cube``."""
+
+    key: str | None = None
+    """Name of the variable."""
+    axes: str | None = None
+    """The axes of the file's array, such as ``band,y,x``."""
+    quantity: Quantity | None = None
+    """What the values are."""
+
+    def to_dict(self) -> dict[str, str]:
+        """What is given, by name."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value}
+
+
+AS_THE_FILES_SAY = Opening()
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,8 @@ class Scene:
     """Value = number in the file times this, in a file of codes: one with a number above 1."""
     bad: str = ""
     """Why those who published results left it out, if they did."""
+    opening: Opening = AS_THE_FILES_SAY
+    """How its cube is opened."""
 
     def __post_init__(self) -> None:
         if not self.group:
@@ -49,15 +71,25 @@ class Scene:
         Raises:
             FormatError, DataError: as :func:`respectra.open_cube`.
         """
-        grid = self.wavelengths_nm
+        grid, how = self.wavelengths_nm, self.opening
         if grid is not None:
-            _, stored = peek_cube(self.cube)
+            stored = self.peek()
             if stored.wavelengths_nm is not None or stored.shape[2] != len(grid):
                 grid = None
-        cube = open_cube(self.cube, wavelengths_nm=grid).load()
+        cube = open_cube(
+            self.cube, wavelengths_nm=grid, key=how.key, axes=how.axes, quantity=how.quantity
+        ).load()
         if self.scale == 1.0 or not (cube.values > 1.0).any():
             return cube
         return cube.copy(data=cube.values * np.float32(self.scale))
+
+    def peek(self) -> Stored:
+        """What the cube's file says, without reading its values.
+
+        Raises:
+            FormatError, DataError: as :func:`respectra.open_cube`.
+        """
+        return peek_cube(self.cube, self.opening.key, self.opening.axes)[1]
 
     def image(self, track: Track, cube: xr.DataArray | None = None) -> xr.DataArray:
         """The image of a track: the file where there is one, rendered otherwise.

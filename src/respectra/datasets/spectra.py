@@ -19,8 +19,7 @@ import xarray as xr
 
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths
 from respectra.errors import DataError, FormatError, MissingExtraError, unknown_name
-
-Array = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 _COLOUR = "colour-science, BSD-3-Clause, copyright 2013 Colour Developers"
 _EARTHLIB = "earthlib, MIT, Christopher Anderson"
@@ -31,8 +30,8 @@ class Spectrum:
     """One measured spectrum on the grid it was published on."""
 
     name: str
-    wavelengths_nm: Array
-    values: Array
+    wavelengths_nm: FloatArray
+    values: FloatArray
     category: str = ""
 
 
@@ -112,7 +111,9 @@ def illuminants(
     return _label(_ILLUMINANTS[source], wavelengths_nm, "illuminant", normalise=True)
 
 
-def resample_spectrum(wavelengths_nm: Array, values: Array, grid_nm: Array) -> Array | None:
+def resample_spectrum(
+    wavelengths_nm: FloatArray, values: FloatArray, grid_nm: FloatArray
+) -> FloatArray | None:
     """Spectra (..., native) on another grid (..., band), or None where they do not cover it.
 
     Where the native step is finer than the grid's, a triangular window of the grid's step on
@@ -135,7 +136,7 @@ def resample_spectrum(wavelengths_nm: Array, values: Array, grid_nm: Array) -> A
             left = right - 1
             share = (point - wavelengths_nm[left]) / (wavelengths_nm[right] - wavelengths_nm[left])
             operator[:, band] += weight * ((1 - share) * identity[left] + share * identity[right])
-    resampled: Array = values @ operator
+    resampled: FloatArray = values @ operator
     return resampled
 
 
@@ -174,7 +175,7 @@ def _label(
     )
 
 
-def _resampled(spectra: Iterable[Spectrum], grid: Array) -> tuple[list[Spectrum], list[str]]:
+def _resampled(spectra: Iterable[Spectrum], grid: FloatArray) -> tuple[list[Spectrum], list[str]]:
     """Spectra on the grid, and the names of those that do not cover it; one operator a grid."""
     groups: dict[bytes, list[Spectrum]] = {}
     for spectrum in spectra:

@@ -230,7 +230,7 @@ class Store:
 
 def is_store(folder: str | os.PathLike[str]) -> bool:
     """Whether a folder is a finished store."""
-    recover(Path(folder) / INDEX, others="*.bin")
+    recover(Path(folder) / INDEX, others=["*.bin"])
     try:
         return read_object(Path(folder) / INDEX).get("format") == FORMAT
     except FormatError:
@@ -244,7 +244,7 @@ def open_store(folder: str | os.PathLike[str]) -> Store:
         FormatError: no store, an unfinished one, or one whose index is damaged.
     """
     path = Path(folder)
-    recover(path / INDEX, others="*.bin")
+    recover(path / INDEX, others=["*.bin"])
     if not (path / INDEX).is_file():
         unfinished = (path / PART).is_dir() or (path / "plan.json").is_file()
         raise FormatError(

@@ -7,8 +7,6 @@ brightness and by cluster, histograms of its consistency, and its spectra at tho
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cubes import preview
+from respectra.errors import RespectraError
 from respectra.evaluation import metrics
 from respectra.evaluation.auxiliary import Case, image_delta_e, image_errors
 from respectra.files import atomic_path
+from respectra.guards.npy import read_npz
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -147,9 +147,8 @@ def save_details(arrays: Arrays, path: Path) -> None:
 def load_details(path: Path) -> dict[str, npt.NDArray[Any]] | None:
     """Read details; None where there are none, or damaged ones."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zlib.error, zipfile.BadZipFile):
+        return read_npz(path)
+    except (OSError, RespectraError):
         return None
 
 

@@ -51,11 +51,11 @@ STATEMENTS: Mapping[str, str] = {
 }
 
 
-class Options(Config):
+class EvaluationOptions(Config):
     """How to score.
 
     Example:
-        >>> Options(tracks=("clean",), floor=0.01).floor
+        >>> EvaluationOptions(tracks=("clean",), floor=0.01).floor
         0.01
     """
 
@@ -141,21 +141,24 @@ class SceneRecord(Config):
     name: str
     role: Literal["main", "out-of-scope"] = "main"
     truth: str | None
-    """SHA-256 of the cube's file; None where there is no truth."""
+    """SHA-256 of the cube's files; None where there is no truth."""
     images: dict[str, str] = Field(default_factory=dict)
     """Track -> SHA-256 of the image file."""
+    opened: dict[str, str] = Field(default_factory=dict)
+    """Key, axes and quantity of the cube, where they were given and not taken from the file."""
 
 
 class Protocol(Config):
     """Options, data and versions: all that somebody needs to reproduce a result.
 
     Example:
-        >>> Protocol(options=Options(), collections={"main": "mine"}, scenes=()).options.tracks
+        >>> options = EvaluationOptions()
+        >>> Protocol(options=options, collections={"main": "mine"}, scenes=()).options.tracks
         ('clean',)
     """
 
     format: int = FORMAT
-    options: Options
+    options: EvaluationOptions
     collections: dict[str, str]
     """Role -> name of the folder."""
     scenes: tuple[SceneRecord, ...]
@@ -167,7 +170,10 @@ class Protocol(Config):
         """Scores compare where this is equal: the same rules on the same scenes."""
         kept = {
             "options": self.options.model_dump(mode="json", exclude=_elsewhere(self.options)),
-            "scenes": [scene.model_dump(mode="json") for scene in self.scenes],
+            "scenes": [
+                scene.model_dump(mode="json", exclude=set() if scene.opened else {"opened"})
+                for scene in self.scenes
+            ],
             "statements": self.statements,
         }
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
@@ -186,7 +192,7 @@ class Protocol(Config):
         values = mine.model_dump()
         values["tracks"] = (*mine.tracks, *theirs.tracks)
         values["tests"] = (*mine.tests, *theirs.tests)
-        return self.model_copy(update={"options": Options(**values)})
+        return self.model_copy(update={"options": EvaluationOptions(**values)})
 
     def scene_names(self, role: str = "main", track: str | None = None) -> tuple[str, ...]:
         """Names of the scenes of one role; of those that a track can show, if one is given."""
@@ -198,7 +204,7 @@ class Protocol(Config):
         )
 
 
-def _elsewhere(options: Options) -> set[str]:
+def _elsewhere(options: EvaluationOptions) -> set[str]:
     """Options that do not decide whether scores compare, or that nobody set."""
     left_out = {"tests", "metrics", "tracks"}
     return left_out if options.wavelengths_nm is not None else left_out | {"wavelengths_nm"}

@@ -15,10 +15,12 @@ import xarray as xr
 from respectra.cameras import Track, get_track, list_tracks, open_image, track_of_file
 from respectra.cameras.tracks import file_suffix
 from respectra.cubes import fit_bands
-from respectra.datasets.collections import Collection, Scene, open_collection
+from respectra.cubes.parts import cube_hash
+from respectra.datasets.collections import open_collection
+from respectra.datasets.scenes import AS_THE_FILES_SAY, Collection, Opening, Scene
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary import Case
-from respectra.evaluation.protocol import BORDER_2022, Options, SceneRecord
+from respectra.evaluation.protocol import BORDER_2022, EvaluationOptions, SceneRecord
 from respectra.identity import content_hash
 
 Role = Literal["main", "out-of-scope"]
@@ -39,6 +41,7 @@ class EvaluationScene:
         role: ``main``, or ``out-of-scope`` for the second collection.
         wavelengths_nm: the bands, for files that do not say.
         scale: value = number in the file times this.
+        opening: how its cube is opened.
 
     Example:
         >>> from pathlib import Path
@@ -52,24 +55,28 @@ class EvaluationScene:
     role: Role = "main"
     wavelengths_nm: tuple[float, ...] | None = None
     scale: float = 1.0
+    opening: Opening = AS_THE_FILES_SAY
 
     def record(self) -> SceneRecord:
         """What the protocol keeps of it."""
         return SceneRecord(
             name=self.name,
             role=self.role,
-            truth=None if self.cube is None else content_hash(self.cube),
+            truth=None if self.cube is None else cube_hash(self.cube),
             images={track: content_hash(path) for track, path in sorted(self.images.items())},
+            opened=self.opening.to_dict(),
         )
 
-    def open(self, track_name: str, seed: int, options: Options, cache: Path | None) -> Case:
+    def open(
+        self, track_name: str, seed: int, options: EvaluationOptions, cache: Path | None
+    ) -> Case:
         """The case of one track.
 
         Raises:
             DataError: the image does not fit the cube, or the track refuses the cube.
         """
         track = get_track(track_name, seed=seed)
-        truth = None if self.cube is None else even(self._open_cube(self.cube))
+        truth = None if self.cube is None else even(self.scene(self.cube).open_cube())
         if truth is not None and options.wavelengths_nm is not None:
             truth = fit_bands(truth, options.wavelengths_nm)
         image = self._image(track, truth, seed)
@@ -77,10 +84,15 @@ class EvaluationScene:
         rules = options.rules(cache)
         return Case(self.name, truth, image, track, seed=seed, rules=rules, valid=valid)
 
-    def _open_cube(self, path: Path) -> xr.DataArray:
+    def scene(self, cube: Path) -> Scene:
+        """The scene of its cube alone."""
         return Scene(
-            self.name, path, wavelengths_nm=self.wavelengths_nm, scale=self.scale
-        ).open_cube()
+            self.name,
+            cube,
+            wavelengths_nm=self.wavelengths_nm,
+            scale=self.scale,
+            opening=self.opening,
+        )
 
     def _image(self, track: Track, truth: xr.DataArray | None, seed: int) -> xr.DataArray:
         if track.name not in self.images:
@@ -130,7 +142,7 @@ def evaluation_scenes_of(
         ['a']
     """
     return tuple(
-        EvaluationScene(s.name, s.cube, s.images, role, s.wavelengths_nm, s.scale)
+        EvaluationScene(s.name, s.cube, s.images, role, s.wavelengths_nm, s.scale, s.opening)
         for s in collection
     )
 
@@ -185,7 +197,7 @@ def no_data(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
     return result.reshape(shape)
 
 
-def _valid(truth: xr.DataArray, options: Options) -> npt.NDArray[np.bool_] | None:
+def _valid(truth: xr.DataArray, options: EvaluationOptions) -> npt.NDArray[np.bool_] | None:
     """Pixels that count; None for all."""
     valid = np.ones(truth.shape[:2], bool)
     if options.mask == "no-data":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from respectra.cubes import inspect
 from respectra.errors import naming
 from respectra.evaluation.measuring import Cost, fill_bandwidth, limited_threads, measure_cost
 from respectra.evaluation.results import load_costs
@@ -21,8 +20,8 @@ def largest(subjects: Sequence[EvaluationScene]) -> EvaluationScene:
     def pixels(subject: EvaluationScene) -> int:
         if subject.cube is None:
             return 0
-        rows, columns, _ = inspect(subject.cube)["shape"]
-        return int(rows * columns)
+        rows, columns, _ = subject.scene(subject.cube).peek().shape
+        return rows * columns
 
     return max(subjects, key=pixels)
 

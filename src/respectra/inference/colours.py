@@ -18,10 +18,10 @@ from respectra.inference.tiling import Layout, Reader
 from respectra.methods import Tiling
 from respectra.notices import watch_compiler
 from respectra.threads import for_blocks
+from respectra.typing import Float32Array
 
 watch_compiler()
 
-FloatArray = npt.NDArray[np.float32]
 #: Pictures from this many pixels on are looked through for colours that they share.
 LEAST_PIXELS = 1 << 16
 #: Colours are worth it where there are at most this many of them for each pixel.
@@ -38,7 +38,7 @@ _FILLED = 1 << 16
 class Colours:
     """The colours of some pixels."""
 
-    values: FloatArray
+    values: Float32Array
     """Shape (colour, 3). Blocks of the picture may repeat a colour."""
     number: npt.NDArray[np.int32]
     """Shape (pixel,): which of them each pixel has."""
@@ -48,7 +48,7 @@ class Colours:
         return np.bincount(self.number, minlength=len(self.values))
 
 
-def find_colours(pixels: FloatArray) -> Colours | None:
+def find_colours(pixels: Float32Array) -> Colours | None:
     """The colours of a piece of a picture, (y, x, 3); None where looking for them gains nothing."""
     count = pixels.shape[0] * pixels.shape[1]
     if count < LEAST_PIXELS:
@@ -90,10 +90,10 @@ class ColourFinder:
     """
 
     def __init__(self) -> None:
-        self._pixels: FloatArray | None = None
+        self._pixels: Float32Array | None = None
         self._found: Colours | None = None
 
-    def __call__(self, pixels: FloatArray) -> Colours | None:
+    def __call__(self, pixels: Float32Array) -> Colours | None:
         """As :func:`find_colours`."""
         if pixels is not self._pixels:
             self._found = find_colours(pixels)
@@ -110,15 +110,15 @@ class ByColour:
     """
 
     def __init__(
-        self, predict: Any, find: Callable[[FloatArray], Colours | None] = find_colours
+        self, predict: Any, find: Callable[[Float32Array], Colours | None] = find_colours
     ) -> None:
         self._predict, self._find = predict, find
 
-    def __call__(self, pixels: FloatArray) -> FloatArray:
+    def __call__(self, pixels: Float32Array) -> Float32Array:
         """(y, x, 3) -> (y, x, band), float32."""
         colours = self._find(pixels)
         if colours is None:
-            answer: FloatArray = self._predict(pixels)
+            answer: Float32Array = self._predict(pixels)
             return answer
         picture = self._predict(in_rows(colours.values))
         table = np.ascontiguousarray(picture, np.float32).reshape(-1, picture.shape[2])
@@ -134,8 +134,8 @@ class ByColour:
 def weighted_picture(
     read: Reader,
     layout: Layout,
-    find: Callable[[FloatArray], Colours | None] = find_colours,
-) -> tuple[FloatArray, FloatArray, Layout] | None:
+    find: Callable[[Float32Array], Colours | None] = find_colours,
+) -> tuple[Float32Array, Float32Array, Layout] | None:
     """A picture of the colours of a picture, and how often each counts: for means over pixels.
 
     Args:

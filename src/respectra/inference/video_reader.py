@@ -24,6 +24,8 @@ from respectra.errors import DataError, FormatError, MissingExtraError
 BadFrame = Literal["stop", "skip"]
 #: Files with these suffixes are clips.
 CLIP_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")
+#: What FFmpeg may take a file for. Its lists of files (concat, HLS, DASH, ...) lead to other files.
+_CONTAINERS = "matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,avi"
 #: Clips of at least this many rows are BT.709 where they do not say otherwise.
 _HD_ROWS = 720
 #: Numbers of ITU-T H.273: matrices that are not known, and transfer curves of high dynamic range.
@@ -47,7 +49,7 @@ class Clip:
     """A video clip on disk.
 
     Args:
-        path: anything that FFmpeg reads.
+        path: what FFmpeg reads as Matroska, WebM, MP4, QuickTime or AVI.
 
     Attributes:
         height: rows of every frame, as it is shown.
@@ -160,7 +162,9 @@ class Clip:
         if not self.path.is_file():
             raise FormatError(f"no such file: {self.path}")
         try:
-            container = av.open(str(self.path))
+            # "file:" keeps FFmpeg from seeing a protocol in a name.
+            options = {"format_whitelist": _CONTAINERS}
+            container = av.open(f"file:{self.path}", container_options=options)
         except (av.error.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise FormatError(f"{self.path} is not a video clip, or damaged ({reason})") from None

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from respectra.config import Config
+from respectra.cubes import Quantity
 from respectra.datasets.patches import PatchOptions, RenderOptions, Symmetries
+from respectra.training.synthetic_recipe import SyntheticRecipe
 
 if TYPE_CHECKING:
     from respectra.methods import Contract
@@ -30,6 +32,12 @@ class DataRecipe(Config):
     """Names; chosen by ``split`` when empty."""
     validation_share: Share = 0.1
     """Share of the physical scenes that validate, for a split by scene."""
+    key: str | None = None
+    """Name of the variable that is the cube, where files hold several."""
+    axes: str | None = None
+    """The axes of the files' arrays, such as ``band,y,x``, where they do not say."""
+    quantity: Quantity | None = None
+    """What the values are, where the files do not say or are wrong."""
 
 
 class RenderRecipe(Config):
@@ -306,6 +314,8 @@ class Recipe(Config):
     network gets as many bands."""
     data: DataRecipe = DataRecipe()
     patches: PatchRecipe = PatchRecipe()
+    synthetic: SyntheticRecipe = SyntheticRecipe()
+    """Of scenes without end, for ``--data synthetic``; otherwise without effect."""
     batch: int = Field(default=16, ge=1)
     """Patches of an optimiser step, over all processes together."""
     optimizer: OptimizerRecipe = OptimizerRecipe()

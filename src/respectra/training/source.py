@@ -17,7 +17,7 @@ import xarray as xr
 
 from respectra.cameras import Track
 from respectra.cubes import fit_bands
-from respectra.cubes.io import peek_cube
+from respectra.cubes.parts import cube_hash
 from respectra.datasets.collections import Collection, Scene, open_collection
 from respectra.datasets.patches import SceneSource
 from respectra.datasets.splits import list_official_splits, split_by_scene, split_officially
@@ -28,8 +28,8 @@ from respectra.identity import content_hash
 from respectra.methods import Contract
 from respectra.storage import Url, is_url, kept_copy
 from respectra.training.recipe import DataRecipe
+from respectra.typing import Float32Array
 
-FloatArray = npt.NDArray[np.float32]
 #: Scenes are read into memory when they take less than this share of what is free.
 _SHARE = 0.7
 
@@ -125,12 +125,19 @@ def open_scenes(
     if any(stores):
         if len(folders) > 1:
             raise ConfigError("train on one store, or on folders of cubes; not on several stores")
+        if recipe.key or recipe.axes or recipe.quantity:
+            raise ConfigError(
+                "a store knows its cubes; say key, axes and quantity where it is prepared: "
+                "respectra data prepare --key"
+            )
         return _from_store(folders[0], contract)
     parts: dict[str, list[Scene]] = {"train": [], "validation": []}
     hashes: dict[str, str] = {}
     files: dict[str, tuple[str, ...]] = {}
     for folder in folders:
-        collection = open_collection(folder)
+        collection = open_collection(
+            folder, key=recipe.key, axes=recipe.axes, quantity=recipe.quantity
+        )
         divided = _divide(collection, recipe, seed)
         for part, scenes in zip(parts, divided, strict=True):
             for scene in scenes:
@@ -167,7 +174,7 @@ def _add_hashes(scene: Scene, folder: Path, hashes: dict[str, str]) -> tuple[str
         while label in hashes:  # the same place in another folder
             count += 1
             label = f"{place} ({count})"
-        hashes[label] = content_hash(path)
+        hashes[label] = cube_hash(path) if path == scene.cube else content_hash(path)
         labels.append(label)
     return tuple(labels)
 
@@ -210,7 +217,7 @@ def _codes(image: xr.DataArray) -> tuple[npt.NDArray[Any], float]:
     return np.rint(np.asarray(image.values) * full_scale).astype(kind), full_scale
 
 
-def image_of(scene: SceneArrays, track: str) -> FloatArray:
+def image_of(scene: SceneArrays, track: str) -> Float32Array:
     """Linear values in [0, 1] of a scene's image, (y, x, 3).
 
     Raises:
@@ -226,7 +233,7 @@ def _require_memory(scenes: Sequence[Scene]) -> None:
     Raises:
         DataError: they take more than is free.
     """
-    wanted = sum(4 * math.prod(peek_cube(scene.cube)[1].shape) for scene in scenes)
+    wanted = sum(4 * math.prod(scene.peek().shape) for scene in scenes)
     free = psutil.virtual_memory().available
     if wanted > _SHARE * free:
         raise DataError(

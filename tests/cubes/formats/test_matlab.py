@@ -1,12 +1,14 @@
 """MATLAB files against other readers and writers."""
 
+import warnings
+
 import h5py
 import numpy as np
 import pytest
 import scipy.io
 
 import respectra as rs
-from respectra.errors import DataError, FormatError
+from respectra.errors import DataError, FormatError, RespectraWarning
 
 GRID = np.array([400.0, 500.0, 600.0, 700.0])
 
@@ -65,11 +67,40 @@ def test_version_73_of_others(tmp_path, values, marked, chunked):
     assert cube.values.flags.c_contiguous
 
 
-def test_a_python_writer_that_kept_its_axes(tmp_path, values):
+@pytest.mark.parametrize(
+    ("order", "axes"), [((0, 1, 2), "y,x,band"), ((2, 1, 0), "band,x,y"), ((2, 0, 1), "band,y,x")]
+)
+def test_the_axes_of_a_python_writer_are_told_or_said(tmp_path, values, order, axes):
     with h5py.File(tmp_path / "a.mat", "w") as file:
-        file["cube"] = values
+        file["scene"] = values.transpose(order)
         file["bands"] = GRID
-    np.testing.assert_array_equal(rs.open_cube(tmp_path / "a.mat").values, values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(rs.open_cube(tmp_path / "a.mat", axes=axes).values, values)
+    with pytest.warns(RespectraWarning, match=r"read as (y,x,band|band,x,y).*--axes"):
+        cube = rs.open_cube(tmp_path / "a.mat")
+    assert (cube.shape == values.shape) == (axes != "band,y,x")
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 4), (3, 4, 5), (7, 7, 7)])
+def test_axes_that_nothing_tells_are_asked_for(tmp_path, shape):
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file["cube"] = np.zeros(shape)
+        file["bands"] = GRID
+    with pytest.raises(FormatError, match=r"--axes.*band,x,y in MATLAB's order"):
+        rs.open_cube(tmp_path / "a.mat")
+
+
+def test_the_files_of_the_challenge_are_known(tmp_path, values):
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file["cube"] = values.T
+        file["bands"] = GRID[:, None]
+        file["norm_factor"] = np.full((1, 1), 2.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cube = rs.open_cube(tmp_path / "a.mat")
+    np.testing.assert_array_equal(cube.values, values)
+    assert cube.attrs["norm_factor"] == 2.5
 
 
 def test_band_numbers_are_not_wavelengths(tmp_path, values):
@@ -80,7 +111,7 @@ def test_band_numbers_are_not_wavelengths(tmp_path, values):
 
 def test_choosing_a_variable(tmp_path, values):
     scipy.io.savemat(tmp_path / "a.mat", {"a": values, "b": 2 * values, "bands": GRID})
-    with pytest.raises(FormatError, match=r"several arrays.*a \(3, 5, 4\).*key=\.\.\."):
+    with pytest.raises(FormatError, match=r"several arrays.*a \(3, 5, 4\).*--key"):
         rs.open_cube(tmp_path / "a.mat")
     np.testing.assert_array_equal(rs.open_cube(tmp_path / "a.mat", key="b").values, 2 * values)
     with pytest.raises(FormatError, match="no variable 'c'; it holds a"):
@@ -94,14 +125,15 @@ def test_what_is_not_an_array_of_real_numbers(tmp_path, values):
     with h5py.File(tmp_path / "b.mat", "w") as file:
         file["cube"] = values.astype(np.complex64)
     with pytest.raises(DataError, match="real numbers"):
-        rs.open_cube(tmp_path / "b.mat")
+        rs.open_cube(tmp_path / "b.mat", axes="y,x,band")
 
 
 @pytest.mark.parametrize("chunks", [None, (1, 1000, 1000)])
 def test_a_giant_that_was_never_written_is_refused_before_allocation(tmp_path, chunks):
     with h5py.File(tmp_path / "a.mat", "w") as file:
         file.create_dataset("cube", (31, 30_000, 30_000), "f4", chunks=chunks)
-    cube = rs.open_cube(tmp_path / "a.mat", wavelengths_nm=np.arange(400, 701, 10))
+    grid = np.arange(400, 701, 10)
+    cube = rs.open_cube(tmp_path / "a.mat", wavelengths_nm=grid, axes="band,x,y")
     with pytest.raises(FormatError, match=r"promises 30000 x 30000 x 31 .* would grow"):
         cube.load()
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.cameras.response_prior import GRID_NM
 from respectra.errors import ConfigError, FormatError, unknown_name
+from respectra.typing import FloatArray
 from respectra.wavelengths import check_wavelengths
 
-FloatArray = npt.NDArray[np.float64]
 #: Rows and columns of patches by the name of a chart.
 _LAYOUTS = {"classic24": (4, 6), "passport": (4, 6), "sg140": (10, 14)}
 
@@ -56,7 +55,12 @@ def open_chart(chart: str | os.PathLike[str], layout: str = "classic24") -> Char
         spectra = [np.interp(GRID_NM, sd.wavelengths, sd.values) for sd in table.values()]
         return Chart(text, *_LAYOUTS[text], np.array(spectra))
     if text == "sg140":
-        raise ConfigError("the spectra of an SG chart come with it; give them as a CSV file")
+        raise ConfigError(
+            "the spectra of an SG chart come with it, and none are published under a licence that "
+            "lets them ship; colours alone give no response. Give chart='FILE.csv' (--chart): a "
+            "header patch,400,410,...,700 in nm and a line for each of the 140 patches in reading "
+            "order, its name and its reflectances from 0 to 1"
+        )
     if Path(text).suffix.lower() != ".csv":
         raise unknown_name("chart", text, [*_LAYOUTS, "FILE.csv"])
     return _read(Path(text), layout)

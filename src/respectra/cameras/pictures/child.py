@@ -1,7 +1,8 @@
 """Decoders of involved formats run in a process of their own: a damaged file ends that, not this.
 
 HEIC and raw files are decoded by large C++ libraries (libheif, LibRaw). They run in a process that
-knows nothing but the file, may take only so long, and gives back an array and a few facts.
+knows nothing but the file, may take only so long and so much memory, and gives back an array and a
+few facts.
 """
 
 from __future__ import annotations
@@ -21,15 +22,20 @@ from respectra.errors import FormatError, MissingExtraError
 _SCRIPT = Path(__file__).with_name("child_reader.py")
 #: Seconds that reading what a file says may take, and decoding it.
 PATIENCE_S = {"look": 20.0, "decode": 180.0}
+#: Address space that the process may take: for itself, and for each pixel that is decoded.
+SPACE_BYTES, PIXEL_BYTES = 8 * 2**30, 64
 
 
-def ask_child(path: Path, kind: str, task: str, **options: Any) -> tuple[dict[str, Any], Any]:
+def ask_child(
+    path: Path, kind: str, task: str, *, pixels: int = 0, **options: Any
+) -> tuple[dict[str, Any], Any]:
     """What a decoder says of a file.
 
     Args:
         path: the file.
         kind: ``heif`` or ``raw``.
         task: ``look``: the facts alone; ``decode``: the values too.
+        pixels: of the picture, for the memory that decoding it may take.
         options: for the decoder.
 
     Returns:
@@ -39,8 +45,10 @@ def ask_child(path: Path, kind: str, task: str, **options: Any) -> tuple[dict[st
         FormatError: the file is damaged, unknown to the library, crashes it, or takes for ever.
         MissingExtraError: the library is not installed.
     """
-    question = json.dumps({"path": str(path.absolute()), "kind": kind, "task": task, **options})
+    what = {"path": str(path.absolute()), "kind": kind, "task": task, **options}
+    question = json.dumps({**what, "space": SPACE_BYTES + PIXEL_BYTES * pixels})
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # each takes space
     try:
         done = subprocess.run(
             [sys.executable, "-P", str(_SCRIPT), question],

@@ -5,6 +5,7 @@ It gets a question as JSON and answers on standard output: a line of JSON, then 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 def main() -> None:
     """Answer one question."""
     question = json.loads(sys.argv[1])
+    _limit(int(question["space"]))
     # What the libraries print must not get between the values.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -34,6 +36,15 @@ def main() -> None:
     if values is not None:
         out.write(values.data)
     out.flush()
+
+
+def _limit(space: int) -> None:
+    """Take no more address space than that, where the system can be asked to see to it."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (space, space))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _heif(question: dict[str, Any]) -> tuple[dict[str, Any], Any]:

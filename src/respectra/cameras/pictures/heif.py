@@ -58,7 +58,7 @@ def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
     )
 
     def load() -> Codes:
-        _, codes = ask_child(path, "heif", "decode")
+        _, codes = ask_child(path, "heif", "decode", pixels=facts["height"] * facts["width"])
         if codes is None:
             raise FormatError("the HEIC holds no picture")
         # Codes of more than 8 bits lie in the upper ones of 16.

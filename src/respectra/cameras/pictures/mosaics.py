@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from respectra.cameras.pictures.demosaicing import Way
 from respectra.cameras.pictures.raw import develop_mosaic
-from respectra.cameras.pictures.source import Codes, Source, WholeSource
+from respectra.cameras.pictures.source import Codes, PictureSource, WholeSource
 from respectra.errors import ConfigError, DataError
 
 #: The colours of the first two pixels of the first row, and of the second.
@@ -17,7 +17,7 @@ Pattern = Literal["none", "rggb", "bggr", "grbg", "gbrg"]
 
 
 def fill_in_source(
-    source: Source, pattern: Pattern, way: Way, black_level: float, white_level: float | None
+    source: PictureSource, pattern: Pattern, way: Way, black_level: float, white_level: float | None
 ) -> WholeSource:
     """The picture behind a grey mosaic: linear values of the camera in [0, 1].
 
@@ -51,11 +51,7 @@ def fill_in_source(
         low, high = np.full((2, 2), black_level), np.full((2, 2), white)
         return develop_mosaic(codes, channel, low, high, way)
 
-    facts: dict[str, Any] = {
-        "black_level": float(black_level),
-        "white_level": white,
-        "demosaic": way,
-    }
-    facts = {**said.facts, **facts, "mosaic": pattern}
+    levels = {"black_level": float(black_level), "white_level": white}
+    facts = {**said.facts, **levels, "demosaic": way, "mosaic": pattern}
     told = replace(said, colours="camera", full=1.0, bits=32, icc=None, space=None, facts=facts)
     return WholeSource((source.height // side, source.width // side), told, load)

@@ -58,6 +58,7 @@ def open_raw(path: Path, *, demosaic: Way, max_pixels: int) -> WholeSource:
         stored_bytes=size,
         max_pixels=max_pixels,
     )
+    pixels = int(look["raw_height"]) * int(look["raw_width"])
     letters = str(look["description"])
     if not set(letters) <= set("RGB"):
         raise DataError(f"the sensor's colours are {letters}, not red, green and blue")
@@ -68,7 +69,7 @@ def open_raw(path: Path, *, demosaic: Way, max_pixels: int) -> WholeSource:
     attrs["black_level"], attrs["white_level"] = float(black.mean()), float(white.mean())
 
     def load() -> Codes:
-        facts, codes = ask_child(path, "raw", "decode")
+        facts, codes = ask_child(path, "raw", "decode", pixels=pixels)
         if codes is None or codes.size == 0:
             raise FormatError("the raw file holds no picture")
         values = _develop(codes, facts, letters, demosaic)

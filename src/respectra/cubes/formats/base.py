@@ -22,6 +22,7 @@ from respectra.errors import (
     OutputError,
     RespectraError,
     RespectraWarning,
+    SeveralCubesError,
 )
 from respectra.guards.limits import EXPANSION, refuse_bomb
 from respectra.guards.text import parse_json
@@ -100,6 +101,7 @@ class CubeFormat:
             format is written as a whole.
         recognises: whether the first bytes of a file are of this format; None for folders.
         files: the files that a cube saved at a path consists of, the one that is opened first.
+        parts: the same of a cube that is there, from the name of any of them; a folder is one.
         compresses: whether saved values may take less room than they do in memory.
         keeps_factors: whether ``write`` takes a low-rank cube as it is, without expanding it.
     """
@@ -113,6 +115,7 @@ class CubeFormat:
     write: Callable[..., None]
     recognises: Callable[[bytes], bool] | None
     files: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
+    parts: Callable[[Path], tuple[Path, ...]] = lambda path: (path,)
     writer: type[CubeWriter] | None = None
     compresses: bool = False
     keeps_factors: bool = False
@@ -320,10 +323,14 @@ def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path
     solid = [name for name, shape in shapes.items() if len(shape) == 3]
     if len(solid) == 1:
         return solid[0]
-    problem = "several arrays" if solid else "no array"
+    if solid:
+        raise SeveralCubesError(
+            f"{path} holds several arrays with three dimensions ({listing}); say which one with "
+            "--key (key=...)",
+            solid,
+        )
     raise FormatError(
-        f"{path} holds {problem} with three dimensions ({listing}); "
-        + ("say which one with key=..." if solid else "a cube has y, x and wavelength")
+        f"{path} holds no array with three dimensions ({listing}); a cube has y, x and wavelength"
     )
 
 

@@ -10,6 +10,7 @@ cells are named with slashes: ``key="scene/cube"``, ``key="scenes/2"``.
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ from respectra.cubes.formats.base import (
     stated_grid,
 )
 from respectra.cubes.model import wavelengths_of
-from respectra.errors import FormatError
+from respectra.errors import FormatError, RespectraWarning
 from respectra.guards.hdf5 import SIGNATURE, is_hdf5
 from respectra.guards.mat5 import looks_like_mat4
 from respectra.guards.matlab import SIGNATURE_V5, MatlabArray, open_matlab
@@ -83,7 +84,7 @@ def peek_matlab(path: Path, key: str | None, axes: Axes | None) -> Stored:
         )
     beside = _beside(arrays, name)
     lists = [a.read() for a in beside.values() if a.name.rpartition("/")[2] in WAVELENGTH_NAMES]
-    order = _order(cube, [values.size for values in lists], axes)
+    order = _order(cube, beside, [values.size for values in lists], axes, path)
     shape = tuple(cube.shape[axis] for axis in order)
     return Stored(
         shape=shape,
@@ -104,19 +105,53 @@ def _window(cube: MatlabArray, order: tuple[int, ...], *spans: slice) -> npt.NDA
     return contiguous(cube.read(selection).transpose(order))
 
 
-def _order(cube: MatlabArray, sizes: list[int], axes: Axes | None) -> tuple[int, ...]:
+def _order(
+    cube: MatlabArray,
+    beside: Mapping[str, MatlabArray],
+    sizes: list[int],
+    axes: Axes | None,
+    path: Path,
+) -> tuple[int, ...]:
     """The axes y, x, band of a cube as it is stored.
 
     An HDF5 array without MATLAB's mark was written by another program, which may have kept its
-    own order or MATLAB's; then it has its bands where the wavelengths fit, and first otherwise.
+    own order or MATLAB's. The challenge's files are known to be in MATLAB's.
+
+    Raises:
+        FormatError: nothing tells which axis holds the bands.
     """
     if axes is not None:
         return order_by_axes(axes, len(cube.shape))
     if cube.by_columns:
         band = band_by_size(cube.shape, sizes)
         return (*(axis for axis in range(3) if axis != band), band)
-    fits = [axis for axis in (0, 2) if cube.shape[axis] in sizes]
-    return (0, 1, 2) if fits == [2] else (2, 1, 0)
+    fits = [axis for axis in range(3) if cube.shape[axis] in sizes]
+    if fits == [0] and _is_of_the_challenge(cube, beside):
+        return (2, 1, 0)
+    read_as: dict[int, tuple[str, tuple[int, ...]]] = {
+        0: ("band,x,y", (2, 1, 0)),
+        2: ("y,x,band", (0, 1, 2)),
+    }
+    if len(fits) != 1 or fits[0] not in read_as:
+        raise FormatError(
+            f"{path} does not say what the axes {cube.shape} of {cube.name!r} are, for it was not "
+            "written by MATLAB and its wavelengths do not tell; say it with --axes (axes=...): "
+            "band,x,y in MATLAB's order, y,x,band in NumPy's"
+        )
+    text, order = read_as[fits[0]]
+    warnings.warn(
+        f"{path} does not say what the axes {cube.shape} of {cube.name!r} are, for it was not "
+        f"written by MATLAB; read as {text}, by the number of wavelengths: if rows and columns are "
+        "exchanged, say it with --axes (axes=...)",
+        RespectraWarning,
+        stacklevel=2,
+    )
+    return order
+
+
+def _is_of_the_challenge(cube: MatlabArray, beside: Mapping[str, MatlabArray]) -> bool:
+    """Whether an array is called as the challenge's: ``cube`` or ``rad`` with ``bands``."""
+    return cube.name in ("cube", "rad") and "bands" in beside
 
 
 def _beside(arrays: Mapping[str, MatlabArray], name: str) -> dict[str, MatlabArray]:

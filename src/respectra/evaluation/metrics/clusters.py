@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import ConfigError, DataError
+from respectra.errors import ConfigError, DataError, RespectraError
 from respectra.evaluation.metrics.arrays import Array, Pair, Reduction, is_tensor
 from respectra.evaluation.metrics.relative import OnZero, relative_maps
 from respectra.files import atomic_path
+from respectra.guards.npy import read_npy
 
 Labels = npt.NDArray[np.int32]
 
@@ -210,8 +211,8 @@ def _fingerprint(values: Array, clusters: int, seed: int, init_size: int | None)
 def _read(path: Path, shape: tuple[int, ...]) -> Labels | None:
     """Labels kept earlier; None when there are none or the file is damaged."""
     try:
-        labels = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        labels = read_npy(path)
+    except (OSError, RespectraError):
         return None
     fits = labels.shape == shape and labels.dtype == np.int32
     return labels if fits else None

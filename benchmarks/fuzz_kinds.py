@@ -306,11 +306,11 @@ def _recipe(folder: Path) -> Path:
 
 
 def _results(folder: Path) -> Path:
-    from respectra.evaluation.protocol import Options, Protocol, SceneRecord
+    from respectra.evaluation.protocol import EvaluationOptions, Protocol, SceneRecord
     from respectra.evaluation.results import Results, Row, save_results
 
     record = SceneRecord(name="s", truth="0" * 64)
-    protocol = Protocol(options=Options(), collections={"main": "x"}, scenes=(record,))
+    protocol = Protocol(options=EvaluationOptions(), collections={"main": "x"}, scenes=(record,))
     row = Row.from_dict(
         {"role": "main", "scene": "s", "track": "clean", "method": "pca", "test": "plain",
          "fingerprint": "f", "note": "", "seed": 0, "seconds": 0.1, "peak_memory_mib": 1.0,

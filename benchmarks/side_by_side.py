@@ -31,7 +31,13 @@ import respectra as rs
 from respectra.datasets.collections import open_collection
 from respectra.datasets.still_life import still_life
 from respectra.datasets.synthesize import SynthesisOptions, synthesize_scene
-from respectra.evaluation import Options, Results, evaluate, evaluation_scenes_of, find_entries
+from respectra.evaluation import (
+    EvaluationOptions,
+    Results,
+    evaluate,
+    evaluation_scenes_of,
+    find_entries,
+)
 from respectra.methods import get_network, list_methods
 from respectra.methods.measure import count_gmac, count_parameters
 from respectra.training import change_recipe, load_recipe, recipe_of, train
@@ -223,7 +229,7 @@ def score(name: str, source: str, out: Path, lines: Lines, **facts: Any) -> dict
         return lines.found[key]
     subjects = evaluation_scenes_of(open_collection(out / "scenes" / "test"))
     subjects += evaluation_scenes_of(open_collection(out / "scenes" / "other"), "out-of-scope")
-    options = Options(metrics=("mrae", "rmse", "psnr", "sam"), tests=TESTS, floor=FLOOR)
+    options = EvaluationOptions(metrics=("mrae", "rmse", "psnr", "sam"), tests=TESTS, floor=FLOOR)
     entry = find_entries([f"{name}={source}"], tracks=options.tracks)
     report = out / "scored" / key.replace("/", "_").replace(" ", "_")
     results = evaluate(entry, subjects, report, options, timing_runs=1)

@@ -23,7 +23,7 @@ from respectra.cli.methods import (
     short_count,
 )
 from respectra.methods import list_methods
-from respectra.methods.measure import Facts, count_every_preset, get_facts
+from respectra.methods.measure import MethodFacts, count_every_preset, get_facts
 
 ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "docs" / "methods"
@@ -69,7 +69,7 @@ def pages() -> Iterator[tuple[str, str]]:
         yield f"{facts.card.name}.md", _page(facts)
 
 
-def _index(every: list[Facts]) -> str:
+def _index(every: list[MethodFacts]) -> str:
     lines = [
         "# The methods",
         "",
@@ -121,7 +121,7 @@ def _index(every: list[Facts]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _page(facts: Facts) -> str:
+def _page(facts: MethodFacts) -> str:
     card = facts.card
     made_by = ", ".join(filter(None, (card.kind, card.team, str(card.year))))
     lines = [f"# {card.title}", "", f"`{card.name}`: {made_by}.", "", card.summary, ""]

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import DataError, FormatError, RespectraWarning
+from respectra.typing import FloatArray
 
 __all__ = [
     "PLAUSIBLE_NM",
@@ -25,7 +26,6 @@ __all__ = [
     "to_nanometres",
 ]
 
-FloatArray = npt.NDArray[np.float64]
 
 #: What spectral cameras and light sources reach, nm: vacuum ultraviolet to thermal infrared.
 PLAUSIBLE_NM = (100.0, 100_000.0)

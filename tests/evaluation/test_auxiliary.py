@@ -11,12 +11,12 @@ from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
 from respectra.errors import ConfigError, DataError
 from respectra.evaluation.auxiliary import (
     TESTS,
-    Calibration,
+    AddedNoise,
     Case,
     Compression,
-    Noise,
     Rules,
     SpatialShuffle,
+    UncertaintyCalibration,
     WeightedAccuracy,
     calibration,
     camera_names,
@@ -72,7 +72,7 @@ def test_shuffle_depends_on_the_seed_alone(cube):
 def test_noise_falls_as_light_rises(cube):
     case = case_of(cube)
     errors = [
-        float(np.abs(Noise(electrons=e).challenge(case).image - case.image).mean())
+        float(np.abs(AddedNoise(electrons=e).challenge(case).image - case.image).mean())
         for e in (300, 5000, 1e9)
     ]
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
@@ -80,7 +80,7 @@ def test_noise_falls_as_light_rises(cube):
 
 def test_the_tracks_own_noise_and_quality_are_its_own_image(cube):
     case = case_of(cube, "real-world")
-    for test in (Noise(electrons=5000), Compression(quality=80)):
+    for test in (AddedNoise(electrons=5000), Compression(quality=80)):
         assert np.array_equal(test.challenge(case).image, case.image), test.name
 
 
@@ -207,13 +207,13 @@ class Sure(Unsure):
 
 def test_calibration_tells_honest_from_boastful(cube):
     case = case_of(cube)
-    honest = Calibration().score(case, cube, Unsure(cube, 1.0))
-    boastful = Calibration().score(case, cube, Unsure(cube, 0.3))
+    honest = UncertaintyCalibration().score(case, cube, Unsure(cube, 1.0))
+    boastful = UncertaintyCalibration().score(case, cube, Unsure(cube, 0.3))
     assert honest["coverage_68"] == pytest.approx(0.683, abs=0.02)
     assert honest["calibration_error"] < 0.02 < 0.2 < boastful["calibration_error"]
     assert honest["rank_correlation"] > 0.3
-    assert Calibration().score(case, cube, lambda image: cube) == {}
-    assert Calibration().score(case, cube, Sure(cube, 1.0)) == {}
+    assert UncertaintyCalibration().score(case, cube, lambda image: cube) == {}
+    assert UncertaintyCalibration().score(case, cube, Sure(cube, 1.0)) == {}
 
 
 def test_calibration_refuses_negative_deviations(cube):

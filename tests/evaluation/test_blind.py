@@ -12,7 +12,7 @@ import scipy.io
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube, save_cube
 from respectra.datasets.collections import Collection, open_collection
 from respectra.errors import DataError
-from respectra.evaluation import Options, score_submission, validate_submission
+from respectra.evaluation import EvaluationOptions, score_submission, validate_submission
 
 NAMES = ("ARAD_HS_0466", "ARAD_HS_0468")
 
@@ -40,7 +40,9 @@ def replace(folder: Path, values: np.ndarray, name: str = NAMES[0], variable: st
 
 def test_a_good_submission_is_scored(truth, submitted):
     assert validate_submission(submitted, truth) == ()
-    scores = score_submission(submitted, truth, Options(tests=("physical", "weighted"), clusters=4))
+    scores = score_submission(
+        submitted, truth, EvaluationOptions(tests=("physical", "weighted"), clusters=4)
+    )
     assert set(scores) == set(NAMES)
     for row in scores.values():
         assert row["mrae"] == pytest.approx(0.1, rel=1e-5)
@@ -89,7 +91,7 @@ def test_a_submission_scores_as_a_method_that_gives_these_cubes(tmp_path, rng):
     answer = make_cube(np.full((13, 15, 31), 0.4), CHALLENGE_WAVELENGTHS_NM)
     save_cube(answer, tmp_path / "submitted" / "a.mat")
     truth = open_collection(tmp_path / "truth")
-    options = Options(tracks=("real-world",), tests=("physical",))
+    options = EvaluationOptions(tracks=("real-world",), tests=("physical",))
     blind = score_submission(tmp_path / "submitted", truth, options)["a"]
     method = Entry("m", lambda track: lambda image: answer[:12, :14], "0001")
     seen = evaluate([method], evaluation_scenes_of(truth), tmp_path / "r", options, timing_runs=0)

@@ -8,7 +8,7 @@ from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube, save_cube
 from respectra.datasets.collections import open_collection
 from respectra.errors import ConfigError
 from respectra.evaluation import (
-    Options,
+    EvaluationOptions,
     evaluate,
     evaluation_scenes_of,
     find_entries,
@@ -71,7 +71,7 @@ def test_guarantees_are_scored_beside_the_method_without(tmp_path, rng):
     values = rng.uniform(0.02, 0.8, (12, 16, 1)) * rng.uniform(0.5, 1, (12, 16, 31))
     save_cube(make_cube(values, CHALLENGE_WAVELENGTHS_NM), tmp_path / "scenes" / "a.npz")
     names = ["wiener", "pca", "respectra"]
-    options = Options(
+    options = EvaluationOptions(
         tracks=("clean", "real-world"), tests=("physical", "brightness-2"), floor=0.01
     )
     found = find_entries(names, tracks=options.tracks, guarantees=[["consistent", "non-negative"]])

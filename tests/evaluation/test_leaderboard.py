@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from respectra.errors import ConfigError
-from respectra.evaluation import Options, Protocol, Results, Row, make_leaderboard, published_table
+from respectra.evaluation import (
+    EvaluationOptions,
+    Protocol,
+    Results,
+    Row,
+    make_leaderboard,
+    published_table,
+)
 from respectra.evaluation.leaderboard import to_html, to_markdown
 from respectra.evaluation.protocol import SceneRecord
 
@@ -13,7 +20,10 @@ from respectra.evaluation.protocol import SceneRecord
 def results(scores: dict[str, list[float]], track: str = "clean", **options: object) -> Results:
     scenes = tuple(SceneRecord(name=f"s{n}", truth="0") for n in range(2))
     protocol = Protocol(
-        options=Options(tracks=(track,), **options), collections={}, scenes=scenes, versions={}
+        options=EvaluationOptions(tracks=(track,), **options),
+        collections={},
+        scenes=scenes,
+        versions={},
     )
     rows = tuple(
         Row("main", f"s{n}", track, 0, name, "plain", name, {"mrae": v, "rmse": v / 2})

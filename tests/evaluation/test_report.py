@@ -21,7 +21,7 @@ from respectra.datasets.collections import open_collection
 from respectra.errors import ConfigError, OutputError
 from respectra.evaluation import (
     Entry,
-    Options,
+    EvaluationOptions,
     Protocol,
     Results,
     Row,
@@ -108,7 +108,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
         tone = rng.uniform(0.05, 0.8, (16, 20, 1))
         slope = np.linspace(0.4, 1.0, 31) ** rng.uniform(0.2, 2, (16, 20, 1))
         save_cube(make_cube(tone * slope, CHALLENGE_WAVELENGTHS_NM), root / f"{name}.npz")
-    options = Options(
+    options = EvaluationOptions(
         tracks=("clean", "real-world"),
         tests=("shuffle-4", "physical", "weighted", "noise-5000"),
         clusters=5,
@@ -235,7 +235,7 @@ def test_the_command_gives_the_same_options(tmp_path, monkeypatch):
     for name in ("a", "b"):
         values = np.full((8, 8, 31), 0.3, np.float32)
         save_cube(make_cube(values, CHALLENGE_WAVELENGTHS_NM), root / f"{name}.npz")
-    options = Options(
+    options = EvaluationOptions(
         tracks=("clean",), tests=("shuffle-4", "jpeg-60"), floor=0.02, seeds=(4, 5), crop="none"
     )
     subjects = evaluation_scenes_of(open_collection(root).select(("b",)))
@@ -271,7 +271,7 @@ def synthetic(folder: Path, scenes: list[str], methods: list[str], tracks: tuple
     """Results as an evaluation stores them, of noise: nothing compresses worse."""
     rng = np.random.default_rng(7)
     records = tuple(SceneRecord(name=name, truth="0" * 64) for name in scenes)
-    options = Options(tracks=tracks, tests=("physical", "weighted"), floor=0.01)
+    options = EvaluationOptions(tracks=tracks, tests=("physical", "weighted"), floor=0.01)
     protocol = Protocol(options=options, collections={"main": scenes[0]}, scenes=records)
     of_scene, of_method = folder / "scene.npz", folder / "method.npz"
     save_details(
@@ -400,7 +400,7 @@ def test_images_without_truth_have_a_page_too(tmp_path):
     (tmp_path / "images").mkdir()
     save_image(get_track("clean").render(cube), tmp_path / "images" / "A_clean.png")
     found = scenes_without_truth(tmp_path / "images")
-    options = Options(tests=("physical",))
+    options = EvaluationOptions(tests=("physical",))
     made = evaluate(
         [Entry("dark", grey(0.01), "0001")], found, tmp_path / "r", options, timing_runs=0
     )

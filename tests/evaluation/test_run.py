@@ -17,8 +17,8 @@ from respectra.datasets.collections import open_collection
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.evaluation import (
     Entry,
+    EvaluationOptions,
     EvaluationScene,
-    Options,
     Results,
     evaluate,
     evaluation_scenes_of,
@@ -31,7 +31,7 @@ from respectra.evaluation.details import load_details
 from respectra.evaluation.results import PLAIN, scene_path
 from respectra.evaluation.scenes import no_data
 
-OPTIONS = Options(tests=("shuffle-4", "brightness-2", "physical", "weighted"), clusters=5)
+OPTIONS = EvaluationOptions(tests=("shuffle-4", "brightness-2", "physical", "weighted"), clusters=5)
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +139,8 @@ def test_what_is_done_is_not_done_again(subjects, tmp_path):
 
 
 def test_methods_tests_and_tracks_are_added_later(subjects, tmp_path):
-    evaluate([GREY], subjects, tmp_path / "r", Options(), timing_runs=0)
-    more = Options(tracks=("real-world",), tests=("shuffle-1",), seeds=(0,))
+    evaluate([GREY], subjects, tmp_path / "r", EvaluationOptions(), timing_runs=0)
+    more = EvaluationOptions(tracks=("real-world",), tests=("shuffle-1",), seeds=(0,))
     results = evaluate(
         [Entry("other", grey, "0002")], subjects, tmp_path / "r", more, timing_runs=0
     )
@@ -213,9 +213,9 @@ def test_what_was_edited_is_said(subjects, tmp_path):
 
 
 def test_other_rules_and_other_methods_of_a_name_are_refused(subjects, tmp_path):
-    evaluate([GREY], subjects, tmp_path / "r", Options(), timing_runs=0)
+    evaluate([GREY], subjects, tmp_path / "r", EvaluationOptions(), timing_runs=0)
     with pytest.raises(ConfigError, match="other rules, scenes or metrics"):
-        evaluate([GREY], subjects, tmp_path / "r", Options(floor=0.01), timing_runs=0)
+        evaluate([GREY], subjects, tmp_path / "r", EvaluationOptions(floor=0.01), timing_runs=0)
     with pytest.raises(ConfigError, match="another method called 'grey'"):
         evaluate([Entry("grey", grey, "0003")], subjects, tmp_path / "r", timing_runs=0)
     (tmp_path / "full").mkdir()
@@ -231,7 +231,7 @@ def test_a_name_that_is_no_files_is_refused(subjects, tmp_path, name):
 
 
 def test_several_seeds_are_several_rows_on_a_noisy_track(subjects, tmp_path):
-    options = Options(tracks=("clean", "real-world"), seeds=(3, 4))
+    options = EvaluationOptions(tracks=("clean", "real-world"), seeds=(3, 4))
     results = evaluate([GREY], subjects[:1], tmp_path / "r", options, timing_runs=0)
     assert [(row.track, row.seed) for row in results.rows] == [
         ("clean", 3),
@@ -318,7 +318,7 @@ def test_what_a_layout_knows_of_its_files_is_kept(tmp_path, rng):
     values = rng.uniform(400, 4000, (12, 12, 31))
     scipy.io.savemat(tmp_path / "scenes" / "BGU_HS_00001.mat", {"rad": values})
     (subject,) = evaluation_scenes_of(open_collection(tmp_path / "scenes"))
-    truth = subject.open("clean", 0, Options(), None).need_truth()
+    truth = subject.open("clean", 0, EvaluationOptions(), None).need_truth()
     np.testing.assert_allclose(truth.values, values / 4095, rtol=1e-6)
     np.testing.assert_array_equal(truth["wavelength"], CHALLENGE_WAVELENGTHS_NM)
 
@@ -328,5 +328,5 @@ def test_zeros_where_there_is_no_data_stop_nothing(tmp_path, rng):
     values[8:, 8:] = np.linspace(0, 0.5, 31)
     save_cube(make_cube(values, CHALLENGE_WAVELENGTHS_NM), tmp_path / "scenes" / "gap.npz")
     found = evaluation_scenes_of(open_collection(tmp_path / "scenes"))
-    results = evaluate([GREY], found, tmp_path / "r", Options(), timing_runs=0)
+    results = evaluate([GREY], found, tmp_path / "r", EvaluationOptions(), timing_runs=0)
     assert np.isfinite(results.rows[0].scores["mrae"])

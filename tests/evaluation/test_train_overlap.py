@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from respectra.evaluation import Options, Protocol, Results, Row, report_tables
+from respectra.evaluation import EvaluationOptions, Protocol, Results, Row, report_tables
 from respectra.evaluation.protocol import SceneRecord
 from respectra.evaluation.results import Mean
 from respectra.evaluation.tables import show
@@ -16,7 +16,7 @@ def results(provenance: dict[str, object]) -> Results:
         for method, values in {"net": (0.1, 0.1, 0.9), "other": (0.5, 0.5, 0.5)}.items()
         for scene, value in zip(scenes, values, strict=True)
     )
-    protocol = Protocol(options=Options(), collections={}, scenes=scenes, versions={})
+    protocol = Protocol(options=EvaluationOptions(), collections={}, scenes=scenes, versions={})
     return Results(protocol, rows, methods={"net": {"provenance": provenance}, "other": {}})
 
 

@@ -47,8 +47,8 @@ from respectra.colour import (
 from respectra.cubes import Quantity, check_wavelengths
 from respectra.errors import ConfigError, DataError, FormatError, unknown_name
 from respectra.files import atomic_path
+from respectra.typing import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 White = tuple[float, float, float]
 #: x, y, width, height of a part of the picture, in pixels.
 Rectangle = tuple[int, int, int, int]

@@ -16,8 +16,8 @@ from respectra.colour import encode_srgb
 from respectra.colour.transfer import decode_srgb_exact
 from respectra.cubes import Quantity, require_cube, wavelengths_of
 from respectra.errors import DataError
+from respectra.typing import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 #: Depth of the codes of a capture that does not say it.
 _BITS = 8
 #: Codes of more bits are as good as exact values.

@@ -21,12 +21,12 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.images import Encoding, make_image, require_image
 from respectra.colour.transfer import SRGB_TO_XYZ, decode_srgb, encode_srgb, rgb_space
 from respectra.errors import ConfigError, DataError, unknown_name
+from respectra.typing import FloatArray
 
 __all__ = [
     "CLEAN_WHITE_D65",
@@ -44,7 +44,6 @@ __all__ = [
     "to_track_values",
 ]
 
-FloatArray = npt.NDArray[np.float64]
 
 #: What the values of an image are: a photograph encoded for a display, images of the clean or of
 #: the real-world track as their files hold them, or linear light in the primaries of sRGB (what a

@@ -16,8 +16,8 @@ import xarray as xr
 from respectra.cameras.mosaic import RGGB
 from respectra.errors import DataError
 from respectra.threads import for_blocks
+from respectra.typing import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 AnyFloats = TypeVar("AnyFloats", bound=npt.NDArray[np.floating])
 
 #: Products that OpenBLAS sums on one thread: of two matrices, and of a matrix and a vector.

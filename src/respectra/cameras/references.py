@@ -16,8 +16,8 @@ import numpy.typing as npt
 from respectra.cubes import check_wavelengths
 from respectra.errors import DataError, FormatError
 from respectra.files import atomic_path
+from respectra.typing import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 #: Relative standard deviation of a spectrum of which nothing is said.

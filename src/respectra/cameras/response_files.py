@@ -18,10 +18,10 @@ from respectra.errors import FormatError, RespectraError
 from respectra.files import atomic_path
 from respectra.guards.matlab import open_matlab
 from respectra.guards.npy import read_npz
-from respectra.guards.tables import Table, read_table
+from respectra.guards.tables import TextTable, read_table
+from respectra.typing import FloatArray
 from respectra.wavelengths import is_unit, to_nanometres
 
-FloatArray = npt.NDArray[np.float64]
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 _WAVELENGTH_KEYS = ("wavelengths_nm", "wavelengths", "wavelength_nm", "wavelength", "bands", "nm")
@@ -180,7 +180,7 @@ def _read_csv(file: Path) -> tuple[FloatArray, FloatArray]:
     return _columns(read_table(file), file)
 
 
-def _columns(table: Table, file: Path) -> tuple[FloatArray, FloatArray]:
+def _columns(table: TextTable, file: Path) -> tuple[FloatArray, FloatArray]:
     """The wavelengths and R, G, B of a table: by its header where it has one, else by place."""
     names = [name.strip().lower() for name in table.names]
     width = table.values.shape[1]

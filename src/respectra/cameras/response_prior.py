@@ -11,7 +11,6 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.responses import (
@@ -22,8 +21,7 @@ from respectra.cameras.responses import (
 )
 from respectra.colour import open_light, resample_light, xyz_weights
 from respectra.errors import DataError
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Bands of the prior, nm.
 GRID_NM: FloatArray = np.arange(400.0, 701.0, 10.0)
@@ -35,7 +33,7 @@ _MATRIX_ERROR = 0.1
 
 
 @dataclass(frozen=True)
-class Prior:
+class ResponsePrior:
     """Mean and covariance of the response of a channel.
 
     Attributes:
@@ -48,7 +46,7 @@ class Prior:
 
 
 @functools.cache
-def response_prior(left_out: tuple[str, ...] = ()) -> Prior:
+def response_prior(left_out: tuple[str, ...] = ()) -> ResponsePrior:
     """The prior of the measured responses.
 
     Args:
@@ -64,7 +62,7 @@ def response_prior(left_out: tuple[str, ...] = ()) -> Prior:
     covariance = np.stack(
         [np.cov(stack[..., k], rowvar=False) * (1 + 1 / len(names)) + smooth for k in range(3)]
     )
-    return Prior(mean, covariance)
+    return ResponsePrior(mean, covariance)
 
 
 def fit_channel(
@@ -72,7 +70,7 @@ def fit_channel(
     values: FloatArray,
     deviation: FloatArray,
     channel: int,
-    prior: Prior,
+    prior: ResponsePrior,
 ) -> tuple[FloatArray, FloatArray]:
     """The likeliest non-negative response of a channel, and its standard deviation.
 

@@ -22,8 +22,7 @@ from respectra.colour.observers import colour_matching
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, wavelengths_of
 from respectra.errors import DataError, unknown_name
 from respectra.registry import Registry
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Group of the entry points of other packages.
 GROUP = "respectra.responses"

@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from respectra.cameras.projection import BLOCK_ROWS, for_row_blocks
 from respectra.errors import ConfigError, DataError
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Above this many electrons in a pixel a Poisson draw would not fit an integer.
 MOST_ELECTRONS = 1e15

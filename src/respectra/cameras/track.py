@@ -20,8 +20,7 @@ from respectra.config import Config
 from respectra.cubes import make_cube, require_cube, wavelengths_of
 from respectra.cubes.chunked import by_chunk, is_chunked
 from respectra.errors import DataError
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 _HIGHEST_CODE = np.float32(255.0)
 _LIBRARIES = ("numpy", "opencv-python-headless", "colour-science")
@@ -56,6 +55,8 @@ class Track(abc.ABC):
     """As tables write it."""
     exact: ClassVar[bool]
     """Whether a code says, without noise or compression, between which bounds the value lay."""
+    one_camera: ClassVar[bool] = False
+    """Whether all images are of the default response, so that weights need not say which."""
     keeps_exposure: ClassVar[bool] = True
     """Whether twice the light gives twice the values."""
     by_pixel: ClassVar[bool] = False

@@ -17,8 +17,6 @@ import numpy.typing as npt
 
 from respectra.errors import DataError
 
-FloatArray = npt.NDArray[np.float64]
-
 _NORM, _BRIGHTEST = 6.0, 0.02
 _CLIPPED, _BLACK = 0.98, 0.002
 _LEAST_PIXELS = 16

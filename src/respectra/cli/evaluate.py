@@ -18,7 +18,7 @@ from respectra.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from respectra.evaluation import Options, Results, Table
+    from respectra.evaluation import EvaluationOptions, ReportTable, Results
 
 _SCORES = "How it is scored"
 _FURTHER = "Further tests"
@@ -203,8 +203,9 @@ def evaluate(
         typer.Option(
             "--cameras",
             metavar="PATH",
-            help="Responses for the test 'camera': a file, an archive or a folder of them. Of more "
-            "than twenty, twenty at even distances. May be repeated.",
+            help="Also score through these responses, blind, by a matrix and told, unless --aux "
+            "names tests of cameras: a file, an archive or a folder. Of more than twenty, twenty "
+            "at even distances. May be repeated.",
             show_default="known and derived ones",
             rich_help_panel=_FURTHER,
         ),
@@ -282,7 +283,7 @@ def evaluate(
     from respectra.cubes import parse_wavelengths
     from respectra.datasets.collections import open_collection
     from respectra.evaluation import (
-        Options,
+        EvaluationOptions,
         evaluate,
         evaluation_scenes_of,
         find_entries,
@@ -294,7 +295,9 @@ def evaluate(
     opening: dict[str, Any] = {"key": key, "axes": axes, "quantity": quantity}
     given: dict[str, Any] = {
         "tracks": _words(track),
-        "tests": tuple(test.name for test in select_tests(_tests(aux, lights, references))),
+        "tests": tuple(
+            test.name for test in select_tests(_tests(aux, bool(cameras), lights, references))
+        ),
         "seeds": _numbers(seeds),
         "floor": floor,
         "on_zero": on_zero,
@@ -305,7 +308,7 @@ def evaluate(
     }
     if metrics is not None:
         given["metrics"] = tuple(dict.fromkeys((*PLAIN_METRICS, *_words(metrics))))
-    options = Options(**given)
+    options = EvaluationOptions(**given)
     if truth is not None or submitted is not None:
         if truth is None or submitted is None or methods or data or images:
             raise ConfigError("blind mode takes --truth and --submitted, and no methods or --data")
@@ -372,9 +375,11 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _tests(aux: str, lights: bool, references: int | None) -> str:
+def _tests(aux: str, cameras: bool, lights: bool, references: int | None) -> str:
     """Names of the auxiliary tests that the options ask for."""
     more = ["light", "light-told"] if lights else []
+    if cameras and "camera" not in aux:
+        more += ["camera", "camera-matrix", "camera-told"]
     if references is not None:
         more.append(f"references-{references}")
     return ",".join([aux, *more])
@@ -433,7 +438,11 @@ def leaderboard(
 
 
 def _score_blind(
-    submitted: Path, truth: Path, options: Options, as_json: bool, opening: Mapping[str, Any]
+    submitted: Path,
+    truth: Path,
+    options: EvaluationOptions,
+    as_json: bool,
+    opening: Mapping[str, Any],
 ) -> None:
     from respectra.datasets.collections import open_collection
     from respectra.evaluation import score_submission, validate_submission
@@ -466,7 +475,7 @@ def _print_results(results: Results) -> None:
     _print_tables(report_tables(results))
 
 
-def _print_tables(tables: tuple[Table, ...]) -> None:
+def _print_tables(tables: tuple[ReportTable, ...]) -> None:
     for table in tables:
         if out.is_terminal:
             for part in table.split(out.width):
@@ -478,7 +487,7 @@ def _print_tables(tables: tuple[Table, ...]) -> None:
         out.print()
 
 
-def _rich(table: Table) -> Any:
+def _rich(table: ReportTable) -> Any:
     from rich.table import Table as RichTable
 
     shown = RichTable(title=escape(table.title), title_justify="left", box=None, pad_edge=False)

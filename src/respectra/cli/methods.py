@@ -14,7 +14,7 @@ from respectra.registry import own_package
 
 if TYPE_CHECKING:
     from respectra.methods import Card
-    from respectra.methods.measure import Facts
+    from respectra.methods.measure import MethodFacts
 
 #: From this many columns of the terminal on, words are written out.
 _WIDE = 112
@@ -87,13 +87,13 @@ def mrae_text(card: Card) -> str:
     return f"({scores['arad-1k']})" if scores else ""
 
 
-def by_rank(facts: Facts) -> tuple[int, int, int, str]:
+def by_rank(facts: MethodFacts) -> tuple[int, int, int, str]:
     """Sort key: rank on the clean track, then on the real-world one, then newest first."""
     rank = facts.card.rank
     return rank.get("clean", 99), rank.get("real-world", 99), -facts.card.year, facts.card.name
 
 
-def _print_tables(every: Sequence[Facts]) -> None:
+def _print_tables(every: Sequence[MethodFacts]) -> None:
     wide = out.width >= _WIDE
     networks = _table("Network", "Team", "Rank", "MRAE", "Params", "GMAC", "x", "Sees")
     for column, place in zip(networks.columns, "llrrrrrr", strict=True):
@@ -148,7 +148,7 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _print_plain(every: Sequence[Facts]) -> None:
+def _print_plain(every: Sequence[MethodFacts]) -> None:
     """One line a method, tab-separated, a dash for what is not known."""
     headings = "name kind team rank_clean rank_real_world mrae_clean mrae_real_world mrae_arad_1k "
     headings += "parameters gmac_482x512 size_multiple receptive_field tiling origin package"
@@ -173,7 +173,7 @@ def _print_plain(every: Sequence[Facts]) -> None:
         typer.echo("\t".join("-" if value is None else str(value) for value in row))
 
 
-def _show(facts: Facts) -> None:
+def _show(facts: MethodFacts) -> None:
     card = facts.card
     made_by = ", ".join(filter(None, (card.kind, card.team, str(card.year))))
     out.print(f"[bold]{escape(card.title)}[/]  ({card.name}; {escape(made_by)})")
@@ -204,7 +204,7 @@ def _grid(columns: int = 2) -> Table:
     return table
 
 
-def properties(facts: Facts) -> list[tuple[str, str]]:
+def properties(facts: MethodFacts) -> list[tuple[str, str]]:
     """What is known of a method as headed lines of text, without decisions and presets."""
     card = facts.card
     rows = [("Reference", card.reference)]

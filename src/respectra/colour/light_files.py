@@ -9,13 +9,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.errors import FormatError, RespectraError
 from respectra.guards.npy import read_npz
+from respectra.typing import FloatArray
 from respectra.wavelengths import is_unit, to_nanometres
 
-FloatArray = npt.NDArray[np.float64]
 Reader = Callable[[Path], tuple[FloatArray, FloatArray]]
 
 _WAVELENGTH_KEYS = ("wavelengths_nm", "wavelengths", "wavelength_nm", "wavelength", "bands", "nm")

@@ -16,9 +16,8 @@ import xarray as xr
 from respectra.colour.light_files import LIGHT_SUFFIXES, open_light_file
 from respectra.colour.observers import colour_matching, illuminant_table, tabulated_illuminants
 from respectra.errors import ConfigError, DataError, unknown_name
+from respectra.typing import FloatArray
 from respectra.wavelengths import check_wavelengths
-
-FloatArray = npt.NDArray[np.float64]
 
 #: Second radiation constant hc/k in nm K (CODATA 2018).
 _C2_NM_K = 1.438776877e7

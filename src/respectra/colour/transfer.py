@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import unknown_name
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Linear sRGB to XYZ of the 2° observer, as IEC 61966-2-1 prints it.
 SRGB_TO_XYZ: FloatArray = np.array(

@@ -1,7 +1,7 @@
 """Cubes: hyperspectral images with dims (y, x, wavelength) and wavelengths that are known."""
 
 from respectra.cubes.accessor import CubeAccessor
-from respectra.cubes.checking import Finding, Report, check, check_lazily
+from respectra.cubes.checking import CubeReport, Finding, check, check_lazily
 from respectra.cubes.inspection import inspect
 from respectra.cubes.io import open_cube, open_low_rank, parse_wavelengths, save_cube
 from respectra.cubes.lowrank import LowRankCube
@@ -24,10 +24,10 @@ __all__ = [
     "CHALLENGE_WAVELENGTHS_NM",
     "DIMS",
     "CubeAccessor",
+    "CubeReport",
     "Finding",
     "LowRankCube",
     "Quantity",
-    "Report",
     "check",
     "check_lazily",
     "check_wavelengths",
@@ -50,11 +50,13 @@ __all__ = [
     "wavelengths_of",
 ]
 
-#: What moved to the room of colour.
+#: What was renamed, or moved to the room of colour.
 __getattr__ = lazy_names(
     __name__,
     former={
-        name: f"respectra.colour.{name}"
-        for name in ("colour_matching", "illuminant", "list_illuminants")
+        "Report": "CubeReport",
+        "colour_matching": "respectra.colour.colour_matching",
+        "illuminant": "respectra.colour.illuminant",
+        "list_illuminants": "respectra.colour.list_illuminants",
     },
 )

@@ -54,7 +54,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Report:
+class CubeReport:
     """What ``check`` found.
 
     Attributes:
@@ -91,7 +91,7 @@ class Report:
         return plain
 
 
-def check(cube: xr.DataArray) -> Report:
+def check(cube: xr.DataArray) -> CubeReport:
     """Look for what breaks training and scoring; a cube that is not in memory is read by parts.
 
     The challenge's score, MRAE, divides by the true value: a NaN makes the score NaN, a negative
@@ -108,7 +108,7 @@ def check(cube: xr.DataArray) -> Report:
     """
     cube = require_cube(cube)
     if is_chunked(cube):
-        report: Report = check_lazily(cube).compute()
+        report: CubeReport = check_lazily(cube).compute()
         return report
     rows, columns, bands = cube.shape
     seen = _Seen(cube.size, bands, rows * columns)
@@ -122,10 +122,17 @@ def check_lazily(cube: xr.DataArray) -> Any:
     """As :func:`check`, for a cube on dask's chunks, each of which is looked at by itself.
 
     Returns:
-        what gives the :class:`Report` when its ``compute()`` is called, on dask's workers.
+        what gives the :class:`CubeReport` when its ``compute()`` is called, on dask's workers.
 
     Raises:
         DataError: not a cube, or not on chunks.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((4, 4, 2), 0.5), [450, 550]).chunk(y=2, x=2)
+        >>> rs.cubes.check_lazily(cube).compute().ok
+        True
     """
     import dask
 
@@ -159,7 +166,7 @@ def _joined(parts: list[_Seen]) -> _Seen:
 
 def _report(
     seen: _Seen, shape: tuple[int, ...], quantity: object, grid: npt.NDArray[np.float64]
-) -> Report:
+) -> CubeReport:
     findings = [
         *_values(seen),
         *_range(seen, quantity),
@@ -169,7 +176,7 @@ def _report(
     order = {"error": 0, "warning": 1, "info": 2}
     findings.sort(key=lambda finding: order[finding.severity])
     rows, columns, bands = shape
-    return Report((rows, columns, bands), seen.low, seen.high, seen.mean, tuple(findings))
+    return CubeReport((rows, columns, bands), seen.low, seen.high, seen.mean, tuple(findings))
 
 
 class _Seen:

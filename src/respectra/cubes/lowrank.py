@@ -21,7 +21,6 @@ from respectra.cubes.model import DIMS, check_wavelengths, make_cube
 from respectra.cubes.resampling import Method, resample
 from respectra.errors import DataError
 
-FloatArray = npt.NDArray[np.float32]
 Clip = tuple[float | None, float | None]
 
 #: Values expanded at a time: what they need in between stays in the processor's cache.

@@ -7,15 +7,14 @@ import os
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from respectra.colour import make_light, normalise_light, open_light, resample_light
 from respectra.cubes.chunked import is_chunked
 from respectra.cubes.model import require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError, RespectraError
+from respectra.typing import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 Light = str | os.PathLike[str] | xr.DataArray
 
 

@@ -11,9 +11,9 @@ import xarray as xr
 from respectra.cubes.chunked import by_chunk, cube_on, is_chunked
 from respectra.cubes.model import check_wavelengths, make_cube, require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError
+from respectra.typing import FloatArray
 
 Method = Literal["linear", "band-average", "auto"]
-FloatArray = npt.NDArray[np.float64]
 
 
 def resample(

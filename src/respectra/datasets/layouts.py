@@ -58,7 +58,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Layout:
+class FolderLayout:
     """A way that scenes lie in a folder."""
 
     name: str
@@ -210,17 +210,17 @@ def _cube_files(files: Files, endings: tuple[str, ...]) -> Iterator[Path]:
 
 #: In the order in which they are tried; the last takes any folder.
 LAYOUTS = (
-    Layout(
+    FolderLayout(
         "arad-2020",
         "NTIRE 2020: ARAD_HS_####.mat with _clean.png and _RealWorld.jpg",
         _numbered(r"ARAD_HS_\d{4}\.mat", {"clean": "_clean.png", "real-world": "_RealWorld.jpg"}),
     ),
-    Layout(
+    FolderLayout(
         "arad-1k",
         "NTIRE 2022: ARAD_1K_####.mat with .jpg",
         _numbered(r"ARAD_1K_\d{4}\.mat", {"exposed": ".jpg"}),
     ),
-    Layout(
+    FolderLayout(
         "bgu",
         "NTIRE 2018: BGU_HS_#####.mat (rad, 12 bits) with _clean.png and _camera.jpg",
         _numbered(
@@ -229,8 +229,8 @@ LAYOUTS = (
             scale=_TWELVE_BITS,
         ),
     ),
-    Layout("icvl", "ICVL: MATLAB files with the variable rad, 12 bits", _icvl),
-    Layout("cave", "CAVE: a folder a scene, one PNG a band", _cave),
-    Layout("archives", "measured scenes as NPZ archives with codes and a scale", _archives),
-    Layout("cubes", "any folder of cubes, with or without images", _any),
+    FolderLayout("icvl", "ICVL: MATLAB files with the variable rad, 12 bits", _icvl),
+    FolderLayout("cave", "CAVE: a folder a scene, one PNG a band", _cave),
+    FolderLayout("archives", "measured scenes as NPZ archives with codes and a scale", _archives),
+    FolderLayout("cubes", "any folder of cubes, with or without images", _any),
 )

@@ -5,22 +5,21 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from respectra.datasets.textures import Layout
-
-Array = npt.NDArray[np.float32]
+from respectra.datasets.textures import Arrangement
+from respectra.typing import Float32Array
 
 _SHADOW_STEPS = 12
 
 
 def light_maps(
-    layout: Layout,
-    fields: Array,
+    layout: Arrangement,
+    fields: Float32Array,
     count: int,
     rng: np.random.Generator,
     *,
     shadows: bool = True,
     highlights: bool = True,
-) -> tuple[Array, Array]:
+) -> tuple[Float32Array, Float32Array]:
     """Diffuse and mirrored light at each pixel.
 
     The first light is ambient and comes from all sides; each other one has a direction, falls off
@@ -74,7 +73,9 @@ def light_maps(
     return diffuse, mirrored
 
 
-def lit_share(elevation_px: Array, towards: npt.NDArray[np.floating], softness_px: float) -> Array:
+def lit_share(
+    elevation_px: Float32Array, towards: npt.NDArray[np.floating], softness_px: float
+) -> Float32Array:
     """The share of a light that reaches each pixel past whatever stands higher.
 
     Args:
@@ -102,16 +103,16 @@ def lit_share(elevation_px: Array, towards: npt.NDArray[np.floating], softness_p
     return np.asarray(cv2.GaussianBlur(lit.astype(np.float32), (0, 0), softness_px))
 
 
-def _falloff(height: int, width: int, rng: np.random.Generator) -> Array:
+def _falloff(height: int, width: int, rng: np.random.Generator) -> Float32Array:
     """The inverse square of the distance from a lamp; a far one lights the picture evenly."""
     y = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height - rng.uniform(-0.3, 1.3)
     x = (np.arange(width, dtype=np.float32) + 0.5) / width - rng.uniform(-0.3, 1.3)
     far = np.exp(rng.uniform(np.log(0.6), np.log(8.0)))
-    falloff: Array = (far**2 / (far**2 + y**2 + x**2)).astype(np.float32)
+    falloff: Float32Array = (far**2 / (far**2 + y**2 + x**2)).astype(np.float32)
     return falloff
 
 
-def _normals(layout: Layout, fields: Array, rng: np.random.Generator) -> Array:
+def _normals(layout: Arrangement, fields: Float32Array, rng: np.random.Generator) -> Float32Array:
     """Unit normals, shape (3, y, x), of the things' shapes and the relief of their surfaces."""
     rough = (rng.uniform(0, 0.6, layout.count) * (rng.random(layout.count) < 0.7)).astype(
         np.float32

@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import ConfigError, DataError
-
-Array = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 
 def metamers(
@@ -18,7 +17,7 @@ def metamers(
     *,
     strength: float,
     smoothness_nm: float = 40.0,
-) -> Array:
+) -> FloatArray:
     """Change each reflectance by a smooth curve to which the camera is blind.
 
     The curve is a draw from a Gaussian process (squared exponential covariance K), conditioned on
@@ -65,5 +64,5 @@ def metamers(
         down = np.where(curves < 0, r / -curves, np.inf).min(axis=1)
     # Short of the bound, so that a reflectance stays positive.
     reach = np.clip(0.9 * np.minimum(up, down), 0.0, 1.0)
-    changed: Array = r + reach[:, None] * curves
+    changed: FloatArray = r + reach[:, None] * curves
     return changed

@@ -8,17 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import ConfigError, DataError
-
-Array = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 
 @dataclass(frozen=True)
 class Pairs:
     """Pixels as a camera sees them, with the spectra behind them."""
 
-    rgb: Array
+    rgb: FloatArray
     """Shape (n, 3), linear values in [0, 1]."""
-    spectra: Array
+    spectra: FloatArray
     """Shape (n, bands), relative radiance; rgb = spectra @ response."""
 
 
@@ -85,7 +84,7 @@ def render_pairs(
     return Pairs(spectra @ f, spectra)
 
 
-def _checked(name: str, values: npt.ArrayLike, *, negative: bool = False) -> Array:
+def _checked(name: str, values: npt.ArrayLike, *, negative: bool = False) -> FloatArray:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 2 or array.size == 0:
         raise DataError(f"{name} has two dimensions and at least one row; got {array.shape}")
@@ -94,11 +93,11 @@ def _checked(name: str, values: npt.ArrayLike, *, negative: bool = False) -> Arr
     return array
 
 
-def _frequencies(weights: npt.ArrayLike | None, count: int) -> Array | None:
+def _frequencies(weights: npt.ArrayLike | None, count: int) -> FloatArray | None:
     if weights is None:
         return None
     w = np.asarray(weights, dtype=np.float64)
     if w.shape != (count,) or not (w >= 0).all() or not w.sum() > 0:
         raise DataError(f"weights are {count} numbers >= 0, not all 0; got shape {w.shape}")
-    frequencies: Array = w / w.sum()
+    frequencies: FloatArray = w / w.sum()
     return frequencies

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from respectra.datasets.spectra import illuminants, list_illuminant_collections, reflectances
 from respectra.errors import ConfigError, unknown_name
-
-Array = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Collections of reflectances that every installation has.
 DEFAULT_MATERIALS = (
@@ -37,15 +36,15 @@ _CONCENTRATION = (0.6, 1.7)
 class Materials:
     """Measured reflectances in families, so that a large collection does not crowd out others."""
 
-    reflectances: Array
+    reflectances: FloatArray
     """Shape (material, band)."""
     families: tuple[npt.NDArray[np.int64], ...]
     """Rows of each family."""
-    weights: Array
+    weights: FloatArray
     """Of each family in a Dirichlet distribution: of a collection's many families a scene has
     few."""
 
-    def draw(self, count: int, rng: np.random.Generator) -> Array:
+    def draw(self, count: int, rng: np.random.Generator) -> FloatArray:
         """Reflectances for one scene, shape (count, band): some families prevail in it.
 
         Each is a measured material, or two of them mixed, at a concentration of its dye.
@@ -59,7 +58,7 @@ class Materials:
         mixed = share * self.reflectances[rows[0]] + (1 - share) * self.reflectances[rows[1]]
         low, high = np.log(_CONCENTRATION)
         exponent = np.exp(rng.uniform(low, high, (count, 1)))
-        drawn: Array = np.clip(mixed, _BLACKEST, _WHITEST) ** exponent
+        drawn: FloatArray = np.clip(mixed, _BLACKEST, _WHITEST) ** exponent
         return np.clip(drawn, _BLACKEST, _WHITEST)
 
 
@@ -68,7 +67,7 @@ class Lights:
     """Measured and standard illuminants, each with a mean of 1."""
 
     names: tuple[str, ...]
-    spectra: Array
+    spectra: FloatArray
     """Shape (light, band)."""
     kinds: tuple[str, ...]
     """The collection that each light belongs to."""
@@ -137,7 +136,7 @@ def lights(names: tuple[str, ...], grid_nm: tuple[float, ...]) -> Lights:
     """
     labels: list[str] = []
     kinds: list[str] = []
-    rows: list[Array] = []
+    rows: list[FloatArray] = []
     for kind in list_illuminant_collections():
         table = illuminants(kind, grid_nm)
         for name, power in zip(table["sample"].values, table.values, strict=True):

@@ -21,8 +21,8 @@ from respectra.cubes import make_cube, wavelengths_of
 from respectra.datasets.store import SceneArrays, require_track
 from respectra.datasets.validity import valid_pixels
 from respectra.errors import ConfigError, DataError
+from respectra.typing import Float32Array
 
-Array = npt.NDArray[np.float32]
 Symmetries = Literal["none", "horizontal", "vertical", "flips", "all"]
 
 #: Which of the eight symmetries each choice draws from: 1 turns rows over, 2 columns, 4 transposes.
@@ -142,9 +142,9 @@ class Window:
 class Batch:
     """Patches one after another."""
 
-    images: Array
+    images: Float32Array
     """(n, y, x, 3), linear values in [0, 1]."""
-    cubes: Array
+    cubes: Float32Array
     """(n, y, x, band)."""
     valid: npt.NDArray[np.bool_]
     """(n, y, x): which pixels were measured."""
@@ -244,8 +244,8 @@ class Patches:
         self,
         window: Window,
         scene: SceneArrays,
-        image: Array,
-        cube: Array,
+        image: Float32Array,
+        cube: Float32Array,
         valid: npt.NDArray[np.bool_],
     ) -> None:
         """Write one patch into its place in a batch."""
@@ -269,7 +269,7 @@ class Patches:
         if window.exposure > 1.0:
             np.minimum(image, np.float32(1.0), out=image)
 
-    def _render(self, window: Window, scene: SceneArrays) -> Array:
+    def _render(self, window: Window, scene: SceneArrays) -> Float32Array:
         """The image of a patch, cut from that of its surroundings, as yet unturned."""
         parts, inner = [], []
         for start, length in zip((window.y, window.x), scene.cube.shape[:2], strict=True):

@@ -50,7 +50,12 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 class PrepareOptions(Config):
-    """How a collection becomes a store."""
+    """How a collection becomes a store.
+
+    Example:
+        >>> PrepareOptions(dtype="float16").tracks
+        ('clean',)
+    """
 
     tracks: tuple[str, ...] = ("clean",)
     """Images to keep: the files of the collection where there are, rendered otherwise."""
@@ -65,7 +70,7 @@ class PrepareOptions(Config):
 
 
 @dataclass(frozen=True)
-class Job:
+class PreparedScene:
     """One scene and where it goes."""
 
     split: str
@@ -83,7 +88,7 @@ class Plan:
     layout: str
     options: PrepareOptions
     wavelengths_nm: tuple[float, ...]
-    jobs: tuple[Job, ...]
+    jobs: tuple[PreparedScene, ...]
 
     @property
     def size(self) -> int:
@@ -121,6 +126,14 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
         DataError: there are no scenes, or their bands differ and ``wavelengths_nm`` is not given.
         FormatError: a file is damaged.
         ConfigError: an unknown track.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> plan_store({"train": rs.open_collection("cubes")}).size > 32 * 32 * 31 * 4
+        True
     """
     o = PrepareOptions() if options is None else options
     _tracks(o)
@@ -135,7 +148,7 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
             f"{scenes[0][1].name} has {len(grid)} bands from {grid[0]:g} to {grid[-1]:g} nm and "
             f"{other} has other ones; resample all of them: --resample 400:700:10"
         )
-    jobs: list[Job] = []
+    jobs: list[PreparedScene] = []
     ends: dict[str, int] = {}
     for split, scene in scenes:
         stored = scene.peek()
@@ -143,13 +156,22 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
         start = ends.get(split, 0)
         *_, stop = _offsets(start, (rows, columns, len(grid)), o)
         ends[split] = stop
-        jobs.append(Job(split, scene, (rows, columns, len(grid)), start, stop))
+        jobs.append(PreparedScene(split, scene, (rows, columns, len(grid)), start, stop))
     first = next(iter(parts.values()))
     return Plan(first.name, first.layout, o, tuple(grid), tuple(jobs))
 
 
 def estimate_seconds(plan: Plan) -> float:
-    """How long writing the store will take, from preparing one scene of middling size."""
+    """How long writing the store will take, from preparing one scene of middling size.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> estimate_seconds(plan_store({"train": rs.open_collection("cubes")})) >= 0
+        True
+    """
     jobs = sorted(plan.jobs, key=lambda job: job.stop - job.start)
     job = jobs[len(jobs) // 2]
     tracks = _tracks(plan.options)
@@ -180,6 +202,15 @@ def prepare_store(
             the space.
         DataError: a scene cannot be used: values that are not finite where they are rendered, an
             image of another size, values beyond float16.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> prepare_store(plan_store({"train": rs.open_collection("cubes")}), "store")
+        >>> len(rs.datasets.open_store("store")["train"])
+        1
     """
     shown = as_progress(progress)
     path = Path(folder)
@@ -237,7 +268,7 @@ class _Growth:
         if record["sources"] == _sources(job.scene):
             self.done[key] = entry
 
-    def missing(self) -> list[Job]:
+    def missing(self) -> list[PreparedScene]:
         """The scenes that are still to be written."""
         return [job for job in self.plan.jobs if (job.split, job.scene.name) not in self.done]
 
@@ -280,7 +311,7 @@ class _Growth:
             advice = " or pass --overwrite" if replaceable else ""
             raise OutputError(f"{self.path} holds {what}; choose another name{advice}")
 
-    def add(self, job: Job) -> None:
+    def add(self, job: PreparedScene) -> None:
         """Make a scene and write it."""
         self._write(job, *_made(job, self.plan, self.tracks))
 
@@ -296,7 +327,7 @@ class _Growth:
 
     def _write(
         self,
-        job: Job,
+        job: PreparedScene,
         sources: list[list[str]],
         block: npt.NDArray[np.uint8],
         entry: SceneEntry,
@@ -345,7 +376,7 @@ class _Growth:
 
 
 def _made(
-    job: Job, plan: Plan, tracks: Sequence[Track] | None = None
+    job: PreparedScene, plan: Plan, tracks: Sequence[Track] | None = None
 ) -> tuple[list[list[str]], npt.NDArray[np.uint8], SceneEntry]:
     """What a scene was made from, its bytes, and their description."""
     sources = _sources(job.scene)
@@ -399,7 +430,7 @@ def _offsets(start: int, shape: tuple[int, int, int], o: PrepareOptions) -> list
 
 
 def _block(
-    job: Job, plan: Plan, tracks: Sequence[Track]
+    job: PreparedScene, plan: Plan, tracks: Sequence[Track]
 ) -> tuple[npt.NDArray[np.uint8], SceneEntry]:
     """The bytes of one scene, and their description."""
     scene, o = job.scene, plan.options

@@ -19,8 +19,7 @@ import xarray as xr
 
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths
 from respectra.errors import DataError, FormatError, MissingExtraError, unknown_name
-
-Array = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 _COLOUR = "colour-science, BSD-3-Clause, copyright 2013 Colour Developers"
 _EARTHLIB = "earthlib, MIT, Christopher Anderson"
@@ -31,8 +30,8 @@ class Spectrum:
     """One measured spectrum on the grid it was published on."""
 
     name: str
-    wavelengths_nm: Array
-    values: Array
+    wavelengths_nm: FloatArray
+    values: FloatArray
     category: str = ""
 
 
@@ -54,12 +53,22 @@ class SpectraSource:
 
 
 def list_reflectances(*, installed: bool = False) -> list[str]:
-    """Names of the collections of reflectances; with ``installed``, only those readable here."""
+    """Names of the collections of reflectances; with ``installed``, only those readable here.
+
+    Example:
+        >>> "rawtoaces" in list_reflectances()
+        True
+    """
     return [name for name, source in _REFLECTANCES.items() if source.installed or not installed]
 
 
 def list_illuminant_collections() -> list[str]:
-    """Names of the collections of illuminants."""
+    """Names of the collections of illuminants.
+
+    Example:
+        >>> len(list_illuminant_collections()) > 0
+        True
+    """
     return list(_ILLUMINANTS)
 
 
@@ -106,13 +115,19 @@ def illuminants(
     Raises:
         ConfigError: there is no such collection.
         DataError: none of its spectra covers the grid.
+
+    Example:
+        >>> illuminants(list_illuminant_collections()[0], [450, 550, 650]).dims
+        ('sample', 'wavelength')
     """
     if source not in _ILLUMINANTS:
         raise unknown_name("collection of illuminants", source, _ILLUMINANTS)
     return _label(_ILLUMINANTS[source], wavelengths_nm, "illuminant", normalise=True)
 
 
-def resample_spectrum(wavelengths_nm: Array, values: Array, grid_nm: Array) -> Array | None:
+def resample_spectrum(
+    wavelengths_nm: FloatArray, values: FloatArray, grid_nm: FloatArray
+) -> FloatArray | None:
     """Spectra (..., native) on another grid (..., band), or None where they do not cover it.
 
     Where the native step is finer than the grid's, a triangular window of the grid's step on
@@ -135,7 +150,7 @@ def resample_spectrum(wavelengths_nm: Array, values: Array, grid_nm: Array) -> A
             left = right - 1
             share = (point - wavelengths_nm[left]) / (wavelengths_nm[right] - wavelengths_nm[left])
             operator[:, band] += weight * ((1 - share) * identity[left] + share * identity[right])
-    resampled: Array = values @ operator
+    resampled: FloatArray = values @ operator
     return resampled
 
 
@@ -174,7 +189,7 @@ def _label(
     )
 
 
-def _resampled(spectra: Iterable[Spectrum], grid: Array) -> tuple[list[Spectrum], list[str]]:
+def _resampled(spectra: Iterable[Spectrum], grid: FloatArray) -> tuple[list[Spectrum], list[str]]:
     """Spectra on the grid, and the names of those that do not cover it; one operator a grid."""
     groups: dict[bytes, list[Spectrum]] = {}
     for spectrum in spectra:

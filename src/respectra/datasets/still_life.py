@@ -15,8 +15,7 @@ import xarray as xr
 
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
 from respectra.datasets.spectra import illuminants, reflectances
-
-Array = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Directions towards the two lights; their disc's radius makes the shadows soft.
 _KEY_LIGHT = np.array([-0.55, 0.75, 0.65])
@@ -87,9 +86,9 @@ def still_life(height: int = 240, width: int = 320, *, seed: int = 7) -> xr.Data
 
 @dataclass(frozen=True)
 class _Surface:
-    point: Array
+    point: FloatArray
     """(n, 3) where each ray meets the scene."""
-    normal: Array
+    normal: FloatArray
     thing: npt.NDArray[np.int64]
     """(n,) index of a fruit, or one of the constants below."""
 
@@ -99,7 +98,7 @@ _CHART_LEFT, _CHART_BOTTOM, _CHART_CELL = -0.55, 0.62, 0.19
 _WALL_Z = -0.9
 
 
-def _camera(height: int, width: int) -> tuple[Array, Array]:
+def _camera(height: int, width: int) -> tuple[FloatArray, FloatArray]:
     """Eye and the direction of every pixel's ray, (n, 3)."""
     eye, target = np.array([0.0, 1.15, 3.4]), np.array([0.0, 0.52, 0.0])
     forward = (target - eye) / np.linalg.norm(target - eye)
@@ -114,7 +113,7 @@ def _camera(height: int, width: int) -> tuple[Array, Array]:
     return eye, rays.reshape(-1, 3)
 
 
-def _hit_sphere(origin: Array, rays: Array, fruit: _Fruit) -> Array:
+def _hit_sphere(origin: FloatArray, rays: FloatArray, fruit: _Fruit) -> FloatArray:
     """Distance along each ray to a fruit; infinite where it is missed."""
     offset = origin - np.array(fruit.centre)
     b = (offset * rays).sum(axis=-1)
@@ -124,7 +123,7 @@ def _hit_sphere(origin: Array, rays: Array, fruit: _Fruit) -> Array:
     return np.where((root > 0) & (distance > 1e-6), distance, np.inf)
 
 
-def _intersect(origin: Array, rays: Array) -> _Surface:
+def _intersect(origin: FloatArray, rays: FloatArray) -> _Surface:
     n = len(rays)
     with np.errstate(divide="ignore"):
         cloth = np.where(rays[:, 1] < 0, -origin[1] / rays[:, 1], np.inf)
@@ -146,8 +145,8 @@ def _intersect(origin: Array, rays: Array) -> _Surface:
 
 
 def _materials(
-    surface: _Surface, patches: dict[str, Array], rng: np.random.Generator
-) -> tuple[Array, Array]:
+    surface: _Surface, patches: dict[str, FloatArray], rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
     """Reflectance (n, band) and gloss (n,) of every pixel."""
     point, thing = surface.point, surface.thing
     spectra = np.empty((len(point), len(CHALLENGE_WAVELENGTHS_NM)))
@@ -176,26 +175,26 @@ def _materials(
     return spectra, gloss
 
 
-def _mottle(normal: Array, rng: np.random.Generator) -> Array:
+def _mottle(normal: FloatArray, rng: np.random.Generator) -> FloatArray:
     """A smooth random pattern in [0, 1] over a sphere: a few waves of falling amplitude."""
     waves = rng.standard_normal((10, 3)) * np.geomspace(1.5, 14, 10)[:, None]
     phases = rng.uniform(0, 2 * np.pi, 10)
     pattern = np.sin(normal @ waves.T + phases) @ np.geomspace(1, 0.25, 10)
-    result: Array = 0.5 + 0.5 * np.tanh(0.8 * pattern)
+    result: FloatArray = 0.5 + 0.5 * np.tanh(0.8 * pattern)
     return result
 
 
-def _lights() -> Array:
+def _lights() -> FloatArray:
     """Spectra of daylight and lamp, (2, band), each with mean 1."""
     spd = np.asarray(
         illuminants("cie", CHALLENGE_WAVELENGTHS_NM).sel(sample=["D55", "A"]).values,
         dtype=np.float64,
     )
-    scaled: Array = spd / spd.mean(axis=1, keepdims=True)
+    scaled: FloatArray = spd / spd.mean(axis=1, keepdims=True)
     return scaled
 
 
-def _irradiance(surface: _Surface, direction: Array, rng: np.random.Generator) -> Array:
+def _irradiance(surface: _Surface, direction: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Light that arrives from a disc around a direction: cosine, and the share not in shadow."""
     total = np.zeros(len(surface.point))
     start = surface.point + 1e-4 * surface.normal
@@ -209,15 +208,15 @@ def _irradiance(surface: _Surface, direction: Array, rng: np.random.Generator) -
     return total / _LIGHT_SAMPLES
 
 
-def _highlight(surface: _Surface, rays: Array, direction: Array) -> Array:
+def _highlight(surface: _Surface, rays: FloatArray, direction: FloatArray) -> FloatArray:
     """The light's own colour, mirrored: Blinn and Phong's lobe."""
     half = direction / np.linalg.norm(direction) - rays
     half /= np.linalg.norm(half, axis=1, keepdims=True)
-    lobe: Array = np.maximum((surface.normal * half).sum(axis=1), 0.0) ** 90
+    lobe: FloatArray = np.maximum((surface.normal * half).sum(axis=1), 0.0) ** 90
     return lobe
 
 
-def _bounce(surface: _Surface, spectra: Array, light: Array) -> Array:
+def _bounce(surface: _Surface, spectra: FloatArray, light: FloatArray) -> FloatArray:
     """One bounce between cloth and fruit, coloured by where it comes from."""
     bounced = np.zeros_like(spectra)
     cloth = surface.thing == _CLOTH

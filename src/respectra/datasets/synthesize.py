@@ -25,10 +25,9 @@ from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, make_cu
 from respectra.datasets.lighting import light_maps
 from respectra.datasets.metamers import metamers
 from respectra.datasets.palette import DEFAULT_MATERIALS, Lights, lights, materials
-from respectra.datasets.textures import Layout, dead_leaves, photo_layout, power_law_fields
+from respectra.datasets.textures import Arrangement, dead_leaves, photo_layout, power_law_fields
 from respectra.errors import ConfigError, DataError
-
-Array = npt.NDArray[np.float32]
+from respectra.typing import Float32Array
 
 _FIELDS = 6
 _PALETTE = 36
@@ -39,7 +38,12 @@ _PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 
 
 class SynthesisOptions(Config):
-    """What synthetic scenes are like; each range is one that a scene draws from."""
+    """What synthetic scenes are like; each range is one that a scene draws from.
+
+    Example:
+        >>> SynthesisOptions(height=64, width=96).width
+        96
+    """
 
     height: int = Field(default=256, ge=16, le=8192)
     width: int = Field(default=256, ge=16, le=8192)
@@ -84,6 +88,13 @@ class SceneLayers:
 
     Before the lens's blur and the end of the sensor's range,
     radiance = reflectance × illumination + highlights + veiling glare.
+
+    Example:
+        >>> import respectra as rs
+        >>> small = rs.datasets.SynthesisOptions(height=16, width=16)
+        >>> layers = rs.datasets.synthesize_layers(0, 0, small)
+        >>> layers.reflectance.shape
+        (16, 16, 31)
     """
 
     radiance: xr.DataArray
@@ -128,6 +139,10 @@ def synthesize_layers(
     """Make one synthetic scene with its truth: reflectance, light and highlights.
 
     The radiance equals that of :func:`synthesize_scene`. See there for arguments and errors.
+
+    Example:
+        >>> synthesize_layers(0, 0, SynthesisOptions(height=16, width=16)).radiance.shape
+        (16, 16, 31)
     """
     o = SynthesisOptions() if options is None else options
     if seed < 0 or index < 0:
@@ -188,7 +203,7 @@ def _labelled(
     )
 
 
-def _layout(o: SynthesisOptions, rng: np.random.Generator) -> Layout:
+def _layout(o: SynthesisOptions, rng: np.random.Generator) -> Arrangement:
     if o.photos is not None:
         files = _photo_files(o.photos)
         return photo_layout(_photo(files[rng.integers(len(files))]), o.height, o.width, rng)
@@ -200,10 +215,10 @@ def _layout(o: SynthesisOptions, rng: np.random.Generator) -> Layout:
 
 def _endmembers(
     o: SynthesisOptions,
-    layout: Layout,
+    layout: Arrangement,
     seen: npt.NDArray[np.float64],
     rng: np.random.Generator,
-) -> Array:
+) -> Float32Array:
     """Three reflectances for each thing, shape (count, 3, band).
 
     Args:
@@ -237,7 +252,7 @@ def _endmembers(
     return changed.reshape(table.shape).astype(np.float32)
 
 
-def _relit(layout: Layout, colours: npt.NDArray[np.floating]) -> Layout:
+def _relit(layout: Arrangement, colours: npt.NDArray[np.floating]) -> Arrangement:
     """Light on each thing that makes it as light, beside the others, as in the photograph."""
     if layout.colours is None:
         return layout
@@ -263,7 +278,7 @@ def _nearest(
     return nearest
 
 
-def _shares(layout: Layout, fields: Array, rng: np.random.Generator) -> Array:
+def _shares(layout: Arrangement, fields: Float32Array, rng: np.random.Generator) -> Float32Array:
     """How much of each of its thing's three reflectances a pixel has, shape (3, y, x)."""
     count, (height, width) = layout.count, layout.thing.shape
     thing = layout.thing
@@ -281,19 +296,23 @@ def _shares(layout: Layout, fields: Array, rng: np.random.Generator) -> Array:
     return np.stack([1 - a, a * (1 - b), a * b])
 
 
-def _pick(fields: Array, which: npt.NDArray[np.int64], thing: npt.NDArray[np.int32]) -> list[Array]:
+def _pick(
+    fields: Float32Array, which: npt.NDArray[np.int64], thing: npt.NDArray[np.int32]
+) -> list[Float32Array]:
     """For each row of ``which`` (field of each thing), that field at each pixel."""
     height, width = thing.shape
     rows, columns = np.arange(height)[:, None], np.arange(width)
     return [fields[of[thing], rows, columns] for of in which]
 
 
-def _sigmoid(values: Array) -> Array:
+def _sigmoid(values: Float32Array) -> Float32Array:
     # Far from 0 it is 0 or 1 anyway, and the exponential would overflow.
     return np.asarray(1 / (1 + np.exp(-np.clip(values, -30, 30))), np.float32)
 
 
-def _mix(endmembers: Array, thing: npt.NDArray[np.int32], shares: Array) -> Array:
+def _mix(
+    endmembers: Float32Array, thing: npt.NDArray[np.int32], shares: Float32Array
+) -> Float32Array:
     """Reflectance of each pixel, shape (y, x, band); a few rows at a time stay in the cache."""
     height, width = thing.shape
     mixed = np.empty((height, width, endmembers.shape[2]), np.float32)
@@ -304,7 +323,7 @@ def _mix(endmembers: Array, thing: npt.NDArray[np.int32], shares: Array) -> Arra
     return mixed
 
 
-def _bounced(reflected: Array, strength: float) -> Array:
+def _bounced(reflected: Float32Array, strength: float) -> Float32Array:
     """Light that arrives from the surroundings: what they reflect, averaged over a wide area."""
     import cv2
 
@@ -317,23 +336,23 @@ def _bounced(reflected: Array, strength: float) -> Array:
     )
 
 
-def _along_both(values: Array, rows: Array, columns: Array) -> Array:
+def _along_both(values: Float32Array, rows: Float32Array, columns: Float32Array) -> Float32Array:
     """Apply a matrix along y and one along x; OpenCV resizes no more than 4 channels."""
     height, width, bands = values.shape
     turned = (rows @ values.reshape(height, width * bands)).reshape(-1, width, bands)
-    result: Array = columns @ turned
+    result: Float32Array = columns @ turned
     return result
 
 
-def _block_means(length: int) -> Array:
+def _block_means(length: int) -> Float32Array:
     """The matrix that averages blocks of ``_BLOCK_PX``, the last of them perhaps shorter."""
     block = np.arange(length) // _BLOCK_PX
     member = (block == np.arange(block[-1] + 1)[:, None]).astype(np.float32)
-    means: Array = member / member.sum(axis=1, keepdims=True)
+    means: Float32Array = member / member.sum(axis=1, keepdims=True)
     return means
 
 
-def _between_blocks(length: int) -> Array:
+def _between_blocks(length: int) -> Float32Array:
     """The matrix that interpolates linearly between the centres of blocks."""
     means = _block_means(length)
     centres = means @ np.arange(length, dtype=np.float32)
@@ -341,7 +360,7 @@ def _between_blocks(length: int) -> Array:
     return np.stack(weights, axis=1).astype(np.float32)
 
 
-def _through_lens(radiance: Array, sigma_px: float) -> Array:
+def _through_lens(radiance: Float32Array, sigma_px: float) -> Float32Array:
     """Blur by the lens's point spread: at edges spectra mix as light does."""
     import cv2
 
@@ -361,7 +380,7 @@ def _photo_files(folder: Path) -> tuple[Path, ...]:
 
 
 @functools.lru_cache(maxsize=8)
-def _photo(path: Path) -> Array:
+def _photo(path: Path) -> Float32Array:
     """A photograph as linear RGB, reduced to at most 2048 pixels a side."""
     import cv2
 

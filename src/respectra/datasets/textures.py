@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+from respectra.typing import Float32Array
+
 Indices = npt.NDArray[np.int32]
 
 #: Sizes of leaves are spread as r^-3, which makes the picture look alike at every scale
@@ -21,23 +22,23 @@ _PHOTO_STEP, _PHOTO_LEVELS = 0.3, 3
 
 
 @dataclass(frozen=True)
-class Layout:
+class Arrangement:
     """Which thing each pixel shows, and how the thing's surface is turned there."""
 
     thing: Indices
     """(y, x), from 0 to ``count`` - 1; a higher thing lies in front of a lower one."""
-    slope: Array
+    slope: Float32Array
     """(2, y, x): the slopes of the surface along y and x."""
-    detail: Array
+    detail: Float32Array
     """(y, x): factor on the light, about 1, of structure finer than the things."""
     count: int
-    colours: Array | None = None
+    colours: Float32Array | None = None
     """(count, 3): mean linear RGB of each thing, where a photograph lent the layout."""
 
 
 def power_law_fields(
     count: int, height: int, width: int, rng: np.random.Generator, slopes: tuple[float, float]
-) -> Array:
+) -> Float32Array:
     """Random fields with an amplitude spectrum 1/f^slope, each with mean 0 and deviation 1.
 
     Args:
@@ -62,7 +63,7 @@ def power_law_fields(
     return fields
 
 
-def dead_leaves(height: int, width: int, count: int, rng: np.random.Generator) -> Layout:
+def dead_leaves(height: int, width: int, count: int, rng: np.random.Generator) -> Arrangement:
     """Things of all sizes that hide one another: ellipses, polygons and lobed blobs.
 
     Args:
@@ -81,11 +82,11 @@ def dead_leaves(height: int, width: int, count: int, rng: np.random.Generator) -
     radii = (smallest**-2 - share * (smallest**-2 - largest**-2)) ** -0.5
     for index in range(1, count):
         _place_leaf(index, float(radii[index]), thing, slope, rng)
-    return Layout(thing, slope, np.ones((height, width), np.float32), count)
+    return Arrangement(thing, slope, np.ones((height, width), np.float32), count)
 
 
 def _place_leaf(
-    index: int, radius: float, thing: Indices, slope: Array, rng: np.random.Generator
+    index: int, radius: float, thing: Indices, slope: Float32Array, rng: np.random.Generator
 ) -> None:
     height, width = thing.shape
     cy, cx = rng.uniform(0, height), rng.uniform(0, width)
@@ -124,7 +125,7 @@ def _place_leaf(
 
 def photo_layout(
     photo: npt.NDArray[np.floating], height: int, width: int, rng: np.random.Generator
-) -> Layout:
+) -> Arrangement:
     """The structure of a photograph: its regions of one colour, and its light and shade in them.
 
     Args:
@@ -153,10 +154,12 @@ def photo_layout(
     ).astype(np.float32)
     detail = (part.mean(axis=2) + 0.01) / (colours.mean(axis=1)[thing] + 0.01)
     flat = np.zeros((2, height, width), np.float32)
-    return Layout(thing, flat, np.clip(detail, 0.2, 3.0).astype(np.float32), count, colours)
+    return Arrangement(thing, flat, np.clip(detail, 0.2, 3.0).astype(np.float32), count, colours)
 
 
-def _random_part(photo: Array, height: int, width: int, rng: np.random.Generator) -> Array:
+def _random_part(
+    photo: Float32Array, height: int, width: int, rng: np.random.Generator
+) -> Float32Array:
     """A crop of the wanted shape, as large as fits or smaller, resized to the wanted size."""
     import cv2
 

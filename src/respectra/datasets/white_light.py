@@ -10,8 +10,7 @@ import numpy.typing as npt
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths
 from respectra.datasets.spectra import illuminants
 from respectra.errors import DataError
-
-Array = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: How likely a light is to come from each collection.
 _SHARES = {"cie": 0.4, "lamps": 0.1, "daylight": 0.25, "blackbody": 0.25}
@@ -23,7 +22,7 @@ def light_of_white(
     camera: npt.ArrayLike,
     white: npt.ArrayLike,
     wavelengths_nm: npt.ArrayLike = CHALLENGE_WAVELENGTHS_NM,
-) -> Array:
+) -> FloatArray:
     """The mean of the known lights in which a camera sees white in this colour.
 
     Lights are the standard illuminants, measured lamps, daylights and black bodies of
@@ -69,13 +68,13 @@ def light_of_white(
     # Where no light comes near, the nearest decide.
     width = max(_WIDTH, float(np.sqrt(squared.min())))
     weights = weights * np.exp(-0.5 * squared / width**2)
-    light: Array = weights @ lights / weights.sum()
+    light: FloatArray = weights @ lights / weights.sum()
     light /= light.mean()
     return light
 
 
 @functools.cache
-def _lights(grid: tuple[float, ...]) -> tuple[Array, Array]:
+def _lights(grid: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
     """Known lights, (light, band), with a mean of 1 each, and how likely they are."""
     values, weights = [], []
     for name, share in _SHARES.items():

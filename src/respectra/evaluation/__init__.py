@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from respectra.evaluation.blind import score_submission, validate_submission
     from respectra.evaluation.entries import Entry, find_entries, make_entry
     from respectra.evaluation.leaderboard import make_leaderboard
-    from respectra.evaluation.protocol import Options, Protocol
+    from respectra.evaluation.protocol import EvaluationOptions, Protocol
     from respectra.evaluation.published import published_table
     from respectra.evaluation.report import build_report, save_report
     from respectra.evaluation.results import Results, Row, load_results
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
         evaluation_scenes_of,
         scenes_without_truth,
     )
-    from respectra.evaluation.tables import Table, report_tables
+    from respectra.evaluation.tables import ReportTable, report_tables
 
 #: Public name -> the module of this room that defines it.
 _NAMES = {
     "Entry": "entries",
-    "Options": "protocol",
+    "EvaluationOptions": "protocol",
     "Protocol": "protocol",
     "Results": "results",
     "Row": "results",
     "EvaluationScene": "scenes",
-    "Table": "tables",
+    "ReportTable": "tables",
     "build_report": "report",
     "evaluate": "run",
     "find_entries": "entries",
@@ -53,6 +53,8 @@ _NAMES = {
 #: Names of the first version, kept for one more.
 _FORMER_NAMES = {
     "Contestant": "Entry",
+    "Options": "EvaluationOptions",
+    "Table": "ReportTable",
     "Subject": "EvaluationScene",
     "find_contestants": "find_entries",
     "make_contestant": "make_entry",
@@ -64,12 +66,12 @@ __getattr__ = lazy_names(__name__, _NAMES, _FORMER_NAMES)
 
 __all__ = [
     "Entry",
+    "EvaluationOptions",
     "EvaluationScene",
-    "Options",
     "Protocol",
+    "ReportTable",
     "Results",
     "Row",
-    "Table",
     "build_report",
     "evaluate",
     "evaluation_scenes_of",

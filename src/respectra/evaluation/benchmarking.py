@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.allocator import trim_malloc
 from respectra.cameras import Capture
@@ -30,11 +29,11 @@ from respectra.inference.capture import bind
 from respectra.methods import Weights, fresh_weights, get_card, list_methods
 from respectra.methods.measure import FRAME, count_gmac
 from respectra.progress import Progress, as_progress
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FloatArray = npt.NDArray[np.float32]
 #: Megapixels that are measured by default; 0.25 is the challenge's frame, 8.3 one of 4K video.
 SIZES_MP = (0.25, 2.0, 8.3)
 #: The plain forward pass takes memory in proportion; it is measured up to so many pixels.
@@ -233,7 +232,7 @@ def _weights_of(source: str) -> Weights:
     return fresh_weights(source)
 
 
-Recover = Callable[[FloatArray], Any]
+Recover = Callable[[Float32Array], Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -286,7 +285,7 @@ def _plain(weights: Weights) -> Recover:
 
     network = build(weights)
 
-    def recover(rgb: FloatArray) -> Any:
+    def recover(rgb: Float32Array) -> Any:
         batch = torch.from_numpy(weights.contract.prepare(rgb).transpose(2, 0, 1).copy())[None]
         with torch.no_grad():
             return network(batch)

@@ -17,7 +17,7 @@ from respectra.cubes.io import peek_cube
 from respectra.datasets.collections import Collection
 from respectra.errors import DataError, RespectraError
 from respectra.evaluation.auxiliary import PhysicalConsistency, WeightedAccuracy, score
-from respectra.evaluation.protocol import Options
+from respectra.evaluation.protocol import EvaluationOptions
 from respectra.evaluation.scenes import evaluation_scenes_of, even
 
 #: The variable of a submitted file, as the challenge named it.
@@ -35,7 +35,7 @@ class Submission(Config):
 
 
 @dataclass(frozen=True)
-class Problem:
+class SubmissionProblem:
     """Why a submission is refused.
 
     Attributes:
@@ -52,7 +52,7 @@ class Problem:
 
 def validate_submission(
     folder: str | os.PathLike[str], truth: Collection, rules: Submission | None = None
-) -> tuple[Problem, ...]:
+) -> tuple[SubmissionProblem, ...]:
     """Check a submission as a challenge's server does: names, shapes, NaN, range.
 
     Args:
@@ -83,9 +83,11 @@ def validate_submission(
         raise DataError(f"there is no folder {root}; give the folder of submitted cubes")
     expected = {f"{scene.name}{how.suffix}": scene for scene in truth}
     present = {path.name for path in root.iterdir()}
-    problems = [Problem(name, "is missing") for name in expected if name not in present]
+    problems = [SubmissionProblem(name, "is missing") for name in expected if name not in present]
     problems += [
-        Problem(name, f"is not expected; a submission holds {len(expected)} files of given names")
+        SubmissionProblem(
+            name, f"is not expected; a submission holds {len(expected)} files of given names"
+        )
         for name in sorted(present - expected.keys())
     ]
     for name, scene in expected.items():
@@ -97,7 +99,7 @@ def validate_submission(
 def score_submission(
     folder: str | os.PathLike[str],
     truth: Collection,
-    options: Options | None = None,
+    options: EvaluationOptions | None = None,
     *,
     rules: Submission | None = None,
     cluster_cache: str | os.PathLike[str] | None = None,
@@ -124,7 +126,7 @@ def score_submission(
         >>> score_submission("truth", open_collection("truth"))["a"]["mrae"]
         0.0
     """
-    chosen = options or Options()
+    chosen = options or EvaluationOptions()
     problems = validate_submission(folder, truth, rules)
     if problems:
         more = f", and {len(problems) - 3} more problems" if len(problems) > 3 else ""
@@ -144,7 +146,7 @@ def score_submission(
     return scored
 
 
-def _problems(path: Path, shape: tuple[int, ...], how: Submission) -> list[Problem]:
+def _problems(path: Path, shape: tuple[int, ...], how: Submission) -> list[SubmissionProblem]:
     name = path.name
     try:
         _, stored = peek_cube(path, VARIABLE)
@@ -152,18 +154,18 @@ def _problems(path: Path, shape: tuple[int, ...], how: Submission) -> list[Probl
         grid = np.arange(stored.shape[2]) + 400.0 if stored.wavelengths_nm is None else None
         cube = open_cube(path, key=VARIABLE, wavelengths_nm=grid).load()
     except RespectraError as error:
-        return [Problem(name, f"cannot be read: {error}")]
+        return [SubmissionProblem(name, f"cannot be read: {error}")]
     if cube.shape != shape:
         turned = cube.shape == (shape[1], shape[0], shape[2])
         hint = "; rows and columns are exchanged" if turned else ""
-        return [Problem(name, f"has shape {cube.shape}, its truth {shape}{hint}")]
+        return [SubmissionProblem(name, f"has shape {cube.shape}, its truth {shape}{hint}")]
     bad = int((~np.isfinite(cube.values)).sum())
     if bad:
-        return [Problem(name, f"holds {bad} values that are NaN or infinite")]
+        return [SubmissionProblem(name, f"holds {bad} values that are NaN or infinite")]
     low, high = float(cube.min()), float(cube.max())
     if low < how.lowest or high > how.highest:
         return [
-            Problem(
+            SubmissionProblem(
                 name,
                 f"has values from {low:.4g} to {high:.4g}; they must lie in "
                 f"[{how.lowest:g}, {how.highest:g}], on the scale of the training data",

@@ -10,14 +10,14 @@ from typing import Any
 from respectra.errors import FormatError, OutputError
 from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.entries import Entry
-from respectra.evaluation.protocol import Options
+from respectra.evaluation.protocol import EvaluationOptions
 from respectra.evaluation.results import PLAIN, Row, merge_rows
 from respectra.evaluation.scenes import EvaluationScene
 from respectra.journal import Journal
 
 
 @dataclass(frozen=True)
-class Task:
+class ScoringTask:
     """One scene as one track sees it, for all methods: images are made once."""
 
     subject: EvaluationScene
@@ -30,10 +30,10 @@ class Task:
         return where / f"{self.subject.name}.jsonl"
 
 
-def tasks_of(subjects: Sequence[EvaluationScene], options: Options) -> list[Task]:
+def tasks_of(subjects: Sequence[EvaluationScene], options: EvaluationOptions) -> list[ScoringTask]:
     """Every scene with every track that can show it, and every seed of its noise."""
     return [
-        Task(subject, track, seed)
+        ScoringTask(subject, track, seed)
         for subject in subjects
         for track in options.tracks
         for seed in options.seeds_of(track)
@@ -54,7 +54,9 @@ def open_journal(path: Path) -> tuple[Journal, list[Row]]:
         raise FormatError(f"{path}: {error}; delete the file to score its scene again") from None
 
 
-def wanted_rows(task: Task, entries: Sequence[Entry], options: Options) -> list[tuple[str, str]]:
+def wanted_rows(
+    task: ScoringTask, entries: Sequence[Entry], options: EvaluationOptions
+) -> list[tuple[str, str]]:
     """Method and test of every row of a task.
 
     What is drawn out of scope is scored plainly: the collection is the test.
@@ -65,7 +67,7 @@ def wanted_rows(task: Task, entries: Sequence[Entry], options: Options) -> list[
 
 
 def require_rows(
-    tasks: Sequence[Task], folder: Path, entries: Sequence[Entry], options: Options
+    tasks: Sequence[ScoringTask], folder: Path, entries: Sequence[Entry], options: EvaluationOptions
 ) -> None:
     """See that all that was scored is in the folder.
 
@@ -86,7 +88,10 @@ def require_rows(
 
 
 def collect_rows(
-    tasks: Sequence[Task], folder: Path, methods: Mapping[str, Any], options: Options
+    tasks: Sequence[ScoringTask],
+    folder: Path,
+    methods: Mapping[str, Any],
+    options: EvaluationOptions,
 ) -> tuple[Row, ...]:
     """All rows, in an order that does not depend on who finished first."""
     places = {name: place for place, name in enumerate(methods)}

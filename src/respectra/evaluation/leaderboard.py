@@ -10,7 +10,7 @@ from respectra.errors import ConfigError, unknown_name
 from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Results, Row
-from respectra.evaluation.tables import NONE, Table, ranking, show
+from respectra.evaluation.tables import NONE, ReportTable, ranking, show
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}"
@@ -24,7 +24,7 @@ _STYLE = (
 
 def make_leaderboard(
     results: Sequence[Results], *, metric: str = "mrae", test: str = PLAIN
-) -> tuple[Table, ...]:
+) -> tuple[ReportTable, ...]:
     """One table a track and protocol; what does not compare stands in tables of its own.
 
     Args:
@@ -37,8 +37,9 @@ def make_leaderboard(
             methods of one name.
 
     Example:
-        >>> from respectra.evaluation import Options, Protocol, Results, Row
-        >>> protocol = Protocol(options=Options(), collections={"main": "mine"}, scenes=())
+        >>> from respectra.evaluation import EvaluationOptions, Protocol, Results, Row
+        >>> options = EvaluationOptions()
+        >>> protocol = Protocol(options=options, collections={"main": "mine"}, scenes=())
         >>> scores = {"pca": {"mrae": 0.06}, "wiener": {"mrae": 0.05}}
         >>> rows = [Row("main", "a", "clean", 0, n, "plain", scores=scores[n]) for n in scores]
         >>> [table] = make_leaderboard([Results(protocol, tuple(rows))])
@@ -62,12 +63,12 @@ def make_leaderboard(
     return tuple(boards)
 
 
-def to_markdown(boards: Sequence[Table]) -> str:
+def to_markdown(boards: Sequence[ReportTable]) -> str:
     """All tables in Markdown."""
     return "\n".join(board.to_markdown() for board in boards)
 
 
-def to_html(boards: Sequence[Table], title: str = "Leaderboard") -> str:
+def to_html(boards: Sequence[ReportTable], title: str = "Leaderboard") -> str:
     """A page of its own that needs nothing from elsewhere."""
     body = "".join(board.to_html() for board in boards)
     return (
@@ -95,7 +96,7 @@ def _joined(same: Sequence[Results]) -> Results:
     return Results(protocol, tuple(rows.values()), tuple(c for one in same for c in one.costs))
 
 
-def _board(results: Results, track: str, metric: str, test: str) -> Table:
+def _board(results: Results, track: str, metric: str, test: str) -> ReportTable:
     ranks = ranking(results, track, test=test, metric=metric)
     names = sorted(results.names, key=lambda name: (ranks.get(name, 10**6), name))
     further = [m for m in ("mrae", "rmse") if m != metric and test == PLAIN]
@@ -112,7 +113,7 @@ def _board(results: Results, track: str, metric: str, test: str) -> Table:
     title = METRICS[metric].title if metric in METRICS else metric
     what = "" if test == PLAIN else f", {TESTS[test].title}"
     options = results.protocol.options
-    return Table(
+    return ReportTable(
         f"{track_title(track)}{what}",
         ("Rank", "Method", title, *(METRICS[m].title for m in further), "s/image"),
         tuple(entries),

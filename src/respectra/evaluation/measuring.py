@@ -59,7 +59,7 @@ class Cost(Config):
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredRun:
     """The time and memory of one call."""
 
     seconds: float
@@ -67,7 +67,7 @@ class Measured:
     added_mib: float
 
 
-def measured(work: Callable[[], T]) -> tuple[T, Measured]:
+def measured(work: Callable[[], T]) -> tuple[T, MeasuredRun]:
     """Call a function and measure it."""
     process = psutil.Process()
     before = process.memory_info().rss
@@ -76,7 +76,7 @@ def measured(work: Callable[[], T]) -> tuple[T, Measured]:
         result = work()
         seconds = time.perf_counter() - start
     high = max(peak(), before)
-    return result, Measured(seconds, high / _MIB, (high - before) / _MIB)
+    return result, MeasuredRun(seconds, high / _MIB, (high - before) / _MIB)
 
 
 def measure_cost(

@@ -51,11 +51,11 @@ STATEMENTS: Mapping[str, str] = {
 }
 
 
-class Options(Config):
+class EvaluationOptions(Config):
     """How to score.
 
     Example:
-        >>> Options(tracks=("clean",), floor=0.01).floor
+        >>> EvaluationOptions(tracks=("clean",), floor=0.01).floor
         0.01
     """
 
@@ -152,12 +152,13 @@ class Protocol(Config):
     """Options, data and versions: all that somebody needs to reproduce a result.
 
     Example:
-        >>> Protocol(options=Options(), collections={"main": "mine"}, scenes=()).options.tracks
+        >>> options = EvaluationOptions()
+        >>> Protocol(options=options, collections={"main": "mine"}, scenes=()).options.tracks
         ('clean',)
     """
 
     format: int = FORMAT
-    options: Options
+    options: EvaluationOptions
     collections: dict[str, str]
     """Role -> name of the folder."""
     scenes: tuple[SceneRecord, ...]
@@ -191,7 +192,7 @@ class Protocol(Config):
         values = mine.model_dump()
         values["tracks"] = (*mine.tracks, *theirs.tracks)
         values["tests"] = (*mine.tests, *theirs.tests)
-        return self.model_copy(update={"options": Options(**values)})
+        return self.model_copy(update={"options": EvaluationOptions(**values)})
 
     def scene_names(self, role: str = "main", track: str | None = None) -> tuple[str, ...]:
         """Names of the scenes of one role; of those that a track can show, if one is given."""
@@ -203,7 +204,7 @@ class Protocol(Config):
         )
 
 
-def _elsewhere(options: Options) -> set[str]:
+def _elsewhere(options: EvaluationOptions) -> set[str]:
     """Options that do not decide whether scores compare, or that nobody set."""
     left_out = {"tests", "metrics", "tracks"}
     return left_out if options.wavelengths_nm is not None else left_out | {"wavelengths_nm"}

@@ -9,7 +9,7 @@ from typing import Literal
 
 from respectra.cameras import list_tracks, track_title
 from respectra.errors import unknown_name
-from respectra.evaluation.tables import NONE, Table
+from respectra.evaluation.tables import NONE, ReportTable
 
 #: Stands above every published table.
 LABEL = "published on ARAD"
@@ -47,7 +47,7 @@ _COLUMNS = {
 }
 
 
-def published_table(number: Literal["1", "2", "3"]) -> Table:
+def published_table(number: Literal["1", "2", "3"]) -> ReportTable:
     """Table 1 (results), 2 (runtimes) or 3 (auxiliary tests) of the report.
 
     VIPLab2 stands twice as VIPLab1 in the report's table 2.
@@ -62,7 +62,7 @@ def published_table(number: Literal["1", "2", "3"]) -> Table:
     if number not in _TITLES:
         raise unknown_name("published table", number, _TITLES)
     columns, *rows = _lines(number)
-    return Table(
+    return ReportTable(
         f"Report, table {number}: {_TITLES[number]} ({LABEL})",
         tuple(_COLUMNS[column] for column in columns),
         tuple(tuple(_cell(cell) for cell in row) for row in rows),

@@ -125,8 +125,9 @@ class Results:
         folder: where it is stored, details included.
 
     Example:
-        >>> from respectra.evaluation import Options, Protocol, Results, Row
-        >>> protocol = Protocol(options=Options(), collections={"main": "mine"}, scenes=())
+        >>> from respectra.evaluation import EvaluationOptions, Protocol, Results, Row
+        >>> options = EvaluationOptions()
+        >>> protocol = Protocol(options=options, collections={"main": "mine"}, scenes=())
         >>> row = Row("main", "a", "clean", 0, "wiener", "plain", scores={"mrae": 0.05})
         >>> Results(protocol, (row,)).mean("wiener", "clean", "plain", "mrae").value
         0.05

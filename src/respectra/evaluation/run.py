@@ -16,9 +16,9 @@ import psutil
 
 from respectra.errors import ConfigError
 from respectra.evaluation.entries import MEMORY_GB, Entry, Methods, entries_of
-from respectra.evaluation.journal import Task, collect_rows, require_rows, tasks_of
+from respectra.evaluation.journal import ScoringTask, collect_rows, require_rows, tasks_of
 from respectra.evaluation.measuring import limited_threads
-from respectra.evaluation.protocol import Options, Protocol
+from respectra.evaluation.protocol import EvaluationOptions, Protocol
 from respectra.evaluation.report import save_report
 from respectra.evaluation.results import (
     Results,
@@ -46,7 +46,7 @@ def evaluate(
     methods: Methods,
     data: Scenes,
     output: PathLike | None = None,
-    options: Options | None = None,
+    options: EvaluationOptions | None = None,
     *,
     report: PathLike | None = None,
     device: str = "cpu",
@@ -101,7 +101,7 @@ def evaluate(
         ('wiener',)
     """
     output, report = _outputs(output, report)
-    chosen, shown = options or Options(), as_progress(progress)
+    chosen, shown = options or EvaluationOptions(), as_progress(progress)
     subjects, named = scenes_of(data)
     entries = entries_of(methods, tracks=chosen.tracks, device=device)
     if jobs == 0:
@@ -223,7 +223,9 @@ def _continue(
     return protocol, facts
 
 
-def _run(tasks: Sequence[Task], work: Work, cluster: Cluster | None) -> Iterator[Task]:
+def _run(
+    tasks: Sequence[ScoringTask], work: Work, cluster: Cluster | None
+) -> Iterator[ScoringTask]:
     """Do the tasks; yields each when it is done."""
     if cluster is not None:
         yield from _run_on(cluster, tasks, work)
@@ -253,12 +255,12 @@ def _run(tasks: Sequence[Task], work: Work, cluster: Cluster | None) -> Iterator
             raise
 
 
-def _run_on(cluster: Cluster, tasks: Sequence[Task], work: Work) -> Iterator[Task]:
+def _run_on(cluster: Cluster, tasks: Sequence[ScoringTask], work: Work) -> Iterator[ScoringTask]:
     """Have workers score what is lacking; the rows are written down here."""
     sent = cluster.send(work)
-    complete: list[Task] = []
+    complete: list[ScoringTask] = []
 
-    def due() -> Iterator[tuple[tuple[Task, Journal], tuple[Any, ...]]]:
+    def due() -> Iterator[tuple[tuple[ScoringTask, Journal], tuple[Any, ...]]]:
         for task in tasks:
             journal, wanted = lacking(task, work)
             if wanted:
@@ -281,7 +283,7 @@ _there: list[Scorer] = []
 
 
 def _score_there(
-    work: Work, task: Task, wanted: frozenset[tuple[str, str]]
+    work: Work, task: ScoringTask, wanted: frozenset[tuple[str, str]]
 ) -> list[dict[str, Any]]:
     if not _there or _there[0].work is not work:
         _there[:] = [Scorer(work)]
@@ -297,7 +299,7 @@ def _start(work: Work) -> None:
     _here.append(Scorer(work))
 
 
-def _score_here(task: Task) -> Task:
+def _score_here(task: ScoringTask) -> ScoringTask:
     scorer = _here[0]
     with limited_threads(scorer.work.threads):
         scorer.score(task)

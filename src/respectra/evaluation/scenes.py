@@ -16,11 +16,11 @@ from respectra.cameras import Track, get_track, list_tracks, open_image, track_o
 from respectra.cameras.tracks import file_suffix
 from respectra.cubes import fit_bands
 from respectra.cubes.parts import cube_hash
-from respectra.datasets.collections import Collection, open_collection
-from respectra.datasets.scenes import AS_THE_FILES_SAY, Opening, Scene
+from respectra.datasets.collections import open_collection
+from respectra.datasets.scenes import AS_THE_FILES_SAY, Collection, Opening, Scene
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary import Case
-from respectra.evaluation.protocol import BORDER_2022, Options, SceneRecord
+from respectra.evaluation.protocol import BORDER_2022, EvaluationOptions, SceneRecord
 from respectra.identity import content_hash
 
 Role = Literal["main", "out-of-scope"]
@@ -67,7 +67,9 @@ class EvaluationScene:
             opened=self.opening.to_dict(),
         )
 
-    def open(self, track_name: str, seed: int, options: Options, cache: Path | None) -> Case:
+    def open(
+        self, track_name: str, seed: int, options: EvaluationOptions, cache: Path | None
+    ) -> Case:
         """The case of one track.
 
         Raises:
@@ -195,7 +197,7 @@ def no_data(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
     return result.reshape(shape)
 
 
-def _valid(truth: xr.DataArray, options: Options) -> npt.NDArray[np.bool_] | None:
+def _valid(truth: xr.DataArray, options: EvaluationOptions) -> npt.NDArray[np.bool_] | None:
     """Pixels that count; None for all."""
     valid = np.ones(truth.shape[:2], bool)
     if options.mask == "no-data":

@@ -24,9 +24,9 @@ from respectra.evaluation.auxiliary import (
 )
 from respectra.evaluation.details import method_details, save_details, scene_details
 from respectra.evaluation.entries import Entry
-from respectra.evaluation.journal import Task, open_journal, wanted_rows
-from respectra.evaluation.measuring import Measured, measured
-from respectra.evaluation.protocol import Options
+from respectra.evaluation.journal import ScoringTask, open_journal, wanted_rows
+from respectra.evaluation.measuring import MeasuredRun, measured
+from respectra.evaluation.protocol import EvaluationOptions
 from respectra.evaluation.results import PLAIN, Row, details_path, scene_path
 from respectra.files import make_folder
 from respectra.journal import Journal
@@ -37,7 +37,7 @@ class Work:
     """What every process knows."""
 
     entries: tuple[Entry, ...]
-    options: Options
+    options: EvaluationOptions
     folder: Path
     cache: Path
     threads: int
@@ -48,7 +48,7 @@ class Work:
 Take = Callable[[dict[str, Any]], None]
 
 
-def lacking(task: Task, work: Work) -> tuple[Journal, frozenset[tuple[str, str]]]:
+def lacking(task: ScoringTask, work: Work) -> tuple[Journal, frozenset[tuple[str, str]]]:
     """The journal of a task, and which rows it lacks."""
     journal, rows = open_journal(task.journal(work.folder))
     done = {(row.method, row.test) for row in rows}
@@ -75,7 +75,7 @@ def begin_journal(journal: Journal, work: Work) -> None:
 class _Sheet:
     """The rows that a task's journal lacks, and what takes them."""
 
-    task: Task
+    task: ScoringTask
     case: Case
     wanted: frozenset[tuple[str, str]]
     take: Take
@@ -103,7 +103,7 @@ class _Sheet:
         scores: Mapping[str, float] | None = None,
         *,
         note: str = "",
-        cost: Measured | None = None,
+        cost: MeasuredRun | None = None,
     ) -> None:
         """Put a row into the journal, if it is missing there."""
         if not self.wants(one, test):
@@ -130,7 +130,7 @@ class Scorer:
         self.tests: tuple[Test, ...] = tuple(TESTS[name] for name in work.options.tests)
         self._made: dict[tuple[str, str], Recover] = {}
 
-    def score(self, task: Task) -> None:
+    def score(self, task: ScoringTask) -> None:
         """Add the rows that a task's journal lacks."""
         journal, wanted = lacking(task, self.work)
         if not wanted:
@@ -139,17 +139,19 @@ class Scorer:
         begin_journal(journal, self.work)
         self._fill(task, case, wanted, journal.append)
 
-    def rows(self, task: Task, wanted: frozenset[tuple[str, str]]) -> list[dict[str, Any]]:
+    def rows(self, task: ScoringTask, wanted: frozenset[tuple[str, str]]) -> list[dict[str, Any]]:
         """The rows of a task that are wanted, for somebody else's journal."""
         found: list[dict[str, Any]] = []
         self._fill(task, self._open(task), wanted, found.append)
         return found
 
-    def _open(self, task: Task) -> Case:
+    def _open(self, task: ScoringTask) -> Case:
         with naming(task.subject.name):
             return task.subject.open(task.track, task.seed, self.work.options, self.work.cache)
 
-    def _fill(self, task: Task, case: Case, wanted: frozenset[tuple[str, str]], take: Take) -> None:
+    def _fill(
+        self, task: ScoringTask, case: Case, wanted: frozenset[tuple[str, str]], take: Take
+    ) -> None:
         tests = self.tests if task.subject.role == "main" else ()
         sheet = _Sheet(task, case, wanted, take, self.work.jobs)
         self._judge(sheet, [test for test in tests if isinstance(test, OutputTest)])

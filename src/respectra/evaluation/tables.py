@@ -26,7 +26,7 @@ _GAP = 2
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table as text.
 
     Attributes:
@@ -36,7 +36,7 @@ class Table:
         notes: lines below it.
 
     Example:
-        >>> table = Table("Scores", ("method", "MRAE"), (("wiener", "0.05"),))
+        >>> table = ReportTable("Scores", ("method", "MRAE"), (("wiener", "0.05"),))
         >>> table.to_markdown().splitlines()[-1]
         '| wiener | 0.05 |'
     """
@@ -60,7 +60,7 @@ class Table:
         lines = (self.columns, *self.rows)
         return tuple(max(len(line[i]) for line in lines) for i in range(len(self.columns)))
 
-    def split(self, width: int) -> tuple[Table, ...]:
+    def split(self, width: int) -> tuple[ReportTable, ...]:
         """Tables that fit into so many characters, each with the column that names the rows."""
         groups: list[list[int]] = []
         used = 0
@@ -73,7 +73,7 @@ class Table:
         if len(groups) < 2:
             return (self,)
         return tuple(
-            Table(
+            ReportTable(
                 self.title if number == 0 else f"{self.title}, continued",
                 tuple(self.columns[i] for i in group),
                 tuple(tuple(row[i] for i in group) for row in self.rows),
@@ -122,7 +122,7 @@ class Table:
         return "\n".join([self.title, body, *self.notes])
 
 
-def accuracy_table(results: Results) -> Table:
+def accuracy_table(results: Results) -> ReportTable:
     """Table 1: MRAE with its rank, and RMSE, by track; the best method first."""
     tracks = results.protocol.options.tracks
     ranks = {track: ranking(results, track) for track in tracks}
@@ -142,10 +142,10 @@ def accuracy_table(results: Results) -> Table:
             ]
         rows.append(tuple(cells))
     notes = (_rules(results), *learned_notes(results))
-    return Table("1. Accuracy", tuple(columns), tuple(rows), notes)
+    return ReportTable("1. Accuracy", tuple(columns), tuple(rows), notes)
 
 
-def unseen_table(results: Results) -> Table | None:
+def unseen_table(results: Results) -> ReportTable | None:
     """Table 1 on the scenes that no method has learned from; None where that is all or none."""
     rest = without_learned(results)
     if rest is None:
@@ -155,7 +155,7 @@ def unseen_table(results: Results) -> Table | None:
     return dataclasses.replace(accuracy_table(rest), title=title, notes=(f"Scenes: {names}.",))
 
 
-def cost_table(results: Results) -> Table:
+def cost_table(results: Results) -> ReportTable:
     """Table 2: seconds an image and for a 4K frame, and memory."""
     columns = (
         "Method", "Track", "s/image", "s/4K", "× floor", "Peak MiB", "Added MiB", "Pixels", "Run",
@@ -176,10 +176,10 @@ def cost_table(results: Results) -> Table:
             f"Floor: writing the values of a 4K cube once takes {floor:.3g} s on this machine "
             f"({results.costs[0].processor})."
         )
-    return Table("2. Cost", columns, tuple(rows), tuple(notes))
+    return ReportTable("2. Cost", columns, tuple(rows), tuple(notes))
 
 
-def auxiliary_table(results: Results, track: str) -> Table:
+def auxiliary_table(results: Results, track: str) -> ReportTable:
     """Table 3 of one track: the auxiliary tests that the report has."""
     tests = [
         test for test in select_tests("official") if test.name in results.protocol.options.tests
@@ -198,10 +198,12 @@ def auxiliary_table(results: Results, track: str) -> Table:
             cells.append(show(results.mean(name, track, PLAIN, "mrae", role="out-of-scope")))
         cells += [show(results.mean(name, track, t.name, next(iter(t.columns)))) for t in tests]
         rows.append(tuple(cells))
-    return Table(f"3. Auxiliary tests, {track_title(track)} (MRAE)", tuple(columns), tuple(rows))
+    return ReportTable(
+        f"3. Auxiliary tests, {track_title(track)} (MRAE)", tuple(columns), tuple(rows)
+    )
 
 
-def further_table(results: Results, track: str) -> Table:
+def further_table(results: Results, track: str) -> ReportTable:
     """The tests beyond the report, one row a test: MRAE of each method."""
     options = results.protocol.options
     chosen = [TESTS[n] for n in options.tests if not TESTS[n].official]
@@ -231,7 +233,7 @@ def further_table(results: Results, track: str) -> Table:
         notes.append("* The track has this setting anyway: the test repeats its plain images.")
     if cameras:
         notes.append(f"Other cameras: {', '.join(known[test.number - 1] for test in cameras)}.")
-    return Table(
+    return ReportTable(
         f"4. Beyond the report, {track_title(track)} (MRAE)",
         ("Test", *names),
         tuple(rows),
@@ -239,7 +241,7 @@ def further_table(results: Results, track: str) -> Table:
     )
 
 
-def guarantees_table(results: Results, track: str) -> Table:
+def guarantees_table(results: Results, track: str) -> ReportTable:
     """Methods with and without guarantees, each beside itself."""
 
     def score(test: str, metric: str) -> Callable[[str], str]:
@@ -272,7 +274,7 @@ def guarantees_table(results: Results, track: str) -> Table:
             "truth, which the image has in 8 bits only. MRAE to the image counts what lies "
             "outside of the bounds of the image's codes."
         )
-    return Table(
+    return ReportTable(
         f"Guarantees, {track_title(track)}",
         ("Method", *kept),
         tuple(zip(names, *kept.values(), strict=True)),
@@ -280,7 +282,7 @@ def guarantees_table(results: Results, track: str) -> Table:
     )
 
 
-def consistency_table(results: Results, track: str) -> Table:
+def consistency_table(results: Results, track: str) -> ReportTable:
     """Physical consistency against the images themselves; needs no truth."""
     columns = {
         "image_mrae": "MRAE to the image",
@@ -293,26 +295,27 @@ def consistency_table(results: Results, track: str) -> Table:
         (name, *(show(results.mean(name, track, "physical", metric)) for metric in columns))
         for name in results.names_of(track)
     ]
-    return Table(
+    return ReportTable(
         f"Physical consistency with the images, {track_title(track)}",
         ("Method", *columns.values()),
         tuple(rows),
     )
 
 
-def report_tables(results: Results) -> tuple[Table, ...]:
+def report_tables(results: Results) -> tuple[ReportTable, ...]:
     """The tables that a set of results fills.
 
     Example:
-        >>> from respectra.evaluation import Options, Protocol, Results, Row
-        >>> protocol = Protocol(options=Options(), collections={"main": "mine"}, scenes=())
+        >>> from respectra.evaluation import EvaluationOptions, Protocol, Results, Row
+        >>> options = EvaluationOptions()
+        >>> protocol = Protocol(options=options, collections={"main": "mine"}, scenes=())
         >>> row = Row("main", "a", "clean", 0, "wiener", "plain", scores={"mrae": 0.05})
         >>> [table.title for table in report_tables(Results(protocol, (row,)))]
         []
     """
     options = results.protocol.options
     has_truth = any(scene.truth is not None for scene in results.protocol.scenes)
-    found: list[Table] = [accuracy_table(results)] if has_truth else []
+    found: list[ReportTable] = [accuracy_table(results)] if has_truth else []
     unseen = unseen_table(results) if has_truth else None
     if unseen is not None:
         found.append(unseen)

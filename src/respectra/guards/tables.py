@@ -17,7 +17,7 @@ _COMMENTS = ("#", "%", "//")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 
 
-class Table(NamedTuple):
+class TextTable(NamedTuple):
     """A table.
 
     Attributes:
@@ -29,7 +29,7 @@ class Table(NamedTuple):
     values: npt.NDArray[np.float64]
 
 
-def read_table(path: str | os.PathLike[str]) -> Table:
+def read_table(path: str | os.PathLike[str]) -> TextTable:
     """Read a table of numbers.
 
     Columns lie between tabs, semicolons, commas or spaces, whichever leads to rows of equal
@@ -57,7 +57,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
             raise FormatError(f"{path}: a row differs from the first of {width} numbers: {text!r}")
         headings = [row for row in split[:start] if len(row) == width]
         names = tuple(headings[-1]) if headings else ()
-        return Table(names, np.array(numbers, dtype=np.float64))
+        return TextTable(names, np.array(numbers, dtype=np.float64))
     raise FormatError(f"{path} holds no rows of numbers; it begins with {rows[0][:60]!r}")
 
 

@@ -6,13 +6,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from respectra.inference.factors import FloatArray
+from respectra.typing import Float32Array
 
 #: Rows of which a median is taken at a time.
 _ROWS = 64
 
 
-def mean_of(answers: Iterator[FloatArray], weights: Sequence[float] | None = None) -> FloatArray:
+def mean_of(
+    answers: Iterator[Float32Array], weights: Sequence[float] | None = None
+) -> Float32Array:
     """Mean of arrays of one shape, which are held one at a time.
 
     Args:
@@ -33,8 +35,8 @@ def mean_of(answers: Iterator[FloatArray], weights: Sequence[float] | None = Non
 
 
 def moments(
-    answers: Iterator[FloatArray], weights: Sequence[float] | None = None
-) -> tuple[FloatArray, FloatArray]:
+    answers: Iterator[Float32Array], weights: Sequence[float] | None = None
+) -> tuple[Float32Array, Float32Array]:
     """Mean and standard deviation of arrays of one shape, held one at a time (Welford; West, 1979).
 
     Args:
@@ -57,7 +59,7 @@ def moments(
     return mean, np.sqrt(spread / np.float32(total))
 
 
-def median_of(answers: Sequence[FloatArray]) -> FloatArray:
+def median_of(answers: Sequence[Float32Array]) -> Float32Array:
     """Median of each value of arrays of one shape, some rows at a time."""
     out = np.empty_like(answers[0], order="C")
     for top in range(0, len(out), _ROWS):

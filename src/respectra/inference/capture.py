@@ -13,9 +13,9 @@ import json
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from respectra.cameras import Capture, Noise, get_response
+from respectra.cameras import Capture, Noise, default_response, get_response
+from respectra.cameras.tracks import has_one_camera
 from respectra.colour import make_light
 from respectra.cubes import Quantity
 from respectra.datasets.spectra import reflectances
@@ -26,11 +26,12 @@ from respectra.methods import Contract, Weights
 from respectra.methods.fitting import REFLECTANCES
 from respectra.methods.network import CameraAware, NetworkMethod
 from respectra.methods.shipped import for_captures
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Level of white in a method's own camera over that in the picture: no usual colour is clipped.
 HEADROOM = 0.9
+#: Where the channels of white differ by less than this factor, the camera has balanced it.
+_EVEN = 1.02
 #: A response is a method's own where it differs by less than this share of its peak.
 _SAME = 1e-3
 
@@ -109,9 +110,13 @@ def _assuming(capture: Capture, contract: Contract) -> Capture:
         return capture
     if capture.is_photograph:
         return capture
-    grid = np.array(contract.wavelengths_nm)
+    white, grid = np.asarray(capture.white, np.float64), np.array(contract.wavelengths_nm)
+    if white.max() < _EVEN * white.min():
+        source = "white is balanced, so that its colour says nothing of the light"
+        light = make_light(np.ones(grid.size), grid, name="equal-energy", source=source)
+        return capture.replace(assumed=light)
     camera = capture.sensitivity(grid)
-    power = light_of_white(camera, np.asarray(capture.white), grid)
+    power = light_of_white(camera, white, grid)
     source = "mean of the known lights in which white has this colour"
     return capture.replace(assumed=make_light(power, grid, name="of-white", source=source))
 
@@ -148,8 +153,8 @@ def own_response(contract: Contract) -> Any:
     """
     if contract.response is not None:
         return contract.response.to_response()
-    if contract.track == "clean":
-        return get_response("cie-1964-ntire2020")
+    if has_one_camera(contract.track):
+        return get_response(default_response(contract.track))
     raise ConfigError(
         f"neither the capture nor the weights, for the track {contract.track!r}, say which camera "
         "took the picture; state one: a name of respectra.list_cameras() or a file"

@@ -27,11 +27,11 @@ from respectra.inference.guarantees import METRIC_FLOOR, camera_of
 from respectra.inference.reference_process import Lengths, posterior
 from respectra.inference.reference_tables import FactorTable
 from respectra.methods import Contract
+from respectra.typing import FloatArray
 
 if TYPE_CHECKING:
     from respectra.inference.reconstructor import Reconstructor
 
-FloatArray = npt.NDArray[np.float64]
 Camera = Track | CaptureCamera
 
 FORMAT, VERSION = "respectra correction", 1

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
+from respectra.typing import Float32Array
+
 #: A function of pixels as the contract prepares them, (y, x, 3) -> (y, x, value).
-Predictor = Callable[[FloatArray], FloatArray]
+Predictor = Callable[[Float32Array], Float32Array]
 #: Methods of a network, besides its forward pass.
 Output = Literal["coefficients", "uncertainty"]
 
@@ -22,14 +22,14 @@ class Factors:
 
     output: Output | Predictor
     """What gives the coefficients: a method of the network, or a function of pixels."""
-    basis: FloatArray
+    basis: Float32Array
     """Shape (component, band)."""
-    mean: FloatArray | None
+    mean: Float32Array | None
     """Shape (band,): what is added to the weighted sum."""
     clip: tuple[float | None, float | None]
     """Of the sum."""
 
-    def expand(self, coefficients: FloatArray) -> FloatArray:
+    def expand(self, coefficients: Float32Array) -> Float32Array:
         """Spectra (..., band) of coefficients (..., component)."""
         spectra = coefficients.astype(np.float32, copy=False) @ self.basis
         if self.mean is not None:

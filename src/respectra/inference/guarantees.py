@@ -27,14 +27,15 @@ import xarray as xr
 
 from respectra.cameras import Capture, Track, get_track, make_image, require_image
 from respectra.cameras.capture_camera import CaptureCamera
+from respectra.cameras.tracks import has_one_camera
 from respectra.cubes import make_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.methods import Contract
+from respectra.typing import FloatArray
 
 if TYPE_CHECKING:
     from respectra.inference.corrections import Correction
 
-FloatArray = npt.NDArray[np.float64]
 
 Guarantee = Literal[
     "consistent", "consistent-exact", "non-negative", "exposure-invariant", "smooth"
@@ -283,8 +284,8 @@ def camera_of(contract: Contract) -> Track | CaptureCamera:
         )
     if contract.response is not None:
         return get_track(contract.track, response=contract.response.to_response())
-    if contract.track == "clean":
-        return get_track("clean")
+    if has_one_camera(contract.track):
+        return get_track(contract.track)
     raise ConfigError(
         f"the weights do not say which camera made their images of the track {contract.track!r}, "
         "so that nothing can be consistent with it; use weights whose contract has a response"

@@ -20,14 +20,14 @@ from respectra.inference.agreement import agreeing
 from respectra.inference.bits import bits_of
 from respectra.inference.colours import find_colours, in_rows
 from respectra.inference.reconstructor import Reconstructor
-from respectra.inference.tiling import Layout, Tile, round_up
+from respectra.inference.tiling import Layout, Tile, gathered, round_up
 from respectra.methods import Tiling
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from respectra.cameras import Capture
     from respectra.cubes import Quantity
 
-FloatArray = npt.NDArray[np.float32]
 #: Partial results that are put together at a time.
 _FAN = 16
 #: Codes of a colour are counted where a picture has at most this many bits.
@@ -263,7 +263,7 @@ def _tiles(chunks: Any, reach: int) -> list[Tile]:
 # What runs on workers.
 
 
-def _picture(block: FloatArray, method: Reconstructor, attrs: dict[str, Any]) -> xr.DataArray:
+def _picture(block: Float32Array, method: Reconstructor, attrs: dict[str, Any]) -> xr.DataArray:
     image = xr.DataArray(
         np.ascontiguousarray(block, np.float32),
         dims=("y", "x", "channel"),
@@ -274,7 +274,7 @@ def _picture(block: FloatArray, method: Reconstructor, attrs: dict[str, Any]) ->
 
 
 def _recover(
-    block: FloatArray,
+    block: Float32Array,
     *,
     method: Reconstructor,
     attrs: dict[str, Any],
@@ -284,7 +284,7 @@ def _recover(
     top: float,
     bounds: tuple[float, float],
     block_id: tuple[int, ...] = (0, 0, 0),
-) -> FloatArray:
+) -> Float32Array:
     """Spectra of a block, from it and what lies around it."""
     with method.tiled.exclusive():
         picture = _picture(block, method, attrs)
@@ -294,7 +294,6 @@ def _recover(
         layout = Layout(rows, columns, method.card.tiling, (rows, columns))
         if method.card.tiling is Tiling.NATIVE and method.card.native_tile is not None:
             layout = Layout(rows, columns, Tiling.NATIVE, (method.card.native_tile,) * 2)
-        spectra: FloatArray | None = None
         pieces = method.pieces(
             lambda y, x: rgb[y, x],
             layout,
@@ -302,14 +301,7 @@ def _recover(
             bits=bits_of(scaled),
             means=means,
         )
-        for region, piece in pieces:
-            if layout.whole:
-                spectra = piece
-                break
-            if spectra is None:
-                spectra = np.empty((rows, columns, piece.shape[2]), np.float32)
-            spectra[region] = piece
-        assert spectra is not None
+        spectra = gathered(pieces, layout)
         inner = tuple(
             slice(
                 reach if block_id[axis] > 0 else 0,
@@ -321,7 +313,7 @@ def _recover(
         if method.guarantees.kept_by(method.backend.kept_guarantees(bits_of(picture))):
             return np.ascontiguousarray(spectra)
         cube = make_cube(spectra, method.contract.wavelengths_nm, **_quantity(method))
-        values: FloatArray = method.guarantees.enforce(cube, seen, factor)[0].values
+        values: Float32Array = method.guarantees.enforce(cube, seen, factor)[0].values
         return values
 
 
@@ -330,7 +322,7 @@ def _quantity(method: Reconstructor) -> dict[str, Any]:
 
 
 def _extremes(
-    block: FloatArray, method: Reconstructor, attrs: dict[str, Any]
+    block: Float32Array, method: Reconstructor, attrs: dict[str, Any]
 ) -> tuple[float, float, float]:
     """The largest value of a block; the smallest and the largest of the method's own camera's."""
     values = np.asarray(_picture(block, method, attrs).values, np.float32)
@@ -354,10 +346,10 @@ def _own_bounds(found: tuple[float, float, float], method: Reconstructor) -> tup
     return found[1] / factor, found[2] / factor
 
 
-Counts = tuple[FloatArray, npt.NDArray[np.int64]]
+Counts = tuple[Float32Array, npt.NDArray[np.int64]]
 
 
-def _count(block: FloatArray) -> Counts:
+def _count(block: Float32Array) -> Counts:
     """The distinct pixels of a block, (colour, 3), and how often each occurs."""
     found = find_colours(np.ascontiguousarray(block, np.float32))
     if found is None:
@@ -370,7 +362,7 @@ def _join_counts(parts: list[Counts]) -> Counts:
     return _unique(np.concatenate(values), np.concatenate(counts))
 
 
-def _unique(values: FloatArray, counts: npt.NDArray[np.int64]) -> Counts:
+def _unique(values: Float32Array, counts: npt.NDArray[np.int64]) -> Counts:
     rows = np.ascontiguousarray(values, np.float32).view(np.dtype("V12")).reshape(-1)
     _, first, number = np.unique(rows, return_index=True, return_inverse=True)
     total = np.zeros(len(first), np.int64)
@@ -403,7 +395,7 @@ def _means_of_colours(
 
 
 def _sums(
-    block: FloatArray,
+    block: Float32Array,
     method: Reconstructor,
     attrs: dict[str, Any],
     top: float,

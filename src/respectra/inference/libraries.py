@@ -22,8 +22,7 @@ from respectra.inference.guarantees import camera_of
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.references import fit_correction, spectra_at
 from respectra.inference.seen import SeenPicture
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Spectra of a cube that are taken, and how well a cube and a library know what is in a picture.
 _FROM_CUBE = 256

@@ -19,13 +19,13 @@ from respectra.inference.backends.making import make_backend
 from respectra.inference.bits import EXACT_BITS, TABLE_BITS, bits_of
 from respectra.inference.capture import bind, capture_of
 from respectra.inference.engines import Engine
-from respectra.inference.factors import FloatArray
 from respectra.inference.facts import CubeFacts, cube_facts, describe
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.tiled import TiledInference, TileSide
 from respectra.inference.tiling import Layout
 from respectra.methods import Card, Contract, Weights
 from respectra.methods.identity import weights_hash
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from respectra.cubes import LowRankCube
@@ -224,7 +224,7 @@ class Reconstructor:
         chosen = binding.for_picture(self, image)
         return recover_low_rank(chosen, image, rank=rank, tolerance=tolerance)
 
-    def predict(self, rgb: FloatArray, *, bits: int = EXACT_BITS) -> FloatArray:
+    def predict(self, rgb: Float32Array, *, bits: int = EXACT_BITS) -> Float32Array:
         """Spectra (y, x, band), float32, of linear values (y, x, 3) in the units of the track.
 
         They are the method's own: guarantees need an image, which says how it was quantised;
@@ -268,6 +268,11 @@ class Reconstructor:
     def needs_whole(self) -> bool:
         """Whether calling it takes more than the spectra of pieces one by one."""
         return bool(self.guarantees) or self.self_ensemble != "none"
+
+    @property
+    def answer_bytes(self) -> int:
+        """Memory for each pixel of a piece besides what the method itself takes."""
+        return self.guarantees.bytes_per_pixel(self.contract.bands) + self.answers.answer_bytes
 
     def whole_image_reason(self, height: int, width: int) -> str | None:
         """Why a picture of this size has to be in memory as a whole; None where it need not."""

@@ -20,8 +20,7 @@ from respectra.cameras import Track, make_image
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.inference.guarantees import METRIC_FLOOR
 from respectra.inference.reference_tables import features
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Lengths that are tried, of chromaticity (0 to 1) and of log2 of brightness; relative variance of
 #: what is the same for all colours; and of what no colour explains.

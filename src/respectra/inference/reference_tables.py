@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from respectra.notices import watch_compiler
 from respectra.threads import for_blocks
+from respectra.typing import FloatArray
 
 watch_compiler()
 
-FloatArray = npt.NDArray[np.float64]
 Posterior = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 #: Nodes along each chromaticity, and along the logarithm of brightness.

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras import Capture, References
@@ -24,12 +23,12 @@ from respectra.inference.reference_process import FLOOR, ReferenceErrors, choose
 from respectra.inference.reference_tables import features
 from respectra.inference.seen import SeenPicture
 from respectra.methods import Tiling
+from respectra.typing import FloatArray
 
 if TYPE_CHECKING:
     from respectra.cameras.pictures import Picture
     from respectra.inference.reconstructor import Reconstructor
 
-FloatArray = npt.NDArray[np.float64]
 
 #: References by which spectra are corrected; more are thinned.
 _MOST = 1000

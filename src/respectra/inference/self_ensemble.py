@@ -16,10 +16,11 @@ from respectra.datasets.patches import SYMMETRIES, turn, turn_back
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.averages import mean_of, moments
 from respectra.inference.bits import EXACT_BITS
-from respectra.inference.factors import FloatArray, Output, Predictor
+from respectra.inference.factors import Output, Predictor
 from respectra.inference.tiled import TiledInference
-from respectra.inference.tiling import Layout, Reader, Region
+from respectra.inference.tiling import Layout, Pieces, Reader
 from respectra.methods import Tiling
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,12 +62,12 @@ class SelfEnsembledInference:
             )
         return None
 
-    def assemble(self, rgb: FloatArray, bits: int) -> tuple[FloatArray, Layout]:
+    def assemble(self, rgb: Float32Array, bits: int) -> tuple[Float32Array, Layout]:
         """Mean spectra of a picture in memory, and how it was cut."""
         layout = self._layout(rgb)
         return mean_of(self._answers(rgb, layout, bits)), layout
 
-    def moments(self, rgb: FloatArray, bits: int) -> tuple[FloatArray, FloatArray, Layout]:
+    def moments(self, rgb: Float32Array, bits: int) -> tuple[Float32Array, Float32Array, Layout]:
         """Mean and standard deviation of the answers, and how the picture was cut."""
         layout = self._layout(rgb)
         return *moments(self._answers(rgb, layout, bits)), layout
@@ -81,7 +82,7 @@ class SelfEnsembledInference:
         means: Sequence[Tensor] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
         output: Output | Predictor | None = None,
-    ) -> Iterator[tuple[Region, FloatArray]]:
+    ) -> Pieces:
         """As :meth:`TiledInference.pieces`; each tile is turned, halo included."""
         if output is not None:
             raise ConfigError("a self-ensemble answers with spectra alone, not with a basis")
@@ -89,7 +90,7 @@ class SelfEnsembledInference:
         predict = self.plain.backend.for_tiles(layout, bits, means=self.plain.needs_means(layout))
         symmetries = SYMMETRIES[self.symmetries]
 
-        def answer(pixels: FloatArray) -> FloatArray:
+        def answer(pixels: Float32Array) -> Float32Array:
             turned = (np.ascontiguousarray(turn(pixels, symmetry)) for symmetry in symmetries)
             answers = (contract.finish(predict(part)) for part in turned)
             return mean_of(map(turn_back, answers, symmetries))
@@ -98,11 +99,11 @@ class SelfEnsembledInference:
             read, layout, bounds=bounds, bits=bits, means=means, done=done, output=answer
         )
 
-    def _layout(self, rgb: FloatArray) -> Layout:
+    def _layout(self, rgb: Float32Array) -> Layout:
         # The sum, the answer at hand, and its parts.
         return self.plain.layout_in_memory(*rgb.shape[:2], cubes=3)
 
-    def _answers(self, rgb: FloatArray, layout: Layout, bits: int) -> Iterator[FloatArray]:
+    def _answers(self, rgb: Float32Array, layout: Layout, bits: int) -> Iterator[Float32Array]:
         for symmetry in SYMMETRIES[self.symmetries]:
             turned = np.ascontiguousarray(turn(rgb, symmetry))
             piece = layout if turned.shape == rgb.shape else self._layout(turned)

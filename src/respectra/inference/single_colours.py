@@ -28,8 +28,7 @@ from respectra.errors import DataError, FormatError
 from respectra.inference.tables.kernels import LANES, look_up_cube
 from respectra.methods.shipped import __file__ as _SHIPPED_ROOM
 from respectra.threads import for_blocks
-
-FloatArray = npt.NDArray[np.float32]
+from respectra.typing import Float32Array
 
 SHIPPED = Path(_SHIPPED_ROOM).with_name("single-colours.safetensors")
 #: Half the width, in codes, of what is taken to render to a code.
@@ -94,7 +93,9 @@ def recover_colours(
     )
 
 
-def _encoded(given: npt.NDArray[Any], encoding: str) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _encoded(
+    given: npt.NDArray[Any], encoding: str
+) -> tuple[Float32Array, Float32Array, Float32Array]:
     """Encoded values in [0, 1], and the bounds of the linear light that they stand for."""
     if given.ndim < 1 or given.shape[-1] != 3 or given.size == 0:
         raise DataError(f"colours have shape (..., 3), R, G, B; got {given.shape}")
@@ -119,7 +120,7 @@ def _encoded(given: npt.NDArray[Any], encoding: str) -> tuple[FloatArray, FloatA
 
 
 @functools.lru_cache(maxsize=4)
-def _code_tables(top: int, encoding: str) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _code_tables(top: int, encoding: str) -> tuple[Float32Array, Float32Array, Float32Array]:
     """Of each code: its encoded value, and the bounds of the light that is written as it."""
     values = np.arange(top + 1) / top
     if encoding == "linear":
@@ -139,7 +140,7 @@ class _Network:
         self.camera = _padded(srgb_matrix(power, CHALLENGE_WAVELENGTHS_NM).T)
         self.table = self._fill()
 
-    def _fill(self) -> FloatArray:
+    def _fill(self) -> Float32Array:
         axis = np.linspace(0.0, 1.0, NODES, dtype=np.float32)
         codes = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
         light = decode_srgb(codes).astype(np.float32)
@@ -169,13 +170,15 @@ def _network(path: str) -> _Network:
         raise FormatError(f"{path} holds no weights for single colours: {error}") from None
 
 
-def _padded(rows: npt.NDArray[Any]) -> FloatArray:
+def _padded(rows: npt.NDArray[Any]) -> Float32Array:
     out = np.zeros((3, _PADDED), np.float32)
     out[:, :_BANDS] = rows
     return out
 
 
-def _look_up(codes: FloatArray, low: FloatArray, high: FloatArray, network: _Network) -> FloatArray:
+def _look_up(
+    codes: Float32Array, low: Float32Array, high: Float32Array, network: _Network
+) -> Float32Array:
     out = np.empty(len(codes) * _BANDS, np.float32)
 
     def run(start: int, stop: int) -> None:

@@ -10,13 +10,11 @@ differences are taken away, which leaves the detail of the estimate as it is.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras import Track
 from respectra.cameras.capture_camera import CaptureCamera
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Side of the square over which is averaged, in pixels.
 WINDOW = 5

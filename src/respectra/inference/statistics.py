@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from respectra.errors import RespectraError
-from respectra.inference.factors import FloatArray
 from respectra.inference.networks import bare_network, probe_image
 from respectra.inference.tiling import Layout, Reader, Tile, round_up
 from respectra.methods import Weights, get_card
 from respectra.methods.networks.blocks import GlobalMean
+from respectra.typing import Float32Array
 
 Hook = Any
 
@@ -30,7 +30,7 @@ class NetworkInTorch(Protocol):
     weights: Weights
     network: nn.Module
 
-    def __call__(self, pixels: FloatArray) -> FloatArray:
+    def __call__(self, pixels: Float32Array) -> Float32Array:
         """(y, x, 3) -> (y, x, band)."""
         ...
 
@@ -139,7 +139,7 @@ def mean_passes(weights: Weights) -> list[frozenset[int]]:
 
 def sums_of_tile(
     predictor: NetworkInTorch,
-    pixels: FloatArray,
+    pixels: Float32Array,
     tile: Tile,
     layout: Layout,
     *,

@@ -19,7 +19,7 @@ from respectra.devices import free_device_bytes
 from respectra.errors import ConfigError, DataError
 from respectra.inference.backends.base import Backend
 from respectra.inference.bits import CODE_BITS, EXACT_BITS
-from respectra.inference.factors import FloatArray, Output, Predictor
+from respectra.inference.factors import Output, Predictor
 from respectra.inference.memory import (
     AUTO_SHARE,
     Budget,
@@ -32,14 +32,17 @@ from respectra.inference.tiling import (
     LARGEST_SIDE,
     ROUND_SIDE,
     Layout,
+    Pieces,
     Reader,
     Region,
     Tile,
     checked,
+    gathered,
     plan,
     run,
 )
 from respectra.methods import Tiling
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,12 +138,12 @@ class TiledInference:
 
     def assemble(
         self,
-        rgb: FloatArray,
+        rgb: Float32Array,
         bits: int,
         *,
         layout: Layout | None = None,
         output: Output | Predictor | None = None,
-    ) -> tuple[FloatArray, Layout]:
+    ) -> tuple[Float32Array, Layout]:
         """Spectra of a picture in memory, (y, x, band), and how it was cut.
 
         Args:
@@ -157,18 +160,9 @@ class TiledInference:
             bits=bits,
             output=output,
         )
-        if layout.whole:
-            return next(pieces)[1], layout
-        whole: FloatArray | None = None
-        for region, piece in pieces:
-            if whole is None:
-                whole = np.empty((*rgb.shape[:2], piece.shape[2]), np.float32)
-            whole[region] = piece
-            del piece
-        assert whole is not None  # a layout has at least one piece
-        return whole, layout
+        return gathered(pieces, layout), layout
 
-    def bounds_of(self, rgb: FloatArray) -> tuple[float, float]:
+    def bounds_of(self, rgb: Float32Array) -> tuple[float, float]:
         """Smallest and largest value of a whole picture, where the contract asks for them."""
         if self.contract.keeps_exposure:
             return 0.0, 1.0
@@ -185,7 +179,7 @@ class TiledInference:
         means: Sequence[Tensor] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
         output: Output | Predictor | None = None,
-    ) -> Iterator[tuple[Region, FloatArray]]:
+    ) -> Pieces:
         """Finished spectra of a picture, piece by piece; together they cover it once.
 
         Args:
@@ -312,7 +306,7 @@ class TiledInference:
 
     def sums_of_tile(
         self,
-        rgb: FloatArray,
+        rgb: Float32Array,
         tile: Tile,
         layout: Layout,
         *,
@@ -382,13 +376,13 @@ class _LastRead:
 
     def __init__(self, read: Reader) -> None:
         self._read = read
-        self._last: tuple[Region, FloatArray] | None = None
+        self._last: tuple[Region, Float32Array] | None = None
 
-    def __call__(self, rows: slice, columns: slice) -> FloatArray:
+    def __call__(self, rows: slice, columns: slice) -> Float32Array:
         if self._last is None or self._last[0] != (rows, columns):
             self._last = (rows, columns), self._read(rows, columns)
         return self._last[1]
 
 
-def _reader_of(array: FloatArray) -> Reader:
+def _reader_of(array: Float32Array) -> Reader:
     return lambda rows, columns: array[rows, columns]

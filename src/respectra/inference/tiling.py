@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.errors import ConfigError
 from respectra.inference.factors import Predictor
 from respectra.inference.memory import Budget, format_bytes
 from respectra.methods import Card, Tiling
+from respectra.typing import Float32Array
 
-FloatArray = npt.NDArray[np.float32]
 Region = tuple[slice, slice]
 #: Reads rows and columns of a picture as the method expects them: (y, x, 3).
-Reader = Callable[[slice, slice], FloatArray]
+Reader = Callable[[slice, slice], Float32Array]
+#: Rows and columns of pieces, with their spectra.
+Pieces = Generator[tuple[Region, Float32Array], None, None]
 #: A tile answers for no more than this many rows and columns: larger ones gain nothing.
 LARGEST_SIDE = 2048
 #: Chosen tiles are not smaller than this; only a side that the user gives is.
@@ -203,7 +205,7 @@ def run(
     layout: Layout,
     *,
     done: frozenset[tuple[int, int]] = frozenset(),
-) -> Iterator[tuple[Region, FloatArray]]:
+) -> Iterator[tuple[Region, Float32Array]]:
     """Spectra of a picture in pieces that cover it once, row by row.
 
     Args:
@@ -226,9 +228,24 @@ def run(
         yield tile.keep, predict(read(*tile.read))[tile.inner]
 
 
+def gathered(pieces: Pieces, layout: Layout) -> Float32Array:
+    """The spectra of all pieces, (y, x, band); the pieces are closed, whatever happens."""
+    with contextlib.closing(pieces):
+        if layout.whole:
+            return next(pieces)[1]
+        whole: Float32Array | None = None
+        for region, piece in pieces:
+            if whole is None:
+                whole = np.empty((layout.height, layout.width, piece.shape[2]), np.float32)
+            whole[region] = piece
+            del piece
+        assert whole is not None  # a layout has at least one piece
+        return whole
+
+
 def _run_native(
     predict: Predictor, read: Reader, layout: Layout, tiles: Iterator[Tile]
-) -> Iterator[tuple[Region, FloatArray]]:
+) -> Iterator[tuple[Region, Float32Array]]:
     """A method that is defined on tiles of its own.
 
     They start at the top left and do not overlap; those at the right and bottom are filled with
@@ -244,7 +261,7 @@ def _run_native(
 
 def _run_blended(
     predict: Predictor, read: Reader, layout: Layout, done: frozenset[tuple[int, int]]
-) -> Iterator[tuple[Region, FloatArray]]:
+) -> Iterator[tuple[Region, Float32Array]]:
     """Overlapping tiles, mixed where they overlap with weights that sum to one.
 
     Held besides one tile: the strip that its row shares with the next, as wide as the picture.

@@ -10,8 +10,8 @@ import xarray as xr
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError
 from respectra.inference.bits import bits_of
-from respectra.inference.factors import FloatArray
 from respectra.inference.tiled import TiledInference
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from respectra.inference.reconstructor import Reconstructor
@@ -48,7 +48,7 @@ def recover_with_uncertainty(
         )
     cube = reconstructor(image)
     picture, factor = guarantees.scale(whole)
-    deviation: FloatArray | None = None
+    deviation: Float32Array | None = None
     if reconstructor.backend.says_uncertainty:
         rgb = np.asarray(picture.values, dtype=np.float32)
         deviation = answers.assemble(rgb, bits_of(picture), output="uncertainty")[0]

@@ -28,14 +28,16 @@ from respectra.errors import ConfigError
 from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
 from respectra.inference.bits import bits_of
-from respectra.inference.factors import Factors, FloatArray
+from respectra.inference.ensembles import Recovers
+from respectra.inference.factors import Factors
+from respectra.inference.growing import growing_folder, keeping_complete
 from respectra.inference.low_rank import factorise
 from respectra.inference.reconstructor import Reconstructor
-from respectra.inference.streaming import growing_folder, keeping_complete
 from respectra.inference.tiling import Layout, Reader, Region
 from respectra.inference.video_reader import BadFrame, Clip, Frame
 from respectra.inference.video_store import Flicker, VideoStore, Written, grid_step
 from respectra.progress import Progress, as_progress
+from respectra.typing import Float32Array
 
 T = TypeVar("T")
 #: Decoded frames, and reconstructed pieces, that wait for their turn.
@@ -65,7 +67,7 @@ class ReconstructedVideo:
 
 
 def reconstruct_video(
-    reconstructor: Reconstructor,
+    reconstructor: Recovers,
     clip_path: str | os.PathLike[str],
     out_path: str | os.PathLike[str],
     *,
@@ -125,7 +127,7 @@ def reconstruct_video(
     if not folder.exists():
         ensure_absent(target, overwrite=overwrite)
     reconstructor = reconstructor.for_kind(kind)
-    factors = factorise(reconstructor) if low_rank else None
+    factors = _factors(reconstructor) if low_rank else None
     clip = Clip(clip_path)
     layout = _layout(reconstructor, clip)
     skipped: list[float] = []
@@ -218,13 +220,13 @@ def _ahead(items: Iterator[T], size: int) -> Generator[T, None, None]:
 
 
 def _reconstructed(
-    reconstructor: Reconstructor,
+    reconstructor: Recovers,
     frames: Generator[Frame, None, None],
     layout: Layout,
     kind: InputKind,
     resumed: int,
     factors: Factors | None,
-) -> Iterator[tuple[int, Region, FloatArray] | Written]:
+) -> Iterator[tuple[int, Region, Float32Array] | Written]:
     """Number of the frame, region and spectra of every piece; after a frame's pieces its end.
 
     Where there are factors, coefficients are given instead of spectra.
@@ -243,15 +245,15 @@ def _reconstructed(
 
 
 def _pieces(
-    reconstructor: Reconstructor,
+    reconstructor: Recovers,
     frame: Frame,
     read: Reader,
     layout: Layout,
     kind: InputKind,
     factors: Factors | None,
-) -> Iterator[tuple[Region, FloatArray]]:
+) -> Iterator[tuple[Region, Float32Array]]:
     everything = (slice(0, layout.height), slice(0, layout.width))
-    if reconstructor.needs_whole:
+    if reconstructor.needs_whole or not isinstance(reconstructor, Reconstructor):
         codes = frame.codes / np.float32(np.iinfo(frame.codes.dtype).max)
         bits = 8 * frame.codes.dtype.itemsize
         image = make_image(codes, encoding=input_encoding(kind), bits=bits)
@@ -268,7 +270,13 @@ def _pieces(
     yield from reconstructor.pieces(read, layout, bounds=bounds, bits=bits, output=output)
 
 
-def _reader(reconstructor: Reconstructor, codes: npt.NDArray[Any], kind: InputKind) -> Reader:
+def _factors(reconstructor: Recovers) -> Factors:
+    if not isinstance(reconstructor, Reconstructor):
+        raise ConfigError(f"the members {reconstructor.name} share no basis; leave out low rank")
+    return factorise(reconstructor)
+
+
+def _reader(reconstructor: Recovers, codes: npt.NDArray[Any], kind: InputKind) -> Reader:
     """Linear values in the units of the track, of rows and columns of a frame."""
     levels = np.arange(np.iinfo(codes.dtype).max + 1, dtype=np.float32)
     levels /= levels[-1]
@@ -276,7 +284,7 @@ def _reader(reconstructor: Reconstructor, codes: npt.NDArray[Any], kind: InputKi
     light = decode_srgb(levels) if kind == "srgb" else levels
     units: InputKind = "linear" if kind == "srgb" else kind
 
-    def read(rows: slice, columns: slice) -> FloatArray:
+    def read(rows: slice, columns: slice) -> Float32Array:
         bits = 8 * codes.dtype.itemsize
         image = make_image(light[codes[rows, columns]], encoding="linear", bits=bits)
         return np.asarray(reconstructor.values_of(image, units).values, np.float32)
@@ -284,7 +292,7 @@ def _reader(reconstructor: Reconstructor, codes: npt.NDArray[Any], kind: InputKi
     return read
 
 
-def _layout(reconstructor: Reconstructor, clip: Clip) -> Layout:
+def _layout(reconstructor: Recovers, clip: Clip) -> Layout:
     """How every frame is cut, the whole pipeline within the memory limit."""
     pixels = clip.height * clip.width
     # Frames in the queue, one being decoded and one in use; and what a decoder keeps to itself.
@@ -298,7 +306,7 @@ def _layout(reconstructor: Reconstructor, clip: Clip) -> Layout:
 
 
 def _facts(
-    reconstructor: Reconstructor,
+    reconstructor: Recovers,
     clip: Clip,
     kind: InputKind,
     dtype: CubeType,

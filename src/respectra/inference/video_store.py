@@ -15,12 +15,12 @@ from respectra.cubes.writers import CubeType
 from respectra.errors import OutputError
 from respectra.files import make_folder, move_into_place, remove
 from respectra.inference.factors import Factors
-from respectra.inference.streaming import number_of
+from respectra.inference.growing import number_of
 from respectra.inference.tiling import Layout, Region
 from respectra.inference.video_reader import Clip
 from respectra.journal import Journal
+from respectra.typing import Float32Array
 
-FloatArray = npt.NDArray[np.float32]
 #: Dimensions of a reconstructed clip, all but the last.
 _DIMS = ("time", "y", "x")
 #: Change from frame to frame is taken on a grid of at most this many pixels.
@@ -57,7 +57,7 @@ class Written:
 
     index: int
     time_s: float
-    image: FloatArray
+    image: Float32Array
     """Linear values on the grid of pixels on which change is taken."""
 
 
@@ -88,8 +88,8 @@ class VideoStore:
         self.times_s: list[float] = []
         self._changes: list[tuple[float, float]] = []
         self._array: Any = None
-        self._before: tuple[FloatArray, FloatArray] | None = None
-        self._grid: FloatArray | None = None
+        self._before: tuple[Float32Array, Float32Array] | None = None
+        self._grid: Float32Array | None = None
 
     @classmethod
     def resume(
@@ -160,7 +160,7 @@ class VideoStore:
         self._journal.begin()
         self._journal.append({"grown": self._grown})
 
-    def write(self, index: int, region: Region, values: FloatArray) -> None:
+    def write(self, index: int, region: Region, values: Float32Array) -> None:
         """Write one piece of a frame: spectra, or coefficients."""
         array = self._array
         if index >= array.shape[0]:  # the clip did not say how long it is
@@ -192,7 +192,7 @@ class VideoStore:
         self._journal.append({"time_s": frame.time_s, "change": change})
         self.times_s.append(frame.time_s)
 
-    def _spectra(self, stored: FloatArray) -> FloatArray:
+    def _spectra(self, stored: Float32Array) -> Float32Array:
         return stored if self.factors is None else self.factors.expand(stored)
 
     def flicker(self) -> Flicker | None:
@@ -220,7 +220,7 @@ class VideoStore:
         move_into_place([(self._path, target)], overwrite=overwrite)
 
 
-def _relative_change(before: FloatArray, after: FloatArray) -> float:
+def _relative_change(before: Float32Array, after: Float32Array) -> float:
     """Sum of absolute differences over the mean of both sums of magnitudes; 0 for black frames."""
     whole = (np.abs(before).sum(dtype=np.float64) + np.abs(after).sum(dtype=np.float64)) / 2
     change = np.abs(after - before).sum(dtype=np.float64)

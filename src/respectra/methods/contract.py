@@ -12,8 +12,8 @@ from pydantic import model_validator
 from respectra.config import Config
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, Quantity, check_wavelengths, wavelengths_of
 from respectra.errors import DataError
+from respectra.typing import Float32Array
 
-FloatArray = npt.NDArray[np.float32]
 Scaling = Literal["unit", "min-max", "maximum", "standardised"]
 
 
@@ -116,7 +116,7 @@ class Contract(Config):
 
     def prepare(
         self, rgb: npt.NDArray[np.floating], *, bounds: tuple[float, float] | None = None
-    ) -> FloatArray:
+    ) -> Float32Array:
         """Scale and order linear values (..., 3) in R, G, B as the method expects them.
 
         Args:
@@ -145,7 +145,7 @@ class Contract(Config):
             values = np.asarray((values - mean) / std, np.float32)
         return values[..., ::-1] if self.channel_order == "BGR" else values
 
-    def own_values(self, rgb: npt.NDArray[np.floating]) -> FloatArray:
+    def own_values(self, rgb: npt.NDArray[np.floating]) -> Float32Array:
         """Linear values (..., 3) of the picture as the method's own camera would have them."""
         values = rgb.astype(np.float32, copy=False)
         if self.camera_matrix is None:
@@ -153,7 +153,7 @@ class Contract(Config):
         matrix = np.asarray(self.camera_matrix, np.float32)
         return np.asarray(np.clip(values @ matrix.T, 0.0, 1.0))
 
-    def finish(self, spectra: FloatArray) -> FloatArray:
+    def finish(self, spectra: Float32Array) -> Float32Array:
         """The method's own clip and the scale of the bands; in place where the array allows it."""
         out = spectra if spectra.flags.writeable else None
         if self.clip_low is not None or self.clip_high is not None:

@@ -28,8 +28,7 @@ from respectra.methods.registry import build_classical, configure, get_classical
 from respectra.methods.weights import Weights
 from respectra.methods.weights_files import load_weights, save_weights
 from respectra.registry import own_package, package_of
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Sources that colour-science brings; optional packages would make the result depend on them.
 #: Smooth lights only: the lines of a fluorescent lamp teach spikes that most scenes lack.

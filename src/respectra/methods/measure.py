@@ -42,7 +42,7 @@ FRAME = (482, 512)
 
 
 @dataclass(frozen=True)
-class Facts:
+class MethodFacts:
     """A method's card together with what is computed from its configuration."""
 
     card: Card
@@ -83,7 +83,7 @@ class Facts:
         }
 
 
-def get_facts(name: str, *, preset: str = "published", **options: object) -> Facts:
+def get_facts(name: str, *, preset: str = "published", **options: object) -> MethodFacts:
     """All facts of a method in one configuration.
 
     Raises:
@@ -92,11 +92,11 @@ def get_facts(name: str, *, preset: str = "published", **options: object) -> Fac
     card = get_card(name)
     if card.kind == "classical":
         config = configure(name, preset=preset, **options)
-        return Facts(card, preset, config, parameters=None, gmac=None, radius=0)
+        return MethodFacts(card, preset, config, parameters=None, gmac=None, radius=0)
     network = _network_config(name, preset, options)
     stored = _stored_counts().get(name, {}).get(preset) if not options else None
     counts = stored or _count(name, network)
-    return Facts(
+    return MethodFacts(
         card=card,
         preset=preset,
         config=network,
@@ -106,7 +106,7 @@ def get_facts(name: str, *, preset: str = "published", **options: object) -> Fac
     )
 
 
-def every_method() -> list[Facts]:
+def every_method() -> list[MethodFacts]:
     """Facts of all methods as published.
 
     A method of another package that cannot be loaded or built is left out with a warning.

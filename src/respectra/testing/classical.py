@@ -27,8 +27,7 @@ from respectra.testing.base import (
     require_refusal,
     run_checks,
 )
-
-Array = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 CLASSICAL_CHECKS: Battery[ClassicalEntry] = Battery()
 _check = CLASSICAL_CHECKS.check
@@ -61,7 +60,7 @@ def check_classical(method: str | type[ClassicalMethod] | ClassicalEntry) -> dic
     return run_checks(entry.card.name, entry, CLASSICAL_CHECKS, slow=True)
 
 
-def pairs(n: int, bands: int = 31) -> tuple[Array, Array, Array]:
+def pairs(n: int, bands: int = 31) -> tuple[FloatArray, FloatArray, FloatArray]:
     """RGB, smooth positive spectra, and the response that joins them."""
     rng = np.random.default_rng(1)
     at = np.linspace(0, 1, bands)

@@ -17,8 +17,8 @@ from respectra.evaluation.auxiliary import (
     Rules,
     Test,
 )
-from respectra.evaluation.metrics import METRICS, Metric, Settings
-from respectra.evaluation.metrics.registry import Scene
+from respectra.evaluation.metrics import METRICS, Metric
+from respectra.evaluation.metrics.registry import MetricSettings, ScenePair
 from respectra.inference import Reconstructor
 from respectra.methods import Contract, build_classical
 from respectra.testing.base import Battery, NotApplicable, require, run_checks
@@ -84,7 +84,7 @@ def cubes(seed: int = 0) -> tuple[xr.DataArray, xr.DataArray]:
 def _score(metric: Metric, truth: xr.DataArray, estimate: xr.DataArray) -> float:
     response = get_track("clean").response_matrix(CHALLENGE_WAVELENGTHS_NM)
     labels = np.arange(truth[..., 0].size, dtype=np.int32).reshape(truth.shape[:2]) % 5
-    scene = Scene(truth, estimate, Settings(response=response, labels=labels, clusters=5))
+    scene = ScenePair(truth, estimate, MetricSettings(response=response, labels=labels, clusters=5))
     if lacks := metric.missing(scene):
         raise NotApplicable(f"it needs {lacks}")
     return metric.compute(scene)

@@ -11,8 +11,9 @@ from respectra.cameras import get_track
 from respectra.methods import Weights, build_classical
 from respectra.methods.classical.base import ClassicalMethod
 from respectra.training.recipe import ClassicalRecipe
-from respectra.training.source import FloatArray, TrainingScenes, image_of
+from respectra.training.source import TrainingScenes, image_of
 from respectra.training.validation import validate
+from respectra.typing import Float32Array
 
 
 def fit_classical(
@@ -38,7 +39,7 @@ def fit_classical(
 
 def draw_pixels(
     scenes: TrainingScenes, track: str, count: int, *, seed: int
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[Float32Array, Float32Array]:
     """Measured pixels, as many from each scene that trains as there are, up to an equal share.
 
     Returns:
@@ -65,7 +66,7 @@ def _score(
         return {}
     contract = recipe.contract()
 
-    def predict(image: FloatArray, bounds: tuple[float, float]) -> FloatArray:
+    def predict(image: Float32Array, bounds: tuple[float, float]) -> Float32Array:
         return contract.finish(method.predict(image))
 
     return validate(predict, scenes.validation, recipe.validation, track=recipe.track)

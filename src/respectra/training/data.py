@@ -17,7 +17,7 @@ from respectra.errors import ConfigError
 from respectra.training.source import image_of
 
 
-class Batch(NamedTuple):
+class StepBatch(NamedTuple):
     """Patches of a step; images and cubes are channels last in memory."""
 
     image: Tensor
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     """Names of the scenes."""
 
 
-class StepBatches(Dataset[Batch]):
+class StepBatches(Dataset[StepBatch]):
     """The batch of each step; with several processes, this one's share of it.
 
     The last patches of an epoch and the first of the next may meet in one batch, so that no patch
@@ -68,7 +68,7 @@ class StepBatches(Dataset[Batch]):
         self.share = range(rank * size // processes, (rank + 1) * size // processes)
         self._bounds = _bounds_by_scene(patches) if with_bounds else {}
 
-    def __getitem__(self, step: int) -> Batch:
+    def __getitem__(self, step: int) -> StepBatch:
         """The batch of an optimiser step, counted from 0."""
         epochs: dict[int, list[int]] = {}
         for position in self.share:
@@ -77,7 +77,7 @@ class StepBatches(Dataset[Batch]):
         parts = [to_tensors(self.patches.batch(epoch, n)) for epoch, n in epochs.items()]
         joined = parts[0] if len(parts) == 1 else _join(parts)
         bounds = torch.tensor([self._bounds.get(name, (0.0, 1.0)) for name in joined.scenes])
-        return Batch(joined.images, joined.cubes, joined.valid, bounds, joined.scenes)
+        return StepBatch(joined.images, joined.cubes, joined.valid, bounds, joined.scenes)
 
 
 def _bounds_by_scene(patches: Patches) -> dict[str, tuple[float, float]]:
@@ -110,6 +110,11 @@ class _StepsFrom(Sampler[int]):
         return itertools.count(self.first)
 
 
+def steps_from(first: int) -> Sampler[int]:
+    """Numbers of steps from this one on, without end."""
+    return _StepsFrom(first)
+
+
 class TrainingData(LightningDataModule):
     """Batches for the trainer, from the step at which it starts or continues.
 
@@ -127,7 +132,7 @@ class TrainingData(LightningDataModule):
         self.patches, self.size = patches, size
         self.with_bounds, self.workers = with_bounds, workers
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[StepBatch]:
         """An endless loader."""
         assert self.trainer is not None
         batches = StepBatches(

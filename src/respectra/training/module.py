@@ -15,7 +15,7 @@ from respectra.errors import ConfigError, DataError
 from respectra.methods import Contract, Weights
 from respectra.methods.network import CameraAware, StepAware
 from respectra.methods.registry import get_network
-from respectra.training.data import Batch
+from respectra.training.data import StepBatch
 from respectra.training.losses import Loss
 from respectra.training.recipe import Recipe
 from respectra.training.schedules import make_optimizer, make_schedule
@@ -68,13 +68,13 @@ class TrainingModule(LightningModule):
         spectra: Tensor = self.network(image)
         return spectra
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: StepBatch, batch_idx: int) -> None:
         """Seed the step."""
         self.lr = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         step = (self.recipe.seed, self.global_step, self.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(step).generate_state(1)[0]))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: StepBatch, batch_idx: int) -> Tensor:
         """The loss of a batch.
 
         Raises:
@@ -117,7 +117,7 @@ class TrainingModule(LightningModule):
         for group in checkpoint["optimizer_states"][0]["param_groups"]:
             group.update({name: value for name, value in now.items() if name != "params"})
 
-    def _explain(self, batch: Batch, estimate: Tensor, terms: Mapping[str, Tensor]) -> str:
+    def _explain(self, batch: StepBatch, estimate: Tensor, terms: Mapping[str, Tensor]) -> str:
         """Why the loss is not finite, in words."""
         broken = [name for name, value in terms.items() if not torch.isfinite(value)]
         scenes = sorted(set(batch.scenes))
@@ -175,7 +175,7 @@ def _start_from(start: Weights, network: nn.Module, recipe: Recipe) -> None:
         ) from None
 
 
-def _measured(estimate: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+def _measured(estimate: Tensor, batch: StepBatch) -> tuple[Tensor, Tensor]:
     """Estimate and truth, both 1 where nothing was measured: no error and no gradient there."""
     if bool(batch.valid.all()):
         return estimate, batch.cube

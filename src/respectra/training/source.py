@@ -28,8 +28,8 @@ from respectra.identity import content_hash
 from respectra.methods import Contract
 from respectra.storage import Url, is_url, kept_copy
 from respectra.training.recipe import DataRecipe
+from respectra.typing import Float32Array
 
-FloatArray = npt.NDArray[np.float32]
 #: Scenes are read into memory when they take less than this share of what is free.
 _SHARE = 0.7
 
@@ -217,7 +217,7 @@ def _codes(image: xr.DataArray) -> tuple[npt.NDArray[Any], float]:
     return np.rint(np.asarray(image.values) * full_scale).astype(kind), full_scale
 
 
-def image_of(scene: SceneArrays, track: str) -> FloatArray:
+def image_of(scene: SceneArrays, track: str) -> Float32Array:
     """Linear values in [0, 1] of a scene's image, (y, x, 3).
 
     Raises:

@@ -13,12 +13,13 @@ from respectra.methods import Contract, Tiling, get_card
 from respectra.training.losses import relative_error
 from respectra.training.module import prepare
 from respectra.training.recipe import Recipe, ValidationRecipe
-from respectra.training.source import FloatArray, image_of
+from respectra.training.source import image_of
+from respectra.typing import Float32Array
 
 #: The score by which the best weights are chosen; lower is better.
 SELECTED_BY = "mrae"
 #: Image (y, x, 3) and the bounds of the whole scene's image -> spectra (y, x, band).
-Predict = Callable[[FloatArray, tuple[float, float]], FloatArray]
+Predict = Callable[[Float32Array, tuple[float, float]], Float32Array]
 
 
 def validate(
@@ -85,14 +86,14 @@ def network_predictor(
 ) -> Predict:
     """A network as it will be used: in evaluation mode, on its own tiles, with its own clip."""
 
-    def predict(image: FloatArray, bounds: tuple[float, float]) -> FloatArray:
+    def predict(image: Float32Array, bounds: tuple[float, float]) -> Float32Array:
         was_training = network.training
         network.eval()
         with torch.no_grad():
             pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
             prepared = prepare(pixels, torch.tensor([bounds]), contract).to(device)
             estimate = _run(network, prepared, tile)
-            spectra: FloatArray = estimate[0].permute(1, 2, 0).float().cpu().numpy()
+            spectra: Float32Array = estimate[0].permute(1, 2, 0).float().cpu().numpy()
         network.train(was_training)
         return contract.finish(spectra)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
+from respectra.typing import Float32Array
 
 #: Largest error of a value over the scene's largest; rounding to half precision adds about as much.
 TOLERANCE = 2.5e-4
@@ -31,7 +31,7 @@ class GrowingBasis:
         max_rank: vectors at most.
     """
 
-    def __init__(self, sample: FloatArray, *, max_rank: int = MAX_RANK) -> None:
+    def __init__(self, sample: Float32Array, *, max_rank: int = MAX_RANK) -> None:
         step = max(1, len(sample) // _SAMPLE)
         some = sample[::step]
         self.scale = float(np.abs(some).max()) or 1.0
@@ -45,11 +45,11 @@ class GrowingBasis:
         return len(self._vectors)
 
     @property
-    def spectra(self) -> FloatArray:
+    def spectra(self) -> Float32Array:
         """The basis in the units of the cube, shape (rank, band)."""
         return self._vectors * (np.float32(self.scale) / _ENLARGED)
 
-    def encode(self, pixels: FloatArray) -> tuple[npt.NDArray[np.float16], float]:
+    def encode(self, pixels: Float32Array) -> tuple[npt.NDArray[np.float16], float]:
         """Coefficients of pixels, shape (pixel, rank), and the largest error of a value.
 
         The basis grows when it has to and may; the error is what then remains, in the cube's
@@ -66,17 +66,17 @@ class GrowingBasis:
                 stored, worst = self._stored(values)
         return stored, float(worst.max(initial=0.0)) * self.scale
 
-    def _stored(self, values: FloatArray) -> tuple[npt.NDArray[np.float16], FloatArray]:
+    def _stored(self, values: Float32Array) -> tuple[npt.NDArray[np.float16], Float32Array]:
         """Coefficients as they are kept, and each pixel's largest error with them."""
         stored = (values @ (self._vectors.T * _ENLARGED)).astype(np.float16)
         gap = stored.astype(np.float32) @ (self._vectors / _ENLARGED)
         gap -= values
         return stored, np.asarray(np.maximum(gap.max(axis=1), -gap.min(axis=1)), np.float32)
 
-    def _residual(self, values: FloatArray) -> FloatArray:
+    def _residual(self, values: Float32Array) -> Float32Array:
         return np.asarray(values - (values @ self._vectors.T) @ self._vectors, np.float32)
 
-    def _extend(self, values: FloatArray) -> None:
+    def _extend(self, values: Float32Array) -> None:
         """Add the leading directions of what the basis misses until the tolerance is met."""
         remaining = values
         while self.rank < self.max_rank and len(remaining):
@@ -95,7 +95,7 @@ class GrowingBasis:
             worst = np.abs(remaining).max(axis=1)
             remaining = remaining[worst > TOLERANCE / 2]
 
-    def _append(self, fresh: FloatArray) -> None:
+    def _append(self, fresh: Float32Array) -> None:
         known = self._vectors.astype(np.float64)
         for row in fresh.astype(np.float64):
             for _ in range(2):  # twice is enough for orthogonality in double precision

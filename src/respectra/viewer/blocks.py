@@ -10,21 +10,21 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cubes import require_cube, wavelengths_of
+from respectra.typing import Float32Array
 
 Bytes = npt.NDArray[np.uint8]
 Colours = npt.NDArray[np.int32]
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Block:
     """Some pixels of a scene."""
 
-    spectra: FloatArray
+    spectra: Float32Array
     """Shape (pixel, band); values that are not finite are zero."""
     invalid: int = 0
     """Pixels that held a value which is not finite."""
-    deviation: FloatArray | None = None
+    deviation: Float32Array | None = None
     """The method's own standard deviation of each value; where one pixel has it, all have."""
     pictures: dict[str, Bytes] = field(default_factory=dict)
     """Further planes by name, shape (pixel, channel)."""
@@ -40,6 +40,8 @@ class Source(Protocol):
     pictures: tuple[str, ...]
     deviates: bool
     """Whether blocks say how far off their spectra may be."""
+    light: npt.NDArray[np.float64] | None
+    """Of radiance: the light on the scene, shape (band,), where it is known."""
 
     def block(self, rows: slice, columns: slice) -> Block:
         """A rectangle, row by row; slices may have a step."""
@@ -73,6 +75,7 @@ class CubeSource:
 
     pictures: tuple[str, ...] = ()
     deviates = False
+    light: npt.NDArray[np.float64] | None = None
 
     def __init__(self, cube: xr.DataArray) -> None:
         self._values = np.asarray(require_cube(cube).values, np.float32)

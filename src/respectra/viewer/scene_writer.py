@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.files import atomic_path
+from respectra.typing import Float32Array
 from respectra.viewer.averaging import mean_of_halves
 from respectra.viewer.basis import MAX_RANK, GrowingBasis
-from respectra.viewer.blocks import Block, ColourSource, FloatArray, Source
+from respectra.viewer.blocks import Block, ColourSource, Source
 from respectra.viewer.palette import Palette, numbers_file, open_table
 from respectra.viewer.pyramid import Plane, PlaneInfo, level_sizes
 from respectra.viewer.rendering import rendering_matrix, scene_light
@@ -166,7 +167,7 @@ class _Writer:
         for name, array in self._count(values).items():
             self.planes[name].write(first, slice(None), slice(None), array)
 
-    def _adopt(self, spectra: FloatArray, places: npt.NDArray[np.integer] | None = None) -> None:
+    def _adopt(self, spectra: Float32Array, places: npt.NDArray[np.integer] | None = None) -> None:
         """Fit the basis and the exposure; ``places`` say which spectrum each pixel has."""
         self.basis = GrowingBasis(spectra)
         self.exposure = _exposure(spectra, places, self.source)
@@ -253,6 +254,7 @@ class _Writer:
             width=self.source.width,
             wavelengths_nm=tuple(self.source.wavelengths_nm.tolist()),
             quantity=self.source.quantity,
+            light=None if self.source.light is None else tuple(self.source.light.tolist()),
             basis=_rows(self.basis),
             deviation_basis=_rows(self.deviations) if self.deviations else (),
             planes=self.infos,
@@ -288,12 +290,15 @@ def _distance(corner: tuple[int, int], point: tuple[float, float]) -> float:
     return (corner[0] + half - point[0]) ** 2 + (corner[1] + half - point[1]) ** 2
 
 
-def _exposure(spectra: FloatArray, places: npt.NDArray[np.integer] | None, source: Source) -> float:
+def _exposure(
+    spectra: Float32Array, places: npt.NDArray[np.integer] | None, source: Source
+) -> float:
     """The factor with which all but the brightest half per cent stay below white."""
     if source.quantity == "reflectance":
         return 1.0
     grid = source.wavelengths_nm
-    matrix = rendering_matrix(grid, illuminant=scene_light(source.quantity))
+    scene = scene_light(source.quantity, source.light)
+    matrix = rendering_matrix(grid, illuminant="D65", scene=scene)
     light = (spectra @ matrix.astype(np.float32)).max(axis=1)
     level = float(np.quantile(light if places is None else light[places], 0.995))
     return 1.0 / level if level > 0 else 1.0

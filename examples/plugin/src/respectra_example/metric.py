@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from respectra.evaluation.metrics import Metric
-from respectra.evaluation.metrics.registry import Scene
+from respectra.evaluation.metrics.registry import ScenePair
 
 
-def _largest_error(scene: Scene) -> float:
+def _largest_error(scene: ScenePair) -> float:
     return float(np.abs(np.asarray(scene.truth) - np.asarray(scene.estimate)).max())
 
 

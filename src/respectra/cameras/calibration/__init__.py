@@ -2,12 +2,12 @@
 
 from respectra.cameras.calibration.calibrate import Calibration, calibrate
 from respectra.cameras.calibration.charts import Chart, open_chart
-from respectra.cameras.calibration.detection import Patches, find_chart, measure_patches
+from respectra.cameras.calibration.detection import ChartPatches, find_chart, measure_patches
 
 __all__ = [
     "Calibration",
     "Chart",
-    "Patches",
+    "ChartPatches",
     "calibrate",
     "find_chart",
     "measure_patches",

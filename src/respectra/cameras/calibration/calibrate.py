@@ -13,7 +13,7 @@ import xarray as xr
 
 from respectra.cameras.calibration.charts import Chart, open_chart
 from respectra.cameras.calibration.detection import (
-    Patches,
+    ChartPatches,
     check_corners,
     find_chart,
     measure_patches,
@@ -34,8 +34,7 @@ from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.response_prior import GRID_NM
 from respectra.cameras.responses import make_response
 from respectra.errors import DataError, unknown_name
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Darker than predicted by more than this, a patch lies in shadow; so many may.
 _SHADOW, _MOST_SHADOWED = 0.35, 8
@@ -75,7 +74,7 @@ class Calibration:
     predicted: FloatArray
     residual: FloatArray
     left_out: list[int]
-    patches: list[Patches]
+    patches: list[ChartPatches]
 
 
 def calibrate(
@@ -130,7 +129,7 @@ def _fit(
     chart: Chart,
     values: FloatArray,
     usable: npt.NDArray[np.bool_],
-    patches: list[Patches],
+    patches: list[ChartPatches],
     developed: bool,
     light: str,
     model: str,
@@ -254,7 +253,7 @@ def _without_shadows(
     return np.asarray(usable & ~shadowed)
 
 
-def _merge(patches: list[Patches]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+def _merge(patches: list[ChartPatches]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """Means over photographs, each brought to the exposure of the first."""
     first = patches[0].values
     total = np.zeros_like(first)
@@ -270,7 +269,7 @@ def _merge(patches: list[Patches]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     return np.where(usable[:, None], total / np.maximum(count, 1)[:, None], first), usable
 
 
-def _noise(patches: list[Patches]) -> Noise | None:
+def _noise(patches: list[ChartPatches]) -> Noise | None:
     """Gain and read noise of the spread within patches."""
     from scipy.optimize import nnls
 

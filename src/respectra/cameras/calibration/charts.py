@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.cameras.response_prior import GRID_NM
 from respectra.errors import ConfigError, FormatError, unknown_name
+from respectra.typing import FloatArray
 from respectra.wavelengths import check_wavelengths
 
-FloatArray = npt.NDArray[np.float64]
 #: Rows and columns of patches by the name of a chart.
 _LAYOUTS = {"classic24": (4, 6), "passport": (4, 6), "sg140": (10, 14)}
 

@@ -13,8 +13,7 @@ from respectra.cameras.calibration.charts import Chart
 from respectra.cameras.images import require_image
 from respectra.colour import SRGB_TO_XYZ, encode_srgb, open_light, resample_light, srgb_matrix
 from respectra.errors import DataError
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: OpenCV's model of a chart: patches of 2.5 units, 0.25 apart.
 _PATCH, _GAP = 2.5, 0.25
@@ -28,7 +27,7 @@ _ALIKE = 0.8
 
 
 @dataclass(frozen=True, eq=False)
-class Patches:
+class ChartPatches:
     """What was measured of a chart.
 
     Attributes:
@@ -118,7 +117,7 @@ def check_corners(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -> 
     return points
 
 
-def measure_patches(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -> Patches:
+def measure_patches(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -> ChartPatches:
     """Means of the patches of a chart, without their edges.
 
     Args:
@@ -148,7 +147,7 @@ def measure_patches(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -
             f"only {usable.sum()} patches of the chart are neither clipped nor black; expose less"
         )
     places = _project(_grid(chart), points, chart)
-    return Patches(means, spread, usable, points.astype(np.float64), places)
+    return ChartPatches(means, spread, usable, points.astype(np.float64), places)
 
 
 def _shown(picture: xr.DataArray) -> npt.NDArray[np.uint8]:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.cameras.pictures.tone import Tone
-from respectra.cameras.response_prior import GRID_NM, Prior, fit_channel, response_prior
+from respectra.cameras.response_prior import GRID_NM, ResponsePrior, fit_channel, response_prior
 from respectra.colour import open_light, resample_light, srgb_matrix, xyz_weights
 from respectra.errors import DataError, RespectraError
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Error of a patch: of the chart's spectra, of its lighting; and of dark values, in full scale.
 _PATCH_ERROR, _DARK_ERROR = 0.02, 0.002
@@ -56,7 +54,7 @@ def error_of(values: FloatArray) -> FloatArray:
 
 
 def fit_response(
-    spectra: FloatArray, values: FloatArray, light: str, prior: Prior | None = None
+    spectra: FloatArray, values: FloatArray, light: str, prior: ResponsePrior | None = None
 ) -> Response:
     """The likeliest response for patches under a light.
 
@@ -75,7 +73,12 @@ def fit_response(
 
 
 def _evidence(
-    seen: FloatArray, values: FloatArray, deviation: FloatArray, prior: Prior, k: int, scale: float
+    seen: FloatArray,
+    values: FloatArray,
+    deviation: FloatArray,
+    prior: ResponsePrior,
+    k: int,
+    scale: float,
 ) -> float:
     spread = scale**2 * seen @ prior.covariance[k] @ seen.T + np.diag(deviation**2)
     off = values - scale * seen @ prior.mean[:, k]

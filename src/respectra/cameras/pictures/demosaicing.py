@@ -8,16 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import DataError
+from respectra.typing import Float32Array
 
 #: ``half``: each cell of the pattern becomes one pixel, nothing is interpolated; ``bilinear``;
 #: ``edge-aware``: OpenCV's, for patterns of 2 x 2.
 Way = Literal["edge-aware", "bilinear", "half"]
-FloatArray = npt.NDArray[np.float32]
 
 _BAYER = {"RGGB": "BG", "BGGR": "RG", "GRBG": "GB", "GBRG": "GR"}
 
 
-def fill_in(values: FloatArray, channel: npt.NDArray[Any], way: Way) -> FloatArray:
+def fill_in(values: Float32Array, channel: npt.NDArray[Any], way: Way) -> Float32Array:
     """Three channels a pixel.
 
     Args:
@@ -45,7 +45,7 @@ def cell_size(pattern: Any) -> int:
     return 2 if np.shape(pattern) == (2, 2) else 3
 
 
-def _cells(values: FloatArray, channel: npt.NDArray[Any]) -> FloatArray:
+def _cells(values: Float32Array, channel: npt.NDArray[Any]) -> Float32Array:
     side = cell_size(channel)
     height, width = (size // side * side for size in values.shape)
     cells = values[:height, :width].reshape(height // side, side, width // side, side)
@@ -58,7 +58,7 @@ def _cells(values: FloatArray, channel: npt.NDArray[Any]) -> FloatArray:
     return out
 
 
-def _edge_aware(values: FloatArray, channel: npt.NDArray[Any]) -> FloatArray:
+def _edge_aware(values: Float32Array, channel: npt.NDArray[Any]) -> Float32Array:
     import cv2
 
     pattern = "".join("RGB"[index] for index in channel.ravel())
@@ -67,11 +67,11 @@ def _edge_aware(values: FloatArray, channel: npt.NDArray[Any]) -> FloatArray:
     codes = np.rint(values * np.float32(65535)).astype(np.uint16)
     code = getattr(cv2, f"COLOR_Bayer{_BAYER[pattern]}2BGR_EA")
     bgr = cv2.cvtColor(codes, code)
-    rgb: FloatArray = bgr[..., ::-1] / np.float32(65535)
+    rgb: Float32Array = bgr[..., ::-1] / np.float32(65535)
     return rgb
 
 
-def _bilinear(values: FloatArray, channel: npt.NDArray[Any]) -> FloatArray:
+def _bilinear(values: Float32Array, channel: npt.NDArray[Any]) -> Float32Array:
     """Means of the neighbours of a channel, weighted by nearness; measured values are kept."""
     import cv2
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import FormatError
+from respectra.typing import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 #: Values in [0, 1] to linear light in [0, 1].
 Curve = Callable[[npt.NDArray[np.floating]], npt.NDArray[np.floating]]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from respectra.cameras.pictures.demosaicing import Way
 from respectra.cameras.pictures.raw import develop_mosaic
-from respectra.cameras.pictures.source import Codes, Source, WholeSource
+from respectra.cameras.pictures.source import Codes, PictureSource, WholeSource
 from respectra.errors import ConfigError, DataError
 
 #: The colours of the first two pixels of the first row, and of the second.
@@ -17,7 +17,7 @@ Pattern = Literal["none", "rggb", "bggr", "grbg", "gbrg"]
 
 
 def fill_in_source(
-    source: Source, pattern: Pattern, way: Way, black_level: float, white_level: float | None
+    source: PictureSource, pattern: Pattern, way: Way, black_level: float, white_level: float | None
 ) -> WholeSource:
     """The picture behind a grey mosaic: linear values of the camera in [0, 1].
 

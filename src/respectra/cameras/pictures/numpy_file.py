@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from respectra.cameras.pictures.source import Codes, Said, Source, check_cost
+from respectra.cameras.pictures.source import Codes, PictureSource, Said, check_cost
 from respectra.errors import FormatError
 
 
-class NumpySource(Source):
+class NumpySource(PictureSource):
     """An array of shape (y, x, 3) in a .npy file: 8 or 16 bits, or floating point in [0, 1]."""
 
     def __init__(self, path: Path, *, max_pixels: int) -> None:

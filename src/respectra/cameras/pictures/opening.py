@@ -16,7 +16,7 @@ import xarray as xr
 from respectra.cameras.colour import InputKind, input_encoding, to_track_values
 from respectra.cameras.images import Encoding, make_image
 from respectra.cameras.pictures.kinds import kind_by_contents, kind_by_name
-from respectra.cameras.pictures.source import MAX_PIXELS, Codes, Source, read_file
+from respectra.cameras.pictures.source import MAX_PIXELS, Codes, PictureSource, read_file
 from respectra.cameras.pictures.values import PictureOptions, Values
 from respectra.errors import ConfigError, DataError, FormatError
 from respectra.storage import Url, is_url, local_copy
@@ -102,7 +102,7 @@ class Picture:
         self,
         path: Path,
         kind: InputKind,
-        source: Source,
+        source: PictureSource,
         values: Values,
         convert: Convert | None = None,
     ) -> None:
@@ -210,7 +210,7 @@ def _image(values: Values, codes: Codes, name: str) -> xr.DataArray:
 
 def _open_source(
     path: Path, encoding: Encoding, max_pixels: int, options: PictureOptions
-) -> Source:
+) -> PictureSource:
     # A mosaic's pattern begins where the sensor does.
     upright = encoding == "srgb" and options.mosaic == "none"
     if path.suffix.lower() == ".npy":
@@ -238,7 +238,7 @@ def _open_source(
     return open_with_pillow(path, data, kind, upright=upright, max_pixels=whole)
 
 
-def _filled_in(source: Source, options: PictureOptions) -> Source:
+def _filled_in(source: PictureSource, options: PictureOptions) -> PictureSource:
     """A picture of three channels also where the file holds a sensor's mosaic."""
     if options.mosaic == "none":
         if options.black_level or options.white_level is not None:

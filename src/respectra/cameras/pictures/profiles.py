@@ -22,8 +22,8 @@ from respectra.cameras.pictures import icc
 from respectra.cameras.pictures.source import Codes, Said
 from respectra.colour import decode_srgb, rgb_space
 from respectra.errors import FormatError
+from respectra.typing import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 Apply = Callable[[Codes], npt.NDArray[np.float32]]
 
 #: Spaces that a profile may be recognised as.

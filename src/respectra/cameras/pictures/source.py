@@ -57,7 +57,7 @@ class Said:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class Source(ABC):
+class PictureSource(ABC):
     """The codes of a picture on disk.
 
     Attributes:
@@ -83,7 +83,7 @@ class Source(ABC):
         """
 
 
-class WholeSource(Source):
+class WholeSource(PictureSource):
     """A picture that is decoded as a whole, when its first rows are wanted.
 
     Args:

@@ -12,8 +12,8 @@ import numpy as np
 from respectra.cameras.pictures.exif import clean_text
 from respectra.cameras.pictures.source import (
     Codes,
+    PictureSource,
     Said,
-    Source,
     WholeSource,
     check_cost,
     turn,
@@ -28,7 +28,7 @@ _DNG_VERSION, _ICC = 50706, 34675
 _EXIF_FACTS = {"Make": "camera_make", "Model": "camera_model", "Software": "software"}
 
 
-def open_tiff(path: Path, *, upright: bool, max_pixels: int) -> Source:
+def open_tiff(path: Path, *, upright: bool, max_pixels: int) -> PictureSource:
     """Open the picture of a TIFF file.
 
     Previews and masks beside the picture are passed over.
@@ -75,7 +75,7 @@ def open_tiff(path: Path, *, upright: bool, max_pixels: int) -> Source:
     return WholeSource(shape, said, load)
 
 
-class TiffSource(Source):
+class TiffSource(PictureSource):
     """A picture in the strips or tiles of a TIFF file."""
 
     def __init__(self, path: Path, page: Any, said: Said) -> None:

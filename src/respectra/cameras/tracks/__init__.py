@@ -20,9 +20,11 @@ __all__ = [
     "file_suffix",
     "get_track",
     "has_no_noise",
+    "has_one_camera",
     "keeps_exposure",
     "list_tracks",
     "track_of_file",
+    "track_of_kind",
     "track_options",
     "track_summary",
     "track_title",
@@ -172,6 +174,24 @@ def track_title(name: str) -> str:
         'Real World'
     """
     return tracks()[name].title if name in tracks() else name
+
+
+def track_of_kind(kind: str) -> str:
+    """The track whose images a kind of picture stands for; photographs stand for the first one's.
+
+    Args:
+        kind: one of :data:`respectra.cameras.INPUT_KINDS`.
+
+    Example:
+        >>> track_of_kind("real-world"), track_of_kind("srgb")
+        ('real-world', 'clean')
+    """
+    return kind if kind in tracks() else _FIRST[0]
+
+
+def has_one_camera(name: str) -> bool:
+    """Whether all of a track's images are of its default response; not said of unknown tracks."""
+    return tracks()[name].one_camera if name in tracks() else False
 
 
 def has_no_noise(name: str) -> bool:

@@ -12,10 +12,11 @@ from pydantic import Field
 from respectra.cameras import codec
 from respectra.cameras.projection import cube_values, for_row_blocks, piece_pixels, project
 from respectra.cameras.responses import CLEAN_RESPONSE
-from respectra.cameras.track import FloatArray, Track, refuse_negative
+from respectra.cameras.track import Track, refuse_negative
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of
 from respectra.errors import DataError
+from respectra.typing import FloatArray
 
 
 class CleanOptions(Config):
@@ -43,6 +44,7 @@ class CleanTrack(Track):
     file_suffix = "_clean.png"
     title = "Clean"
     exact = True
+    one_camera = True
     by_pixel = True
     option_type = CleanOptions
     default_response = CLEAN_RESPONSE

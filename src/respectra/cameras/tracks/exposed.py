@@ -12,10 +12,11 @@ from pydantic import Field
 
 from respectra.cameras import codec, sensor
 from respectra.cameras.projection import cube_values, for_row_blocks, project
-from respectra.cameras.track import FloatArray, Track, refuse_negative
+from respectra.cameras.track import Track, refuse_negative
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of
 from respectra.errors import DataError
+from respectra.typing import FloatArray
 
 
 class ExposedOptions(Config):

@@ -14,10 +14,11 @@ from respectra.cameras import codec, sensor
 from respectra.cameras.mosaic import Demosaic, demosaic
 from respectra.cameras.projection import cube_values, project, project_mosaic
 from respectra.cameras.responses import EXAMPLE_RESPONSE
-from respectra.cameras.track import FloatArray, Track, refuse_negative
+from respectra.cameras.track import Track, refuse_negative
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of
 from respectra.errors import DataError
+from respectra.typing import FloatArray
 
 #: Full scale of the sensor's 16-bit codes.
 FULL_SCALE_DN = 65535.0

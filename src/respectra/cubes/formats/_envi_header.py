@@ -48,7 +48,7 @@ _USED = frozenset(
 
 
 @dataclass(frozen=True)
-class Layout:
+class EnviLayout:
     """Where the values lie in the data file."""
 
     shape: tuple[int, int, int]
@@ -123,7 +123,7 @@ def list_of(header: Header, name: str) -> list[str]:
     return parts
 
 
-def layout_of(header: Header, path: Path) -> Layout:
+def layout_of(header: Header, path: Path) -> EnviLayout:
     """Sizes, type and order of the values.
 
     Raises:
@@ -146,7 +146,7 @@ def layout_of(header: Header, path: Path) -> Layout:
            for w in ("major", "minor")):  # fmt: skip
         raise FormatError(f"{path} has gaps between its lines (frame offsets); rewrite it without")
     order: Literal["<", ">"] = ">" if _integer(header, "byte order", path, 0) == 1 else "<"
-    return Layout(
+    return EnviLayout(
         shape,
         np.dtype(_TYPES[code]).newbyteorder(order),
         interleave,

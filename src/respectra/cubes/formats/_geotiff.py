@@ -32,7 +32,7 @@ _UNITS = ("wavelength_units", "wavelength_unit")
 
 
 @dataclass(frozen=True)
-class Facts:
+class GeoTiffFacts:
     """Items of GDAL's metadata by name in lower case: of the whole file, and one a band."""
 
     whole: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Facts:
         return [values[k] for k in range(bands)] if all(k in values for k in range(bands)) else None
 
 
-def parse_metadata(text: str) -> Facts:
+def parse_metadata(text: str) -> GeoTiffFacts:
     """The items of GDAL's XML.
 
     Raises:
@@ -65,10 +65,10 @@ def parse_metadata(text: str) -> Facts:
             by_band.setdefault(item.get("role") or name, {})[int(sample)] = value
         else:
             whole[name] = value
-    return Facts(whole, by_band)
+    return GeoTiffFacts(whole, by_band)
 
 
-def decoding(facts: Facts, nodata: str | None, bands: int) -> Decoding:
+def decoding(facts: GeoTiffFacts, nodata: str | None, bands: int) -> Decoding:
     """Missing value, gain and offset of each band.
 
     Raises:
@@ -84,14 +84,14 @@ def decoding(facts: Facts, nodata: str | None, bands: int) -> Decoding:
     )
 
 
-def _numbers(facts: Facts, name: str, bands: int, neutral: str) -> Any:
+def _numbers(facts: GeoTiffFacts, name: str, bands: int, neutral: str) -> Any:
     values = facts.by_band.get(name)
     if not values:
         return None
     return per_band([values.get(k, neutral) for k in range(bands)], bands, f"its {name}s")
 
 
-def wavelengths(facts: Facts, bands: int, path: Path) -> Grid:
+def wavelengths(facts: GeoTiffFacts, bands: int, path: Path) -> Grid:
     """Wavelengths in nm: of the bands' own items, of one list, or as the bands are described."""
     shared = next((facts.whole[name] for name in _UNITS if name in facts.whole), None)
     for name, usual in _WAVELENGTHS:
@@ -112,7 +112,7 @@ def wavelengths(facts: Facts, bands: int, path: Path) -> Grid:
     return {}
 
 
-def attributes(facts: Facts, bands: int) -> dict[str, Any]:
+def attributes(facts: GeoTiffFacts, bands: int) -> dict[str, Any]:
     """``band_names`` and ``fwhm_nm``, where all bands have them."""
     attrs: dict[str, Any] = {}
     names = facts.of_bands("description", bands)

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from respectra.cubes.formats.base import contiguous
 from respectra.errors import FormatError
+from respectra.typing import FloatArray
 
-FloatArray = npt.NDArray[np.float64]
 _BLOCK_BYTES = 2**24
 
 

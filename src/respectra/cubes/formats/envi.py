@@ -17,8 +17,8 @@ import numpy.typing as npt
 from respectra.cubes.formats._axes import Axes
 from respectra.cubes.formats._envi_header import (
     ORDERS,
+    EnviLayout,
     Header,
-    Layout,
     attributes_of,
     decoding_of,
     entries_for,
@@ -147,7 +147,7 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
     )
 
 
-def _attributes(header: Header, layout: Layout, decoding: Decoding) -> dict[str, Any]:
+def _attributes(header: Header, layout: EnviLayout, decoding: Decoding) -> dict[str, Any]:
     description = text_of(header, "description")
     if description.startswith(_MARK):
         pairs = parse_json(description.removeprefix(_MARK), "the description")
@@ -156,7 +156,7 @@ def _attributes(header: Header, layout: Layout, decoding: Decoding) -> dict[str,
     return attrs | ({"quantity": "reflectance"} if decoding.divisor != 1.0 else {})
 
 
-def _load(path: Path, layout: Layout, decoding: Decoding) -> npt.NDArray[np.float32]:
+def _load(path: Path, layout: EnviLayout, decoding: Decoding) -> npt.NDArray[np.float32]:
     everything = slice(0, layout.shape[2])
     if layout.compressed:
         raw = np.frombuffer(_unpack(path, layout), layout.dtype)
@@ -166,19 +166,19 @@ def _load(path: Path, layout: Layout, decoding: Decoding) -> npt.NDArray[np.floa
     return decoding.apply(_view(raw, layout), everything)
 
 
-def _mapped(path: Path, layout: Layout) -> npt.NDArray[Any]:
+def _mapped(path: Path, layout: EnviLayout) -> npt.NDArray[Any]:
     count = int(np.prod(layout.shape))
     raw = np.memmap(path, layout.dtype, "r", offset=layout.offset, shape=(count,))
     return _view(np.asarray(raw), layout)
 
 
-def _view(raw: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
+def _view(raw: npt.NDArray[Any], layout: EnviLayout) -> npt.NDArray[Any]:
     """Raw values as (y, x, band)."""
     order = ORDERS[layout.interleave]
     return raw.reshape([layout.shape[axis] for axis in order]).transpose(np.argsort(order))
 
 
-def _unpack(path: Path, layout: Layout) -> bytearray:
+def _unpack(path: Path, layout: EnviLayout) -> bytearray:
     """The values of a compressed file, exactly as many as the header promises."""
     values = bytearray()
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib

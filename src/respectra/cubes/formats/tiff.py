@@ -20,7 +20,7 @@ import xarray as xr
 
 from respectra.cubes.formats import _geotiff
 from respectra.cubes.formats._axes import Axes, order_by_axes
-from respectra.cubes.formats._geotiff import METADATA_TAG, NODATA_TAG, Facts, parse_metadata
+from respectra.cubes.formats._geotiff import METADATA_TAG, NODATA_TAG, GeoTiffFacts, parse_metadata
 from respectra.cubes.formats._spelled import spelled_grid
 from respectra.cubes.formats._values import Decoding
 from respectra.cubes.formats.base import (
@@ -93,7 +93,7 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
         planes, first = _find(tiff, path, axes)
         facts = _facts(first.description)
         bands = planes.shape[2]
-        gdal = Facts()
+        gdal = GeoTiffFacts()
         if METADATA_TAG in first.tags:
             gdal = parse_metadata(str(first.tags[METADATA_TAG].value))
         nodata = str(first.tags[NODATA_TAG].value) if NODATA_TAG in first.tags else None
@@ -180,7 +180,7 @@ def _labels(tiff: tifffile.TiffFile, planes: _Planes) -> list[list[str]]:
 
 
 def _grid(
-    facts: dict[str, Any], gdal: Facts, labels: list[list[str]], bands: int, path: Path
+    facts: dict[str, Any], gdal: GeoTiffFacts, labels: list[list[str]], bands: int, path: Path
 ) -> Grid:
     unit = facts.get("wavelength_units")
     stated = (stated_grid(facts.get(name), unit, bands, path) for name in WAVELENGTH_NAMES)

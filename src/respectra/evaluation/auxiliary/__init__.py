@@ -25,7 +25,7 @@ from respectra.evaluation.auxiliary.cameras import (
     choose_cameras,
     other_camera,
 )
-from respectra.evaluation.auxiliary.degradation import Compression, Noise
+from respectra.evaluation.auxiliary.degradation import AddedNoise, Compression
 from respectra.evaluation.auxiliary.metamers import Metamers, metamer
 from respectra.evaluation.auxiliary.physical import (
     PhysicalConsistency,
@@ -41,7 +41,11 @@ from respectra.evaluation.auxiliary.told import (
     Light,
     ToldCamera,
 )
-from respectra.evaluation.auxiliary.uncertainty import Calibration, Uncertain, calibration
+from respectra.evaluation.auxiliary.uncertainty import (
+    Uncertain,
+    UncertaintyCalibration,
+    calibration,
+)
 from respectra.evaluation.auxiliary.weighted import WeightedAccuracy
 from respectra.registry import Registry
 
@@ -51,10 +55,10 @@ _FAMILIES: Mapping[str, tuple[Test, ...]] = {
     "physical": (PhysicalConsistency(),),
     "weighted": (WeightedAccuracy(),),
     "metamer": tuple(Metamers(change=c) for c in ("without", "double", "random")),
-    "noise": tuple(Noise(electrons=e) for e in (20000.0, 5000.0, 1250.0, 300.0)),
+    "noise": tuple(AddedNoise(electrons=e) for e in (20000.0, 5000.0, 1250.0, 300.0)),
     "jpeg": tuple(Compression(quality=q) for q in (95, 80, 60, 40, 20)),
     "camera": tuple(OtherCamera(number=n) for n in range(1, COUNT + 1)),
-    "calibration": (Calibration(),),
+    "calibration": (UncertaintyCalibration(),),
     "camera-told": tuple(ToldCamera(number=n, how="told") for n in range(1, COUNT + 1)),
     "camera-matrix": tuple(ToldCamera(number=n, how="matrix") for n in range(1, COUNT + 1)),
     "light": tuple(Light(light=light) for light in LIGHTS),
@@ -113,8 +117,8 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
 __all__ = [
     "COUNT",
     "TESTS",
+    "AddedNoise",
     "Brightness",
-    "Calibration",
     "Case",
     "Challenge",
     "Compression",
@@ -122,7 +126,6 @@ __all__ = [
     "KnownSpectra",
     "Light",
     "Metamers",
-    "Noise",
     "OtherCamera",
     "OutputTest",
     "PhysicalConsistency",
@@ -133,6 +136,7 @@ __all__ = [
     "Test",
     "ToldCamera",
     "Uncertain",
+    "UncertaintyCalibration",
     "WeightedAccuracy",
     "calibration",
     "camera_names",

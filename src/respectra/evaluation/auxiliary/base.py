@@ -233,7 +233,7 @@ def score(
         valid: pixels that count, shape (y, x); None for all.
         labels: clusters of the truth's spectra, for the weighted score.
     """
-    settings = metrics.Settings(
+    settings = metrics.MetricSettings(
         floor=case.rules.floor * floor_factor,
         on_zero=case.rules.on_zero,
         response=case.response(truth),

@@ -23,8 +23,7 @@ from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, wavelengths_of
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary.base import Case, Challenge, InputTest
 from respectra.methods import ResponseRecord
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: How many other cameras the test has.
 COUNT = 20

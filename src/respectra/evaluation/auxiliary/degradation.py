@@ -10,7 +10,7 @@ from respectra.cameras import Track, codec, sensor
 from respectra.evaluation.auxiliary.base import Case, Challenge, InputTest
 
 
-class Noise(InputTest):
+class AddedNoise(InputTest):
     """Shot noise at a given number of photo-electrons.
 
     The mean of the green pixels, as the real-world track counts. That track keeps its other

@@ -11,8 +11,7 @@ import xarray as xr
 
 from respectra.errors import DataError
 from respectra.evaluation.auxiliary.base import SHORT, Case, OutputTest, Recover, Scores, score
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: What a metamer does to the part of a spectrum that the camera does not see: leave it out,
 #: double it, or replace it by one drawn at random.

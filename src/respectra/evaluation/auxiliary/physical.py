@@ -21,8 +21,7 @@ from respectra.evaluation.auxiliary.base import (
     changed_track,
     score,
 )
-
-FloatArray = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: A camera whose matrix gives the observer's within this (relative) sees colours as people do.
 _COLORIMETRIC = 1e-6

@@ -31,7 +31,7 @@ class Uncertain(Protocol):
         ...
 
 
-class Calibration(OutputTest):
+class UncertaintyCalibration(OutputTest):
     """Errors are counted against the standard deviations that the method gives.
 
     ``calibration_error`` is the mean distance between the share of values inside a central
@@ -74,7 +74,7 @@ def calibration(
     *,
     valid: npt.NDArray[np.bool_] | None = None,
 ) -> dict[str, float]:
-    """Scores of standard deviations; see :class:`Calibration`.
+    """Scores of standard deviations; see :class:`UncertaintyCalibration`.
 
     Raises:
         DataError: shapes differ, or a deviation is negative or not finite.

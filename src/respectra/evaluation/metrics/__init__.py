@@ -18,7 +18,7 @@ from respectra.evaluation.metrics.colour import (
     relative_xyz_to_lab,
 )
 from respectra.evaluation.metrics.lazily import score_lazily
-from respectra.evaluation.metrics.registry import METRICS, Metric, Settings, get_metric, score
+from respectra.evaluation.metrics.registry import METRICS, Metric, MetricSettings, get_metric, score
 from respectra.evaluation.metrics.relative import (
     OnZero,
     back_projection_mrae,
@@ -29,14 +29,15 @@ from respectra.evaluation.metrics.relative import (
 )
 from respectra.evaluation.metrics.structure import ssim
 from respectra.evaluation.metrics.table import ScoreTable
+from respectra.renaming import lazy_names
 
 __all__ = [
     "METRICS",
     "Metric",
+    "MetricSettings",
     "OnZero",
     "Rendering",
     "ScoreTable",
-    "Settings",
     "back_projection_mrae",
     "ciede2000",
     "delta_e_2000",
@@ -60,3 +61,5 @@ __all__ = [
     "ssim",
     "weighted_mrae",
 ]
+
+__getattr__ = lazy_names(__name__, former={"Settings": "MetricSettings"})

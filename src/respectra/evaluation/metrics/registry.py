@@ -12,10 +12,11 @@ from respectra.errors import ConfigError
 from respectra.evaluation.metrics import absolute, angle, clusters, colour, relative, structure
 from respectra.evaluation.metrics.arrays import Array, Pair
 from respectra.registry import Registry
+from respectra.renaming import lazy_names
 
 
 @dataclass(frozen=True)
-class Settings:
+class MetricSettings:
     """Everything that a score depends on besides truth and estimate; belongs beside the result.
 
     Attributes:
@@ -30,7 +31,7 @@ class Settings:
 
     Example:
         >>> from respectra.evaluation import metrics
-        >>> metrics.Settings(floor=0.01).floor
+        >>> metrics.MetricSettings(floor=0.01).floor
         0.01
     """
 
@@ -45,12 +46,12 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Scene:
+class ScenePair:
     """One truth, one estimate, the settings, and what several metrics share."""
 
     truth: Array
     estimate: Array
-    settings: Settings
+    settings: MetricSettings
 
     @functools.cached_property
     def pair(self) -> Pair:
@@ -91,21 +92,21 @@ class Metric:
     range: tuple[float, float]
     perfect: float
     reference: str
-    compute: Callable[[Scene], float]
-    missing: Callable[[Scene], str] = lambda scene: ""
+    compute: Callable[[ScenePair], float]
+    missing: Callable[[ScenePair], str] = lambda scene: ""
 
 
-def _mrae(s: Scene) -> float:
+def _mrae(s: ScenePair) -> float:
     return float(relative.mrae(*_pair(s), s.settings.floor, on_zero=s.settings.on_zero))
 
 
-def _back_projection(s: Scene) -> float:
+def _back_projection(s: ScenePair) -> float:
     response, floor = s.settings.response, s.settings.floor
     args = (*_pair(s), response, floor)
     return float(relative.back_projection_mrae(*args, on_zero=s.settings.on_zero))
 
 
-def _weighted(s: Scene) -> float:
+def _weighted(s: ScenePair) -> float:
     o = s.settings
     score = clusters.weighted_mrae(
         *_pair(s), o.clusters, o.seed, labels=o.labels, floor=o.floor, on_zero=o.on_zero
@@ -113,34 +114,34 @@ def _weighted(s: Scene) -> float:
     return float(score)
 
 
-def _relative_p95(s: Scene) -> float:
+def _relative_p95(s: ScenePair) -> float:
     args = (*_pair(s), (0.95,), s.settings.floor)
     return float(relative.relative_error_quantiles(*args, on_zero=s.settings.on_zero)[0])
 
 
-def _colour_p95(s: Scene) -> float:
+def _colour_p95(s: ScenePair) -> float:
     pixels = s.colour_differences.reshape(-1)
     return float(s.pair.xp.quantile(pixels, 0.95))
 
 
-def _pair(s: Scene) -> tuple[Array, Array]:
+def _pair(s: ScenePair) -> tuple[Array, Array]:
     return s.truth, s.estimate
 
 
-def _needs_response(s: Scene) -> str:
+def _needs_response(s: ScenePair) -> str:
     return "" if s.settings.response is not None else "a camera response"
 
 
-def _needs_labels(s: Scene) -> str:
+def _needs_labels(s: ScenePair) -> str:
     return "" if s.settings.labels is not None else "the labels of spectral_clusters(truth)"
 
 
-def _needs_wavelengths(s: Scene) -> str:
+def _needs_wavelengths(s: ScenePair) -> str:
     known = s.settings.rendering.wavelengths_nm is not None or s.pair.wavelengths_nm is not None
     return "" if known else "the wavelengths of the bands"
 
 
-def _needs_window(s: Scene) -> str:
+def _needs_window(s: ScenePair) -> str:
     enough = min(s.pair.truth.shape[-3:-1]) >= structure.WINDOW
     return "" if enough else f"an image of {structure.WINDOW} × {structure.WINDOW} pixels or more"
 
@@ -234,7 +235,7 @@ def get_metric(name: str) -> Metric:
 def score(
     truth: Array,
     estimate: Array,
-    settings: Settings | None = None,
+    settings: MetricSettings | None = None,
     names: Sequence[str] | None = None,
 ) -> dict[str, float]:
     """Score one estimate by many metrics.
@@ -260,7 +261,7 @@ def score(
         >>> scores["mrae"], scores["rmse"]
         (0.5, 0.25)
     """
-    scene = Scene(truth, estimate, settings or Settings())
+    scene = ScenePair(truth, estimate, settings or MetricSettings())
     if scene.pair.lead:
         raise ConfigError(
             f"Expected one image (y, x, band), got leading axes {scene.pair.lead}; "
@@ -275,3 +276,6 @@ def score(
         if lacks and metric.name != "weighted_mrae":
             raise ConfigError(f"metric {metric.name!r} needs {lacks}; give it in the settings")
     return {metric.name: metric.compute(scene) for metric in chosen}
+
+
+__getattr__ = lazy_names(__name__, former={"Scene": "ScenePair", "Settings": "MetricSettings"})

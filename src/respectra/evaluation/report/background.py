@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from respectra.evaluation.auxiliary import TESTS, select_tests
-from respectra.evaluation.protocol import Options
+from respectra.evaluation.protocol import EvaluationOptions
 from respectra.evaluation.published import LABEL, published_table
 from respectra.evaluation.report.markup import Child, Markup, join, tag
 from respectra.evaluation.report.page import Context, prose, section, table
 from respectra.evaluation.results import Results
-from respectra.evaluation.tables import Table
+from respectra.evaluation.tables import ReportTable
 
 #: The report of the challenge.
 PAPER = "https://arxiv.org/abs/2005.03412"
@@ -93,11 +93,11 @@ def reproduction_command(results: Results) -> tuple[str | None, tuple[str, ...]]
         else:
             plain = source in (name, f"{name}.safetensors")
             sources.append(source if plain else f"{name}={source}")
-    reachable = Options(
-        **{**dict(options), "clusters": Options().clusters, "mask": Options().mask,
-           "metrics": Options().metrics}
-    )  # fmt: skip
-    if reachable != options or options.cluster_init_size not in (None, Options().cluster_init_size):
+    usual = EvaluationOptions()
+    fixed = {name: getattr(usual, name) for name in ("clusters", "mask", "metrics")}
+    sizes = (None, usual.cluster_init_size)
+    reachable = EvaluationOptions(**{**dict(options), **fixed})
+    if reachable != options or options.cluster_init_size not in sizes:
         notes.append("some options can be set in Python only; Options below has them all")
     if not sources:
         return None, tuple(notes)
@@ -173,7 +173,7 @@ def _definitions(facts: Mapping[str, str]) -> Markup:
     return tag("dl", None, pairs)
 
 
-def _methods_table(results: Results) -> Table:
+def _methods_table(results: Results) -> ReportTable:
     rows = []
     for name in results.names:
         facts: Mapping[str, Any] = results.methods.get(name, {})
@@ -191,14 +191,14 @@ def _methods_table(results: Results) -> Table:
             )
         )
     columns = ("Name", "Method", "Source", "Parameters", "Device", "Fingerprint by track")
-    return Table("Methods", columns, tuple(rows))
+    return ReportTable("Methods", columns, tuple(rows))
 
 
-def _files_table(results: Results) -> Table:
+def _files_table(results: Results) -> ReportTable:
     rows = tuple(
         (scene.name, scene.role, what, digest)
         for scene in results.protocol.scenes
         for what, digest in {"truth": scene.truth, **scene.images}.items()
         if digest is not None
     )
-    return Table("SHA-256 of every file", ("Scene", "Role", "File", "SHA-256"), rows)
+    return ReportTable("SHA-256 of every file", ("Scene", "Role", "File", "SHA-256"), rows)

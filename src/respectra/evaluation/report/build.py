@@ -43,8 +43,9 @@ def build_report(results: Results, *, methods: Sequence[str] | None = None) -> s
 
     Example:
         >>> import respectra as rs
-        >>> from respectra.evaluation import Options, Protocol, Results, Row
-        >>> protocol = Protocol(options=Options(), collections={"main": "mine"}, scenes=())
+        >>> from respectra.evaluation import EvaluationOptions, Protocol, Results, Row
+        >>> options = EvaluationOptions()
+        >>> protocol = Protocol(options=options, collections={"main": "mine"}, scenes=())
         >>> row = Row("main", "a", "clean", 0, "wiener", "plain", scores={"mrae": 0.05})
         >>> "<html" in rs.evaluation.build_report(Results(protocol, (row,)))
         True
@@ -91,8 +92,9 @@ def save_report(
 
     Example:
         >>> import respectra as rs
-        >>> from respectra.evaluation import Options, Protocol, Results, Row
-        >>> protocol = Protocol(options=Options(), collections={"main": "mine"}, scenes=())
+        >>> from respectra.evaluation import EvaluationOptions, Protocol, Results, Row
+        >>> options = EvaluationOptions()
+        >>> protocol = Protocol(options=options, collections={"main": "mine"}, scenes=())
         >>> row = Row("main", "a", "clean", 0, "wiener", "plain", scores={"mrae": 0.05})
         >>> rs.evaluation.save_report(Results(protocol, (row,)), "report.html")
     """

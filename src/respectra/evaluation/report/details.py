@@ -19,8 +19,7 @@ from respectra.evaluation.details import (
 )
 from respectra.evaluation.results import PLAIN, Results, Row, details_path, scene_path
 from respectra.evaluation.tables import ranking
-
-Floats = npt.NDArray[np.float64]
+from respectra.typing import FloatArray
 
 #: Methods that figures show; more lines than this cannot be told apart.
 MOST_METHODS = 8
@@ -41,8 +40,8 @@ class Pixel:
 
     row: int
     column: int
-    truth: Floats
-    estimate: Floats
+    truth: FloatArray
+    estimate: FloatArray
 
     def error(self, floor: float) -> float | None:
         """Mean relative error over the bands; None where a zero leaves it undefined."""
@@ -56,15 +55,15 @@ class Pixel:
 class MethodView:
     """What one method did on one scene; None where it is not known."""
 
-    error_map: Floats | None
-    by_band: Floats | None
-    by_brightness: Floats | None
-    cluster_errors: Floats | None
-    consistency: Floats | None
-    delta_e: Floats | None
+    error_map: FloatArray | None
+    by_band: FloatArray | None
+    by_brightness: FloatArray | None
+    cluster_errors: FloatArray | None
+    consistency: FloatArray | None
+    delta_e: FloatArray | None
     consistency_p95: float | None
     delta_e_p95: float | None
-    spectra: Floats | None
+    spectra: FloatArray | None
     best: Pixel | None
     worst: Pixel | None
 
@@ -89,10 +88,10 @@ class SceneView:
     role: str
     preview: npt.NDArray[np.uint8] | None
     step: int
-    wavelengths_nm: Floats
+    wavelengths_nm: FloatArray
     pixels: npt.NDArray[np.int64]
-    spectra: Floats
-    shares: Floats
+    spectra: FloatArray
+    shares: FloatArray
     methods: Mapping[str, MethodView]
 
 
@@ -210,7 +209,7 @@ def _read(folder: Path, path: Path) -> Arrays | None:
     return load_details(path)
 
 
-def _array(arrays: Arrays, name: str, dimensions: int) -> Floats | None:
+def _array(arrays: Arrays, name: str, dimensions: int) -> FloatArray | None:
     found = arrays.get(name)
     if found is None or found.ndim != dimensions or found.dtype.kind not in "fiu":
         return None
@@ -222,5 +221,5 @@ def _number(arrays: Arrays, name: str) -> float | None:
     return float(found[0]) if found is not None and np.isfinite(found[0]) else None
 
 
-def _of_shape(array: Floats | None, shape: tuple[int, ...]) -> Floats | None:
+def _of_shape(array: FloatArray | None, shape: tuple[int, ...]) -> FloatArray | None:
     return array if array is not None and array.shape == shape and array.size else None

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from respectra.cameras import keeps_exposure
 from respectra.evaluation.details import BRIGHTNESS_STEPS, CONSISTENCY_EDGES, DELTA_E_EDGES
 from respectra.evaluation.report.charts import Plot, Scale, plot, show_value, text
-from respectra.evaluation.report.details import Floats
 from respectra.evaluation.report.markup import Child, Markup, join, number, tag
 from respectra.evaluation.report.page import Context, figure, prose, section, table
 from respectra.evaluation.report.totals import Totals, TrackView, mean_of
-from respectra.evaluation.tables import Table, consistency_table
+from respectra.evaluation.tables import ReportTable, consistency_table
+from respectra.typing import FloatArray
 
 #: Shares of the clusters at which their errors are drawn.
 _SHARES = np.linspace(0.0, 1.0, 51)
@@ -90,7 +90,7 @@ def _about_grid(track: TrackView) -> str:
     return "Mean over the scenes with these wavelengths; others have other bands."
 
 
-def _curves(track: TrackView, make: Callable[[Totals], Floats | None]) -> dict[str, Floats]:
+def _curves(track: TrackView, make: Callable[[Totals], FloatArray | None]) -> dict[str, FloatArray]:
     found = {method: make(totals) for method, totals in track.totals.items()}
     return {method: values for method, values in found.items() if values is not None}
 
@@ -99,7 +99,7 @@ def _line_chart(
     context: Context,
     title: str,
     xs: Sequence[float],
-    curves: dict[str, Floats],
+    curves: dict[str, FloatArray],
     x_title: str,
     caption: str,
     *,
@@ -120,7 +120,7 @@ def _line_chart(
         for m, v in curves.items()
         if np.isfinite(v).any()
     )
-    values = Table(
+    values = ReportTable(
         f"{title}: MRAE",
         (x_title, *curves),
         tuple(
@@ -133,7 +133,7 @@ def _line_chart(
     return figure(join([drawing]), title, [caption, numbers])
 
 
-def _dots(field: Plot, xs: Sequence[float], ys: Floats, kind: str) -> Markup:
+def _dots(field: Plot, xs: Sequence[float], ys: FloatArray, kind: str) -> Markup:
     spots = [
         tag("circle", {"cx": field.x(x), "cy": field.y(float(y)), "r": 3.0})
         for x, y in zip(xs, ys, strict=True)
@@ -213,7 +213,7 @@ def _histogram(
     method: str,
     field: Plot,
     places: list[tuple[float, float]],
-    counts: Floats,
+    counts: FloatArray,
     labels: list[tuple[float, str]],
     quantile: float | None,
     quantile_at: float | None = None,

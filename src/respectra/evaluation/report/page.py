@@ -10,7 +10,7 @@ from respectra.cameras import track_title
 from respectra.evaluation.report.markup import Child, Markup, join, tag
 from respectra.evaluation.report.totals import TrackView
 from respectra.evaluation.results import Results
-from respectra.evaluation.tables import Table
+from respectra.evaluation.tables import ReportTable
 
 _LEADING_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 
@@ -76,7 +76,7 @@ def figure(chart: Child, title: str, caption: Child = None, kind: str | None = N
 
 
 def table(
-    content: Table,
+    content: ReportTable,
     *,
     best: Mapping[int, str] | None = None,
     by_row: bool = False,
@@ -141,7 +141,7 @@ def _value(words: str) -> float | None:
     return float(found.group()) if found else None
 
 
-def _column_winners(content: Table, best: Mapping[int, str]) -> set[tuple[int, int]]:
+def _column_winners(content: ReportTable, best: Mapping[int, str]) -> set[tuple[int, int]]:
     """Cells that are the best of their column, where there is somebody to be better than."""
     winners = set()
     for column, better in best.items():
@@ -153,7 +153,7 @@ def _column_winners(content: Table, best: Mapping[int, str]) -> set[tuple[int, i
     return winners
 
 
-def _row_winners(content: Table) -> set[tuple[int, int]]:
+def _row_winners(content: ReportTable) -> set[tuple[int, int]]:
     winners = set()
     for r, row in enumerate(content.rows):
         values = {c: _value(words) for c, words in enumerate(row) if c}

@@ -9,24 +9,24 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from respectra.evaluation.report.details import (
-    Floats,
     MethodView,
     SceneView,
     read_scene,
     shown_scenes,
 )
 from respectra.evaluation.results import Results
+from respectra.typing import FloatArray
 
 
 @dataclass
 class Totals:
     """What one method did on all scenes of a track that are not out of scope."""
 
-    by_band: list[tuple[tuple[float, ...], Floats]] = field(default_factory=list)
-    by_brightness: list[Floats] = field(default_factory=list)
-    clusters: list[Floats] = field(default_factory=list)
-    consistency: list[Floats] = field(default_factory=list)
-    delta_e: list[Floats] = field(default_factory=list)
+    by_band: list[tuple[tuple[float, ...], FloatArray]] = field(default_factory=list)
+    by_brightness: list[FloatArray] = field(default_factory=list)
+    clusters: list[FloatArray] = field(default_factory=list)
+    consistency: list[FloatArray] = field(default_factory=list)
+    delta_e: list[FloatArray] = field(default_factory=list)
     consistency_p95: list[float] = field(default_factory=list)
     delta_e_p95: list[float] = field(default_factory=list)
 
@@ -49,12 +49,12 @@ class Totals:
             if quantile is not None:
                 quantiles.append(quantile)
 
-    def mean_by_band(self, grid: tuple[float, ...]) -> Floats | None:
+    def mean_by_band(self, grid: tuple[float, ...]) -> FloatArray | None:
         """Mean over the scenes on one grid of wavelengths."""
         rows = [values for own, values in self.by_band if own == grid]
         return mean_of(rows)
 
-    def cluster_curve(self, shares: Floats) -> Floats | None:
+    def cluster_curve(self, shares: FloatArray) -> FloatArray | None:
         """Errors of the clusters of all scenes together, at these shares of them."""
         if not self.clusters:
             return None
@@ -101,7 +101,7 @@ def read_track(results: Results, track: str, methods: Sequence[str]) -> TrackVie
     return TrackView(track, tuple(scenes), totals, grid)
 
 
-def mean_of(rows: Sequence[Floats]) -> Floats | None:
+def mean_of(rows: Sequence[FloatArray]) -> FloatArray | None:
     """Mean of rows, each value over those that are finite."""
     if not rows:
         return None

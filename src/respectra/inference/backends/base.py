@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from respectra.errors import ConfigError
-from respectra.inference.factors import Factors, FloatArray, Output, Predictor
+from respectra.inference.factors import Factors, Output, Predictor
 from respectra.inference.memory import MemoryUse, measure_memory
 from respectra.inference.tiling import Layout
 from respectra.methods import Card, Contract, Weights, get_method
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +42,7 @@ class Backend(ABC):
         self.weights, self.device = weights, device
 
     @abstractmethod
-    def __call__(self, pixels: FloatArray) -> FloatArray:
+    def __call__(self, pixels: Float32Array) -> Float32Array:
         """(y, x, 3) -> (y, x, band)."""
 
     @property

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from respectra.inference.backends.base import Backend
-from respectra.inference.factors import FloatArray
 from respectra.methods import Weights, get_classical
+from respectra.typing import Float32Array
 
 
 class ClassicalBackend(Backend):
@@ -14,6 +14,6 @@ class ClassicalBackend(Backend):
         super().__init__(weights)
         self._method = get_classical(weights.method).from_weights(weights)
 
-    def __call__(self, pixels: FloatArray) -> FloatArray:
+    def __call__(self, pixels: Float32Array) -> Float32Array:
         """(y, x, 3) -> (y, x, band)."""
         return self._method.predict(pixels)

@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 from respectra.errors import ConfigError, RespectraError
 from respectra.inference.backends.network import NetworkBackend
-from respectra.inference.factors import FloatArray, Predictor
+from respectra.inference.factors import Predictor
 from respectra.inference.memory import MARGIN, RESERVE, MemoryUse, measure_here
 from respectra.inference.module_measuring import Measured
 from respectra.inference.tiling import Layout
 from respectra.methods import Card, Weights
 from respectra.registry import reason_of
+from respectra.typing import Float32Array
 
 
 class ModuleBackend(NetworkBackend):
@@ -64,7 +65,7 @@ class ModuleBackend(NetworkBackend):
         """The measured radius."""
         return self._measured.radius
 
-    def __call__(self, pixels: FloatArray) -> FloatArray:
+    def __call__(self, pixels: Float32Array) -> Float32Array:
         """(y, x, 3) -> (y, x, band)."""
         height, width = pixels.shape[:2]
         try:
@@ -72,7 +73,7 @@ class ModuleBackend(NetworkBackend):
                 batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
                 batch = batch.contiguous().to(self.device)
                 spectra = _padded_run(self.network, batch, self._measured.multiple)
-                array: FloatArray = spectra[0].permute(1, 2, 0).float().cpu().numpy()
+                array: Float32Array = spectra[0].permute(1, 2, 0).float().cpu().numpy()
         except RuntimeError as error:
             raise RespectraError(
                 f"the module fails on an image of {height} x {width}: {reason_of(error)}"

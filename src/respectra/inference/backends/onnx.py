@@ -11,10 +11,11 @@ from respectra.errors import MissingExtraError
 from respectra.inference.backends.base import Backend
 from respectra.inference.cache import cache_folder, fingerprint
 from respectra.inference.engines.onnx import available, export_onnx, open_session
-from respectra.inference.factors import FloatArray, Predictor
+from respectra.inference.factors import Predictor
 from respectra.methods import Weights
 from respectra.methods.identity import weights_hash
 from respectra.notices import say_once
+from respectra.typing import Float32Array
 
 #: Pieces of so many different shapes get an export of their own; rarer ones run in PyTorch.
 MOST_SHAPES = 4
@@ -38,7 +39,7 @@ class OnnxBackend(Backend):
         self._fallback = fallback
         self._sessions: dict[tuple[int, int], Any] = {}
 
-    def __call__(self, pixels: FloatArray) -> FloatArray:
+    def __call__(self, pixels: Float32Array) -> Float32Array:
         """(y, x, 3) -> (y, x, band)."""
         height, width = pixels.shape[:2]
         session = self._session(height, width)
@@ -46,7 +47,7 @@ class OnnxBackend(Backend):
             return self._fallback(pixels)
         image = np.ascontiguousarray(pixels.transpose(2, 0, 1))[None]
         (cube,) = session.run(None, {"image": image})
-        spectra: FloatArray = np.ascontiguousarray(cube[0].transpose(1, 2, 0))
+        spectra: Float32Array = np.ascontiguousarray(cube[0].transpose(1, 2, 0))
         return spectra
 
     def _session(self, height: int, width: int) -> Any:

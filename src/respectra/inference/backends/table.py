@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from respectra.inference.backends.base import Backend
 from respectra.inference.bits import TABLE_BITS
-from respectra.inference.factors import Factors, FloatArray
+from respectra.inference.factors import Factors
 from respectra.inference.memory import RESERVE, MemoryUse
 from respectra.inference.tables.table import Table
 from respectra.methods import Weights
+from respectra.typing import Float32Array
 
 
 class TableBackend(Backend):
@@ -19,7 +20,7 @@ class TableBackend(Backend):
         super().__init__(weights)
         self.table = Table.from_weights(weights)
 
-    def __call__(self, pixels: FloatArray) -> FloatArray:
+    def __call__(self, pixels: Float32Array) -> Float32Array:
         """(y, x, 3) -> (y, x, band)."""
         return self.table.apply(pixels)
 

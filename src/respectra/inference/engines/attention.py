@@ -11,16 +11,15 @@ import functools
 
 import numba
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from respectra.inference.engines.workers import run_parts
 from respectra.notices import watch_compiler
+from respectra.typing import Float32Array
 
 watch_compiler()
 
-FloatArray = npt.NDArray[np.float32]
 #: Keys of a piece, and queries that are asked about it one after the other.
 _KEYS, _QUERIES = 2048, 64
 _LOG2_E = np.float32(np.log2(np.e))
@@ -50,7 +49,12 @@ _jit = numba.njit(
 
 
 def _part(
-    asks: FloatArray, keys: FloatArray, values: FloatArray, out: FloatArray, start: int, stop: int
+    asks: Float32Array,
+    keys: Float32Array,
+    values: Float32Array,
+    out: Float32Array,
+    start: int,
+    stop: int,
 ) -> None:
     _attend(asks[start:stop], keys, values, out[start:stop])
 

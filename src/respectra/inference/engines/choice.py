@@ -9,8 +9,9 @@ import numpy as np
 from respectra.inference.backends.onnx import OnnxBackend
 from respectra.inference.cache import fingerprint, machine, remember
 from respectra.inference.engines import Engine, onnx
-from respectra.inference.factors import FloatArray, Predictor
+from respectra.inference.factors import Predictor
 from respectra.methods import Weights
+from respectra.typing import Float32Array
 
 #: Side of the piece that is tried, pixels.
 _SIDE = 128
@@ -37,7 +38,7 @@ def fastest(weights: Weights, in_torch: Predictor) -> Engine:
     return "onnx" if remember("engines", key, trial) == "onnx" else "torch"
 
 
-def _seconds(predict: Predictor, pixels: FloatArray) -> float:
+def _seconds(predict: Predictor, pixels: Float32Array) -> float:
     predict(pixels)
     best = float("inf")
     for _ in range(3):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -19,8 +18,7 @@ from respectra.methods.networks.awan import (
 from respectra.methods.networks.hrnet import ConvBlock, DenseBlock
 from respectra.methods.networks.hscnn_r import ResidualBlock
 from respectra.methods.networks.rpan import AttentionBlock
-
-FloatArray = npt.NDArray[np.float32]
+from respectra.typing import Float32Array
 
 
 class FusedResidualChain(nn.Module):
@@ -65,7 +63,7 @@ class FusedAttentionBlock(nn.Module):
             self._attend(pixels_of(x[i]), pixels_of(y[i]))
         return torch.as_tensor(y)
 
-    def _attend(self, x: FloatArray, y: FloatArray) -> None:
+    def _attend(self, x: Float32Array, y: Float32Array) -> None:
         """y becomes x + y * attention(y); both (y, x, width)."""
         rows = y.shape[0]
 
@@ -152,7 +150,7 @@ class FusedNonLocal(SecondOrderNonLocal):
         return attend(query, key, value)
 
 
-def _linear(conv: nn.Conv2d) -> tuple[FloatArray, FloatArray]:
+def _linear(conv: nn.Conv2d) -> tuple[Float32Array, Float32Array]:
     """A 1x1 convolution as a matrix (out, in), and its bias."""
     matrix = conv.weight.detach().flatten(1).contiguous().numpy()
     bias = conv.bias.detach() if conv.bias is not None else torch.zeros(conv.out_channels)

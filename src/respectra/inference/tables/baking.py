@@ -31,7 +31,6 @@ from respectra.methods import Contract, Tiling, Weights, get_method, is_classica
 from respectra.methods.network import StandaloneNetwork
 from respectra.renaming import renamed_arguments
 
-FloatArray = npt.NDArray[np.float64]
 #: Takes colours (n, 3) to spectra (n, bands) as the method gives them, before its clip.
 Method = Callable[[npt.NDArray[np.floating]], npt.NDArray[np.float32]]
 

@@ -17,8 +17,9 @@ from respectra.cameras.colour import EXPOSURE
 from respectra.colour import encode_srgb, illuminant, open_light, resample_light, srgb_matrix
 from respectra.errors import ConfigError
 from respectra.files import atomic_path
-from respectra.inference.tables.geometry import FloatArray, node_colours, node_positions
+from respectra.inference.tables.geometry import node_colours, node_positions
 from respectra.inference.tables.table import Table
+from respectra.typing import FloatArray
 
 
 def proof_colours(table: Table, nodes: int = 33, *, light: str = "D65") -> FloatArray:

@@ -13,10 +13,10 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from respectra.typing import FloatArray
 
 Geometry = Literal["cube", "rays"]
-FloatArray = npt.NDArray[np.float64]
 
 
 def node_positions(nodes: int, roots: int) -> FloatArray:

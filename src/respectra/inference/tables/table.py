@@ -18,8 +18,8 @@ from respectra.errors import ConfigError, DataError, FormatError
 from respectra.inference.tables.geometry import Geometry, row_count
 from respectra.methods import Contract, Weights, save_weights
 from respectra.threads import for_blocks
+from respectra.typing import Float32Array
 
-FloatArray = npt.NDArray[np.float32]
 Output = Literal["float32", "float16", "uint16", "uint8"]
 
 #: Pixels that one thread takes at a time: enough to be worth the hand-over.
@@ -89,7 +89,7 @@ class Table:
     contract: Contract
     """Linear R, G, B in [0, 1] to spectra; scaling and channel order are part of the table."""
     facts: TableFacts
-    spectra: FloatArray
+    spectra: Float32Array
     """Shape (rows, bands): what the method gives at the nodes, before its clip."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -215,7 +215,7 @@ class Table:
             weights.method, weights.config, weights.contract, facts, spectra, weights.provenance
         )
 
-    def basis(self, rank: int | None = None, *, tolerance: float = 0.01) -> FloatArray:
+    def basis(self, rank: int | None = None, *, tolerance: float = 0.01) -> Float32Array:
         """Orthonormal spectra of which all those of the table are nearly sums.
 
         Args:
@@ -247,11 +247,11 @@ class Table:
     def coefficients(
         self,
         rgb: npt.NDArray[Any],
-        basis: FloatArray,
+        basis: Float32Array,
         *,
-        out: FloatArray | None = None,
+        out: Float32Array | None = None,
         threads: int | None = None,
-    ) -> FloatArray:
+    ) -> Float32Array:
         """What the spectra of pixels have of a basis of :meth:`basis`, before the clip.
 
         Args:
@@ -278,11 +278,11 @@ class Table:
         return out
 
     @functools.cached_property
-    def _rows(self) -> FloatArray:
+    def _rows(self) -> Float32Array:
         return padded_rows(self.spectra)
 
 
-def padded_rows(values: npt.NDArray[Any]) -> FloatArray:
+def padded_rows(values: npt.NDArray[Any]) -> Float32Array:
     """Rows filled up with zeros to whole vector registers."""
     from respectra.inference.tables.kernels import LANES
 
@@ -317,7 +317,7 @@ def _require_buffer(out: npt.NDArray[Any], shape: tuple[int, ...], dtypes: tuple
 
 def _look_up(
     facts: TableFacts,
-    rows: FloatArray,
+    rows: Float32Array,
     bands: int,
     pixels: npt.NDArray[Any],
     unit: float,

@@ -133,7 +133,7 @@ def reconstruct(
         str,
         typer.Option(
             metavar="NAME",
-            help="What runs networks: auto, torch, plain or onnx.",
+            help="What runs networks: auto, torch, plain, onnx or half (precision).",
             rich_help_panel=RUNNING,
         ),
     ] = "auto",

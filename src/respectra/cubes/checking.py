@@ -122,10 +122,17 @@ def check_lazily(cube: xr.DataArray) -> Any:
     """As :func:`check`, for a cube on dask's chunks, each of which is looked at by itself.
 
     Returns:
-        what gives the :class:`Report` when its ``compute()`` is called, on dask's workers.
+        what gives the :class:`CubeReport` when its ``compute()`` is called, on dask's workers.
 
     Raises:
         DataError: not a cube, or not on chunks.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((4, 4, 2), 0.5), [450, 550]).chunk(y=2, x=2)
+        >>> rs.cubes.check_lazily(cube).compute().ok
+        True
     """
     import dask
 

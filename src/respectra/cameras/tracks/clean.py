@@ -44,8 +44,8 @@ class CleanTrack(Track):
     file_suffix = "_clean.png"
     title = "Clean"
     exact = True
-    by_pixel = True
     one_camera = True
+    by_pixel = True
     option_type = CleanOptions
     default_response = CLEAN_RESPONSE
     options: CleanOptions

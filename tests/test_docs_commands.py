@@ -37,7 +37,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _problem(line: str) -> str | None:
-    words = shlex.split(line.replace("…", " ").replace("'", " "))[1:]
+    words = shlex.split(re.sub(r"[…'\"]", " ", line))[1:]
     command = _APP
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]

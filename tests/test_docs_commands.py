@@ -37,6 +37,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _problem(line: str) -> str | None:
+    line = line.partition("$(")[0]  # what the shell puts in is not ours
     words = shlex.split(re.sub(r"[…'\"]", " ", line))[1:]
     command = _APP
     while words and words[0] in getattr(command, "commands", {}):

@@ -37,7 +37,8 @@ def _lines(text: str) -> list[str]:
 
 
 def _problem(line: str) -> str | None:
-    words = shlex.split(line.replace("…", " ").replace("'", " "))[1:]
+    line = line.partition("$(")[0]  # what the shell puts in is not ours
+    words = shlex.split(re.sub(r"[…'\"]", " ", line))[1:]
     command = _APP
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words.pop(0)]

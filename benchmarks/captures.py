@@ -2,12 +2,25 @@
 
     python benchmarks/captures.py OUT.jsonl               # everything; goes on where it was stopped
     python benchmarks/captures.py OUT.jsonl --part references --scenes choice
+    python benchmarks/captures.py OUT.jsonl --part cameras --every 8 --weights FILE
     python benchmarks/captures.py OUT.jsonl --table       # prints what is there
 
 ``RESPECTRA_DATA`` names the folder of measured data. Scenes are taken as reflectances. Of each at
 most 4096 pixels are used for cameras and lights (every n-th row and column), and 40 000 for
 references. Errors are MRAE with a floor of 0.01. Scenes of REPORT decide nothing; choices are made
 on those of CHOICE.
+
+Cameras store codes in one of these ways (``--codes``), the first of which is the benchmark's:
+
+balanced  8 bits, each channel with a gain of its own, so that a perfect white under the light
+          reaches 255/256 in all three: as both cameras of the challenge have it
+sensor    8 bits, the sensor's own balance: white reaches 255/256 in the brightest channel alone,
+          and the others have fewer codes
+raw       the same with the 12 bits of a raw file
+
+Every error is divided by that of the clean track's observer under equal energy, told, on the same
+pixels, which has 8 bits and even white; geometric means over all. ``white``: the light is unknown.
+What it is guessed from then is the colour of white, about which balanced codes say nothing.
 
 Source of the scenes' lists: scripts/fit_classical.py.
 """
@@ -36,6 +49,11 @@ GRID = np.arange(400.0, 701.0, 10.0)
 LIGHTS = ("E", "D50", "D65", "A", "LED-B3", "FL2", "FL11", "HP1")
 COUNTS, SEEDS = (5, 10, 24), range(5)
 CAMERA_PIXELS, REFERENCE_PIXELS = 4096, 40_000
+WHITE = 255 / 256
+#: Names of cameras that the shipped network was trained with.
+TRAINED_ON = ("colour_", "rawtoaces_")
+#: How cameras store codes -> (whether each channel has its gain, bits).
+CODES = {"balanced": (True, 8), "sensor": (False, 8), "raw": (False, 12)}
 FRAME = (2160, 3840)
 
 
@@ -45,6 +63,9 @@ def main() -> None:
     parser.add_argument("--part", choices=("cameras", "references", "cost"), action="append")
     parser.add_argument("--scenes", choices=("report", "choice"), default="report")
     parser.add_argument("--method", default="default")
+    parser.add_argument("--weights", type=Path, help="a file in the method's place")
+    parser.add_argument("--codes", choices=tuple(CODES), action="append")
+    parser.add_argument("--every", type=int, default=1, help="only every so many cameras")
     parser.add_argument("--table", action="store_true", help="only print what is there")
     options = parser.parse_args()
     data = Path(os.environ["RESPECTRA_DATA"])
@@ -56,7 +77,7 @@ def main() -> None:
         with options.output.open("a") as file:
             for part in parts:
                 measure = {"cameras": cameras, "references": references, "cost": cost}[part]
-                for row in measure(data, names, options.method, done):
+                for row in measure(data, names, options, done):
                     file.write(json.dumps(row) + "\n")
                     file.flush()
     show(read(options.output))
@@ -91,32 +112,46 @@ def mrae(truth: np.ndarray, found: np.ndarray) -> float:
     return float((np.abs(found - truth) / np.maximum(truth, 0.01)).mean())
 
 
-def cameras(data: Path, names, method: str, done: set[str]) -> Iterator[dict]:
+def loaded(options: argparse.Namespace) -> tuple[str, rs.Reconstructor]:
+    """What is measured, and its name."""
+    if options.weights is None:
+        return options.method, rs.load(options.method)
+    return options.weights.stem, rs.load(options.weights)
+
+
+def cameras(data: Path, names, options, done: set[str]) -> Iterator[dict]:
     """Every measured camera under every light: told, and with nothing but white told."""
+    method, base = loaded(options)
     file = data / "spectra" / "camera_responses_48_400_700_10nm.npz"
-    responses = [("clean", rs.Capture(camera="cie-1964-ntire2020").camera)]
-    responses += [(str(r.attrs["name"]), r) for r in measured_cameras(file)]
-    base = rs.load(method)
+    observer = rs.Capture(camera="cie-1964-ntire2020").camera
+    responses = [(str(r.attrs["name"]), r) for r in measured_cameras(file)[:: options.every]]
     scenes = {name: scene(data, name, CAMERA_PIXELS) for name in names}
     cubes = {n: rs.make_cube(v, GRID, quantity="reflectance") for n, (v, _) in scenes.items()}
-    for camera, response in responses:
-        for light in LIGHTS if camera != "clean" else ("E",):
-            for told in ("all", "white"):
-                wanted = [["cameras", method, camera, light, told, name] for name in names]
-                if all(json.dumps(key) in done for key in wanted):
-                    continue
-                whole = rs.Capture(camera=response, light=light)
-                white = tuple((whole.white_values(GRID) * 255 / 256).tolist())
-                whole = whole.replace(white=white)
-                capture = whole if told == "all" else whole.replace(light=None)
-                bound = base.with_capture(capture)
-                for name, key in zip(names, wanted, strict=True):
-                    if json.dumps(key) in done:
-                        continue
-                    image = CaptureCamera(whole).render(cubes[name])
-                    usable = scenes[name][1]
-                    found = bound(image).values
-                    yield {"key": key, "mrae": mrae(scenes[name][0][usable], found[usable])}
+    jobs = [("clean", observer, "E", "balanced", "all")]
+    for codes in options.codes or ["balanced"]:
+        for camera, response in responses:
+            jobs += [(camera, response, li, codes, to) for li in LIGHTS for to in ("all", "white")]
+    for camera, response, light, codes, told in jobs:
+        wanted = [["cameras", method, codes, camera, light, told, name] for name in names]
+        if all(json.dumps(key) in done for key in wanted):
+            continue
+        whole = stored(rs.Capture(camera=response, light=light), codes)
+        bound = base.with_capture(whole if told == "all" else whole.replace(light=None))
+        for name, key in zip(names, wanted, strict=True):
+            if json.dumps(key) in done:
+                continue
+            image = CaptureCamera(whole).render(cubes[name])
+            usable = scenes[name][1]
+            found = bound(image).values
+            yield {"key": key, "mrae": mrae(scenes[name][0][usable], found[usable])}
+
+
+def stored(capture: rs.Capture, codes: str) -> rs.Capture:
+    """The capture with the white and the bits of its codes, which are truncated."""
+    even, bits = CODES[codes]
+    white = np.ones(3) if even else capture.white_values(GRID)
+    white = tuple((white / white.max() * WHITE).tolist())
+    return capture.replace(white=white, bits=bits, rounding="truncate")
 
 
 def measured_cameras(file: Path) -> list:
@@ -126,9 +161,9 @@ def measured_cameras(file: Path) -> list:
     ]
 
 
-def references(data: Path, names, method: str, done: set[str]) -> Iterator[dict]:
+def references(data: Path, names, options, done: set[str]) -> Iterator[dict]:
     """The clean track with some pixels' spectra known, which are left out of the score."""
-    track, base = rs.get_track("clean"), rs.load(method)
+    track, (method, base) = rs.get_track("clean"), loaded(options)
     for name in names:
         keys = {(k, s): ["references", method, name, k, s] for k in COUNTS for s in SEEDS}
         if all(json.dumps(key) in done for key in keys.values()):
@@ -167,8 +202,9 @@ def spread_out(points: np.ndarray, count: int, seed: int) -> np.ndarray:
     return np.array(chosen)
 
 
-def cost(data: Path, names, method: str, done: set[str]) -> Iterator[dict]:
+def cost(data: Path, names, options, done: set[str]) -> Iterator[dict]:
     """Seconds of a 4K frame: the method, for a capture, and with 24 references; the least of 3."""
+    method, base = loaded(options)
     key = ["cost", method, *FRAME]
     if json.dumps(key) in done:
         return
@@ -182,7 +218,6 @@ def cost(data: Path, names, method: str, done: set[str]) -> Iterator[dict]:
     linear[: values.shape[0], : values.shape[1]] = values @ track.response_matrix(GRID)
     codes = np.floor(255 * np.clip(linear, 0.0, 1.0))
     frame = rs.make_image(codes / 255, bits=8, track="clean")
-    base = rs.load(method)
     capture = rs.Capture(camera="ampas-nikon-d700", light="A")
     bound = base.with_capture(capture)
     bright = usable & (image.values.min(axis=2) > 2 / 255) & (image.values.max(axis=2) < 0.99)
@@ -228,25 +263,38 @@ def mean(values) -> float:
 
 
 def show_cameras(rows: list[dict]) -> None:
-    found = {tuple(row["key"][2:]): row["mrae"] for row in rows}
-    clean = {key[3]: value for key, value in found.items() if key[:3] == ("clean", "E", "all")}
-    print(f"clean track's observer under E: {mean(clean.values()):.4f} over {len(clean)} scenes")
-    for told in ("all", "white"):
-        ratios = defaultdict(list)
-        for (camera, light, what, name), value in found.items():
-            if what == told and camera != "clean":
-                ratios[camera, light].append(value / clean[name])
-        if not ratios:
-            continue
-        by_camera, by_light = defaultdict(list), defaultdict(list)
-        for (camera, light), values in ratios.items():
-            by_camera[camera].append(mean(values))
-            by_light[light].append(mean(values))
-        worst = max(by_camera, key=lambda camera: mean(by_camera[camera]))
-        everything = mean(value for values in by_camera.values() for value in values)
-        print(f"told {told}: {everything:.3f} x over {len(by_camera)} cameras; ", end="")
-        print(f"worst camera {mean(by_camera[worst]):.3f} x ({worst})")
-        print("  by light:", {light: round(mean(v), 3) for light, v in by_light.items()})
+    for method in dict.fromkeys(row["key"][1] for row in rows):
+        found = {tuple(row["key"][2:]): row["mrae"] for row in rows if row["key"][1] == method}
+        clean = {key[4]: value for key, value in found.items() if key[1] == "clean"}
+        print(f"{method}: observer under E {mean(clean.values()):.4f} over {len(clean)} scenes")
+        for codes in CODES:
+            for told in ("all", "white"):
+                ratios = {
+                    (camera, light, name): value / clean[name]
+                    for (how, camera, light, what, name), value in found.items()
+                    if camera != "clean" and (how, what) == (codes, told)
+                }
+                if ratios:
+                    show_ratios(f"{codes}, told {told}", ratios)
+
+
+def show_ratios(label: str, ratios: dict[tuple[str, str, str], float]) -> None:
+    def over(index: int, among: dict) -> dict[str, float]:
+        parts = defaultdict(list)
+        for key, value in among.items():
+            parts[key[index]].append(value)
+        return {key: mean(values) for key, values in parts.items()}
+
+    by_camera = over(0, ratios)
+    worst = sorted(by_camera, key=by_camera.__getitem__)[-2:][::-1]
+    own = {key: value for key, value in ratios.items() if not key[0].startswith(TRAINED_ON)}
+    rest = {key: value for key, value in ratios.items() if key[1] != "HP1"}
+    print(f"{label}: {mean(ratios.values()):.3f} x over {len(by_camera)} cameras")
+    if own:
+        print(f"  without those trained on {mean(own.values()):.3f}, ", end="")
+    print("without HP1 ", end="")
+    print(f"{mean(rest.values()):.3f}; worst", {c: round(by_camera[c], 3) for c in worst})
+    print("  by light:", {light: round(v, 3) for light, v in over(1, ratios).items()})
 
 
 def show_references(rows: list[dict]) -> None:

@@ -79,6 +79,7 @@ _SLOW = (
     "input_beyond_the_radius_changes_nothing",
     "test_kills.py",
     "test_remote.py",
+    "test_gpu_benchmark.py::test_all_of_it_runs",
     "test_files_are_those_of_one_process",
     "test_scores_are_those_of_one_process",
     "test_one_bad_cube_does_not_stop_the_rest",

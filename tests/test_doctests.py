@@ -15,6 +15,7 @@ import respectra
 
 pytest.importorskip("onnx")
 pytest.importorskip("av")
+pytest.importorskip("dask")
 _FILE = Path(__file__).parents[1] / "docs" / "inventory.py"
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
@@ -19,8 +20,11 @@ __all__ = ["Cluster", "Helpers", "open_cluster"]
 _PATIENCE_S = 10
 #: How often dask gives a job to another worker when one dies.
 _RETRIES = 2
-#: Jobs that wait at the scheduler for each thread of the workers.
+#: Tasks that wait at the scheduler for each thread of the workers.
 _AHEAD = 8
+#: Jobs that take less than this together are one task, seconds; and the most of them.
+_TASK_S = 0.2
+_MOST_JOBS = 64
 
 
 class Helpers(Protocol):
@@ -75,25 +79,44 @@ class Cluster:
         from distributed import as_completed
 
         waiting = iter(jobs)
-        threads = self.threads
-        labels: dict[str, Any] = {}
+        labels: dict[str, list[Any]] = {}
+        size = 1
 
-        def submit(some: Iterable[tuple[Any, tuple[Any, ...]]]) -> list[Any]:
-            futures = []
-            for label, arguments in some:
-                future = self._client.submit(function, *arguments, pure=False, retries=_RETRIES)
-                labels[future.key] = label
-                futures.append(future)
-            return futures
+        def submit() -> Iterator[Any]:
+            some = list(itertools.islice(waiting, size))
+            if some:
+                arguments = [list(arguments) for _, arguments in some]
+                future = self._client.submit(
+                    _several, function, arguments, pure=False, retries=_RETRIES
+                )
+                labels[future.key] = [label for label, _ in some]
+                yield future
 
-        queue = as_completed(submit(itertools.islice(waiting, _AHEAD * threads)))
+        queue = as_completed([f for _ in range(_AHEAD * self.threads) for f in submit()])
         for future in queue:
+            known = labels.pop(future.key)
             error = future.exception()
-            result = _explained(error) if error is not None else future.result()
-            yield labels.pop(future.key), result
+            if error is not None:
+                results = [_explained(error)] * len(known)
+            else:
+                seconds, results = future.result()
+                size = max(1, min(_MOST_JOBS, int(_TASK_S * len(known) / max(seconds, 1e-6))))
             future.release()
-            for more in submit(itertools.islice(waiting, 1)):
+            yield from zip(known, results, strict=True)
+            for more in submit():
                 queue.add(more)
+
+
+def _several(function: Callable[..., Any], arguments: list[list[Any]]) -> tuple[float, list[Any]]:
+    """On a worker: the results of some calls, or what they raised, and how long all of it took."""
+    start = time.perf_counter()
+    results: list[Any] = []
+    for one in arguments:
+        try:
+            results.append(function(*one))
+        except Exception as error:  # which belongs to this job alone
+            results.append(error)
+    return time.perf_counter() - start, results
 
 
 def _explained(error: BaseException) -> BaseException:

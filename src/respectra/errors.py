@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 __all__ = [
     "ConfigError",
@@ -42,6 +43,18 @@ class FormatError(DataError):
     """A file is not what its name says, is damaged, or lacks something that is needed."""
 
 
+class SeveralCubesError(FormatError):
+    """A file holds several cubes, and nobody said which one is meant.
+
+    Attributes:
+        names: of the cubes in the file.
+    """
+
+    def __init__(self, message: str, names: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
+
+
 class ConfigError(RespectraError, ValueError):
     """An option, a name or a configuration value is not one of those allowed."""
 
@@ -58,9 +71,13 @@ class MissingExtraError(RespectraError, ImportError):
     """An optional library is needed and not installed."""
 
     def __init__(self, library: str, extra: str, purpose: str) -> None:
+        self._parts = library, extra, purpose
         super().__init__(
             f"{purpose} needs {library}, which is not installed: pip install 'respectra[{extra}]'"
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._parts  # for whoever gets it from another process
 
 
 @contextlib.contextmanager

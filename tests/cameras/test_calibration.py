@@ -6,6 +6,7 @@ import pytest
 
 from respectra.cameras import Capture, Tone, make_image, open_image, resample_response
 from respectra.cameras.calibration import calibrate, find_chart, measure_patches, open_chart
+from respectra.cameras.calibration.figure import save_figure
 from respectra.cameras.calibration.fitting import colours_of, fit_tone, light_seen
 from respectra.cameras.capture_records import open_camera
 from respectra.cameras.response_prior import GRID_NM
@@ -167,7 +168,7 @@ def test_a_flat_field_takes_vignetting_out():
         calibrate([dimmed], light="D50", flat=flat[:100])
 
 
-def test_the_tone_of_a_developed_photograph():
+def test_the_tone_of_a_developed_photograph(tmp_path):
     light = 0.8 * np.clip(colours_of(CHART.spectra), 0.001, 1)
     tone = Tone(0.35, 0.1, 0.003)
     # What the camera wrote: the values whose undoing gives the light.
@@ -178,6 +179,9 @@ def test_the_tone_of_a_developed_photograph():
     assert found.response is None
     assert found.capture.is_photograph
     assert found.capture.tone == found.tone
+    save_figure(found, image, tmp_path / "tone.png")
+    height, width = cv2.imread(str(tmp_path / "tone.png")).shape[:2]
+    assert width > 2 * height
 
     def spread(values):
         return np.ptp(np.log((values / light)[18:23].mean(axis=1)))

@@ -100,3 +100,11 @@ def test_what_cannot_be_is_one_line(folder, capsys, options, message):
     assert message in text
     assert text.strip().count("\n") == 0
     assert not out.exists()
+
+
+def test_references_and_low_rank_cubes_exclude_each_other(folder, capsys):
+    out = folder / "out.zarr"
+    arguments = ["reconstruct", str(folder / "raw.png"), "-o", str(out), "--low-rank"]
+    assert run([*arguments, "--references", str(folder / "spots.csv")]) == 1
+    assert "references and self-ensembles change" in capsys.readouterr().err.splitlines()[-1]
+    assert not out.exists()

@@ -92,6 +92,31 @@ def test_guarantees_cameras_and_scenes_of_a_second_collection(scenes, tmp_path, 
     assert "one, two, three" in page
 
 
+def test_cameras_lights_and_references_told(tmp_path, capsys):
+    colours = np.random.default_rng(5).uniform(0.05, 0.4, (8, 9, 5))
+    lobes = np.exp(-(((CHALLENGE_WAVELENGTHS_NM[:, None] - np.linspace(400, 700, 5)) / 60) ** 2))
+    save_cube(make_cube(colours @ lobes.T, CHALLENGE_WAVELENGTHS_NM), tmp_path / "in" / "a.npz")
+    np.savez(
+        tmp_path / "cameras.npz",
+        ssf=np.stack([lobes[:, [3, 2, 1]], lobes[:, [4, 2, 0]]]),
+        wavelengths=CHALLENGE_WAVELENGTHS_NM,
+        names=np.array(["one", "two"]),
+    )
+    command = ["evaluate", "default", "--data", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    command += ["--aux", "none", "--cameras", str(tmp_path / "cameras.npz")]
+    command += ["--lights", "--references", "24", "--timing-runs", "0", "--json"]
+    assert run(command) == 0
+    found = {m["test"]: m.get("mrae") for m in json.loads(capsys.readouterr().out)["means"]}
+    for number in (1, 2):
+        blind, matrix, told = (
+            found[f"{kind}-{number:02d}"] for kind in ("camera", "camera-matrix", "camera-told")
+        )
+        assert told < blind
+        assert matrix < blind
+    assert found["light-told-FL11"] < 0.5 * found["light-FL11"]
+    assert found["references-24"] < found["plain"]
+
+
 def test_blind_mode(scenes, tmp_path, capsys):
     folder = tmp_path / "submitted"
     hidden = tmp_path / "hidden"
@@ -115,6 +140,7 @@ def test_blind_mode(scenes, tmp_path, capsys):
         (["pca", "--data", "."], "-o FOLDER"),
         (["pca", "--aux", "shufle", "--data", ".", "-o", "x"], "did you mean 'shuffle'"),
         (["--truth", "."], "blind mode"),
+        (["pca", "--references", "7", "--data", ".", "-o", "x"], "did you mean 'references-5'"),
         (["pca", "--seed", "x", "--data", ".", "-o", "x"], "whole numbers"),
     ],
 )

@@ -22,7 +22,7 @@ from respectra.cli.help import GROUPS
 load_commands()
 
 #: What a number may be counted in; N is a plain count, of what the help says.
-UNITS = {"N", "PIXELS", "SECONDS", "MINUTES", "MIB", "MEGAPIXELS", "SEED", "PORT", "VALUE"}
+UNITS = {"N", "PIXELS", "SECONDS", "MINUTES", "MIB", "MEGAPIXELS", "SEED", "PORT", "VALUE", "CODE"}
 
 
 def _commands(typer_app: Any = app, before: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-pytest.importorskip("resource", reason="memory is measured as POSIX systems do")
+pytest.importorskip("resource", reason="needs limits of a process's memory")
 
 from benchmarks.fuzz import fuzz
 from benchmarks.fuzz_kinds import kinds

@@ -165,3 +165,11 @@ def test_who_took_it_has_to_be_known():
         unknown.with_capture(rs.Capture(light="A"))
     with pytest.raises(ConfigError, match="unknown quantity"):
         rs.load("wiener", quantity="colour")
+
+
+def test_of_a_balanced_white_the_light_is_equal_energy_and_otherwise_guessed(network):
+    even = network.with_capture(rs.Capture(camera="ampas-nikon-d700", white=(0.8, 0.8, 0.795)))
+    raw = network.with_capture(rs.Capture(camera="ampas-nikon-d700", white=(0.9, 0.8, 0.2)))
+    np.testing.assert_allclose(even.capture.power(GRID), 1.0)
+    power = raw.capture.power(GRID)
+    assert power[-1] > 1.5 * power[0]

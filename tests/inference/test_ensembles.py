@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from tests.inference.clips import write_clip
 
 import respectra as rs
+from respectra.cli import reconstruct  # noqa: F401 - registers the command
+from respectra.cli.app import run
 from respectra.datasets.patches import SYMMETRIES, turn, turn_back
 from respectra.errors import ConfigError
-from respectra.inference import ModelEnsemble, Reconstructor, SelfEnsemble
-from respectra.inference.ensembles import mean_of, moments
-from respectra.methods import Contract, Weights, configure, save_weights
+from respectra.inference import (
+    ModelEnsemble,
+    Reconstructor,
+    SelfEnsemble,
+    reconstruct_file,
+    reconstruct_video,
+)
+from respectra.inference.averages import mean_of, moments
+from respectra.methods import Contract, Weights, configure, fresh_weights, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +179,107 @@ def test_moments_are_numpys(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(mean_of(iter(answers), weights), expected, atol=1e-6)
     variance = np.average((answers - expected) ** 2, axis=0, weights=weights)
     np.testing.assert_allclose(deviation, np.sqrt(variance), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def pair(weights: Weights) -> list[Reconstructor]:
+    """Methods with different halos, scales and engines."""
+    return [Reconstructor(weights, tile=16), rs.load("wiener"), rs.load("default", tile=16)]
+
+
+def test_a_file_is_reconstructed_piece_by_piece(
+    pair: list[Reconstructor], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    codes = rng.integers(5, 250, (40, 52, 3), dtype=np.uint8)
+    np.save(tmp_path / "p.npy", codes)
+    picture = rs.make_image(codes / np.float32(255), track="clean", bits=8)
+    for options in ({}, {"combine": "weighted", "weights": [1, 2, 3]}, {"combine": "median"}):
+        ensemble = ModelEnsemble(pair, **options)
+        target = tmp_path / f"{len(options)}{options.get('combine')}.zarr"
+        done = reconstruct_file(ensemble, tmp_path / "p.npy", target, kind="clean")
+        assert done.layout.count > 4
+        cube = rs.open_cube(target)
+        np.testing.assert_allclose(cube, ensemble(picture), rtol=0, atol=2e-5)
+        assert cube.attrs["ensemble"] == ensemble.combine
+        assert cube.attrs["method"] == ensemble.name
+
+
+def test_a_run_that_stopped_goes_on(
+    pair: list[Reconstructor], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    np.save(tmp_path / "p.npy", rng.integers(5, 250, (40, 52, 3), dtype=np.uint8))
+    ensemble = ModelEnsemble(pair)
+
+    def stop(done: int, total: int, what: str) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    source, target = tmp_path / "p.npy", tmp_path / "cube.zarr"
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct_file(ensemble, source, target, kind="clean", progress=stop)
+    assert reconstruct_file(ensemble, source, target, kind="clean").resumed == 3
+    whole = tmp_path / "whole.zarr"
+    reconstruct_file(ensemble, source, whole, kind="clean")
+    np.testing.assert_array_equal(rs.open_cube(target), rs.open_cube(whole))
+
+
+def test_photographs_get_each_members_capture(
+    members: list[Reconstructor], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    photo = rs.make_image(rng.integers(5, 250, (12, 14, 3)) / 255, encoding="srgb", bits=8)
+    rs.save_image(photo, tmp_path / "photo.png")
+    ensemble = ModelEnsemble(members)
+    expected = ensemble(rs.open_image(tmp_path / "photo.png", encoding="srgb"))
+    assert expected.attrs["quantity"] == "reflectance"
+    reconstruct_file(ensemble, tmp_path / "photo.png", tmp_path / "cube.zarr")
+    cube = rs.open_cube(tmp_path / "cube.zarr")
+    np.testing.assert_allclose(cube, expected, rtol=0, atol=1e-5)
+    assert cube.attrs["quantity"] == "reflectance"
+    (outcome,) = rs.reconstruct_files(tmp_path / "photo.png", tmp_path / "one.npz", ensemble)
+    assert outcome.status == "done"
+    np.testing.assert_allclose(rs.open_cube(tmp_path / "one.npz"), expected, rtol=0, atol=1e-5)
+
+
+def test_a_folder_and_the_command_line_take_several_weights(
+    members: list[Reconstructor], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in "ab":
+        picture = rs.make_image(rng.integers(5, 250, (9, 8, 3)) / 255, encoding="srgb", bits=8)
+        rs.save_image(picture, folder / f"{name}.png")
+    arguments = ["reconstruct", str(folder), "--format", "npz", "-o", str(tmp_path / "out")]
+    for number, member in enumerate(members[:2]):
+        save_weights(member.weights, tmp_path / f"{number}.safetensors")
+        arguments += ["--weights", str(tmp_path / f"{number}.safetensors")]
+    assert run(arguments) == 0
+    expected = ModelEnsemble(members[:2])(rs.open_image(folder / "b.png", encoding="srgb"))
+    cube = rs.open_cube(tmp_path / "out" / "b.npz")
+    np.testing.assert_allclose(cube, expected, rtol=0, atol=1e-6)
+    again = rs.reconstruct_files(
+        folder, tmp_path / "out", [tmp_path / "0.safetensors", tmp_path / "1.safetensors"],
+        suffix="npz", max_memory="auto",
+    )  # fmt: skip
+    assert [outcome.status for outcome in again] == ["skipped", "skipped"]
+
+
+def test_clips(members: list[Reconstructor], tmp_path: Path, rng: np.random.Generator) -> None:
+    frames = rng.integers(0, 255, (2, 16, 16, 3), dtype=np.uint8)
+    clip = write_clip(tmp_path / "c.mkv", frames)
+    ensemble = ModelEnsemble(members)
+    reconstruct_video(ensemble, clip, tmp_path / "c.zarr")
+    photo = rs.make_image(frames[1] / np.float32(255), encoding="srgb", bits=8)
+    with xr.open_zarr(tmp_path / "c.zarr", consolidated=False) as stored:
+        np.testing.assert_allclose(stored.cube[1], ensemble(photo), rtol=0, atol=1e-5)
+    with pytest.raises(ConfigError, match="share no basis"):
+        reconstruct_video(ensemble, clip, tmp_path / "low.zarr", low_rank=True)
+
+
+def test_what_cannot_share_tiles_says_so(
+    members: list[Reconstructor], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    np.save(tmp_path / "p.npy", rng.integers(5, 250, (40, 52, 3), dtype=np.uint8))
+    ensemble = ModelEnsemble([members[0], Reconstructor(fresh_weights("lwrdanet", preset="tiny"))])
+    with pytest.raises(ConfigError, match="tiles of lwrdanet cannot be those of other methods"):
+        reconstruct_file(ensemble, tmp_path / "p.npy", tmp_path / "c.zarr", kind="clean")
+    assert ensemble.signature() != ModelEnsemble(members[:1]).signature()

@@ -77,3 +77,10 @@ def test_awans_rate_ends_as_published() -> None:
     assert isinstance(recipe, Recipe)
     rates = _rates(recipe.schedule, 2946, recipe.length.value, recipe.optimizer.lr)
     assert rates[-1] == pytest.approx(1e-4 * (1 - 294500 / 300000) ** 1.5, rel=0.05)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 9, 10, 19])
+@pytest.mark.parametrize("rise", [0.0, 0.1, 1.0])
+def test_one_cycle_of_a_short_run(steps: int, rise: float) -> None:
+    rates = _rates(OneCycleSchedule(rise=rise), steps, steps)
+    assert all(0 <= rate <= 1 + 1e-9 for rate in rates)

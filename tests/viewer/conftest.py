@@ -1,5 +1,6 @@
 """A service over a temporary folder, and pictures small enough to be done in an instant."""
 
+import asyncio
 import io
 import time
 
@@ -12,6 +13,7 @@ pytest.importorskip("uvicorn", reason="needs the extra serve")
 
 import httpx
 
+from respectra.viewer.jobs import Jobs
 from respectra.viewer.limits import Limits
 from respectra.viewer.server import BackgroundServer
 from respectra.viewer.service import Settings
@@ -44,7 +46,7 @@ class Client(httpx.Client):
         assert answer.status_code == 202, answer.text
         return answer.json()
 
-    def wait(self, job: str, seconds: float = 120) -> dict:
+    def wait(self, job: str, seconds: float = 400) -> dict:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             state = self.get(f"/api/jobs/{job}").json()
@@ -61,7 +63,7 @@ class Client(httpx.Client):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """One server for the whole session: its worker takes seconds to get ready."""
-    limits = Limits(upload_bytes=4 * 2**20, pixels=1_000_000, idle_s=0.6, queue=6)
+    limits = Limits(upload_bytes=4 * 2**20, pixels=1_000_000, idle_s=60, queue=6)
     background = BackgroundServer(
         Settings(folder=tmp_path_factory.mktemp("jobs") / "store", limits=limits)
     )
@@ -69,9 +71,24 @@ def server(tmp_path_factory):
     background.close()
 
 
+@pytest.fixture(scope="session")
+def impatient(tmp_path_factory):
+    """A server that soon gives up on clients that send nothing; it has no worker."""
+
+    async def rest(jobs):
+        await asyncio.Event().wait()
+
+    folder = tmp_path_factory.mktemp("impatient") / "store"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Jobs, "_work_forever", rest)
+        background = BackgroundServer(Settings(folder=folder, limits=Limits(idle_s=0.6)))
+    yield background
+    background.close()
+
+
 @pytest.fixture
 def client(server):
-    with Client(base_url=server.url, timeout=130) as client:
+    with Client(base_url=server.url, timeout=420) as client:
         yield client
 
 
@@ -83,7 +100,7 @@ def service(server):
 @pytest.fixture(scope="session")
 def photo_job(server):
     """A photo whose spectra are recovered."""
-    with Client(base_url=server.url, timeout=130) as client:
+    with Client(base_url=server.url, timeout=420) as client:
         state = client.done(png(), input="clean")
     assert state["state"] == "done", state
     return state

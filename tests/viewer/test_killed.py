@@ -19,7 +19,7 @@ def start(folder):
 
 def test_no_half_results_are_left(tmp_path):
     server, url = start(tmp_path)
-    with Client(base_url=url, timeout=130) as client:
+    with Client(base_url=url, timeout=420) as client:
         done = client.done(png(), input="clean")["id"]
         job = client.submit(upload=client.upload(png(2000, 3000)))["id"]
         while not client.get(f"/api/jobs/{job}").json()["viewable"]:
@@ -31,7 +31,7 @@ def test_no_half_results_are_left(tmp_path):
     assert not psutil.wait_procs(workers, timeout=20)[1]  # nobody listens to them any more
     server, url = start(tmp_path)
     try:
-        with Client(base_url=url, timeout=130) as client:
+        with Client(base_url=url, timeout=420) as client:
             assert client.get(f"/api/jobs/{job}").status_code == 404
             assert client.get(f"/api/jobs/{done}").json()["state"] == "done"
             assert client.get(f"/api/jobs/{done}/recovered/spectra?at=3,4").status_code == 200

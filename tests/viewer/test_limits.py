@@ -109,28 +109,34 @@ def test_exports_end_with_their_time_and_with_the_server(app, tmp_path):
     again.close()
 
 
+def closed(connection):
+    """Whether the other side hangs up, without an answer."""
+    try:
+        return connection.recv(100) == b""
+    except ConnectionResetError:
+        return True
+
+
 @pytest.mark.parametrize("said", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: a\r\nX: "])
-def test_a_connection_that_does_not_say_what_it_wants_is_closed(server, said):
-    url = urlsplit(server.url)
-    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
-        connection.sendall(said)
-        start = time.monotonic()
-        assert connection.recv(100) == b""
-        assert time.monotonic() - start < 5
+def test_a_connection_that_does_not_say_what_it_wants_is_closed(impatient, said):
+    url = urlsplit(impatient.url)
+    with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
+        with contextlib.suppress(ConnectionError):  # it may be closed before all is said
+            connection.sendall(said)
+        assert closed(connection)
 
 
-def test_the_next_request_of_a_connection_is_not_waited_for_either(server):
-    url = urlsplit(server.url)
-    connection = HTTPConnection(url.hostname, url.port, timeout=10)
+def test_the_next_request_of_a_connection_is_not_waited_for_either(impatient):
+    url = urlsplit(impatient.url)
+    connection = HTTPConnection(url.hostname, url.port, timeout=60)
     with contextlib.closing(connection):
         connection.request("GET", "/static/none")
         answer = connection.getresponse()
         answer.read()  # all of it: its head and its body may arrive one after the other
         assert answer.status == 404
         assert connection.sock is not None  # kept for the next request
-        time.sleep(1)  # longer than a request may take
         connection.sock.sendall(b"GET /api")
-        assert connection.sock.recv(100) == b""
+        assert closed(connection.sock)
 
 
 def test_a_slow_answer_is_not_cut_off(client):

@@ -41,6 +41,7 @@ class Speckled:
 
     pictures = ("picture", "difference")
     deviates = False
+    light = None
     quantity = "radiance"
     wavelengths_nm = np.arange(400.0, 701.0, 100.0)
 

@@ -34,6 +34,13 @@ def bomb(height: int, width: int) -> bytes:
     )
 
 
+def wait_until(holds, seconds=60):
+    end = time.monotonic() + seconds
+    while not (held := holds()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return held
+
+
 def test_every_answer_carries_the_headers(client, photo_job):
     for path in (
         "/",
@@ -44,8 +51,7 @@ def test_every_answer_carries_the_headers(client, photo_job):
     ):
         headers = client.get(path).headers
         policy = headers["content-security-policy"]
-        script = next(p for p in policy.split(";") if "script-src" in p)
-        assert "unsafe" not in script
+        assert "unsafe" not in policy
         assert "default-src 'none'" in policy
         assert headers["x-content-type-options"] == "nosniff"
         assert "access-control-allow-origin" not in headers
@@ -105,7 +111,7 @@ def test_names_of_nothing_are_refused():
         "/static/../app.py",
         "/static/..%2fapp.py",
         "/vendor/..%2f..%2fx.js",
-        "/vendor/bokeh.js",
+        "/static/vendor/../app.js",
         "/static/js",
     ],
 )
@@ -185,17 +191,32 @@ def test_wrong_content_types_are_refused(client, kind):
     assert answer.status_code == 415
 
 
-def test_a_slow_client_is_sent_away_and_others_are_served(server, client, service):
-    address = urlsplit(server.url)
-    before = set(service.store.uploads)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as slow:
-        slow.sendall(
-            f"POST /api/uploads?name=a.png HTTP/1.1\r\nHost: {address.netloc}\r\n"
-            "Content-Type: application/octet-stream\r\nContent-Length: 1000\r\n\r\nxx".encode()
-        )
-        assert client.get("/api/openapi.json").status_code == 200
-        assert b" 408 " in slow.makefile("rb").readline()
-    assert set(service.store.uploads) == before
+def test_a_slow_client_is_sent_away_and_others_are_served(impatient):
+    """Tried again where this machine itself was too slow to say what it wants in time."""
+    address = urlsplit(impatient.url)
+
+    def ask(request):
+        connection = socket.create_connection((address.hostname, address.port), timeout=60)
+        head, _, body = request.partition("\n\n")
+        lines = [*head.split("\n"), f"Host: {address.netloc}", "", body]
+        connection.sendall("\r\n".join(lines).encode())
+        return connection
+
+    def is_answered(connection, status):
+        try:
+            return status in connection.makefile("rb").readline()
+        except ConnectionError:
+            return False
+
+    def sent_away():
+        upload = "POST /api/uploads?name=a.png HTTP/1.1\nContent-Length: 1000\n"
+        with ask(f"{upload}Content-Type: application/octet-stream\n\nxx") as slow:
+            with ask("GET / HTTP/1.1\n\n") as other:
+                served = is_answered(other, b" 200 ")
+            return is_answered(slow, b" 408 ") and served
+
+    assert wait_until(sent_away)
+    assert wait_until(lambda: not impatient.app.state.service.store.uploads)
 
 
 def test_a_client_that_dies_leaves_nothing(server, service):
@@ -206,10 +227,8 @@ def test_a_client_that_dies_leaves_nothing(server, service):
             f"POST /api/uploads?name=a.png HTTP/1.1\r\nHost: {address.netloc}\r\n"
             "Content-Type: application/octet-stream\r\nContent-Length: 1000\r\n\r\nxx".encode()
         )
-        time.sleep(0.1)
-    end = time.monotonic() + 5
-    while set(service.store.uploads) != before and time.monotonic() < end:
-        time.sleep(0.05)
+        wait_until(lambda: set(service.store.uploads) != before)
+    wait_until(lambda: set(service.store.uploads) == before)
     assert set(service.store.uploads) == before
 
 
@@ -218,9 +237,7 @@ def test_clients_that_stop_listening_free_their_stream(client, service):
     with client.stream("GET", f"/api/jobs/{job}/events") as stream:
         next(stream.iter_lines())
     client.wait(job)
-    end = time.monotonic() + 5
-    while service.event_streams and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_until(lambda: not service.event_streams)
     assert service.event_streams == 0
 
 

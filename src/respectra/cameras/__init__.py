@@ -10,7 +10,7 @@ from respectra.cameras.colour import (
     srgb_to_clean,
     to_track_values,
 )
-from respectra.cameras.described import described_capture
+from respectra.cameras.described import described_capture, input_kind_of, options_for
 from respectra.cameras.images import CHANNELS, Encoding, make_image, require_image
 from respectra.cameras.pictures import (
     PICTURE_SUFFIXES,
@@ -72,6 +72,7 @@ __all__ = [
     "get_response",
     "get_track",
     "input_encoding",
+    "input_kind_of",
     "keeps_exposure",
     "list_cameras",
     "list_responses",
@@ -84,6 +85,7 @@ __all__ = [
     "open_picture",
     "open_response",
     "open_responses",
+    "options_for",
     "require_image",
     "require_response",
     "resample_response",

@@ -8,16 +8,22 @@ colour matrices best among responses like those of real cameras.
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from respectra.cameras.capture import Capture, Noise
+from respectra.cameras.colour import InputKind
+from respectra.cameras.pictures import PictureOptions
+from respectra.cameras.pictures.kinds import RAW_SUFFIXES
 from respectra.cameras.response_prior import fit_matrices
 from respectra.cameras.responses import list_responses, native_response
+from respectra.cameras.tracks import track_of_file
 from respectra.colour import list_rgb_spaces
 from respectra.errors import DataError
 
@@ -51,6 +57,51 @@ def described_capture(attrs: Mapping[Any, Any]) -> Capture | None:
     if "as_shot_neutral" in attrs or "xyz_to_camera_1" in attrs:
         return _raw_capture(attrs)
     return None
+
+
+def input_kind_of(
+    path: str | os.PathLike[str],
+    capture: Capture | None = None,
+    told: InputKind | Literal["auto"] = "auto",
+) -> InputKind:
+    """What the values of a picture are, by its file's name and what is known of the camera.
+
+    Args:
+        path: the file; it is not opened.
+        capture: what is known of how it was taken.
+        told: what somebody says of it; ``auto``: nothing.
+
+    Returns:
+        what was told, else ``clean`` or ``real-world`` for pictures that the challenge named,
+        ``camera`` for raw files and where the capture names a camera, else ``srgb``.
+
+    Example:
+        >>> input_kind_of("ARAD_HS_0451_clean.png"), input_kind_of("holiday.jpg")
+        ('clean', 'srgb')
+    """
+    if told != "auto":
+        return told
+    track = track_of_file(Path(path).name)
+    if track == "clean":
+        return "clean"
+    if track == "real-world":
+        return "real-world"
+    named = capture is not None and capture.camera is not None and not capture.is_photograph
+    raw = Path(path).suffix.lower() in RAW_SUFFIXES
+    return "camera" if raw or named else "srgb"
+
+
+def options_for(options: PictureOptions, capture: Capture | None) -> PictureOptions:
+    """How to read a picture of a capture: where it has a tone curve of its own, no other one.
+
+    Example:
+        >>> from respectra.cameras import Capture, PictureOptions, Tone
+        >>> options_for(PictureOptions(), Capture(tone=Tone())).tone
+        'none'
+    """
+    if options.tone == "auto" and capture is not None and capture.tone is not None:
+        return options.model_copy(update={"tone": "none"})
+    return options
 
 
 def known_camera(make: str, model: str) -> str | None:

@@ -80,12 +80,8 @@ def simulate(
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ConfigError(f"several cubes are called {min(twice)}; render them into two folders")
-    reading: dict[str, Any] = {
-        "wavelengths_nm": grid,
-        "key": key,
-        "axes": axes,
-        "quantity": quantity,
-    }
+    reading: dict[str, Any] = {"key": key, "axes": axes, "quantity": quantity}
+    reading["wavelengths_nm"] = grid
     render = functools.partial(simulate_file, overwrite=overwrite, **reading)
     jobs = ((path, (camera, path, folder)) for path in cubes)
     failed = False

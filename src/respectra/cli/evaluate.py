@@ -203,8 +203,9 @@ def evaluate(
         typer.Option(
             "--cameras",
             metavar="PATH",
-            help="Responses for the test 'camera': a file, an archive or a folder of them. Of more "
-            "than twenty, twenty at even distances. May be repeated.",
+            help="Also score through these responses, blind, by a matrix and told, unless --aux "
+            "names tests of cameras: a file, an archive or a folder. Of more than twenty, twenty "
+            "at even distances. May be repeated.",
             show_default="known and derived ones",
             rich_help_panel=_FURTHER,
         ),
@@ -294,7 +295,9 @@ def evaluate(
     opening: dict[str, Any] = {"key": key, "axes": axes, "quantity": quantity}
     given: dict[str, Any] = {
         "tracks": _words(track),
-        "tests": tuple(test.name for test in select_tests(_tests(aux, lights, references))),
+        "tests": tuple(
+            test.name for test in select_tests(_tests(aux, bool(cameras), lights, references))
+        ),
         "seeds": _numbers(seeds),
         "floor": floor,
         "on_zero": on_zero,
@@ -372,9 +375,11 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _tests(aux: str, lights: bool, references: int | None) -> str:
+def _tests(aux: str, cameras: bool, lights: bool, references: int | None) -> str:
     """Names of the auxiliary tests that the options ask for."""
     more = ["light", "light-told"] if lights else []
+    if cameras and "camera" not in aux:
+        more += ["camera", "camera-matrix", "camera-told"]
     if references is not None:
         more.append(f"references-{references}")
     return ",".join([aux, *more])

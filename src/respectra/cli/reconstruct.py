@@ -65,8 +65,12 @@ def reconstruct(
         ),
     ] = None,
     weights: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A weights file.", show_default="those that ship"),
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A weights file. Given several times, the mean of all is taken.",
+            show_default="those that ship",
+        ),
     ] = None,
     kind: Annotated[
         InputKind,
@@ -129,7 +133,7 @@ def reconstruct(
         str,
         typer.Option(
             metavar="NAME",
-            help="What runs networks: auto, torch, plain or onnx.",
+            help="What runs networks: auto, torch, plain, onnx or half (precision).",
             rich_help_panel=RUNNING,
         ),
     ] = "auto",
@@ -276,7 +280,8 @@ def reconstruct(
         references_from=references_from,
         materials=materials,
     )
-    source = str(weights or method or "default")
+    files = [str(file) for file in weights or ()]
+    source = " + ".join(files) or method or "default"
     reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
     reading |= {"demosaic": demosaic, "mosaic": mosaic}
     reading |= {"black_level": black_level, "white_level": white_level}
@@ -286,7 +291,7 @@ def reconstruct(
         outcomes = reconstruct_files(
             images,
             output,
-            source,
+            files if len(files) > 1 else source,
             kind=cast("Any", kind.value),
             suffix=suffix,
             **vars(facts),

@@ -34,7 +34,7 @@ def train(
             "--data",
             metavar="FOLDER",
             help="A folder of cubes, or one store from `data prepare`, here or by URL; may be "
-            "repeated.",
+            "repeated. Or the word synthetic: scenes without end, for respectra.",
             show_default="needed to train",
         ),
     ] = None,
@@ -180,7 +180,7 @@ def train(
     with show_progress(every_s=_EVERY_S, plain=processes * nodes > 1) as progress:
         result = run(
             chosen,
-            data,
+            "synthetic" if data == ["synthetic"] and not Path("synthetic").exists() else data,
             output,
             resume=resume,
             start=start,

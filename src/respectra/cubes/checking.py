@@ -126,6 +126,13 @@ def check_lazily(cube: xr.DataArray) -> Any:
 
     Raises:
         DataError: not a cube, or not on chunks.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((4, 4, 2), 0.5), [450, 550]).chunk(y=2, x=2)
+        >>> rs.cubes.check_lazily(cube).compute().ok
+        True
     """
     import dask
 

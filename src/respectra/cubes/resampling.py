@@ -85,19 +85,19 @@ def _mix(
     values: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
     """Weighted sums over the bands, NaN where a NaN has a weight; (y, x, target)."""
+    if np.isfinite(values).all():
+        return np.asarray(values @ weights, np.float32)
     if np.isinf(values).any():
         raise DataError(
             "the cube holds infinite values, which are no measurements; `respectra check` counts "
             "them: replace them, or set them to NaN where nothing was measured"
         )
     missing = np.isnan(values)
-    if not missing.any():
-        return np.asarray(values @ weights, np.float32)
-    sums = np.where(missing, np.float32(0), values) @ weights
+    sums = np.asarray(np.where(missing, np.float32(0), values) @ weights, np.float32)
     pixels = missing.any(axis=2)
     touched = missing[pixels].astype(np.float32) @ (weights != 0).astype(np.float32) > 0
     sums[pixels] = np.where(touched, np.float32(np.nan), sums[pixels])
-    return np.asarray(sums, np.float32)
+    return sums
 
 
 def is_coarser(target_nm: FloatArray, source_nm: FloatArray) -> bool:

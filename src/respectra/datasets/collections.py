@@ -15,7 +15,7 @@ from respectra.datasets.scenes import Collection, Opening, Scene
 from respectra.datasets.splits import list_official_splits, official_split
 from respectra.errors import DataError, unknown_name
 
-__all__ = ["Collection", "Scene", "list_layouts", "open_collection"]
+__all__ = ["Collection", "Opening", "Scene", "list_layouts", "open_collection"]
 
 
 def open_collection(

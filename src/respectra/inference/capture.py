@@ -30,6 +30,8 @@ from respectra.typing import FloatArray
 
 #: Level of white in a method's own camera over that in the picture: no usual colour is clipped.
 HEADROOM = 0.9
+#: Where the channels of white differ by less than this factor, the camera has balanced it.
+_EVEN = 1.02
 #: A response is a method's own where it differs by less than this share of its peak.
 _SAME = 1e-3
 
@@ -108,9 +110,13 @@ def _assuming(capture: Capture, contract: Contract) -> Capture:
         return capture
     if capture.is_photograph:
         return capture
-    grid = np.array(contract.wavelengths_nm)
+    white, grid = np.asarray(capture.white, np.float64), np.array(contract.wavelengths_nm)
+    if white.max() < _EVEN * white.min():
+        source = "white is balanced, so that its colour says nothing of the light"
+        light = make_light(np.ones(grid.size), grid, name="equal-energy", source=source)
+        return capture.replace(assumed=light)
     camera = capture.sensitivity(grid)
-    power = light_of_white(camera, np.asarray(capture.white), grid)
+    power = light_of_white(camera, white, grid)
     source = "mean of the known lights in which white has this colour"
     return capture.replace(assumed=make_light(power, grid, name="of-white", source=source))
 

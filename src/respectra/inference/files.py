@@ -19,23 +19,25 @@ from respectra.cameras import (
     References,
     described_capture,
     input_encoding,
+    input_kind_of,
     open_image,
     open_picture,
-    track_of_file,
+    options_for,
     track_of_kind,
 )
 from respectra.cameras.colour import INPUT_KINDS
-from respectra.cameras.pictures import RAW_SUFFIXES
 from respectra.cubes import LowRankCube, Quantity, save_preview
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.io import save_with
 from respectra.errors import ConfigError, OutputError, unknown_name
 from respectra.files import ensure_all_absent
+from respectra.inference.ensembles import ModelEnsemble, Recovers, mapped
 from respectra.inference.folders import Job, Outcome, cube_files
+from respectra.inference.growing import growing_folder
 from respectra.inference.loading import DEFAULT, load
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.remote import Mirror, RemoteWork, find_places, mirrored
-from respectra.inference.streaming import growing_folder, reconstruct_file, streams
+from respectra.inference.streaming import reconstruct_file, streams
 from respectra.inference.video import reconstruct_video
 from respectra.inference.video_reader import CLIP_SUFFIXES
 from respectra.progress import Progress, as_progress
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
     from respectra.cluster import Cluster
 
 PathLike = str | os.PathLike[str]
+#: What can recover pictures, or be loaded to.
+Method = PathLike | Sequence[PathLike] | Recovers | Callable[[str], Recovers]
 #: Reconstructors for other cameras, whites or colour spaces that are kept ready.
 _KEPT_READY = 8
 #: Kinds whose colours are those of a display, whose white is D65; the challenge's cameras know no
@@ -61,8 +65,8 @@ class KnownFacts:
 
     Example:
         >>> import respectra as rs
-        >>> rs.inference.KnownFacts(rs.Capture(light="A")).names_camera
-        False
+        >>> bool(rs.inference.KnownFacts(rs.Capture(light="A")))
+        True
     """
 
     capture: Capture | None = None
@@ -82,12 +86,6 @@ class KnownFacts:
     def __bool__(self) -> bool:
         return self != KnownFacts()
 
-    @property
-    def names_camera(self) -> bool:
-        """Whether the pictures hold the codes of a camera that is stated."""
-        capture = self.capture
-        return capture is not None and capture.camera is not None and not capture.is_photograph
-
     def plain(self) -> dict[str, Any]:
         """As plain values, on which finished cubes depend."""
         if not self:
@@ -102,16 +100,27 @@ class KnownFacts:
 
     def bind(
         self,
-        reconstructor: Reconstructor,
+        reconstructor: Recovers,
         path: Path,
         kind: InputKind,
         picture_options: PictureOptions | None = None,
-    ) -> Reconstructor:
-        """The reconstructor for pictures of a kind, of which this is the first.
+    ) -> Recovers:
+        """What recovers pictures of a kind, of which this is the first.
 
         Raises:
             RespectraError: what is known cannot be, or not of this picture.
         """
+        return mapped(
+            reconstructor, lambda member: self._bound(member, path, kind, picture_options)
+        )
+
+    def _bound(
+        self,
+        reconstructor: Reconstructor,
+        path: Path,
+        kind: InputKind,
+        picture_options: PictureOptions | None,
+    ) -> Reconstructor:
         if not self and path.suffix.lower() in CLIP_SUFFIXES:
             return reconstructor.for_kind(kind)
         from respectra.inference.binding import for_first_picture
@@ -131,7 +140,7 @@ class KnownFacts:
 def reconstruct_files(
     pictures: PathLike | Sequence[PathLike],
     output: PathLike,
-    method: PathLike | Callable[[str], Reconstructor] = DEFAULT,
+    method: Method = DEFAULT,
     *,
     kind: InputKind | Literal["auto"] = "auto",
     suffix: str = "zarr",
@@ -161,8 +170,8 @@ def reconstruct_files(
         pictures: files, folders or patterns such as ``shots/**/*.png``, of pictures and clips;
             here, or by any URL that fsspec reaches.
         output: a cube to write, or a folder of cubes; here, or by URL.
-        method: as for :func:`respectra.load`; or a function that gives a reconstructor for images
-            of a track.
+        method: as for :func:`respectra.load`; several such, of which the mean is taken; a
+            reconstructor or an ensemble; or a function that gives one for images of a track.
         kind: what the values are; ``auto``: by the challenge's file names and the capture's
             camera, else ``srgb``.
         suffix: format of the cubes in a folder; clips are always Zarr.
@@ -201,13 +210,19 @@ def reconstruct_files(
         None if references_from is None else Path(references_from),
         None if materials is None else Path(materials),
     )
+    if isinstance(method, Reconstructor | ModelEnsemble):
+        if options:
+            raise ConfigError(
+                f"{', '.join(sorted(options))}: options of respectra.load do not go with a "
+                "reconstructor that is made already; make it with them"
+            )
+        options = {"guarantees": sorted(method.guarantees.names)}
     several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
     arguments = [os.fspath(picture) for picture in several]
     inputs, target = find_places(arguments), storage.place(os.fspath(output))
     targets = _targets(inputs, target, suffix)
     reading = picture_options or PictureOptions()
-    if reading.tone == "auto" and capture is not None and capture.tone is not None:
-        reading = reading.model_copy(update={"tone": "none"})  # the capture's own is undone
+    reading = options_for(reading, capture)
     if kind not in (*INPUT_KINDS, "auto"):
         raise unknown_name("kind of input", kind, (*INPUT_KINDS, "auto"))
     writing = _Writing(reading, preview, low_rank, skip_bad_frames, overwrite)
@@ -215,7 +230,9 @@ def reconstruct_files(
     told, shown = on_outcome or (lambda outcome: None), as_progress(progress)
     with mirrored(target) as mirror:
         jobs = [
-            mirror.job(path, below, place, kind if kind != "auto" else _kind_of(path, known))
+            mirror.job(
+                path, below, place, kind if kind != "auto" else input_kind_of(path.name, capture)
+            )
             for (path, below), place in zip(inputs, targets, strict=True)
         ]
         # One picture by its name, or into a cube by its name; whatever else has a manifest.
@@ -258,16 +275,16 @@ class _Chosen:
 
     def __init__(
         self,
-        method: PathLike | Callable[[str], Reconstructor],
+        method: Method,
         known: KnownFacts,
         reading: PictureOptions,
         options: Mapping[str, Any],
     ) -> None:
         self.method, self.known, self.reading, self.options = method, known, reading, options
-        self._plain: dict[str, Reconstructor] = {}
-        self._bound: dict[tuple[str, Any], Reconstructor] = {}
+        self._plain: dict[str, Recovers] = {}
+        self._bound: dict[tuple[str, Any], Recovers] = {}
 
-    def __call__(self, job: Job) -> Reconstructor:
+    def __call__(self, job: Job) -> Recovers:
         key = job.kind, _said_of(job, self.reading)
         if key not in self._bound:
             plain = self._for_track(track_of_kind(job.kind))
@@ -277,12 +294,17 @@ class _Chosen:
             self._bound[key] = self.known.bind(plain, job.source, job.kind, self.reading)
         return self._bound[key]
 
-    def _for_track(self, track: str) -> Reconstructor:
+    def _for_track(self, track: str) -> Recovers:
         if track not in self._plain:
-            if callable(self.method):
+            if isinstance(self.method, Reconstructor | ModelEnsemble):
+                self._plain[track] = self.method
+            elif callable(self.method):
                 self._plain[track] = self.method(track)
-            else:
+            elif isinstance(self.method, str | os.PathLike):
                 self._plain[track] = load(self.method, track=track, **self.options)
+            else:
+                members = [load(one, track=track, **self.options) for one in self.method]
+                self._plain[track] = ModelEnsemble(members)
         return self._plain[track]
 
 
@@ -306,7 +328,7 @@ def _single(
 
 
 def _work(
-    reconstructor: Reconstructor, job: Job, *, writing: _Writing, progress: Progress | None = None
+    reconstructor: Recovers, job: Job, *, writing: _Writing, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Write the cube of a job, whole or not at all."""
     if job.source.suffix.lower() in CLIP_SUFFIXES:
@@ -315,7 +337,7 @@ def _work(
     return {}
 
 
-def _reconstruct_picture(reconstructor: Reconstructor, job: Job, writing: _Writing) -> None:
+def _reconstruct_picture(reconstructor: Recovers, job: Job, writing: _Writing) -> None:
     path, target, kind, reading = job.source, job.target, job.kind, writing.reading
     overwrite, by_rows = writing.overwrite, not (writing.preview or writing.low_rank)
     if by_rows and streams(reconstructor, path, target, kind, reading):
@@ -339,7 +361,7 @@ def _reconstruct_picture(reconstructor: Reconstructor, job: Job, writing: _Writi
 
 
 def _reconstruct_clip(
-    reconstructor: Reconstructor, job: Job, writing: _Writing, progress: Progress | None
+    reconstructor: Recovers, job: Job, writing: _Writing, progress: Progress | None
 ) -> dict[str, Any]:
     """Reconstruct a clip, and give what is to be known of it."""
     done = reconstruct_video(
@@ -390,6 +412,7 @@ def _manifest_options(
         "low_rank": writing.low_rank,
         **{key: value for key, value in reading.items() if value != usual[key]},
         **known.plain(),
+        **({"force": True} if options.get("force") else {}),
     }
 
 
@@ -398,15 +421,6 @@ def _said_of(job: Job, options: PictureOptions) -> Any:
     if job.kind not in ("srgb", "camera") or job.source.suffix.lower() in CLIP_SUFFIXES:
         return None
     return described_capture(open_picture(job.source, job.kind, **options.model_dump()).attrs)
-
-
-def _kind_of(path: Place, known: KnownFacts) -> InputKind:
-    """By the challenge's own file names, or a camera that is named; anything else is a photo."""
-    track = track_of_file(path.name)
-    for kind in INPUT_KINDS:
-        if kind == track:
-            return kind
-    return "camera" if path.suffix.lower() in RAW_SUFFIXES or known.names_camera else "srgb"
 
 
 def _targets(inputs: list[tuple[Place, PurePath]], output: Place, suffix: str) -> list[Place]:

@@ -23,7 +23,7 @@ from respectra.cubes.formats import FORMATS
 from respectra.errors import ConfigError, DataError, FormatError, OutputError, RespectraError
 from respectra.files import file_lock, make_folder, recover, remove
 from respectra.identity import content_hash
-from respectra.inference.reconstructor import Reconstructor
+from respectra.inference.ensembles import Recovers
 from respectra.inference.video_reader import CLIP_SUFFIXES
 from respectra.journal import Journal
 
@@ -56,7 +56,7 @@ class Job:
 
 
 #: Writes the cube of a job, whole or not at all, and gives facts for the manifest.
-Work = Callable[[Reconstructor, Job], Mapping[str, Any]]
+Work = Callable[[Recovers, Job], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _is_input(file: Path) -> bool:
 def run_jobs(
     jobs: Sequence[Job],
     output: Path,
-    choose: Callable[[Job], Reconstructor],
+    choose: Callable[[Job], Recovers],
     work: Work,
     *,
     options: Mapping[str, Any] | None = None,
@@ -172,7 +172,7 @@ def run_jobs(
 def _run_jobs(
     jobs: Sequence[Job],
     output: Path,
-    choose: Callable[[Job], Reconstructor],
+    choose: Callable[[Job], Recovers],
     work: Work,
     options: Mapping[str, Any],
     outputs: Callable[[Job], Sequence[Path]],
@@ -249,7 +249,7 @@ def _one_by_one(
         yield begun, _attempt(*arguments)
 
 
-def _attempt(work: Work, reconstructor: Reconstructor, job: Job) -> _Attempt:
+def _attempt(work: Work, reconstructor: Recovers, job: Job) -> _Attempt:
     """Work on a job, here or on a worker."""
     start = time.perf_counter()
     try:
@@ -280,7 +280,7 @@ class _Run:
         self._manifest = self._manifest or Manifest(self.output)
         return self._manifest
 
-    def begin(self, job: Job, reconstructor: Reconstructor) -> _Begun | Outcome:
+    def begin(self, job: Job, reconstructor: Recovers) -> _Begun | Outcome:
         """Write down that a job is begun, unless it is done already or cannot be."""
         start = time.perf_counter()
         key = id(reconstructor)

@@ -20,7 +20,7 @@ from respectra.inference.agreement import agreeing
 from respectra.inference.bits import bits_of
 from respectra.inference.colours import find_colours, in_rows
 from respectra.inference.reconstructor import Reconstructor
-from respectra.inference.tiling import Layout, Tile, round_up
+from respectra.inference.tiling import Layout, Tile, gathered, round_up
 from respectra.methods import Tiling
 from respectra.typing import Float32Array
 
@@ -294,7 +294,6 @@ def _recover(
         layout = Layout(rows, columns, method.card.tiling, (rows, columns))
         if method.card.tiling is Tiling.NATIVE and method.card.native_tile is not None:
             layout = Layout(rows, columns, Tiling.NATIVE, (method.card.native_tile,) * 2)
-        spectra: Float32Array | None = None
         pieces = method.pieces(
             lambda y, x: rgb[y, x],
             layout,
@@ -302,14 +301,7 @@ def _recover(
             bits=bits_of(scaled),
             means=means,
         )
-        for region, piece in pieces:
-            if layout.whole:
-                spectra = piece
-                break
-            if spectra is None:
-                spectra = np.empty((rows, columns, piece.shape[2]), np.float32)
-            spectra[region] = piece
-        assert spectra is not None
+        spectra = gathered(pieces, layout)
         inner = tuple(
             slice(
                 reach if block_id[axis] > 0 else 0,

@@ -41,7 +41,8 @@ def factorise(
     """
     if reconstructor.needs_whole:
         raise ConfigError(
-            "guarantees and self-ensembles change single spectra; a low-rank cube cannot carry them"
+            "guarantees, references and self-ensembles change single spectra, which a low-rank "
+            "cube cannot carry; leave them out, or recover the whole cube"
         )
     factors = reconstructor.backend.factors(rank, tolerance)
     scale = reconstructor.contract.band_scale

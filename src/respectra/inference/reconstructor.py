@@ -269,6 +269,11 @@ class Reconstructor:
         """Whether calling it takes more than the spectra of pieces one by one."""
         return bool(self.guarantees) or self.self_ensemble != "none"
 
+    @property
+    def answer_bytes(self) -> int:
+        """Memory for each pixel of a piece besides what the method itself takes."""
+        return self.guarantees.bytes_per_pixel(self.contract.bands) + self.answers.answer_bytes
+
     def whole_image_reason(self, height: int, width: int) -> str | None:
         """Why a picture of this size has to be in memory as a whole; None where it need not."""
         reason = self.answers.whole_image_reason(height, width)

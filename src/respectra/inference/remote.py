@@ -23,6 +23,7 @@ from respectra import storage
 from respectra.cameras import PICTURE_SUFFIXES
 from respectra.errors import FormatError, RespectraError
 from respectra.files import ensure_absent, remove
+from respectra.inference.ensembles import Recovers
 from respectra.inference.folders import (
     MANIFEST,
     Job,
@@ -32,7 +33,6 @@ from respectra.inference.folders import (
     find_inputs,
     run_jobs,
 )
-from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.video_reader import CLIP_SUFFIXES
 from respectra.storage import Place, Url
 
@@ -138,10 +138,10 @@ class Mirror:
             str(target) if isinstance(target, Url) else None,
         )
 
-    def choose(self, choose: Callable[[Job], Reconstructor]) -> Callable[[Job], Reconstructor]:
+    def choose(self, choose: Callable[[Job], Recovers]) -> Callable[[Job], Recovers]:
         """A choice of reconstructors that looks at the true pictures."""
 
-        def chosen(job: Job) -> Reconstructor:
+        def chosen(job: Job) -> Recovers:
             if not isinstance(job, RemoteJob) or job.source_url is None:
                 return choose(job)
             job.source.parent.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ class Mirror:
     def run(
         self,
         jobs: Sequence[Job],
-        choose: Callable[[Job], Reconstructor],
+        choose: Callable[[Job], Recovers],
         work: Work,
         *,
         outputs: Callable[[Job], Sequence[Path]],
@@ -326,7 +326,7 @@ class RemoteWork:
 
     work: Work
 
-    def __call__(self, reconstructor: Reconstructor, job: Job) -> Mapping[str, Any]:
+    def __call__(self, reconstructor: Recovers, job: Job) -> Mapping[str, Any]:
         """Fetch, work, put."""
         if not isinstance(job, RemoteJob):
             return self.work(reconstructor, job)

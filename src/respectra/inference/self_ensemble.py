@@ -18,7 +18,7 @@ from respectra.inference.averages import mean_of, moments
 from respectra.inference.bits import EXACT_BITS
 from respectra.inference.factors import Output, Predictor
 from respectra.inference.tiled import TiledInference
-from respectra.inference.tiling import Layout, Reader, Region
+from respectra.inference.tiling import Layout, Pieces, Reader
 from respectra.methods import Tiling
 from respectra.typing import Float32Array
 
@@ -82,7 +82,7 @@ class SelfEnsembledInference:
         means: Sequence[Tensor] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
         output: Output | Predictor | None = None,
-    ) -> Iterator[tuple[Region, Float32Array]]:
+    ) -> Pieces:
         """As :meth:`TiledInference.pieces`; each tile is turned, halo included."""
         if output is not None:
             raise ConfigError("a self-ensemble answers with spectra alone, not with a basis")

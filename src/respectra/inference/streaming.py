@@ -8,12 +8,11 @@ to where it was asked for, or after that.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
+import copy
 import functools
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,18 +27,16 @@ from respectra.cameras.pictures import Picture, PictureOptions, open_picture
 from respectra.cubes import make_cube
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.writers import CubeType, GrowingCube, writer_for
-from respectra.errors import ConfigError, FormatError, OutputError, RespectraError
-from respectra.files import ensure_absent, file_lock, make_folder, recover, remove
-from respectra.guards.npy import read_npz
+from respectra.errors import ConfigError, OutputError
+from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
 from respectra.inference.binding import for_opened
+from respectra.inference.ensembles import Recovers, mapped
+from respectra.inference.growing import Pieces, growing_folder, keeping_complete
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.seen import SeenPicture
 from respectra.inference.tiling import Layout, Region
-from respectra.journal import Journal
-from respectra.locks import hidden_name
-from respectra.methods import Tiling
 from respectra.progress import Progress, as_progress
 
 if TYPE_CHECKING:
@@ -73,7 +70,7 @@ class Streamed:
 
 
 def reconstruct_file(
-    reconstructor: Reconstructor,
+    reconstructor: Recovers,
     image_path: PathLike,
     out_path: PathLike,
     *,
@@ -87,7 +84,7 @@ def reconstruct_file(
     """Reconstruct a picture of any size within the reconstructor's memory limit.
 
     Args:
-        reconstructor: method, weights, memory limit.
+        reconstructor: method, weights, memory limit; or an ensemble of several.
         image_path: TIFF or .npy, of which only a row of tiles is read at a time; PNG or JPEG,
             which are decoded as a whole, and count.
         out_path: a Zarr store (.zarr) or an ENVI file (.hdr, .img, .bip, .bil, .bsq).
@@ -127,13 +124,7 @@ def reconstruct_file(
             ensure_absent(file, overwrite=overwrite)
     chosen = picture_options or PictureOptions()
     picture = open_picture(image_path, kind, **chosen.model_dump())
-    reconstructor = for_opened(reconstructor, picture)
-    picture.convert = functools.partial(reconstructor.values_of, kind=kind)
-    if references is not None:
-        from respectra.inference.references import correct_picture
-
-        correction = correct_picture(reconstructor, picture, references)
-        reconstructor = reconstructor.with_correction(correction)
+    reconstructor = _told(reconstructor, picture, references)
     reason = reconstructor.whole_image_reason(picture.height, picture.width)
     if reason is not None:
         raise ConfigError(
@@ -159,8 +150,30 @@ def reconstruct_file(
     return Streamed(target, layout.count, resumed, layout)
 
 
+def _told(reconstructor: Recovers, picture: Picture, references: References | None) -> Recovers:
+    """What recovers a picture, told what its file says and what references teach."""
+
+    def told(member: Reconstructor) -> Reconstructor:
+        member = for_opened(member, picture)
+        if references is None:
+            return member
+        from respectra.inference.references import correct_picture
+
+        seen = _seen_by(member, picture)
+        return member.with_correction(correct_picture(member, seen, references))
+
+    return mapped(reconstructor, told)
+
+
+def _seen_by(member: Reconstructor, picture: Picture) -> Picture:
+    """The picture, as linear values of a reconstructor's capture."""
+    other = copy.copy(picture)
+    other.convert = functools.partial(member.values_of, kind=picture.kind)
+    return other
+
+
 def _grow(
-    reconstructor: Reconstructor,
+    reconstructor: Recovers,
     picture: Picture,
     cube: GrowingCube,
     layout: Layout,
@@ -179,15 +192,15 @@ def _grow(
 
 
 def _attributes(
-    reconstructor: Reconstructor, picture: Picture, layout: Layout, pieces: Pieces
+    reconstructor: Recovers, picture: Picture, layout: Layout, pieces: Pieces
 ) -> dict[str, Any]:
     attrs = {"units": "relative", **reconstructor.cube_facts(layout)}
     attrs["source"] = f"{picture.path.name}, {attrs['source']}"
-    names = reconstructor.guarantees.names | reconstructor.backend.kept_guarantees(
-        picture.value_bits
-    )
-    if names:
-        attrs["guarantees"] = ", ".join(sorted(names))
+    if isinstance(reconstructor, Reconstructor):
+        bits = _seen_by(reconstructor, picture).value_bits
+        names = reconstructor.guarantees.names | reconstructor.backend.kept_guarantees(bits)
+        if names:
+            attrs["guarantees"] = ", ".join(sorted(names))
     if reconstructor.guarantees.correction is not None:
         attrs["references"] = reconstructor.guarantees.correction.summary
     if pieces.unreachable:
@@ -195,13 +208,8 @@ def _attributes(
     return attrs
 
 
-def growing_folder(target: Path) -> Path:
-    """Where a cube or a clip grows until it is complete; an earlier run may have left it."""
-    return target.with_name(hidden_name(target.name, ".part"))
-
-
 def streams(
-    reconstructor: Reconstructor,
+    reconstructor: Recovers,
     image_path: PathLike,
     out_path: PathLike,
     kind: InputKind = "srgb",
@@ -231,7 +239,7 @@ def streams(
     return size > LARGE_CUBE or reconstructor.max_memory != "auto"
 
 
-def _facts(reconstructor: Reconstructor, picture: Picture, dtype: CubeType) -> dict[str, Any]:
+def _facts(reconstructor: Recovers, picture: Picture, dtype: CubeType) -> dict[str, Any]:
     """What a half-done cube must agree on to be taken up."""
     return {
         "version": _VERSION,
@@ -244,16 +252,12 @@ def _facts(reconstructor: Reconstructor, picture: Picture, dtype: CubeType) -> d
     }
 
 
-def _layout(reconstructor: Reconstructor, picture: Picture, pieces: Pieces) -> Layout:
+def _layout(reconstructor: Recovers, picture: Picture, pieces: Pieces) -> Layout:
     """As the journal has it, where that still fits; else the largest tiles that fit."""
     held, bands = float(picture.held_bytes), reconstructor.contract.bands
     # What a tile takes before and after the method itself: its values in double precision on the
     # way to the track's units, and the spectra as the file wants them, compressed or not.
-    per_pixel = 8 * 3 * 8 + 2 * 4 * bands
-    # Spectra that guarantees move, with their bounds in double precision; parts of an ensemble.
-    per_pixel += (
-        reconstructor.guarantees.bytes_per_pixel(bands) + reconstructor.answers.answer_bytes
-    )
+    per_pixel = 8 * 3 * 8 + 2 * 4 * bands + reconstructor.answer_bytes
     size = (picture.height, picture.width)
     layout = reconstructor.layout(*size, held=held, per_pixel=per_pixel)
     # Once more, now that it is known how much is held besides a tile.
@@ -270,20 +274,37 @@ def _layout(reconstructor: Reconstructor, picture: Picture, pieces: Pieces) -> L
 
 
 def _pieces(
-    reconstructor: Reconstructor, picture: Picture, layout: Layout, written: Pieces
+    reconstructor: Recovers, picture: Picture, layout: Layout, written: Pieces
 ) -> Iterator[tuple[Region, Any, int]]:
     """Rows and columns, spectra, and the number of unreachable pixels of pieces."""
+    if isinstance(reconstructor, Reconstructor):
+        yield from _pieces_of(reconstructor, picture, layout, written, 0)
+        return
+    every = [
+        _pieces_of(member, picture, reconstructor.layout_of(member, layout), written, number)
+        for number, member in enumerate(reconstructor.members)
+    ]
+    for answers in zip(*every, strict=True):
+        spectra = reconstructor.combined(answer[1] for answer in answers)
+        yield answers[0][0], spectra, max(answer[2] for answer in answers)
+
+
+def _pieces_of(
+    reconstructor: Reconstructor, picture: Picture, layout: Layout, written: Pieces, number: int
+) -> Iterator[tuple[Region, Any, int]]:
+    """The pieces of one of several methods."""
+    picture = _seen_by(reconstructor, picture)
     guarantees, contract = reconstructor.guarantees, reconstructor.contract
     seen = SeenPicture.on_disk(reconstructor, picture)
     source = _Source(picture, guarantees, seen.factor)
     means: list[Tensor] | None = None
     if reconstructor.tiled.needs_means(layout) and len(written.done) < layout.count:
-        means = written.means()
+        means = written.means(number)
         if means is None:
             means = reconstructor.compute_global_means(
                 source.read, layout, bounds=seen.bounds, bits=seen.bits
             )
-            written.keep_means(means)
+            written.keep_means(means, number)
     pieces = reconstructor.pieces(
         source.read,
         layout,
@@ -326,124 +347,6 @@ class _Source:
             region[0].start - rows.start : region[0].stop - rows.start,
             region[1].start - columns.start : region[1].stop - columns.start,
         ]
-
-
-class Pieces:
-    """Which pieces of a growing cube are complete, by the journal beside it.
-
-    Its first record holds the layout and which file or folder the values grow in, by its number
-    on the disk: moved into its place it still has that number, which is how a run that was killed
-    after the move is known to be complete.
-    """
-
-    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
-        self.folder = folder
-        self.layout: Layout | None = None
-        self.done: set[tuple[int, int]] = set()
-        self.unreachable = 0
-        """Pixels whose values no spectrum gives that the guarantees allow."""
-        self._journal = Journal(folder / "journal", facts)
-        self._grown: list[int] | None = None
-
-    @classmethod
-    def resume(cls, folder: Path, facts: dict[str, Any]) -> Pieces:
-        """The pieces of an earlier run with the same facts, or none."""
-        pieces = cls(folder, facts)
-        with contextlib.suppress(FormatError, KeyError, TypeError, ValueError):
-            journal = Journal.resume(folder / "journal", facts)
-            if journal.records:
-                first, *rest = journal.records
-                saved = dict(first["layout"])
-                saved["policy"], saved["sides"] = Tiling(saved["policy"]), tuple(saved["sides"])
-                pieces._grown, pieces.layout = first["grown"], Layout(**saved)
-                pieces.done = {(y, x) for y, x in (record["piece"] for record in rest)}
-                pieces.unreachable = sum(record["unreachable"] for record in rest)
-                pieces._journal = journal
-                return pieces
-        pieces = cls(folder, facts)
-        pieces.forget()
-        return pieces
-
-    def forget(self) -> None:
-        """Begin anew."""
-        remove(self.folder)
-        make_folder(self.folder)
-        self.layout, self._grown = None, None
-        self.done = set()
-        self.unreachable = 0
-
-    def begin(self, cube: GrowingCube, layout: Layout) -> None:
-        """Write the first lines; the cube is there, empty."""
-        self.layout, self._grown = layout, number_of(cube.moves[-1][0])
-        self._journal.begin()
-        self._journal.append({"layout": dataclasses.asdict(layout), "grown": self._grown})
-
-    def complete(self, region: Region, unreachable: int) -> None:
-        """Note that a piece is written, and how many of its pixels are unreachable."""
-        key = (region[0].start, region[1].start)
-        self._journal.append({"piece": key, "unreachable": unreachable})
-        self.done.add(key)
-        self.unreachable += unreachable
-
-    def is_in_place(self, cube: GrowingCube, layout: Layout) -> bool:
-        """Whether an earlier run has moved the complete cube; one that is lost is begun anew."""
-        if self._grown is None:
-            return False
-        source, target = cube.moves[-1]
-        if number_of(source) == self._grown:
-            return False
-        if number_of(target) == self._grown and len(self.done) == layout.count:
-            return True
-        self.forget()
-        return False
-
-    def keep_means(self, means: list[Tensor]) -> None:
-        """Keep what first passes gave: they cost as much as the cube itself."""
-        temporary = self.folder / "means.tmp"
-        with temporary.open("wb") as file:
-            np.savez(file, *[mean.numpy() for mean in means])
-        temporary.rename(self.folder / "means.npz")
-
-    def means(self) -> list[Tensor] | None:
-        """What first passes of an earlier run gave."""
-        import torch
-
-        file = self.folder / "means.npz"
-        try:
-            stored = read_npz(file)
-            return [torch.from_numpy(stored[f"arr_{i}"]) for i in range(len(stored))]
-        except (OSError, RespectraError, KeyError, TypeError):
-            return None  # none, or a damaged one
-
-
-def number_of(path: Path) -> list[int] | None:
-    """Which file or folder it is, whatever its name."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return [facts.st_dev, facts.st_ino]
-
-
-@contextlib.contextmanager
-def keeping_complete(target: Path, folder: Path, anything: Callable[[], bool]) -> Iterator[None]:
-    """What goes wrong while a cube grows in a folder, in one sentence.
-
-    The folder stays if there is anything complete in it.
-    """
-    try:
-        yield
-    except BaseException as error:
-        kept = anything()
-        if not kept:
-            remove(folder)
-        if isinstance(error, OutputError) or not isinstance(error, OSError):
-            raise
-        what = f"what is complete is kept in {folder}: " if kept else ""
-        raise OutputError(
-            f"cannot write {target}: {error.strerror or error}; {what}"
-            "see to the free space and run the same command again"
-        ) from error
 
 
 def _require_room(cube: GrowingCube) -> None:

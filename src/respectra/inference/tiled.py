@@ -32,10 +32,12 @@ from respectra.inference.tiling import (
     LARGEST_SIDE,
     ROUND_SIDE,
     Layout,
+    Pieces,
     Reader,
     Region,
     Tile,
     checked,
+    gathered,
     plan,
     run,
 )
@@ -158,16 +160,7 @@ class TiledInference:
             bits=bits,
             output=output,
         )
-        if layout.whole:
-            return next(pieces)[1], layout
-        whole: Float32Array | None = None
-        for region, piece in pieces:
-            if whole is None:
-                whole = np.empty((*rgb.shape[:2], piece.shape[2]), np.float32)
-            whole[region] = piece
-            del piece
-        assert whole is not None  # a layout has at least one piece
-        return whole, layout
+        return gathered(pieces, layout), layout
 
     def bounds_of(self, rgb: Float32Array) -> tuple[float, float]:
         """Smallest and largest value of a whole picture, where the contract asks for them."""
@@ -186,7 +179,7 @@ class TiledInference:
         means: Sequence[Tensor] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
         output: Output | Predictor | None = None,
-    ) -> Iterator[tuple[Region, Float32Array]]:
+    ) -> Pieces:
         """Finished spectra of a picture, piece by piece; together they cover it once.
 
         Args:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from respectra.typing import Float32Array
 Region = tuple[slice, slice]
 #: Reads rows and columns of a picture as the method expects them: (y, x, 3).
 Reader = Callable[[slice, slice], Float32Array]
+#: Rows and columns of pieces, with their spectra.
+Pieces = Generator[tuple[Region, Float32Array], None, None]
 #: A tile answers for no more than this many rows and columns: larger ones gain nothing.
 LARGEST_SIDE = 2048
 #: Chosen tiles are not smaller than this; only a side that the user gives is.
@@ -223,6 +226,21 @@ def run(
         return
     for tile in tiles:
         yield tile.keep, predict(read(*tile.read))[tile.inner]
+
+
+def gathered(pieces: Pieces, layout: Layout) -> Float32Array:
+    """The spectra of all pieces, (y, x, band); the pieces are closed, whatever happens."""
+    with contextlib.closing(pieces):
+        if layout.whole:
+            return next(pieces)[1]
+        whole: Float32Array | None = None
+        for region, piece in pieces:
+            if whole is None:
+                whole = np.empty((layout.height, layout.width, piece.shape[2]), np.float32)
+            whole[region] = piece
+            del piece
+        assert whole is not None  # a layout has at least one piece
+        return whole
 
 
 def _run_native(

@@ -28,10 +28,11 @@ from respectra.errors import ConfigError
 from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
 from respectra.inference.bits import bits_of
+from respectra.inference.ensembles import Recovers
 from respectra.inference.factors import Factors
+from respectra.inference.growing import growing_folder, keeping_complete
 from respectra.inference.low_rank import factorise
 from respectra.inference.reconstructor import Reconstructor
-from respectra.inference.streaming import growing_folder, keeping_complete
 from respectra.inference.tiling import Layout, Reader, Region
 from respectra.inference.video_reader import BadFrame, Clip, Frame
 from respectra.inference.video_store import Flicker, VideoStore, Written, grid_step
@@ -66,7 +67,7 @@ class ReconstructedVideo:
 
 
 def reconstruct_video(
-    reconstructor: Reconstructor,
+    reconstructor: Recovers,
     clip_path: str | os.PathLike[str],
     out_path: str | os.PathLike[str],
     *,
@@ -126,7 +127,7 @@ def reconstruct_video(
     if not folder.exists():
         ensure_absent(target, overwrite=overwrite)
     reconstructor = reconstructor.for_kind(kind)
-    factors = factorise(reconstructor) if low_rank else None
+    factors = _factors(reconstructor) if low_rank else None
     clip = Clip(clip_path)
     layout = _layout(reconstructor, clip)
     skipped: list[float] = []
@@ -219,7 +220,7 @@ def _ahead(items: Iterator[T], size: int) -> Generator[T, None, None]:
 
 
 def _reconstructed(
-    reconstructor: Reconstructor,
+    reconstructor: Recovers,
     frames: Generator[Frame, None, None],
     layout: Layout,
     kind: InputKind,
@@ -244,7 +245,7 @@ def _reconstructed(
 
 
 def _pieces(
-    reconstructor: Reconstructor,
+    reconstructor: Recovers,
     frame: Frame,
     read: Reader,
     layout: Layout,
@@ -252,7 +253,7 @@ def _pieces(
     factors: Factors | None,
 ) -> Iterator[tuple[Region, Float32Array]]:
     everything = (slice(0, layout.height), slice(0, layout.width))
-    if reconstructor.needs_whole:
+    if reconstructor.needs_whole or not isinstance(reconstructor, Reconstructor):
         codes = frame.codes / np.float32(np.iinfo(frame.codes.dtype).max)
         bits = 8 * frame.codes.dtype.itemsize
         image = make_image(codes, encoding=input_encoding(kind), bits=bits)
@@ -269,7 +270,13 @@ def _pieces(
     yield from reconstructor.pieces(read, layout, bounds=bounds, bits=bits, output=output)
 
 
-def _reader(reconstructor: Reconstructor, codes: npt.NDArray[Any], kind: InputKind) -> Reader:
+def _factors(reconstructor: Recovers) -> Factors:
+    if not isinstance(reconstructor, Reconstructor):
+        raise ConfigError(f"the members {reconstructor.name} share no basis; leave out low rank")
+    return factorise(reconstructor)
+
+
+def _reader(reconstructor: Recovers, codes: npt.NDArray[Any], kind: InputKind) -> Reader:
     """Linear values in the units of the track, of rows and columns of a frame."""
     levels = np.arange(np.iinfo(codes.dtype).max + 1, dtype=np.float32)
     levels /= levels[-1]
@@ -285,7 +292,7 @@ def _reader(reconstructor: Reconstructor, codes: npt.NDArray[Any], kind: InputKi
     return read
 
 
-def _layout(reconstructor: Reconstructor, clip: Clip) -> Layout:
+def _layout(reconstructor: Recovers, clip: Clip) -> Layout:
     """How every frame is cut, the whole pipeline within the memory limit."""
     pixels = clip.height * clip.width
     # Frames in the queue, one being decoded and one in use; and what a decoder keeps to itself.
@@ -299,7 +306,7 @@ def _layout(reconstructor: Reconstructor, clip: Clip) -> Layout:
 
 
 def _facts(
-    reconstructor: Reconstructor,
+    reconstructor: Recovers,
     clip: Clip,
     kind: InputKind,
     dtype: CubeType,

@@ -15,7 +15,7 @@ from respectra.cubes.writers import CubeType
 from respectra.errors import OutputError
 from respectra.files import make_folder, move_into_place, remove
 from respectra.inference.factors import Factors
-from respectra.inference.streaming import number_of
+from respectra.inference.growing import number_of
 from respectra.inference.tiling import Layout, Region
 from respectra.inference.video_reader import Clip
 from respectra.journal import Journal

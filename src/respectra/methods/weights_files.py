@@ -86,7 +86,7 @@ def save_weights(
     if weights.baked is not None:
         header["baked"] = dict(weights.baked)
     arrays = {name: np.asarray(array, order="C") for name, array in weights.tensors.items()}
-    with atomic_path(path, overwrite=overwrite) as temporary:
+    with atomic_path(path, overwrite=overwrite, shared=shared) as temporary:
         # save_file would leave the file to its owner alone.
         metadata = {_KEY: json.dumps(header, sort_keys=True)}
         temporary.write_bytes(save(arrays, metadata=metadata))

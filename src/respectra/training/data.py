@@ -110,6 +110,11 @@ class _StepsFrom(Sampler[int]):
         return itertools.count(self.first)
 
 
+def steps_from(first: int) -> Sampler[int]:
+    """Numbers of steps from this one on, without end."""
+    return _StepsFrom(first)
+
+
 class TrainingData(LightningDataModule):
     """Batches for the trainer, from the step at which it starts or continues.
 

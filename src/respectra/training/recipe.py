@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from respectra.config import Config
 from respectra.cubes import Quantity
 from respectra.datasets.patches import PatchOptions, RenderOptions, Symmetries
+from respectra.training.synthetic_recipe import SyntheticRecipe
 
 if TYPE_CHECKING:
     from respectra.methods import Contract
@@ -313,6 +314,8 @@ class Recipe(Config):
     network gets as many bands."""
     data: DataRecipe = DataRecipe()
     patches: PatchRecipe = PatchRecipe()
+    synthetic: SyntheticRecipe = SyntheticRecipe()
+    """Of scenes without end, for ``--data synthetic``; otherwise without effect."""
     batch: int = Field(default=16, ge=1)
     """Patches of an optimiser step, over all processes together."""
     optimizer: OptimizerRecipe = OptimizerRecipe()

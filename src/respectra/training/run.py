@@ -8,14 +8,14 @@ import os
 import platform
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 import respectra
@@ -39,9 +39,10 @@ from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Length, Recipe
 from respectra.training.recipe_files import differences, load_recipe, save_recipe
 from respectra.training.recorder import AtomicCheckpoints, Recorder
 from respectra.training.source import TrainingScenes, open_scenes
+from respectra.training.synthetic_recipe import is_synthetic
 
 _HINT = "see to the folder, and resume the run"
-Data = Sequence[str | os.PathLike[str]] | TrainingScenes
+Data = Literal["synthetic"] | Sequence[str | os.PathLike[str]] | TrainingScenes
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,10 @@ def train(
 
     Args:
         recipe: a recipe, the name of one, or a YAML file.
-        data: a store, folders of cubes, or scenes that are open already. Of a URL, a copy is kept
-            in the cache folder of each machine.
+        data: a store, folders of cubes, scenes that are open already, or ``synthetic``: scenes
+            without end of measured reflectances, seen by random cameras under random lights, for
+            networks that can be told of captures. Of a URL, a copy is kept in the cache folder of
+            each machine.
         out: the run folder.
         resume: continue the run that is there; start one when there is none. The recipe may have
             another length than before: a run that is finished goes on with more steps, its
@@ -166,45 +169,138 @@ def _train_in(
     """Train in a folder whose lock the first process holds; see :func:`train`."""
     if team.writes and folder.is_started and not resume:
         raise OutputError(f"{folder.root} holds a run already; resume it or choose another folder")
-    camera = get_track(recipe.track)
-    scenes = data
-    if not isinstance(scenes, TrainingScenes):
-        contract = recipe.contract()
-        scenes = open_scenes(scenes, recipe.data, track=camera, contract=contract, seed=recipe.seed)
-    if isinstance(recipe, ClassicalRecipe):
-        if start is not None:
-            raise ConfigError(f"{recipe.method} is fitted at once; it starts from no weights")
-        facts = _facts(recipe, scenes)
-        if team.writes:
-            _begin(folder, recipe, facts)
-            folder.write_fitted(fit_classical(recipe, scenes, provenance=facts))
+    begun_with = None if start is None else load_weights(start)
+    digest = None if start is None else content_hash(start)
+    if is_synthetic(data):
+        job = _synthetic_job(recipe, folder, begun_with, team=team, workers=workers)
     else:
-        patches = Patches(scenes.train, recipe.patches.options(recipe.track), seed=recipe.seed)
-        scenes = leave_out_small(scenes, patches, recipe)
-        begun_with = None if start is None else load_weights(start)
-        steps = recipe.length.in_steps(len(patches) / recipe.batch)
-        lengthened = team.agree(
-            lambda: folder.is_started and _length(load_recipe(folder.recipe)) != recipe.length
+        scenes = _open(recipe, data)
+        if isinstance(recipe, ClassicalRecipe):
+            if start is not None:
+                raise ConfigError(f"{recipe.method} is fitted at once; it starts from no weights")
+            facts = _facts(recipe, scenes)
+            if team.writes:
+                _begin(folder, recipe, facts)
+                folder.write_fitted(fit_classical(recipe, scenes, provenance=facts))
+            return _result(recipe, folder, team)
+        job = _job(recipe, scenes, folder, begun_with, team=team, workers=workers)
+    facts = {**_facts(recipe, job.scenes, begun_with, digest), **job.facts}
+    if team.writes:
+        _begin(folder, recipe, facts)
+    _run(
+        job,
+        folder,
+        facts,
+        device=device,
+        team=team,
+        checkpoint_minutes=checkpoint_minutes,
+        on_estimate=on_estimate,
+        progress=progress,
+    )
+    return _result(recipe, folder, team)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a run of a network does."""
+
+    module: TrainingModule
+    data: LightningDataModule
+    scenes: TrainingScenes
+    estimate: Callable[[torch.device], Estimate]
+    """What it will cost on a device."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Of its data, besides the scenes."""
+
+
+def _open(recipe: AnyRecipe, data: Data) -> TrainingScenes:
+    if isinstance(data, TrainingScenes):
+        return data
+    return open_scenes(
+        data,
+        recipe.data,
+        track=get_track(recipe.track),
+        contract=recipe.contract(),
+        seed=recipe.seed,
+    )
+
+
+def _job(
+    recipe: Recipe,
+    scenes: TrainingScenes,
+    folder: RunFolder,
+    begun_with: Weights | None,
+    *,
+    team: Team,
+    workers: int,
+) -> _Job:
+    """Training on patches of cubes."""
+    patches = Patches(scenes.train, recipe.patches.options(recipe.track), seed=recipe.seed)
+    scenes = leave_out_small(scenes, patches, recipe)
+    steps = recipe.length.in_steps(len(patches) / recipe.batch)
+    module = TrainingModule(
+        recipe, steps=steps, start=begun_with, lengthened=_is_lengthened(folder, recipe, team)
+    )
+    require_trainable(module, patches, processes=team.size)
+    with_bounds = not recipe.contract().keeps_exposure
+    data = TrainingData(patches, recipe.batch, with_bounds=with_bounds, workers=workers)
+
+    def estimate(device: torch.device) -> Estimate:
+        return estimate_cost(
+            module, patches, batch=recipe.batch, processes=team.size, device=device
         )
-        module = TrainingModule(recipe, steps=steps, start=begun_with, lengthened=lengthened)
-        require_trainable(module, patches, processes=team.size)
-        digest = None if start is None else content_hash(start)
-        facts = _facts(recipe, scenes, begun_with, digest)
-        if team.writes:
-            _begin(folder, recipe, facts)
-        _run(
-            module,
-            patches,
-            scenes,
-            folder,
-            facts,
-            device=device,
-            team=team,
-            workers=workers,
-            checkpoint_minutes=checkpoint_minutes,
-            on_estimate=on_estimate,
-            progress=progress,
-        )
+
+    return _Job(module, data, scenes, estimate)
+
+
+def _synthetic_job(
+    recipe: AnyRecipe,
+    folder: RunFolder,
+    begun_with: Weights | None,
+    *,
+    team: Team,
+    workers: int,
+) -> _Job:
+    """Training on synthetic scenes, which are made as they are needed.
+
+    Raises:
+        ConfigError: the method cannot learn from them, or the length is in epochs.
+    """
+    from respectra.training.synthetic.data import (
+        SyntheticBatches,
+        SyntheticData,
+        require_synthetic,
+        spectra_facts,
+        synthetic_scenes,
+    )
+    from respectra.training.synthetic.module import SyntheticModule, synthetic_cost
+
+    recipe = require_synthetic(recipe, processes=team.size)
+    batches = SyntheticBatches(recipe.synthetic, recipe.seed)
+    module = SyntheticModule(
+        recipe,
+        batches.sampler,
+        steps=recipe.length.in_steps(0.0),
+        start=begun_with,
+        lengthened=_is_lengthened(folder, recipe, team),
+    )
+    data = SyntheticData(batches, workers=workers)
+
+    def estimate(device: torch.device) -> Estimate:
+        return synthetic_cost(module, batches[0], device)
+
+    return _Job(
+        module, data, synthetic_scenes(), estimate, {"spectra": spectra_facts(recipe.synthetic)}
+    )
+
+
+def _is_lengthened(folder: RunFolder, recipe: Recipe, team: Team) -> bool:
+    return team.agree(
+        lambda: folder.is_started and _length(load_recipe(folder.recipe)) != recipe.length
+    )
+
+
+def _result(recipe: AnyRecipe, folder: RunFolder, team: Team) -> RunResult:
     team.wait()
     if not team.writes and not folder.best.is_file():  # of a node that is ahead of the first
         return RunResult(folder.root, folder.best, scores={}, step=0)
@@ -281,34 +377,30 @@ def _begin(folder: RunFolder, recipe: AnyRecipe, facts: Mapping[str, Any]) -> No
 
 
 def _run(
-    module: TrainingModule,
-    patches: Patches,
-    scenes: TrainingScenes,
+    job: _Job,
     folder: RunFolder,
     facts: Mapping[str, Any],
     *,
     device: torch.device,
     team: Team,
-    workers: int,
     checkpoint_minutes: float,
     on_estimate: Callable[[Estimate], None] | None,
     progress: Progress,
 ) -> None:
+    module = job.module
     recipe, steps = module.recipe, module.steps
     done = team.agree(lambda: _steps_done(folder))
     if done >= steps:
         return
     with _quiet_lightning():
-        cost = estimate_cost(
-            module, patches, batch=recipe.batch, processes=team.size, device=device
-        )
+        cost = job.estimate(device)
         if on_estimate is not None and team.writes:
             on_estimate(cost)
         validate_every = recipe.validation.every or max(1, steps // 20)
         seconds = max(cost.seconds_per_step, 1e-6)
         recorder = Recorder(
             folder,
-            scenes.validation,
+            job.scenes.validation,
             provenance=facts,
             validate_every=validate_every,
             record_every=min(100, max(1, steps // 200)),
@@ -334,18 +426,12 @@ def _run(
             default_root_dir=folder.root,
             num_sanity_val_steps=0,
         )
-        data = TrainingData(
-            patches,
-            recipe.batch,
-            with_bounds=not recipe.contract().keeps_exposure,
-            workers=workers,
-        )
         checkpoint = folder.checkpoint if done else None
-        _fit(trainer, module, data, checkpoint)
+        _fit(trainer, module, job.data, checkpoint)
 
 
 def _fit(
-    trainer: Trainer, module: TrainingModule, data: TrainingData, checkpoint: Path | None
+    trainer: Trainer, module: TrainingModule, data: LightningDataModule, checkpoint: Path | None
 ) -> None:
     """Train; what goes wrong in another process, or an interruption, becomes an error of ours."""
     from torch.multiprocessing.spawn import ProcessRaisedException

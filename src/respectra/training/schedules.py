@@ -68,12 +68,14 @@ def make_schedule(
             return lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=recipe.final_lr)
         case OneCycleSchedule():
             highest = float(optimizer.defaults["lr"])
+            total = max(2, steps + 1)
             return lr_scheduler.OneCycleLR(
                 optimizer,
                 max_lr=highest,
                 # torch counts from the first step on, whose rate is the initial one
-                total_steps=max(2, steps + 1),
-                pct_start=recipe.rise,
+                total_steps=total,
+                # and divides by the steps of the rise, of which a short run has at least one
+                pct_start=max(recipe.rise, 2 / total),
                 div_factor=highest / recipe.initial_lr,
                 final_div_factor=recipe.initial_lr / recipe.final_lr,
                 base_momentum=recipe.momentum[0],

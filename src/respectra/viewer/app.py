@@ -7,13 +7,12 @@ import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
 import respectra
-from respectra.errors import MissingExtraError
 from respectra.viewer.routes_jobs import jobs_router
 from respectra.viewer.routes_results import results_router
 from respectra.viewer.security import SecurityMiddleware
@@ -22,7 +21,6 @@ from respectra.viewer.service import Service, Settings
 logger = logging.getLogger("respectra.viewer")
 
 _STATIC = Path(__file__).parent / "static"
-_PLOT_FILES = ("bokeh.min.js", "bokeh-api.min.js")
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -32,7 +30,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings: see :class:`Settings`; by default for this machine alone.
 
     Raises:
-        MissingExtraError: the plotting library is not installed.
         OutputError: the job folder cannot be used, or another server uses it.
 
     Example:
@@ -40,7 +37,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         'Respectra'
     """
     settings = settings or Settings()
-    plots = _plot_folder()
     service = Service(settings)
 
     @contextlib.asynccontextmanager
@@ -87,22 +83,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def page() -> FileResponse:
         return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
-    @app.get("/vendor/{name}", include_in_schema=False)
-    async def vendor(name: str) -> FileResponse:
-        if name not in _PLOT_FILES:
-            raise HTTPException(404, "there is no such file")
-        caching = {"Cache-Control": "private, max-age=86400"}
-        return FileResponse(plots / name, media_type="text/javascript", headers=caching)
-
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     return app
-
-
-def _plot_folder() -> Path:
-    """Where the installed plotting library keeps its JavaScript."""
-    from importlib.util import find_spec
-
-    spec = find_spec("bokeh")
-    if spec is None or spec.origin is None:
-        raise MissingExtraError("bokeh", "serve", "the viewer")
-    return Path(spec.origin).parent / "server" / "static" / "js"

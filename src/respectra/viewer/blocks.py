@@ -40,6 +40,8 @@ class Source(Protocol):
     pictures: tuple[str, ...]
     deviates: bool
     """Whether blocks say how far off their spectra may be."""
+    light: npt.NDArray[np.float64] | None
+    """Of radiance: the light on the scene, shape (band,), where it is known."""
 
     def block(self, rows: slice, columns: slice) -> Block:
         """A rectangle, row by row; slices may have a step."""
@@ -73,6 +75,7 @@ class CubeSource:
 
     pictures: tuple[str, ...] = ()
     deviates = False
+    light: npt.NDArray[np.float64] | None = None
 
     def __init__(self, cube: xr.DataArray) -> None:
         self._values = np.asarray(require_cube(cube).values, np.float32)

@@ -29,7 +29,7 @@ _ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:[^\s/:;,'\"]+/)+[^\s/:;,'\"]*")
 _ENDED = (State.DONE, State.FAILED, State.CANCELLED)
 
 
-_NO_REQUEST = NewJob(upload=None, truth=None, method="default", guarantees=[])
+_NO_REQUEST = NewJob()
 
 
 class QueueFull(Exception):  # noqa: N818 - an answer, not a failure
@@ -41,11 +41,12 @@ class Entry:
     """A job, as the service keeps it."""
 
     name: str
-    kind: Literal["scene", "demo", "export"]
+    kind: Literal["scene", "demo", "export", "calibration"]
     request: NewJob
     task: dict[str, Any]
     upload: UploadFiles | None = None
-    truth: UploadFiles | None = None
+    beside: tuple[UploadFiles, ...] = ()
+    """Further uploads that the job reads: a truth, a response, a light, a table."""
     id: str = field(default_factory=new_id)
     state: State = State.QUEUED
     phase: str = "waiting"
@@ -53,9 +54,15 @@ class Entry:
     started: float | None = None
     viewable: bool = False
     error: str | None = None
+    choices: tuple[str, ...] = ()
     forever: bool = False
     touched: float = field(default_factory=time.monotonic)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def uploads(self) -> tuple[UploadFiles, ...]:
+        """All that the job reads."""
+        return self.beside if self.upload is None else (self.upload, *self.beside)
 
     @property
     def ended(self) -> bool:
@@ -187,7 +194,9 @@ class Jobs:
             input=entry.request.input,
             guarantees=entry.request.guarantees,
             upload=entry.upload.id if entry.upload else None,
+            request=entry.request if entry.task and entry.kind in ("scene", "demo") else None,
             error=entry.error,
+            choices=list(entry.choices),
         )
 
     async def _work_forever(self) -> None:
@@ -243,11 +252,12 @@ class Jobs:
                 entry.viewable = entry.viewable or message["phase"] == "first"
                 entry.announce()
             case "done":
-                entry.viewable = entry.kind != "export"
+                entry.viewable = entry.kind in ("scene", "demo")
                 self._finish(entry, State.DONE)
             case "cancelled":
                 self._finish(entry, State.CANCELLED)
             case "failed":
+                entry.choices = tuple(message.get("choices", ()))
                 self._finish(entry, State.FAILED, self._without_paths(message["error"]))
 
     def _without_paths(self, text: str) -> str:
@@ -268,10 +278,9 @@ class Jobs:
 
     def _hold(self, entry: Entry, count: int) -> None:
         """Uploads that a job needs are not removed before it has ended."""
-        for upload in (entry.upload, entry.truth):
-            if upload is not None:
-                upload.busy += count
-                upload.touched = time.monotonic()
+        for upload in entry.uploads:
+            upload.busy += count
+            upload.touched = time.monotonic()
 
     def _announce_queue(self) -> None:
         for entry in self._waiting:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,18 +37,98 @@ class Upload(_Model):
     bytes: int
 
 
-class NewJob(_Model):
-    """A picture or a cube to look at, or the demonstration."""
+#: How a photograph is read.
+Input = Literal["auto", "srgb", "clean", "real-world", "linear", "camera"]
+Name = Annotated[str, Field(max_length=100)]
+#: Linear R, G, B in shares of full scale, or x, y, width, height of a part of the picture.
+White = Annotated[list[float], Field(min_length=3, max_length=4)] | Literal["auto"]
 
-    upload: str | None = Field(None, description="An upload; none for the demonstration.")
-    truth: str | None = Field(None, description="An upload of a cube to compare with.")
-    method: str = Field("default", max_length=100, description="One of the methods on offer.")
-    input: Literal["auto", "srgb", "clean", "real-world", "linear"] = "auto"
+
+class NewJob(_Model):
+    """A picture or a cube to look at, or the demonstration.
+
+    What is not stated of how the picture was taken is taken from its file, or assumed.
+    """
+
+    upload: str | None = Field(default=None, description="An upload; none for the demonstration.")
+    truth: str | None = Field(default=None, description="An upload of a cube to compare with.")
+    method: Name = Field(default="default", description="One of the methods on offer.")
+    input: Input = "auto"
     guarantees: list[str] = Field(default_factory=list, max_length=8)
     grey: Literal["refuse", "repeat"] = "refuse"
     alpha: Literal["refuse", "white", "black", "drop"] = "refuse"
     profile: Literal["embedded", "ignore"] = "embedded"
+    profile_file: str | None = Field(
+        default=None, description="An upload: an ICC profile to use instead."
+    )
     tone: Literal["auto", "none", "generic"] = "auto"
+    tone_file: str | None = Field(default=None, description="An upload: a tone curve as JSON.")
+    demosaic: Literal["edge-aware", "bilinear", "half"] = "edge-aware"
+    camera: Name | None = Field(default=None, description="One of the cameras on offer.")
+    camera_file: str | None = Field(
+        default=None, description="An upload: the response of the camera."
+    )
+    light: Name | None = Field(
+        default=None, description="A CIE illuminant, planck:2856 or daylight:5200, such as D50."
+    )
+    light_file: str | None = Field(default=None, description="An upload: the light's spectrum.")
+    white: White | None = Field(
+        default=None,
+        description="What a perfect white gives: linear R, G, B in shares of full scale, or x, y, "
+        "width, height of a part of the picture, or auto.",
+    )
+    capture: str | None = Field(default=None, description="An upload: a capture as JSON.")
+    references: str | None = Field(
+        default=None,
+        description="An upload: known spectra, a CSV headed y,x[,height,width],400,410,...",
+    )
+    quantity: Literal["reflectance", "radiance"] | None = Field(
+        default=None, description="What comes out; of a cube, what its values are."
+    )
+    key: str | None = Field(
+        default=None, max_length=300, description="Which cube of a file that holds several."
+    )
+
+
+class NewCalibration(_Model):
+    """A photograph of a colour chart, to calibrate a camera with."""
+
+    upload: str = Field(description="An upload: the photograph.")
+    chart: Literal["classic24", "passport"] = "classic24"
+    light: Name = Field(default="unknown", description="On the chart; as in a new job, or unknown.")
+    light_file: str | None = Field(default=None, description="An upload: the light's spectrum.")
+    corners: Annotated[list[tuple[float, float]], Field(min_length=4, max_length=4)] | None = Field(
+        default=None,
+        description="x, y of the centres of the first patch, the last of the first row, the last, "
+        "and the first of the last row; found without.",
+    )
+    input: Input = "auto"
+    demosaic: Literal["edge-aware", "bilinear", "half"] = "edge-aware"
+
+
+class CalibrationOut(_Model):
+    """What a photograph of a chart says of its camera."""
+
+    words: str = Field(description="What was found, for people.")
+    way: str = Field(description="That leaving out each patch found best.")
+    scores: dict[str, float] = Field(description="Mean relative error of a left-out patch.")
+    light: str | None
+    left_out: list[int] = Field(description="Patches, from 1, that were clipped or in shadow.")
+    residuals: list[float | None]
+    corners: list[tuple[float, float]]
+    places: list[tuple[float, float]]
+    capture: dict[str, Any] = Field(description="The capture, as its file has it.")
+
+
+class ChartOut(_Model):
+    """A colour chart whose reflectances are known."""
+
+    name: str
+    rows: int
+    columns: int
+    patches: list[str] = Field(description="What they are called.")
+    wavelengths_nm: list[float]
+    spectra: list[list[float]] = Field(description="A row a patch, in reading order.")
 
 
 class Focus(_Model):
@@ -69,7 +149,7 @@ class Job(_Model):
 
     id: str
     name: str
-    kind: Literal["scene", "demo", "export"]
+    kind: Literal["scene", "demo", "export", "calibration"]
     state: State
     phase: str
     share: float = Field(description="Share of the work that is done, 0 to 1.")
@@ -81,7 +161,9 @@ class Job(_Model):
     input: str
     guarantees: list[str]
     upload: str | None
+    request: NewJob | None = Field(description="What was asked for, to ask again with changes.")
     error: str | None
+    choices: list[str] = Field(description="Names of the cubes, where a file holds several.")
 
 
 class Choice(_Model):
@@ -101,6 +183,8 @@ class Options(_Model):
     guarantees: list[Choice]
     formats: list[Choice]
     lights: list[Choice]
+    cameras: list[str]
+    scene_lights: list[str] = Field(description="Lights that a scene may be under.")
     observers: list[Choice]
     uploads: bool
     upload_bytes: int

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
-from respectra.colour import OBSERVERS
+from respectra.cameras import list_cameras
+from respectra.colour import OBSERVERS, list_illuminants
 from respectra.cubes.formats import FORMATS
 from respectra.viewer.rendering import LIGHTS
 
@@ -15,6 +16,7 @@ _INPUTS = {
     "clean": ("Challenge, clean track", "8-bit values of the ideal camera, without noise."),
     "real-world": ("Challenge, real-world track", "JPEG of a camera with noise and mosaic."),
     "linear": ("Linear light", "What a raw converter writes without a tone curve."),
+    "camera": ("Raw camera values", "Codes of a camera that you name, or of its raw file."),
 }
 _GUARANTEES = {
     "consistent": (
@@ -65,9 +67,15 @@ def offer() -> dict[str, Any]:
             for entry in FORMATS
             if entry.name != "matlab-v5"
         ],
-        "lights": lights(),
-        "observers": observers(),
+        **views(),
+        "cameras": list_cameras(),
+        "scene_lights": list_illuminants(),
     }
+
+
+def views() -> dict[str, Any]:
+    """Choices of how to look at what is there already."""
+    return {"lights": lights(), "observers": observers()}
 
 
 def lights() -> list[dict[str, str]]:

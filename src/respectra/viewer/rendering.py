@@ -29,8 +29,15 @@ LIGHTS = {
 _BY_TEMPERATURE = {"candle": "planck:1900"}
 
 
-def scene_light(quantity: str) -> str:
-    """The light that a cube is taken to be under: photographs are balanced to D65."""
+def scene_light(quantity: str, known: npt.ArrayLike | None = None) -> str | FloatArray:
+    """The light that a cube is taken to be under: photographs are balanced to D65.
+
+    Args:
+        quantity: of the cube.
+        known: power of the light in its bands, where it is known.
+    """
+    if known is not None:
+        return np.asarray(known, np.float64)
     return "D65" if quantity == "radiance" else "E"
 
 
@@ -57,7 +64,7 @@ def rendering_matrix(
     *,
     illuminant: str,
     observer: str = "cie1931",
-    scene: str | None = None,
+    scene: str | FloatArray | None = None,
     adapt: bool = True,
 ) -> FloatArray:
     """From a spectrum to linear sRGB, shape (band, 3).
@@ -66,8 +73,9 @@ def rendering_matrix(
         wavelengths_nm: shape (band,), nm.
         illuminant: the light to show the scene under.
         observer: ``cie1931`` or ``cie1964``.
-        scene: the light that is in the spectra already and is divided out; by default the same
-            as ``illuminant``, which shows them as they are. ``E`` for reflectance.
+        scene: the light that is in the spectra already and is divided out, by name or as power in
+            bands; by default the same as ``illuminant``, which shows them as they are. ``E`` for
+            reflectance.
         adapt: let the eye adapt to the light (Bradford), so that white looks white; otherwise the
             eye stays adapted to D65 and a candle looks orange.
 
@@ -78,7 +86,10 @@ def rendering_matrix(
         raise unknown_name("observer", observer, OBSERVERS)
     grid = check_wavelengths(wavelengths_nm)
     power = light_power(illuminant, grid)
-    present = light_power(scene or illuminant, grid)
+    if scene is None or isinstance(scene, str):
+        present = light_power(scene or illuminant, grid)
+    else:
+        present = np.maximum(scene, 1e-6 * np.max(scene))
     visible = (grid >= VISIBLE_NM[0]) & (grid <= VISIBLE_NM[1])
     if not (colour_matching(observer, grid)[visible, 1] > 0).any():
         return np.zeros((grid.size, 3))

@@ -6,19 +6,26 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from pathlib import Path as FolderPath
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse
+from sse_starlette import EventSourceResponse
 
 import respectra
 from respectra.cubes.formats import FORMATS
 from respectra.errors import DataError
+from respectra.guards.text import read_object
+from respectra.viewer.calibrating import CAPTURE_FILE, FACTS_FILE, chart_table
 from respectra.viewer.jobs import Entry, QueueFull
 from respectra.viewer.models import (
+    CalibrationOut,
+    ChartOut,
     Choice,
     Focus,
     Job,
+    NewCalibration,
     NewExport,
     NewJob,
     Options,
@@ -32,7 +39,7 @@ from respectra.viewer.store import UploadFiles, safe_path
 
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 FileName = Annotated[str, Query(min_length=1, max_length=300)]
-_HEARTBEAT_S = 15.0
+_HEARTBEAT_S = 15
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -64,10 +71,10 @@ def jobs_router(service: Service) -> APIRouter:
                 raise HTTPException(503, "the worker is not ready; try again") from None
         offered: dict[str, Any] = dict(service.jobs.offer)
         if not settings.uploads:
-            from respectra.viewer.options import lights, observers
+            from respectra.viewer.options import views
 
-            offered = {name: [] for name in ("methods", "inputs", "guarantees", "formats")}
-            offered |= {"lights": lights(), "observers": observers()}
+            empty = ("methods", "inputs", "guarantees", "formats", "cameras", "scene_lights")
+            offered = {**{name: [] for name in empty}, **views()}
         methods = [Choice(**choice) for choice in offered.pop("methods")]
         for name in settings.weights:
             methods.append(Choice(name=name, title=name, words="Weights given to this server."))
@@ -129,6 +136,35 @@ def jobs_router(service: Service) -> APIRouter:
         _require_uploads(service)
         return _submit(service, service.new_entry(request))
 
+    @router.get("/charts/{chart}", response_model=ChartOut, tags=["calibrations"])
+    def chart(chart: Literal["classic24", "passport"]) -> ChartOut:
+        """The patches of a colour chart and their reflectances."""
+        return ChartOut(**chart_table(chart))
+
+    @router.post(
+        "/calibrations",
+        response_model=Job,
+        status_code=202,
+        responses=_problems(404, 422, 429, *_BODY_PROBLEMS),
+        tags=["calibrations"],
+    )
+    async def calibrate(request: NewCalibration) -> Job:
+        """Calibrate a camera with a photograph of a colour chart."""
+        _require_uploads(service)
+        return _submit(service, service.new_calibration(request))
+
+    @router.get(
+        "/jobs/{job}/calibration",
+        response_model=CalibrationOut,
+        responses=_problems(404),
+        tags=["calibrations"],
+    )
+    def calibration(job: JobId) -> CalibrationOut:
+        """What was found; the capture alone is the job's file."""
+        folder = _finished_folder(service, job, "calibration")
+        facts = read_object(folder / FACTS_FILE)
+        return CalibrationOut(**facts, capture=read_object(folder / CAPTURE_FILE))
+
     @router.get("/jobs/{job}", response_model=Job, responses=_problems(404), tags=["jobs"])
     async def job_status(job: JobId) -> Job:
         """How far a job is."""
@@ -151,16 +187,17 @@ def jobs_router(service: Service) -> APIRouter:
 
     @router.get(
         "/jobs/{job}/events",
-        response_class=StreamingResponse,
+        response_class=EventSourceResponse,
         responses={200: {"content": {"text/event-stream": {}}}, **_problems(404)},
         tags=["jobs"],
     )
-    async def events(job: JobId) -> StreamingResponse:
+    async def events(job: JobId) -> EventSourceResponse:
         """Progress as server-sent events, each a job; the stream ends with the job."""
         entry = service.entry(job)
         if service.event_streams >= service.settings.limits.event_streams:
             raise HTTPException(503, "too many clients follow jobs; ask for the job instead")
-        return StreamingResponse(_follow(service, entry), media_type="text/event-stream")
+        # The pings find out whether the client is still there.
+        return EventSourceResponse(_follow(service, entry), ping=_HEARTBEAT_S)
 
     @router.post(
         "/jobs/{job}/exports",
@@ -172,7 +209,7 @@ def jobs_router(service: Service) -> APIRouter:
     async def export(job: JobId, request: NewExport) -> Job:
         """Compute the whole cube exactly and save it; the file belongs to the new job."""
         entry = service.entry(job)
-        if entry.kind == "export" or not entry.viewable:
+        if not entry.viewable:
             raise HTTPException(409, "there is no result to export")
         found = next((f for f in FORMATS if f.name == request.format), None)
         if found is None:
@@ -186,17 +223,26 @@ def jobs_router(service: Service) -> APIRouter:
         tags=["results"],
     )
     def file(job: JobId) -> FileResponse:
-        """The file of an export."""
+        """The file of an export, or the capture of a calibration."""
         entry = service.entry(job)
-        folder = service.store.job_folder(entry.id)
-        if entry.kind != "export" or entry.state is not State.DONE or not folder.is_dir():
-            raise HTTPException(404, "there is no such file (yet)")
-        found = next(path for path in folder.iterdir() if path.is_file())
+        folder = _finished_folder(service, job, "export", "calibration")
+        found = folder / CAPTURE_FILE
+        if entry.kind == "export":
+            found = next(path for path in folder.iterdir() if path.is_file())
         stem = re.sub(r"[^A-Za-z0-9._-]+", "_", entry.name.split(".")[0])[:60] or "cube"
         name = stem + "".join(found.suffixes)
         return FileResponse(found, filename=name, media_type="application/octet-stream")
 
     return router
+
+
+def _finished_folder(service: Service, job: str, *kinds: str) -> FolderPath:
+    """Where the files of a job are that has ended well, or the answer that there are none."""
+    entry = service.entry(job)
+    folder = service.store.job_folder(entry.id)
+    if entry.kind not in kinds or entry.state is not State.DONE or not folder.is_dir():
+        raise HTTPException(404, "there is no such file (yet)")
+    return folder
 
 
 def _submit(service: Service, entry: Entry) -> Job:
@@ -266,17 +312,14 @@ async def _receive(service: Service, files: UploadFiles, request: Request, name:
     return Upload(id=files.id, name=files.name, files=files.files, bytes=files.bytes)
 
 
-async def _follow(service: Service, entry: Entry) -> AsyncIterator[str]:
+async def _follow(service: Service, entry: Entry) -> AsyncIterator[dict[str, str]]:
     service.event_streams += 1
     try:
         while True:
             changed = entry.changed
-            yield f"data: {service.jobs.describe(entry).model_dump_json()}\n\n"
+            yield {"data": service.jobs.describe(entry).model_dump_json()}
             if entry.ended:
                 return
-            try:
-                await asyncio.wait_for(changed.wait(), _HEARTBEAT_S)
-            except TimeoutError:
-                yield ": still here\n\n"  # finds out whether the client is
+            await changed.wait()
     finally:
         service.event_streams -= 1

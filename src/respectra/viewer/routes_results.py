@@ -14,7 +14,7 @@ from respectra.errors import RespectraError
 from respectra.viewer.models import PlaneOut, Problem, Region, Rendering, SceneOut, Spectra
 from respectra.viewer.pyramid import TILE, Plane, level_sizes
 from respectra.viewer.rendering import band_colours, rendering_matrix, scene_light
-from respectra.viewer.scene import BLOCK, Scene
+from respectra.viewer.scene import BLOCK, Manifest, Scene
 from respectra.viewer.service import Service
 
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
@@ -107,7 +107,7 @@ def results_router(service: Service) -> APIRouter:
                 found.wavelengths_nm,
                 illuminant=illuminant,
                 observer=observer,
-                scene=assumed or scene_light(found.quantity),
+                scene=assumed or scene_light(found.quantity, found.light),
                 adapt=adapt,
             )
         except RespectraError as error:
@@ -122,9 +122,8 @@ def results_router(service: Service) -> APIRouter:
         manifest = found.manifest
         spectra = _level(found, len(level_sizes(manifest.height, manifest.width)) - 1)
         light = "D65"
-        matrix = rendering_matrix(
-            manifest.wavelengths_nm, illuminant=light, scene=scene_light(manifest.quantity)
-        )
+        under = scene_light(manifest.quantity, manifest.light)
+        matrix = rendering_matrix(manifest.wavelengths_nm, illuminant=light, scene=under)
         linear = spectra @ matrix.astype(np.float32) * np.float32(manifest.exposure)
         return _png(np.rint(encode_srgb(linear) * 255).astype(np.uint8))
 
@@ -203,7 +202,7 @@ def _describe(scene: Scene) -> SceneOut:
         deviation_basis=deviations,
         band_colours=list(band_colours(manifest.wavelengths_nm)),
         quantity=manifest.quantity,
-        scene_light=scene_light(manifest.quantity),
+        scene_light=_light_name(manifest),
         planes=[PlaneOut(**p.model_dump(exclude={"reduce"})) for p in manifest.planes],
         largest_error=manifest.largest_error,
         peak=manifest.peak,
@@ -214,6 +213,12 @@ def _describe(scene: Scene) -> SceneOut:
         uncertainty=list(manifest.uncertainty) if manifest.uncertainty else None,
         facts=manifest.facts,
     )
+
+
+def _light_name(manifest: Manifest) -> str:
+    """The light that the scene is taken to be under."""
+    named = scene_light(manifest.quantity, manifest.light)
+    return named if isinstance(named, str) else manifest.facts.get("light", "known")
 
 
 def _plane(scene: Scene, name: str) -> Plane:

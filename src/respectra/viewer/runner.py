@@ -13,15 +13,14 @@ import numpy as np
 import xarray as xr
 
 from respectra.cameras import (
-    INPUT_KINDS,
     PICTURE_SUFFIXES,
     InputKind,
     PictureOptions,
     input_encoding,
+    input_kind_of,
     make_image,
     open_image,
-    to_track_values,
-    track_of_file,
+    options_for,
     track_of_kind,
 )
 from respectra.config import Config
@@ -32,9 +31,11 @@ from respectra.errors import ConfigError, DataError, FormatError
 from respectra.files import atomic_path
 from respectra.inference import Reconstructor, load
 from respectra.viewer.blocks import CubeSource
+from respectra.viewer.calibrating import ChartTask, run_calibration
 from respectra.viewer.limits import Limits
 from respectra.viewer.scene_writer import Focus, Report, write_scene
 from respectra.viewer.sources import picture_source
+from respectra.viewer.stated import Stated, in_words
 from respectra.viewer.uncertainty import typical_error
 
 #: Cubes have more bands than a picture has channels, alpha included.
@@ -46,7 +47,7 @@ _KEPT_READY = 4
 class Task(Config):
     """A job as the worker gets it. Paths are chosen by the service, never by a client."""
 
-    kind: Literal["scene", "demo", "export"]
+    kind: Literal["scene", "demo", "export", "calibration"]
     source: Path | None = None
     """The uploaded file or folder."""
     truth: Path | None = None
@@ -54,12 +55,18 @@ class Task(Config):
     output: Path
     """Folder of the result; it appears when the job is done."""
     method: str = "default"
-    input: Literal["auto", "srgb", "clean", "real-world", "linear"] = "auto"
+    input: Literal["auto", "srgb", "clean", "real-world", "linear", "camera"] = "auto"
     guarantees: tuple[str, ...] = ()
     suffix: str = ".nc"
     """Format of an export."""
     picture: PictureOptions = PictureOptions()
     """How to read the picture."""
+    stated: Stated = Stated()
+    """What is known of how it was taken; of a cube, the quantity alone."""
+    key: str | None = None
+    """Which cube of a file that holds several."""
+    chart: ChartTask = ChartTask()
+    """For calibrations."""
     limits: Limits = Limits()
 
 
@@ -84,7 +91,9 @@ def warm_up() -> None:
     image = make_image(np.linspace(0.0, 1.0, 192).reshape(8, 8, 3), encoding="srgb", bits=8)
     with tempfile.TemporaryDirectory() as name:
         task = Task(kind="scene", output=Path(name), guarantees=("consistent",))
-        _recover(task, image, "srgb", Path(name), lambda phase, share: None, lambda: None)
+        method = _reconstructor(task.method, "clean", task.guarantees).for_kind("srgb")
+        nowhere: Focus = lambda: None  # noqa: E731
+        _recover(task, image, "srgb", method, Path(name), lambda phase, share: None, nowhere)
 
 
 def _scene(task: Task, folder: Path, report: Report, focus: Focus) -> None:
@@ -94,44 +103,57 @@ def _scene(task: Task, folder: Path, report: Report, focus: Focus) -> None:
     if task.truth is not None:
         truth = _open_cube(task.truth, task.limits)
     if is_cube(task.source):
-        cube = _open_cube(task.source, task.limits)
+        cube = _the_cube(task)
         _require_same_size(cube, truth)
         (folder / "recovered").mkdir()
         facts = {"kind": "cube", "units": str(cube.attrs.get("units", ""))}
+        facts["quantity"] = str(cube.attrs["quantity"])
         write_scene(CubeSource(cube), folder / "recovered", report, focus=focus, facts=facts)
     else:
         kind = _kind(task)
         image = _open_picture(task, kind)
         _require_same_size(image, truth)
-        _recover(task, image, kind, folder, report, focus)
+        report("getting the method ready", 0.02)
+        _recover(task, image, kind, _for_file(task, kind), folder, report, focus)
     if truth is not None:
         _write_truth(truth, folder, report)
 
 
 def _demo(task: Task, folder: Path, report: Report, focus: Focus) -> None:
+    report("rendering the still life", 0.0)
+    truth, image = _still_life()
+    save_cube(truth, folder / "truth.npz")
+    report("getting the method ready", 0.02)
+    _recover(task, image, "clean", _for_demo(task, image), folder, report, focus)
+    if str(truth.attrs["quantity"]) == (task.stated.quantity or truth.attrs["quantity"]):
+        _write_truth(truth, folder, report)
+
+
+def _still_life() -> tuple[xr.DataArray, xr.DataArray]:
+    """The cube of the demonstration and its picture."""
     from respectra.cameras import get_track
     from respectra.datasets.still_life import still_life
 
-    report("rendering the still life", 0.0)
     truth = still_life(360, 480)
-    image = get_track("clean").render(truth)
-    save_cube(truth, folder / "truth.npz")
-    _recover(task, image, "clean", folder, report, focus)
-    _write_truth(truth, folder, report)
+    return truth, get_track("clean").render(truth)
 
 
 def _recover(
-    task: Task, image: xr.DataArray, kind: InputKind, folder: Path, report: Report, focus: Focus
+    task: Task,
+    image: xr.DataArray,
+    kind: InputKind,
+    reconstructor: Reconstructor,
+    folder: Path,
+    report: Report,
+    focus: Focus,
 ) -> None:
-    report("getting the method ready", 0.02)
-    reconstructor = _reconstructor(task.method, track_of_kind(kind), task.guarantees)
     values = image.sizes["y"] * image.sizes["x"] * reconstructor.contract.bands
     if values > task.limits.cube_values:
         raise DataError(f"the cube would have {values:,} values; crop the picture")
     place = folder / "recovered"
     place.mkdir()
     facts = {"kind": "picture", "method": task.method, "title": reconstructor.card.title}
-    facts |= {"input": kind, "guarantees": ", ".join(task.guarantees)}
+    facts |= {"input": kind, "guarantees": ", ".join(task.guarantees), **in_words(reconstructor)}
     report("computing", 0.05)
 
     def tick(share: float) -> None:
@@ -178,19 +200,29 @@ def _export(task: Task, folder: Path, report: Report, focus: Focus) -> None:
 
 def _exact_cube(task: Task, report: Report) -> xr.DataArray:
     if task.source is None:
-        from respectra.cameras import get_track
-        from respectra.datasets.still_life import still_life
-
-        image, kind = get_track("clean").render(still_life(360, 480)), "clean"
-        return _reconstructor(task.method, "clean", task.guarantees)(image)
+        image = _still_life()[1]
+        return _for_demo(task, image)(image)
     if is_cube(task.source):
-        return _open_cube(task.source, task.limits)
+        return _the_cube(task)
     kind = _kind(task)
     image = _open_picture(task, kind)
     report("getting the method ready", 0.1)
-    reconstructor = _reconstructor(task.method, track_of_kind(kind), task.guarantees)
+    reconstructor = _for_file(task, kind)
     report("computing the cube", 0.2)
-    return reconstructor(to_track_values(image, kind))
+    return reconstructor(reconstructor.values_of(image, kind))
+
+
+def _calibration(task: Task, folder: Path, report: Report, focus: Focus) -> None:
+    """Calibrate a camera with a photograph of a chart."""
+    report("reading", 0.0)
+    assert task.source is not None
+    if is_cube(task.source):
+        raise DataError("a camera is calibrated with a photograph of a chart, and this is a cube")
+    encoding = input_encoding(_kind(task))
+    options = task.picture.model_copy(update={"tone": "none"}).model_dump()
+    image = open_image(task.source, encoding=encoding, max_pixels=task.limits.pixels, **options)
+    report("measuring the chart", 0.3)
+    run_calibration(image, task.chart, folder)
 
 
 def is_cube(path: Path) -> bool:
@@ -218,8 +250,18 @@ def is_cube(path: Path) -> bool:
     )
 
 
-def _open_cube(path: Path, limits: Limits) -> xr.DataArray:
-    _, stored = peek_cube(path)
+def _the_cube(task: Task) -> xr.DataArray:
+    assert task.source is not None
+    return _open_cube(task.source, task.limits, task.key, task.stated.quantity)
+
+
+def _open_cube(
+    path: Path,
+    limits: Limits,
+    key: str | None = None,
+    quantity: Literal["reflectance", "radiance"] | None = None,
+) -> xr.DataArray:
+    _, stored = peek_cube(path, key)
     height, width, bands = stored.shape
     if height * width > limits.pixels or height * width * bands > limits.cube_values:
         raise DataError(
@@ -229,7 +271,7 @@ def _open_cube(path: Path, limits: Limits) -> xr.DataArray:
     grid = None
     if stored.wavelengths_nm is None and bands == 31:
         grid = np.arange(400.0, 701.0, 10.0)  # the challenge's grid, which such files leave out
-    return open_cube(path, wavelengths_nm=grid).load()
+    return open_cube(path, wavelengths_nm=grid, key=key, quantity=quantity).load()
 
 
 def _require_same_size(scene: xr.DataArray, truth: xr.DataArray | None) -> None:
@@ -244,12 +286,9 @@ def _require_same_size(scene: xr.DataArray, truth: xr.DataArray | None) -> None:
 
 
 def _kind(task: Task) -> InputKind:
-    """What the values of a picture are: as told, by the challenge's file names, else a photo."""
-    if task.input != "auto":
-        return task.input
-    name = task.source.name if task.source else ""
-    track = track_of_file(name)
-    return next((kind for kind in INPUT_KINDS if kind == track), "srgb")
+    """What the values of a picture are: as told, else by its name and the camera that is known."""
+    assert task.source is not None
+    return input_kind_of(task.source, task.stated.to_capture(), task.input)
 
 
 def _open_picture(task: Task, kind: InputKind) -> xr.DataArray:
@@ -258,8 +297,24 @@ def _open_picture(task: Task, kind: InputKind) -> xr.DataArray:
         task.source,
         encoding=input_encoding(kind),
         max_pixels=task.limits.pixels,
-        **task.picture.model_dump(),
+        **options_for(task.picture, task.stated.to_capture()).model_dump(),
     )
+
+
+def _for_file(task: Task, kind: InputKind) -> Reconstructor:
+    """The method, told all that is known of the picture."""
+    assert task.source is not None
+    plain = _reconstructor(task.method, _track(kind), task.guarantees)
+    return task.stated.bind(plain, task.source, kind, task.picture)
+
+
+def _for_demo(task: Task, image: xr.DataArray) -> Reconstructor:
+    plain = _reconstructor(task.method, "clean", task.guarantees)
+    return task.stated.bind_to(plain, image) if task.stated else plain
+
+
+def _track(kind: InputKind) -> str:
+    return "real-world" if kind == "real-world" else "clean"
 
 
 @functools.lru_cache(maxsize=_KEPT_READY)
@@ -276,4 +331,5 @@ _JOBS: dict[str, Callable[[Task, Path, Report, Focus], None]] = {
     "scene": _scene,
     "demo": _demo,
     "export": _export,
+    "calibration": _calibration,
 }

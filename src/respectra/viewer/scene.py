@@ -22,6 +22,8 @@ class Manifest(Config):
     width: int
     wavelengths_nm: tuple[float, ...]
     quantity: str
+    light: tuple[float, ...] | None = None
+    """Of radiance: relative power of the light on the scene in bands, where it is known."""
     basis: tuple[tuple[float, ...], ...]
     """Spectra in the cube's units; a pixel's spectrum is its coefficients times these."""
     deviation_basis: tuple[tuple[float, ...], ...] = ()

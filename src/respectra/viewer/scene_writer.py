@@ -254,6 +254,7 @@ class _Writer:
             width=self.source.width,
             wavelengths_nm=tuple(self.source.wavelengths_nm.tolist()),
             quantity=self.source.quantity,
+            light=None if self.source.light is None else tuple(self.source.light.tolist()),
             basis=_rows(self.basis),
             deviation_basis=_rows(self.deviations) if self.deviations else (),
             planes=self.infos,
@@ -296,7 +297,8 @@ def _exposure(
     if source.quantity == "reflectance":
         return 1.0
     grid = source.wavelengths_nm
-    matrix = rendering_matrix(grid, illuminant=scene_light(source.quantity))
+    scene = scene_light(source.quantity, source.light)
+    matrix = rendering_matrix(grid, illuminant="D65", scene=scene)
     light = (spectra @ matrix.astype(np.float32)).max(axis=1)
     level = float(np.quantile(light if places is None else light[places], 0.995))
     return 1.0 / level if level > 0 else 1.0

@@ -32,13 +32,10 @@ def is_loopback(host: str) -> bool:
 
 
 def content_policy(embed: tuple[str, ...] = ()) -> str:
-    """The content security policy: scripts from this server's files alone, none inline.
-
-    Styles may be inline because the plotting library builds style elements.
-    """
+    """The content security policy: scripts and styles from this server's files, none inline."""
     ancestors = " ".join(embed) if embed else "'none'"
     return (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; "
         "img-src 'self' blob: data:; connect-src 'self'; font-src 'self'; base-uri 'none'; "
         f"form-action 'none'; frame-ancestors {ancestors}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +14,12 @@ from respectra.config import Config
 from respectra.errors import ConfigError, DataError
 from respectra.viewer.jobs import Entry, Jobs
 from respectra.viewer.limits import Limits
-from respectra.viewer.models import NewJob
+from respectra.viewer.models import NewCalibration, NewJob
 from respectra.viewer.scene import Scene
 from respectra.viewer.store import Store, UploadFiles, is_id
+
+#: Lights by temperature.
+_TEMPERATURE = re.compile(r"(planck|daylight):[0-9]{1,6}(\.[0-9]{1,6})?", re.IGNORECASE)
 
 
 class Settings(Config):
@@ -94,34 +98,89 @@ class Service:
         known = {choice["name"] for choice in self.jobs.offer.get("guarantees", [])}
         if not set(request.guarantees) <= known:
             raise HTTPException(422, "there is no such guarantee; GET /api/options lists them")
+        self._check_names(request.camera, request.light)
         upload = self.upload(request.upload) if request.upload else None
-        truth = self.upload(request.truth) if request.truth else None
+        files = _Files(self)
+        stated: dict[str, Any] = request.model_dump(include={"camera", "light", "white"})
+        for name in ("camera_file", "light_file", "capture", "references"):
+            stated[name] = files.path(getattr(request, name))
+        picture = request.model_dump(include={"grey", "alpha", "profile", "tone", "demosaic"})
+        for name in ("profile", "tone"):
+            picture[name] = files.path(getattr(request, f"{name}_file")) or picture[name]
         task: dict[str, Any] = {
             "kind": "scene" if upload else "demo",
             "method": str(self.settings.weights.get(request.method, request.method)),
             "input": request.input,
             "guarantees": request.guarantees,
-            "picture": request.model_dump(include={"grey", "alpha", "profile", "tone"}),
+            "picture": picture,
+            "stated": {**stated, "quantity": request.quantity},
+            "key": request.key,
+            "source": None if upload is None else str(upload.path),
+            "truth": files.path(request.truth),
             "limits": self.settings.limits.model_dump(mode="json"),
         }
-        if upload:
-            task["source"] = str(upload.path)
-        if truth:
-            task["truth"] = str(truth.path)
-        name = upload.name if upload else "A still life with known spectra"
+        title = upload.name if upload else "A still life with known spectra"
         kind: Literal["scene", "demo"] = "scene" if upload else "demo"
-        return Entry(name, kind, request, task, upload=upload, truth=truth)
+        return Entry(title, kind, request, task, upload=upload, beside=tuple(files.used))
+
+    def new_calibration(self, request: NewCalibration) -> Entry:
+        """A job that calibrates a camera, checked against what is on offer."""
+        if request.light != "unknown":
+            self._check_names(None, request.light)
+        upload = self.upload(request.upload)
+        files = _Files(self)
+        chart = request.model_dump(include={"chart", "light", "corners"})
+        task: dict[str, Any] = {
+            "kind": "calibration",
+            "source": str(upload.path),
+            "input": request.input,
+            "picture": {"demosaic": request.demosaic},
+            "chart": {**chart, "light_file": files.path(request.light_file)},
+            "limits": self.settings.limits.model_dump(mode="json"),
+        }
+        beside = tuple(files.used)
+        return Entry(upload.name, "calibration", NewJob(), task, upload=upload, beside=beside)
+
+    def _check_names(self, camera: str | None, light: str | None) -> None:
+        """Only names pass: a path would be one of this machine."""
+        cameras = self.jobs.offer.get("cameras", [])
+        lights = {name.lower() for name in self.jobs.offer.get("scene_lights", [])}
+        if camera is not None and camera not in cameras:
+            raise HTTPException(422, "there is no such camera; GET /api/options lists them")
+        if light is None or light.lower() in lights or _TEMPERATURE.fullmatch(light):
+            return
+        raise HTTPException(
+            422,
+            "there is no such light; GET /api/options lists them, planck:2856 and daylight:5200 "
+            "name others by temperature",
+        )
 
     def new_export(self, entry: Entry, suffix: str) -> Entry:
         """A job that makes a file of a result."""
         if not entry.task:
             raise HTTPException(409, "the picture behind this result is not kept any more")
-        if entry.upload is not None and entry.upload.id not in self.store.uploads:
-            raise HTTPException(409, "the picture behind this result has expired; upload it again")
-        task = {**entry.task, "kind": "export", "suffix": suffix}
-        task.pop("truth", None)
+        if any(upload.id not in self.store.uploads for upload in entry.uploads):
+            raise HTTPException(409, "a file behind this result has expired; upload it again")
+        task = {**entry.task, "kind": "export", "suffix": suffix, "truth": None}
         stem = Path(entry.name).stem or "cube"
-        return Entry(f"{stem}{suffix}", "export", entry.request, task, upload=entry.upload)
+        name = f"{stem}{suffix}"
+        return Entry(name, "export", entry.request, task, upload=entry.upload, beside=entry.beside)
+
+
+class _Files:
+    """Uploads that one job reads beside its picture."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.used: list[UploadFiles] = []
+
+    def path(self, identifier: str | None) -> str | None:
+        """Where an upload lies, by its identifier."""
+        if identifier is None:
+            return None
+        upload = self._service.upload(identifier)
+        self.used.append(upload)
+        return str(upload.path)
 
 
 def refuse(error: DataError) -> HTTPException:

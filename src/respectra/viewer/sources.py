@@ -1,4 +1,4 @@
-"""A picture through a method, with what the camera makes of the result beside it."""
+"""A picture through a method, rectangle by rectangle."""
 
 from __future__ import annotations
 
@@ -11,23 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras import (
-    InputKind,
-    clean_to_srgb,
-    get_track,
-    make_image,
-    to_track_values,
-    track_of_kind,
-)
-from respectra.cameras.tracks import has_no_noise
-from respectra.colour import encode_srgb
+from respectra.cameras import InputKind, make_image
 from respectra.cubes import make_cube
 from respectra.inference import Reconstructor
 from respectra.inference.bits import bits_of
 from respectra.inference.tiling import Layout
 from respectra.methods import Tiling
 from respectra.typing import Float32Array
-from respectra.viewer.blocks import Block, Bytes, Colours, Source
+from respectra.viewer.blocks import Block, Colours, Source
+from respectra.viewer.seen_again import SeenAgain, eight_bits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,11 +46,11 @@ def picture_source(
     Args:
         image: the picture as its file holds it.
         kind: what its values are.
-        reconstructor: the method.
+        reconstructor: the method, for the picture's capture.
         folder: for what has to be kept meanwhile; its files may be removed afterwards.
         tick: follows work that concerns the whole picture.
     """
-    local = not has_no_noise(track_of_kind(kind)) and reconstructor.guarantees.consistent
+    local = not reconstructor.guarantees.by_pixels
     stretched = not reconstructor.contract.keeps_exposure
     if reconstructor.sees_neighbours or stretched or local:
         return WholeSource(image, kind, reconstructor, folder, tick)
@@ -79,41 +71,25 @@ class _Picture:
         contract = reconstructor.contract
         self.wavelengths_nm = np.asarray(contract.wavelengths_nm, np.float64)
         self.quantity: str = contract.quantity
-        # Noise is not rendered again, so that only the first track gives codes.
-        self._track = get_track(track_of_kind(kind), negative="clip")
-        self._camera = self._track.response_matrix(self.wavelengths_nm)
+        self._again = SeenAgain(kind, reconstructor)
+        capture = reconstructor.capture
+        self.light: npt.NDArray[np.float64] | None = None
+        if self.quantity == "radiance" and capture is not None:
+            self.light = capture.power(self.wavelengths_nm)
 
     def _beside(
         self, part: xr.DataArray, spectra: Float32Array, deviation: Float32Array | None = None
     ) -> Block:
         """Spectra of a part of the picture, and the planes that go with them."""
-        seen = self._rendered(spectra)
-        gap = np.abs(self._codes(part).astype(np.int16) - self._codes(seen)).max(axis=2)
         return Block(
             spectra.reshape(-1, spectra.shape[2]),
             deviation=None if deviation is None else deviation.reshape(-1, deviation.shape[2]),
-            pictures={
-                "picture": _display(part).reshape(-1, 3),
-                "rerendered": _display(seen).reshape(-1, 3),
-                "difference": gap.astype(np.uint8).reshape(-1, 1),
-            },
+            pictures=self._again.beside(part, spectra),
         )
 
-    def _rendered(self, spectra: Float32Array) -> xr.DataArray:
-        """What the camera makes of the spectra, as an image like the one that was given."""
-        if has_no_noise(self._kind):
-            cube = make_cube(spectra, self.wavelengths_nm)
-            return self._track.label(self._track.render_codes(cube))
-        linear = np.clip(spectra @ self._camera.astype(np.float32), 0.0, 1.0)
-        seen = make_image(linear, encoding="linear", bits=32, track=self._track.name)
-        return clean_to_srgb(seen) if self._kind in ("srgb", "linear") else seen
-
-    def _codes(self, image: xr.DataArray) -> Bytes:
-        """8-bit codes in which two pictures are compared: those of the file, or of a display."""
-        values: Any = image.values
-        if self._kind == "linear" and image.attrs.get("encoding") == "linear":
-            values = encode_srgb(values)
-        return _eight_bits(values)
+    def _values(self, image: xr.DataArray) -> xr.DataArray:
+        """Linear values of a part of the picture, as the method takes them."""
+        return self._reconstructor.values_of(image, self._kind)
 
 
 class PixelSource(_Picture):
@@ -143,7 +119,7 @@ class PixelSource(_Picture):
         picture = self._arranged(values)
         method = self._reconstructor
         with contextlib.nullcontext() if known is None else method.given(known):
-            track_values = to_track_values(picture, self._kind)
+            track_values = self._values(picture)
             if self.deviates:
                 cube, deviation = method.with_uncertainty(track_values)
             else:
@@ -172,7 +148,7 @@ class PixelSource(_Picture):
         self, image: xr.DataArray, layout: Layout, weight: Float32Array | None = None
     ) -> Sequence[Tensor]:
         """Over the pixels of an image, each as often as its weight says."""
-        scaled = self._reconstructor.guarantees.scale(to_track_values(image, self._kind))[0]
+        scaled = self._reconstructor.guarantees.scale(self._values(image))[0]
         rgb = np.asarray(scaled.values, np.float32)
         return self._reconstructor.compute_global_means(
             lambda y, x: rgb[y, x],
@@ -188,7 +164,7 @@ class CodeSource(PixelSource):
 
     def colours(self, rows: slice, columns: slice) -> Colours:
         """Each pixel's codes as one number."""
-        codes = _eight_bits(self._image.values[rows, columns]).astype(np.int32)
+        codes = eight_bits(self._image.values[rows, columns]).astype(np.int32)
         return (codes[..., 0] << 16) | (codes[..., 1] << 8) | codes[..., 2]
 
     def block_of(self, colours: Colours) -> Block:
@@ -248,14 +224,13 @@ class WholeSource(_Picture):
         small = self.height * self.width <= _MOST_DEVIATING
         self.deviates = small and reconstructor.gives_uncertainty
         # Noise is told from detail by looking at neighbours: such cubes are made in one go.
-        local = not has_no_noise(track_of_kind(kind)) and reconstructor.guarantees.consistent
-        self._at_once = local or self.deviates
+        self._at_once = not reconstructor.guarantees.by_pixels or self.deviates
 
     def block(self, rows: slice, columns: slice) -> Block:
         """The rectangle."""
         part = self._image[rows, columns]
         if (rows.step or 1) > 1:
-            spectra, deviation = self._answer(to_track_values(part, self._kind))
+            spectra, deviation = self._answer(self._values(part))
         else:
             if self._spectra is None:
                 self._reconstruct()
@@ -272,7 +247,7 @@ class WholeSource(_Picture):
         return cube.values, np.asarray(deviation.values, np.float32)
 
     def _reconstruct(self) -> None:
-        picture = to_track_values(self._image, self._kind)
+        picture = self._values(self._image)
         reconstructor = self._reconstructor
         if self._at_once:
             self._spectra, self._deviation = self._answer(picture)
@@ -296,15 +271,6 @@ class WholeSource(_Picture):
         if self._at_once or not guarantees:
             return spectra
         cube = make_cube(spectra, self.wavelengths_nm)
-        kept = guarantees.enforce(cube, to_track_values(part, self._kind), self._factor)[0]
+        kept = guarantees.enforce(cube, self._values(part), self._factor)[0]
         values: Float32Array = kept.values
         return values
-
-
-def _display(image: xr.DataArray) -> Bytes:
-    values: Any = image.values
-    return _eight_bits(encode_srgb(values) if image.attrs.get("encoding") == "linear" else values)
-
-
-def _eight_bits(values: Any) -> Bytes:
-    return cast(Bytes, np.rint(values * 255.0).astype(np.uint8))

@@ -59,7 +59,8 @@ def main() -> None:
         except Cancelled:
             _say(reports, {"event": "cancelled", "job": job})
         except RespectraError as error:
-            _say(reports, {"event": "failed", "job": job, "error": str(error)})
+            failed = {"event": "failed", "job": job, "error": str(error)}
+            _say(reports, failed | {"choices": list(getattr(error, "names", ()))})
         except MemoryError:
             text = "there is not enough memory for this job; use a smaller picture"
             _say(reports, {"event": "failed", "job": job, "error": text})

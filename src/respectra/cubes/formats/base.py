@@ -22,6 +22,7 @@ from respectra.errors import (
     OutputError,
     RespectraError,
     RespectraWarning,
+    SeveralCubesError,
 )
 from respectra.guards.limits import EXPANSION, refuse_bomb
 from respectra.guards.text import parse_json
@@ -322,10 +323,14 @@ def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path
     solid = [name for name, shape in shapes.items() if len(shape) == 3]
     if len(solid) == 1:
         return solid[0]
-    problem = "several arrays" if solid else "no array"
+    if solid:
+        raise SeveralCubesError(
+            f"{path} holds several arrays with three dimensions ({listing}); say which one with "
+            "--key (key=...)",
+            solid,
+        )
     raise FormatError(
-        f"{path} holds {problem} with three dimensions ({listing}); "
-        + ("say which one with --key (key=...)" if solid else "a cube has y, x and wavelength")
+        f"{path} holds no array with three dimensions ({listing}); a cube has y, x and wavelength"
     )
 
 

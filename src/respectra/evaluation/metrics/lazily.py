@@ -43,6 +43,13 @@ def score_lazily(
         DataError: they are no cubes of one shape, or not on chunks.
         ConfigError: a metric that is not the sum of its pixels' shares, or lacks something; zeros
             left out of MRAE, which is then no mean over all pixels.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> truth = rs.make_cube(np.full((4, 4, 2), 0.5), [450, 550]).chunk(y=2, x=2)
+        >>> score_lazily(truth, 1.5 * truth, names=["mrae"]).compute().values.tolist()
+        [0.5]
     """
     import dask.array as da
 

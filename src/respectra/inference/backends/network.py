@@ -36,9 +36,15 @@ class NetworkBackend(Backend):
         engine: ``plain``: the network as it is written. ``torch``: on the CPU, parts of it are
             replaced by faster ones of the same function, which is checked on noise; where they
             differ by more than 1e-5 of its largest value, the plain network runs. ``onnx``: the
-            same, and ONNX Runtime for tiles. ``auto``: one of these two, by a trial.
+            same, and ONNX Runtime for tiles. ``auto``: one of these two, by a trial. ``half``: in
+            half precision, where that is accurate enough; see ``backends.half``.
+
+    Attributes:
+        half_deviation: how far half precision is from float32 on noise, over the largest value;
+            None in float32.
 
     Raises:
+        ConfigError: half precision is not accurate enough.
         FormatError: the tensors are not those that the configuration needs.
         MissingExtraError: ONNX Runtime is not installed.
     """
@@ -53,7 +59,12 @@ class NetworkBackend(Backend):
         self.onnx: OnnxBackend | None = None
         network = build(weights).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network: nn.Module = network
-        if engine != "plain" and device == "cpu":
+        self.half_deviation: float | None = None
+        if engine == "half":
+            from respectra.inference.backends.half import require_accurate
+
+            self.half_deviation = require_accurate(network, weights, device)
+        elif engine != "plain" and device == "cpu":
             from respectra.inference.engines.rewriting import TOLERANCE, deviation, rewrite
 
             faster = rewrite(build(weights))
@@ -66,11 +77,35 @@ class NetworkBackend(Backend):
         """(y, x, 3) -> (y, x, band); both ends are views of channels-last tensors."""
         import torch
 
-        with torch.inference_mode():
+        with torch.inference_mode(), self._precision():
             batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
-            spectra: Any = self.network(batch.to(self.device))
-            array: Float32Array = spectra[0].permute(1, 2, 0).float().cpu().numpy()
+            spectra: Any = self.network(self._there(batch))
+            array: Float32Array = self._here(spectra[0].permute(1, 2, 0).float()).numpy()
         return array
+
+    def _precision(self) -> contextlib.AbstractContextManager[object]:
+        if self.engine != "half":
+            return contextlib.nullcontext()
+        from respectra.inference.backends.half import half_precision
+
+        return half_precision(self.device)
+
+    def _there(self, batch: Tensor) -> Tensor:
+        """A batch on the device; through pinned memory to a graphics processor."""
+        if not self.device.startswith("cuda"):
+            return batch.to(self.device)
+        return batch.pin_memory().to(self.device, non_blocking=True)
+
+    def _here(self, spectra: Tensor) -> Tensor:
+        """Spectra in this machine's memory; through pinned memory from a graphics processor."""
+        if not self.device.startswith("cuda"):
+            return spectra.cpu()
+        import torch
+
+        pinned = torch.empty(spectra.shape, dtype=spectra.dtype, pin_memory=True)
+        pinned.copy_(spectra, non_blocking=True)
+        torch.cuda.current_stream(self.device).synchronize()
+        return pinned
 
     def for_tiles(self, layout: Layout, bits: int, *, means: bool) -> Predictor:
         """ONNX Runtime, unless something has to be told to the network that only PyTorch takes."""
@@ -86,7 +121,9 @@ class NetworkBackend(Backend):
 
     def memory(self) -> MemoryUse:
         """Measured in a process of its own, once on a machine."""
-        return measure_memory(self.weights, engine=self.engine)
+        return measure_memory(
+            self.weights, engine="plain" if self.engine == "half" else self.engine
+        )
 
     @property
     def says_uncertainty(self) -> bool:

@@ -67,6 +67,7 @@ class Respectra(nn.Module):
     exact: Tensor
     free: Tensor
     spread: Tensor
+    noisy_spread: Tensor
     step: Tensor
     said: Tensor
     noise_levels: Tensor
@@ -115,6 +116,7 @@ class Respectra(nn.Module):
         if config.denoiser:
             self.mean_light = GlobalMean()
             self.denoiser = Denoiser(channels, self.windows, config.denoiser)
+            self.register_buffer("noisy_spread", torch.ones(bands))
         elif self.windows:
             each = 2 * channels + 3
             self.around = nn.Conv2d(each * len(self.windows), width, 1)
@@ -238,7 +240,8 @@ class Respectra(nn.Module):
         if self.doubt:
             hidden = F.relu(self.uncertainty_layer(hidden), inplace=True)
         size = torch.exp(self.uncertainty_head(hidden).clamp(-8.0, 4.0))
-        return total * size * self.spread[:, None, None] / self.spread.numel()
+        spread = self.noisy_spread if self.denoises else self.spread
+        return total * size * spread[:, None, None] / spread.numel()
 
     def middle(self, x: Tensor) -> Tensor:
         """The middles of the cells: codes are truncated; noise goes either way, and is taken off
@@ -359,13 +362,15 @@ class Respectra(nn.Module):
 
 
 def _rename_former_parts(
-    _module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object
+    module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object
 ) -> None:
     """Accept the keys of older weights files."""
     for key in [key for key in state if key.startswith(prefix)]:
         part, dot, rest = key[len(prefix) :].partition(".")
         if part in _FORMER_NAMES:
             state[f"{prefix}{_FORMER_NAMES[part]}{dot}{rest}"] = state.pop(key)
+    if hasattr(module, "noisy_spread") and f"{prefix}spread" in state:
+        state.setdefault(f"{prefix}noisy_spread", state[f"{prefix}spread"])
 
 
 def _halo(config: NetworkConfig) -> int:

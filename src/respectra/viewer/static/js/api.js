@@ -33,6 +33,9 @@ export function getOptions() { return getJSON("/api/options"); }
 export function getJob(id) { return getJSON(`/api/jobs/${id}`); }
 export function newJob(request) { return postJSON("/api/jobs", request); }
 export function newExport(id, format) { return postJSON(`/api/jobs/${id}/exports`, { format }); }
+export function newCalibration(request) { return postJSON("/api/calibrations", request); }
+export function getCalibration(id) { return getJSON(`/api/jobs/${id}/calibration`); }
+export function getChart(name) { return getJSON(`/api/charts/${name}`); }
 export function lookAt(id, y, x) { return ask(`/api/jobs/${id}/focus`, sending("PUT", { y, x })); }
 export function fileAddress(id) { return `/api/jobs/${id}/file`; }
 
@@ -92,6 +95,13 @@ export function follow(id, onChange) {
       try { resolve(await poll(id, onChange)); } catch (error) { reject(error); }
     };
   });
+}
+
+// The same for a job that has to end well.
+export async function finish(job, onChange = () => {}) {
+  const last = await follow(job.id, onChange);
+  if (last.state !== "done") throw new Error(last.error ?? "It was cancelled.");
+  return last;
 }
 
 // Where streams are refused, ask every second.

@@ -1,6 +1,6 @@
 // Compare and export.
 
-import { fileAddress, follow, newExport, newJob, uploadFiles } from "./api.js";
+import { fileAddress, finish, newExport, newJob, uploadFiles } from "./api.js";
 import { by, download, fillSelect, make, toast } from "./dom.js";
 import { sheetOf } from "./sheet.js";
 
@@ -35,7 +35,7 @@ export function setUpCompare(explorer, options) {
 
 async function compare(explorer, choice) {
   const { job } = explorer;
-  const again = { upload: job.upload, input: job.input, guarantees: job.guarantees };
+  const again = { ...job.request, truth: null };
   if (choice === "none") {
     explorer.other = null;
     delete explorer.state.other;
@@ -50,19 +50,13 @@ async function compare(explorer, choice) {
     if (!files.length) throw new Error("Choose the file of the true cube first.");
     toast("Computing the comparison");
     const truth = await uploadFiles(files, () => {});
-    const last = await finished(await newJob({ ...again, truth, method: job.method }));
+    const last = await finish(await newJob({ ...again, truth, method: job.method }));
     await explorer.open(last);
   } else {
     toast("Computing the comparison");
-    const last = await finished(await newJob({ ...again, method: choice.slice("method ".length) }));
+    const last = await finish(await newJob({ ...again, method: choice.slice("method ".length) }));
     await explorer.compareWith(last.id);
   }
-}
-
-async function finished(job, onChange = () => {}) {
-  const last = await follow(job.id, onChange);
-  if (last.state !== "done") throw new Error(last.error ?? "It was cancelled.");
-  return last;
 }
 
 export function setUpExport(explorer, options) {
@@ -95,7 +89,7 @@ async function saveCube(explorer) {
   by("save-cube").disabled = true;
   try {
     const job = await newExport(explorer.job.id, by("format").value);
-    const last = await finished(job, (state) => { bar.value = state.share; });
+    const last = await finish(job, (state) => { bar.value = state.share; });
     make("a", { href: fileAddress(last.id), download: "" }).click();
   } catch (error) {
     toast(error.message, true);

@@ -26,6 +26,8 @@ export function toast(message, bad = false) {
   node.textContent = message;
   node.classList.toggle("bad", bad);
   node.classList.add("shown");
+  node.hidePopover();
+  node.showPopover(); // above dialogs
   clearTimeout(fading);
   fading = setTimeout(() => node.classList.remove("shown"), bad ? 9000 : 3500);
 }

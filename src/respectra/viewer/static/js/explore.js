@@ -8,7 +8,7 @@ import { SpectrumPlot } from "./plot.js";
 import { listen } from "./pointer.js";
 import { Scene } from "./scene.js";
 import { Tools } from "./tools.js";
-import { guidesOf, painterFor } from "./views.js";
+import { guidesOf, painterFor, seenAgain } from "./views.js";
 import { Viewport } from "./viewport.js";
 
 const UPDATE_MS = 400;
@@ -33,6 +33,7 @@ export class Explorer {
       rectangle: (from, to, done) => this.rectangle(from, to, done),
       wantsRectangle: () => this.marking,
     });
+    this.pins.onKnown = (pin) => this.again?.ask(pin).catch((error) => toast(error.message, true));
     by("rectangle").addEventListener("click", () => this.setMarking(!this.marking));
   }
 
@@ -44,6 +45,7 @@ export class Explorer {
     this.other = null;
     this.state = wanted ?? { ...link.FIRST, rgb: [...link.FIRST.rgb], job: job.id };
     this.state.job = job.id;
+    this.pins.teachable = Boolean(job.request) && scene.info.facts.kind === "picture";
     document.body.dataset.stage = "scene";
     by("scene").hidden = false;
     by("title").textContent = job.name;
@@ -57,6 +59,8 @@ export class Explorer {
     this.tools.show(this.state, scene, null);
     await this.repaint();
     this.facts();
+    by("open-taken").hidden = !job.request;
+    if (!this.pins.items.length && !wanted?.pins?.length) this.hint(true);
     if (other) await this.compareWith(other);
     for (const pin of wanted?.pins ?? []) this.restore(pin);
     if (wanted?.at) {
@@ -64,6 +68,15 @@ export class Explorer {
       this.viewport.scale = scale;
       this.viewport.centre(x, y);
     }
+  }
+
+  // The same picture computed anew, with more that is known of it: what one looks at stays.
+  async reopen(job) {
+    const { viewport } = this;
+    const middle = viewport.toScene(viewport.size[0] / 2, viewport.size[1] / 2);
+    const same = { ...this.state, job: job.id, pins: this.pins.items, at: [middle.x, middle.y, viewport.scale] };
+    if (!job.scenes.includes("truth") && same.other === "truth") delete same.other;
+    await this.open(job, same);
   }
 
   // Some more of the scene has been computed.
@@ -208,6 +221,7 @@ export class Explorer {
   }
 
   pinPoint(pixel) {
+    if (this.again?.point(pixel)) return;
     if (this.pins.full) { toast(`There is room for ${MOST_PINS} pins; remove one first.`); return; }
     const same = this.pins.items.find((pin) => pin.x === pixel.x && pin.y === pixel.y && !pin.width);
     if (!same) this.pins.add({ x: pixel.x, y: pixel.y });
@@ -221,14 +235,15 @@ export class Explorer {
     this.showMarks();
     if (!done) return;
     this.setMarking(false);
+    if (this.again?.rectangle({ x, y, width, height })) return;
     if (this.pins.full) toast(`There is room for ${MOST_PINS} pins; remove one first.`);
     else this.pins.add({ x, y, width, height });
   }
 
-  restore({ x, y, width, height, colour, name }) {
+  restore({ x, y, width, height, colour, name, known }) {
     const { scene } = this;
     const right = x + (width ?? 1), bottom = y + (height ?? 1);
-    if (right <= scene.width && bottom <= scene.height) this.pins.add({ x, y, width, height, colour, name });
+    if (right <= scene.width && bottom <= scene.height) this.pins.add({ x, y, width, height, colour, name, known });
   }
 
   setMarking(on) {
@@ -238,13 +253,15 @@ export class Explorer {
   }
 
   pinsChanged(drawn) {
-    by("pins-note").hidden = this.pins.items.length > 0;
+    const some = this.pins.items.length > 0;
+    by("pins-note").hidden = some;
+    if (some) this.hint(false);
     if (drawn) { this.showMarks(); this.evaluatePins(); }
     this.remember();
   }
 
   showMarks() {
-    this.viewport.marks = [...this.pins.marks(), ...(this.draft ? [this.draft] : [])];
+    this.viewport.marks = [...this.pins.marks(), ...(this.again?.marks() ?? []), ...(this.draft ? [this.draft] : [])];
     this.viewport.draw();
   }
 
@@ -296,6 +313,8 @@ export class Explorer {
   }
 
   escape() {
+    this.again?.end();
+    this.hint(false);
     this.corner = null;
     this.rectangle(null);
     this.setMarking(false);
@@ -306,8 +325,13 @@ export class Explorer {
     const { info } = this.scene;
     const lines = [
       ["Size", `${info.width.toLocaleString("en")} × ${info.height.toLocaleString("en")} pixels, ${this.scene.bands} bands`],
+      ["What the numbers are", info.facts.quantity ?? info.quantity],
+      ["Light", info.facts.light ?? ""],
+      ["Camera", info.facts.camera ?? ""],
+      ["Assumed", info.facts.assumed ?? ""],
+      ["Known spectra", info.facts.references ?? ""],
       ["Method", info.facts.title ?? (info.facts.kind === "cube" ? "none: a cube as it was given" : "")],
-      ["Camera sees again", info.differing_pixels === null ? "" : again(info)],
+      ["Camera sees again", info.differing_pixels === null ? "" : seenAgain(info)],
       ["Shown to within", `${(100 * info.largest_error / info.peak).toPrecision(2)} % of the brightest value`],
       ["Band around a line", this.scene.has("deviation") ? "the method's own standard deviation, pixel by pixel"
         : info.uncertainty ? "typical error on measured materials under daylight" : ""],
@@ -315,6 +339,18 @@ export class Explorer {
     ];
     by("facts").replaceChildren(make("dl", {}, ...lines.filter(([, v]) => v).flatMap(
       ([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })])));
+  }
+
+  // What a newcomer can do here, until it is done or waved away.
+  hint(on) {
+    let seen = null;
+    try {
+      seen = localStorage.getItem("respectra-hinted");
+      if (!on) localStorage.setItem("respectra-hinted", "yes");
+    } catch { /* shown each time then */ }
+    if (this.again?.task || (on && seen)) return;
+    by("ask").hidden = !on;
+    by("ask-words").textContent = "Point at the picture: its spectrum is drawn beside it. Click to keep it.";
   }
 
   remember() {
@@ -329,9 +365,4 @@ export class Explorer {
     const middle = viewport.toScene(viewport.size[0] / 2, viewport.size[1] / 2);
     link.write(this.state, this.pins.items, fitted ? null : [middle.x, middle.y, viewport.scale]);
   }
-}
-
-function again({ differing_pixels: n, largest_difference: most, height, width }) {
-  if (n === 0) return "exactly the picture that was given";
-  return `${(100 * n / (height * width)).toPrecision(3)} % of the pixels differ, by at most ${most} of 255`;
 }

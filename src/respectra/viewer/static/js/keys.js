@@ -1,18 +1,6 @@
 // The keyboard does everything that the pointer does.
 
-import { by, make } from "./dom.js";
-
-const HELP = [
-  ["← ↑ → ↓", "Move the pixel; with Shift by ten"], ["Enter", "Pin it"], ["Backspace", "Remove the last pin"],
-  ["R", "Mark a rectangle: R at one corner, R at the other"], ["+ −", "Zoom"], ["0", "Whole picture"], ["1", "Pixel for pixel"],
-  ["[ ]", "Shorter or longer wavelength"], ["V", "Next view; with Shift the one before"],
-  ["C", "Compare"], ["E", "Export"], ["T", "Dark or light"], ["Esc", "Leave"], ["?", "These keys"],
-];
-
-export function listKeys() {
-  by("keys").replaceChildren(...HELP.flatMap(([key, words]) => [
-    make("dt", {}, make("kbd", { textContent: key })), make("dd", { textContent: words })]));
-}
+import { by } from "./dom.js";
 
 export function listenToKeys(actions) {
   document.addEventListener("keydown", (event) => {

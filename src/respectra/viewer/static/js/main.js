@@ -1,10 +1,11 @@
 // Where everything is put together.
 
 import { getJob, getOptions, follow } from "./api.js";
+import { Again } from "./again.js";
 import { setUpCompare, setUpExport } from "./dialogs.js";
 import { by, toast } from "./dom.js";
 import { Explorer } from "./explore.js";
-import { listKeys, listenToKeys } from "./keys.js";
+import { listenToKeys } from "./keys.js";
 import * as link from "./link.js";
 import { setUp } from "./start.js";
 
@@ -71,7 +72,6 @@ async function openLink(explorer) {
 async function begin() {
   by("theme").addEventListener("click", () => flipTheme(explorer));
   let explorer = null;
-  listKeys();
   let options;
   try {
     options = await getOptions();
@@ -87,6 +87,7 @@ async function begin() {
       watch.tell(job);
     });
   }
+  if (options.uploads) new Again(explorer, options);
   setUpCompare(explorer, options);
   setUpExport(explorer, options);
   const { viewport } = explorer;

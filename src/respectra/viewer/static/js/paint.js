@@ -34,26 +34,6 @@ export function paintColours(weights) {
   };
 }
 
-// One band, tinted: weights are one number a coefficient.
-export function paintBand(weights, tint) {
-  return ([tile], image) => {
-    const n = tile.width * tile.height;
-    const sum = new Float32Array(n);
-    const rank = Math.min(tile.channels, weights.length);
-    for (let k = 0; k < rank; k++) {
-      const w = weights[k];
-      const start = k * n;
-      for (let i = 0; i < n; i++) sum[i] += w * HALF[tile.values[start + i]];
-    }
-    const out = image.data;
-    const [tr, tg, tb] = tint;
-    for (let i = 0, o = 0; i < n; i++, o += 4) {
-      out[o] = code(sum[i] * tr); out[o + 1] = code(sum[i] * tg); out[o + 2] = code(sum[i] * tb);
-      out[o + 3] = 255;
-    }
-  };
-}
-
 // A plane of bytes as it is.
 export function paintPicture() {
   return ([tile], image) => {

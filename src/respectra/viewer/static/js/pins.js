@@ -1,5 +1,7 @@
 // Pinned points and rectangles: up to eight, each with a name and a colour.
 
+import { make } from "./dom.js";
+
 // Okabe and Ito's colours, which eyes of all kinds tell apart; numbers say the same.
 const COLOURS = ["#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#B8A800", "#7F7F7F"];
 export const MOST_PINS = COLOURS.length;
@@ -9,6 +11,8 @@ export class Pins {
     this.list = list;
     this.onChange = onChange;
     this.items = [];
+    this.onKnown = () => {};
+    this.teachable = false; // whether a spectrum can be given to a pin
   }
 
   get full() { return this.items.length >= MOST_PINS; }
@@ -47,22 +51,23 @@ export class Pins {
   }
 
   row(item, index) {
-    const row = document.createElement("li");
-    const colour = element("input", { type: "color", value: item.colour, title: "Colour" });
+    const row = make("li");
+    const colour = make("input", { type: "color", value: item.colour, title: "Colour" });
     colour.setAttribute("aria-label", `Colour of pin ${index + 1}`);
     colour.addEventListener("input", () => { item.colour = colour.value; this.onChange(); });
-    const number = element("span", { className: "number", textContent: String(index + 1) });
-    const name = element("input", { type: "text", value: item.name, maxLength: 60, spellcheck: false });
+    const number = make("span", { className: "number", textContent: String(index + 1) });
+    const name = make("input", { type: "text", value: item.name, maxLength: 60, spellcheck: false });
     name.setAttribute("aria-label", `Name of pin ${index + 1}`);
     name.addEventListener("input", () => { item.name = name.value; this.onChange(false); });
-    const drop = element("button", { type: "button", className: "quiet icon", textContent: "×", title: "Remove" });
+    const known = make("button", { type: "button", className: "quiet small", textContent: item.known ? "known" : "known?" });
+    known.title = item.known ? `Its spectrum is known: ${item.known.label}` : "Give it its measured spectrum; the others follow";
+    known.setAttribute("aria-label", `Known spectrum of pin ${index + 1}${item.known ? `: ${item.known.label}` : ""}`);
+    known.addEventListener("click", () => this.onKnown(item));
+    known.hidden = !this.teachable;
+    const drop = make("button", { type: "button", className: "quiet icon", textContent: "×", title: "Remove" });
     drop.setAttribute("aria-label", `Remove pin ${index + 1}`);
     drop.addEventListener("click", () => this.remove(item));
-    row.append(colour, number, name, drop);
+    row.append(colour, number, name, known, drop);
     return row;
   }
-}
-
-function element(tag, properties) {
-  return Object.assign(document.createElement(tag), properties);
 }

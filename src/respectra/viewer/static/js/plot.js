@@ -1,179 +1,155 @@
-// The spectra: axes and up to eight pins drawn by Bokeh, the live line above them by ourselves.
+// The spectra: one line under the pointer and up to eight pins, drawn by uPlot.
 
-import { LiveLine } from "./live.js";
 import { MOST_PINS } from "./pins.js";
 
 const THEMES = {
-  light: { ink: "#1d2129", soft: "#69707d", grid: "#e6e4de", live: "#1d2129" },
-  dark: { ink: "#eceef2", soft: "#9aa2b1", grid: "#2a2e37", live: "#ffffff" },
+  light: { soft: "#5f6673", grid: "#e6e4de", live: "#1d2129" },
+  dark: { soft: "#a0a8b6", grid: "#2a2e37", live: "#ffffff" },
 };
+const LIVE = MOST_PINS; // the slot after those of the pins
+const EACH = 4; // series of a slot: lower and upper end of the band, the line, the other spectrum
+const FONT = "11.5px system-ui, sans-serif";
 
 export class SpectrumPlot {
   constructor(host) {
     this.host = host;
-    this.slots = [];
-    this.live = new LiveLine(host);
+    this.guides = [];
+    this.slots = Array.from({ length: MOST_PINS + 1 }, () => ({ spectrum: null, colour: "#000" }));
+    new ResizeObserver(() => this.chart?.setSize(this.size())).observe(host);
   }
+
+  size() { return { width: this.host.clientWidth, height: this.host.clientHeight }; }
 
   // A new scene has its own wavelengths.
   open(scene) {
-    const { Bokeh } = window;
-    this.host.replaceChildren();
-    const nm = Array.from(scene.nm);
-    this.nm = nm;
-    const margin = Math.max(1, (nm[nm.length - 1] - nm[0]) * 0.01);
-    this.top = 0;
-    const figure = Bokeh.Plotting.figure({
-      sizing_mode: "stretch_both",
-      x_range: [nm[0] - margin, nm[nm.length - 1] + margin],
-      y_range: [0, 1],
-      toolbar_location: null,
-      tools: "",
-      min_border: 6,
-      outline_line_color: null,
-      background_fill_alpha: 0,
-      border_fill_alpha: 0,
+    this.chart?.destroy();
+    this.nm = this.x = Array.from(scene.nm);
+    this.colours = scene.info.band_colours.map((c) => `rgb(${c.map((v) => Math.round(255 * v ** (1 / 2.2))).join()})`);
+    this.top = 1;
+    for (const slot of this.slots) slot.spectrum = null;
+    const margin = Math.max(1, (this.nm.at(-1) - this.nm[0]) * 0.01);
+    const axis = (label, size) => ({
+      label, size, labelSize: 20, font: FONT, labelFont: `12px system-ui, sans-serif`, ticks: { show: false },
+      stroke: () => this.theme.soft, grid: { stroke: () => this.theme.grid, width: 1 },
     });
-    this.figure = figure;
-    figure.below[0].axis_label = "wavelength, nm";
-    figure.left[0].axis_label = scene.info.quantity;
-    this.strip(figure, nm, scene.info.band_colours);
-    this.slots = Array.from({ length: MOST_PINS }, () => this.slot(figure, 2.25));
+    this.chart = new window.uPlot({
+      ...this.size(),
+      padding: [8, 14, 0, 0],
+      legend: { show: false },
+      cursor: { show: false },
+      scales: {
+        x: { time: false, range: () => [this.nm[0] - margin, this.nm.at(-1) + margin] },
+        y: { range: () => [-0.035 * this.top, this.top] },
+      },
+      axes: [axis("wavelength, nm", 28), axis(scene.info.quantity, 48)],
+      series: [{}, ...this.slots.flatMap((slot, i) => this.series(slot, i))],
+      bands: this.slots.map((slot, i) => ({ series: [i * EACH + 2, i * EACH + 1], fill: () => `${slot.colour}29` })),
+      hooks: { drawClear: [(chart) => this.strip(chart)], draw: [(chart) => this.drawGuides(chart)] },
+    }, this.data(), this.host);
     this.style();
-    this.view = null;
-    this.most = 0;
-    this.live.frame = null;
-    this.live.show(null);
-    Bokeh.Plotting.show(figure, this.host).then((view) => {
-      if (figure !== this.figure) return; // another scene was opened meanwhile
-      this.view = view;
-      view.repainted.connect(() => this.live.place(view));
-      this.live.place(view);
-    });
   }
+
+  series(slot, index) {
+    const width = index === LIVE ? 2.5 : 2.25;
+    const line = (more) => ({ spanGaps: true, points: { show: false }, stroke: () => slot.colour, width, ...more });
+    const edge = () => ({ spanGaps: true, points: { show: false }, width: 0 });
+    return [edge(), edge(), line({}), line({ width: width - 0.5, dash: [5, 4] })];
+  }
+
+  data() {
+    const empty = this.x.map(() => null);
+    return [this.x, ...this.slots.flatMap(({ spectrum }) => {
+      if (!spectrum) return [empty, empty, empty, empty];
+      const { values, spread, other } = spectrum;
+      const ends = spread ? [values.map((v, b) => Math.max(0, v - spread[b])), values.map((v, b) => v + spread[b])] : [];
+      return [...[0, 1].map((i) => (spread ? this.at(this.nm, ends[i]) : empty)), this.at(this.nm, values),
+        other ? this.at(other.nm, other.values) : empty];
+    })];
+  }
+
+  // Values on the axis' wavelengths, with gaps where they have none.
+  at(nm, values) {
+    if (nm.length === this.x.length) return values;
+    const known = new Map(Array.from(nm, (v, b) => [v, values[b]]));
+    return this.x.map((v) => known.get(v) ?? null);
+  }
+
+  // The axis has the wavelengths of both spectra.
+  widen(nm) {
+    const all = new Set([...this.x, ...nm]);
+    if (all.size > this.x.length) this.x = [...all].sort((a, b) => a - b);
+  }
+
+  draw() { this.chart?.setData(this.data()); }
 
   // What colour a wavelength has, along the axis.
-  strip(figure, nm, colours) {
-    const { Bokeh } = window;
-    const edges = nm.map((v, i) => (i ? (v + nm[i - 1]) / 2 : v));
-    const ends = nm.map((v, i) => (i < nm.length - 1 ? (v + nm[i + 1]) / 2 : v));
-    const css = colours.map((c) => `rgb(${c.map((v) => Math.round(255 * v ** (1 / 2.2))).join()})`);
-    const source = new Bokeh.ColumnDataSource({
-      data: { left: edges, right: ends, colour: css, bottom: nm.map(() => 0), top: nm.map(() => 0) },
-    });
-    this.stripSource = source;
-    figure.quad({ field: "left" }, { field: "right" }, { field: "bottom" }, { field: "top" }, {
-      source, fill_color: { field: "colour" }, line_color: { field: "colour" }, line_width: 1,
+  strip({ ctx, bbox, valToPos }) {
+    const { nm } = this;
+    const end = (b, to) => valToPos(nm[to] === undefined ? nm[b] : (nm[b] + nm[to]) / 2, "x", true);
+    const top = valToPos(-0.0105 * this.top, "y", true);
+    nm.forEach((_, b) => {
+      ctx.fillStyle = this.colours[b];
+      ctx.fillRect(end(b, b - 1), top, end(b, b + 1) - end(b, b - 1) + 0.5, bbox.top + bbox.height - top);
     });
   }
 
-  slot(figure, width) {
-    const { Bokeh } = window;
-    const empty = () => ({ x: [], y: [], low: [], high: [] });
-    const main = new Bokeh.ColumnDataSource({ data: empty() });
-    const other = new Bokeh.ColumnDataSource({ data: { x: [], y: [] } });
-    const band = figure.varea({ field: "x" }, { field: "low" }, { field: "high" }, {
-      source: main, fill_alpha: 0.16,
-    });
-    const dashed = figure.line({ field: "x" }, { field: "y" }, {
-      source: other, line_width: width - 0.5, line_dash: [5, 4],
-    });
-    const line = figure.line({ field: "x" }, { field: "y" }, {
-      source: main, line_width: width, line_join: "round", line_cap: "round",
-    });
-    return { main, other, band, dashed, line, filled: false };
+  // Where on the axis the picture's bands are.
+  drawGuides({ ctx, bbox, valToPos }) {
+    ctx.save();
+    ctx.setLineDash([2, 3]);
+    ctx.lineWidth = 1.5 * devicePixelRatio;
+    for (const { nm, colour } of this.guides) {
+      const x = valToPos(nm, "x", true);
+      ctx.strokeStyle = colour ?? this.theme.live;
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+    }
+    ctx.restore();
   }
+
+  get theme() { return THEMES[document.documentElement.dataset.theme] ?? THEMES.light; }
 
   style() {
-    if (!this.figure) return;
-    const theme = THEMES[document.documentElement.dataset.theme] ?? THEMES.light;
-    const font = "system-ui, sans-serif";
-    for (const axis of [this.figure.below[0], this.figure.left[0]]) {
-      axis.setv({
-        axis_line_color: theme.grid, major_tick_line_color: null, minor_tick_line_color: null,
-        major_label_text_color: theme.soft, major_label_text_font: font,
-        major_label_text_font_size: "11.5px", axis_label_text_color: theme.soft,
-        axis_label_text_font: font, axis_label_text_font_style: "normal",
-        axis_label_text_font_size: "12px", axis_label_standoff: 6,
-      });
-    }
-    for (const grid of this.figure.center) {
-      grid.setv({ grid_line_color: theme.grid, grid_line_width: 1 });
-    }
-    this.live.colour = theme.live;
-    this.live.draw();
-  }
-
-  colour(slot, colour) {
-    slot.line.glyph.line_color = colour;
-    slot.dashed.glyph.line_color = colour;
-    slot.band.glyph.fill_color = colour;
+    this.slots[LIVE].colour = this.theme.live;
+    this.chart?.redraw();
   }
 
   // { values, spread, other } or null for nothing.
   setLive(spectrum) {
-    this.live.show(spectrum && { nm: this.nm, ...spectrum });
-    this.most = spectrum ? highest(spectrum) : 0;
-    if (spectrum) this.rescale(false);
+    this.slots[LIVE].spectrum = spectrum;
+    this.host.spectrum = spectrum; // for scripts that want to know what is drawn
+    if (spectrum?.other) this.widen(spectrum.other.nm);
+    this.rescale(false);
+    this.draw();
   }
 
   // Wavelengths that the picture shows: [{ nm, colour }], the colour that of the text by default.
   setGuides(guides) {
-    this.live.guides = guides.map(({ nm, colour }) => ({ nm, colour: colour ?? this.live.colour }));
-    this.live.draw();
+    this.guides = guides;
+    this.chart?.redraw(false);
   }
 
   setPins(pins) {
-    this.slots.forEach((slot, i) => {
-      const pin = pins[i];
-      if (pin) this.colour(slot, pin.colour);
-      this.fill(slot, pin?.spectrum ?? null);
-    });
-    this.rescale(true);
-  }
-
-  fill(slot, spectrum) {
-    if (!spectrum) {
-      if (!slot.filled) return;
-      slot.filled = false;
-      slot.main.data = { x: [], y: [], low: [], high: [] };
-      slot.other.data = { x: [], y: [] };
-      slot.most = 0;
-      return;
+    for (let i = 0; i < MOST_PINS; i++) {
+      const slot = this.slots[i];
+      slot.spectrum = pins[i]?.spectrum ?? null;
+      slot.colour = pins[i]?.colour ?? slot.colour;
+      if (slot.spectrum?.other) this.widen(slot.spectrum.other.nm);
     }
-    const y = Array.from(spectrum.values);
-    const spread = spectrum.spread;
-    slot.main.data = {
-      x: this.nm, y,
-      low: spread ? y.map((v, b) => Math.max(0, v - spread[b])) : y,
-      high: spread ? y.map((v, b) => v + spread[b]) : y,
-    };
-    const other = spectrum.other;
-    if (other) slot.other.data = { x: Array.from(other.nm), y: Array.from(other.values) };
-    else if (slot.other.data.x.length) slot.other.data = { x: [], y: [] };
-    slot.filled = true;
-    slot.most = highest(spectrum);
+    this.rescale(true);
+    this.draw();
   }
 
   // All of it as a canvas, as it is on the screen.
-  picture() {
-    const { canvas } = this.view.export("png", true);
-    const context = canvas.getContext("2d");
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.drawImage(this.live.canvas, 0, 0, canvas.width, canvas.height);
-    return canvas;
-  }
+  picture() { return this.chart.ctx.canvas; }
 
   // The axis follows in steps, so that it does not tremble under a moving pointer.
   rescale(shrink) {
-    const most = Math.max(this.most, ...this.slots.map((slot) => slot.most ?? 0), 1e-6);
-    const fits = most * 1.08 <= this.top && most * 1.08 > this.top * (shrink ? 0.6 : 0.3);
-    if (fits) return;
-    this.top = niceAbove(most * 1.15);
-    const foot = -this.top * 0.035;
-    this.figure.y_range.setv({ start: foot, end: this.top });
-    const { data } = this.stripSource;
-    this.stripSource.data = { ...data, bottom: this.nm.map(() => foot), top: this.nm.map(() => foot * 0.3) };
+    const most = Math.max(1e-6, ...this.slots.map(({ spectrum }) => (spectrum ? highest(spectrum) : 0)));
+    if (most === 1e-6) return;
+    if (most * 1.08 > this.top || most * 1.08 <= this.top * (shrink ? 0.6 : 0.3)) this.top = niceAbove(most * 1.15);
   }
 }
 

@@ -24,8 +24,10 @@ export function listen(host, viewport, actions) {
     const pixel = viewport.pixelAt(...place);
     if (pixel) actions.hover(pixel); // what was seen last stays, so that one can go and look at it
     last = performance.now();
-    performance.measure("respectra-hover", { start: event.timeStamp, end: last });
-    performance.clearMeasures("respectra-hover"); // observers have it
+    queueMicrotask(() => { // the plot is drawn by then
+      performance.measure("respectra-hover", { start: event.timeStamp, end: performance.now() });
+      performance.clearMeasures("respectra-hover"); // observers have it
+    });
   };
   host.addEventListener("pointerrawupdate", (event) => {
     if (!start && !fingers.size && performance.now() - last > RAW_MS) hover(event);

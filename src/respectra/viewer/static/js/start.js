@@ -2,15 +2,18 @@
 
 import { endJob, follow, newJob, uploadFiles } from "./api.js";
 import { by, duration, fillSelect, make, toast } from "./dom.js";
+import { TakenForm } from "./taken.js";
 
 let options = null;
 let running = null;
+let taken = null;
 
 export function setUp(offered, onViewable) {
   options = offered;
   fillSelect(by("method"), options.methods, by("method-words"));
   fillSelect(by("input"), options.inputs, by("input-words"));
   showGuarantees();
+  taken = new TakenForm(by("taken-first"), "first", options);
   const megapixels = Math.round(options.pixels / 1e6);
   by("drop-words").textContent += ` (up to ${megapixels} megapixels)`;
   by("file").addEventListener("change", (event) => {
@@ -19,6 +22,10 @@ export function setUp(offered, onViewable) {
     if (files.length) begin(files, onViewable);
   });
   by("demo").addEventListener("click", () => begin(null, onViewable));
+  by("example").addEventListener("click", async () => {
+    const file = await (await fetch("/static/example.jpg")).blob();
+    begin([{ name: "example.jpg", file }], onViewable);
+  });
   by("cancel").addEventListener("click", cancel);
   listenForDrops(onViewable);
 }
@@ -81,11 +88,18 @@ export function chosen() {
 }
 
 async function begin(files, onViewable) {
-  const request = chosen();
   // A header names the cube; its data follow.
   files?.sort((a, b) => /\.hdr$/i.test(b.name) - /\.hdr$/i.test(a.name));
   try {
-    await run(files, request, onViewable);
+    const request = { ...chosen(), ...await taken.read() };
+    for (;;) {
+      const last = await run(request.upload ? null : files, request, onViewable);
+      if (last.state === "done") break;
+      if (last.state === "cancelled") throw new DOMException("cancelled", "AbortError");
+      if (!last.choices.length) throw new Error(last.error);
+      by("wait").hidden = true;
+      request.key = await which(last.choices);
+    }
   } catch (error) {
     document.body.dataset.stage = "start";
     if (error.name !== "AbortError") toast(error.message, true);
@@ -120,9 +134,21 @@ export async function run(files, request, onViewable) {
       wait(sentence(state), state.share, estimate(state, started));
     }
   });
-  if (last.state === "failed") throw new Error(last.error);
-  if (last.state === "cancelled") throw new DOMException("cancelled", "AbortError");
   return last;
+}
+
+// Which cube of a file that holds several.
+function which(names) {
+  const dialog = by("which");
+  return new Promise((resolve, reject) => {
+    by("which-list").replaceChildren(...names.map((name) => {
+      const button = make("button", { type: "button", className: "wide", textContent: name });
+      button.addEventListener("click", () => { resolve(name); dialog.close(); });
+      return button;
+    }));
+    dialog.onclose = () => reject(new DOMException("cancelled", "AbortError"));
+    dialog.showModal();
+  });
 }
 
 function sentence(state) {

@@ -2,7 +2,7 @@
 
 import { by, make } from "./dom.js";
 import { cividis } from "./paint.js";
-import { MOST_DIFFERENCE, VIEWS, available } from "./views.js";
+import { MOST_DIFFERENCE, VIEWS, available, seenAgain } from "./views.js";
 
 export class Tools {
   constructor(options, onChange) {
@@ -76,12 +76,7 @@ export class Tools {
 
   words(plain) {
     const { view } = this.state;
-    const { differing_pixels: n, largest_difference: most, height, width } = this.scene.info;
-    if (view === "again" && n === 0) return "Not one pixel differs: the recovered spectra give exactly this picture back.";
-    if (view === "again") {
-      const share = (100 * n / (height * width)).toPrecision(3);
-      return `${share} % of the pixels differ from the picture that was given, by at most ${most} of 255 codes; they are tinted blue.`;
-    }
+    if (view === "again") return `What the camera makes of the recovered spectra: ${seenAgain(this.scene.info)}. What differs is tinted blue.`;
     if (view === "difference") {
       const other = this.state.other === "truth" ? "the truth" : "the other method";
       return `Root mean square over the bands, relative to ${other}.`;

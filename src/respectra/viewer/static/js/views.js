@@ -1,6 +1,6 @@
 // What the picture can show, and the painter for each choice.
 
-import { paintAgain, paintBand, paintColours, paintDifference, paintPicture } from "./paint.js";
+import { paintAgain, paintColours, paintDifference, paintPicture } from "./paint.js";
 
 export const VIEWS = [
   { name: "colours", title: "Colours", words: "The recovered spectra as an eye would see them." },
@@ -20,6 +20,12 @@ export function available(view, scene, other) {
   if (view === "again") return scene.has("rerendered");
   if (view === "difference") return other !== null;
   return true;
+}
+
+// How the picture compares with the one that was given.
+export function seenAgain({ differing_pixels: n, largest_difference: most, height, width }) {
+  if (n === 0) return "exactly the picture that was given";
+  return `${(100 * n / (height * width)).toPrecision(3)} % of the pixels differ, by at most ${most} of 255`;
 }
 
 // The wavelengths that a view is made of, as [{ nm, colour }].
@@ -55,10 +61,10 @@ export async function painterFor(state, scene, other) {
     case "band": {
       const band = scene.nearest(state.nm);
       const factor = 1 / scene.info.peak;
-      const weights = scene.basis.map((row) => row[band] * factor);
       const tint = state.tint ? scene.info.band_colours[band] : [1, 1, 1];
+      const weights = scene.basis.map((row) => tint.map((share) => row[band] * factor * share));
       const key = `band ${band} ${state.tint} ${stamp}`;
-      return { key, layers: [coefficients], paint: paintBand(weights, tint) };
+      return { key, layers: [coefficients], paint: paintColours(weights) };
     }
     case "false": {
       const bands = state.rgb.map((nm) => scene.nearest(nm));

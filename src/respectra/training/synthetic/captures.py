@@ -1,9 +1,9 @@
-"""Random captures, for the training of Respectra's own network: cameras, lights, and noise.
+"""Random captures: cameras, lights, and noise.
 
 Cameras are those that anybody may use (the observers, the organisers' example camera, what
 colour-science has) with smooth random variations, and random ones of the shape that filters and
 silicon give. Lights are those of colour-science, daylights and black bodies, and random lamps:
-diodes with and without phosphor, fluorescent tubes, and mixtures.
+diodes with and without phosphor, fluorescent tubes, sodium lamps, and mixtures.
 """
 
 from __future__ import annotations
@@ -18,40 +18,49 @@ from torch import Tensor
 
 from respectra.cameras import codec
 from respectra.cameras.mosaic import demosaic, mosaic
-from respectra.cameras.responses import get_response, list_responses
+from respectra.cameras.responses import get_response
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.spectra import illuminants
 from respectra.methods.settings import TRACK_SETTINGS
+from respectra.training.synthetic.draws import Randomness
 
 GRID = torch.tensor(CHALLENGE_WAVELENGTHS_NM, dtype=torch.float32)
 BANDS = len(GRID)
 #: Standard deviation of what JPEG at a quality of 80 adds, as is told.
 JPEG_NOISE = TRACK_SETTINGS["real-world"]["noise"][0]
+#: Cameras that are drawn from, under licences that let anybody do so.
+KNOWN_CAMERAS = (
+    "cie-1964-ntire2020",
+    "ntire2020-example-d40",
+    "cie-1931-2deg",
+    "cie-1964-10deg",
+    "nikon-5100-npl",
+    "sigma-sdmerill-npl",
+    "ampas-arri-d21",
+    "ampas-canon-eos-5d-mark-ii",
+    "ampas-canon-powershot-s90",
+    "ampas-canon-xti",
+    "ampas-nikon-d200",
+    "ampas-nikon-d5100",
+    "ampas-nikon-d70",
+    "ampas-nikon-d700",
+    "ampas-nikon-d7000",
+    "ampas-sony-ilce-7rm2",
+    "ampas-sony-ilce-7sm2",
+)
 #: Lines of mercury, and of the phosphors of fluorescent lamps, in nm, with their strength.
-_LINES = ((404.7, 0.4), (435.8, 1.0), (487.0, 0.5), (546.1, 1.6), (578.0, 0.5), (611.0, 1.6))
-
-
-class Randomness:
-    """Random numbers of one generator."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        self.g = generator
-
-    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
-        """Uniform random numbers."""
-        return low + (high - low) * torch.rand(*shape, generator=self.g)
-
-    def number(self, low: float = 0.0, high: float = 1.0) -> float:
-        """One of them."""
-        return float(self.uniform(1, low=low, high=high))
-
-    def chance(self, share: float) -> bool:
-        """True in this share of cases."""
-        return self.number() < share
-
-    def pick(self, count: int) -> int:
-        """A whole number below ``count``."""
-        return int(torch.randint(count, (1,), generator=self.g))
+_MERCURY = ((404.7, 0.4), (435.8, 1.0), (487.0, 0.5), (546.1, 1.6), (578.0, 0.5), (611.0, 1.6))
+#: Lines of sodium at high pressure, broad at 589 nm, likewise.
+_SODIUM = (
+    (467.0, 0.05),
+    (498.0, 0.15),
+    (515.0, 0.05),
+    (568.0, 0.6),
+    (582.0, 0.8),
+    (595.0, 1.2),
+    (616.0, 0.4),
+    (668.0, 0.1),
+)
 
 
 class Cameras(Randomness):
@@ -60,8 +69,7 @@ class Cameras(Randomness):
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__(generator)
         tables = [
-            torch.tensor(get_response(name).values, dtype=torch.float32)
-            for name in list_responses()
+            torch.tensor(get_response(name).values, dtype=torch.float32) for name in KNOWN_CAMERAS
         ]
         self.known = torch.stack([table / table.sum(dim=0) for table in tables])
         distance = (GRID[:, None] - GRID) / 70.0
@@ -126,10 +134,12 @@ class Lamps(Randomness):
         elif kind < 0.65:
             of = self.collections[0 if kind < 0.45 else 1 + self.pick(3)]
             light = of[self.pick(len(of))]
-        elif kind < 0.85:
+        elif kind < 0.82:
             light = self._diode()
+        elif kind < 0.93:
+            light = self._tube(_MERCURY, 0.3, 1.0)
         else:
-            light = self._tube()
+            light = self._tube(_SODIUM, 0.1, 0.3)
         if self.chance(0.2):
             other = self.collections[self.pick(4)]
             second = other[self.pick(len(other))]
@@ -150,10 +160,11 @@ class Lamps(Randomness):
         blue = self.number(0.1, 1.2) * _lobe(self.number(440, 462), self.number(7, 12))
         return blue + _lobe(self.number(535, 620), self.number(40, 70))
 
-    def _tube(self) -> Tensor:
-        light = 0.3 * self.number() * torch.ones(BANDS)
-        light += self.number() * _lobe(self.number(530, 620), self.number(35, 60))
-        for at, strength in _LINES:
+    def _tube(self, lines: tuple[tuple[float, float], ...], even: float, broad: float) -> Tensor:
+        """Lines over an even continuum and a broad lobe, each of up to these heights."""
+        light = even * self.number() * torch.ones(BANDS)
+        light += broad * self.number() * _lobe(self.number(530, 620), self.number(35, 60))
+        for at, strength in lines:
             peak = float(strength * torch.exp(0.6 * torch.randn(1, generator=self.g)))
             # A line falls into the two bands that it lies between.
             light += peak * (1 - (GRID - at).abs() / 10).clamp_min(0.0)

@@ -6,129 +6,30 @@ of pictures; seen by a spectral camera with its stray light, and by the colour c
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from fit_classical import FLOOR
-from respectra_captures import Cameras, Lamps, Randomness, Sensor, effective
 from torch import Tensor
 
 from respectra.cameras import get_track
-from respectra.config import Config
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
-from respectra.datasets.lighting import light_maps
-from respectra.datasets.spectra import illuminants, reflectances
-from respectra.datasets.textures import dead_leaves, power_law_fields
 from respectra.datasets.white_light import light_of_white
-from respectra.methods import configure
+from respectra.training.synthetic.captures import Cameras, Lamps, Sensor, effective
+from respectra.training.synthetic.draws import Randomness
+from respectra.training.synthetic.layouts import PATCH_SIDE, Layouts
+from respectra.training.synthetic.materials import Spectra
+from respectra.training.synthetic_recipe import Kind, SyntheticRecipe
 
-OBJECTS = (
-    "colorchecker-babelcolor",
-    "colorchecker-ohta",
-    "colorchecker-iso17321",
-    "pmc",
-    "cqs",
-    "cie-ces99",
-    "rawtoaces",
-)
-#: Shares of the lights of scenes.
-LIGHTS: dict[str, dict[str, float]] = {
-    "equal": {"equal": 1.0},
-    "mostly-white": {"equal": 0.7, "daylight": 0.2, "blackbody": 0.1},
-    "daylight": {"daylight": 0.7, "equal": 0.3},
-    "mixed": {"equal": 0.35, "daylight": 0.3, "blackbody": 0.2, "cie": 0.1, "lamps": 0.05},
-}
 GRID = torch.tensor(CHALLENGE_WAVELENGTHS_NM, dtype=torch.float32)
 BANDS = len(GRID)
-#: Patches a batch and rows of each, where pictures are rendered with noise.
-PATCHES, SIDE = 4, 32
+#: Patches a batch, where pictures are rendered with noise.
+PATCHES = 4
 #: Materials of a scene.
 PALETTE = 12
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How the network is trained."""
-
-    preset: str = "any-camera"
-    options: dict[str, Any] = field(default_factory=dict)
-    lights: str = "mostly-white"
-    """Lights of scenes of which nothing is said, a key of ``LIGHTS``."""
-    steps: int = 6_000
-    scenes: int = 16
-    """Scenes a batch."""
-    pixels: int = 96
-    """Pixels a scene."""
-    rate: float = 3e-3
-    seed: int = 2020
-    rolloff: float = 0.25
-    """Share of scenes whose camera loses light below about 430 nm, as glass and sensors do."""
-    stray: float = 0.6
-    """Share of scenes with stray light and dark level as spectral cameras have them: even at the
-    sensor, so that after division by its sensitivity they are highest at both ends of the range."""
-    grain: float = 0.0
-    """Share of scenes whose spectra have noise and codes of their own, as measured ones have."""
-    doubt_grain: float = 0.7
-    """The same, while the uncertainty is learned."""
-    doubt_steps: int = 600
-    """Steps in which it is."""
-    doubt_clean: float = 0.8
-    """Times what errors on synthetic scenes ask for; chosen on the scenes that choose."""
-    doubt_noisy: float = 1.05
-    """The same where noise is told."""
-    vary: float = 0.5
-    """Strength of the variation of reflectances: mixtures, pigment strength, shifts, bends."""
-    forget: float = 0.2
-    """Share of steps in which every pixel is a scene of its own."""
-    floor: float = FLOOR
-    """Denominators of the relative error do not fall below this."""
-    exact: float = 0.15
-    """Share of batches of exact values instead of codes."""
-    noisy: float = 0.3
-    """Share of steps with a batch of noisy patches."""
-    told: bool = True
-    """Train on random cameras and lights too; otherwise on the clean track alone."""
-
-    @property
-    def config(self) -> Config:
-        """Of the network."""
-        return configure("respectra", preset=self.preset, **self.options)
-
-
-class Spectra:
-    """Measured spectra on the challenge's bands, with frequencies."""
-
-    def __init__(self, lights: str) -> None:
-        self.objects = torch.tensor(
-            np.vstack([_positive(reflectances(name).values) for name in OBJECTS]),
-            dtype=torch.float32,
-        )
-        earth = reflectances("earthlib")
-        keep = np.max(earth.values, axis=1) > 0
-        labels = earth.coords["category"].values[keep]
-        # The square root of a category's size is its weight: soils would drown everything.
-        _, member, count = np.unique(labels, return_inverse=True, return_counts=True)
-        self.earth = torch.tensor(_positive(earth.values), dtype=torch.float32)
-        self.earth_weights = torch.tensor(count[member] ** -0.5, dtype=torch.float32)
-        values, weights = [], []
-        for name, share in LIGHTS[lights].items():
-            e = np.ones((1, BANDS)) if name == "equal" else illuminants(name).values
-            e = e[e.min(axis=1) >= 0]
-            values.append(e / e.mean(axis=1, keepdims=True))
-            weights.append(np.full(len(e), share / len(e)))
-        self.lights = torch.tensor(np.vstack(values), dtype=torch.float32)
-        self.light_weights = torch.tensor(np.concatenate(weights), dtype=torch.float32)
-
-
-def _positive(values: Any) -> Any:
-    values = np.asarray(values)
-    return np.clip(values[values.max(axis=1) > 0], 1e-4, None)
-
-
-@dataclass(frozen=True)
-class Batch:
+class Scenes(NamedTuple):
     """Values (n, 3, y, x), spectra (n, band, y, x), and what is told of them."""
 
     x: Tensor
@@ -136,57 +37,21 @@ class Batch:
     told: dict[str, Any]
     """As ``set_capture`` of the network takes it."""
 
-    def alone(self) -> Batch:
+    def alone(self) -> Scenes:
         """Every pixel a picture of its own."""
         x, truth = (
             t.permute(0, 2, 3, 1).reshape(-1, t.shape[1], 1, 1) for t in (self.x, self.truth)
         )
-        return Batch(x, truth, self.told)
-
-
-class Layouts:
-    """A store of pictures without colour: which thing a pixel shows, mixture, shade, gloss."""
-
-    def __init__(self, count: int, seed: int, side: int = 128) -> None:
-        rng = np.random.default_rng(seed)
-        rows, columns = np.arange(side)[:, None], np.arange(side)
-        every = []
-        for _ in range(count):
-            layout = dead_leaves(
-                side, side, round(np.exp(rng.uniform(np.log(15), np.log(400)))), rng
-            )
-            fields = power_law_fields(6, side, side, rng, (0.9, 1.6))
-            diffuse, mirrored = (m.sum(axis=-1) for m in light_maps(layout, fields, 3, rng))
-            field_of = rng.integers(len(fields), size=layout.count)[layout.thing]
-            contrast = np.exp(rng.uniform(np.log(0.3), np.log(4), layout.count))[layout.thing]
-            bias = rng.normal(1.0, 1.2, layout.count)[layout.thing]
-            share = 1 / (
-                1 + np.exp(np.clip(contrast * (fields[field_of, rows, columns] - bias), -30, 30))
-            )
-            level = diffuse.mean()
-            every.append((layout.thing, share, np.maximum(diffuse / level, 1e-3), mirrored / level))
-        self.things = torch.tensor(np.stack([layers[0] for layers in every]), dtype=torch.long)
-        self.maps = torch.tensor(np.stack([layers[1:] for layers in every]), dtype=torch.float32)
-
-    def patches(self, n: int, sampler: Sampler) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Thing (n, pixel), and share, shade and gloss, (n, pixel, 1) each, of random patches."""
-        which = torch.randint(len(self.things), (n,), generator=sampler.g).view(n, 1, 1)
-        last = self.things.shape[1] - SIDE + 1
-        y, x = torch.randint(last, (2, n, 1), generator=sampler.g) + torch.arange(SIDE)
-        things = self.things[which, y[:, :, None], x[:, None, :]]
-        maps = self.maps[
-            which[..., None], torch.arange(3), y[:, :, None, None], x[:, None, :, None]
-        ]
-        share, shade, gloss = maps.reshape(n, -1, 3, 1).unbind(dim=2)
-        return things.reshape(n, -1), share, shade, gloss
+        return Scenes(x, truth, self.told)
 
 
 class Sampler(Randomness):
     """Draws scenes: pixels that share a light, materials and an exposure; and captures of them."""
 
-    def __init__(self, recipe: Recipe, generator: torch.Generator) -> None:
+    def __init__(self, recipe: SyntheticRecipe, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
         super().__init__(generator)
-        self.recipe = recipe
+        self.recipe, self.seed, self.grainy = recipe, seed, recipe.grain
         self.spectra = Spectra(recipe.lights)
         self.clean, self.real = (
             torch.tensor(
@@ -195,11 +60,30 @@ class Sampler(Randomness):
             for track in ("clean", "real-world")
         )
         self.cameras, self.lamps = Cameras(generator), Lamps(generator)
-        self.layouts = Layouts(160, recipe.seed) if recipe.noisy else None
-        self.rng = np.random.default_rng(recipe.seed)
+        self.layouts = Layouts(recipe.layouts, seed) if recipe.noisy else None
+        self.rng = np.random.default_rng(seed)
         distance = (GRID[:, None] - GRID) / 60.0
         covariance = torch.exp(-0.5 * distance**2).double() + 1e-6 * torch.eye(BANDS).double()
         self.bend = torch.linalg.cholesky(covariance).float()
+
+    def batches(self, step: int) -> list[Scenes]:
+        """What one step learns from: the same whenever it is asked for.
+
+        Every so many steps, as the recipe says, they are to teach the uncertainty.
+        """
+        words = np.random.SeedSequence((self.seed, step)).generate_state(3)
+        self.g.manual_seed((int(words[0]) << 20) ^ int(words[1]))
+        self.rng = np.random.default_rng(int(words[2]))
+        recipe = self.recipe
+        self.grainy = recipe.uncertainty.grain if recipe.uncertainty.at(step) else recipe.grain
+        kinds = recipe.kinds[step % len(recipe.kinds)]
+        alone = self.chance(recipe.forget)
+        made = [self.scenes(kind) for kind in kinds]
+        if alone:
+            made = [scenes.alone() for scenes in made]
+        if self.chance(recipe.noisy):
+            made.append(self.noisy())
+        return made
 
     def materials(self, n: int, k: int) -> Tensor:
         """(n, k, band): the palette of each scene, of objects, of the earth, or of both."""
@@ -296,7 +180,7 @@ class Sampler(Randomness):
         top = (spectra @ response).amax(dim=2).quantile(0.98, dim=1)
         exposure = torch.exp(self.uniform(n, low=float(np.log(0.1)), high=0.1)) / top
         spectra = spectra * exposure[:, None, None]
-        if self.recipe.grain:
+        if self.grainy:
             spectra = self.grain(spectra)
         return spectra / (spectra @ response).amax(dim=2, keepdim=True).clamp_min(1.0)
 
@@ -312,7 +196,7 @@ class Sampler(Randomness):
         noisy = spectra + strength * torch.randn(spectra.shape, generator=self.g)
         cell = level / 255
         coded = torch.where(self.uniform(n, 1, 1) < 0.5, (noisy / cell).round() * cell, noisy)
-        return torch.where(self.uniform(n, 1, 1) < self.recipe.grain, coded.clamp_min(0.0), spectra)
+        return torch.where(self.uniform(n, 1, 1) < self.grainy, coded.clamp_min(0.0), spectra)
 
     def step(self) -> float:
         """Width of a code: of 8 bits, of more, or none."""
@@ -320,7 +204,7 @@ class Sampler(Randomness):
             return 0.0
         return 1 / 255 if self.chance(0.7) else 1 / (2 ** (9 + self.pick(6)) - 1)
 
-    def capture(self, kind: str) -> tuple[Tensor, dict[str, Any]]:
+    def capture(self, kind: Kind) -> tuple[Tensor, dict[str, Any]]:
         """The true response, and what is told."""
         if kind == "clean":
             return self.clean, {"camera": self.clean, "light": "unknown"}
@@ -358,7 +242,7 @@ class Sampler(Randomness):
         white = self.uniform(3, low=0.3, high=1.0)
         return white / white.max()
 
-    def scenes(self, kind: str) -> Batch:
+    def scenes(self, kind: Kind) -> Scenes:
         """Pictures as a file gives them, and their spectra.
 
         Args:
@@ -374,17 +258,18 @@ class Sampler(Randomness):
         if step:
             values = (values / step).floor() * step
         x, truth = values.transpose(1, 2)[:, :, None], spectra.transpose(1, 2)[:, :, None]
-        return Batch(x, truth, {**told, "step": step})
+        return Scenes(x, truth, {**told, "step": step})
 
-    def noisy(self) -> Batch:
+    def noisy(self) -> Scenes:
         """Patches of pictures with noise; half of them as the real-world track has it."""
         track = self.chance(0.5)
-        kind = "camera" if track else ("told", "white", "camera")[self.pick(3)]
+        others: tuple[Kind, ...] = ("told", "white", "camera")
+        kind = "camera" if track else others[self.pick(3)]
         response, told = self.capture(kind)
         if track:
             response, told = self.real, {"camera": self.real, "light": "unknown"}
         spectra = self.exposed(self.patches(white=kind != "camera"), response)
-        signal = (spectra @ response).view(PATCHES, SIDE, SIDE, 3).clamp_min(0.0)
+        signal = (spectra @ response).view(PATCHES, PATCH_SIDE, PATCH_SIDE, 3).clamp_min(0.0)
         mean = float(signal[..., 1].mean() * torch.exp(0.6 * torch.randn(1, generator=self.g)))
         mean = min(max(mean, 0.01), 0.6)
         sensor = Sensor(
@@ -394,6 +279,6 @@ class Sampler(Randomness):
             quality=80 if track else 75 + self.pick(25) if self.chance(0.4) else None,
         )
         values = torch.from_numpy(np.stack([sensor(p, self.rng) for p in signal.numpy()]))
-        truth = spectra.view(PATCHES, SIDE, SIDE, BANDS).permute(0, 3, 1, 2)
+        truth = spectra.view(PATCHES, PATCH_SIDE, PATCH_SIDE, BANDS).permute(0, 3, 1, 2)
         levels = {"noise": (sensor.told_read, sensor.gain), "step": 1 / 255}
-        return Batch(values.permute(0, 3, 1, 2), truth, {**told, **levels})
+        return Scenes(values.permute(0, 3, 1, 2), truth, {**told, **levels})

@@ -1,0 +1,249 @@
+"""What is gained and paid on a cluster: speed, overhead, memory, graphs; and by one machine.
+
+Each row is measured in this process and workers of one thread on this machine; ``--only`` takes
+some of them, ``--share 0.1`` makes everything a tenth as large. The scheduler lives in a process of
+its own where its memory is measured.
+
+    python benchmarks/cluster.py --only speed,overhead --share 0.1
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import respectra as rs
+from respectra.cluster import Cluster, open_cluster
+
+ROWS: dict[str, Callable[[float, Path], Iterator[str]]] = {}
+
+
+def row(function: Callable[[float, Path], Iterator[str]]) -> Callable[[float, Path], Iterator[str]]:
+    ROWS[function.__name__] = function
+    return function
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default=",".join(ROWS), help=f"of {', '.join(ROWS)}")
+    parser.add_argument("--share", type=float, default=1.0, help="of the full sizes")
+    options = parser.parse_args()
+    print(f"{multiprocessing.cpu_count()} cores, {rs.__version__}", flush=True)
+    for name in options.only.split(","):
+        with tempfile.TemporaryDirectory(prefix="respectra-") as folder:
+            for line in ROWS[name](options.share, Path(folder)):
+                print(f"{name:<10} {line}", flush=True)
+
+
+# --- many pictures -------------------------------------------------------------------------------
+
+
+def photograph(pixels: int, seed: int) -> Any:
+    """A picture in 8-bit codes with colours that repeat, as in photographs."""
+    rng = np.random.default_rng(seed)
+    side = max(16, int(pixels**0.5))
+    palette = rng.integers(0, 256, (20_000, 3))
+    coarse = rng.integers(0, len(palette), (side // 8 + 1, side // 8 + 1))
+    place = np.kron(coarse, np.ones((8, 8), int))[:side, :side]
+    codes = np.clip(palette[place] + rng.integers(-1, 2, (side, side, 3)), 0, 255)
+    return rs.make_image(codes.astype(np.float32) / np.float32(255), encoding="srgb", bits=8)
+
+
+def pictures(folder: Path, count: int, pixels: int = 250_000) -> Path:
+    folder.mkdir()
+    for k in range(count):
+        rs.save_image(photograph(pixels, k), folder / f"{k:05d}.png")
+    return folder
+
+
+def seconds_of(inputs: Path, output: Path, cluster: Cluster | None) -> float:
+    start = time.perf_counter()
+    outcomes = rs.reconstruct_files(inputs, output, suffix="npy", cluster=cluster)
+    assert all(outcome.status == "done" for outcome in outcomes)
+    return time.perf_counter() - start
+
+
+@row
+def speed(share: float, folder: Path) -> Iterator[str]:
+    """Two workers against one."""
+    inputs = pictures(folder / "in", max(4, round(200 * share)))
+    warm = pictures(folder / "warm", 4, 10_000)
+    found = []
+    for workers in (1, 2):
+        with open_cluster(workers=workers) as cluster:
+            seconds_of(warm, folder / f"warm{workers}", cluster)
+            found.append(seconds_of(inputs, folder / f"out{workers}", cluster))
+    count = len(list(inputs.iterdir()))
+    yield f"{count} pictures of 0.25 MP: one worker {found[0]:.1f} s, two {found[1]:.1f} s"
+    yield f"ratio {found[0] / found[1]:.2f} (wanted 1.8)"
+
+
+@row
+def overhead(share: float, folder: Path) -> Iterator[str]:
+    """One worker against a plain loop, in turns."""
+    import torch
+
+    torch.set_num_threads(1)
+    inputs = pictures(folder / "in", max(4, round(50 * share)))
+    warm = pictures(folder / "warm", 2, 10_000)
+    loops, tasks = [], []
+    with open_cluster(workers=1) as cluster:
+        seconds_of(warm, folder / "warm1", cluster)
+        seconds_of(warm, folder / "warm0", None)
+        for turn in range(3):
+            loops.append(seconds_of(inputs, folder / f"loop{turn}", None))
+            tasks.append(seconds_of(inputs, folder / f"task{turn}", cluster))
+    yield f"least of three turns: loop {min(loops):.2f} s, one worker {min(tasks):.2f} s"
+    yield f"overhead {100 * (min(tasks) / min(loops) - 1):.1f} % (wanted at most 10 %)"
+
+
+# --- a lazy cube ---------------------------------------------------------------------------------
+
+
+def peak_bytes() -> int:
+    """On a worker: the largest memory it ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def block_of_codes(block_id: tuple[int, ...], side: int) -> np.ndarray:
+    """A piece of a picture that is too large to be made at once."""
+    return np.asarray(photograph(side * side, sum(block_id)).values, np.float32)
+
+
+@row
+def lazy(share: float, folder: Path) -> Iterator[str]:
+    """A large cube into Zarr."""
+    import dask
+    import dask.array as da
+    import xarray as xr
+    import zarr
+
+    side = 512
+    across = max(2, round((400e6 * share) ** 0.5 / side))
+    size = across * side
+    data = da.map_blocks(
+        block_of_codes,
+        chunks=((side,) * across, (side,) * across, (3,)),
+        dtype=np.float32,
+        meta=np.empty((0, 0, 0), np.float32),
+        side=side,
+    )
+    image = xr.DataArray(
+        data,
+        dims=("y", "x", "channel"),
+        coords={"channel": ["R", "G", "B"]},
+        attrs={"encoding": "srgb", "bits": 8, "track": "unknown"},
+    )
+    cube = rs.reconstruct_lazily(image, rs.load())
+    store = zarr.create_array(
+        folder / "cube.zarr", shape=cube.shape, chunks=(side // 2, side // 2, 31), dtype="float32"
+    )
+    (graph,) = dask.optimize(cube.data.store(store, compute=False, lock=False))
+    tasks = len(dict(graph.__dask_graph__())) / across**2
+    yield f"{size**2 / 1e6:.0f} MP in {across**2} chunks: {tasks:.2f} tasks a chunk (wanted 3)"
+    with open_cluster(workers=2) as cluster:
+        start = time.perf_counter()
+        cluster._client.compute(graph).result()
+        took = time.perf_counter() - start
+        peaks = cluster._client.run(peak_bytes)
+    yield f"{took:.0f} s, peak of a worker {max(peaks.values()) / 1e9:.2f} GB (wanted 2)"
+
+
+# --- very many pictures --------------------------------------------------------------------------
+
+
+def stub(number: int) -> int:
+    """A method that does nothing."""
+    return number
+
+
+def scheduler_memory(dask_scheduler: Any = None) -> int:
+    return peak_bytes()
+
+
+def _started(program: str, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", f"distributed.cli.{program}", *arguments]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+
+@row
+def graph(share: float, folder: Path) -> Iterator[str]:
+    """Jobs of a hundred thousand pictures that take no time."""
+    count = max(1000, round(100_000 * share))
+    file = folder / "scheduler.json"
+    arguments = ["--host", "127.0.0.1", "--port", "0", "--dashboard-address", ":0"]
+    known = ["--scheduler-file", str(file)]
+    scheduler = _started("dask_scheduler", *arguments, *known)
+    workers = _started("dask_worker", *known, "--nworkers", "2", "--nthreads", "1")
+    try:
+        from distributed import Client
+
+        deadline = time.monotonic() + 60
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        with Client(scheduler_file=str(file), timeout=60) as client:
+            client.wait_for_workers(2, timeout=60)
+            cluster = Cluster(client)
+            start = time.perf_counter()
+            done = sum(1 for _ in cluster.run(stub, ((k, (k,)) for k in range(count))))
+            took = time.perf_counter() - start
+            peak = client.run_on_scheduler(scheduler_memory)
+        assert done == count
+        yield f"{count:,} jobs submitted and done in {took:.0f} s (wanted 60 s for 100,000)"
+        yield f"peak of the scheduler {peak / 1e9:.2f} GB (wanted 2)"
+    finally:
+        for process in (workers, scheduler):
+            process.terminate()
+            process.wait()
+
+
+# --- one machine ---------------------------------------------------------------------------------
+
+
+@row
+def photo(share: float, folder: Path) -> Iterator[str]:
+    """One photograph, into memory."""
+    rec = rs.load()
+    rec(photograph(10_000, 0))
+    image = photograph(round(8.3e6 * share), 1)
+    start = time.perf_counter()
+    cube = rec(image)
+    took = time.perf_counter() - start
+    pixels = cube.sizes["y"] * cube.sizes["x"]
+    colours = len(np.unique(np.rint(image.values.reshape(-1, 3) * 255) @ [1, 256, 65536]))
+    yield f"{pixels / 1e6:.1f} MP, {colours:,} colours: {took:.2f} s (wanted 2.5 s for 8.3 MP)"
+
+
+@row
+def envi(share: float, folder: Path) -> Iterator[str]:
+    """A large picture from TIFF into ENVI, in a process of its own."""
+    import tifffile
+
+    side = round((100e6 * share) ** 0.5)
+    codes = np.empty((side, side, 3), np.uint8)
+    for y in range(0, side, 1000):
+        part = photograph(1000 * 1000, y).values[: side - y]
+        strip = np.tile(part, (1, side // 1000 + 1, 1))[:, :side]
+        codes[y : y + len(strip)] = np.rint(strip * 255)
+    tifffile.imwrite(folder / "survey.tif", codes, rowsperstrip=64, photometric="rgb")
+    command = [sys.executable, "-m", "respectra", "reconstruct", str(folder / "survey.tif")]
+    start = time.perf_counter()
+    subprocess.run([*command, "-o", str(folder / "cube.hdr"), "--max-memory", "1.5GB"], check=True)
+    took = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    yield f"{side**2 / 1e6:.0f} MP into ENVI: {took:.0f} s (wanted 80 s for 100 MP)"
+    yield f"peak {peak / 1e9:.2f} GB (wanted 1.5)"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""The part of a recipe for training on endless synthetic scenes instead of cubes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeGuard
+
+from pydantic import Field
+
+from respectra.config import Config
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+#: What is named instead of folders of cubes.
+SYNTHETIC = "synthetic"
+Kind = Literal["clean", "camera", "told", "observer", "white", "stranger"]
+
+
+class UncertaintyRecipe(Config):
+    """How a network's uncertainty is learned, beside its spectra.
+
+    In some steps the layers of the uncertainty alone learn: that 68 % of errors stay below one
+    deviation and 95 % below two, by the quantile losses of the errors' logarithms.
+    """
+
+    every: int = Field(default=9, ge=1)
+    """One in so many steps; 1: all, so that spectra stay as they are."""
+    grain: Share = 0.7
+    """``SyntheticRecipe.grain`` in these steps: measured spectra are never clean."""
+
+    factors: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+    """Times what errors on synthetic scenes ask for: of all bands, and of the shortest and of the
+    longest besides, where measured scenes differ most from one another. Chosen on measured scenes.
+    """
+    noisy_factors: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+    """The same where noise is told."""
+
+    def at(self, step: int) -> bool:
+        """Whether the uncertainty learns in this step, counted from 0."""
+        return step % self.every == self.every - 1
+
+
+class SyntheticRecipe(Config):
+    """Scenes of measured reflectances under measured lights, seen by random cameras.
+
+    A step has a batch of each of some kinds of pictures, and noisy patches in some steps:
+    ``clean``, the recipe's track with nothing said; ``camera``, any other camera in its place;
+    ``told``, any camera under a light that is told; ``observer``, the clean track's under equal
+    energy that is told; ``white``, a light of which white alone is known; ``stranger``, a camera of
+    which nothing is.
+    """
+
+    kinds: tuple[tuple[Kind, ...], ...] = (
+        ("clean", "told", "observer"),
+        ("clean", "told", "camera"),
+        ("clean", "told", "white"),
+        ("clean", "told", "stranger"),
+    )
+    """What the steps learn from, in turn."""
+    lights: Literal["equal", "mostly-white", "daylight", "mixed"] = "mostly-white"
+    """Lights of scenes of which nothing is said."""
+    scenes: int = Field(default=16, ge=1)
+    """Scenes a batch."""
+    pixels: int = Field(default=96, ge=1)
+    """Pixels a scene."""
+    rolloff: Share = 0.25
+    """Share of scenes whose camera loses light below about 430 nm, as glass and sensors do."""
+    stray: Share = 0.6
+    """Share of scenes with stray light and dark level as spectral cameras have them: even at the
+    sensor, so that after division by its sensitivity they are highest at both ends of the range."""
+    grain: Share = 0.0
+    """Share of scenes whose spectra have noise and codes of their own, as measured ones have."""
+    vary: float = Field(default=0.5, ge=0)
+    """Strength of the variation of reflectances: mixtures, pigment strength, shifts, bends."""
+    forget: Share = 0.2
+    """Share of steps in which every pixel is a scene of its own."""
+    exact: Share = 0.15
+    """Share of batches of exact values instead of codes."""
+    noisy: Share = 0.3
+    """Share of steps with a batch of noisy patches."""
+    layouts: int = Field(default=160, ge=1)
+    """Pictures that noisy patches are cut out of."""
+    uncertainty: UncertaintyRecipe = UncertaintyRecipe()
+
+
+def is_synthetic(data: object) -> TypeGuard[Literal["synthetic"]]:
+    """Whether synthetic scenes are asked for instead of data."""
+    return data == SYNTHETIC

@@ -1,0 +1,119 @@
+"""What a client says of how its picture was taken, for the worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import xarray as xr
+
+from respectra.cameras import Capture, InputKind, PictureOptions, References, options_for
+from respectra.config import Config
+from respectra.inference import Reconstructor
+from respectra.inference.binding import for_first_picture, for_picture
+
+
+class Stated(Config):
+    """Facts of a capture. Names are checked by the service, paths are chosen by it."""
+
+    camera: str | None = None
+    camera_file: Path | None = None
+    light: str | None = None
+    light_file: Path | None = None
+    white: Literal["auto"] | tuple[float, ...] | None = None
+    capture: Path | None = None
+    references: Path | None = None
+    quantity: Literal["reflectance", "radiance"] | None = None
+
+    def __bool__(self) -> bool:
+        return self != Stated()
+
+    def to_capture(self) -> Capture | None:
+        """The capture that this makes; single facts win over those of a capture file.
+
+        Raises:
+            RespectraError: a file or a value that cannot be one.
+        """
+        facts: dict[str, Any] = {
+            "camera": self.camera_file or self.camera,
+            "light": self.light_file or self.light,
+            "white": self.white,
+        }
+        facts = {name: value for name, value in facts.items() if value is not None}
+        told = None if self.capture is None else Capture.load(self.capture)
+        if not facts:
+            return told
+        return Capture(**facts) if told is None else told.replace(**facts)
+
+    def to_references(self) -> References | None:
+        """The known spectra.
+
+        Raises:
+            RespectraError: a table that is none.
+        """
+        return None if self.references is None else References.from_csv(self.references)
+
+    def bind(
+        self, reconstructor: Reconstructor, path: Path, kind: InputKind, options: PictureOptions
+    ) -> Reconstructor:
+        """The reconstructor for a picture of a file, as the command line binds it.
+
+        Raises:
+            RespectraError: what is stated cannot be, or not of this picture.
+        """
+        capture = self.to_capture()
+        return for_first_picture(
+            reconstructor,
+            path,
+            kind,
+            capture,
+            self.quantity,
+            self.to_references(),
+            options_for(options, capture),
+        )
+
+    def bind_to(self, reconstructor: Reconstructor, image: xr.DataArray) -> Reconstructor:
+        """The same for a picture in memory.
+
+        Raises:
+            RespectraError: what is stated cannot be, or not of this picture.
+        """
+        return for_picture(
+            reconstructor,
+            image,
+            capture=self.to_capture(),
+            references=self.to_references(),
+            quantity=self.quantity,
+        )
+
+
+#: What the numbers of a cube are, in words.
+_QUANTITIES = {
+    "reflectance": "reflectance: the share of the light that comes back, relative to white",
+    "radiance": "radiance: the light that reached the camera, in relative units",
+}
+
+
+def in_words(reconstructor: Reconstructor) -> dict[str, str]:
+    """What comes out and what was assumed, for people; see ``Manifest.facts``."""
+    contract, capture = reconstructor.contract, reconstructor.capture
+    words = {"quantity": _QUANTITIES[contract.quantity]}
+    correction = reconstructor.guarantees.correction
+    if correction is not None:
+        words["references"] = correction.summary
+    if capture is None:
+        return words
+    light, assumed = capture.light, capture.light is None
+    if light is None:
+        light = capture.assumed_light(contract.wavelengths_nm)
+    name = str(light.attrs["name"])
+    words["light"] = f"{name}, assumed: nobody said which" if assumed else name
+    if capture.camera_name is not None:
+        words["camera"] = capture.camera_name
+    if capture.is_photograph:
+        words["camera"] = f"developed photo, {capture.camera_name}"
+    if contract.camera_matrix is not None:
+        words["camera"] += f"; brought to the camera of {reconstructor.name} by a 3 × 3 matrix"
+    if capture.describe():
+        words["assumed"] = capture.describe()
+    return words

@@ -159,7 +159,7 @@ class Fusion(nn.Module):
         y = F.relu(self.embed(self.body(x)))
         means = torch.cat([y.mean(dim=3, keepdim=True), y.mean(dim=2, keepdim=True).mT], dim=2)
         means = F.hardswish(F.instance_norm(self.squeeze(means)))
-        rows, columns = means.split(tuple(y.shape[-2:]), dim=2)
+        rows, columns = torch.split(means, list(y.shape[-2:]), dim=2)
         gates = torch.sigmoid(self.rows(rows)) * torch.sigmoid(self.columns(columns.mT))
         return torch.as_tensor(self.join(x + y * gates))
 
@@ -217,7 +217,7 @@ class CESST(nn.Module):
     def _channels(self, image: Tensor, coarser: Tensor | None) -> list[Tensor]:
         """Features of R, G and B, each (n, width, y, x)."""
         features = []
-        for channel in image.split(1, dim=1):
+        for channel in image.chunk(image.shape[1], dim=1):
             x = self.embedding(channel)
             if coarser is not None:
                 finer = _resized(coarser, 2.0)[..., : x.shape[-2], : x.shape[-1]]

@@ -12,7 +12,7 @@ from respectra.cameras import get_track
 from respectra.cubes import check, check_lazily, relight, resample, to_reflectance
 from respectra.datasets.still_life import still_life
 from respectra.errors import ConfigError, DataError
-from respectra.evaluation.metrics import Rendering, Settings, score, score_lazily
+from respectra.evaluation.metrics import MetricSettings, Rendering, score, score_lazily
 
 pytest.importorskip("dask.array")
 
@@ -101,7 +101,9 @@ def test_scores_of_a_pair(cube: xr.DataArray):
     estimate = cube * (1 + 0.1 * rng.random(cube.shape)).astype(np.float32)
     grid = cube["wavelength"].values
     response = get_track("clean").response_matrix(grid)
-    settings = Settings(floor=0.01, response=response, rendering=Rendering(wavelengths_nm=grid))
+    settings = MetricSettings(
+        floor=0.01, response=response, rendering=Rendering(wavelengths_nm=grid)
+    )
     names = ["mrae", "rmse", "psnr", "sam", "back_projection_mrae", "delta_e_2000"]
     watched = Watched(cube)
     scores = score_lazily(watched.cube, estimate.chunk(y=10), settings, names)

@@ -13,7 +13,7 @@ import xarray as xr
 
 from respectra.cubes import require_cube
 from respectra.errors import ConfigError, DataError
-from respectra.evaluation.metrics.registry import Scene, Settings, get_metric
+from respectra.evaluation.metrics.registry import MetricSettings, ScenePair, get_metric
 
 #: Metrics that are means over pixels.
 _MEANS = ("mrae", "sam", "back_projection_mrae", "delta_e_2000")
@@ -24,7 +24,7 @@ _SQUARES = ("rmse", "psnr")
 def score_lazily(
     truth: xr.DataArray,
     estimate: xr.DataArray,
-    settings: Settings | None = None,
+    settings: MetricSettings | None = None,
     names: Sequence[str] = ("mrae", "rmse"),
 ) -> xr.DataArray:
     """As ``score``, for cubes on dask's chunks: nothing is computed until it is asked for.
@@ -53,7 +53,7 @@ def score_lazily(
     """
     import dask.array as da
 
-    chosen = settings or Settings()
+    chosen = settings or MetricSettings()
     known = (*_MEANS, *_SQUARES)
     for name in names:
         if name not in known:
@@ -86,8 +86,8 @@ def score_lazily(
     return xr.DataArray(scores, dims=("metric",), coords={"metric": list(names)}, name="scores")
 
 
-def _with_wavelengths(settings: Settings, cube: xr.DataArray) -> Settings:
-    """Settings that know of the bands and the light, which the arrays of chunks do not carry."""
+def _with_wavelengths(settings: MetricSettings, cube: xr.DataArray) -> MetricSettings:
+    """MetricSettings that know of the bands and the light, which the arrays of chunks do not carry."""
     rendering = settings.rendering
     if rendering.wavelengths_nm is None:
         grid = tuple(float(nm) for nm in cube["wavelength"].values)
@@ -98,9 +98,9 @@ def _with_wavelengths(settings: Settings, cube: xr.DataArray) -> Settings:
     return dataclasses.replace(settings, rendering=rendering)
 
 
-def _require_all(settings: Settings, names: Sequence[str], cube: xr.DataArray) -> None:
+def _require_all(settings: MetricSettings, names: Sequence[str], cube: xr.DataArray) -> None:
     corner = cube[:1, :1].copy(data=np.ones((1, 1, cube.shape[2]), np.float32))
-    scene = Scene(corner, corner, settings)
+    scene = ScenePair(corner, corner, settings)
     for name in names:
         lacks = get_metric(name).missing(scene)
         if lacks:
@@ -110,12 +110,12 @@ def _require_all(settings: Settings, names: Sequence[str], cube: xr.DataArray) -
 def _sums(
     truth: npt.NDArray[Any],
     estimate: npt.NDArray[Any],
-    settings: Settings,
+    settings: MetricSettings,
     names: tuple[str, ...],
     pixels: int,
 ) -> npt.NDArray[np.float64]:
     """Each metric's share of a part, shape (1, 1, metric)."""
-    scene = Scene(truth, estimate, settings)
+    scene = ScenePair(truth, estimate, settings)
     share = truth.shape[0] * truth.shape[1] / pixels
     found = []
     for name in names:
@@ -126,7 +126,7 @@ def _sums(
 
 
 def _finished(
-    shares: npt.NDArray[np.float64], settings: Settings, names: tuple[str, ...]
+    shares: npt.NDArray[np.float64], settings: MetricSettings, names: tuple[str, ...]
 ) -> npt.NDArray[np.float64]:
     found = shares.copy()
     for place, name in enumerate(names):

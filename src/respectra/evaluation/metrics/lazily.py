@@ -87,7 +87,7 @@ def score_lazily(
 
 
 def _with_wavelengths(settings: MetricSettings, cube: xr.DataArray) -> MetricSettings:
-    """MetricSettings that know of the bands and the light, which the arrays of chunks do not carry."""
+    """Settings that know of the bands and the light, which the arrays of chunks do not carry."""
     rendering = settings.rendering
     if rendering.wavelengths_nm is None:
         grid = tuple(float(nm) for nm in cube["wavelength"].values)

@@ -290,7 +290,9 @@ def show_ratios(label: str, ratios: dict[tuple[str, str, str], float]) -> None:
     own = {key: value for key, value in ratios.items() if not key[0].startswith(TRAINED_ON)}
     rest = {key: value for key, value in ratios.items() if key[1] != "HP1"}
     print(f"{label}: {mean(ratios.values()):.3f} x over {len(by_camera)} cameras")
-    print(f"  without those trained on {mean(own.values()):.3f}, without HP1 ", end="")
+    if own:
+        print(f"  without those trained on {mean(own.values()):.3f}, ", end="")
+    print("without HP1 ", end="")
     print(f"{mean(rest.values()):.3f}; worst", {c: round(by_camera[c], 3) for c in worst})
     print("  by light:", {light: round(v, 3) for light, v in over(1, ratios).items()})
 

@@ -12,7 +12,7 @@ ROOMS = {
     "colour": "Colour, observers and lights",
     "cubes": "Cubes",
     "cameras": "Cameras, images and captures",
-    "datasets.collections": "Collections of scenes",
+    "datasets": "Collections, stores and synthetic scenes",
     "methods": "Methods",
     "training": "Training",
     "inference": "Inference",

@@ -203,7 +203,7 @@ def take_train_and_score(path: Path) -> None:
                 rs.save_cube(still_life(144, 192, seed=seed), folder / part / f"scene{seed}.npz")
         respectra("train", "root-polynomial", "--data", folder / "learn", "-o", folder / "run")
         entries = (f"mine={folder / 'run' / 'best.safetensors'}", "default", "wiener")
-        options = ("--data", folder / "score", "--aux", "none", "--timing-runs", 1)
+        options = ("--data", folder / "score", "--aux", "none", "--timing-runs", 0)
         respectra("evaluate", *entries, *options, "-o", folder / "scores")
         respectra("report", folder / "scores", "-o", folder / "report.html")
         with browser_page(1120, 760) as page:

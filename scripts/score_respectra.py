@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from fit_classical import CHOICE, FLOOR, REPORT, load_scenes
-from respectra.inference.predictors import build
 from scipy.optimize import minimize
 
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
+from respectra.inference.networks import build
 from respectra.methods import Weights, load_weights
 from respectra.methods.settings import TRACK_SETTINGS
 from respectra.methods.shipped import open_shipped

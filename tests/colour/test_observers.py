@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from respectra.colour import colour_matching, illuminant, list_illuminants
+from respectra.colour.observers import illuminant_table, tabulated_illuminants
+from respectra.colour.rendering import bradford
 from respectra.errors import ConfigError, DataError
 
 
@@ -47,3 +49,29 @@ def test_unknown_names_and_bands_outside_the_table_are_errors():
         illuminant("D66", [500])
     with pytest.raises(DataError, match="known from 300 to 780 nm, not from 400 to 1000"):
         illuminant("D65", [400, 1000])
+
+
+def test_the_tables_in_the_package_are_the_librarys():
+    import colour
+
+    titles = {"cie1931": "CIE 1931 2 Degree", "cie1964": "CIE 1964 10 Degree"}
+    for name, title in titles.items():
+        table = colour.MSDS_CMFS[f"{title} Standard Observer"]
+        np.testing.assert_array_equal(colour_matching(name, table.wavelengths), table.values)
+    for name in ("D65", "A"):
+        known = colour.SDS_ILLUMINANTS[name]
+        grid, power = illuminant_table(name)
+        np.testing.assert_array_equal(grid, known.wavelengths)
+        np.testing.assert_array_equal(power, known.values)
+    assert tabulated_illuminants() == tuple(colour.SDS_ILLUMINANTS)
+
+
+def test_the_adaptation_is_the_librarys():
+    import colour
+
+    display = colour.xy_to_XYZ(colour.RGB_COLOURSPACES["sRGB"].whitepoint)
+    for white in ([1.1, 1.0, 0.35], [0.8, 1.1, 1.4]):
+        expected = colour.adaptation.matrix_chromatic_adaptation_VonKries(
+            np.array(white), display, transform="Bradford"
+        )
+        np.testing.assert_allclose(bradford(np.array(white), display), expected, rtol=1e-14)

@@ -93,3 +93,25 @@ def test_so_are_guarantees_and_uncertainty(photo: xr.DataArray, pixel_by_pixel: 
     pixel_by_pixel.undo()
     for once, each in zip(answers(), plain, strict=True):
         np.testing.assert_allclose(once, each, rtol=5e-5, atol=5e-6 * float(each.max()))
+
+
+def test_small_pictures_and_large_ones_tell_colours_apart_alike(monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(3)
+    palette = rng.random((700, 3)).astype(np.float32)
+    pixels = palette[rng.integers(0, len(palette), (300, 300))]
+    few = find_colours(pixels)
+    answer = ByColour(lambda rows: rows.repeat(2, axis=2))(pixels)
+    monkeypatch.setattr(module, "_number_few", module._number_many)
+    many = find_colours(pixels)
+    assert few is not None
+    assert many is not None
+    np.testing.assert_array_equal(few.values, many.values)
+    np.testing.assert_array_equal(few.number, many.number)
+    np.testing.assert_array_equal(answer, pixels.repeat(2, axis=2))
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "_MIX", np.zeros(3, np.uint64))  # every colour has one key
+    same = find_colours(pixels)
+    assert same is not None
+    np.testing.assert_array_equal(same.number, many.number)
+    noise = rng.random((300, 300, 3)).astype(np.float32)
+    assert find_colours(noise) is None

@@ -85,10 +85,15 @@ def _photograph(space: str) -> xr.DataArray:
     return make_response(matching @ np.linalg.inv(to_xyz).T, _FINE_NM, name=space, source=source)
 
 
+def _is_known(name: str) -> bool:
+    """Whether a camera has this name; the responses' names are in a library that loads slowly."""
+    return name in list_rgb_spaces() or name in list_responses()
+
+
 def camera_record(camera: xr.DataArray) -> str | dict[str, Any]:
     """The name of a known camera, else its table."""
     name = str(camera.attrs["name"])
-    if name in list_cameras() and _same(camera, open_camera(name)):
+    if _is_known(name) and _same(camera, open_camera(name)):
         return name
     return {
         "name": name,
@@ -117,7 +122,7 @@ def read_camera(record: Any) -> xr.DataArray | None:
     if record is None:
         return None
     if isinstance(record, str):
-        if record not in list_cameras():
+        if not _is_known(record):
             raise unknown_name("camera", record, list_cameras())
         return open_camera(record)
     return make_response(

@@ -74,6 +74,10 @@ def input_kind_of(
     Returns:
         what was told, else ``clean`` or ``real-world`` for pictures that the challenge named,
         ``camera`` for raw files and where the capture names a camera, else ``srgb``.
+
+    Example:
+        >>> input_kind_of("ARAD_HS_0451_clean.png"), input_kind_of("holiday.jpg")
+        ('clean', 'srgb')
     """
     if told != "auto":
         return told
@@ -88,7 +92,13 @@ def input_kind_of(
 
 
 def options_for(options: PictureOptions, capture: Capture | None) -> PictureOptions:
-    """How to read a picture of a capture: where it has a tone curve of its own, no other one."""
+    """How to read a picture of a capture: where it has a tone curve of its own, no other one.
+
+    Example:
+        >>> from respectra.cameras import Capture, PictureOptions, Tone
+        >>> options_for(PictureOptions(), Capture(tone=Tone())).tone
+        'none'
+    """
     if options.tone == "auto" and capture is not None and capture.tone is not None:
         return options.model_copy(update={"tone": "none"})
     return options

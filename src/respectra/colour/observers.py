@@ -1,12 +1,14 @@
 """Standard observers and illuminants, sampled at any wavelengths.
 
-The tables are colour-science's, which reproduces those of CIE 015. Its import is slow, so it
-happens on first use, and each table is read once.
+The tables are colour-science's, which reproduces those of CIE 015. Its import is slow, so what
+every photograph needs is in the package (``scripts/write_cie_tables.py``): the observers, D65, and
+the names of all lights. The import happens with the first other light.
 """
 
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +17,11 @@ from respectra.errors import DataError, unknown_name
 from respectra.typing import FloatArray
 from respectra.wavelengths import check_wavelengths
 
-#: Observer -> colour-science's name of its colour-matching functions.
-_OBSERVERS = {
-    "cie1931": "CIE 1931 2 Degree Standard Observer",
-    "cie1964": "CIE 1964 10 Degree Standard Observer",
-}
-OBSERVERS = tuple(_OBSERVERS)
+#: ``cie1931`` (2 degrees) and ``cie1964`` (10 degrees).
+OBSERVERS = ("cie1931", "cie1964")
+_TABLES = Path(__file__).parent / "data" / "cie.npz"
+#: The illuminant whose table is in the package.
+_KEPT = "D65"
 
 
 def colour_matching(observer: str, wavelengths_nm: npt.ArrayLike) -> FloatArray:
@@ -44,10 +45,10 @@ def colour_matching(observer: str, wavelengths_nm: npt.ArrayLike) -> FloatArray:
         >>> colour_matching("cie1931", [450, 550, 650]).shape
         (3, 3)
     """
-    if observer not in _OBSERVERS:
-        raise unknown_name("observer", observer, _OBSERVERS)
+    if observer not in OBSERVERS:
+        raise unknown_name("observer", observer, OBSERVERS)
     grid = check_wavelengths(wavelengths_nm)
-    table_nm, table = _observer_table(observer)
+    table_nm, table = _kept_table(observer)
     columns = [np.interp(grid, table_nm, column, left=0.0, right=0.0) for column in table.T]
     return np.stack(columns, axis=1)
 
@@ -73,11 +74,11 @@ def illuminant(name: str, wavelengths_nm: npt.ArrayLike) -> FloatArray:
         [100.0]
     """
     grid = check_wavelengths(wavelengths_nm)
+    if name.lower() == "e":
+        return np.full(grid.size, 100.0)
     names = {known.lower(): known for known in tabulated_illuminants()}
     if name.lower() not in names:
         raise unknown_name("illuminant", name, names)
-    if name.lower() == "e":
-        return np.full(grid.size, 100.0)
     table_nm, table = _illuminant_table(names[name.lower()])
     if grid[0] < table_nm[0] or grid[-1] > table_nm[-1]:
         raise DataError(
@@ -90,9 +91,8 @@ def illuminant(name: str, wavelengths_nm: npt.ArrayLike) -> FloatArray:
 @functools.cache
 def tabulated_illuminants() -> tuple[str, ...]:
     """Names of the tables: the CIE's A, B, C, D, E, FL, HP, LED, ID series and ISO 7589's."""
-    import colour
-
-    return tuple(colour.SDS_ILLUMINANTS)
+    with np.load(_TABLES) as tables:
+        return tuple(str(name) for name in tables["illuminants"])
 
 
 def illuminant_table(name: str) -> tuple[FloatArray, FloatArray]:
@@ -101,15 +101,16 @@ def illuminant_table(name: str) -> tuple[FloatArray, FloatArray]:
 
 
 @functools.cache
-def _observer_table(observer: str) -> tuple[FloatArray, FloatArray]:
-    import colour
-
-    table = colour.MSDS_CMFS[_OBSERVERS[observer]]
-    return np.array(table.wavelengths, np.float64), np.array(table.values, np.float64)
+def _kept_table(name: str) -> tuple[FloatArray, FloatArray]:
+    """A table that is in the package."""
+    with np.load(_TABLES) as tables:
+        return tables[f"{name}_nm"], tables[name]
 
 
 @functools.cache
 def _illuminant_table(name: str) -> tuple[FloatArray, FloatArray]:
+    if name == _KEPT:
+        return _kept_table(name)
     import colour
 
     table = colour.SDS_ILLUMINANTS[name]

@@ -10,6 +10,16 @@ from respectra.errors import DataError
 from respectra.typing import FloatArray
 from respectra.wavelengths import check_wavelengths
 
+#: XYZ to linear sRGB (IEC 61966-2-1), the white of its displays, x = 0.3127 and y = 0.329, and
+#: Bradford's cone responses.
+_XYZ_TO_SRGB = np.array(
+    [[3.2406, -1.5372, -0.4986], [-0.9689, 1.8758, 0.0415], [0.0557, -0.2040, 1.0570]]
+)
+_DISPLAY_WHITE = np.array([0.3127 / 0.3290, 1.0, (1.0 - 0.3127 - 0.3290) / 0.3290])
+_BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+
 #: The range that a display shows: all common illuminants are tabulated in it.
 VISIBLE_NM = (380.0, 780.0)
 
@@ -80,16 +90,16 @@ def srgb_matrix(
         >>> (np.ones(31) @ srgb_matrix(np.ones(31), grid)).round(2).tolist()
         [1.0, 1.0, 1.0]
     """
-    import colour
-
     weights = xyz_weights(power, wavelengths_nm, observer=observer)
     white = weights.sum(axis=0)
     if present is not None:
         there = np.asarray(present, np.float64)
         weights = weights / np.maximum(there, 1e-3 * there.max())[:, None]
-    srgb = colour.RGB_COLOURSPACES["sRGB"]
-    display_white = colour.xy_to_XYZ(srgb.whitepoint)
-    adaptation = colour.adaptation.matrix_chromatic_adaptation_VonKries(
-        white if adapt else display_white, display_white, transform="Bradford"
-    )
-    return np.asarray(weights @ (srgb.matrix_XYZ_to_RGB @ adaptation).T, np.float64)
+    adaptation = bradford(white if adapt else _DISPLAY_WHITE, _DISPLAY_WHITE)
+    return np.asarray(weights @ (_XYZ_TO_SRGB @ adaptation).T, np.float64)
+
+
+def bradford(white: FloatArray, target: FloatArray) -> FloatArray:
+    """The matrix that adapts XYZ from one white to another (Lam 1985)."""
+    gains = np.diag((_BRADFORD @ target) / (_BRADFORD @ white))
+    return np.asarray(np.linalg.inv(_BRADFORD) @ gains @ _BRADFORD)

@@ -27,7 +27,12 @@ _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 @dataclass(frozen=True)
 class SceneReport:
-    """What was found in one scene, the worst first."""
+    """What was found in one scene, the worst first.
+
+    Example:
+        >>> SceneReport("a", (32, 32, 31), 1.0, ()).name
+        'a'
+    """
 
     name: str
     shape: tuple[int, ...]
@@ -46,7 +51,12 @@ class SceneReport:
 
 @dataclass(frozen=True)
 class CollectionReport:
-    """What was found in a collection."""
+    """What was found in a collection.
+
+    Example:
+        >>> CollectionReport("mine", "cubes", ()).ok
+        True
+    """
 
     name: str
     layout: str
@@ -85,6 +95,14 @@ def check_collection(
         for each scene what :func:`respectra.cubes.check` finds; images that cannot be read, have
         another size than the cube, or are not what their track makes of it; bands that differ
         from those of most scenes; scenes known to be bad; cubes with the same values.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> check_collection(rs.open_collection("cubes")).ok
+        True
     """
     scenes = tracked(collection.scenes, as_progress(progress), "checking")
     by_name = {track.name: track for track in tracks}

@@ -50,7 +50,12 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 class PrepareOptions(Config):
-    """How a collection becomes a store."""
+    """How a collection becomes a store.
+
+    Example:
+        >>> PrepareOptions(dtype="float16").tracks
+        ('clean',)
+    """
 
     tracks: tuple[str, ...] = ("clean",)
     """Images to keep: the files of the collection where there are, rendered otherwise."""
@@ -121,6 +126,14 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
         DataError: there are no scenes, or their bands differ and ``wavelengths_nm`` is not given.
         FormatError: a file is damaged.
         ConfigError: an unknown track.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> plan_store({"train": rs.open_collection("cubes")}).size > 32 * 32 * 31 * 4
+        True
     """
     o = PrepareOptions() if options is None else options
     _tracks(o)
@@ -149,7 +162,16 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
 
 
 def estimate_seconds(plan: Plan) -> float:
-    """How long writing the store will take, from preparing one scene of middling size."""
+    """How long writing the store will take, from preparing one scene of middling size.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> estimate_seconds(plan_store({"train": rs.open_collection("cubes")})) >= 0
+        True
+    """
     jobs = sorted(plan.jobs, key=lambda job: job.stop - job.start)
     job = jobs[len(jobs) // 2]
     tracks = _tracks(plan.options)
@@ -180,6 +202,15 @@ def prepare_store(
             the space.
         DataError: a scene cannot be used: values that are not finite where they are rendered, an
             image of another size, values beyond float16.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> prepare_store(plan_store({"train": rs.open_collection("cubes")}), "store")
+        >>> len(rs.datasets.open_store("store")["train"])
+        1
     """
     shown = as_progress(progress)
     path = Path(folder)

@@ -19,7 +19,12 @@ from respectra.errors import DataError
 
 @dataclass(frozen=True)
 class Opening:
-    """How the cubes of a folder are opened, where their files do not say; as ``open_cube``."""
+    """How the cubes of a folder are opened, where their files do not say; as ``open_cube``.
+
+    Example:
+        >>> Opening(axes="band,y,x").to_dict()
+        {'axes': 'band,y,x'}
+    """
 
     key: str | None = None
     """Name of the variable."""

@@ -51,6 +51,12 @@ def save_scenes(
         OutputError: the folder holds another series, another process writes it, it vanished
             meanwhile, or it cannot be written.
         ConfigError, DataError: as :func:`~respectra.datasets.synthesize.synthesize_scene`.
+
+    Example:
+        >>> from respectra.datasets import SynthesisOptions
+        >>> small = SynthesisOptions(height=16, width=16)
+        >>> [path.name for path in save_scenes("scenes", 1, seed=0, options=small)]
+        ['synthetic_00000.npz']
     """
     if count < 1:
         raise ConfigError(f"make at least one scene; got {count}")

@@ -53,12 +53,22 @@ class SpectraSource:
 
 
 def list_reflectances(*, installed: bool = False) -> list[str]:
-    """Names of the collections of reflectances; with ``installed``, only those readable here."""
+    """Names of the collections of reflectances; with ``installed``, only those readable here.
+
+    Example:
+        >>> "rawtoaces" in list_reflectances()
+        True
+    """
     return [name for name, source in _REFLECTANCES.items() if source.installed or not installed]
 
 
 def list_illuminant_collections() -> list[str]:
-    """Names of the collections of illuminants."""
+    """Names of the collections of illuminants.
+
+    Example:
+        >>> len(list_illuminant_collections()) > 0
+        True
+    """
     return list(_ILLUMINANTS)
 
 
@@ -105,6 +115,10 @@ def illuminants(
     Raises:
         ConfigError: there is no such collection.
         DataError: none of its spectra covers the grid.
+
+    Example:
+        >>> illuminants(list_illuminant_collections()[0], [450, 550, 650]).dims
+        ('sample', 'wavelength')
     """
     if source not in _ILLUMINANTS:
         raise unknown_name("collection of illuminants", source, _ILLUMINANTS)

@@ -85,6 +85,10 @@ def official_split(layout: str) -> OfficialSplit:
 
     Raises:
         ConfigError: nothing is published for it.
+
+    Example:
+        >>> type(official_split(list_official_splits()[0])).__name__
+        'OfficialSplit'
     """
     if layout not in _OFFICIAL:
         raise unknown_name("official split", layout, _OFFICIAL)
@@ -92,7 +96,12 @@ def official_split(layout: str) -> OfficialSplit:
 
 
 def list_official_splits() -> list[str]:
-    """Layouts that have a published split."""
+    """Layouts that have a published split.
+
+    Example:
+        >>> list_official_splits()
+        ['arad-2020', 'arad-1k']
+    """
     return list(_OFFICIAL)
 
 
@@ -102,6 +111,17 @@ def split_officially(collection: Collection) -> dict[str, Collection]:
     Raises:
         ConfigError: nothing is published for the collection's layout.
         DataError: none of the published scenes is there.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> try:
+        ...     split_officially(rs.open_collection("cubes"))
+        ... except rs.RespectraError as error:
+        ...     type(error).__name__
+        'ConfigError'
     """
     split = official_split(collection.layout)
     there = {scene.name for scene in collection}
@@ -134,6 +154,16 @@ def split_by_scene(
 
     Raises:
         ConfigError: shares that are negative or do not sum to 1, or a negative seed.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> for name in "abcd":
+        ...     cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        ...     rs.save_cube(cube, f"cubes/{name}.npz")
+        >>> parts = split_by_scene(rs.open_collection("cubes"), {"train": 0.5, "test": 0.5})
+        >>> {name: len(part) for name, part in parts.items()}
+        {'train': 2, 'test': 2}
     """
     wanted = dict(DEFAULT_SHARES if shares is None else shares)
     total = sum(wanted.values())

@@ -242,6 +242,16 @@ def open_store(folder: str | os.PathLike[str]) -> Store:
 
     Raises:
         FormatError: no store, an unfinished one, or one whose index is damaged.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
+        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> plan = rs.datasets.plan_store({"train": rs.open_collection("cubes")})
+        >>> rs.datasets.prepare_store(plan, "store")
+        >>> len(open_store("store")["train"])
+        1
     """
     path = Path(folder)
     recover(path / INDEX, others=["*.bin"])

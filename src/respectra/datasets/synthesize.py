@@ -38,7 +38,12 @@ _PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp")
 
 
 class SynthesisOptions(Config):
-    """What synthetic scenes are like; each range is one that a scene draws from."""
+    """What synthetic scenes are like; each range is one that a scene draws from.
+
+    Example:
+        >>> SynthesisOptions(height=64, width=96).width
+        96
+    """
 
     height: int = Field(default=256, ge=16, le=8192)
     width: int = Field(default=256, ge=16, le=8192)
@@ -83,6 +88,13 @@ class SceneLayers:
 
     Before the lens's blur and the end of the sensor's range,
     radiance = reflectance × illumination + highlights + veiling glare.
+
+    Example:
+        >>> import respectra as rs
+        >>> small = rs.datasets.SynthesisOptions(height=16, width=16)
+        >>> layers = rs.datasets.synthesize_layers(0, 0, small)
+        >>> layers.reflectance.shape
+        (16, 16, 31)
     """
 
     radiance: xr.DataArray
@@ -127,6 +139,10 @@ def synthesize_layers(
     """Make one synthetic scene with its truth: reflectance, light and highlights.
 
     The radiance equals that of :func:`synthesize_scene`. See there for arguments and errors.
+
+    Example:
+        >>> synthesize_layers(0, 0, SynthesisOptions(height=16, width=16)).radiance.shape
+        (16, 16, 31)
     """
     o = SynthesisOptions() if options is None else options
     if seed < 0 or index < 0:

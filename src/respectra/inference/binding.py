@@ -175,8 +175,6 @@ def for_first_picture(
     Raises:
         RespectraError: what is stated cannot be, or not of this picture.
     """
-    from respectra.inference.references import correct_picture
-
     options = (picture_options or PictureOptions()).model_dump()
     picture = open_picture(path, kind, **options)
     said = described_capture(picture.attrs) if kind in ("srgb", "camera") else None
@@ -199,5 +197,7 @@ def for_first_picture(
         bound = reconstructor.with_capture(capture, quantity=quantity)
     if references is None:
         return bound
+    from respectra.inference.references import correct_picture
+
     picture.convert = functools.partial(bound.values_of, kind=kind)
     return bound.with_correction(correct_picture(bound, picture, references))

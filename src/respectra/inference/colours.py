@@ -10,18 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from respectra.inference.tiling import Layout, Reader
 from respectra.methods import Tiling
-from respectra.notices import watch_compiler
 from respectra.threads import for_blocks
 from respectra.typing import Float32Array
 
-watch_compiler()
-
+Bits = npt.NDArray[np.uint32]
 #: Pictures from this many pixels on are looked through for colours that they share.
 LEAST_PIXELS = 1 << 16
 #: Colours are worth it where there are at most this many of them for each pixel.
@@ -32,6 +29,8 @@ _ROW = 2048
 _BLOCK = 1 << 19
 #: Pixels that one thread fills at a time.
 _FILLED = 1 << 16
+#: Odd numbers that mix the bits of three channels.
+_MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,12 @@ def find_colours(pixels: Float32Array) -> Colours | None:
         return None
     bits = np.ascontiguousarray(pixels, np.float32).view(np.uint32).reshape(-1, 3)
     number = np.empty(count, np.int32)
-    found: list[npt.NDArray[np.uint32] | None] = [None] * -(-count // _BLOCK)
+    found: list[Bits | None] = [None] * -(-count // _BLOCK)
 
     def look(start: int, stop: int) -> None:
-        keys = np.empty((int((stop - start) * _WORTH) + 1, 3), np.uint32)
-        slots = np.full(1 << (2 * len(keys) - 1).bit_length(), -1, np.int32)
-        seen = _number(bits[start:stop], keys, slots, number[start:stop])
-        found[start // _BLOCK] = keys[:seen] if seen >= 0 else None
+        most = int((stop - start) * _WORTH) + 1
+        work = _number_few if count <= _BLOCK else _number_many
+        found[start // _BLOCK] = work(bits[start:stop], most, number[start:stop])
 
     for_blocks(look, count, _BLOCK)
     parts = [part for part in found if part is not None]
@@ -72,6 +70,32 @@ def find_colours(pixels: Float32Array) -> Colours | None:
         number[index * _BLOCK : (index + 1) * _BLOCK] += first
         first += len(part)
     return Colours(np.concatenate(parts).view(np.float32), number)
+
+
+def _number_many(bits: Bits, most: int, number: npt.NDArray[np.int32]) -> Bits | None:
+    """The distinct rows in the order of their appearance, each row's number; None: too many."""
+    from respectra.inference.colour_kernels import number_rows
+
+    keys = np.empty((most, 3), np.uint32)
+    slots = np.full(1 << (2 * most - 1).bit_length(), -1, np.int32)
+    seen = number_rows(bits, keys, slots, number)
+    return keys[:seen] if seen >= 0 else None
+
+
+def _number_few(bits: Bits, most: int, number: npt.NDArray[np.int32]) -> Bits | None:
+    """The same in NumPy: of small pictures it takes less time than loading the compiler."""
+    wide = bits.astype(np.uint64) * _MIX
+    keys = wide[:, 0] ^ wide[:, 1] ^ wide[:, 2]
+    _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+    if not np.array_equal(bits[first][which], bits):  # two colours of one key
+        _, first, which = np.unique(bits, axis=0, return_index=True, return_inverse=True)
+    if len(first) > most:
+        return None
+    order = np.argsort(first)
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    number[:] = rank[which.reshape(-1)]
+    return bits[first[order]]
 
 
 def in_rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -123,12 +147,22 @@ class ByColour:
         picture = self._predict(in_rows(colours.values))
         table = np.ascontiguousarray(picture, np.float32).reshape(-1, picture.shape[2])
         out = np.empty((len(colours.number), table.shape[1]), np.float32)
-        for_blocks(
-            lambda start, stop: _fill(table, colours.number[start:stop], out[start:stop]),
-            len(out),
-            _FILLED,
-        )
+        _fill(table, colours.number, out)
         return out.reshape(*pixels.shape[:2], -1)
+
+
+def _fill(table: Float32Array, number: npt.NDArray[np.int32], out: Float32Array) -> None:
+    """``out = table[number]``, on all threads where it is much."""
+    if len(out) <= _BLOCK:
+        np.take(table, number, axis=0, out=out, mode="clip")
+        return
+    from respectra.inference.colour_kernels import fill_rows
+
+    for_blocks(
+        lambda start, stop: fill_rows(table, number[start:stop], out[start:stop]),
+        len(out),
+        _FILLED,
+    )
 
 
 def weighted_picture(
@@ -159,45 +193,3 @@ def weighted_picture(
     weight.reshape(-1)[: len(flat)] = flat
     rows, width = picture.shape[:2]
     return picture, weight, Layout(rows, width, Tiling.STATISTICS, (width, width))
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _number(bits: Any, keys: Any, slots: Any, number: Any) -> int:
-    """Number the distinct rows of bits in the order of their appearance; -1: too many.
-
-    Open addressing: ``slots`` holds the number of a key, or -1.
-    """
-    mask, count, last = np.int64(len(slots) - 1), 0, -1
-    for i in range(len(bits)):
-        a, b, c = bits[i, 0], bits[i, 1], bits[i, 2]
-        if last >= 0 and keys[last, 0] == a and keys[last, 1] == b and keys[last, 2] == c:
-            number[i] = last
-            continue
-        mixed = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= np.uint64(b) * np.uint64(0xC2B2AE3D27D4EB4F)
-        mixed ^= np.uint64(c) * np.uint64(0x165667B19E3779F9)
-        slot = np.int64(mixed >> np.uint64(29)) & mask
-        while True:
-            known = slots[slot]
-            if known < 0:
-                if count == len(keys):
-                    return -1
-                slots[slot] = count
-                keys[count, 0], keys[count, 1], keys[count, 2] = a, b, c
-                last = count
-                count += 1
-                break
-            if keys[known, 0] == a and keys[known, 1] == b and keys[known, 2] == c:
-                last = known
-                break
-            slot = (slot + 1) & mask
-        number[i] = last
-    return count
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _fill(table: Any, number: Any, out: Any) -> None:
-    for i in range(len(number)):
-        row = number[i]
-        for band in range(table.shape[1]):
-            out[i, band] = table[row, band]

@@ -156,14 +156,20 @@ class SpectralAttention(nn.Module):
             nn.init.trunc_normal_(linear.weight, std=0.02)
         nn.init.zeros_(self.project.bias)
 
-    def forward(self, x: Tensor, gates: Tensor | None = None) -> Tensor:
-        """(n, channels, y, x) -> the same shape; ``gates`` multiply the values that are mixed."""
+    def forward(
+        self, x: Tensor, gates: Tensor | None = None, *, asking: Tensor | None = None
+    ) -> Tensor:
+        """(n, channels, y, x) -> the same shape.
+
+        ``gates`` multiply the values that are mixed; ``asking`` gives the queries, x by default.
+        """
         n, channels, height, width = x.shape
         pixels = x.permute(0, 2, 3, 1)
+        queries = pixels if asking is None else asking.permute(0, 2, 3, 1)
         v = self.to_v(pixels)
         gated = v if gates is None else v * gates.permute(0, 2, 3, 1)
         correlation = channel_correlation(
-            split_heads(self.to_k(pixels), self.heads), split_heads(self.to_q(pixels), self.heads)
+            split_heads(self.to_k(pixels), self.heads), split_heads(self.to_q(queries), self.heads)
         )
         mixed = (self.rescale * correlation).softmax(dim=-1) @ split_heads(gated, self.heads)
         mixed = mixed.permute(0, 3, 1, 2).reshape(n, height, width, channels)

@@ -1,7 +1,7 @@
 """Weights that are part of the package: of the project's own network and of a classical method.
 
-``scripts/train_respectra.py`` makes the former: one set for any camera, of which the real-world
-track is a setting, and one for the clean track where nothing else is known.
+``respectra train respectra --data synthetic`` makes the former for any camera, of which the
+real-world track is a setting; there is one for the clean track where nothing else is known.
 ``scripts/fit_classical.py`` makes the latter, one set a track.
 """
 

@@ -1,0 +1,67 @@
+"""Parts of networks that faster ones of the same function stand for on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+
+from respectra.inference.engines import fourier, fused, mst_cpu, winograd
+from respectra.methods.networks.awan import DualResidualBlock, SecondOrderNonLocal
+from respectra.methods.networks.hrnet import ConvBlock, DenseBlock
+from respectra.methods.networks.hscnn_r import ResidualBlock
+from respectra.methods.networks.mst_plus_plus import Cascade
+from respectra.methods.networks.rpan import AttentionBlock
+
+
+def replace_parts(network: nn.Module) -> nn.Module:
+    """The network with faster modules in place of its own, where there are any; in place."""
+    if mst_cpu.fits(network):
+        assert isinstance(network, Cascade)
+        return mst_cpu.SpectralCascade(network).eval()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    _replace(network)
+    return network
+
+
+def _replace(parent: nn.Module) -> None:
+    for name, child in parent.named_children():
+        made = _faster(child)
+        if made is None:
+            _replace(child)
+        else:
+            setattr(parent, name, made)
+
+
+def _faster(module: nn.Module) -> nn.Module | None:
+    """What does the same as a module faster, or None."""
+    if isinstance(module, nn.Conv2d):
+        if winograd.fits(module):
+            return winograd.WinogradConv(module)
+        return fourier.FourierConv(module) if fourier.fits(module) else None
+    if isinstance(module, SecondOrderNonLocal):
+        return None if module.table else fused.FusedNonLocal(module)
+    if isinstance(module, nn.Sequential | nn.ModuleList) and type(module) not in _BLOCKS:
+        kinds = {type(child) for child in module}
+        make = _CHAINS.get(kinds.pop()) if len(kinds) == 1 else None
+    else:
+        make = _BLOCKS.get(type(module))
+    if make is None:
+        return None
+    inner = [m for m in module.modules() if isinstance(m, nn.Conv2d) and m.kernel_size[0] > 1]
+    return make(module) if inner and all(map(winograd.fits, inner)) else None
+
+
+_Makers = Mapping[type[nn.Module], Callable[..., nn.Module]]
+#: Blocks that are replaced as a whole, where all their convolutions are wide enough.
+_BLOCKS: _Makers = {
+    AttentionBlock: fused.FusedAttentionBlock,
+    ConvBlock: fused.FusedConvBlock,
+    DenseBlock: fused.FusedDenseBlock,
+}
+#: What many blocks behind one another are replaced by.
+_CHAINS: _Makers = {
+    ResidualBlock: fused.FusedResidualChain,
+    DualResidualBlock: lambda blocks: nn.ModuleList([fused.FusedDualResidualChain(blocks)]),
+}

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import respectra
 from respectra.errors import ConfigError, MissingExtraError, RespectraError
 
+__all__ = ["Cluster", "Helpers", "open_cluster"]
+
 #: Seconds to wait for a scheduler, and for its first worker.
 _PATIENCE_S = 10
 #: How often dask gives a job to another worker when one dies.

@@ -23,7 +23,7 @@ from respectra.inference.facts import CubeFacts, cube_facts, describe
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.tiled import TiledInference, TileSide
 from respectra.inference.tiling import Layout
-from respectra.methods import Card, Contract, Weights
+from respectra.methods import Contract, Weights
 from respectra.methods.identity import weights_hash
 from respectra.typing import Float32Array
 
@@ -88,13 +88,15 @@ class Reconstructor:
         self.weights = weights if capture is None else bind(weights, capture, quantity)
         self.contract: Contract = self.weights.contract
         self.capture = capture_of(self.contract)
-        self.tile, self.max_memory = tile, max_memory
-        self.engine = engine
+        self.tile, self.max_memory, self.engine = tile, max_memory, engine
         self.self_ensemble, self.force = self_ensemble, force
         self.mismatch: str | None = None
         self.guarantees = Guarantees(guarantees, self.contract, correction)
         self.backend = make_backend(self.weights, device=device, engine=engine)
         self.device = self.backend.device
+        self.name, self.card = self.weights.method, self.backend.card
+        #: Whether what lies around a pixel decides on its spectrum.
+        self.sees_neighbours = self.backend.halo != 0
         rounded = self.capture is not None and self.capture.rounding == "nearest"
         self.tiled = TiledInference(self.backend, tile=tile, max_memory=max_memory, rounded=rounded)
         self.answers: TiledInference | SelfEnsembledInference = self.tiled
@@ -113,8 +115,8 @@ class Reconstructor:
         See :mod:`respectra.inference.capture` for what becomes of the weights.
 
         Args:
-            capture: its white and references not as places in a picture; see
-                :meth:`Capture.resolve`. A camera that it does not state is the method's own.
+            capture: its white and references looked up (:meth:`Capture.resolve`); a camera that
+                it does not state is the method's own.
             quantity: ``reflectance``, or ``radiance``: reflectance times the light. By default
                 reflectance, unless the capture says nothing that the weights do not know.
 
@@ -215,20 +217,16 @@ class Reconstructor:
     def low_rank(
         self, image: xr.DataArray, *, rank: int | None = None, tolerance: float = 0.01
     ) -> LowRankCube:
-        """Recover the cube behind an image as coefficients and a basis.
-
-        See :func:`respectra.inference.low_rank.recover_low_rank`.
-        """
+        """The cube as coefficients and a basis; see ``inference.low_rank.recover_low_rank``."""
         from respectra.inference.low_rank import recover_low_rank
 
-        chosen = binding.for_picture(self, image)
-        return recover_low_rank(chosen, image, rank=rank, tolerance=tolerance)
+        told = binding.for_picture(self, image)
+        return recover_low_rank(told, image, rank=rank, tolerance=tolerance)
 
     def predict(self, rgb: Float32Array, *, bits: int = EXACT_BITS) -> Float32Array:
         """Spectra (y, x, band), float32, of linear values (y, x, 3) in the units of the track.
 
-        They are the method's own: guarantees need an image, which says how it was quantised;
-        ``bits`` is the depth of the codes that the values came from.
+        They are the method's own, without guarantees; ``bits`` is the depth of the values' codes.
         """
         return self.answers.assemble(rgb, bits)[0]
 
@@ -248,21 +246,6 @@ class Reconstructor:
     def values_of(self, image: xr.DataArray, kind: InputKind) -> xr.DataArray:
         """The same of an image of the kind that :meth:`for_kind` was asked about."""
         return binding.linear_picture(image, self.capture, kind)
-
-    @property
-    def name(self) -> str:
-        """Name of the method."""
-        return self.weights.method
-
-    @property
-    def card(self) -> Card:
-        """What is known of the method."""
-        return self.backend.card
-
-    @property
-    def sees_neighbours(self) -> bool:
-        """Whether what lies around a pixel decides on its spectrum."""
-        return self.backend.halo != 0
 
     @property
     def needs_whole(self) -> bool:

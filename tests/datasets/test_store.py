@@ -62,6 +62,14 @@ def test_float16_is_within_rounding(scenes, tmp_path):
         np.testing.assert_allclose(stored.cube, scene.open_cube(), rtol=2**-11)
 
 
+def test_a_store_is_its_splits_by_name(scenes, tmp_path):
+    store = prepared(open_collection(scenes), tmp_path / "store", tracks=("clean",))
+    assert list(store) == ["train"]
+    assert len(store) == 1
+    assert "validation" not in store
+    assert {name: len(store[name]) for name in store} == {"train": len(store["train"])}
+
+
 def test_files_that_exist_are_preferred_to_rendering(arad, tmp_path):
     parts = split_officially(open_collection(arad[0]))
     prepare_store(plan_store(parts), tmp_path / "store")

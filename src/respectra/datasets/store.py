@@ -202,7 +202,7 @@ class StoreSplit:
 
 
 class Store:
-    """A folder written by ``respectra data prepare``."""
+    """A folder written by ``respectra data prepare``: its splits, by name."""
 
     def __init__(self, folder: Path, index: Index) -> None:
         self.folder = folder
@@ -212,6 +212,12 @@ class Store:
     def splits(self) -> tuple[str, ...]:
         """Names of the splits."""
         return tuple(self.index.splits)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.splits)
+
+    def __len__(self) -> int:
+        return len(self.splits)
 
     def __getitem__(self, split: str) -> StoreSplit:
         """A split by name.

@@ -168,5 +168,6 @@ def test_names_and_places_that_the_system_refuses(tmp_path, capsys):
     for output in (tmp_path / ("n" * 252 + ".mat"), tmp_path / "file" / "x.mat"):
         assert run(["convert", str(tmp_path / "a.npz"), "-o", str(output)]) == 1
         said = capsys.readouterr().err
-        assert said.strip().splitlines()[-1].startswith("error:")
+        # How far it is may be said too, on a slow machine.
+        assert sum(line.startswith("error:") for line in said.splitlines()) == 1
         assert "Traceback" not in said

@@ -196,6 +196,7 @@ def test_two_methods_are_compared(page, expected, tmp_path):
     other = rs.load("wiener", guarantees=["consistent"])(rs.open_image(tmp_path / "b_clean.png"))
     shown = page.evaluate(f"Array.from({LIVE}.other.values)")
     np.testing.assert_allclose(shown, other.values[14, 20], atol=1e-3, rtol=1e-3)
+    page.wait_for_function("() => location.hash.includes('other=')")  # written after a moment
     page.reload()
     page.wait_for_selector("[data-view=difference]")  # the link knows both
 
@@ -363,6 +364,7 @@ def test_a_known_spectrum_of_a_pin_moves_the_others(page, client):
     page.mouse.click(*screen(page, 20, 14))
     page.locator("#pins li").nth(1).wait_for()
     job = page.evaluate("new URLSearchParams(location.hash.slice(1)).get('job')")
+    client.wait(job)
     place = {"at": "6,10"}
     answer = client.get(f"/api/jobs/{job}/recovered/spectra", params=place).json()
     rows = zip(answer["wavelengths_nm"], answer["values"][0], strict=True)

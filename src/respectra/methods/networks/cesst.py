@@ -209,32 +209,34 @@ class CESST(nn.Module):
         coarser: Tensor | None = None
         for scale in reversed(range(1, SCALES)):
             small = pad_to_multiple(_resized(whole, 0.5**scale), 8)
-            features = self.fusion(torch.cat(self._mixed(self._channels(small, coarser)), dim=1))
+            features = self.fusion(self._mixed(self._channels(small, coarser)))
             coarser = self.supervision(features, small)
-        features = self.fusion(torch.cat(self._channels(whole, coarser), dim=1))
+        features = self.fusion(self._channels(whole, coarser).flatten(1, 2))
         return torch.as_tensor(self.output(features) + self.skip(whole))[..., :height, :width]
 
-    def _channels(self, image: Tensor, coarser: Tensor | None) -> list[Tensor]:
-        """Features of R, G and B, each (n, width, y, x)."""
-        features = []
-        for channel in image.chunk(image.shape[1], dim=1):
-            x = self.embedding(channel)
-            if coarser is not None:
-                finer = _resized(coarser, 2.0)[..., : x.shape[-2], : x.shape[-1]]
-                x = self.merge(torch.cat([x, finer], dim=1))
-            features.append(self.mapping(self.body(x)) + x)
-        return features
+    def _channels(self, image: Tensor, coarser: Tensor | None) -> Tensor:
+        """Features of R, G and B, (n, channels_in, width, y, x)."""
+        n, channels, height, width = image.shape
+        x = self.embedding(image.reshape(n * channels, 1, height, width))
+        if coarser is not None:
+            finer = _resized(coarser, 2.0)[..., :height, :width]
+            x = self.merge(torch.cat([x, finer.repeat_interleave(channels, dim=0)], dim=1))
+        features = self.mapping(self.body(x)) + x
+        return torch.as_tensor(features.reshape(n, channels, *features.shape[1:]))
 
-    def _mixed(self, features: list[Tensor]) -> list[Tensor]:
-        """R, G and B with what each takes in from the two others; G and B from what R became."""
-        red, green, blue = features
+    def _mixed(self, features: Tensor) -> Tensor:
+        """R, G and B with what each takes in from the two others, (n, 3 * width, y, x).
+
+        Green and blue take it from what red has become.
+        """
+        red, green, blue = features.unbind(dim=1)
         red = self._mix(red, blue, green)
         green = self._mix(green, blue, red)
-        return [red, green, self._mix(blue, red, green)]
+        return torch.cat([red, green, self._mix(blue, red, green)], dim=1)
 
     def _mix(self, asking: Tensor, first: Tensor, second: Tensor) -> Tensor:
-        both = [self.cross(asking, first), self.cross(asking, second)]
-        return torch.as_tensor(self.mix(torch.cat(both, dim=1)))
+        both = self.cross(torch.cat([asking, asking]), torch.cat([first, second]))
+        return torch.as_tensor(self.mix(torch.cat(both.chunk(2), dim=1)))
 
 
 def _resized(x: Tensor, factor: float) -> Tensor:
@@ -361,7 +363,7 @@ METHODS = (
         official=OfficialLayout(
             configure=_configure,
             key=_key,
-            contract={"clean": _INPUT, "exposed": _INPUT},
+            contract={"exposed": _INPUT},
             source="github.com/AlexYangxx/CESST",
             ignored=(r"\.relative_position_index$",),
         ),

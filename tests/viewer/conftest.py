@@ -63,7 +63,8 @@ class Client(httpx.Client):
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """One server for the whole session: its worker takes seconds to get ready."""
-    limits = Limits(upload_bytes=4 * 2**20, pixels=1_000_000, idle_s=60, queue=6)
+    # It keeps what all tests bring: one of them may ask for what the first one uploaded.
+    limits = Limits(upload_bytes=4 * 2**20, pixels=1_000_000, idle_s=60, queue=6, kept=10_000)
     background = BackgroundServer(
         Settings(folder=tmp_path_factory.mktemp("jobs") / "store", limits=limits)
     )

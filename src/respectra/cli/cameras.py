@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from respectra.cli.app import app, echo, fail, out, parse_settings, print_json, track_progress
-from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
-from respectra.cli.help import CUBE_FILES
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption, WavelengthsOption
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError, RespectraError
 from respectra.registry import own_package, package_of
@@ -50,16 +49,7 @@ def simulate(
             show_default="as the challenge",
         ),
     ] = None,
-    wavelengths: Annotated[
-        str | None,
-        typer.Option(
-            "--wavelengths",
-            metavar="NM",
-            help="Bands in nm: 400:700:10, or a list.",
-            show_default="as the file says",
-            rich_help_panel=CUBE_FILES,
-        ),
-    ] = None,
+    wavelengths: WavelengthsOption = None,
     key: KeyOption = None,
     axes: AxesOption = None,
     quantity: QuantityOption = None,

@@ -8,6 +8,16 @@ import typer
 
 from respectra.cli.help import CUBE_FILES
 
+WavelengthsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--wavelengths",
+        metavar="NM",
+        help="Bands in nm: 400:700:10, or a list.",
+        show_default="as the file says",
+        rich_help_panel=CUBE_FILES,
+    ),
+]
 KeyOption = Annotated[
     str | None,
     typer.Option(

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from respectra.cli.app import app, echo, fail, out, print_json, track_progress
-from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
-from respectra.cli.help import CUBE_FILES
+from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption, WavelengthsOption
 from respectra.errors import ConfigError, RespectraError
 
 if TYPE_CHECKING:
@@ -19,16 +18,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Cubes = Annotated[list[Path], typer.Argument(metavar="CUBE...", help="Files or folders.")]
-Wavelengths = Annotated[
-    str | None,
-    typer.Option(
-        "--wavelengths",
-        metavar="NM",
-        help="Bands in nm: 400:700:10, or a list.",
-        show_default="as the file says",
-        rich_help_panel=CUBE_FILES,
-    ),
-]
 Resample = Annotated[
     str | None,
     typer.Option(
@@ -56,7 +45,7 @@ def convert(
             show_default="by the output's suffix",
         ),
     ] = None,
-    wavelengths: Wavelengths = None,
+    wavelengths: WavelengthsOption = None,
     key: KeyOption = None,
     axes: AxesOption = None,
     quantity: QuantityOption = None,
@@ -139,7 +128,7 @@ def inspect(
 @app.command()
 def check(
     cubes: Cubes,
-    wavelengths: Wavelengths = None,
+    wavelengths: WavelengthsOption = None,
     key: KeyOption = None,
     axes: AxesOption = None,
     quantity: QuantityOption = None,

@@ -304,17 +304,13 @@ def _open_picture(task: Task, kind: InputKind) -> xr.DataArray:
 def _for_file(task: Task, kind: InputKind) -> Reconstructor:
     """The method, told all that is known of the picture."""
     assert task.source is not None
-    plain = _reconstructor(task.method, _track(kind), task.guarantees)
+    plain = _reconstructor(task.method, track_of_kind(kind), task.guarantees)
     return task.stated.bind(plain, task.source, kind, task.picture)
 
 
 def _for_demo(task: Task, image: xr.DataArray) -> Reconstructor:
     plain = _reconstructor(task.method, "clean", task.guarantees)
     return task.stated.bind_to(plain, image) if task.stated else plain
-
-
-def _track(kind: InputKind) -> str:
-    return "real-world" if kind == "real-world" else "clean"
 
 
 @functools.lru_cache(maxsize=_KEPT_READY)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras import InputKind, get_track, make_image
+from respectra.cameras import InputKind, get_track, make_image, track_of_kind
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.colour import encode_srgb
 from respectra.cubes import make_cube
@@ -32,8 +32,7 @@ class SeenAgain:
         self._kind, self._reconstructor = kind, reconstructor
         self._grid = np.asarray(reconstructor.contract.wavelengths_nm, np.float64)
         # Noise is not rendered again, so that only the first track gives codes.
-        track = "real-world" if kind == "real-world" else "clean"
-        self._track = get_track(track, negative="clip")
+        self._track = get_track(track_of_kind(kind), negative="clip")
         capture = reconstructor.capture
         self._camera: CaptureCamera | None = None
         if capture is not None:

@@ -25,6 +25,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 LIVE = "document.querySelector('#plot').spectrum"
+JOB = "new URLSearchParams(location.hash.slice(1)).get('job')"
 WAIT_MS = 240_000
 
 
@@ -58,8 +59,14 @@ def page(browser, server):
 
 def choose(page, name, data):
     page.set_input_files("#file", {"name": name, "mimeType": "image/png", "buffer": data})
-    page.wait_for_selector("body[data-stage=scene]")
-    page.wait_for_selector("#refine", state="hidden")
+    settled(page)
+
+
+def settled(page):
+    """Wait until all of a scene is shown; its job, as the address says it."""
+    page.wait_for_selector("#scene[aria-busy=false]")
+    page.wait_for_function(f"() => {JOB}")  # the address is written after a moment
+    return page.evaluate(JOB)
 
 
 def screen(page, x, y):
@@ -242,7 +249,7 @@ def test_a_large_picture_shows_its_spectra_before_it_is_done(page, tmp_path):
     box = page.locator("#stage").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] * 0.8)
     page.wait_for_function(f"() => {LIVE}?.values.length === 31")
-    page.wait_for_selector("#refine", state="hidden")
+    settled(page)
     page.wait_for_function(
         "() => !document.querySelector('#readout').textContent.includes('first')"
     )
@@ -319,15 +326,10 @@ def test_show_opens_with_its_cube(browser, rng):
 
 def computed_again(page, act):
     """Wait for the job that an action starts, and for its scene."""
-    before = page.evaluate("new URLSearchParams(location.hash.slice(1)).get('job')")
+    before = settled(page)
     act()
-    page.wait_for_function(
-        "(before) => { const job = new URLSearchParams(location.hash.slice(1)).get('job');"
-        " return job && job !== before; }",
-        arg=before,
-    )
-    page.wait_for_selector("#refine", state="hidden")
-    return page.evaluate("new URLSearchParams(location.hash.slice(1)).get('job')")
+    page.wait_for_function(f"(before) => {JOB} && {JOB} !== before", arg=before)
+    return settled(page)
 
 
 def shows(page, words):
@@ -363,8 +365,7 @@ def test_a_known_spectrum_of_a_pin_moves_the_others(page, client):
     page.mouse.click(*screen(page, 10, 6))
     page.mouse.click(*screen(page, 20, 14))
     page.locator("#pins li").nth(1).wait_for()
-    job = page.evaluate("new URLSearchParams(location.hash.slice(1)).get('job')")
-    client.wait(job)
+    job = settled(page)
     place = {"at": "6,10"}
     answer = client.get(f"/api/jobs/{job}/recovered/spectra", params=place).json()
     rows = zip(answer["wavelengths_nm"], answer["values"][0], strict=True)
@@ -426,7 +427,7 @@ def test_somebody_without_a_picture_takes_the_example(page):
     page.wait_for_selector("body[data-stage=scene]")
     page.locator("#ask").wait_for()
     assert "Point at the picture" in page.inner_text("#ask")
-    page.wait_for_selector("#refine", state="hidden")
+    settled(page)
     assert "reflectance" in page.inner_text("#facts")
     box = page.locator("#stage").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)

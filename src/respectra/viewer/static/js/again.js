@@ -1,7 +1,7 @@
 // Asking again with more that is known: the white, the camera, the light, spectra of pins, a chart.
 
 import { fileAddress, finish, getCalibration, getChart, newCalibration, newJob, uploadFiles } from "./api.js";
-import { by, make, toast } from "./dom.js";
+import { by, make, onClick, toast } from "./dom.js";
 import { TakenForm } from "./taken.js";
 
 const CORNERS = ["the first patch (top left, dark skin)", "the last patch of the first row", "the last patch (bottom right)", "the first patch of the last row"];
@@ -13,14 +13,14 @@ export class Again {
     this.form = new TakenForm(by("taken-again"), "again", options);
     this.task = null; // what a click on the picture means: null, white or corners
     explorer.again = this;
-    by("open-taken").addEventListener("click", () => this.open());
+    onClick("open-taken", () => this.open());
     const closing = {
       "taken-go": async () => { this.compute(await this.form.read()); }, "pick-white": () => this.begin("white"),
       "find-chart": () => { this.calibrate(null); }, "click-chart": () => this.begin("corners"),
       "use-capture": () => { this.useCapture(); }, "known-go": () => this.learn(), "known-forget": () => this.forget(),
     };
-    for (const [id, act] of Object.entries(closing)) by(id).addEventListener("click", () => this.closing(id, act));
-    by("ask-close").addEventListener("click", () => explorer.escape());
+    for (const [id, act] of Object.entries(closing)) onClick(id, () => this.closing(id, act));
+    onClick("ask-close", () => explorer.escape());
   }
 
   async closing(id, act) {
@@ -44,19 +44,17 @@ export class Again {
     const { explorer } = this;
     const before = explorer.job;
     const request = { ...before.request, ...changes, truth: null };
-    const bar = by("refine");
-    bar.hidden = false;
-    bar.value = 0;
+    explorer.computing(0);
     toast("Computing again");
     try {
-      const last = await finish(await newJob(request), (state) => { bar.value = state.share; });
-      if (explorer.job !== before) return; // somebody opened something else
+      const last = await finish(await newJob(request), (state) => explorer.computing(state.share));
+      if (explorer.job.id !== before.id) return; // somebody opened something else
       await explorer.reopen(last);
       toast("Done: the pins show what has changed.");
     } catch (error) {
       toast(error.message, true);
     } finally {
-      bar.hidden = true;
+      explorer.computing(null);
     }
   }
 

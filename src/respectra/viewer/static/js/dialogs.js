@@ -1,7 +1,7 @@
 // Compare and export.
 
 import { fileAddress, finish, newExport, newJob, uploadFiles } from "./api.js";
-import { by, download, fillSelect, make, toast } from "./dom.js";
+import { by, download, fillSelect, make, onClick, toast } from "./dom.js";
 import { sheetOf } from "./sheet.js";
 
 export function setUpCompare(explorer, options) {
@@ -25,8 +25,8 @@ export function setUpCompare(explorer, options) {
     by("compare-with").addEventListener("change", toggle);
     toggle();
   };
-  by("open-compare").addEventListener("click", () => { refill(); dialog.showModal(); });
-  by("compare-go").addEventListener("click", async () => {
+  onClick("open-compare", () => { refill(); dialog.showModal(); });
+  onClick("compare-go", async () => {
     const choice = by("compare-with").value;
     dialog.close();
     try { await compare(explorer, choice); } catch (error) { toast(error.message, true); }
@@ -63,15 +63,15 @@ export function setUpExport(explorer, options) {
   const dialog = by("export");
   const usual = options.formats.some(({ name }) => name === "netcdf") ? "netcdf" : undefined;
   fillSelect(by("format"), options.formats, by("format-words"), usual);
-  by("open-export").addEventListener("click", () => {
+  onClick("open-export", () => {
     const { job } = explorer;
     by("cube-field").hidden = !options.uploads || !(job.upload || job.kind === "demo");
     dialog.showModal();
   });
-  by("save-cube").addEventListener("click", () => saveCube(explorer));
-  by("save-csv").addEventListener("click", () => saveCsv(explorer));
-  by("save-png").addEventListener("click", () => savePng(explorer));
-  by("copy-link").addEventListener("click", async () => {
+  onClick("save-cube", () => saveCube(explorer));
+  onClick("save-csv", () => saveCsv(explorer));
+  onClick("save-png", () => savePng(explorer));
+  onClick("copy-link", async () => {
     explorer.rememberNow();
     try {
       await navigator.clipboard.writeText(location.href);

@@ -2,6 +2,8 @@
 
 export const by = (id) => document.getElementById(id);
 
+export function onClick(id, act) { by(id).addEventListener("click", act); }
+
 export function make(tag, properties = {}, ...children) {
   const node = Object.assign(document.createElement(tag), properties);
   node.append(...children);

@@ -1,7 +1,7 @@
 // The second screen: a picture, the spectrum under the pointer, pins.
 
 import { lookAt } from "./api.js";
-import { toast, by, make } from "./dom.js";
+import { by, make, onClick, toast } from "./dom.js";
 import * as link from "./link.js";
 import { Pins, MOST_PINS } from "./pins.js";
 import { SpectrumPlot } from "./plot.js";
@@ -34,7 +34,7 @@ export class Explorer {
       wantsRectangle: () => this.marking,
     });
     this.pins.onKnown = (pin) => this.again?.ask(pin).catch((error) => toast(error.message, true));
-    by("rectangle").addEventListener("click", () => this.setMarking(!this.marking));
+    onClick("rectangle", () => this.setMarking(!this.marking));
   }
 
   // Show a job; `wanted` is what a link asks for.
@@ -77,6 +77,14 @@ export class Explorer {
     const same = { ...this.state, job: job.id, pins: this.pins.items, at: [middle.x, middle.y, viewport.scale] };
     if (!job.scenes.includes("truth") && same.other === "truth") delete same.other;
     await this.open(job, same);
+  }
+
+  // How much of the scene has been computed; null when all of it is shown.
+  computing(share) {
+    const bar = by("refine");
+    bar.hidden = share === null;
+    bar.value = share ?? 1;
+    by("scene").setAttribute("aria-busy", String(share !== null));
   }
 
   // Some more of the scene has been computed.

@@ -3,7 +3,7 @@
 import { getJob, getOptions, follow } from "./api.js";
 import { Again } from "./again.js";
 import { setUpCompare, setUpExport } from "./dialogs.js";
-import { by, toast } from "./dom.js";
+import { by, onClick, toast } from "./dom.js";
 import { Explorer } from "./explore.js";
 import { listenToKeys } from "./keys.js";
 import * as link from "./link.js";
@@ -20,13 +20,12 @@ function flipTheme(explorer) {
 function watcher(explorer, wanted = null) {
   let opened = null;
   return async (job) => {
-    const bar = by("refine");
     if (!opened) {
       opened = explorer.open(job, wanted).catch((error) => toast(error.message, true));
       by("start").hidden = true;
     }
-    bar.hidden = job.state === "done";
-    bar.value = job.share;
+    const over = ["done", "failed", "cancelled"].includes(job.state);
+    if (!over) explorer.computing(job.share);
     await opened;
     if (explorer.job?.id !== job.id) return;
     const partial = explorer.scene.info.finest > 0;
@@ -38,6 +37,7 @@ function watcher(explorer, wanted = null) {
     } else if (partial) {
       await explorer.progress();
     }
+    if (over) explorer.computing(null);
   };
 }
 
@@ -58,8 +58,10 @@ async function openLink(explorer) {
   try {
     const job = await getJob(wanted.job);
     by("start").hidden = true;
-    if (job.state === "done") await explorer.open(job, wanted);
-    else await followLink(explorer, job, wanted);
+    if (job.state === "done") {
+      await explorer.open(job, wanted);
+      explorer.computing(null);
+    } else await followLink(explorer, job, wanted);
     return true;
   } catch (error) {
     by("start").hidden = false;
@@ -70,7 +72,7 @@ async function openLink(explorer) {
 }
 
 async function begin() {
-  by("theme").addEventListener("click", () => flipTheme(explorer));
+  onClick("theme", () => flipTheme(explorer));
   let explorer = null;
   let options;
   try {
@@ -109,11 +111,11 @@ async function begin() {
     view: (step) => explorer.scene && explorer.tools.step(step),
     keys: whenOpen,
   });
-  by("zoom-in").addEventListener("click", () => zoom(1.5));
-  by("zoom-out").addEventListener("click", () => zoom(1 / 1.5));
-  by("zoom-fit").addEventListener("click", () => viewport.fit());
-  by("open-help").addEventListener("click", () => by("help").showModal());
-  by("home").addEventListener("click", () => {
+  onClick("zoom-in", () => zoom(1.5));
+  onClick("zoom-out", () => zoom(1 / 1.5));
+  onClick("zoom-fit", () => viewport.fit());
+  onClick("open-help", () => by("help").showModal());
+  onClick("home", () => {
     if (!options.uploads) return;
     history.replaceState(null, "", location.pathname);
     location.reload();

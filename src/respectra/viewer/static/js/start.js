@@ -1,7 +1,7 @@
 // The first screen: choose a picture and a method, then wait with a bar, an estimate and a way out.
 
 import { endJob, follow, newJob, uploadFiles } from "./api.js";
-import { by, duration, fillSelect, make, toast } from "./dom.js";
+import { by, duration, fillSelect, make, onClick, toast } from "./dom.js";
 import { TakenForm } from "./taken.js";
 
 let options = null;
@@ -21,12 +21,12 @@ export function setUp(offered, onViewable) {
     event.target.value = "";
     if (files.length) begin(files, onViewable);
   });
-  by("demo").addEventListener("click", () => begin(null, onViewable));
-  by("example").addEventListener("click", async () => {
+  onClick("demo", () => begin(null, onViewable));
+  onClick("example", async () => {
     const file = await (await fetch("/static/example.jpg")).blob();
     begin([{ name: "example.jpg", file }], onViewable);
   });
-  by("cancel").addEventListener("click", cancel);
+  onClick("cancel", cancel);
   listenForDrops(onViewable);
 }
 

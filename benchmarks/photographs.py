@@ -24,11 +24,13 @@ import respectra as rs
 from respectra.cameras import Capture, Tone
 from respectra.cameras.calibration import open_chart
 from respectra.cameras.calibration.fitting import (
+    DEVELOPED_WAYS,
     colours_of,
-    fit_correction,
+    cross_validate,
     fit_tone,
-    root_polynomial,
+    fit_way,
 )
+from respectra.cameras.correction import light_of
 from respectra.cameras.pictures.tone import GENERIC
 from respectra.cameras.response_prior import GRID_NM, response_prior
 from respectra.cameras.responses import make_response
@@ -69,60 +71,48 @@ def recover(rec, values, capture=None):
     return np.asarray(rec(image, capture=capture).values)[0]
 
 
-def left_out(rec, values, photo, correct):
-    """Spectra, each of a correction that did not see its patch."""
+def left_out(rec, values, photo, way, *, strict=False) -> float:
+    """MRAE where each patch was corrected by what the others say.
+
+    Args:
+        way: (values and numbers of the other patches, values of all) -> light of all.
+        strict: neutral 8, by which spectra are divided and which is not scored, is corrected
+            without itself too.
+    """
     usable = [*patches_of(photo), NEUTRAL_8]
-    out = np.empty((24, 3))
-    for index in range(24):
+    errors, rows = [], np.empty((24, 24, 3))
+    for index in usable:
         kept = [k for k in usable if k != index]
-        out[index] = correct(values[kept], kept, values[index : index + 1])[0]
-    return recover(rec, out / max(1.0, out.max()))
+        rows[index] = way(values[kept], kept, values)
+    for index in patches_of(photo):
+        light = rows[index].copy()
+        if strict:
+            light[NEUTRAL_8] = rows[NEUTRAL_8, NEUTRAL_8]
+        spectra = recover(rec, light / max(1.0, light.max()))
+        relative, truth = (spectra[index] / spectra[NEUTRAL_8])[SCORED], TRUTH[index][SCORED]
+        errors.append(float((np.abs(relative - truth) / truth).mean()))
+    return float(np.mean(errors))
 
 
-def by_matrix(roots):
-    def correct(values, kept, one):
-        matrix = fit_correction(values, COLOURS[kept], roots=roots)
-        return (root_polynomial(one) if roots else one) @ matrix
+def by_way(name, *, tone=None):
+    """A way of `respectra calibrate`, its tone curve fitted anew or told."""
+
+    def correct(values, kept, every):
+        curve = tone or fit_tone(CHART[kept], values)
+        undone = np.asarray(curve.undo(values), np.float64)
+        fitted = fit_way(name, undone, COLOURS[kept])
+        return light_of(np.asarray(curve.undo(every), np.float64), fitted)
 
     return correct
 
 
-def by_tone(values, kept, one):
-    tone = fit_tone(CHART[kept], values)
-    undone = tone.undo(values).astype(float)
-    gain = np.median(COLOURS[kept] / np.maximum(undone, 1e-4), axis=0)
-    return tone.undo(one) * gain
-
-
-def by_tone_and_matrix(values, kept, one):
-    tone = fit_tone(CHART[kept], values)
-    matrix = fit_correction(tone.undo(values).astype(float), COLOURS[kept], roots=False)
-    return tone.undo(one).astype(float) @ matrix
-
-
-def fit_gains_and_matrix(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """A matrix as near to mere gains as patches ask that are left out one at a time."""
-    gains = np.diag(np.median(truth / np.maximum(values, 1e-4), axis=0))
-    weight = 1.0 / (np.abs(truth).mean(axis=1, keepdims=True) + 0.02)
-    rows = values * gains.diagonal() * weight
-    missing = (truth - values @ gains) * weight
-    square = rows.T @ rows
-    best, least = gains, float(np.abs(missing).mean())
-    for damp in np.geomspace(1e-3, 10.0, 13) * np.trace(square) / 3:
-        inverse = np.linalg.inv(square + damp * np.eye(3))
-        change = inverse @ rows.T @ missing
-        leverage = np.einsum("ni,ij,nj->n", rows, inverse, rows)[:, None]
-        left_out = (missing - rows @ change) / (1 - leverage)
-        error = float(np.abs(left_out).mean())
-        if error < least:
-            best, least = gains + gains.diagonal()[:, None] * change, error
-    return np.asarray(best)
-
-
-def by_tone_and_held_matrix(values, kept, one):
-    tone = fit_tone(CHART[kept], values)
-    matrix = fit_gains_and_matrix(tone.undo(values).astype(float), COLOURS[kept])
-    return tone.undo(one).astype(float) @ matrix
+def by_choice(values, kept, every):
+    """The way that calibration chooses without the patch that is left out."""
+    curve = fit_tone(CHART[kept], values)
+    undone = np.asarray(curve.undo(values), np.float64)
+    scores = cross_validate(CHART[kept], undone, COLOURS[kept], None)
+    fitted = fit_way(min(scores, key=lambda name: scores[name]), undone, COLOURS[kept])
+    return light_of(np.asarray(curve.undo(every), np.float64), fitted)
 
 
 def fit_generic(rec, photos) -> Tone:
@@ -150,6 +140,13 @@ def show(name, errors) -> None:
     errors = np.asarray(errors)
     print(f"{name:58} n {errors.size:3}  mean {errors.mean():.3f}  median {np.median(errors):.3f}",
           flush=True)  # fmt: skip
+
+
+def show_left_out(rec, name, photos, values, way) -> None:
+    """A patch left out; and with it neutral 8, from what is known of it."""
+    for strict in (False, True):
+        label = f"{name}, neutral 8 without itself" if strict else name
+        show(label, [left_out(rec, values[p["id"]], p, way, strict=strict) for p in photos])
 
 
 def charts(rec, fit: bool) -> None:
@@ -183,18 +180,13 @@ def charts(rec, fit: bool) -> None:
                 scores += [mrae(recover(rec, tone.undo(values[p["id"]])), p)
                            for p in developed if p["repository"] == name]  # fmt: skip
             show(f"developed, tone leaving its repository out ({label})", scores)
-    ways = (
-        ("tone", by_tone),
-        ("tone and matrix", by_tone_and_matrix),
-        ("tone, matrix held to gains", by_tone_and_held_matrix),
-    )
-    for name, way in ways:
-        show(f"developed, own chart, patch left out: {name}",
-             [mrae(left_out(rec, values[p["id"]], p, way), p) for p in developed])  # fmt: skip
+    for name in DEVELOPED_WAYS:
+        show_left_out(rec, f"developed, own chart: {name}", developed, values, by_way(name))
+    show_left_out(rec, "developed, own chart: chosen", developed, values, by_choice)
     show("linear, as they are", [mrae(recover(rec, values[p["id"]]), p) for p in linear])
-    for name, way in (("matrix", by_matrix(False)), ("root-polynomial", by_matrix(True))):
-        show(f"linear, own chart, patch left out: {name}",
-             [mrae(left_out(rec, values[p["id"]], p, way), p) for p in linear])  # fmt: skip
+    for name in ("matrix", "root-polynomial"):
+        way = by_way(name, tone=Tone())
+        show_left_out(rec, f"linear, own chart: {name}", linear, values, way)
     mean = make_response(response_prior().mean, GRID_NM, name="mean camera", source="")
     scores = []
     for photo in linear:

@@ -71,34 +71,47 @@ def recover(rec, values, capture=None):
     return np.asarray(rec(image, capture=capture).values)[0]
 
 
-def left_out(rec, values, photo, way, *, strict=False) -> float:
+def left_out(rec, values, photo, way) -> tuple[float, float]:
     """MRAE where each patch was corrected by what the others say.
 
     Args:
         way: (values and numbers of the other patches, values of all) -> light of all.
-        strict: neutral 8, by which spectra are divided and which is not scored, is corrected
-            without itself too.
+
+    Returns:
+        neutral 8, by which spectra are divided and which is not scored, corrected as the patch is,
+        and corrected without itself too.
     """
     usable = [*patches_of(photo), NEUTRAL_8]
-    errors, rows = [], np.empty((24, 24, 3))
+    rows = np.empty((24, 24, 3))
     for index in usable:
         kept = [k for k in usable if k != index]
         rows[index] = way(values[kept], kept, values)
+    errors = []
     for index in patches_of(photo):
-        light = rows[index].copy()
-        if strict:
-            light[NEUTRAL_8] = rows[NEUTRAL_8, NEUTRAL_8]
-        spectra = recover(rec, light / max(1.0, light.max()))
-        relative, truth = (spectra[index] / spectra[NEUTRAL_8])[SCORED], TRUTH[index][SCORED]
-        errors.append(float((np.abs(relative - truth) / truth).mean()))
-    return float(np.mean(errors))
+        light = np.vstack([rows[index], rows[NEUTRAL_8, NEUTRAL_8]])
+        spectra = recover(rec, light / max(1.0, light.max()))[:, SCORED]
+        relative, truth = spectra[index] / spectra[[NEUTRAL_8, 24]], TRUTH[index][SCORED]
+        errors.append((np.abs(relative - truth) / truth).mean(axis=1))
+    shared, strict = np.mean(errors, axis=0)
+    return float(shared), float(strict)
+
+
+_TONES: dict[bytes, Tone] = {}
+
+
+def tone_of(values, kept) -> Tone:
+    """The tone curve of patches; every way asks for it."""
+    key = values.tobytes()
+    if key not in _TONES:
+        _TONES[key] = fit_tone(CHART[kept], values)
+    return _TONES[key]
 
 
 def by_way(name, *, tone=None):
     """A way of `respectra calibrate`, its tone curve fitted anew or told."""
 
     def correct(values, kept, every):
-        curve = tone or fit_tone(CHART[kept], values)
+        curve = tone or tone_of(values, kept)
         undone = np.asarray(curve.undo(values), np.float64)
         fitted = fit_way(name, undone, COLOURS[kept])
         return light_of(np.asarray(curve.undo(every), np.float64), fitted)
@@ -108,7 +121,7 @@ def by_way(name, *, tone=None):
 
 def by_choice(values, kept, every):
     """The way that calibration chooses without the patch that is left out."""
-    curve = fit_tone(CHART[kept], values)
+    curve = tone_of(values, kept)
     undone = np.asarray(curve.undo(values), np.float64)
     scores = cross_validate(CHART[kept], undone, COLOURS[kept], None)
     fitted = fit_way(min(scores, key=lambda name: scores[name]), undone, COLOURS[kept])
@@ -144,9 +157,12 @@ def show(name, errors) -> None:
 
 def show_left_out(rec, name, photos, values, way) -> None:
     """A patch left out; and with it neutral 8, from what is known of it."""
-    for strict in (False, True):
-        label = f"{name}, neutral 8 without itself" if strict else name
-        show(label, [left_out(rec, values[p["id"]], p, way, strict=strict) for p in photos])
+    shared, strict = zip(*(left_out(rec, values[p["id"]], p, way) for p in photos), strict=True)
+    show(name, shared)
+    show(f"{name}, neutral 8 without itself", strict)
+    unseen = [e for e, p in zip(shared, photos, strict=True) if p["licence"] not in OPEN]
+    if 0 < len(unseen) < len(photos):
+        show("  of them, those that nothing was chosen on", unseen)
 
 
 def charts(rec, fit: bool) -> None:

@@ -1,4 +1,4 @@
-"""One file gives the same values through every door: in memory, as files, with little memory."""
+"""One file gives the same values through every door: in memory, as files, piece by piece."""
 
 import numpy as np
 import pytest
@@ -10,6 +10,8 @@ from tests.cameras.heic_file import heic
 import respectra as rs
 from respectra.cameras import PictureOptions
 from respectra.cameras.pictures import icc
+from respectra.cli import reconstruct as _  # noqa: F401 - registers the command
+from respectra.cli.app import run
 from respectra.colour import rgb_space
 from respectra.inference import reconstruct_files
 
@@ -63,6 +65,7 @@ FILES = {
     "heic": ("a.heic", lambda path: path.write_bytes(heic()), {}),
     "raw": ("a.dng", raw, {}),
 }
+METHOD = "pseudo-inverse"
 LIBRARIES = {"heic": "pi_heif", "raw": "rawpy"}
 
 
@@ -79,13 +82,13 @@ def test_values_do_not_depend_on_the_way_in(tmp_path, name):
     file, write, reading = FILES[name]
     write(tmp_path / file)
     image = rs.open_image(tmp_path / file, encoding="srgb", **reading)
-    rec = rs.load("pseudo-inverse")
-    expected = rec(image)
-    options = PictureOptions(**reading)
-    for folder, limits in (("whole", {}), ("pieces", {"max_memory": "8GB", "tile": 16})):
-        out = tmp_path / folder / "cube.npz"
-        out.parent.mkdir()
-        reconstruct_files(tmp_path / file, out, "pseudo-inverse", picture_options=options, **limits)
-        cube = rs.open_cube(out)
+    expected = rs.load(METHOD)(image)
+    reconstruct_files(
+        tmp_path / file, tmp_path / "a.npz", METHOD, picture_options=PictureOptions(**reading)
+    )
+    command = ["reconstruct", str(tmp_path / file), "-o", str(tmp_path / "b.npz")]
+    command += ["--method", METHOD, "--max-memory", "8GB", "--tile", "16"]
+    assert run([*command, *(part for k, v in reading.items() for part in (f"--{k}", v))]) == 0
+    for cube in (rs.open_cube(tmp_path / "a.npz"), rs.open_cube(tmp_path / "b.npz")):
         assert cube.shape[:2] == image.shape[:2]
         np.testing.assert_array_equal(cube.values, expected.values)

@@ -65,6 +65,7 @@ reflectance with a floor of 0.01 over that of the clean track's observer under e
 geometric means. Codes: `balanced`, 8 bits and a gain for each channel, so that white reaches
 255/256 in all three; `sensor`, 8 bits of the sensor's own balance; `raw`, the same with 12 bits.
 References are drawn by k-means++ over chromaticity and left out of the score; means of five draws.
+Without `--table` the command measures first; `--codes raw --every 12` adds codes of 12 bits.
 """
 
 

@@ -1,6 +1,8 @@
 """What a photograph costs: charts photographed by real cameras, and single colours.
 
-    RESPECTRA_DATA=... python benchmarks/photographs.py [--colours 200] [--fit-tone] [--only charts]
+    RESPECTRA_DATA=... python benchmarks/photographs.py [--colours 200] [--fit-tone]
+    ... --only charts --fit-tone --write docs/benchmarks/photographs.md
+    ... --only colours --colours 150 --write docs/benchmarks/colours.md
 
 Truth of the charts: colour-science's BabelColor average; spectra are divided by those of the patch
 neutral 8, 420 to 680 nm, clipped patches and neutral 8 itself left out. With ``--fit-tone`` the
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pages
 from scipy.optimize import minimize
 
 import respectra as rs
@@ -49,6 +52,17 @@ SAME = 0.012
 CHART = open_chart("classic24").spectra
 TRUTH = CHART / CHART[NEUTRAL_8]
 COLOURS = colours_of(CHART)
+ABOUT_CHARTS = """
+Colour charts photographed by real cameras, `rs.load()`; MRAE of the chart's spectra (BabelColor's
+average), divided by those of neutral 8, 420 to 680 nm; clipped patches and neutral 8 are left out.
+"""
+ABOUT_COLOURS = """
+Single colours, as 8-bit sRGB under D65, of measured reflectances that lie in sRGB and are not
+within 0.012 of a spectrum that was learned from. MRAE of the spectra; mean ΔE 2000 under three
+other lights; codes that differ when the spectrum is rendered again. Colour-science's functions are
+called colour by colour, as they are made.
+"""
+Scores = dict[str, Any]
 
 
 def patches_of(photo: dict[str, Any]) -> list[int]:
@@ -149,23 +163,22 @@ def fit_generic(rec, photos) -> Tone:
     return Tone(float(found[0]), float(found[1]), 0.0, name="generic")
 
 
-def show(name, errors) -> None:
-    errors = np.asarray(errors)
-    print(f"{name:58} n {errors.size:3}  mean {errors.mean():.3f}  median {np.median(errors):.3f}",
-          flush=True)  # fmt: skip
-
-
-def show_left_out(rec, name, photos, values, way) -> None:
+def left_out_scores(rec, name, photos, values, way) -> Scores:
     """A patch left out; and with it neutral 8, from what is known of it."""
-    shared, strict = zip(*(left_out(rec, values[p["id"]], p, way) for p in photos), strict=True)
-    show(name, shared)
-    show(f"{name}, neutral 8 without itself", strict)
-    unseen = [e for e, p in zip(shared, photos, strict=True) if p["licence"] not in OPEN]
-    if 0 < len(unseen) < len(photos):
-        show("  of them, those that nothing was chosen on", unseen)
+    found = [left_out(rec, values[p["id"]], p, way) for p in photos]
+    shared, strict = zip(*found, strict=True)
+    seen = [p["licence"] in OPEN for p in photos]
+    scored: Scores = {name: shared}
+    if any(seen):
+        unseen = [e for e, s in zip(shared, seen, strict=True) if not s]
+        scored[f"– {name}: those that nothing was chosen on"] = unseen
+    scored[f"– {name}: neutral 8 without itself too"] = strict
+    return scored
 
 
-def charts(rec, fit: bool) -> None:
+def charts(rec, fit: bool, page: pages.Page) -> None:
+    scored: Scores = {}
+    notes = []
     photos = json.loads((DATA / "charts/charts.json").read_text())["photos"]
     developed = [p for p in photos if p["group"] == "A jpeg"]
     linear = [p for p in photos if p["group"] == "C2 linear"]
@@ -176,17 +189,21 @@ def charts(rec, fit: bool) -> None:
         return np.array([mrae(recover(rec, change(values[p["id"]])), p) for p in developed])
 
     plain, generic = errors(lambda v: v), errors(GENERIC.undo)
-    show("developed, as they are", plain)
-    show("developed, generic tone undone", generic)
-    print(f"  the tone undone is nearer on {(generic < plain).sum()} of {plain.size}, by "
-          f"{np.median(plain / generic) - 1:.0%} (median), worst {(generic / plain).max() - 1:.0%} "
-          "further")  # fmt: skip
+    scored["developed, as they are"] = plain
+    scored["developed, generic tone undone"] = generic
+    notes.append(
+        f"The tone undone is nearer on {(generic < plain).sum()} of {plain.size}, by "
+        f"{np.median(plain / generic) - 1:.0%} (median); the worst is "
+        f"{(generic / plain).max() - 1:.0%} further."
+    )
     unseen = ~np.array(seen)
-    show("  those the curve was not fitted on: as they are", plain[unseen])
-    show("  those the curve was not fitted on: tone undone", generic[unseen])
+    scored["– those that the curve was not fitted on, as they are"] = plain[unseen]
+    scored["– those that the curve was not fitted on, undone"] = generic[unseen]
     if fit:
         tone = fit_generic(rec, [p for p, s in zip(developed, seen, strict=True) if s])
-        print(f"fitted on open licences: slope {tone.slope:.3f}, bend {tone.bend:.3f}")
+        notes.append(
+            f"Fitted on open licences: slope {tone.slope:.3f}, bend {tone.bend:.3f}, which ships."
+        )
         for label, pool in (("all", [True] * len(developed)), ("open licences", seen)):
             scores = []
             for name in sorted({p["repository"] for p in developed}):
@@ -195,21 +212,29 @@ def charts(rec, fit: bool) -> None:
                 tone = fit_generic(rec, rest)
                 scores += [mrae(recover(rec, tone.undo(values[p["id"]])), p)
                            for p in developed if p["repository"] == name]  # fmt: skip
-            show(f"developed, tone leaving its repository out ({label})", scores)
+            scored[f"developed, a curve fitted without the repository ({label})"] = scores
     for name in DEVELOPED_WAYS:
-        show_left_out(rec, f"developed, own chart: {name}", developed, values, by_way(name))
-    show_left_out(rec, "developed, own chart: chosen", developed, values, by_choice)
-    show("linear, as they are", [mrae(recover(rec, values[p["id"]]), p) for p in linear])
+        label = f"developed, own chart, scored patch left out: {name}"
+        scored |= left_out_scores(rec, label, developed, values, by_way(name))
+    label = "developed, own chart, scored patch left out: as calibration chooses"
+    scored |= left_out_scores(rec, label, developed, values, by_choice)
+    scored["linear, as they are"] = [mrae(recover(rec, values[p["id"]]), p) for p in linear]
     for name in ("matrix", "root-polynomial"):
-        way = by_way(name, tone=Tone())
-        show_left_out(rec, f"linear, own chart: {name}", linear, values, way)
+        label = f"linear, own chart, scored patch left out: {name}"
+        scored |= left_out_scores(rec, label, linear, values, by_way(name, tone=Tone()))
     mean = make_response(response_prior().mean, GRID_NM, name="mean camera", source="")
     scores = []
     for photo in linear:
         white = values[photo["id"]][18] / CHART[18].mean()
         capture = Capture(camera=mean, white=tuple(white / max(1.0, white.max())))
         scores.append(mrae(recover(rec, values[photo["id"]], capture), photo))
-    show("linear, white known, camera taken as the mean of known ones", scores)
+    scored["linear, white known, the camera taken as the mean of the measured ones"] = scores
+    page.table(
+        ("photographs", "n", "mean", "median"),
+        [(n, len(e), f"{np.mean(e):.3f}", f"{np.median(e):.3f}") for n, e in scored.items()],
+    )
+    for note in notes:
+        page.text(note)
 
 
 def colour_science():
@@ -256,29 +281,28 @@ def unseen() -> np.ndarray:
     return spectra[inside & ~near]
 
 
-def single(rec, count: int) -> None:
+def single(rec, count: int, page: pages.Page) -> None:
     spectra = unseen()
     chosen = np.random.default_rng(0).permutation(len(spectra))[:count]
     truth = spectra[chosen]
     codes = np.rint(encode_srgb(colours_of(truth)) * 255).astype(np.uint8)
-    print(f"\n{len(chosen)} of {len(spectra)} colours of {', '.join(SETS)}; 8-bit sRGB in")
-    print(f"{'':24} {'MRAE':>6} {'A':>6} {'LED-B3':>6} {'FL2':>6} {'codes':>7} {'s / 1e6':>9}")
+    page.text(f"{len(chosen)} of {len(spectra)} colours of {', '.join(SETS)}.")
     image = rs.make_image((codes / 255)[None], encoding="srgb", bits=8)
     linear = rs.colour.decode_srgb(codes / 255).astype(float)
     many = np.random.default_rng(1).integers(0, 256, (10**6, 3)).astype(np.uint8)
     recover_colours(many[:1000])
     taken = min(seconds_of(lambda: recover_colours(many)) for _ in range(7))
     busy = min(seconds_of(lambda: recover_colours(many), time.process_time) for _ in range(7))
-    print(f"a million colours by recover_colours take {busy:.2f} s of processor time")
-    row("Respectra", recover_colours(codes).values, truth, codes, taken)
+    rows = [row("**`recover_colours`**", recover_colours(codes).values, truth, codes, taken)]
     if count < len(spectra):
         everything = np.rint(encode_srgb(colours_of(spectra)) * 255).astype(np.uint8)
         found = recover_colours(everything).values
-        row(f"  all {len(spectra)} colours", found, spectra, everything, taken)
+        rows.append(row(f"– all {len(spectra)} colours", found, spectra, everything, taken))
     large = rs.make_image(many[: 500 * 500].reshape(500, 500, 3) / 255, encoding="srgb", bits=8)
     rec(large)
     taken = 4 * min(seconds_of(lambda: rec(large)) for _ in range(3))
-    row("  its network, as pictures", np.asarray(rec(image).values)[0], truth, codes, taken)
+    pictures = np.asarray(rec(image).values)[0]
+    rows.append(row("– the network for pictures", pictures, truth, codes, taken))
     for name, method in colour_science().items():
         start = time.perf_counter()
         found = []
@@ -288,7 +312,10 @@ def single(rec, count: int) -> None:
             except Exception:  # some do not converge
                 found.append(np.full(GRID_NM.size, colour.mean()))
         seconds = (time.perf_counter() - start) * 1e6 / len(linear)
-        row(name, np.array(found), truth, codes, seconds)
+        rows.append(row(name, np.array(found), truth, codes, seconds))
+    columns = ("", "MRAE", "ΔE under A", "LED-B3", "FL2", "codes that differ", "s per million")
+    page.table(columns, rows)
+    page.text(f"A million colours by `recover_colours` take {busy:.2f} s of processor time.")
 
 
 def seconds_of(work, clock=time.perf_counter) -> float:
@@ -297,13 +324,13 @@ def seconds_of(work, clock=time.perf_counter) -> float:
     return clock() - start
 
 
-def row(name, found, truth, codes, seconds) -> None:
+def row(name, found, truth, codes, seconds) -> tuple[str, ...]:
     error = float((np.abs(found - truth) / truth).mean())
     colours = [delta_e(found, truth, light) for light in ("A", "LED-B3", "FL2")]
     again = np.rint(encode_srgb(np.clip(colours_of(found), 0, 1)) * 255)
     differ = float((again != codes).any(axis=1).mean())
-    shown = " ".join(f"{value:6.2f}" for value in colours)
-    print(f"{name:24} {error:6.3f} {shown} {differ:7.1%} {seconds:9.2f}", flush=True)
+    shown = (f"{value:.2f}" for value in colours)
+    return (name, f"{error:.3f}", *shown, f"{differ:.1%}", f"{seconds:.2f}")
 
 
 def main() -> None:
@@ -312,12 +339,20 @@ def main() -> None:
     parser.add_argument("--fit-tone", action="store_true")
     parser.add_argument("--method", default="default")
     parser.add_argument("--only", choices=("charts", "colours"))
+    pages.add_option(parser)
     chosen = parser.parse_args()
     rec = rs.load(chosen.method)
-    if chosen.only != "colours":
-        charts(rec, chosen.fit_tone)
-    if chosen.only != "charts":
-        single(rec, chosen.colours)
+    wanted = [chosen.only] if chosen.only else ["charts", "colours"]
+    if chosen.write and len(wanted) > 1:
+        parser.error("a page holds charts or colours: give --only as well")
+    for part in wanted:
+        if part == "charts":
+            page = pages.Page("Photographs", ABOUT_CHARTS)
+            charts(rec, chosen.fit_tone, page)
+        else:
+            page = pages.Page("Single colours", ABOUT_COLOURS)
+            single(rec, chosen.colours, page)
+        page.write(chosen.write)
 
 
 if __name__ == "__main__":

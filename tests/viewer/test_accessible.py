@@ -83,5 +83,5 @@ def test_axe_finds_nothing(page, axe, theme):  # noqa: F811
 
 def test_the_page_stays_light():
     own = sum(file.stat().st_size for file in (STATIC / "js").glob("*.js"))
-    assert own < 100 * 1024
+    assert own < 100_000
     assert sum(file.stat().st_size for file in STATIC.rglob("*") if file.is_file()) < 400_000

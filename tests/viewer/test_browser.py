@@ -90,8 +90,9 @@ def screen(page, x, y, width=32, height=24):
 
 
 def pins(page, count):
-    """Wait until there are so many pins."""
+    """Wait until there are so many pins, each with its spectrum."""
     page.wait_for_function(f"() => document.querySelectorAll('#pins li').length === {count}")
+    page.wait_for_selector("#pins[aria-busy=false]", state="attached")
 
 
 def live_spectrum(page, x, y):
@@ -407,7 +408,29 @@ def test_a_known_spectrum_of_a_pin_moves_the_others(page, client):
     assert page.inner_text("#pins li:nth-child(1) button >> nth=0") == "known"
     known = client.get(f"/api/jobs/{job}/recovered/spectra", params=place).json()["values"][0]
     np.testing.assert_allclose(known, answer["values"][0], atol=2e-3)
+
+    page.wait_for_function("() => location.hash.includes('known')")
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link)
+    settled(page)
+    pins(page, 2)
+    words = "Known spectrum of pin 1: spot.csv"
+    assert page.get_attribute("#pins li:nth-child(1) button >> nth=0", "aria-label") == words
+    page.click("#pins li:nth-child(2) button >> nth=0")  # the first one's spectrum is there as well
+    page.select_option("#known-patch", "18")
+    job = computed_again(page, lambda: page.click("#known-go"))
+    facts(page, "2 references")
+    kept = client.get(f"/api/jobs/{job}/recovered/references").json()
+    assert kept["places"] == [[6, 10, 1, 1], [14, 20, 1, 1]]
+    np.testing.assert_allclose(kept["spectra"][0], np.maximum(answer["values"][0], 0), rtol=1e-6)
+
+    page.click("#pins li:nth-child(2) button >> nth=0")
+    page.locator("#known[open]").wait_for()
+    job = computed_again(page, lambda: page.click("#known-forget"))
+    facts(page, "1 references")
     page.click("#pins li:nth-child(1) button >> nth=0")
+    page.locator("#known[open]").wait_for()
     job = computed_again(page, lambda: page.click("#known-forget"))
     assert client.get(f"/api/jobs/{job}").json()["request"]["references"] is None
 

@@ -12,11 +12,11 @@ import pytest
 from tests.viewer.conftest import BYTES, PATIENCE_S, Client, wait_until
 
 from respectra.viewer.app import create_app
-from respectra.viewer.jobs import Entry
+from respectra.viewer.jobs import ServiceJob
 from respectra.viewer.limits import Limits
 from respectra.viewer.models import NewJob, State
 from respectra.viewer.service import Settings
-from respectra.viewer.store import Store, new_id
+from respectra.viewer.store import JobStore, new_id
 
 MIB = 2**20
 
@@ -33,7 +33,7 @@ def app(tmp_path):
 def finished(service, kind, size):
     """A job that has ended, with a result of some bytes."""
     request = NewJob(upload=None, truth=None, method="default", guarantees=[])
-    entry = Entry("a", kind, request, {}, state=State.DONE)
+    entry = ServiceJob("a", kind, request, {}, state=State.DONE)
     folder = service.store.job_folder(entry.id)
     folder.mkdir()
     (folder / "cube.nc").write_bytes(bytes(size))
@@ -104,7 +104,7 @@ def test_exports_end_with_their_time_and_with_the_server(app, tmp_path):
     half = service.store.job_folder(new_id())
     half.mkdir()
     service.store.close()
-    again = Store(tmp_path / "store")
+    again = JobStore(tmp_path / "store")
     assert list((tmp_path / "store" / "jobs").iterdir()) == []
     again.close()
 

@@ -13,7 +13,7 @@ from respectra.errors import DataError, OutputError
 from respectra.viewer.security import is_loopback
 from respectra.viewer.server import BackgroundServer, secured
 from respectra.viewer.service import Settings
-from respectra.viewer.store import Store, safe_path
+from respectra.viewer.store import JobStore, safe_path
 
 
 def bomb(height: int, width: int) -> bytes:
@@ -290,11 +290,11 @@ def test_an_invited_site_may_use_the_service_and_no_other():
 
 
 def test_two_servers_cannot_share_a_folder(tmp_path):
-    first = Store(tmp_path)
+    first = JobStore(tmp_path)
     with pytest.raises(OutputError, match="is being written by this process"):
-        Store(tmp_path)
+        JobStore(tmp_path)
     first.close()
-    Store(tmp_path).close()
+    JobStore(tmp_path).close()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from tests.viewer.conftest import BYTES, npz, png
 
 import respectra as rs
-from respectra.viewer.jobs import Entry
+from respectra.viewer.jobs import ServiceJob
 
 
 def cube_of(rng, height=12, width=10):
@@ -190,7 +190,7 @@ def test_a_full_queue_answers_429_and_says_when_to_come_back(client, service, he
 
 def test_results_expire_and_leave_nothing(client, service, photo_job):
     state = client.done(png(seed=5))
-    entry: Entry = service.jobs.entries[state["id"]]
+    entry: ServiceJob = service.jobs.entries[state["id"]]
     entry.touched = time.monotonic() - 10 * service.settings.limits.expire_s
     client.upload(png())  # who brings something has it tidied up first
     assert client.get(f"/api/jobs/{state['id']}").status_code == 404

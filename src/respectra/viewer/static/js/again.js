@@ -133,9 +133,10 @@ export class Again {
     this.pin = pin;
     const select = by("known-patch");
     by("known-file").value = "";
+    by("known-forget").hidden = !pin.known;
     this.chart ??= await getChart("classic24");
     const { columns, patches } = this.chart;
-    select.replaceChildren(option("", "choose a patch"), ...patches.map((name, i) =>
+    select.replaceChildren(option("", "Choose a patch"), ...patches.map((name, i) =>
       option(i, `row ${1 + Math.floor(i / columns)}, patch ${1 + (i % columns)}: ${name}`)));
     by("known").showModal();
   }

@@ -14,10 +14,10 @@ export function setUpCompare(explorer, options) {
     }
     const repeatable = options.uploads && (job.upload || job.kind === "demo");
     if (repeatable && explorer.scene.info.facts.kind === "picture") {
-      choices.push({ name: "file", title: "A true cube, from a file", words: "" });
       for (const { name, title, words } of options.methods) {
         if (name !== job.method) choices.push({ name: `method ${name}`, title: `Method: ${title}`, words });
       }
+      choices.push({ name: "file", title: "A true cube, from a file", words: "" });
     }
     fillSelect(by("compare-with"), choices, by("compare-words"), explorer.other ? undefined : choices.at(1)?.name);
     follow();

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
-from respectra import storage
 from respectra.cameras import (
     Capture,
     InputKind,
@@ -41,7 +40,7 @@ from respectra.inference.streaming import reconstruct_file, streams
 from respectra.inference.video import reconstruct_video
 from respectra.inference.video_reader import CLIP_SUFFIXES
 from respectra.progress import Progress, as_progress
-from respectra.storage import Place
+from respectra.urls import Place, parse_place
 
 if TYPE_CHECKING:
     from respectra.cluster import Cluster
@@ -219,7 +218,7 @@ def reconstruct_files(
         options = {"guarantees": sorted(method.guarantees.names)}
     several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
     arguments = [os.fspath(picture) for picture in several]
-    inputs, target = find_places(arguments), storage.place(os.fspath(output))
+    inputs, target = find_places(arguments), parse_place(os.fspath(output))
     targets = _targets(inputs, target, suffix)
     reading = picture_options or PictureOptions()
     reading = options_for(reading, capture)
@@ -236,7 +235,7 @@ def reconstruct_files(
             for (path, below), place in zip(inputs, targets, strict=True)
         ]
         # One picture by its name, or into a cube by its name; whatever else has a manifest.
-        named = inputs[0][0] == storage.place(arguments[0])
+        named = inputs[0][0] == parse_place(arguments[0])
         if len(inputs) == 1 and (named or targets == [target]):
             outcome = _single(jobs[0], mirror, choose, writing, shown, overwrite=overwrite)
             told(outcome)

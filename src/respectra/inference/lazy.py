@@ -18,7 +18,7 @@ from respectra.cubes import make_cube
 from respectra.errors import ConfigError, DataError, MissingExtraError
 from respectra.inference.agreement import agreeing
 from respectra.inference.bits import bits_of
-from respectra.inference.colours import find_colours, in_rows
+from respectra.inference.colours import find_colours, in_rows, layout_of_colours
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Tile, gathered, round_up
 from respectra.methods import Tiling
@@ -439,10 +439,9 @@ def _means_of_colours(
         picture = _picture(in_rows(colours), method, attrs)
         scaled, _ = method.guarantees.scale(picture, top)
         rgb = np.asarray(scaled.values, np.float32)
-        rows, width = rgb.shape[:2]
         return method.compute_global_means(
             lambda y, x: rgb[y, x],
-            Layout(rows, width, Tiling.STATISTICS, (width, width)),
+            layout_of_colours(*rgb.shape[:2]),
             bounds=bounds,
             bits=bits_of(scaled),
             weigh=lambda y, x: weight[y, x],

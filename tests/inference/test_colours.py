@@ -102,7 +102,7 @@ def test_it_may_be_computed_some_rows_at_a_time(
         values = np.random.default_rng(4).random(photo.shape).astype(np.float32)
         image = rs.make_image(values, encoding="linear", bits=32)
     whole = rs.load()(image)
-    monkeypatch.setattr(module, "_TOGETHER", 5000)
+    monkeypatch.setattr(module, "TOGETHER", 5000)
     some = rs.load()(image)
     np.testing.assert_allclose(some, whole, rtol=2e-5, atol=2e-6 * float(whole.max()))
 

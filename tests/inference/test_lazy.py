@@ -113,6 +113,27 @@ def test_chunks_are_read_again_where_they_are_only_read(photo: xr.DataArray, exc
     assert sum(read) == (4 if exchanged else 8)
 
 
+def test_a_chunk_that_raises_leaves_nothing(photo: xr.DataArray, tmp_path):
+    broken = [True]
+
+    def block(values: np.ndarray, block_id: tuple[int, ...]) -> np.ndarray:
+        if broken[0] and block_id[:2] == (1, 0):
+            raise OSError("this chunk cannot be read")
+        return values
+
+    watched = photo.chunk({"y": 42, "x": 50}).copy()
+    watched.data = watched.data.map_blocks(block, dtype=np.float32, meta=np.empty((0, 0, 0), "f4"))
+    rec = rs.load("default-classical")
+    cube, target = rs.reconstruct_lazily(watched, rec), tmp_path / "cube.zarr"
+    with pytest.raises(OSError, match="cannot be read"):
+        rs.save_cube(cube, target)
+    assert not list(tmp_path.iterdir())
+    np.testing.assert_allclose(cube[:42], rec(photo)[:42], atol=1e-5)
+    broken[0] = False
+    rs.save_cube(cube, target)
+    same(cube, rs.open_cube(target))
+
+
 def test_two_tasks_a_chunk(photo: xr.DataArray, tmp_path):
     rows, columns = 20, 20
     codes = np.tile(photo.values, (3, 3, 1))[: 12 * rows, : 12 * columns]

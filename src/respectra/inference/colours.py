@@ -6,6 +6,7 @@ the bits of their values, so that nothing is rounded and pictures of any depth c
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,10 +30,12 @@ _ROW = 2048
 _BLOCK = 1 << 19
 #: Pixels that one thread fills at a time.
 _FILLED = 1 << 16
+#: Colours of several tiles that are told apart together, besides those that are known.
+_JOINED = 1 << 20
 #: Groups that the colours of several blocks are dealt into, a power of two.
 _GROUPS = 8
 #: Colours that are computed together: their maps fit memory that is used again and again.
-_TOGETHER = 1 << 17
+TOGETHER = 1 << 17
 #: Odd numbers that mix the bits of three channels.
 _MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
 
@@ -62,7 +65,8 @@ def find_colours(pixels: Float32Array) -> Colours | None:
 
     def look(start: int, stop: int) -> None:
         most = int((stop - start) * _WORTH) + 1
-        work = _number_few if count <= _BLOCK else _number_many
+        loaded = "respectra.inference.colour_kernels" in sys.modules
+        work = _number_many if loaded or count > _BLOCK else _number_few
         found[start // _BLOCK] = work(bits[start:stop], most, number[start:stop])
 
     for_blocks(look, count, _BLOCK)
@@ -73,14 +77,35 @@ def find_colours(pixels: Float32Array) -> Colours | None:
     return Colours(values.view(np.float32), number)
 
 
-def _merged(parts: list[Bits], number: npt.NDArray[np.int32]) -> Bits:
-    """The colours of all blocks, each once; the pixels get new numbers.
+def join_colours(
+    values: Float32Array, counts: npt.NDArray[np.int64]
+) -> tuple[Float32Array, npt.NDArray[np.int64]]:
+    """Colours that may repeat, (colour, 3), and how often each occurs: the same, each once."""
+    colours, number = _numbered(np.ascontiguousarray(values, np.float32).view(np.uint32))
+    total = np.zeros(len(colours), np.int64)
+    np.add.at(total, number, counts)
+    return colours.view(np.float32), total
 
-    Colours are dealt into groups that know nothing of one another, a thread each.
+
+def _merged(parts: list[Bits], number: npt.NDArray[np.int32]) -> Bits:
+    """The colours of all blocks, each once; the pixels get new numbers."""
+    from respectra.inference.colour_kernels import renumber
+
+    colours, known = _numbered(np.concatenate(parts))
+    firsts = np.cumsum([0, *(len(part) for part in parts)])
+    for_blocks(
+        lambda a, b: renumber(number[a:b], int(firsts[a // _BLOCK]), known), len(number), _BLOCK
+    )
+    return colours
+
+
+def _numbered(rows: Bits) -> tuple[Bits, npt.NDArray[np.int32]]:
+    """The distinct rows, and each row's number.
+
+    Rows are dealt into groups that know nothing of one another, a thread each.
     """
     from respectra.inference import colour_kernels as kernels
 
-    rows = np.concatenate(parts)
     counts = np.zeros(_GROUPS, np.int64)
     kernels.count_groups(rows, counts)
     known = np.empty(len(rows), np.int32)
@@ -95,13 +120,7 @@ def _merged(parts: list[Bits], number: npt.NDArray[np.int32]) -> Bits:
     for_blocks(look, _GROUPS, 1)
     starts = (np.cumsum(found) - found).astype(np.int32)
     for_blocks(lambda a, b: kernels.shift_groups(rows[a:b], starts, known[a:b]), len(rows), _BLOCK)
-    firsts = np.cumsum([0, *(len(part) for part in parts)])
-    for_blocks(
-        lambda a, b: kernels.renumber(number[a:b], int(firsts[a // _BLOCK]), known),
-        len(number),
-        _BLOCK,
-    )
-    return np.concatenate([key[:count] for key, count in zip(keys, found, strict=True)])
+    return np.concatenate([key[:n] for key, n in zip(keys, found, strict=True)]), known
 
 
 def _number_many(bits: Bits, most: int, number: npt.NDArray[np.int32]) -> Bits | None:
@@ -202,7 +221,7 @@ class ByColour:
 
 def layout_of_colours(rows: int, width: int) -> Layout:
     """How a picture of colours is cut."""
-    return Layout(rows, width, Tiling.STATISTICS, (min(rows, max(1, _TOGETHER // width)), width))
+    return Layout(rows, width, Tiling.STATISTICS, (min(rows, max(1, TOGETHER // width)), width))
 
 
 def _fill(table: Float32Array, number: npt.NDArray[np.int32], out: Float32Array) -> None:
@@ -234,15 +253,22 @@ def weighted_picture(
     Returns:
         (y, x, 3), (y, x), and how that is cut; None where a tile has too many colours.
     """
-    values, counts = [], []
+    values: list[Float32Array] = []
+    counts: list[npt.NDArray[np.int64]] = []
+    joined = 0
     for tile in layout.tiles():
         colours = find(read(*tile.keep))
         if colours is None:
             return None
         values.append(colours.values)
-        counts.append(colours.counts().astype(np.float32))
-    picture = in_rows(np.concatenate(values))
+        counts.append(colours.counts())
+        if sum(map(len, values)) > 2 * joined + _JOINED:
+            colour, often = join_colours(np.concatenate(values), np.concatenate(counts))
+            values, counts, joined = [colour], [often], len(colour)
+    colour, often = values[0], counts[0]
+    if len(values) > 1:
+        colour, often = join_colours(np.concatenate(values), np.concatenate(counts))
+    picture = in_rows(colour)
     weight = np.zeros(picture.shape[:2], np.float32)
-    flat = np.concatenate(counts)
-    weight.reshape(-1)[: len(flat)] = flat
+    weight.reshape(-1)[: len(often)] = often
     return picture, weight, layout_of_colours(*picture.shape[:2])

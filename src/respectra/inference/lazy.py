@@ -18,7 +18,7 @@ from respectra.cubes import make_cube
 from respectra.errors import ConfigError, DataError, MissingExtraError
 from respectra.inference.agreement import agreeing
 from respectra.inference.bits import bits_of
-from respectra.inference.colours import find_colours, in_rows, layout_of_colours
+from respectra.inference.colours import find_colours, in_rows, join_colours, layout_of_colours
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Tile, gathered, round_up
 from respectra.methods import Tiling
@@ -408,21 +408,15 @@ def _count(block: Float32Array) -> Counts:
     """The distinct pixels of a block, (colour, 3), and how often each occurs."""
     found = find_colours(np.ascontiguousarray(block, np.float32))
     if found is None:
-        return _unique(block.reshape(-1, 3), np.ones(block.shape[0] * block.shape[1], np.int64))
-    return _unique(found.values, found.counts())
+        return join_colours(
+            block.reshape(-1, 3), np.ones(block.shape[0] * block.shape[1], np.int64)
+        )
+    return found.values, found.counts()
 
 
 def _join_counts(parts: list[Counts]) -> Counts:
     values, counts = zip(*parts, strict=True)
-    return _unique(np.concatenate(values), np.concatenate(counts))
-
-
-def _unique(values: Float32Array, counts: npt.NDArray[np.int64]) -> Counts:
-    rows = np.ascontiguousarray(values, np.float32).view(np.dtype("V12")).reshape(-1)
-    _, first, number = np.unique(rows, return_index=True, return_inverse=True)
-    total = np.zeros(len(first), np.int64)
-    np.add.at(total, number.reshape(-1), counts)
-    return np.ascontiguousarray(values[first]), total
+    return join_colours(np.concatenate(values), np.concatenate(counts))
 
 
 def _means_of_colours(

@@ -376,6 +376,11 @@ class TiledInference:
         if free is not None and (isinstance(self.tile, int) or pixels <= min(SMALL_IMAGE, free)):
             return None
         use = self.backend.memory()  # measured first: it loads libraries, which then are held
+        if self._by_colour(pixels):
+            from respectra.inference.colours import TOGETHER
+
+            each = _COLOUR_BYTES + 4 * self.contract.bands
+            use = MemoryUse(use.of(TOGETHER), min(each, use.per_pixel))
         use = dataclasses.replace(use, per_pixel=use.per_pixel + per_pixel)
         return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
 

@@ -171,7 +171,7 @@ COMMANDS = (
         "bake pseudo-inverse -o {out}/t/t.lut --nodes 5 --cube-file {out}/p/p.cube",
     ),
     Command("bake", "bake pseudo-inverse -o {out}/t.lut --nodes 5 --cube-file {out}/p.cube"),
-    Command("export", "export {in}/w.safetensors -o {out}/n.onnx --size 16x16"),
+    Command("export", "export {in}/w.safetensors -o {out}/n.onnx --height 16 --width 16"),
     Command("demo", "demo --output {out}/d --overwrite"),
 )
 

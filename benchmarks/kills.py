@@ -27,6 +27,7 @@ import io
 import json
 import os
 import pkgutil
+import re
 import shutil
 import sys
 import tempfile
@@ -337,6 +338,11 @@ def hidden(out: Path) -> list[str]:
     return sorted(p.relative_to(out).as_posix() for p in out.rglob(".*"))
 
 
+def _anonymous(names: list[str]) -> list[str]:
+    """Names without the machine, the process and the number that unfinished files have."""
+    return sorted(re.sub(r"\.[0-9a-f]+-[0-9a-f]+-[0-9a-f]+\.part", ".part", name) for name in names)
+
+
 # --- the sweep ---------------------------------------------------------------------------------
 
 
@@ -511,9 +517,9 @@ class Sweep:
         work = lambda: call(command.line, self.inputs, self.out)  # noqa: E731
         if killing.run(work, self.out, moment.at, torn=moment.torn).code != -9:
             return ""  # a run of fewer calls, by chance: nothing was killed
-        left = state_of(self.out, command.ignored), hidden(self.out)
+        left = state_of(self.out, command.ignored), _anonymous(hidden(self.out))
         self._restore(moment.kept)
-        copied = state_of(self.out, command.ignored), hidden(self.out)
+        copied = state_of(self.out, command.ignored), _anonymous(hidden(self.out))
         return "" if left == copied else f"a kill leaves {left}, the copy has {copied}"
 
     def _half(self, command: Command, before: State, after: State) -> str:

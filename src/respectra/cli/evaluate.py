@@ -501,14 +501,20 @@ def _rich(table: ReportTable) -> Any:
 
 
 def _summary(results: Results) -> dict[str, Any]:
-    """Means by method, track, test and metric, with protocol and costs."""
+    """Means by method, track, test and metric, with protocol and costs.
+
+    ``over`` says of each mean that is not over all scenes how many it is over, and of how many.
+    """
     means: list[dict[str, Any]] = []
     seen = dict.fromkeys((r.method, r.track, r.role, r.test) for r in results.rows)
     for method, track, role, test in seen:
         rows = results.select(method=method, track=track, role=role, test=test)
         names = dict.fromkeys(name for row in rows for name in row.scores)
-        scores = {n: results.mean(method, track, test, n, role=role).value for n in names}
-        means.append({"method": method, "track": track, "role": role, "test": test, **scores})
+        found = {n: results.mean(method, track, test, n, role=role) for n in names}
+        some = {n: [m.count, m.expected + m.idle] for n, m in found.items() if not m.over_all}
+        scores = {n: m.value for n, m in found.items()}
+        row = {"method": method, "track": track, "role": role, "test": test, **scores}
+        means.append(row | ({"over": some} if some else {}))
     summary: dict[str, Any] = _finite(
         {
             "protocol": results.protocol.model_dump(mode="json"),

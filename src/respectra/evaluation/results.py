@@ -113,6 +113,11 @@ class Mean:
         """Whether no score is missing."""
         return self.value is not None and self.count == self.expected
 
+    @property
+    def over_all(self) -> bool:
+        """Whether it is over every scene and seed, so that it may stand beside others unmarked."""
+        return self.complete and self.idle == 0
+
 
 @dataclass(frozen=True)
 class Results:

@@ -25,7 +25,10 @@ from respectra.cameras import (
 from respectra.cameras.colour import INPUT_KINDS
 from respectra.cubes import Quantity
 from respectra.cubes.formats import FORMATS
+from respectra.cubes.parts import cube_hash
+from respectra.datasets.scenes import AS_THE_FILES_SAY, Opening
 from respectra.errors import ConfigError, OutputError, unknown_name
+from respectra.identity import content_hash
 from respectra.inference.ensembles import ModelEnsemble, Recovers, mapped
 from respectra.inference.folders import Job, Outcome
 from respectra.inference.growing import growing_folder
@@ -68,6 +71,8 @@ class KnownFacts:
     """A cube of the same place, whose spectra serve as references."""
     materials: Path | None = None
     """Spectra of what is in the scene, as a prior."""
+    references_opening: Opening = AS_THE_FILES_SAY
+    """How that cube is opened, where its file does not say."""
 
     def __post_init__(self) -> None:
         given = (self.references, self.references_from, self.materials)
@@ -85,8 +90,13 @@ class KnownFacts:
             "capture": None if self.capture is None else self.capture.to_json(),
             "quantity": self.quantity,
             "references": None if self.references is None else self.references.to_json(),
-            "references_from": self.references_from and str(self.references_from),
-            "materials": self.materials and str(self.materials),
+            "references_from": self.references_from and cube_hash(self.references_from),
+            "materials": self.materials and content_hash(self.materials),
+            **(
+                {"references_opening": opening}
+                if (opening := self.references_opening.to_dict())
+                else {}
+            ),
         }
 
     def bind(
@@ -123,7 +133,9 @@ class KnownFacts:
         from respectra.inference.libraries import correct_by_cube, correct_by_materials
 
         if self.references_from is not None:
-            return correct_by_cube(bound, path, kind, self.references_from)
+            return correct_by_cube(
+                bound, path, kind, self.references_from, **self.references_opening.to_dict()
+            )
         assert self.materials is not None
         return correct_by_materials(bound, path, kind, self.materials)
 
@@ -140,6 +152,7 @@ def reconstruct_files(
     references: References | None = None,
     references_from: PathLike | None = None,
     materials: PathLike | None = None,
+    references_opening: Opening = AS_THE_FILES_SAY,
     picture_options: PictureOptions | None = None,
     preview: bool = False,
     low_rank: bool = False,
@@ -171,6 +184,8 @@ def reconstruct_files(
         references: known spectra of the first picture.
         references_from: a cube of the same place, whose spectra serve as references.
         materials: a table of spectra of what is in the scene, as a prior.
+        references_opening: how the cube of ``references_from`` is opened, where its file does not
+            say: ``respectra.datasets.collections.Opening(key="cube")``.
         picture_options: how the pictures are read.
         preview: also write ``NAME.preview.png``, for pictures.
         low_rank: store coefficients and their basis instead of spectra.
@@ -200,6 +215,7 @@ def reconstruct_files(
         references,
         None if references_from is None else Path(references_from),
         None if materials is None else Path(materials),
+        references_opening,
     )
     if isinstance(method, Reconstructor | ModelEnsemble):
         if options:

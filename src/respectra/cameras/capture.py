@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.arrays import with_values
 from respectra.cameras.capture_records import (
     FORMAT,
     VERSION,
@@ -280,7 +281,7 @@ class Capture:
         curve = "srgb" if encoded else "levels" if self.has_levels else "linear"
         attrs = {**picture.attrs, "encoding": "linear", "bits": 32 if computed else bits}
         attrs |= {"code_bits": bits, "code_curve": curve}
-        return picture.copy(data=values).assign_attrs(attrs)
+        return with_values(picture, values).assign_attrs(attrs)
 
     def _calibrated(self, picture: xr.DataArray) -> xr.DataArray:
         """As :meth:`linear`, with the tone curve and the camera's own colours undone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -25,11 +26,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 #: What the extras bring, as it is imported.
-_EXTRAS = (
-    "av", "dask", "distributed", "earthlib", "fastapi", "fsspec", "pi_heif", "rawpy", "s3fs",
-    "skimage", "sse_starlette", "starlette", "tensorboard", "uvicorn",
-)  # fmt: skip
-_ABSENT = tuple(name for name in _EXTRAS if importlib.util.find_spec(name) is None)
+_EXTRAS = {
+    "cluster": ("dask", "distributed", "fsspec", "s3fs"),
+    "heif": ("pi_heif",),
+    "raw": ("rawpy",),
+    "serve": ("fastapi", "sse_starlette", "starlette", "uvicorn"),
+    "spectra": ("earthlib",),
+    "superpixels": ("skimage",),
+    "tensorboard": ("tensorboard",),
+    "video": ("av",),
+}
+_ABSENT = {
+    extra: [name for name in names if importlib.util.find_spec(name) is None]
+    for extra, names in _EXTRAS.items()
+}
+_INCOMPLETE = any(_ABSENT.values())
 #: What was asked of them within the test that is running.
 _MISSED: list[str] = []
 
@@ -48,7 +59,7 @@ def pytest_configure() -> None:
         ):
             _MISSED.append(str(self))
 
-    if _ABSENT:
+    if _INCOMPLETE:
         MissingExtraError.__init__ = remembered  # type: ignore[method-assign]
 
 
@@ -58,10 +69,11 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What fails for want of an extra that is not installed is skipped, and says which."""
     report = yield
-    if report.failed and _ABSENT:
+    if report.failed and _INCOMPLETE:
         error = call.excinfo.value if call.excinfo else None
         if isinstance(error, ImportError):
-            _MISSED.extend(str(error) for name in _ABSENT if name in str(error))
+            absent = itertools.chain.from_iterable(_ABSENT.values())
+            _MISSED.extend(str(error) for name in absent if name in str(error))
         if _MISSED:
             report.outcome = "skipped"
             report.longrepr = (str(item.path), item.reportinfo()[1] or 0, f"Skipped: {_MISSED[0]}")

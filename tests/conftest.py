@@ -53,10 +53,7 @@ def pytest_configure() -> None:
 
     def remembered(self: MissingExtraError, library: str, extra: str, purpose: str) -> None:
         plain(self, library, extra, purpose)
-        if (
-            library.partition(".")[0].replace("-", "_").replace("scikit_image", "skimage")
-            in _ABSENT
-        ):
+        if _ABSENT.get(extra):
             _MISSED.append(str(self))
 
     if _INCOMPLETE:

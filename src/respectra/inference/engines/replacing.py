@@ -1,4 +1,8 @@
-"""Parts of networks that faster ones of the same function stand for on the CPU."""
+"""Parts of networks that faster ones of the same function stand for on the CPU.
+
+Only where they are much faster than ONNX Runtime and ``torch.compile`` are
+(``benchmarks/engines.py --peers``); other networks run as they are written, or in ONNX Runtime.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,10 @@ import torch
 from torch import nn
 
 from respectra.inference.engines import fourier, fused, mst_cpu, winograd
-from respectra.methods.networks.awan import DualResidualBlock, SecondOrderNonLocal
-from respectra.methods.networks.hrnet import ConvBlock, DenseBlock
-from respectra.methods.networks.hscnn_r import ResidualBlock
+from respectra.methods.networks.awan import AWAN, DualResidualBlock, SecondOrderNonLocal
+from respectra.methods.networks.fmnet import FMNet
+from respectra.methods.networks.hrnet import ConvBlock, DenseBlock, HRNet
 from respectra.methods.networks.mst_plus_plus import Cascade
-from respectra.methods.networks.rpan import AttentionBlock
 
 
 def replace_parts(network: nn.Module) -> nn.Module:
@@ -21,7 +24,8 @@ def replace_parts(network: nn.Module) -> nn.Module:
         assert isinstance(network, Cascade)
         return mst_cpu.SpectralCascade(network).eval()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _replace(network)
+    if isinstance(network, AWAN | FMNet | HRNet):
+        _replace(network)
     return network
 
 
@@ -56,12 +60,10 @@ def _faster(module: nn.Module) -> nn.Module | None:
 _Makers = Mapping[type[nn.Module], Callable[..., nn.Module]]
 #: Blocks that are replaced as a whole, where all their convolutions are wide enough.
 _BLOCKS: _Makers = {
-    AttentionBlock: fused.FusedAttentionBlock,
     ConvBlock: fused.FusedConvBlock,
     DenseBlock: fused.FusedDenseBlock,
 }
 #: What many blocks behind one another are replaced by.
 _CHAINS: _Makers = {
-    ResidualBlock: fused.FusedResidualChain,
     DualResidualBlock: lambda blocks: nn.ModuleList([fused.FusedDualResidualChain(blocks)]),
 }

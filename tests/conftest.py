@@ -27,7 +27,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 #: What the extras bring, as it is imported.
 _EXTRAS = {
-    "cluster": ("dask", "distributed", "fsspec", "s3fs"),
+    "cluster": ("dask", "distributed", "s3fs"),
     "heif": ("pi_heif",),
     "raw": ("rawpy",),
     "serve": ("fastapi", "sse_starlette", "starlette", "uvicorn"),

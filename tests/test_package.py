@@ -58,6 +58,7 @@ def test_a_reconstruction_loads_what_it_needs_and_no_more(tmp_path):
         "try: main()\n"
         "except SystemExit as ended: assert not ended.code, ended.code\n"
         "names = 'dask.array scipy lightning numba matplotlib onnxruntime colour h5py sklearn '\n"
+        "names += 'respectra.cli.train respectra.cli.evaluate'\n"
         "print([name for name in names.split() if name in sys.modules])"
     )
     assert loaded.splitlines()[-1] == "[]"

@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 from markupsafe import Markup, escape
 
+__all__ = ["Attributes", "Child", "Markup", "join", "number", "tag"]
+
 Child: TypeAlias = str | Iterable["Child"] | None
 Attributes: TypeAlias = Mapping[str, str | float | bool | None]
 

@@ -24,26 +24,36 @@ def replace_parts(network: nn.Module) -> nn.Module:
         assert isinstance(network, Cascade)
         return mst_cpu.SpectralCascade(network).eval()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if isinstance(network, AWAN | FMNet | HRNet):
-        _replace(network)
+    if isinstance(network, FMNet):
+        _replace(network, _large_kernel)
+    elif isinstance(network, AWAN | HRNet):
+        _replace(network, _faster)
     return network
 
 
-def _replace(parent: nn.Module) -> None:
+_Make = Callable[[nn.Module], nn.Module | None]
+
+
+def _replace(parent: nn.Module, make: _Make) -> None:
     for name, child in parent.named_children():
-        made = _faster(child)
+        made = make(child)
         if made is None:
-            _replace(child)
+            _replace(child, make)
         else:
             setattr(parent, name, made)
+
+
+def _large_kernel(module: nn.Module) -> nn.Module | None:
+    """FMNet's large kernels; its small ones gain nothing."""
+    if isinstance(module, nn.Conv2d) and fourier.fits(module):
+        return fourier.FourierConv(module)
+    return None
 
 
 def _faster(module: nn.Module) -> nn.Module | None:
     """What does the same as a module faster, or None."""
     if isinstance(module, nn.Conv2d):
-        if winograd.fits(module):
-            return winograd.WinogradConv(module)
-        return fourier.FourierConv(module) if fourier.fits(module) else None
+        return winograd.WinogradConv(module) if winograd.fits(module) else None
     if isinstance(module, SecondOrderNonLocal):
         return None if module.table else fused.FusedNonLocal(module)
     if isinstance(module, nn.Sequential | nn.ModuleList) and type(module) not in _BLOCKS:

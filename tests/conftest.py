@@ -119,7 +119,6 @@ _SLOW = (
     "test_a_limit_is_kept",
     "test_killed_and_resumed_it_ends_with_the_same_bytes",
     "test_memory_stays_within_the_limit_whatever_the_size",
-    "test_a_server_killed_in_the_middle_of_a_job",
     "test_a_scheduler_that_is_not_there",
     "test_drop_wait_hover_read",
     "test_rendering_gives_the_same_codes",

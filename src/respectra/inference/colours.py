@@ -6,7 +6,7 @@ the bits of their values, so that nothing is rounded and pictures of any depth c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,33 @@ def find_colours(pixels: Float32Array) -> Colours | None:
         number[index * _BLOCK : (index + 1) * _BLOCK] += first
         first += len(part)
     return Colours(np.concatenate(parts).view(np.float32), number)
+
+
+#: Colours, shape (colour, 3), and how many pixels have each.
+ColourCounts = tuple[Float32Array, npt.NDArray[np.int64]]
+
+
+def count_colours(pixels: Float32Array) -> ColourCounts:
+    """The colours of a piece of a picture, (y, x, 3), each once."""
+    found = find_colours(np.ascontiguousarray(pixels, np.float32))
+    if found is None:
+        count = pixels.shape[0] * pixels.shape[1]
+        return _merged(pixels.reshape(-1, 3), np.ones(count, np.int64))
+    return _merged(found.values, found.counts())
+
+
+def join_counts(parts: Sequence[ColourCounts]) -> ColourCounts:
+    """The colours of several pieces, each once."""
+    values, counts = zip(*parts, strict=True)
+    return _merged(np.concatenate(values), np.concatenate(counts))
+
+
+def _merged(values: Float32Array, counts: npt.NDArray[np.int64]) -> ColourCounts:
+    rows = np.ascontiguousarray(values, np.float32).view(np.dtype("V12")).reshape(-1)
+    _, first, number = np.unique(rows, return_index=True, return_inverse=True)
+    total = np.zeros(len(first), np.int64)
+    np.add.at(total, number.reshape(-1), counts)
+    return np.ascontiguousarray(values[first]), total
 
 
 def _number_many(bits: Bits, most: int, number: npt.NDArray[np.int32]) -> Bits | None:

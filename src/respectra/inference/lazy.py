@@ -11,14 +11,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError, DataError, MissingExtraError
 from respectra.inference.agreement import agreeing
 from respectra.inference.bits import bits_of
-from respectra.inference.colours import find_colours, in_rows
+from respectra.inference.colours import ColourCounts, count_colours, in_rows, join_counts
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Tile, gathered, round_up
 from respectra.methods import Tiling
@@ -213,9 +212,9 @@ def _means(
     import dask
 
     if not reach and not method.sees_neighbours and int(attrs.get("bits", 32)) <= _COUNTED_BITS:
-        counts = [dask.delayed(_count)(block) for block in data.to_delayed().ravel()]
+        counts = [dask.delayed(count_colours)(block) for block in data.to_delayed().ravel()]
         return dask.delayed(_means_of_colours)(
-            _merged(counts, _join_counts), shipped, attrs, top, bounds
+            _merged(counts, join_counts), shipped, attrs, top, bounds
         )
     known: Any = {}
     tiles = _tiles(data.chunks, reach)
@@ -346,32 +345,8 @@ def _own_bounds(found: tuple[float, float, float], method: Reconstructor) -> tup
     return found[1] / factor, found[2] / factor
 
 
-Counts = tuple[Float32Array, npt.NDArray[np.int64]]
-
-
-def _count(block: Float32Array) -> Counts:
-    """The distinct pixels of a block, (colour, 3), and how often each occurs."""
-    found = find_colours(np.ascontiguousarray(block, np.float32))
-    if found is None:
-        return _unique(block.reshape(-1, 3), np.ones(block.shape[0] * block.shape[1], np.int64))
-    return _unique(found.values, found.counts())
-
-
-def _join_counts(parts: list[Counts]) -> Counts:
-    values, counts = zip(*parts, strict=True)
-    return _unique(np.concatenate(values), np.concatenate(counts))
-
-
-def _unique(values: Float32Array, counts: npt.NDArray[np.int64]) -> Counts:
-    rows = np.ascontiguousarray(values, np.float32).view(np.dtype("V12")).reshape(-1)
-    _, first, number = np.unique(rows, return_index=True, return_inverse=True)
-    total = np.zeros(len(first), np.int64)
-    np.add.at(total, number.reshape(-1), counts)
-    return np.ascontiguousarray(values[first]), total
-
-
 def _means_of_colours(
-    counts: Counts,
+    counts: ColourCounts,
     method: Reconstructor,
     attrs: dict[str, Any],
     top: float,

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.arrays import with_values
 from respectra.cameras.effective import PHOTOGRAPH
 from respectra.colour import decode_srgb, space_matrix
 from respectra.errors import ConfigError
@@ -47,7 +48,7 @@ def decoded(
     curve = "srgb" if encoded else "levels" if levels is not None else "linear"
     attrs = {**picture.attrs, "encoding": "linear", "bits": 32 if computed else bits}
     attrs |= {"code_bits": bits, "code_curve": curve}
-    return picture.copy(data=values).assign_attrs(attrs)
+    return with_values(picture, values).assign_attrs(attrs)
 
 
 def level_shares(

@@ -15,7 +15,10 @@ from respectra.errors import ConfigError
 @app.command()
 def calibrate(
     photographs: Annotated[
-        list[Path], typer.Argument(help="Photographs of a colour chart, of one camera and light.")
+        list[Path],
+        typer.Argument(
+            metavar="PHOTO", help="Photographs of a colour chart, of one camera and light."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The capture file to write.")],
     chart: Annotated[

@@ -32,6 +32,12 @@ def test_the_version_is_written_once():
     assert f'__version__ = "{respectra.__version__}"' in place.read_text("utf-8")
 
 
+def test_the_citation_and_the_changelog_are_of_this_version():
+    root = Path(__file__).parents[1]
+    assert f"\nversion: {respectra.__version__}\n" in (root / "CITATION.cff").read_text("utf-8")
+    assert f"\n## [{respectra.__version__}] - " in (root / "CHANGELOG.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize("name", [*respectra._NAMES, *respectra._ROOMS])
 def test_every_public_name_resolves(name):
     assert getattr(respectra, name) is not None

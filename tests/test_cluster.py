@@ -12,8 +12,13 @@ import numpy as np
 import pytest
 
 import respectra as rs
-from respectra import cluster as cluster_module
-from respectra.cluster import Cluster, _require_same_version, open_cluster
+from respectra.cluster import (
+    _PATIENCE_S,
+    Cluster,
+    _explained,
+    _require_same_version,
+    open_cluster,
+)
 from respectra.errors import ConfigError
 from respectra.inference.folders import Job, run_jobs
 
@@ -88,9 +93,18 @@ def test_what_a_job_raises_is_given_back(cluster: Cluster):
     assert {str(error) for error in results.values()} == {"no", "never"}
 
 
-def test_a_scheduler_that_is_not_there_is_said_within_ten_seconds(monkeypatch: pytest.MonkeyPatch):
-    assert cluster_module._PATIENCE_S <= 10
-    monkeypatch.setattr(cluster_module, "_PATIENCE_S", 0.3)
+class KilledWorker(Exception):  # noqa: N818
+    """Called as dask's."""
+
+
+def test_a_job_that_kills_every_worker_says_what_to_do():
+    assert "give each worker more" in str(_explained(KilledWorker("a")))
+    other = OSError("as it is")
+    assert _explained(other) is other
+
+
+def test_a_scheduler_that_is_not_there_is_said_within_ten_seconds():
+    assert _PATIENCE_S <= 10  # which is all that is waited for
     with (
         pytest.raises(ConfigError, match=r"no scheduler answers at tcp"),
         open_cluster(address="tcp://127.0.0.1:9"),

@@ -305,6 +305,14 @@ def test_files_that_are_no_clips_are_refused(tmp_path, clip, linear, frames):
     assert not out.exists()
 
 
+def test_a_coding_that_nobody_decodes(tmp_path, clip, linear):
+    data = clip.read_bytes()
+    assert b"V_FFV1" in data
+    (tmp_path / "a.mkv").write_bytes(data.replace(b"V_FFV1", b"V_QQV1"))
+    with pytest.raises(FormatError, match="coding"):
+        reconstruct_video(linear, tmp_path / "a.mkv", tmp_path / "out.zarr")
+
+
 @pytest.mark.parametrize(
     "text",
     [

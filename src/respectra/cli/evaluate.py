@@ -36,19 +36,19 @@ def evaluate(
         ),
     ] = None,
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--data",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Folder of scenes.",
             show_default="give this or --images",
         ),
     ] = None,
     images: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--images",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Folder of images whose truth nobody has, instead.",
             show_default="scenes with truth",
         ),
@@ -98,11 +98,11 @@ def evaluate(
         ),
     ] = None,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--output",
             "-o",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Folder to write, or to continue.",
             show_default="needed but in blind mode",
         ),
@@ -179,10 +179,10 @@ def evaluate(
         str, typer.Option("--seed", metavar="SEED,...", help="Seeds of the noise: 0,1.")
     ] = "0",
     out_of_scope: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out-of-scope",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="A second folder, of scenes unlike those trained on.",
             show_default="none",
             rich_help_panel=_FURTHER,
@@ -253,20 +253,20 @@ def evaluate(
         ),
     ] = 3,
     truth: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--truth",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Folder of hidden truths.",
             show_default="none",
             rich_help_panel=_BLIND,
         ),
     ] = None,
     submitted: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--submitted",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Folder of submitted cubes.",
             show_default="none",
             rich_help_panel=_BLIND,
@@ -291,6 +291,7 @@ def evaluate(
     )
     from respectra.evaluation.auxiliary import choose_cameras, select_tests
     from respectra.evaluation.protocol import PLAIN_METRICS
+    from respectra.urls import parse_place
 
     opening: dict[str, Any] = {"key": key, "axes": axes, "quantity": quantity}
     given: dict[str, Any] = {
@@ -329,7 +330,7 @@ def evaluate(
         )
     else:
         assert images is not None
-        collections["main"] = images.name
+        collections["main"] = parse_place(images).name
         subjects = scenes_without_truth(images)
         if scenes is not None:
             wanted = _words(scenes)
@@ -351,13 +352,14 @@ def evaluate(
     for one in entries:
         for name, reason in one.facts["absent"].items():
             warn(f"{one.name} takes no part in {name}: {reason}")
+    page = parse_place(output) / "report.html"
     with open_workers(workers, cluster) as helpers, show_progress() as progress:
         results = evaluate(
             entries,
             subjects,
             output,
             options,
-            report=output / "report.html",
+            report=str(page),
             collections=collections,
             jobs=jobs,
             threads=threads,
@@ -370,7 +372,7 @@ def evaluate(
         print_json(_summary(results))
     else:
         _print_results(results)
-        echo(f"stored in {output}; open {output / 'report.html'}")
+        echo(f"stored in {output}; open {page}")
     if any(row.note.startswith("failed") for row in results.rows):
         raise typer.Exit(1)
 
@@ -388,7 +390,7 @@ def _tests(aux: str, cameras: bool, lights: bool, references: int | None) -> str
 @app.command()
 def leaderboard(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="RESULTS...", help="Folders that evaluate wrote.")
+        list[str], typer.Argument(metavar="RESULTS...", help="Folders that evaluate wrote.")
     ],
     form: Annotated[
         str, typer.Option("--format", metavar="NAME", help="terminal, markdown or html.")
@@ -438,8 +440,8 @@ def leaderboard(
 
 
 def _score_blind(
-    submitted: Path,
-    truth: Path,
+    submitted: str,
+    truth: str,
     options: EvaluationOptions,
     as_json: bool,
     opening: Mapping[str, Any],
@@ -499,14 +501,20 @@ def _rich(table: ReportTable) -> Any:
 
 
 def _summary(results: Results) -> dict[str, Any]:
-    """Means by method, track, test and metric, with protocol and costs."""
+    """Means by method, track, test and metric, with protocol and costs.
+
+    ``over`` says of each mean that is not over all scenes how many it is over, and of how many.
+    """
     means: list[dict[str, Any]] = []
     seen = dict.fromkeys((r.method, r.track, r.role, r.test) for r in results.rows)
     for method, track, role, test in seen:
         rows = results.select(method=method, track=track, role=role, test=test)
         names = dict.fromkeys(name for row in rows for name in row.scores)
-        scores = {n: results.mean(method, track, test, n, role=role).value for n in names}
-        means.append({"method": method, "track": track, "role": role, "test": test, **scores})
+        found = {n: results.mean(method, track, test, n, role=role) for n in names}
+        some = {n: [m.count, m.expected + m.idle] for n, m in found.items() if not m.over_all}
+        scores = {n: m.value for n, m in found.items()}
+        row = {"method": method, "track": track, "role": role, "test": test, **scores}
+        means.append(row | ({"over": some} if some else {}))
     summary: dict[str, Any] = _finite(
         {
             "protocol": results.protocol.model_dump(mode="json"),

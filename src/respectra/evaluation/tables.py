@@ -358,9 +358,14 @@ def show(mean: Mean) -> str:
     if mean.value is None:
         return NONE
     text = f"{mean.value:.5f}" if abs(mean.value) < 1000 else f"{mean.value:.4g}"
+    return f"{text}{scenes_of(mean)}"
+
+
+def scenes_of(mean: Mean) -> str:
+    """What is put behind a mean that is not over all scenes; empty where it is. See ``show``."""
     if not mean.complete:
-        return f"{text} [{mean.count}/{mean.expected}]"
-    return f"{text} [{mean.count} of {mean.count + mean.idle}]" if mean.idle else text
+        return f" [{mean.count}/{mean.expected}]"
+    return f" [{mean.count} of {mean.count + mean.idle}]" if mean.idle else ""
 
 
 def _three_digits(value: float) -> str:

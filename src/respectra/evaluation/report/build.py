@@ -21,6 +21,8 @@ from respectra.evaluation.report.scores import accuracy, cost, guarantees, headl
 from respectra.evaluation.report.totals import read_track
 from respectra.evaluation.results import Results
 from respectra.files import atomic_path
+from respectra.storage import uploading
+from respectra.urls import Url, is_url
 
 
 def build_report(results: Results, *, methods: Sequence[str] | None = None) -> str:
@@ -98,7 +100,12 @@ def save_report(
         >>> row = Row("main", "a", "clean", 0, "wiener", "plain", scores={"mrae": 0.05})
         >>> rs.evaluation.save_report(Results(protocol, (row,)), "report.html")
     """
-    with atomic_path(Path(path), overwrite=overwrite) as temporary:
+    writing = (
+        uploading(Url.parse(str(path)), overwrite=overwrite)
+        if is_url(path)
+        else atomic_path(Path(path), overwrite=overwrite)
+    )
+    with writing as temporary:
         temporary.write_text(build_report(results, methods=methods), "utf-8")
 
 

@@ -134,7 +134,7 @@ def by_way(name, *, tone=None):
 
 
 def by_choice(values, kept, every):
-    """The way that calibration chooses without the patch that is left out."""
+    """The way that cross-validation over the chart picks, without the patch that is left out."""
     curve = tone_of(values, kept)
     undone = np.asarray(curve.undo(values), np.float64)
     scores = cross_validate(CHART[kept], undone, COLOURS[kept], None)
@@ -216,7 +216,7 @@ def charts(rec, fit: bool, page: pages.Page) -> None:
     for name in DEVELOPED_WAYS:
         label = f"developed, own chart, scored patch left out: {name}"
         scored |= left_out_scores(rec, label, developed, values, by_way(name))
-    label = "developed, own chart, scored patch left out: as calibration chooses"
+    label = "developed, own chart, scored patch left out: as cross-validation picks"
     scored |= left_out_scores(rec, label, developed, values, by_choice)
     scored["linear, as they are"] = [mrae(recover(rec, values[p["id"]]), p) for p in linear]
     for name in ("matrix", "root-polynomial"):

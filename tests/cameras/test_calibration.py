@@ -7,7 +7,7 @@ import pytest
 from respectra.cameras import Capture, Tone, make_image, open_image, resample_response
 from respectra.cameras.calibration import calibrate, find_chart, measure_patches, open_chart
 from respectra.cameras.calibration.figure import save_figure
-from respectra.cameras.calibration.fitting import colours_of, fit_tone, light_seen
+from respectra.cameras.calibration.fitting import choose_way, colours_of, fit_tone, light_seen
 from respectra.cameras.capture_records import open_camera
 from respectra.cameras.response_prior import GRID_NM
 from respectra.cli import calibrate as _  # noqa: F401 - registers the command
@@ -120,6 +120,11 @@ def test_an_unknown_light_is_told_from_others(light):
     found = calibrate([photograph(light=light)])
     kinds = {"planck:2856": "planck", "daylight:6500": "daylight", "FL11": "FL11"}
     assert found.response.light.startswith(kinds[light])
+
+
+def test_developed_photographs_follow_the_process_and_linear_ones_what_predicts_best():
+    assert choose_way({"tone": 0.1, "gaussian-process": 0.2}) == "gaussian-process"
+    assert choose_way({"response": 0.3, "matrix": 0.2, "root-polynomial": 0.25}) == "matrix"
 
 
 def test_the_capture_holds_every_way(tmp_path):

@@ -61,8 +61,8 @@ def calibrate(
         typer.Option(
             metavar="NAME",
             help="Which of its ways the capture follows: response, matrix, root-polynomial, tone, "
-            "gaussian-process, or auto: what predicts patches best that it did not see. The file "
-            "holds all.",
+            "gaussian-process, or auto: the Gaussian process for developed photographs, for linear "
+            "ones what predicts patches best that it did not see. The file holds all.",
         ),
     ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,

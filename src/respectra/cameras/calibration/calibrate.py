@@ -20,6 +20,7 @@ from respectra.cameras.calibration.detection import (
 )
 from respectra.cameras.calibration.fitting import (
     Response,
+    choose_way,
     colours_of,
     cross_validate,
     fit_correction,
@@ -103,7 +104,8 @@ def calibrate(
         name: of the camera; by default what the file says.
         use: the way that the capture follows at first: ``response`` (linear photographs),
             ``matrix``, ``root-polynomial``, ``tone`` or ``gaussian-process`` (developed ones);
-            ``auto``: the one that cross-validation finds best. It holds all of them; see
+            ``auto``: the process for developed photographs, for linear ones the way that
+            cross-validation finds best. It holds all of them; see
             :meth:`respectra.Capture.using`.
 
     Raises:
@@ -153,7 +155,7 @@ def _fit(
         lights = fit_lights(spectra, seen) if light == "unknown" else []
         response = lights[0] if lights else fit_response(spectra, seen, light)
     scores = cross_validate(spectra, seen, wanted, None if response is None else response.light)
-    way = min(scores, key=lambda key: scores[key]) if use == "auto" else use
+    way = choose_way(scores) if use == "auto" else use
     if way not in scores:
         raise unknown_name("way of calibrating such photographs", way, ["auto", *scores])
     facts: dict[str, Any] = {"noise": noise, "tone": tone, "taken_by": model or None}

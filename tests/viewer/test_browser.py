@@ -227,9 +227,12 @@ def test_two_methods_are_compared(page, expected, tmp_path):
     other = rs.load("wiener", guarantees=["consistent"])(rs.open_image(tmp_path / "b_clean.png"))
     shown = page.evaluate(f"Array.from({LIVE}.other.values)")
     np.testing.assert_allclose(shown, other.values[14, 20], atol=1e-3, rtol=1e-3)
-    page.wait_for_function("() => location.hash.includes('other=')")  # written after a moment
+    page.click("[data-view=difference]")
+    page.wait_for_function(  # written after a moment
+        "() => ['other=', 'view=difference'].every((part) => location.hash.includes(part))"
+    )
     page.reload()
-    page.wait_for_selector("[data-view=difference]")  # the link knows both
+    page.wait_for_selector("[data-view=difference][aria-checked=true]")  # the link knows both
 
 
 def test_a_bad_file_is_explained_and_one_can_go_on(page):

@@ -55,12 +55,14 @@ export class Explorer {
     this.viewport.resize();
     this.viewport.show(scene);
     const other = this.state.other ?? (job.scenes.includes("truth") ? "truth" : null);
+    const { view } = this.state;
     this.tools.show(this.state, scene, null);
     await this.repaint();
     this.facts();
     by("open-taken").hidden = !job.request;
     if (!this.pins.items.length && !wanted?.pins?.length) this.hint(true);
     if (other) await this.compareWith(other);
+    if (view === "difference") this.tools.choose(view); // now that there is one
     await this.restore(wanted?.pins ?? []);
     if (wanted?.at) {
       const [x, y, scale] = wanted.at;

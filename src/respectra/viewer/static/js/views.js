@@ -51,6 +51,7 @@ async function matrixFor(scene, light, observer, adapt) {
 export async function painterFor(state, scene, other) {
   const stamp = `${scene.job}.${scene.rank}.${scene.info.finest}`;
   const coefficients = { scene, plane: "coefficients" };
+  const coloured = (key, weights) => ({ key: `${key} ${stamp}`, layers: [coefficients], paint: paintColours(weights) });
   switch (state.view) {
     case "picture":
       return { key: `picture ${stamp}`, layers: [{ scene, plane: "picture" }], paint: paintPicture() };
@@ -60,14 +61,12 @@ export async function painterFor(state, scene, other) {
     }
     case "band": {
       const band = scene.nearest(state.nm);
-      const weights = scene.weights([band, band, band], state.tint ? scene.info.band_colours[band] : [1, 1, 1]);
-      const key = `band ${band} ${state.tint} ${stamp}`;
-      return { key, layers: [coefficients], paint: paintColours(weights) };
+      const tint = state.tint ? scene.info.band_colours[band] : [1, 1, 1];
+      return coloured(`band ${band} ${state.tint}`, scene.weights([band, band, band], tint));
     }
     case "false": {
       const bands = state.rgb.map((nm) => scene.nearest(nm));
-      const weights = scene.weights(bands, [1, 1, 1]);
-      return { key: `false ${bands} ${stamp}`, layers: [coefficients], paint: paintColours(weights) };
+      return coloured(`false ${bands}`, scene.weights(bands, [1, 1, 1]));
     }
     case "difference": {
       const layers = [coefficients, { scene: other, plane: "coefficients" }];
@@ -78,9 +77,7 @@ export async function painterFor(state, scene, other) {
       const usual = { light: "D65", observer: "cie1931", adapt: true };
       const { light, observer, adapt } = state.view === "light" ? state : usual;
       const matrix = await matrixFor(scene, light, observer, adapt);
-      const weights = scene.project(matrix, scene.info.exposure);
-      const key = `colours ${light} ${observer} ${adapt} ${stamp}`;
-      return { key, layers: [coefficients], paint: paintColours(weights) };
+      return coloured(`colours ${light} ${observer} ${adapt}`, scene.project(matrix, scene.info.exposure));
     }
   }
 }

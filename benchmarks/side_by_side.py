@@ -259,7 +259,7 @@ def costs_of(entries: Sequence[Mapping[str, Any]], out: Path) -> dict[str, dict[
     """Costs by method, on the largest test scene."""
     cubes = [scene.cube for scene in open_collection(out / "scenes" / "test")]
     largest = max(map(rs.open_cube, cubes), key=lambda cube: cube.sizes["y"] * cube.sizes["x"])
-    image = rs.render(largest, "clean")
+    image = rs.get_track("clean").render(largest)
     lines = Lines(out / "costs.jsonl")
     return {entry["method"]: cost(entry, image, lines) for entry in entries}
 
@@ -314,8 +314,9 @@ def table(
     text = [
         f"`{command}`: {plan.steps} steps of {plan.batch} patches of {plan.size} pixels, "
         f"{len(plan.seeds)} seeds, {len(plan.rates)} learning rates; tiny presets; "
-        f"floor {FLOOR:g}; torch {torch.__version__}, {torch.get_num_threads()} threads. "
-        "GMAC: one image of 482 x 512; s, MiB (peak, added): the largest test scene.",
+        f"floor {FLOOR:g}; torch {torch.__version__}. "
+        "GMAC: one image of 482 x 512; s, MiB (peak, added): the largest test scene, "
+        f"{torch.get_num_threads()} threads.",
         "",
         "| " + " | ".join(heads) + " |",
         "|" + "---|" * len(heads),

@@ -28,7 +28,7 @@ def evaluate(
     methods: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="METHOD|WEIGHTS...",
+            metavar="METHOD|WEIGHTS",
             help="Classical methods, 'classical' for all of them, weights that ship, or weights "
             "files; NAME=FILE gives one a name.",
         ),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @app.command()
 def leaderboard(
     folders: Annotated[
-        list[str], typer.Argument(metavar="RESULTS...", help="Folders that evaluate wrote.")
+        list[str], typer.Argument(metavar="RESULTS", help="Folders that evaluate wrote.")
     ],
     form: Annotated[
         str, typer.Option("--format", metavar="NAME", help="terminal, markdown or html.")

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 def run(code: str) -> str:
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600
     )
     return result.stdout.strip()
 
@@ -57,7 +57,7 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_the_package_is_the_command():
     command = [sys.executable, "-m", "respectra", "--version"]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
     assert result.stdout.strip() == respectra.__version__
 
 

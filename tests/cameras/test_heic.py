@@ -84,4 +84,4 @@ def test_the_reader_starts_without_the_package():
         f"runpy.run_path({str(child._SCRIPT)!r}, run_name='other')\n"
         "assert not any(name.startswith('respectra') for name in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=600)

@@ -130,7 +130,7 @@ def test_completion_can_be_shown_and_costs_no_import(capfd: pytest.CaptureFixtur
     assert "--install-completion" in shown
     code = "import sys, respectra.cli as c; c.load_commands(); print(*sys.modules)"
     loaded = subprocess.run(
-        [sys.executable, "-c", code], text=True, capture_output=True, check=True, timeout=120
+        [sys.executable, "-c", code], text=True, capture_output=True, check=True, timeout=600
     ).stdout.split()
     assert not {"torch", "xarray", "typer.rich_utils"} & set(loaded)
 

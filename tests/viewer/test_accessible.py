@@ -27,7 +27,7 @@ def axe(tmp_path_factory) -> str:
         pytest.skip("needs npm, which fetches axe-core")
     command = [npm, "pack", AXE, "--pack-destination", str(folder)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=folder)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=folder)
     except subprocess.TimeoutExpired:
         pytest.skip("the npm registry does not answer")
     packed = list(folder.glob("*.tgz"))

@@ -12,43 +12,6 @@ from respectra.methods.networks.awan import (
     SecondOrderNonLocal,
     WeightedChannelAttention,
 )
-from respectra.methods.networks.hrnet import ConvBlock, DenseBlock
-
-
-class FusedConvBlock(nn.Module):
-    """HRNet's convolution with its leaky ReLU."""
-
-    def __init__(self, block: ConvBlock) -> None:
-        super().__init__()
-        conv, activation = block
-        assert isinstance(conv, nn.Conv2d)
-        assert isinstance(activation, nn.LeakyReLU)
-        self.conv = WinogradConv(conv, activation.negative_slope)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, c, y, x) -> (n, k, y, x)."""
-        return torch.as_tensor(self.conv(x))
-
-
-class FusedDenseBlock(nn.Module):
-    """HRNet's dense block: each result is written behind those before it."""
-
-    def __init__(self, block: DenseBlock) -> None:
-        super().__init__()
-        *growing, last = (FusedConvBlock(conv).conv for conv in block.convs)  # type: ignore[arg-type]
-        self.growing, self.last = nn.ModuleList(growing), last
-        self.width = last.get_buffer("weight").shape[1]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, channels, y, x) -> the same shape."""
-        n, channels, height, width = x.shape
-        shape = (n, self.width, height, width)
-        maps = torch.empty(shape, memory_format=torch.channels_last, dtype=x.dtype)
-        maps[:, :channels] = x
-        for conv in self.growing:
-            assert isinstance(conv, WinogradConv)
-            channels = conv.append(maps, channels)
-        return torch.as_tensor(self.last(maps)).mul_(0.1).add_(x)
 
 
 class FusedDualResidualChain(nn.Module):

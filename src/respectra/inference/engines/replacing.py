@@ -6,7 +6,7 @@ Only where they are much faster than ONNX Runtime and ``torch.compile`` are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -14,7 +14,6 @@ from torch import nn
 from respectra.inference.engines import fourier, fused, mst_cpu, winograd
 from respectra.methods.networks.awan import AWAN, DualResidualBlock, SecondOrderNonLocal
 from respectra.methods.networks.fmnet import FMNet
-from respectra.methods.networks.hrnet import ConvBlock, DenseBlock, HRNet
 from respectra.methods.networks.mst_plus_plus import Cascade
 
 
@@ -26,7 +25,7 @@ def replace_parts(network: nn.Module) -> nn.Module:
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if isinstance(network, FMNet):
         _replace(network, _large_kernel)
-    elif isinstance(network, AWAN | HRNet):
+    elif isinstance(network, AWAN):
         _replace(network, _faster)
     return network
 
@@ -56,24 +55,8 @@ def _faster(module: nn.Module) -> nn.Module | None:
         return winograd.WinogradConv(module) if winograd.fits(module) else None
     if isinstance(module, SecondOrderNonLocal):
         return None if module.table else fused.FusedNonLocal(module)
-    if isinstance(module, nn.Sequential | nn.ModuleList) and type(module) not in _BLOCKS:
-        kinds = {type(child) for child in module}
-        make = _CHAINS.get(kinds.pop()) if len(kinds) == 1 else None
-    else:
-        make = _BLOCKS.get(type(module))
-    if make is None:
-        return None
-    inner = [m for m in module.modules() if isinstance(m, nn.Conv2d) and m.kernel_size[0] > 1]
-    return make(module) if inner and all(map(winograd.fits, inner)) else None
-
-
-_Makers = Mapping[type[nn.Module], Callable[..., nn.Module]]
-#: Blocks that are replaced as a whole, where all their convolutions are wide enough.
-_BLOCKS: _Makers = {
-    ConvBlock: fused.FusedConvBlock,
-    DenseBlock: fused.FusedDenseBlock,
-}
-#: What many blocks behind one another are replaced by.
-_CHAINS: _Makers = {
-    DualResidualBlock: lambda blocks: nn.ModuleList([fused.FusedDualResidualChain(blocks)]),
-}
+    if isinstance(module, nn.ModuleList) and {type(m) for m in module} == {DualResidualBlock}:
+        inner = [m for m in module.modules() if isinstance(m, nn.Conv2d) and m.kernel_size[0] > 1]
+        if all(map(winograd.fits, inner)):
+            return nn.ModuleList([fused.FusedDualResidualChain(module)])
+    return None

@@ -97,32 +97,17 @@ class WinogradConv(nn.Module):
         if add is not None:
             add = add.contiguous(memory_format=torch.channels_last)
         for i in range(len(x)):
-            self._run(x[i], out[i], 0, None if add is None else pixels_of(add[i]), scale)
+            self._run(x[i], out[i], None if add is None else pixels_of(add[i]), scale)
         return out
-
-    def append(self, maps: Tensor, channels: int) -> int:
-        """The result for the leading channels of maps, written behind them.
-
-        Args:
-            maps: (n, all, y, x), channels-last.
-            channels: how many of them there are so far.
-
-        Returns:
-            How many there are now.
-        """
-        for image in maps:
-            self._run(image, image, channels, None, 1.0)
-        return channels + len(self.get_buffer("bias"))
 
     def _run(
         self,
         x: Tensor,
         out: Tensor,
-        first: int,
         add: npt.NDArray[np.float32] | None,
         scale: float,
     ) -> None:
-        """From the leading channels of x into those of out from ``first`` on."""
+        """One image."""
         source, target, weight = pixels_of(x), pixels_of(out), self.get_buffer("weight")
         bias, slope = self.get_buffer("bias").numpy(), self.get_buffer("slope").numpy()
         down, across = -(-source.shape[0] // _STEP), -(-source.shape[1] // _STEP)
@@ -140,7 +125,6 @@ class WinogradConv(nn.Module):
                 _finish(
                     after.numpy(),
                     target,
-                    first,
                     bias,
                     slope,
                     target if add is None else add,
@@ -318,7 +302,7 @@ def _transform(x, before, top, across, margin, reflect):  # type: ignore[no-unty
 
 
 @_jit
-def _finish(after, out, first, bias, slope, add, adds, scale, points, top, across):  # type: ignore[no-untyped-def]
+def _finish(after, out, bias, slope, add, adds, scale, points, top, across):  # type: ignore[no-untyped-def]
     height, width = out.shape[:2]
     tiles, outputs = after.shape[1:]
     buf = np.zeros((points * points, _BLOCK), np.float32)
@@ -361,12 +345,11 @@ def _finish(after, out, first, bias, slope, add, adds, scale, points, top, acros
                     elif adds:
                         for c in range(count):
                             buf[r, c] += add[y, column, start + c]
-                    at = first + start
                     if count == _BLOCK:
                         for c in range(_BLOCK):
                             value = buf[r, c]
-                            out[y, column, at + c] = value if value > 0 else factor[c] * value
+                            out[y, column, start + c] = value if value > 0 else factor[c] * value
                     else:
                         for c in range(count):
                             value = buf[r, c]
-                            out[y, column, at + c] = value if value > 0 else factor[c] * value
+                            out[y, column, start + c] = value if value > 0 else factor[c] * value

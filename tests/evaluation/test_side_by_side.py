@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks.side_by_side import COLUMNS, PARTS, QUICK, Lines, make_scenes, network_recipe, table
+from benchmarks.side_by_side import (
+    COLUMNS,
+    PARTS,
+    QUICK,
+    Lines,
+    costs_of,
+    make_scenes,
+    network_recipe,
+    table,
+)
 
 import respectra as rs
 from respectra.datasets.still_life import still_life
@@ -27,17 +36,29 @@ def test_finished_work_survives_a_line_that_was_cut(tmp_path: Path) -> None:
 def test_the_table_has_means_over_seeds_best_first() -> None:
     def entry(method: str, mrae: float, **facts: object) -> dict[str, object]:
         scores = dict.fromkeys(COLUMNS, 0.1) | {"MRAE": mrae}
-        return {"method": method, "scores": scores, "seconds": 0.5, "peak_mib": 7.0, **facts}
+        return {"method": method, "scores": scores, **facts}
 
     runs = [
         entry("lwrdanet", m, kind="network", rate=1e-3, seed=k) for k, m in enumerate((0.4, 0.6))
     ]
-    text = table([*runs, entry("pca", 0.2, kind="classical")], "command", QUICK)
+    costs = {"pca": {"seconds": 0.5, "peak_mib": 7.0}}
+    text = table([*runs, entry("pca", 0.2, kind="classical")], costs, "command", QUICK)
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith(("| pca", "| lwr"))]
     assert [row[0] for row in rows] == ["| pca", "| lwrdanet"]
     assert rows[1][2] == "0.5000 ± 0.1414"
     assert rows[1][1] == "0.001"
     assert rows[0][1] == ""
+    assert rows[0][-2:] == ["0.500", "7 |"]
+
+
+def test_times_are_taken_once_on_the_largest_test_scene(tmp_path: Path) -> None:
+    for side in (16, 24):
+        place = tmp_path / "scenes" / "test" / f"scene{side}.npz"
+        rs.save_cube(still_life(side, side, seed=0), place)
+    entries = [{"method": "wiener", "source": "wiener"}]
+    costs = costs_of(entries, tmp_path)
+    assert costs["wiener"]["seconds"] > 0
+    assert costs_of(entries, tmp_path) == costs
 
 
 @pytest.mark.parametrize("name", list_methods("network"))

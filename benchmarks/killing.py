@@ -20,6 +20,7 @@ import signal
 import socket
 import struct
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,9 +129,7 @@ def run(
         on_call: called before each call, while the process waits for it.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    child = os.fork()
-    if child == 0:
-        _be_watched(work, ours, theirs)
+    child = fork(lambda: _be_watched(work, ours, theirs))
     theirs.close()
     try:
         listener = _received(ours)
@@ -144,24 +143,33 @@ def run(
             os.killpg(child, signal.SIGKILL)
 
 
-def _be_watched(work: Callable[[], int], ours: socket.socket, theirs: socket.socket) -> None:
+def fork(work: Callable[[], int]) -> int:
+    """Run a function in a forked process that ends with its exit code; gives its number.
+
+    An error of the function is printed and ends the process with 70.
+    """
+    child = os.fork()
+    if child:
+        return child
     code = 70
     try:
         os.setsid()
-        ours.close()
-        listener = _install_filter()
-        sent = array.array("i", [listener])
-        theirs.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, sent)])
-        os.close(listener)
         code = work()
     except BaseException:
-        import traceback
-
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _be_watched(work: Callable[[], int], ours: socket.socket, theirs: socket.socket) -> int:
+    ours.close()
+    listener = _install_filter()
+    sent = array.array("i", [listener])
+    theirs.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, sent)])
+    os.close(listener)
+    return work()
 
 
 def _install_filter() -> int:

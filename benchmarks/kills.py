@@ -27,11 +27,11 @@ import io
 import json
 import os
 import pkgutil
+import re
 import shutil
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -172,7 +172,7 @@ COMMANDS = (
         "bake pseudo-inverse -o {out}/t/t.lut --nodes 5 --cube-file {out}/p/p.cube",
     ),
     Command("bake", "bake pseudo-inverse -o {out}/t.lut --nodes 5 --cube-file {out}/p.cube"),
-    Command("export", "export {in}/w.safetensors -o {out}/n.onnx --size 16x16"),
+    Command("export", "export {in}/w.safetensors -o {out}/n.onnx --height 16 --width 16"),
     Command("demo", "demo --output {out}/d --overwrite"),
 )
 
@@ -338,6 +338,11 @@ def hidden(out: Path) -> list[str]:
     return sorted(p.relative_to(out).as_posix() for p in out.rglob(".*"))
 
 
+def _anonymous(names: list[str]) -> list[str]:
+    """Names without the machine, the process and the number that unfinished files have."""
+    return sorted(re.sub(r"\.[0-9a-f]+-[0-9a-f]+-[0-9a-f]+\.part", ".part", name) for name in names)
+
+
 # --- the sweep ---------------------------------------------------------------------------------
 
 
@@ -402,19 +407,7 @@ class _Moments:
 
 def _fork(work: Callable[[], int]) -> int:
     """Run a function in a forked process; gives its exit code."""
-    child = os.fork()
-    if child == 0:
-        code = 70
-        try:
-            os.setsid()
-            code = work()
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return os.waitstatus_to_exitcode(os.waitpid(killing.fork(work), 0)[1])
 
 
 class Sweep:
@@ -524,9 +517,9 @@ class Sweep:
         work = lambda: call(command.line, self.inputs, self.out)  # noqa: E731
         if killing.run(work, self.out, moment.at, torn=moment.torn).code != -9:
             return ""  # a run of fewer calls, by chance: nothing was killed
-        left = state_of(self.out, command.ignored), hidden(self.out)
+        left = state_of(self.out, command.ignored), _anonymous(hidden(self.out))
         self._restore(moment.kept)
-        copied = state_of(self.out, command.ignored), hidden(self.out)
+        copied = state_of(self.out, command.ignored), _anonymous(hidden(self.out))
         return "" if left == copied else f"a kill leaves {left}, the copy has {copied}"
 
     def _half(self, command: Command, before: State, after: State) -> str:

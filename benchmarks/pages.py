@@ -2,8 +2,7 @@
 
     python benchmarks/render.py --write docs/benchmarks/render.md
 
-A page says when, on which machine and by which command its tables were measured. Nothing in
-``docs/benchmarks`` but its index is written by hand.
+A page says when, on which machine and by which command its tables were measured.
 """
 
 from __future__ import annotations
@@ -30,10 +29,11 @@ class Page:
     Args:
         title: of the page.
         about: a paragraph on what is measured, and how.
+        measured: file or folder of a run that is over, whose date counts; None for this run.
     """
 
-    def __init__(self, title: str, about: str) -> None:
-        self.lines = [f"# {title}", "", " ".join(about.split()), "", *_circumstances(), ""]
+    def __init__(self, title: str, about: str, *, measured: Path | None = None) -> None:
+        self.lines = [f"# {title}", "", " ".join(about.split()), "", *_circumstances(measured), ""]
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], caption: str = ""
@@ -66,18 +66,22 @@ def _row(cells: Iterable[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _circumstances() -> list[str]:
+def _circumstances(measured: Path | None) -> list[str]:
     """Date, command and machine, as a table."""
     arguments = sys.argv[1:]
     if "--write" in arguments:
         place = arguments.index("--write")
         del arguments[place : place + 2]
     command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
+    day = datetime.now(UTC)
+    if measured is not None:
+        day = datetime.fromtimestamp(measured.stat().st_mtime, UTC)
+    load = _load() if measured is None else "how busy it was is not known"
     packages = ", ".join(f"{name} {version(name)}" for name in ("respectra", "numpy", "torch"))
     rows = {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "date": f"{day:%Y-%m-%d}",
         "command": f"`{command}`",
-        "machine": f"{_processor()}, {os.cpu_count()} logical cores, {_load()}",
+        "machine": f"{_processor()}, {os.cpu_count()} logical cores, {load}",
         "software": f"{platform.system()}, Python {platform.python_version()}, {packages}",
     }
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]

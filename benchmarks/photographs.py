@@ -1,6 +1,8 @@
 """What a photograph costs: charts photographed by real cameras, and single colours.
 
-    RESPECTRA_DATA=... python benchmarks/photographs.py [--colours 200] [--fit-tone] [--only charts]
+    RESPECTRA_DATA=... python benchmarks/photographs.py [--colours 200] [--fit-tone]
+    ... --only charts --fit-tone --write docs/benchmarks/photographs.md
+    ... --only colours --colours 150 --write docs/benchmarks/colours.md
 
 Truth of the charts: colour-science's BabelColor average; spectra are divided by those of the patch
 neutral 8, 420 to 680 nm, clipped patches and neutral 8 itself left out. With ``--fit-tone`` the
@@ -18,17 +20,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pages
 from scipy.optimize import minimize
 
 import respectra as rs
 from respectra.cameras import Capture, Tone
 from respectra.cameras.calibration import open_chart
 from respectra.cameras.calibration.fitting import (
+    DEVELOPED_WAYS,
     colours_of,
-    fit_correction,
+    cross_validate,
     fit_tone,
-    root_polynomial,
+    fit_way,
 )
+from respectra.cameras.correction import light_of
 from respectra.cameras.pictures.tone import GENERIC
 from respectra.cameras.response_prior import GRID_NM, response_prior
 from respectra.cameras.responses import make_response
@@ -47,6 +52,17 @@ SAME = 0.012
 CHART = open_chart("classic24").spectra
 TRUTH = CHART / CHART[NEUTRAL_8]
 COLOURS = colours_of(CHART)
+ABOUT_CHARTS = """
+Colour charts photographed by real cameras, `rs.load()`; MRAE of the chart's spectra (BabelColor's
+average), divided by those of neutral 8, 420 to 680 nm; clipped patches and neutral 8 are left out.
+"""
+ABOUT_COLOURS = """
+Single colours, as 8-bit sRGB under D65, of measured reflectances that lie in sRGB and are not
+within 0.012 of a spectrum that was learned from. MRAE of the spectra; mean ΔE 2000 under three
+other lights; codes that differ when the spectrum is rendered again. Colour-science's functions are
+called colour by colour, as they are made.
+"""
+Scores = dict[str, Any]
 
 
 def patches_of(photo: dict[str, Any]) -> list[int]:
@@ -69,60 +85,61 @@ def recover(rec, values, capture=None):
     return np.asarray(rec(image, capture=capture).values)[0]
 
 
-def left_out(rec, values, photo, correct):
-    """Spectra, each of a correction that did not see its patch."""
+def left_out(rec, values, photo, way) -> tuple[float, float]:
+    """MRAE where each patch was corrected by what the others say.
+
+    Args:
+        way: (values and numbers of the other patches, values of all) -> light of all.
+
+    Returns:
+        neutral 8, by which spectra are divided and which is not scored, corrected as the patch is,
+        and corrected without itself too.
+    """
     usable = [*patches_of(photo), NEUTRAL_8]
-    out = np.empty((24, 3))
-    for index in range(24):
+    rows = np.empty((24, 24, 3))
+    for index in usable:
         kept = [k for k in usable if k != index]
-        out[index] = correct(values[kept], kept, values[index : index + 1])[0]
-    return recover(rec, out / max(1.0, out.max()))
+        rows[index] = way(values[kept], kept, values)
+    errors = []
+    for index in patches_of(photo):
+        light = np.vstack([rows[index], rows[NEUTRAL_8, NEUTRAL_8]])
+        spectra = recover(rec, light / max(1.0, light.max()))[:, SCORED]
+        relative, truth = spectra[index] / spectra[[NEUTRAL_8, 24]], TRUTH[index][SCORED]
+        errors.append((np.abs(relative - truth) / truth).mean(axis=1))
+    shared, strict = np.mean(errors, axis=0)
+    return float(shared), float(strict)
 
 
-def by_matrix(roots):
-    def correct(values, kept, one):
-        matrix = fit_correction(values, COLOURS[kept], roots=roots)
-        return (root_polynomial(one) if roots else one) @ matrix
+_TONES: dict[bytes, Tone] = {}
+
+
+def tone_of(values, kept) -> Tone:
+    """The tone curve of patches; every way asks for it."""
+    key = values.tobytes()
+    if key not in _TONES:
+        _TONES[key] = fit_tone(CHART[kept], values)
+    return _TONES[key]
+
+
+def by_way(name, *, tone=None):
+    """A way of `respectra calibrate`, its tone curve fitted anew or told."""
+
+    def correct(values, kept, every):
+        curve = tone or tone_of(values, kept)
+        undone = np.asarray(curve.undo(values), np.float64)
+        fitted = fit_way(name, undone, COLOURS[kept])
+        return light_of(np.asarray(curve.undo(every), np.float64), fitted)
 
     return correct
 
 
-def by_tone(values, kept, one):
-    tone = fit_tone(CHART[kept], values)
-    undone = tone.undo(values).astype(float)
-    gain = np.median(COLOURS[kept] / np.maximum(undone, 1e-4), axis=0)
-    return tone.undo(one) * gain
-
-
-def by_tone_and_matrix(values, kept, one):
-    tone = fit_tone(CHART[kept], values)
-    matrix = fit_correction(tone.undo(values).astype(float), COLOURS[kept], roots=False)
-    return tone.undo(one).astype(float) @ matrix
-
-
-def fit_gains_and_matrix(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """A matrix as near to mere gains as patches ask that are left out one at a time."""
-    gains = np.diag(np.median(truth / np.maximum(values, 1e-4), axis=0))
-    weight = 1.0 / (np.abs(truth).mean(axis=1, keepdims=True) + 0.02)
-    rows = values * gains.diagonal() * weight
-    missing = (truth - values @ gains) * weight
-    square = rows.T @ rows
-    best, least = gains, float(np.abs(missing).mean())
-    for damp in np.geomspace(1e-3, 10.0, 13) * np.trace(square) / 3:
-        inverse = np.linalg.inv(square + damp * np.eye(3))
-        change = inverse @ rows.T @ missing
-        leverage = np.einsum("ni,ij,nj->n", rows, inverse, rows)[:, None]
-        left_out = (missing - rows @ change) / (1 - leverage)
-        error = float(np.abs(left_out).mean())
-        if error < least:
-            best, least = gains + gains.diagonal()[:, None] * change, error
-    return np.asarray(best)
-
-
-def by_tone_and_held_matrix(values, kept, one):
-    tone = fit_tone(CHART[kept], values)
-    matrix = fit_gains_and_matrix(tone.undo(values).astype(float), COLOURS[kept])
-    return tone.undo(one).astype(float) @ matrix
+def by_choice(values, kept, every):
+    """The way that calibration chooses without the patch that is left out."""
+    curve = tone_of(values, kept)
+    undone = np.asarray(curve.undo(values), np.float64)
+    scores = cross_validate(CHART[kept], undone, COLOURS[kept], None)
+    fitted = fit_way(min(scores, key=lambda name: scores[name]), undone, COLOURS[kept])
+    return light_of(np.asarray(curve.undo(every), np.float64), fitted)
 
 
 def fit_generic(rec, photos) -> Tone:
@@ -146,13 +163,22 @@ def fit_generic(rec, photos) -> Tone:
     return Tone(float(found[0]), float(found[1]), 0.0, name="generic")
 
 
-def show(name, errors) -> None:
-    errors = np.asarray(errors)
-    print(f"{name:58} n {errors.size:3}  mean {errors.mean():.3f}  median {np.median(errors):.3f}",
-          flush=True)  # fmt: skip
+def left_out_scores(rec, name, photos, values, way) -> Scores:
+    """A patch left out; and with it neutral 8, from what is known of it."""
+    found = [left_out(rec, values[p["id"]], p, way) for p in photos]
+    shared, strict = zip(*found, strict=True)
+    seen = [p["licence"] in OPEN for p in photos]
+    scored: Scores = {name: shared}
+    if any(seen):
+        unseen = [e for e, s in zip(shared, seen, strict=True) if not s]
+        scored[f"– {name}: those that nothing was chosen on"] = unseen
+    scored[f"– {name}: neutral 8 without itself too"] = strict
+    return scored
 
 
-def charts(rec, fit: bool) -> None:
+def charts(rec, fit: bool, page: pages.Page) -> None:
+    scored: Scores = {}
+    notes = []
     photos = json.loads((DATA / "charts/charts.json").read_text())["photos"]
     developed = [p for p in photos if p["group"] == "A jpeg"]
     linear = [p for p in photos if p["group"] == "C2 linear"]
@@ -163,17 +189,21 @@ def charts(rec, fit: bool) -> None:
         return np.array([mrae(recover(rec, change(values[p["id"]])), p) for p in developed])
 
     plain, generic = errors(lambda v: v), errors(GENERIC.undo)
-    show("developed, as they are", plain)
-    show("developed, generic tone undone", generic)
-    print(f"  the tone undone is nearer on {(generic < plain).sum()} of {plain.size}, by "
-          f"{np.median(plain / generic) - 1:.0%} (median), worst {(generic / plain).max() - 1:.0%} "
-          "further")  # fmt: skip
+    scored["developed, as they are"] = plain
+    scored["developed, generic tone undone"] = generic
+    notes.append(
+        f"The tone undone is nearer on {(generic < plain).sum()} of {plain.size}, by "
+        f"{np.median(plain / generic) - 1:.0%} (median); the worst is "
+        f"{(generic / plain).max() - 1:.0%} further."
+    )
     unseen = ~np.array(seen)
-    show("  those the curve was not fitted on: as they are", plain[unseen])
-    show("  those the curve was not fitted on: tone undone", generic[unseen])
+    scored["– those that the curve was not fitted on, as they are"] = plain[unseen]
+    scored["– those that the curve was not fitted on, undone"] = generic[unseen]
     if fit:
         tone = fit_generic(rec, [p for p, s in zip(developed, seen, strict=True) if s])
-        print(f"fitted on open licences: slope {tone.slope:.3f}, bend {tone.bend:.3f}")
+        notes.append(
+            f"Fitted on open licences: slope {tone.slope:.3f}, bend {tone.bend:.3f}, which ships."
+        )
         for label, pool in (("all", [True] * len(developed)), ("open licences", seen)):
             scores = []
             for name in sorted({p["repository"] for p in developed}):
@@ -182,26 +212,29 @@ def charts(rec, fit: bool) -> None:
                 tone = fit_generic(rec, rest)
                 scores += [mrae(recover(rec, tone.undo(values[p["id"]])), p)
                            for p in developed if p["repository"] == name]  # fmt: skip
-            show(f"developed, tone leaving its repository out ({label})", scores)
-    ways = (
-        ("tone", by_tone),
-        ("tone and matrix", by_tone_and_matrix),
-        ("tone, matrix held to gains", by_tone_and_held_matrix),
-    )
-    for name, way in ways:
-        show(f"developed, own chart, patch left out: {name}",
-             [mrae(left_out(rec, values[p["id"]], p, way), p) for p in developed])  # fmt: skip
-    show("linear, as they are", [mrae(recover(rec, values[p["id"]]), p) for p in linear])
-    for name, way in (("matrix", by_matrix(False)), ("root-polynomial", by_matrix(True))):
-        show(f"linear, own chart, patch left out: {name}",
-             [mrae(left_out(rec, values[p["id"]], p, way), p) for p in linear])  # fmt: skip
+            scored[f"developed, a curve fitted without the repository ({label})"] = scores
+    for name in DEVELOPED_WAYS:
+        label = f"developed, own chart, scored patch left out: {name}"
+        scored |= left_out_scores(rec, label, developed, values, by_way(name))
+    label = "developed, own chart, scored patch left out: as calibration chooses"
+    scored |= left_out_scores(rec, label, developed, values, by_choice)
+    scored["linear, as they are"] = [mrae(recover(rec, values[p["id"]]), p) for p in linear]
+    for name in ("matrix", "root-polynomial"):
+        label = f"linear, own chart, scored patch left out: {name}"
+        scored |= left_out_scores(rec, label, linear, values, by_way(name, tone=Tone()))
     mean = make_response(response_prior().mean, GRID_NM, name="mean camera", source="")
     scores = []
     for photo in linear:
         white = values[photo["id"]][18] / CHART[18].mean()
         capture = Capture(camera=mean, white=tuple(white / max(1.0, white.max())))
         scores.append(mrae(recover(rec, values[photo["id"]], capture), photo))
-    show("linear, white known, camera taken as the mean of known ones", scores)
+    scored["linear, white known, the camera taken as the mean of the measured ones"] = scores
+    page.table(
+        ("photographs", "n", "mean", "median"),
+        [(n, len(e), f"{np.mean(e):.3f}", f"{np.median(e):.3f}") for n, e in scored.items()],
+    )
+    for note in notes:
+        page.text(note)
 
 
 def colour_science():
@@ -248,29 +281,28 @@ def unseen() -> np.ndarray:
     return spectra[inside & ~near]
 
 
-def single(rec, count: int) -> None:
+def single(rec, count: int, page: pages.Page) -> None:
     spectra = unseen()
     chosen = np.random.default_rng(0).permutation(len(spectra))[:count]
     truth = spectra[chosen]
     codes = np.rint(encode_srgb(colours_of(truth)) * 255).astype(np.uint8)
-    print(f"\n{len(chosen)} of {len(spectra)} colours of {', '.join(SETS)}; 8-bit sRGB in")
-    print(f"{'':24} {'MRAE':>6} {'A':>6} {'LED-B3':>6} {'FL2':>6} {'codes':>7} {'s / 1e6':>9}")
+    page.text(f"{len(chosen)} of {len(spectra)} colours of {', '.join(SETS)}.")
     image = rs.make_image((codes / 255)[None], encoding="srgb", bits=8)
     linear = rs.colour.decode_srgb(codes / 255).astype(float)
     many = np.random.default_rng(1).integers(0, 256, (10**6, 3)).astype(np.uint8)
     recover_colours(many[:1000])
     taken = min(seconds_of(lambda: recover_colours(many)) for _ in range(7))
     busy = min(seconds_of(lambda: recover_colours(many), time.process_time) for _ in range(7))
-    print(f"a million colours by recover_colours take {busy:.2f} s of processor time")
-    row("Respectra", recover_colours(codes).values, truth, codes, taken)
+    rows = [row("**`recover_colours`**", recover_colours(codes).values, truth, codes, taken)]
     if count < len(spectra):
         everything = np.rint(encode_srgb(colours_of(spectra)) * 255).astype(np.uint8)
         found = recover_colours(everything).values
-        row(f"  all {len(spectra)} colours", found, spectra, everything, taken)
+        rows.append(row(f"– all {len(spectra)} colours", found, spectra, everything, taken))
     large = rs.make_image(many[: 500 * 500].reshape(500, 500, 3) / 255, encoding="srgb", bits=8)
     rec(large)
     taken = 4 * min(seconds_of(lambda: rec(large)) for _ in range(3))
-    row("  its network, as pictures", np.asarray(rec(image).values)[0], truth, codes, taken)
+    pictures = np.asarray(rec(image).values)[0]
+    rows.append(row("– the network for pictures", pictures, truth, codes, taken))
     for name, method in colour_science().items():
         start = time.perf_counter()
         found = []
@@ -280,7 +312,10 @@ def single(rec, count: int) -> None:
             except Exception:  # some do not converge
                 found.append(np.full(GRID_NM.size, colour.mean()))
         seconds = (time.perf_counter() - start) * 1e6 / len(linear)
-        row(name, np.array(found), truth, codes, seconds)
+        rows.append(row(name, np.array(found), truth, codes, seconds))
+    columns = ("", "MRAE", "ΔE under A", "LED-B3", "FL2", "codes that differ", "s per million")
+    page.table(columns, rows)
+    page.text(f"A million colours by `recover_colours` take {busy:.2f} s of processor time.")
 
 
 def seconds_of(work, clock=time.perf_counter) -> float:
@@ -289,13 +324,13 @@ def seconds_of(work, clock=time.perf_counter) -> float:
     return clock() - start
 
 
-def row(name, found, truth, codes, seconds) -> None:
+def row(name, found, truth, codes, seconds) -> tuple[str, ...]:
     error = float((np.abs(found - truth) / truth).mean())
     colours = [delta_e(found, truth, light) for light in ("A", "LED-B3", "FL2")]
     again = np.rint(encode_srgb(np.clip(colours_of(found), 0, 1)) * 255)
     differ = float((again != codes).any(axis=1).mean())
-    shown = " ".join(f"{value:6.2f}" for value in colours)
-    print(f"{name:24} {error:6.3f} {shown} {differ:7.1%} {seconds:9.2f}", flush=True)
+    shown = (f"{value:.2f}" for value in colours)
+    return (name, f"{error:.3f}", *shown, f"{differ:.1%}", f"{seconds:.2f}")
 
 
 def main() -> None:
@@ -304,12 +339,20 @@ def main() -> None:
     parser.add_argument("--fit-tone", action="store_true")
     parser.add_argument("--method", default="default")
     parser.add_argument("--only", choices=("charts", "colours"))
+    pages.add_option(parser)
     chosen = parser.parse_args()
     rec = rs.load(chosen.method)
-    if chosen.only != "colours":
-        charts(rec, chosen.fit_tone)
-    if chosen.only != "charts":
-        single(rec, chosen.colours)
+    wanted = [chosen.only] if chosen.only else ["charts", "colours"]
+    if chosen.write and len(wanted) > 1:
+        parser.error("a page holds charts or colours: give --only as well")
+    for part in wanted:
+        if part == "charts":
+            page = pages.Page("Photographs", ABOUT_CHARTS)
+            charts(rec, chosen.fit_tone, page)
+        else:
+            page = pages.Page("Single colours", ABOUT_COLOURS)
+            single(rec, chosen.colours, page)
+        page.write(chosen.write)
 
 
 if __name__ == "__main__":

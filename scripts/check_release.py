@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+#: What the package brings of others, with the texts of their licences.
+NOTICE = ROOT / "NOTICE.md"
 #: Bytes of an archive.
 LARGEST = 15 * 2**20
 #: GPL and AGPL by their names and numbers; the LGPL is not among them.
@@ -43,8 +45,27 @@ from respectra.training import load_recipe
 for method in rs.list_methods():
     rs.get_card(method)
 load_recipe("awan-clean")
-import importlib.resources as resources
-assert (resources.files("respectra.viewer") / "static" / "index.html").is_file()
+import importlib.metadata
+package = Path(rs.__file__).parent
+for part in (
+    "colour/data/cie.npz",
+    "cameras/data/rawtoaces_cameras.csv",
+    "evaluation/data/published_table_1.csv",
+    "evaluation/templates/report.html",
+    "methods/counts.json",
+    "methods/shipped/single-colours.safetensors",
+    "viewer/static/index.html",
+    "viewer/static/example.jpg",
+    "viewer/static/vendor/uPlot.iife.min.js",
+    "viewer/static/vendor/uPlot.LICENSE.txt",
+):
+    assert (package / part).is_file(), part
+assert list((package / "evaluation").rglob("*.css")), "the style of the report"
+texts = [str(file) for file in importlib.metadata.files("respectra") if "licenses" in str(file)]
+for name in ("LICENSE", "NOTICE.md", "rawtoaces_LICENSE.txt", "uPlot.LICENSE.txt"):
+    assert any(text.endswith(name) for text in texts), name
+spectra = rs.recover_colours(np.array([[200, 80, 30]], np.uint8))
+assert spectra.shape == (1, 31)
 print("respectra", rs.__version__, "from", rs.__file__)
 """
 #: What the extras add: a page that answers, an ONNX file.
@@ -128,16 +149,25 @@ def refuse_gpl(found: dict[str, str]) -> None:
 
 def page(default: dict[str, str], more: dict[str, str]) -> str:
     """The licences as a page of the documentation."""
+    brought = NOTICE.read_text("utf-8").partition("\n")[2].partition("\n## ")[0].strip()
     lines = [
-        "# Licences of what is installed",
+        "# Licences",
         "",
-        "Respectra is under the MIT licence. `pip install respectra` brings these packages along,",
-        "none of them under the GPL; the extras bring the second table. Written by",
-        f"`make release-check` on {datetime.now(UTC):%Y-%m-%d}, Python "
+        "## In the package",
+        "",
+        *brought.splitlines(),
+        "",
+        "Texts and copyright lines of all these are installed with the package, in `NOTICE.md`.",
+        "",
+        "## Installed beside it",
+        "",
+        "`pip install respectra` brings the packages of the first table along, none of them under",
+        "the GPL; the extras bring those of the second one. Written by `make release-check` on",
+        f"{datetime.now(UTC):%Y-%m-%d}, Python "
         f"{sys.version_info.major}.{sys.version_info.minor}, {sys.platform}.",
     ]
     for title, table in (("By default", default), ("With the extra `all`", more)):
-        lines += ["", f"## {title}", "", "| package | licence |", "|---|---|"]
+        lines += ["", f"### {title}", "", "| package | licence |", "|---|---|"]
         for name in sorted(table, key=str.lower):
             text = table[name].replace("|", "/")
             lines.append(f"| {name} | {text if len(text) <= 80 else text[:77] + '...'} |")

@@ -1,6 +1,9 @@
 """One way of saying how far work is."""
 
+import os
 import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -63,3 +66,15 @@ def test_names_of_the_version_before():
         assert respectra.cubes.illuminant is illuminant
     with pytest.raises(AttributeError, match="no attribute 'iluminant'"):
         respectra.cubes.iluminant  # noqa: B018
+
+
+def test_forced_colours_do_not_make_bars_of_lines_through_a_pipe():
+    code = (
+        "from respectra.cli.app import show_progress\n"
+        "with show_progress() as show:\n"
+        "    for done in range(3): show(done, 2, 'counting')\n"
+    )
+    environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-color"}
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert told.stderr.splitlines() == ["counting 0/2", "counting 1/2", "counting 2/2"]

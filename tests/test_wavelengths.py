@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from respectra.errors import FormatError, RespectraWarning
-from respectra.wavelengths import to_nanometres
+from respectra.wavelengths import to_nanometres, unit_in_heading, unit_of_array
 
 NM = np.arange(400.0, 701.0, 10.0)
 
@@ -70,3 +70,35 @@ def test_what_no_camera_measures_is_refused(unit: str | None, values: object, sa
     with pytest.raises(FormatError, match=said) as refusal:
         to_nanometres(values, unit, where="scene.hdr")  # type: ignore[arg-type]
     assert "scene.hdr" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("heading", "unit"),
+    [
+        ("wavelength [um]", "um"),
+        ("Wellenlänge (nm)", "nm"),
+        ("wavenumber (cm-1)", "cm-1"),
+        ("k {cm^-1}", "cm^-1"),
+        ("1/cm", "1/cm"),
+        ("wavelength_nm", "nm"),
+        ("λ/µm", "µm"),
+        ("lambda_Å", "Å"),
+        ("energy/eV", "eV"),
+        ("frequency THz", "THz"),
+        ("wavelength (m)", "m"),
+        ("l/m", "m"),
+        ("a", None),
+        ("m", None),
+        ("R", None),
+        ("bands", None),
+        ("", None),
+    ],
+)
+def test_a_heading_states_a_unit(heading: str, unit: str | None) -> None:
+    assert unit_in_heading(heading) == unit
+
+
+def test_the_unit_of_an_array_lies_beside_it_or_in_its_name() -> None:
+    assert unit_of_array("wavelength_nm", {"units": "um"}) == "um"
+    assert unit_of_array("wavelength_nm", {"note": "um"}) == "nm"
+    assert unit_of_array("bands", {}) is None

@@ -7,8 +7,10 @@ what no instrument measures is refused.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +20,15 @@ from respectra.typing import FloatArray
 
 __all__ = [
     "PLAUSIBLE_NM",
+    "UNIT_NAMES",
     "check_wavelengths",
     "is_plausible",
     "is_unit",
     "nanometres_per",
     "states_nothing",
     "to_nanometres",
+    "unit_in_heading",
+    "unit_of_array",
 ]
 
 
@@ -50,6 +55,11 @@ _INVERSE_NM = {
 }
 _FACTORS = {name: factor for factor, names in _LENGTHS_NM.items() for name in names}
 _CONSTANTS = {name: constant for constant, names in _INVERSE_NM.items() for name in names}
+#: What archives call the unit of their wavelengths.
+UNIT_NAMES = ("wavelength_units", "wavelength_unit", "wavelengths_units", "units")
+_BRACKETS = re.compile(r"[\[({]([^\[\](){}]+)[\])}]")
+#: Units that are no more than a letter of a name unless something marks them as units.
+_LETTERS = ("a", "m")
 #: Words that state nothing.
 _UNSTATED = ("", "unknown", "none", "null", "n/a", "undefined", "unspecified", "-", "?")
 #: Guesses where nothing is stated: name, nm per unit.
@@ -157,6 +167,38 @@ def states_nothing(unit: str | None) -> bool:
 def is_unit(unit: str | None) -> bool:
     """Whether a text is a unit of wavelength, wavenumber, frequency or photon energy."""
     return _normalise(unit) in _FACTORS or _normalise(unit) in _CONSTANTS
+
+
+def unit_in_heading(heading: str) -> str | None:
+    """The unit of wavelength that the heading of a column gives, or None where it gives none.
+
+    Example:
+        >>> [unit_in_heading(h) for h in ("wavelength [um]", "energy/eV", "nm", "R")]
+        ['um', 'eV', 'nm', None]
+    """
+    for text in _BRACKETS.findall(heading):
+        if is_unit(text):
+            return str(text)
+    words = [heading.strip(), *re.split(r"[\s_,;]+", heading)]
+    for word in words:
+        if is_unit(word) and _normalise(word) not in _LETTERS:
+            return word
+    after = heading.rpartition("/")[2].strip()
+    if after != heading.strip() and is_unit(after):
+        return after
+    letters = re.findall(r"[^\W\d_]+", heading)
+    return next((w for w in letters if is_unit(w) and _normalise(w) not in _LETTERS), None)
+
+
+def unit_of_array(name: str, texts: Mapping[str, str]) -> str | None:
+    """The unit of an array of wavelengths in an archive: what lies beside it, else its name.
+
+    Args:
+        name: of the array: ``wavelength_um``.
+        texts: what the archive holds of short texts, by name.
+    """
+    stated = next((texts[key] for key in UNIT_NAMES if key in texts), None)
+    return unit_in_heading(name) if stated is None else stated
 
 
 def _numbers(values: npt.ArrayLike, where: str) -> FloatArray:

@@ -1,9 +1,12 @@
+import struct
+
 import numpy as np
 import pytest
 from tests.cameras.dng_file import BLACK, MATRIX, WHITE, write_dng
 
 from respectra.cameras import open_image, open_picture
 from respectra.cameras.pictures.demosaicing import fill_in
+from respectra.cameras.pictures.raw_headers import read_raw_header
 from respectra.errors import DataError, FormatError
 
 pytest.importorskip("rawpy", reason="the extra raw is not installed")
@@ -135,3 +138,15 @@ def test_damaged_headers_open_or_are_refused(tmp_path):
         except DataError:
             continue
         assert np.isfinite(image.values).all()
+
+
+@pytest.mark.parametrize("data", [b"II", b"MM\0*\0\0\0", b"CMT1" + b"xCMT1II*\0", b""])
+def test_headers_shorter_than_a_header(data):
+    assert read_raw_header(data) == {}
+
+
+@pytest.mark.parametrize("tag", [273, 330, 34665])
+def test_a_header_whose_numbers_are_text(tag):
+    entries = struct.pack("<HHII", tag, 2, 4, 0x00636261) + struct.pack("<HHII", 279, 4, 1, 9)
+    header = b"II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
+    assert read_raw_header(header) == {}

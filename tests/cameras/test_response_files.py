@@ -79,12 +79,13 @@ def test_refuses(tmp_path, name, content, message):
         "% exported\nQE of a camera\nR, G, B, Wavelength_um\n1, 2, 3, 0.40\n4, 5, 6, 0.41\n",
         "\ufeffλ,R,G1,G2,B\n400,1,2,9,3\n410,4,5,9,6\n",
         "nm,B,G,R,\n400,3,2,1,\n410,6,5,4,\n",
+        "wavenumber (cm-1),R,G,B\n25000,1,2,3\n24390.243902439024,4,5,6\n",
     ],
 )
 def test_headings_decide_the_channels_and_tables_come_as_people_write_them(tmp_path, text):
     (tmp_path / "qe.txt").write_text(text, "utf-8")
     response = cameras.open_response(tmp_path / "qe.txt")
-    np.testing.assert_array_equal(response.wavelength, [400, 410])
+    np.testing.assert_allclose(response.wavelength, [400, 410], rtol=1e-12)
     np.testing.assert_array_equal(response.values, [[1, 2, 3], [4, 5, 6]])
 
 

@@ -1,5 +1,6 @@
 """Captures on the command line."""
 
+import h5py
 import numpy as np
 import pytest
 
@@ -7,6 +8,8 @@ import respectra as rs
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.cli import bake, reconstruct, relight  # noqa: F401 - registers them
 from respectra.cli.app import run
+from respectra.datasets.collections import Opening
+from respectra.inference.files import KnownFacts
 
 GRID = np.arange(400.0, 701.0, 10.0)
 CAPTURE = rs.Capture(camera="ampas-nikon-d700", light="A")
@@ -22,6 +25,8 @@ def folder(tmp_path):
     rs.save_image(CaptureCamera(rs.Capture.photograph()).render(cube), tmp_path / "photo.png")
     places = [[0, 0], [2, 2], [4, 4], [5, 6]]
     rs.References(places, [values[y, x] for y, x in places], GRID).to_csv(tmp_path / "spots.csv")
+    with h5py.File(tmp_path / "two.h5", "w") as file:
+        file["bands"], file["first"], file["second"] = GRID, values.transpose(2, 0, 1), values / 2
     CAPTURE.save(tmp_path / "capture.json")
     lines = [",".join(["grey", *["0.4"] * 31]), ",".join(["dark", *["0.1"] * 31])]
     header = "name," + ",".join(f"{nm:g}" for nm in GRID)
@@ -43,6 +48,10 @@ def reconstructed(folder, *options, picture="raw.png", method="wiener"):
         ["--capture", "{}/capture.json"],
         ["--camera", "ampas-nikon-d700", "--light", "A", "--references", "{}/spots.csv"],
         ["--capture", "{}/capture.json", "--references-from", "{}/truth.zarr"],
+        [
+            *("--capture", "{}/capture.json", "--references-from", "{}/two.h5", "--key", "first"),
+            *("--axes", "band,y,x", "--references-quantity", "reflectance"),
+        ],
         ["--capture", "{}/capture.json", "--materials", "{}/lib.csv"],
     ],
 )
@@ -51,6 +60,18 @@ def test_what_is_told_of_a_raw_picture(folder, options):
     truth = rs.open_cube(folder / "truth.zarr")
     assert (cube.attrs["quantity"], cube.attrs["light"]) == ("reflectance", "A")
     np.testing.assert_allclose(cube.mean("wavelength"), truth.mean("wavelength"), rtol=0.15)
+
+
+def test_finished_cubes_depend_on_what_the_references_hold(folder):
+    def facts(**options):
+        return KnownFacts(references_from=folder / "truth.zarr", **options).plain()
+
+    first = facts()
+    assert facts() == first
+    assert facts(references_opening=Opening(quantity="radiance")) != first
+    cube = rs.open_cube(folder / "truth.zarr").load()
+    rs.save_cube(cube / 2, folder / "truth.zarr", overwrite=True)
+    assert facts() != first
 
 
 def test_photographs_by_default_and_by_a_word(folder):

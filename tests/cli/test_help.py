@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import typer
+from benchmarks.kills import COMMANDS, Command
 from typer.models import ArgumentInfo, OptionInfo
 
 from respectra.cli import app, load_commands
@@ -132,3 +133,16 @@ def test_completion_can_be_shown_and_costs_no_import(capfd: pytest.CaptureFixtur
         [sys.executable, "-c", code], text=True, capture_output=True, check=True, timeout=120
     ).stdout.split()
     assert not {"torch", "xarray", "typer.rich_utils"} & set(loaded)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_command_lines_of_the_kills_are_understood(command: Command) -> None:
+    load_commands()
+    group: Any = typer.main.get_command(app)
+    words = command.line.format_map({"in": "i", "out": "o", "w": "w"}).split()
+    while hasattr(group, "resolve_command"):
+        _, group, words = group.resolve_command(group.context_class(group), words)
+    parser = group.make_parser(group.context_class(group))
+    values, left, _ = parser.parse_args(list(words))  # an unknown option is an error
+    assert values
+    assert not left

@@ -1,5 +1,6 @@
 """Units, axes, missing values and labels: what a file says is believed, whatever its format."""
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -116,6 +117,20 @@ def test_axes_that_the_user_names(tmp_path, values, name):
     assert inspect(tmp_path / name, axes="band, x, y")["shape"] == list(values.shape)
     with pytest.raises(ConfigError, match="axes are y, x and band"):
         rs.open_cube(tmp_path / name, wavelengths_nm=GRID, axes="band,y")
+
+
+@pytest.mark.parametrize("shape", [(4, 31, 31), (31, 4, 31), (31, 31, 31), (31, 31, 4)])
+def test_of_two_axes_as_long_as_the_wavelengths_none_is_guessed(tmp_path, rng, shape):
+    values = rng.random(shape, np.float32)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["cube"], file["wavelength"] = values, GRID
+    with pytest.raises(FormatError, match="--axes"):
+        rs.open_cube(tmp_path / "a.h5")
+    axes = "band,y,x" if shape[0] == 31 else "y,x,band"
+    order = (1, 2, 0) if shape[0] == 31 else (0, 1, 2)
+    cube = rs.open_cube(tmp_path / "a.h5", axes=axes)
+    np.testing.assert_array_equal(cube.values, values.transpose(order))
+    np.testing.assert_array_equal(cube["wavelength"], GRID)
 
 
 def test_a_band_axis_elsewhere_is_hinted_at(tmp_path, values):

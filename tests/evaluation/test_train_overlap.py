@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from respectra.evaluation import EvaluationOptions, Protocol, Results, Row, report_tables
+from respectra.cli.evaluate import _summary
+from respectra.evaluation import (
+    EvaluationOptions,
+    Protocol,
+    Results,
+    Row,
+    build_report,
+    report_tables,
+)
 from respectra.evaluation.protocol import SceneRecord
 from respectra.evaluation.results import Mean
-from respectra.evaluation.tables import show
+from respectra.evaluation.tables import accuracy_table, auxiliary_table, show
 from respectra.evaluation.train_overlap import learned_scenes, without_learned
 
 
@@ -55,6 +63,34 @@ def test_a_mean_over_fewer_scenes_is_marked():
     assert show(Mean(0.5, 4, 4)) == "0.50000"
     assert show(Mean(0.5, 3, 4)) == "0.50000 [3/4]"
     assert show(Mean(0.5, 1, 1, idle=3)) == "0.50000 [1 of 4]"
+
+
+def test_a_mean_over_some_scenes_stands_beside_no_other_unmarked():
+    whole = results({})
+    options = EvaluationOptions(tests=("shuffle-4", "weighted"))
+    rows = [*whole.rows[:3], *whole.rows[3:5]]  # "other" lacks the scene c
+    for place, scene in enumerate("abc"):
+        scored = {"scores": {"mrae": 0.2}} if place == 0 else {"note": "failed: too small"}
+        rows.append(Row("main", scene, "clean", 0, "net", "shuffle-4", **scored))
+        scored = {"scores": {"weighted_mrae": 0.3}} if place == 1 else {"note": "one cluster"}
+        rows.append(Row("main", scene, "clean", 0, "net", "weighted", **scored))
+    partial = Results(
+        whole.protocol.model_copy(update={"options": options}),
+        tuple(rows),
+        methods=whole.methods,
+    )
+    assert accuracy_table(partial).rows[1] == ("other", "0.50000 [2/3]", "0.50000 [2/3]")
+    cells = set(auxiliary_table(partial, "clean").rows[0])
+    assert {"0.20000 [1/3]", "0.30000 [1 of 3]"} <= cells
+    means = {(m["method"], m["test"]): m for m in _summary(partial)["means"]}
+    assert "over" not in means["net", "plain"]
+    assert means["other", "plain"]["over"]["mrae"] == [2, 3]
+    assert means["net", "shuffle-4"]["over"] == {"mrae": [1, 3]}
+    assert means["net", "weighted"]["over"] == {"weighted_mrae": [1, 3]}
+    page = build_report(partial)
+    assert "Every test at a glance" not in page  # no test is over all scenes
+    for mark in ("[2/3]", "[1/3]", "[1 of 3]"):
+        assert mark in page
 
 
 def test_a_table_has_the_other_scenes_alone():

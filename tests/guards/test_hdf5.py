@@ -66,7 +66,7 @@ def outside(tmp_path, file, name, shape, dtype="u1"):
 
 def fill(file, tmp_path, place, name):
     """A file of which one object leads outside."""
-    values = np.random.default_rng(0).random((4, 3, 4)).astype("f4")
+    values = np.random.default_rng(0).random((5, 3, 4)).astype("f4")
     with h5py.File(tmp_path / "other.h5", "w") as other:
         other["x"] = values if name in ("cube", "filters") else GRID
         other["attributes"] = np.frombuffer(b'{"a": 1}', "u1").astype("u2")
@@ -77,9 +77,9 @@ def fill(file, tmp_path, place, name):
             continue
         file[part] = content
     if place == "external storage":
-        outside(tmp_path, file, name, (4, 3, 4) if name == "cube" else (4,))
+        outside(tmp_path, file, name, (5, 3, 4) if name == "cube" else (4,))
     elif place == "virtual layout":
-        shape = (4, 3, 4) if name == "cube" else (4,)
+        shape = (5, 3, 4) if name == "cube" else (4,)
         layout = h5py.VirtualLayout(shape, "f4")
         layout[...] = h5py.VirtualSource(target, "x", shape)
         file.create_virtual_dataset(name, layout)
@@ -178,7 +178,7 @@ def test_a_huge_declared_chunk_is_refused_before_it_is_unpacked(tmp_path):
 
 def test_filters_that_are_not_read_are_named(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        file.create_dataset("cube", data=np.ones((4, 4, 4), "i4"), scaleoffset=4)
+        file.create_dataset("cube", data=np.ones((5, 3, 4), "i4"), scaleoffset=4)
         file["wavelength"] = GRID
     with pytest.raises(FormatError, match=r"the filter scaleoffset.*h5repack"):
         rs.open_cube(tmp_path / "a.h5").load()

@@ -178,7 +178,7 @@ import respectra as rs
 from respectra.inference.video import reconstruct_video
 def slow(done, total, what):
     print(done, flush=True)
-    time.sleep(0.5)
+    time.sleep(3600 if done == 2 else 0)  # it is killed here, however busy the machine
 reconstruct_video(rs.load("pseudo-inverse", tile=16), sys.argv[1], sys.argv[2], progress=slow)
 """
 
@@ -303,6 +303,14 @@ def test_files_that_are_no_clips_are_refused(tmp_path, clip, linear, frames):
     with pytest.raises(DataError, match="at least"):
         reconstruct_video(Reconstructor(tiny_weights("hrnet")), small, out)
     assert not out.exists()
+
+
+def test_a_coding_that_nobody_decodes(tmp_path, clip, linear):
+    data = clip.read_bytes()
+    assert b"V_FFV1" in data
+    (tmp_path / "a.mkv").write_bytes(data.replace(b"V_FFV1", b"V_QQV1"))
+    with pytest.raises(FormatError, match="coding"):
+        reconstruct_video(linear, tmp_path / "a.mkv", tmp_path / "out.zarr")
 
 
 @pytest.mark.parametrize(

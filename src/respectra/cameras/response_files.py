@@ -20,12 +20,11 @@ from respectra.guards.matlab import open_matlab
 from respectra.guards.npy import read_npz
 from respectra.guards.tables import TextTable, read_table
 from respectra.typing import FloatArray
-from respectra.wavelengths import is_unit, to_nanometres
+from respectra.wavelengths import to_nanometres, unit_in_heading, unit_of_array
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 _WAVELENGTH_KEYS = ("wavelengths_nm", "wavelengths", "wavelength_nm", "wavelength", "bands", "nm")
-_UNIT_KEYS = ("wavelength_units", "wavelength_unit", "wavelengths_units", "units")
 #: No response has more samples; more is not read.
 _MOST_VALUES = 10_000_000
 #: Values from CSV columns in this order; the second green plane of a mosaic camera is left out.
@@ -200,7 +199,8 @@ def _columns(table: TextTable, file: Path) -> tuple[FloatArray, FloatArray]:
             "needs rows of four numbers: wavelength, R, G, B; or a header that names the columns "
             f"(nm, R, G, B); got {width} columns {table.names or 'without names'}"
         )
-    nm = to_nanometres(table.values[:, grid], _unit_in(table.names, grid), where=str(file))
+    unit = unit_in_heading(table.names[grid]) if table.names else None
+    nm = to_nanometres(table.values[:, grid], unit, where=str(file))
     return nm, table.values[:, places]
 
 
@@ -220,14 +220,6 @@ def _column_of(role: str, names: list[str]) -> int | None:
         return whole[0]
     words = [place for place, n in enumerate(names) if set(_WORDS.findall(n)) & {*_HEADINGS[role]}]
     return words[0] if len(words) == 1 or (words and role == "nm") else None
-
-
-def _unit_in(names: tuple[str, ...], place: int) -> str | None:
-    """The unit that a heading gives: ``wavelength [um]``, ``wavelength_nm``, ``nm``."""
-    if place >= len(names):
-        return None
-    words = _WORDS.findall(names[place].lower().replace("å", "angstrom"))
-    return next((word for word in words if is_unit(word) and word not in ("a", "m")), None)
 
 
 def _load_npz(file: Path) -> Arrays:
@@ -268,9 +260,12 @@ def _wavelengths(arrays: Arrays) -> FloatArray:
         )
     name = found[0]
     grid = np.asarray(arrays[name], dtype=np.float64).ravel()
-    units = [arrays[key] for key in _UNIT_KEYS if key in arrays and arrays[key].size == 1]
-    stated = str(units[0].item()) if units else ("nm" if name.endswith("nm") else None)
-    return to_nanometres(grid, stated, where=f"the array {name!r}")
+    texts = {key: str(value.item()) for key, value in arrays.items() if _is_text(value)}
+    return to_nanometres(grid, unit_of_array(name, texts), where=f"the array {name!r}")
+
+
+def _is_text(value: npt.NDArray[Any]) -> bool:
+    return value.size == 1 and value.dtype.kind in "US"
 
 
 _ARCHIVES: Mapping[str, Callable[[Path], Arrays]] = {".npz": _load_npz, ".mat": _load_mat}

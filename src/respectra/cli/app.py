@@ -172,11 +172,13 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 def show_progress(*, every_s: float = 0.0, plain: bool = False) -> Iterator[Progress]:
     """Give what shows how far work is: a bar on a terminal, else lines.
 
+    Colours can be forced through a pipe, as notebooks do (``FORCE_COLOR``); bars cannot.
+
     Args:
         every_s: least time between two lines, s.
         plain: lines on a terminal too.
     """
-    if plain or not err.is_terminal:
+    if plain or not (err.is_terminal and err.file.isatty()):
         yield PlainLines(every_s)
         return
     columns = (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from respectra.cli.help import TOLD
+from respectra.cli.help import CUBE_FILES, TOLD
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -75,6 +75,15 @@ ReferencesFromOption = Annotated[
         rich_help_panel=TOLD,
     ),
 ]
+ReferencesQuantityOption = Annotated[
+    QuantityName | None,
+    typer.Option(
+        "--references-quantity",
+        help="What the values of --references-from are.",
+        show_default="as the file says",
+        rich_help_panel=CUBE_FILES,
+    ),
+]
 MaterialsOption = Annotated[
     Path | None,
     typer.Option(
@@ -116,14 +125,20 @@ def known_facts(
     references: Path | None = None,
     references_from: Path | None = None,
     materials: Path | None = None,
+    key: str | None = None,
+    axes: str | None = None,
+    references_quantity: QuantityName | None = None,
 ) -> KnownFacts:
     """What these options say; single facts win over those of a capture file.
+
+    ``key``, ``axes`` and ``references_quantity`` are of the cube of ``references_from``.
 
     Raises:
         ConfigError: options that exclude each other, or a white that is none.
         RespectraError: a file or a name that is not known.
     """
     from respectra.cameras import Capture, References
+    from respectra.datasets.scenes import Opening
     from respectra.inference.files import KnownFacts
 
     sources = [x for x in (references, references_from, materials) if x is not None]
@@ -147,6 +162,7 @@ def known_facts(
         None if references is None else References.from_csv(references),
         references_from,
         materials,
+        Opening(key, axes, None if references_quantity is None else references_quantity.value),
     )
 
 

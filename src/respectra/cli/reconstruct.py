@@ -17,9 +17,11 @@ from respectra.cli.capture_options import (
     QuantityOption,
     ReferencesFromOption,
     ReferencesOption,
+    ReferencesQuantityOption,
     WhiteOption,
     known_facts,
 )
+from respectra.cli.cube_options import AxesOption, KeyOption
 from respectra.cli.help import MANY, OUTPUT, PICTURES, RUNNING
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
@@ -46,8 +48,9 @@ def reconstruct(
     images: Annotated[
         list[str],
         typer.Argument(
+            metavar="PICTURE",
             help="Pictures (JPEG, PNG, TIFF, WebP, HEIC, AVIF, raw), video clips, folders or "
-            "patterns of them; here, or by URL: s3://BUCKET/FLIGHT/*.tif."
+            "patterns of them; here, or by URL: s3://BUCKET/FLIGHT/*.tif.",
         ),
     ],
     output: Annotated[
@@ -231,6 +234,9 @@ def reconstruct(
     materials: MaterialsOption = None,
     capture: CaptureOption = None,
     quantity: QuantityOption = None,
+    key: KeyOption = None,
+    axes: AxesOption = None,
+    references_quantity: ReferencesQuantityOption = None,
     skip_bad_frames: Annotated[
         bool,
         typer.Option(
@@ -279,6 +285,9 @@ def reconstruct(
         references=references,
         references_from=references_from,
         materials=materials,
+        key=key,
+        axes=axes,
+        references_quantity=references_quantity,
     )
     files = [str(file) for file in weights or ()]
     source = " + ".join(files) or method or "default"

@@ -12,8 +12,10 @@ import numpy as np
 
 from respectra.errors import FormatError, RespectraError
 from respectra.guards.npy import read_npz
+from respectra.guards.tables import read_table
+from respectra.guards.text import read_text
 from respectra.typing import FloatArray
-from respectra.wavelengths import is_unit, to_nanometres
+from respectra.wavelengths import to_nanometres, unit_in_heading, unit_of_array
 
 Reader = Callable[[Path], tuple[FloatArray, FloatArray]]
 
@@ -21,16 +23,17 @@ _WAVELENGTH_KEYS = ("wavelengths_nm", "wavelengths", "wavelength_nm", "wavelengt
 _POWER_KEYS = ("power", "light", "spd", "illuminant", "values", "spectrum")
 #: A file of a light holds some thousands of numbers; one beyond this is something else.
 _MOST_BYTES = 8 * 2**20
-_SEPARATORS = re.compile(r"[,;\s]+")
 
 
 def open_light_file(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArray]:
     """Wavelengths in nm, ascending, and relative power from a file, each of shape (n,).
 
     * text (``.csv``, ``.txt``, ``.tsv``, ``.dat``, ``.spd``): one line a wavelength, with the power
-      in the second column; commas, semicolons, blanks or tabs between; lines that begin with ``#``
-      are left out. A header may state the unit: ``wavelength (um), power``.
-    * NPZ: an array of wavelengths (``wavelengths``, ``wavelength_nm``, ...) and one of its shape.
+      in the second column, as :func:`respectra.guards.tables.read_table` takes them: tabs,
+      semicolons, commas or blanks between, decimal commas, comments. A header may state the unit:
+      ``wavelength (um), power``.
+    * NPZ: an array of wavelengths (``wavelengths``, ``wavelength_nm``, ...) and one of its shape;
+      ``wavelength_units`` may state the unit.
     * ``.sp``: a spectrum in CGATS, as ArgyllCMS writes it.
     * ``.spdx``: IES TM-27.
 
@@ -69,35 +72,18 @@ def open_light_file(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArra
 
 
 def _read_text(file: Path) -> tuple[FloatArray, FloatArray]:
-    lines = [line.strip() for line in _decoded(file).splitlines()]
-    rows = [line for line in lines if line and not line.startswith("#")]
+    lines = (line.strip() for line in read_text(file, _MOST_BYTES).splitlines())
+    rows = [line for line in lines if line]
     if rows and rows[0].upper().startswith(("SPECT", "CGATS", "IES")):
         return _parse_cgats(rows)
-    unit = None
-    if rows and not _is_number(_SEPARATORS.split(rows[0])[0]):
-        unit = stated_unit(rows[0])
-        rows = rows[1:]
-    table = [_SEPARATORS.split(row) for row in rows]
-    if not table or any(len(row) < 2 or not all(map(_is_number, row[:2])) for row in table):
-        raise FormatError("needs lines of two numbers: wavelength in nm, relative power")
-    if len({len(row) for row in table}) != 1:
-        raise FormatError("its lines hold different numbers of columns; it needs two")
-    if len(table[0]) > 2:
+    table = read_table(file)
+    width = table.values.shape[1]
+    if width != 2:
         raise FormatError(
-            f"holds {len(table[0])} columns, which is more than one light; keep the wavelength "
-            "and the power of one"
+            f"holds {width} columns; one light needs two, the wavelength and the relative power"
         )
-    values = np.array(table, np.float64)
-    return to_nanometres(values[:, 0], unit, where=str(file)), values[:, 1]
-
-
-def stated_unit(header: str) -> str | None:
-    """The unit of wavelength that a header line states in its first column, or None."""
-    first = re.split(r"[,;\t]", header)[0]
-    for word in re.findall(r"[A-Za-zµμÅ0-9/^-]+", first.replace("_", " ")):
-        if len(first.split()) > 0 and is_unit(word) and word.lower() not in ("a", "m"):
-            return str(word)
-    return None
+    unit = unit_in_heading(table.names[0]) if table.names else None
+    return to_nanometres(table.values[:, 0], unit, where=str(file)), table.values[:, 1]
 
 
 def _parse_cgats(rows: list[str]) -> tuple[FloatArray, FloatArray]:
@@ -127,7 +113,7 @@ def _block(rows: list[str], begin: str, end: str) -> list[str]:
 
 
 def _read_spdx(file: Path) -> tuple[FloatArray, FloatArray]:
-    text = _decoded(file)
+    text = read_text(file, _MOST_BYTES)
     if "<!ENTITY" in text or "<!DOCTYPE" in text:
         raise FormatError("declares entities, which no file of a light needs")
     root = ElementTree.fromstring(text)
@@ -152,26 +138,11 @@ def _read_npz(file: Path) -> tuple[FloatArray, FloatArray]:
             f"needs exactly one array of {grid.size} values beside the wavelengths; found "
             f"{fitting or 'none'}"
         )
-    unit = "nm" if named[0].endswith("nm") else None
+    texts = {k: str(v.item()) for k, v in arrays.items() if v.size == 1 and v.dtype.kind in "US"}
     return (
-        to_nanometres(grid, unit, where=str(file)),
+        to_nanometres(grid, unit_of_array(named[0], texts), where=str(file)),
         np.asarray(arrays[chosen[0]], np.float64).ravel(),
     )
-
-
-def _decoded(file: Path) -> str:
-    try:
-        return file.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        return file.read_text("latin-1")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 _READERS: dict[str, Reader] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,7 @@ def correct_by_cube(
     path: str | os.PathLike[str],
     kind: InputKind,
     cube_path: str | os.PathLike[str],
+    **opening: Any,
 ) -> Reconstructor:
     """The reconstructor, corrected by a cube of the place that a picture shows.
 
@@ -44,12 +46,13 @@ def correct_by_cube(
         kind: what its values are.
         cube_path: a cube of the same place or part of it, in the quantity that the reconstructor
             gives or with a light that is known; it need not fit the picture pixel by pixel.
+        opening: how it is opened; see :func:`respectra.open_cube`.
 
     Raises:
         RespectraError: the cube cannot be read, does not cover the bands, or none of its spectra
             lies within the picture's range.
     """
-    cube = open_cube(cube_path)
+    cube = open_cube(cube_path, **opening)
     wanted = reconstructor.contract.quantity
     if cube.attrs.get("quantity", "radiance") != wanted:
         cube = to_reflectance(cube) if wanted == "reflectance" else to_radiance(cube)

@@ -172,6 +172,8 @@ class Clip:
             if not container.streams.video:
                 raise FormatError(f"{self.path} holds no video")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise FormatError(f"{self.path}: its video is in a coding that nobody decodes")
             # A decoder would rather make something up than fail; what it makes up has no spectrum.
             stream.codec_context.options = {"err_detect": "explode"}
             yield container, stream

@@ -29,6 +29,8 @@ LIGHTS = {1: "D55", 4: "D55", 9: "D55", 10: "D65", 11: "D75", 17: "A", 18: "D55"
 LIGHTS |= {2: "FL2", 3: "A", 12: "FL1", 13: "FL3", 14: "FL2", 20: "D55", 21: "D65", 22: "D75"}
 LIGHTS |= {23: "D50", 24: "A"}
 _MOST_DIRECTORIES = 32
+#: Bytes of byte order, version and the place of the first directory.
+_TIFF_HEADER = 8
 
 
 def read_raw_header(data: bytes) -> dict[str, Any]:
@@ -63,10 +65,9 @@ def read_raw_header(data: bytes) -> dict[str, Any]:
 
 
 def _tiff_part(data: bytes) -> bytes | None:
-    if data[:2] in (b"II", b"MM"):
-        return data
     at = data.find(b"CMT1", 0, 65536)
-    return data[at + 4 :] if at > 0 else None
+    tiff = data if data[:2] in (b"II", b"MM") else data[at + 4 :] if at > 0 else b""
+    return tiff if len(tiff) >= _TIFF_HEADER else None
 
 
 def _directories(data: bytes) -> Iterator[Any]:
@@ -89,9 +90,7 @@ def _directories(data: bytes) -> Iterator[Any]:
             return
         yield directory
         for tag in (_EXIF, _SUB):
-            value = _get(directory, tag)
-            if value is not None:
-                waiting += [int(v) for v in np.atleast_1d(value)]
+            waiting += _places(_get(directory, tag))
         waiting.append(int(directory.next or 0))
 
 
@@ -99,6 +98,15 @@ def _get(directory: Any, tag: int) -> Any:
     with contextlib.suppress(Exception):
         return directory[tag]
     return None
+
+
+def _places(value: Any) -> list[int]:
+    """Numbers of bytes; none where a tag holds something else."""
+    if value is None:
+        return []
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        return [int(v) for v in np.atleast_1d(value)]
+    return []
 
 
 def _facts(directory: Any) -> dict[str, Any]:
@@ -141,11 +149,8 @@ def _numbers(value: Any, count: int) -> tuple[float, ...] | None:
 
 def _whole_tiff(directory: Any, size: int) -> None:
     for starts, lengths in ((_STRIPS, _STRIP_BYTES), (_TILES, _TILE_BYTES)):
-        begin, count = _get(directory, starts), _get(directory, lengths)
-        if begin is None or count is None:
-            continue
-        ends = zip(np.atleast_1d(begin), np.atleast_1d(count), strict=False)
-        if any(int(b) + int(c) > size for b, c in ends):
+        begin, count = _places(_get(directory, starts)), _places(_get(directory, lengths))
+        if any(b + c > size for b, c in zip(begin, count, strict=False)):
             raise FormatError("the raw file is cut short; copy it again")
 
 

@@ -29,7 +29,8 @@ _STANDARD = {
 }  # fmt: skip
 _LETTERS = {"Y": "y", "X": "x"}
 
-
+#: What the names of dimensions begin with that the file does not name.
+UNNAMED = "phony_dim_"
 Role = Literal["y", "x", "band"]
 #: The roles of an array's axes in the order in which they are stored, as a user names them.
 Axes = tuple[Role, Role, Role]

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.arrays import labelled_array
 from respectra.cubes.formats._axes import (
+    UNNAMED,
     Axes,
     band_by_size,
     order_by_roles,
@@ -47,10 +49,10 @@ def to_dataset(cube: xr.DataArray | LowRankCube) -> xr.Dataset:
     """A dataset that any xarray reads; attributes that its files cannot hold go along as JSON."""
     if isinstance(cube, LowRankCube):
         return low_rank_dataset(cube)
-    bare = xr.DataArray(
+    bare = labelled_array(
         cube.values,
-        dims=DIMS,
-        coords={"wavelength": ("wavelength", cube["wavelength"].values, {"units": "nm"})},
+        DIMS,
+        wavelengths_nm=cube["wavelength"].values,
         attrs={
             name: cube.attrs[name]
             for name in ("quantity", "units", "source")
@@ -122,16 +124,20 @@ def _axes(
 
     The file's word goes first: wavelengths that lie along one dimension, names of dimensions,
     standard names of their coordinates. A file that names nothing has its bands on the axis that
-    is as long as its list of wavelengths, or on the last one.
+    is as long as its list of wavelengths; without such a list, on the last one.
+
+    Raises:
+        FormatError: nothing is named, and several axes are as long as the list.
     """
     dims = [str(dim) for dim in variable.dims]
     ranked = sorted(_wavelengths(dataset, variable), key=lambda found: -found[0])
-    along = {str(dataset[n].dims[0]): n for _, n in reversed(ranked)}
+    along = {str(dataset[n].dims[0]): n for _, n in reversed(ranked) if _is_named(dataset[n])}
     roles: list[str | None] = [role_by_name(dim) for dim in dims]
     for axis, dim in enumerate(dims):
         if dim in dataset.variables and roles[axis] is None:
             roles[axis] = role_by_attributes(dataset[dim].attrs)
-    lying = next((str(dataset[n].dims[0]) for _, n in ranked if dataset[n].dims[0] in dims), None)
+    named = (str(dataset[n].dims[0]) for _, n in ranked if _is_named(dataset[n]))
+    lying = next((dim for dim in named if dim in dims), None)
     if axes is not None:
         roles = list(axes)
     elif lying is not None:
@@ -140,13 +146,28 @@ def _axes(
     elif "band" not in roles and roles.count(None) != 1:
         sizes = [dataset[n].size for _, n in ranked]
         axis = band_by_size(variable.shape, sizes)
+        if sizes and variable.shape.count(sizes[0]) > 1:
+            raise FormatError(
+                f"the file does not say what the axes {variable.shape} of {variable.name!r} are, "
+                f"and {variable.shape.count(sizes[0])} of them are as long as its wavelengths; "
+                "say it with --axes (axes=...), such as y,x,band"
+            )
         roles = [None if role == "band" else role for role in roles]
         roles[axis] = "band"
     order = tuple(dims[axis] for axis in order_by_roles(roles))
     band = order[-1]
     bands = variable.sizes[band]
-    loose = (n for _, n in ranked if dataset[n].size == bands and dataset[n].dims[0] not in dims)
+    loose = (
+        n
+        for _, n in ranked
+        if dataset[n].size == bands and not (_is_named(dataset[n]) and dataset[n].dims[0] in dims)
+    )
     return order, along.get(band) or next(loose, None)
+
+
+def _is_named(axis: xr.DataArray) -> bool:
+    """Whether a file names the dimension of a list; equal lengths alone share a made-up name."""
+    return not str(axis.dims[0]).startswith(UNNAMED)
 
 
 def _wavelengths(dataset: xr.Dataset, variable: xr.DataArray) -> Iterator[tuple[int, str]]:

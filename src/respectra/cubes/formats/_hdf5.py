@@ -16,6 +16,7 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from respectra.cubes.formats._axes import UNNAMED
 from respectra.guards.hdf5 import SIGNATURE, Hdf5Array, Hdf5File, open_hdf5
 
 HDF5_SIGNATURE = SIGNATURE
@@ -114,7 +115,7 @@ def _named(file: Hdf5File) -> Iterator[tuple[Hdf5Array, tuple[str, ...]]]:
             if name is None or name in dims or sizes.setdefault(name, n) != n:
                 place = 0
                 while True:
-                    name = f"phony_dim_{n}" + (f"_{place}" if place else "")
+                    name = f"{UNNAMED}{n}" + (f"_{place}" if place else "")
                     if name not in dims and sizes.setdefault(name, n) == n:
                         break
                     place += 1

@@ -39,13 +39,13 @@ from respectra.errors import FormatError, RespectraWarning
 from respectra.guards.hdf5 import SIGNATURE, is_hdf5
 from respectra.guards.mat5 import looks_like_mat4
 from respectra.guards.matlab import SIGNATURE_V5, MatlabArray, open_matlab
+from respectra.wavelengths import UNIT_NAMES, unit_of_array
 
 if TYPE_CHECKING:
     import h5py
 
 _USER_BLOCK = 512
 _SMALL = 2**20  # an auxiliary variable has no business being larger
-_UNIT_NAMES = ("wavelength_units", "wavelength_unit", "wavelengths_units", "units")
 
 
 def _recognises(head: bytes) -> bool:
@@ -83,8 +83,8 @@ def peek_matlab(path: Path, key: str | None, axes: Axes | None) -> Stored:
             "three: y, x, wavelength"
         )
     beside = _beside(arrays, name)
-    lists = [a.read() for a in beside.values() if a.name.rpartition("/")[2] in WAVELENGTH_NAMES]
-    order = _order(cube, beside, [values.size for values in lists], axes, path)
+    lists = {name: a.read() for name, a in beside.items() if name in WAVELENGTH_NAMES}
+    order = _order(cube, beside, [values.size for values in lists.values()], axes, path)
     shape = tuple(cube.shape[axis] for axis in order)
     return Stored(
         shape=shape,
@@ -162,7 +162,7 @@ def _beside(arrays: Mapping[str, MatlabArray], name: str) -> dict[str, MatlabArr
         for full, array in arrays.items():
             head, _, bare = full.rpartition("/")
             known = bare in WAVELENGTH_NAMES and array.kind in ("numbers", "outside")
-            known = known or bare in ("attributes", "norm_factor", *_UNIT_NAMES)
+            known = known or bare in ("attributes", "norm_factor", *UNIT_NAMES)
             if full != name and head == place and known and 0 < array.size <= _SMALL:
                 found.setdefault(bare, array)
     ranks = {bare: rank for rank, bare in enumerate(WAVELENGTH_NAMES)}
@@ -170,16 +170,12 @@ def _beside(arrays: Mapping[str, MatlabArray], name: str) -> dict[str, MatlabArr
 
 
 def _grid(
-    lists: list[npt.NDArray[Any]], beside: Mapping[str, MatlabArray], bands: int, path: Path
+    lists: Mapping[str, npt.NDArray[Any]], beside: Mapping[str, MatlabArray], bands: int, path: Path
 ) -> Grid:
-    unit = None
-    for name in _UNIT_NAMES:
-        if name in beside and beside[name].kind == "text":
-            unit = beside[name].text()
-            break
-    for values in lists:
+    texts = {n: beside[n].text() for n in UNIT_NAMES if n in beside and beside[n].kind == "text"}
+    for name, values in lists.items():
         if values.dtype.kind in "fiu" and plausible_wavelengths(values, bands) is not None:
-            return stated_grid(values, unit, bands, path)
+            return stated_grid(values, unit_of_array(name, texts), bands, path)
     return {}
 
 

@@ -37,8 +37,8 @@ from respectra.guards.npy import (
     read_npy,
     read_npy_header,
 )
+from respectra.wavelengths import UNIT_NAMES, unit_of_array
 
-_UNIT_NAMES = ("wavelength_units", "wavelength_unit", "wavelengths_units", "units")
 _SMALL = 2**20  # an auxiliary array has no business being larger
 
 
@@ -80,7 +80,7 @@ def _peek_npz(path: Path, key: str | None, axes: Axes | None) -> Stored:
     info = members[name]
     small = {
         other: read_member(path, members[other])
-        for other in (*WAVELENGTH_NAMES, *_UNIT_NAMES, "scale", "attributes", "note")
+        for other in (*WAVELENGTH_NAMES, *UNIT_NAMES, "scale", "attributes", "note")
         if other in members and other != name and members[other].file_size <= _SMALL
     }
     lists = [small[n] for n in WAVELENGTH_NAMES if n in small and small[n].dtype.kind in "fiu"]
@@ -124,13 +124,10 @@ def _order(shape: tuple[int, ...], sizes: list[int], axes: Axes | None) -> tuple
 
 
 def _grid(small: dict[str, npt.NDArray[Any]], bands: int, path: Path) -> Grid:
-    unit = next(
-        (str(small[n].item()) for n in _UNIT_NAMES if n in small and small[n].size == 1), None
-    )
+    texts = {n: str(small[n].item()) for n in UNIT_NAMES if n in small and small[n].size == 1}
     for name in WAVELENGTH_NAMES:
         if name in small and plausible_wavelengths(small[name], bands) is not None:
-            stated = "nm" if unit is None and name.endswith("_nm") else unit
-            return stated_grid(small[name], stated, bands, path)
+            return stated_grid(small[name], unit_of_array(name, texts), bands, path)
     return {}
 
 

@@ -20,6 +20,7 @@ from respectra.evaluation.tables import (
     further_table,
     guarantees_table,
     ranking,
+    scenes_of,
     unseen_table,
 )
 
@@ -52,13 +53,13 @@ def headline(context: Context) -> Markup:
 def _colour_said(context: Context, method: str, track: str) -> Markup | None:
     """How true to the image's colours the best method is, where that was tested."""
     mean, high = (
-        context.results.mean(method, track, "physical", f"image_delta_e_2000{end}").value
+        context.results.mean(method, track, "physical", f"image_delta_e_2000{end}")
         for end in ("", "_p95")
     )
-    if mean is None or high is None:
+    if mean.value is None or high.value is None:
         return None
-    words = f"ΔE 2000 to the image: mean {show_value(mean)}, 95 % {show_value(high)}"
-    return prose(words, kind="tile-note")
+    words = f"ΔE 2000 to the image: mean {show_value(mean.value)}, 95 % {show_value(high.value)}"
+    return prose(f"{words}{scenes_of(mean)}", kind="tile-note")
 
 
 def accuracy(context: Context) -> Markup:
@@ -143,9 +144,9 @@ def _cost_chart(context: Context, track: TrackView) -> Child:
     found = []
     for method in context.methods:
         spent = context.results.cost(method, track.name)
-        mrae = context.results.mean(method, track.name, PLAIN, "mrae").value
-        if spent is not None and mrae is not None:
-            found.append((method, spent, mrae))
+        mrae = context.results.mean(method, track.name, PLAIN, "mrae")
+        if spent is not None and mrae.value is not None and mrae.over_all:
+            found.append((method, spent, mrae.value))
     if not found:
         return None
     floor = min(spent.fill_seconds_4k for _, spent, _ in found)
@@ -175,8 +176,8 @@ def _cost_chart(context: Context, track: TrackView) -> Child:
         "Cost against accuracy",
         [
             "Down and to the left is better. The dashed line is the time to write the values of "
-            "such a cube once: no method is faster. None of the others is both faster and more "
-            "accurate than one of these:",
+            "such a cube once: no method is faster. Methods that lack scenes are left out. None "
+            "of the others is both faster and more accurate than one of these:",
             tag("ul", None, [_named(context, m, "") for m in _best_bargains(found)]),
         ],
         "side",
@@ -299,7 +300,8 @@ def _test_chart(context: Context, track: TrackView) -> Child:
         "Every test at a glance",
         [
             "One dot a method, always in the same order; further to the right is a larger error. "
-            "Where each method loses most against its plain score:",
+            "Means over some of the scenes stand in the tables alone. Where each method loses most "
+            "against its plain score:",
             tag("ul", None, _weakest(context, rows)),
         ],
         "side",
@@ -319,7 +321,7 @@ def _test_rows(context: Context, track: TrackView) -> list[tuple[str, dict[str, 
         return {
             m: mean.value
             for m, mean in means.items()
-            if mean.value is not None and math.isfinite(mean.value)
+            if mean.value is not None and mean.over_all and math.isfinite(mean.value)
         }
 
     rows = [("Plain", scores(PLAIN, "mrae"))]

@@ -168,6 +168,27 @@ def test_a_file_that_is_not_there(tmp_path):
         open_light(tmp_path / "lamp.csv")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "wavelength (nm);power\n410,0;2,5\n400,0;1,25\n",
+        "% measured\nphoton energy/eV\tpower\n3.0996049600\t1.25\n3.0240048390\t2.5\n",
+        "cm-1 power\n25000 1.25\n24390.24390 2.5\n",
+    ],
+)
+def test_tables_of_any_country_and_unit(tmp_path, text):
+    (tmp_path / "lamp.txt").write_text(text, "utf-8")
+    light = open_light(tmp_path / "lamp.txt")
+    np.testing.assert_allclose(light["wavelength"], [400, 410], rtol=1e-7)
+    np.testing.assert_array_equal(light.values, [1.25, 2.5])
+
+
+def test_an_archive_states_its_unit(tmp_path):
+    lamp = {"wavelengths": 1e7 / GRID, "wavelength_units": "cm-1", "power": np.arange(31.0)}
+    np.savez(tmp_path / "lamp.npz", **lamp)
+    np.testing.assert_allclose(open_light(tmp_path / "lamp.npz")["wavelength"], GRID)
+
+
 def _lamp(folder, factor, header=()):
     """The file of a lamp whose wavelengths are nm times a factor, and its power."""
     power = 1.0 + np.arange(GRID.size)
@@ -213,24 +234,3 @@ def test_the_unit_of_power_does_not_matter():
         for k in (1.0, 1000.0)
     )
     np.testing.assert_allclose(capture, thousand, rtol=1e-9)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "wavelength (nm);power\n410,0;2,5\n400,0;1,25\n",
-        "% measured\nphoton energy/eV\tpower\n3.0996049600\t1.25\n3.0240048390\t2.5\n",
-        "cm-1 power\n25000 1.25\n24390.24390 2.5\n",
-    ],
-)
-def test_tables_of_any_country_and_unit(tmp_path, text):
-    (tmp_path / "lamp.txt").write_text(text, "utf-8")
-    light = open_light(tmp_path / "lamp.txt")
-    np.testing.assert_allclose(light["wavelength"], [400, 410], rtol=1e-7)
-    np.testing.assert_array_equal(light.values, [1.25, 2.5])
-
-
-def test_an_archive_states_its_unit(tmp_path):
-    lamp = {"wavelengths": 1e7 / GRID, "wavelength_units": "cm-1", "power": np.arange(31.0)}
-    np.savez(tmp_path / "lamp.npz", **lamp)
-    np.testing.assert_allclose(open_light(tmp_path / "lamp.npz")["wavelength"], GRID)

@@ -35,7 +35,6 @@ from respectra.inference.growing import growing_folder
 from respectra.inference.loading import DEFAULT, load
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.remote import Mirror, RemoteWork, find_places, mirrored
-from respectra.inference.video import first_frame
 from respectra.inference.video_reader import CLIP_SUFFIXES
 from respectra.inference.writing import Writing, outputs, work
 from respectra.progress import Progress, as_progress
@@ -126,6 +125,8 @@ class KnownFacts:
         if path.suffix.lower() in CLIP_SUFFIXES:
             if not self:
                 return reconstructor.for_kind(kind)
+            from respectra.inference.video import first_frame
+
             with first_frame(path, kind) as picture:
                 return self._bound(reconstructor, picture, kind, picture_options)
         from respectra.inference.binding import for_first_picture

@@ -7,7 +7,7 @@ the ratio is that of the least times. Weights are random: times do not depend on
 ``--peers`` adds what the libraries do with the same network in the same run: ONNX Runtime and
 ``torch.compile``. A rewritten form is worth its lines where it beats the better of the two by 1.3.
 
-    python benchmarks/engines.py --only mst-plus-plus,rpan --rounds 3 --peers
+    python benchmarks/engines.py --only mst-plus-plus,hrnet --rounds 3 --peers
 """
 
 from __future__ import annotations
@@ -32,10 +32,8 @@ from respectra.methods.measure import FRAME, peak_memory_bytes
 #: Network -> the gain that is wanted.
 TARGETS = {
     "mst-plus-plus": 3.0,
-    "hscnn-r": 1.8,
     "hrnet": 1.8,
     "fmnet": 1.8,
-    "rpan": 1.8,
     "awan": 2.0,
 }
 

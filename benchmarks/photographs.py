@@ -27,11 +27,13 @@ import respectra as rs
 from respectra.cameras import Capture, Tone
 from respectra.cameras.calibration import open_chart
 from respectra.cameras.calibration.fitting import (
+    DEVELOPED_WAYS,
     colours_of,
-    fit_correction,
+    cross_validate,
     fit_tone,
-    root_polynomial,
+    fit_way,
 )
+from respectra.cameras.correction import light_of
 from respectra.cameras.pictures.tone import GENERIC
 from respectra.cameras.response_prior import GRID_NM, response_prior
 from respectra.cameras.responses import make_response
@@ -83,60 +85,61 @@ def recover(rec, values, capture=None):
     return np.asarray(rec(image, capture=capture).values)[0]
 
 
-def left_out(rec, values, photo, correct):
-    """Spectra, each of a correction that did not see its patch."""
+def left_out(rec, values, photo, way) -> tuple[float, float]:
+    """MRAE where each patch was corrected by what the others say.
+
+    Args:
+        way: (values and numbers of the other patches, values of all) -> light of all.
+
+    Returns:
+        neutral 8, by which spectra are divided and which is not scored, corrected as the patch is,
+        and corrected without itself too.
+    """
     usable = [*patches_of(photo), NEUTRAL_8]
-    out = np.empty((24, 3))
-    for index in range(24):
+    rows = np.empty((24, 24, 3))
+    for index in usable:
         kept = [k for k in usable if k != index]
-        out[index] = correct(values[kept], kept, values[index : index + 1])[0]
-    return recover(rec, out / max(1.0, out.max()))
+        rows[index] = way(values[kept], kept, values)
+    errors = []
+    for index in patches_of(photo):
+        light = np.vstack([rows[index], rows[NEUTRAL_8, NEUTRAL_8]])
+        spectra = recover(rec, light / max(1.0, light.max()))[:, SCORED]
+        relative, truth = spectra[index] / spectra[[NEUTRAL_8, 24]], TRUTH[index][SCORED]
+        errors.append((np.abs(relative - truth) / truth).mean(axis=1))
+    shared, strict = np.mean(errors, axis=0)
+    return float(shared), float(strict)
 
 
-def by_matrix(roots):
-    def correct(values, kept, one):
-        matrix = fit_correction(values, COLOURS[kept], roots=roots)
-        return (root_polynomial(one) if roots else one) @ matrix
+_TONES: dict[bytes, Tone] = {}
+
+
+def tone_of(values, kept) -> Tone:
+    """The tone curve of patches; every way asks for it."""
+    key = values.tobytes()
+    if key not in _TONES:
+        _TONES[key] = fit_tone(CHART[kept], values)
+    return _TONES[key]
+
+
+def by_way(name, *, tone=None):
+    """A way of `respectra calibrate`, its tone curve fitted anew or told."""
+
+    def correct(values, kept, every):
+        curve = tone or tone_of(values, kept)
+        undone = np.asarray(curve.undo(values), np.float64)
+        fitted = fit_way(name, undone, COLOURS[kept])
+        return light_of(np.asarray(curve.undo(every), np.float64), fitted)
 
     return correct
 
 
-def by_tone(values, kept, one):
-    tone = fit_tone(CHART[kept], values)
-    undone = tone.undo(values).astype(float)
-    gain = np.median(COLOURS[kept] / np.maximum(undone, 1e-4), axis=0)
-    return tone.undo(one) * gain
-
-
-def by_tone_and_matrix(values, kept, one):
-    tone = fit_tone(CHART[kept], values)
-    matrix = fit_correction(tone.undo(values).astype(float), COLOURS[kept], roots=False)
-    return tone.undo(one).astype(float) @ matrix
-
-
-def fit_gains_and_matrix(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """A matrix as near to mere gains as patches ask that are left out one at a time."""
-    gains = np.diag(np.median(truth / np.maximum(values, 1e-4), axis=0))
-    weight = 1.0 / (np.abs(truth).mean(axis=1, keepdims=True) + 0.02)
-    rows = values * gains.diagonal() * weight
-    missing = (truth - values @ gains) * weight
-    square = rows.T @ rows
-    best, least = gains, float(np.abs(missing).mean())
-    for damp in np.geomspace(1e-3, 10.0, 13) * np.trace(square) / 3:
-        inverse = np.linalg.inv(square + damp * np.eye(3))
-        change = inverse @ rows.T @ missing
-        leverage = np.einsum("ni,ij,nj->n", rows, inverse, rows)[:, None]
-        left_out = (missing - rows @ change) / (1 - leverage)
-        error = float(np.abs(left_out).mean())
-        if error < least:
-            best, least = gains + gains.diagonal()[:, None] * change, error
-    return np.asarray(best)
-
-
-def by_tone_and_held_matrix(values, kept, one):
-    tone = fit_tone(CHART[kept], values)
-    matrix = fit_gains_and_matrix(tone.undo(values).astype(float), COLOURS[kept])
-    return tone.undo(one).astype(float) @ matrix
+def by_choice(values, kept, every):
+    """The way that calibration chooses without the patch that is left out."""
+    curve = tone_of(values, kept)
+    undone = np.asarray(curve.undo(values), np.float64)
+    scores = cross_validate(CHART[kept], undone, COLOURS[kept], None)
+    fitted = fit_way(min(scores, key=lambda name: scores[name]), undone, COLOURS[kept])
+    return light_of(np.asarray(curve.undo(every), np.float64), fitted)
 
 
 def fit_generic(rec, photos) -> Tone:
@@ -158,6 +161,19 @@ def fit_generic(rec, photos) -> Tone:
     options = {"initial_simplex": simplex, "maxfev": 60, "xatol": 3e-3, "fatol": 3e-4}
     found = minimize(loss, [0.0, 0.0], method="Nelder-Mead", options=options).x
     return Tone(float(found[0]), float(found[1]), 0.0, name="generic")
+
+
+def left_out_scores(rec, name, photos, values, way) -> Scores:
+    """A patch left out; and with it neutral 8, from what is known of it."""
+    found = [left_out(rec, values[p["id"]], p, way) for p in photos]
+    shared, strict = zip(*found, strict=True)
+    seen = [p["licence"] in OPEN for p in photos]
+    scored: Scores = {name: shared}
+    if any(seen):
+        unseen = [e for e, s in zip(shared, seen, strict=True) if not s]
+        scored[f"– {name}: those that nothing was chosen on"] = unseen
+    scored[f"– {name}: neutral 8 without itself too"] = strict
+    return scored
 
 
 def charts(rec, fit: bool, page: pages.Page) -> None:
@@ -197,20 +213,15 @@ def charts(rec, fit: bool, page: pages.Page) -> None:
                 scores += [mrae(recover(rec, tone.undo(values[p["id"]])), p)
                            for p in developed if p["repository"] == name]  # fmt: skip
             scored[f"developed, a curve fitted without the repository ({label})"] = scores
-    ways = (
-        ("tone", by_tone),
-        ("tone and matrix", by_tone_and_matrix),
-        ("tone, matrix held to gains", by_tone_and_held_matrix),
-    )
-    for name, way in ways:
-        scored[f"developed, own chart, scored patch left out: {name}"] = [
-            mrae(left_out(rec, values[p["id"]], p, way), p) for p in developed
-        ]
+    for name in DEVELOPED_WAYS:
+        label = f"developed, own chart, scored patch left out: {name}"
+        scored |= left_out_scores(rec, label, developed, values, by_way(name))
+    label = "developed, own chart, scored patch left out: as calibration chooses"
+    scored |= left_out_scores(rec, label, developed, values, by_choice)
     scored["linear, as they are"] = [mrae(recover(rec, values[p["id"]]), p) for p in linear]
-    for name, way in (("matrix", by_matrix(False)), ("root-polynomial", by_matrix(True))):
-        scored[f"linear, own chart, scored patch left out: {name}"] = [
-            mrae(left_out(rec, values[p["id"]], p, way), p) for p in linear
-        ]
+    for name in ("matrix", "root-polynomial"):
+        label = f"linear, own chart, scored patch left out: {name}"
+        scored |= left_out_scores(rec, label, linear, values, by_way(name, tone=Tone()))
     mean = make_response(response_prior().mean, GRID_NM, name="mean camera", source="")
     scores = []
     for photo in linear:

@@ -51,6 +51,7 @@ for part in (
     "colour/data/cie.npz",
     "cameras/data/rawtoaces_cameras.csv",
     "evaluation/data/published_table_1.csv",
+    "evaluation/templates/report.html",
     "methods/counts.json",
     "methods/shipped/single-colours.safetensors",
     "viewer/static/index.html",
@@ -59,7 +60,7 @@ for part in (
     "viewer/static/vendor/uPlot.LICENSE.txt",
 ):
     assert (package / part).is_file(), part
-assert list((package / "evaluation" / "report").rglob("*.css")), "the report's templates"
+assert list((package / "evaluation").rglob("*.css")), "the style of the report"
 texts = [str(file) for file in importlib.metadata.files("respectra") if "licenses" in str(file)]
 for name in ("LICENSE", "NOTICE.md", "rawtoaces_LICENSE.txt", "uPlot.LICENSE.txt"):
     assert any(text.endswith(name) for text in texts), name

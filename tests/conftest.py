@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,60 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Windows has no SIGKILL, and links there need a right of their own."""
     if os.name == "nt" and item.get_closest_marker("posix"):
         pytest.skip("needs signals, limits or links as POSIX systems have them")
+
+
+#: What the extras bring, as it is imported.
+_EXTRAS = {
+    "cluster": ("dask", "distributed", "s3fs"),
+    "heif": ("pi_heif",),
+    "raw": ("rawpy",),
+    "serve": ("fastapi", "sse_starlette", "starlette", "uvicorn"),
+    "spectra": ("earthlib",),
+    "superpixels": ("skimage",),
+    "tensorboard": ("tensorboard",),
+    "video": ("av",),
+}
+_ABSENT = {
+    extra: [name for name in names if importlib.util.find_spec(name) is None]
+    for extra, names in _EXTRAS.items()
+}
+_INCOMPLETE = any(_ABSENT.values())
+#: What was asked of them within the test that is running.
+_MISSED: list[str] = []
+
+
+def pytest_configure() -> None:
+    """Without some extra: remember who asks for it, also where the command line says so."""
+    from respectra.errors import MissingExtraError
+
+    plain = MissingExtraError.__init__
+
+    def remembered(self: MissingExtraError, library: str, extra: str, purpose: str) -> None:
+        plain(self, library, extra, purpose)
+        if _ABSENT.get(extra):
+            _MISSED.append(str(self))
+
+    if _INCOMPLETE:
+        MissingExtraError.__init__ = remembered  # type: ignore[method-assign]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What fails for want of an extra that is not installed is skipped, and says which."""
+    report = yield
+    if report.failed and _INCOMPLETE:
+        error = call.excinfo.value if call.excinfo else None
+        if isinstance(error, ImportError):
+            absent = itertools.chain.from_iterable(_ABSENT.values())
+            _MISSED.extend(str(error) for name in absent if name in str(error))
+        if _MISSED:
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), item.reportinfo()[1] or 0, f"Skipped: {_MISSED[0]}")
+    if call.when == "teardown":
+        _MISSED.clear()
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,7 +119,6 @@ _SLOW = (
     "test_a_limit_is_kept",
     "test_killed_and_resumed_it_ends_with_the_same_bytes",
     "test_memory_stays_within_the_limit_whatever_the_size",
-    "test_a_server_killed_in_the_middle_of_a_job",
     "test_a_scheduler_that_is_not_there",
     "test_drop_wait_hover_read",
     "test_rendering_gives_the_same_codes",

@@ -13,7 +13,6 @@ import pytest
 
 import respectra
 
-pytest.importorskip("onnx")
 pytest.importorskip("av")
 pytest.importorskip("dask")
 _FILE = Path(__file__).parents[1] / "docs" / "inventory.py"

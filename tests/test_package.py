@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
+from PIL import Image
 
 import respectra
 
@@ -38,6 +39,12 @@ def test_the_version_is_written_once():
     assert f'__version__ = "{respectra.__version__}"' in place.read_text("utf-8")
 
 
+def test_the_citation_and_the_changelog_are_of_this_version():
+    root = Path(__file__).parents[1]
+    assert f"\nversion: {respectra.__version__}\n" in (root / "CITATION.cff").read_text("utf-8")
+    assert f"\n## [{respectra.__version__}] - " in (root / "CHANGELOG.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize("name", [*respectra._NAMES, *respectra._ROOMS])
 def test_every_public_name_resolves(name):
     assert getattr(respectra, name) is not None
@@ -52,6 +59,21 @@ def test_the_package_is_the_command():
     command = [sys.executable, "-m", "respectra", "--version"]
     result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert result.stdout.strip() == respectra.__version__
+
+
+def test_a_reconstruction_loads_what_it_needs_and_no_more(tmp_path):
+    Image.new("RGB", (32, 24), (90, 120, 60)).save(tmp_path / "photo.png")
+    arguments = "reconstruct", str(tmp_path / "photo.png"), "-o", str(tmp_path / "cube.zarr")
+    loaded = run(
+        f"import sys; sys.argv = ['respectra', *{arguments!r}]\n"
+        "from respectra.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as ended: assert not ended.code, ended.code\n"
+        "names = 'dask.array scipy lightning numba matplotlib onnxruntime colour h5py sklearn '\n"
+        "names += 'respectra.cli.train respectra.cli.evaluate'\n"
+        "print([name for name in names.split() if name in sys.modules])"
+    )
+    assert loaded.splitlines()[-1] == "[]"
 
 
 def _lower_bounds():

@@ -15,6 +15,7 @@ import xarray as xr
 import respectra as rs
 from respectra import storage
 from respectra.errors import ConfigError, FormatError, OutputError
+from respectra.urls import Url, parse_place
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -43,8 +44,8 @@ def cube(rng: np.random.Generator) -> xr.DataArray:
     ],
 )
 def test_a_url_is_taken_apart_as_a_path(text: str, name: str, suffix: str):
-    url = storage.place(text)
-    assert isinstance(url, storage.Url)
+    url = parse_place(text)
+    assert isinstance(url, Url)
     assert (str(url), url.name, url.suffix) == (text, name, suffix)
     below = url / "b/c.zarr"
     assert (below.name, below.scheme, below.after) == ("c.zarr", url.scheme, url.after)
@@ -52,21 +53,21 @@ def test_a_url_is_taken_apart_as_a_path(text: str, name: str, suffix: str):
 
 @pytest.mark.parametrize("text", ["a/b.png", "/a/b.png", "C:\\a.png", "c://a", "file:///a/b.png"])
 def test_what_lies_here_is_a_path(text: str):
-    assert isinstance(storage.place(text), Path)
-    assert storage.place("file:///a/b.png") == Path("/a/b.png")
+    assert isinstance(parse_place(text), Path)
+    assert parse_place("file:///a/b.png") == Path("/a/b.png")
 
 
 def test_patterns_and_folders_list_in_order(memory: Any):
     for name in ("b.png", "a.png", "deep/c.png", "note.txt"):
         memory.pipe_file(f"/in/{name}", b"x")
-    assert [str(p) for _, p in storage.find(storage.Url.parse("memory://in/*.png"))] == [
+    assert [str(p) for _, p in storage.find(Url.parse("memory://in/*.png"))] == [
         "a.png",
         "b.png",
     ]
-    found = storage.find(storage.Url.parse("memory://in/**/*.png"))
+    found = storage.find(Url.parse("memory://in/**/*.png"))
     assert ("memory://in/deep/c.png", "deep/c.png") in [(str(u), str(p)) for u, p in found]
     with pytest.raises(FormatError, match="memory://none"):
-        storage.find(storage.Url.parse("memory://none/*.png"))
+        storage.find(Url.parse("memory://none/*.png"))
 
 
 def test_what_is_written_there_is_read_back(memory: Any, cube: xr.DataArray):
@@ -110,7 +111,7 @@ def test_half_a_store_does_not_open(memory: Any, cube: xr.DataArray):
     memory.rm_file("/half.zarr/zarr.json")
     with pytest.raises(FormatError, match="not all of it is there"):
         rs.open_cube("memory://half.zarr")
-    assert not storage.exists(storage.Url.parse("memory://half.zarr"))
+    assert not storage.exists(Url.parse("memory://half.zarr"))
     rs.save_cube(cube, "memory://half.zarr")
     assert rs.open_cube("memory://half.zarr").shape == cube.shape
 
@@ -141,7 +142,7 @@ def test_pictures_in_an_archive(memory: Any, tmp_path: Path, rng: np.random.Gene
     with zipfile.ZipFile(tmp_path / "flight.zip", "w") as archive:
         archive.write(tmp_path / "a.png", "in/a.png")
     memory.put_file(str(tmp_path / "flight.zip"), "/flight.zip")
-    ((url, place),) = storage.find(storage.Url.parse("zip://in/*.png::memory://flight.zip"))
+    ((url, place),) = storage.find(Url.parse("zip://in/*.png::memory://flight.zip"))
     assert (str(url), str(place)) == ("zip://in/a.png::memory://flight.zip", "a.png")
     np.testing.assert_array_equal(rs.open_image(str(url)), rs.open_image(tmp_path / "a.png"))
     with pytest.raises(FormatError, match=r"zip://in/b\.png"):

@@ -1,4 +1,4 @@
-"""Places by URL, such as ``s3://bucket/flight/*.tif``: whatever fsspec reaches.
+"""What lies beyond this machine (see ``respectra.urls``): looked at, fetched and put.
 
 Files are worked on here, as everywhere: an input is fetched before it is read, an output is put
 where it belongs when it is whole. Nothing half written opens as whole:
@@ -8,35 +8,28 @@ where it belongs when it is whole. Nothing half written opens as whole:
 - of several files, the one that is opened goes last;
 - of a Zarr store, its metadata go last, and of these the root's: before, nothing is there to be
   opened. What is replaced loses its root first.
-
-Credentials and endpoints are those of fsspec and its file systems: their environment variables
-and configuration files. So are retries.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from respectra.cache import cache_folder
-from respectra.errors import (
-    ConfigError,
-    FormatError,
-    MissingExtraError,
-    OutputError,
-    RespectraError,
-)
+from respectra.errors import FormatError, OutputError, RespectraError
 from respectra.locks import file_lock
+from respectra.urls import Place, Url, is_url, parse_place, reaching
 
 __all__ = [
-    "Url",
+    "Copied",
+    "copies_of",
     "delete",
     "digest",
     "ensure_absent",
@@ -45,180 +38,27 @@ __all__ = [
     "fetch_folder",
     "find",
     "fingerprint",
-    "is_url",
     "kept_copy",
+    "listing",
     "local_copy",
+    "local_folder",
     "named",
-    "place",
     "put",
     "put_outputs",
-    "reaching",
     "uploading",
     "write_once",
 ]
 
 #: How long to wait for another process that copies the same.
 _PATIENCE_S = 3600.0
-_URL = re.compile(r"^((?:[a-z][a-z0-9+.-]+::)*)([a-z][a-z0-9+.-]+)://(.*?)(::.*)?$", re.IGNORECASE)
-_FILE = re.compile(r"^(?:file|local)://", re.IGNORECASE)
+#: Beside a kept copy: what it is a copy of.
+_ORIGIN = ".origin"
 #: Where an object appears whole; elsewhere it is moved into its place.
 _OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
 )
 #: Of a Zarr store, or of an array or a group within.
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
-
-
-@dataclass(frozen=True)
-class Url:
-    """A place that fsspec reaches, to be taken apart as a path is.
-
-    Attributes:
-        before: file systems that it goes through first, such as ``simplecache::``.
-        scheme: ``s3``, ``https``, ``zip``, ...
-        path: bucket and key; host and path; path within an archive.
-        after: where an archive lies, such as ``::s3://bucket/flight.zip``.
-    """
-
-    before: str
-    scheme: str
-    path: str
-    after: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> Url:
-        """A URL from its text.
-
-        Raises:
-            ConfigError: it is none.
-        """
-        found = _URL.match(text)
-        if found is None:
-            raise ConfigError(f"{text!r} is no URL, such as s3://bucket/folder/name.png")
-        before, scheme, path, after = found.groups()
-        return cls(before or "", scheme.lower(), path, after or "")
-
-    def __str__(self) -> str:
-        return f"{self.before}{self.scheme}://{self.path}{self.after}"
-
-    def __truediv__(self, name: str | PurePosixPath) -> Url:
-        folder = re.split(r"[?#]", self.path)[0] if self.is_web else self.path
-        return self._at(f"{folder.rstrip('/')}/{name}" if folder else str(name))
-
-    def _at(self, path: str) -> Url:
-        return Url(self.before, self.scheme, path, self.after)
-
-    @property
-    def is_web(self) -> bool:
-        """Whether it is a page of the web: its question mark begins a query."""
-        return self.scheme in ("http", "https")
-
-    @property
-    def _plain(self) -> PurePosixPath:
-        path = re.split(r"[?#]", self.path)[0] if self.is_web else self.path
-        return PurePosixPath(path.rstrip("/"))
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self._plain.name
-
-    @property
-    def stem(self) -> str:
-        """The name without its suffix."""
-        return self._plain.stem
-
-    @property
-    def suffix(self) -> str:
-        """The ending of the name; a bucket alone has none."""
-        alone = len(self._plain.parts) < 2 and self.scheme not in ("zip", "tar", "memory")
-        return "" if alone else self._plain.suffix
-
-    def with_name(self, name: str) -> Url:
-        """Another name beside this one."""
-        return self._at(str(self._plain.with_name(name)))
-
-    def is_dir(self) -> bool:
-        """Whether names are known to lie below it."""
-        with reaching(self):
-            system, path = self.open()
-            return bool(system.isdir(path))
-
-    @property
-    def is_pattern(self) -> bool:
-        """Whether it stands for several files."""
-        magic = "*[" if self.is_web else "*?["
-        return any(sign in self.path for sign in magic)
-
-    def open(self) -> tuple[Any, str]:
-        """The file system, and the path within it.
-
-        Raises:
-            MissingExtraError: fsspec, or what it needs for this scheme, is not installed.
-            ConfigError: a scheme that fsspec does not know.
-        """
-        try:
-            import fsspec
-        except ImportError:
-            raise MissingExtraError("fsspec", "cluster", f"a URL such as {self}") from None
-        try:
-            system, path = fsspec.url_to_fs(str(self))
-        except ImportError as error:
-            raise ConfigError(
-                f"{self}: {error}; fsspec says what a scheme needs: pip install 'fsspec[...]'"
-            ) from None
-        except ValueError as error:
-            raise ConfigError(f"{self} cannot be reached: {error}") from None
-        system.invalidate_cache()  # others write as well
-        return system, str(path)
-
-
-Place = Path | Url
-
-
-def is_url(text: object) -> bool:
-    """Whether something is a URL; a path of this machine is none, nor is ``file://…``."""
-    if isinstance(text, Url):
-        return True
-    return isinstance(text, str) and bool(_URL.match(text)) and not _FILE.match(text)
-
-
-def place(text: str) -> Place:
-    """A path of this machine or a URL, as it is written."""
-    if is_url(text):
-        return Url.parse(text)
-    return Path(_FILE.sub("", text))
-
-
-@contextlib.contextmanager
-def reaching(url: Url, *, writing: bool = False) -> Iterator[None]:
-    """Turn whatever a file system raises over a place into one line.
-
-    Raises:
-        FormatError: it cannot be read.
-        OutputError: with ``writing``: it cannot be written.
-    """
-    try:
-        yield
-    except RespectraError:
-        raise
-    except Exception as error:  # every file system has a family of its own
-        text = _reason(error)
-        if writing:
-            raise OutputError(f"cannot write {url}: {text}") from error
-        raise FormatError(f"{url} cannot be read: {text}") from error
-
-
-def _reason(error: BaseException) -> str:
-    kind, said = type(error).__name__, " ".join(str(error).split())
-    if "Credential" in kind or "Credential" in said:
-        return f"no credentials ({said}); set them as its provider says, such as AWS_PROFILE"
-    if isinstance(error, FileNotFoundError):
-        bucket = "bucket" in said.lower()
-        return said if bucket else "there is no such file, folder or bucket"
-    if isinstance(error, PermissionError):
-        return f"access denied ({said})" if said else "access denied"
-    return f"{kind}: {said}" if said else kind
 
 
 # --- looking -------------------------------------------------------------------------------------
@@ -232,11 +72,16 @@ def fingerprint(url: Url) -> str:
     """
     with reaching(url):
         system, path = url.open()
-        facts = system.info(path)
-        for name in ("ETag", "etag", "md5Hash", "content_md5", "crc32c", "CRC"):
-            if facts.get(name):
-                return f"{name} {facts[name]} of {facts.get('size')} bytes"
-        return f"{url} {system.ukey(path)}"
+        return _tag(system.info(path))
+
+
+def _tag(facts: Mapping[str, Any]) -> str:
+    """What a place says of a file's content; of one without tags, when it was written."""
+    for name in ("ETag", "etag", "md5Hash", "content_md5", "crc32c", "CRC"):
+        if facts.get(name):
+            return f"{name} {facts[name]} of {facts.get('size')} bytes"
+    written = [str(facts[name]) for name in ("LastModified", "mtime", "created") if name in facts]
+    return f"{facts.get('name')} of {facts.get('size')} bytes, {' '.join(written)}"
 
 
 def exists(url: Url) -> bool:
@@ -274,7 +119,7 @@ def find(url: Url) -> list[tuple[Url, PurePosixPath]]:
     """
     parts = url.path.split("/")
     plain = next((i for i, p in enumerate(parts) if Url("", "s3", p).is_pattern), len(parts))
-    root = url._at("/".join(parts[:plain]))
+    root = url.at("/".join(parts[:plain]))
     with reaching(url):
         system, path = url.open()
         if url.is_pattern:
@@ -292,6 +137,22 @@ def find(url: Url) -> list[tuple[Url, PurePosixPath]]:
         if facts["type"] == "file":
             relative.append(PurePosixPath(name[len(base) :].lstrip("/") if base else name))
     return [(root / name, name) for name in sorted(relative)]
+
+
+def listing(url: Url) -> dict[str, str]:
+    """All that lies below a place: relative name and what changes when the content does.
+
+    Raises:
+        FormatError: it cannot be reached. A place where nothing is has nothing below it.
+    """
+    with reaching(url):
+        system, path = url.open()
+        try:
+            found = system.find(path, detail=True)
+        except FileNotFoundError:
+            return {}
+        base = path.rstrip("/")
+        return {str(name)[len(base) :].lstrip("/"): _tag(facts) for name, facts in found.items()}
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -339,21 +200,65 @@ def kept_copy(url: Url) -> Path:
     Raises:
         FormatError: it cannot be fetched.
     """
-    with reaching(url):
-        system, path = url.open()
-        found = system.find(path, detail=True)
-        facts = [(str(n), f.get("size"), str(f.get("ETag", ""))) for n, f in sorted(found.items())]
+    facts = listing(url)
     if not facts:
         raise FormatError(f"{url} cannot be read: there is no such folder or bucket")
-    folder = cache_folder() / "copies" / digest(f"{url} {facts}")
-    copy = folder / url.name
+    folder = cache_folder() / "copies" / digest(f"{url} {sorted(facts.items())}")
+    copy = folder / (url.name or url.after_name or url.scheme)
     with file_lock(folder, wait_s=_PATIENCE_S):
         if not copy.is_dir():
             part = folder / ".part"
             shutil.rmtree(part, ignore_errors=True)
             fetch_folder(url, part)
+            (folder / _ORIGIN).write_text(str(url), "utf-8")
             part.rename(copy)
     return copy
+
+
+def local_folder(where: str | os.PathLike[str]) -> Path:
+    """A folder that is read here: itself, or the kept copy of what a URL names.
+
+    Raises:
+        FormatError: it cannot be fetched.
+    """
+    return kept_copy(Url.parse(str(where))) if is_url(where) else Path(where)
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A kept copy, as other machines are told of it: they make their own.
+
+    Attributes:
+        root: where it lies on the machine that tells.
+        url: what it is a copy of.
+    """
+
+    root: Path
+    url: str
+
+    def here(self) -> Path:
+        """The same copy on this machine.
+
+        Raises:
+            FormatError: it cannot be fetched, or what is there has changed.
+        """
+        if self.root.is_dir():
+            return self.root
+        copy = kept_copy(Url.parse(self.url))
+        if copy.parent.name != self.root.parent.name:
+            raise FormatError(f"{self.url} has changed meanwhile; run the same command again")
+        return copy
+
+
+def copies_of(paths: Iterable[Path]) -> tuple[Copied, ...]:
+    """The kept copies that files lie in."""
+    base, found = cache_folder() / "copies", {}
+    for path in paths:
+        if path.is_relative_to(base) and len(parts := path.relative_to(base).parts) > 1:
+            origin = base / parts[0] / _ORIGIN
+            if origin.is_file():
+                found[base / parts[0] / parts[1]] = origin.read_text("utf-8")
+    return tuple(Copied(root, url) for root, url in found.items())
 
 
 @contextlib.contextmanager
@@ -368,7 +273,7 @@ def local_copy(where: Place | str, *, others: bool = False) -> Iterator[Path]:
         FormatError: it cannot be fetched.
     """
     if isinstance(where, str):
-        where = place(where)
+        where = parse_place(where)
     if isinstance(where, Path):
         yield where
         return
@@ -385,7 +290,7 @@ def local_copy(where: Place | str, *, others: bool = False) -> Iterator[Path]:
 
 
 def _beside(url: Url) -> list[Url]:
-    folder = url._at(url.path.rpartition("/")[0])
+    folder = url.at(url.path.rpartition("/")[0])
     alike = (other for other, _ in find(folder))
     return [other for other in alike if other.stem == url.stem and other.name != url.name]
 

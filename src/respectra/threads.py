@@ -6,11 +6,13 @@ process when two threads of a program call them at once, as a server does.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
-__all__ = ["available_cores", "for_blocks"]
+__all__ = ["available_cores", "for_blocks", "one_behind"]
 
 
 def available_cores() -> int:
@@ -42,3 +44,32 @@ def for_blocks(
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(lambda span: work(*span), spans):
             pass
+
+
+@contextlib.contextmanager
+def one_behind(work: Callable[..., None]) -> Iterator[Callable[..., None]]:
+    """Have calls done by another thread, in order, while this one prepares the next.
+
+    A call waits until the one before it is done, so that no more than one is under way. What one
+    raises is raised by the next, or at the end of the block; of a block that raises itself, the
+    call under way is still finished.
+
+    Example:
+        >>> done = []
+        >>> with one_behind(done.append) as add:
+        ...     for number in range(3):
+        ...         add(number)
+        >>> done
+        [0, 1, 2]
+    """
+    under_way: list[Future[None]] = []
+
+    def call(*arguments: Any) -> None:
+        if under_way:
+            under_way.pop().result()
+        under_way.append(thread.submit(work, *arguments))
+
+    with ThreadPoolExecutor(1) as thread:
+        yield call
+        if under_way:
+            under_way.pop().result()

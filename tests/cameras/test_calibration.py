@@ -255,3 +255,21 @@ def test_corners_outside_the_picture():
         measure_patches(photograph(), CHART, CORNERS + 400)
     with pytest.raises(DataError, match="photograph it larger"):
         measure_patches(photograph(), CHART, CORNERS / 30 + 10)
+
+
+def test_the_large_chart_comes_with_its_spectra(tmp_path):
+    """No spectra of it may ship: the error says what to give, and a table of one's own works."""
+    with pytest.raises(ConfigError, match=r"FILE\.csv.*400,410.*140 patches"):
+        open_chart("sg140")
+    spectra = np.random.default_rng(2).uniform(0.05, 0.9, (140, 31))
+    lines = [",".join(["patch", *map(str, GRID_NM)])]
+    lines += [",".join([f"{n}", *(f"{v:.4f}" for v in row)]) for n, row in enumerate(spectra)]
+    (tmp_path / "sg.csv").write_text("\n".join(lines))
+    large = open_chart(tmp_path / "sg.csv")
+    assert large.spectra.shape == (140, 31)
+    wide = make_image(np.zeros((300, 420, 3)), bits=16)
+    colours = np.random.default_rng(3).uniform(0.05, 0.8, (10, 14, 3)).astype(np.float32)
+    wide.values[:, :] = np.kron(colours, np.ones((30, 30, 1), np.float32))
+    corners = np.array([[15, 15], [405, 15], [405, 285], [15, 285]], float)
+    measured = measure_patches(wide, large, corners)
+    np.testing.assert_allclose(measured.values, colours.reshape(140, 3), atol=1e-4)

@@ -10,7 +10,6 @@ from respectra.cli.app import run
 from respectra.errors import ConfigError
 from respectra.evaluation import benchmarking
 from respectra.evaluation.benchmarking import benchmark, measure_roofline, plot_benchmark
-from respectra.inference.engines import onnx
 from respectra.inference.tiled import TiledInference
 from respectra.methods.measure import count_gmac
 
@@ -54,9 +53,8 @@ def test_networks_are_measured_plain_and_as_they_are_run(monkeypatch):
     result = benchmark(["hscnn-r"], sizes_mp=[0.25, 2], threads=1, patience_s=10)
     engines = [run.engine for run in result.runs]
     assert engines[:4] == ["plain", "plain", "torch", "torch"]
-    if onnx.available():
-        assert engines[4:] == ["onnx", "onnx"]
-        assert result.runs[4].arithmetic_share > 0
+    assert engines[4:] == ["onnx", "onnx"]
+    assert result.runs[4].arithmetic_share > 0
     _, large_plain, torch, large = result.runs[:4]
     assert "small pictures" in large_plain.reason
     assert "would take" in large.reason
@@ -87,7 +85,6 @@ def test_sizes_are_positive():
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.skipif(not onnx.available(), reason="needs the extra onnx")
 def test_the_runtime_is_not_credited_with_what_runs_elsewhere(monkeypatch):
     monkeypatch.setattr(TiledInference, "needs_means", lambda self, layout: True)
     result = benchmark(["default"], sizes_mp=[0.01], threads=1)

@@ -438,7 +438,7 @@ def test_the_command_writes_the_page(results, tmp_path, capsys):
 
 def test_markup_escapes_all_but_markup():
     made = tag("p", {"title": '"<&', "hidden": True, "x": 1.25, "y": None}, "<b>", [tag("br")])
-    assert made == '<p title="&quot;&lt;&amp;" hidden x="1.2">&lt;b&gt;<br></p>'
+    assert made == '<p title="&#34;&lt;&amp;" hidden x="1.2">&lt;b&gt;<br></p>'
 
 
 def test_one_scale_of_colours_grows_lighter_with_the_error():

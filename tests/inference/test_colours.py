@@ -44,12 +44,21 @@ def test_it_is_not_tried_where_it_gains_nothing():
     assert find_colours(rng.random((300, 300, 3)).astype(np.float32)) is None
 
 
-def test_blocks_number_their_colours_apart(monkeypatch: pytest.MonkeyPatch):
+def test_colours_that_blocks_share_are_found_once(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "_BLOCK", 1 << 15)
     pixels = np.tile(np.linspace(0, 1, 60, dtype=np.float32), (5000, 1))[:, :, None].repeat(3, 2)
     found = find_colours(pixels)
     assert found is not None
-    assert len(found.values) > 60
+    assert len(found.values) == 60
+    np.testing.assert_array_equal(found.values[found.number].reshape(pixels.shape), pixels)
+    rng = np.random.default_rng(1)
+    palette = rng.random((40_000, 3)).astype(np.float32)
+    pixels = palette[rng.integers(0, len(palette), (1200, 301))]
+    assert find_colours(pixels) is None  # more than every second pixel of a block
+    monkeypatch.setattr(module, "_BLOCK", 1 << 17)
+    found = find_colours(pixels)
+    assert found is not None
+    assert len(found.values) == len(np.unique(pixels.reshape(-1, 3), axis=0))
     np.testing.assert_array_equal(found.values[found.number].reshape(pixels.shape), pixels)
 
 
@@ -82,6 +91,20 @@ def test_the_answer_is_that_of_every_pixel(
     pixel_by_pixel.undo()
     once = rs.load(method, tile=tile)(photo)
     np.testing.assert_allclose(once, plain, rtol=2e-5, atol=2e-6 * float(plain.max()))
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_it_may_be_computed_some_rows_at_a_time(
+    photo: xr.DataArray, monkeypatch: pytest.MonkeyPatch, exact: bool
+):
+    image = photo
+    if exact:  # no two pixels have one colour
+        values = np.random.default_rng(4).random(photo.shape).astype(np.float32)
+        image = rs.make_image(values, encoding="linear", bits=32)
+    whole = rs.load()(image)
+    monkeypatch.setattr(module, "TOGETHER", 5000)
+    some = rs.load()(image)
+    np.testing.assert_allclose(some, whole, rtol=2e-5, atol=2e-6 * float(whole.max()))
 
 
 def test_so_are_guarantees_and_uncertainty(photo: xr.DataArray, pixel_by_pixel: pytest.MonkeyPatch):

@@ -41,7 +41,7 @@ def test_white_stays_white_under_another_light(table):
 def test_tables_for_other_cameras_are_refused(table):
     contract = table.contract.model_copy(update={"track": "real-world"})
     other = type(table)(table.method, table.config, contract, table.facts, table.spectra)
-    with pytest.raises(ConfigError, match="images of the clean track"):
+    with pytest.raises(ConfigError, match="images of the track 'clean'"):
         proof_colours(other)
 
 

@@ -17,6 +17,7 @@ from respectra.cli import reconstruct as _reconstruct  # noqa: F401 - registers 
 from respectra.cli import run
 from respectra.errors import ConfigError, FormatError, OutputError
 from respectra.inference.folders import MANIFEST
+from respectra.urls import Url, parse_place
 
 pytest.importorskip("s3fs")
 pytest.importorskip("moto")
@@ -67,7 +68,7 @@ def test_a_bucket_gets_the_bytes_of_one_machine(
     options = [*METHOD, "--format", ending]
     assert run(["reconstruct", str(pictures), "-o", str(here), *options]) == 0
     assert run(["reconstruct", f"{bucket}/in/*.png", "-o", there, *options]) == 0
-    storage.fetch_folder(storage.Url.parse(there), tmp_path / "back")
+    storage.fetch_folder(Url.parse(there), tmp_path / "back")
     expected = {p.relative_to(here): p.read_bytes() for p in files_of(here) if p.name != MANIFEST}
     found = {p.relative_to(tmp_path / "back"): p.read_bytes() for p in files_of(tmp_path / "back")}
     del found[Path(MANIFEST)]
@@ -125,7 +126,7 @@ def test_what_a_killed_run_left_of_its_manifest_is_read(bucket: str, monkeypatch
 def test_a_second_run_into_the_same_place_ends(bucket: str):
     from respectra.inference.remote import mirrored
 
-    goal = storage.place(f"{bucket}/cubes")
+    goal = parse_place(f"{bucket}/cubes")
     with mirrored(goal) as one, mirrored(goal) as other:
         for mirror in (one, other):
             mirror.begin()
@@ -184,7 +185,7 @@ def test_a_server_that_stops_in_the_middle(
     put = storage.put_outputs
     stack = contextlib.ExitStack()
 
-    def put_and_stop(folder: Path, url: storage.Url, *, first: Path) -> None:
+    def put_and_stop(folder: Path, url: Url, *, first: Path) -> None:
         if len(done) == 1:
             stack.enter_context(stopped(server))
         done.append(str(url))
@@ -229,7 +230,7 @@ def test_workers_write_into_the_bucket_what_one_machine_writes(
     assert run(["reconstruct", str(pictures), "-o", str(here), *METHOD]) == 0
     command = ["reconstruct", f"{bucket}/in", "-o", f"{bucket}/cubes", *METHOD]
     assert run([*command, "--workers", "2"]) == 0
-    storage.fetch_folder(storage.Url.parse(f"{bucket}/cubes"), tmp_path / "back")
+    storage.fetch_folder(Url.parse(f"{bucket}/cubes"), tmp_path / "back")
     for path in files_of(here):
         if path.name != MANIFEST:
             assert (tmp_path / "back" / path.relative_to(here)).read_bytes() == path.read_bytes()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -204,6 +205,30 @@ def test_another_picture_of_equal_name_size_and_time_does_not_take_up_a_stopped_
     assert reconstruct_file(rec, tiff, target).resumed == 0
     expected = rec(rs.open_image(tiff, encoding="srgb"))
     np.testing.assert_allclose(rs.open_cube(target).values, expected.values, rtol=0, atol=1e-6)
+
+
+def test_a_piece_is_written_while_the_next_is_computed(tmp_path, tiff, monkeypatch):
+    rec = Reconstructor(tiny_weights("hscnn-r"), tile=32)
+    computed, write, calls = threading.Event(), EnviWriter.write, []
+
+    def write_first(self, region, spectra):
+        calls.append(region)
+        assert len(calls) > 1 or computed.wait(60)
+        write(self, region, spectra)
+
+    read = rec.pieces
+
+    def pieces(*arguments, **options):
+        for number, piece in enumerate(read(*arguments, **options)):
+            if number == 1:
+                computed.set()
+            yield piece
+
+    monkeypatch.setattr(EnviWriter, "write", write_first)
+    monkeypatch.setattr(rec, "pieces", pieces)
+    monkeypatch.setattr(type(rec), "for_kind", lambda self, kind: self)
+    reconstruct_file(rec, tiff, tmp_path / "cube.bip", kind="clean")
+    assert len(calls) >= 4
 
 
 @pytest.mark.parametrize("suffix", ["zarr", "hdr"])

@@ -33,7 +33,9 @@ EXACT = (
 )
 IDS = [f"{name}-{form}" if form else name for name, form in EXACT]
 relaxed = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
 facts = st.recursive(

@@ -17,7 +17,7 @@ from respectra.datasets.splits import split_by_scene
 from respectra.datasets.still_life import still_life
 from respectra.errors import ConfigError, RespectraWarning
 from respectra.methods import load_weights
-from respectra.training import Recipe, change_recipe, load_recipe, train
+from respectra.training import Recipe, change_recipe, load_recipe, run, train
 from respectra.training.folder import read_metrics
 
 
@@ -168,6 +168,22 @@ def test_a_finished_run_goes_on_with_the_schedule_of_its_new_length(
         for run in ("run", "whole")
     ]
     assert rates[0][3] == rates[1][3]
+    assert rates[0][4] == rates[1][4]
+
+
+def test_a_checkpoint_says_which_length_it_is_of(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process of another node finds the recipe of the new length there already."""
+    short, long = (_tiny(**{"length.steps": steps}) for steps in (2, 4))
+    train(short, [folders], tmp_path / "run", device="cpu")
+    monkeypatch.setattr(run, "_is_lengthened", lambda *_: False)
+    train(long, [folders], tmp_path / "run", resume=True, device="cpu")
+    train(long, [folders], tmp_path / "whole", device="cpu")
+    rates = [
+        {row["step"]: row["lr"] for row in read_metrics(tmp_path / name / "metrics.csv")}
+        for name in ("run", "whole")
+    ]
     assert rates[0][4] == rates[1][4]
 
 

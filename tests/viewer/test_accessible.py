@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.viewer.conftest import png
-from tests.viewer.test_browser import CHROMIUM, browser, choose, page, screen  # noqa: F401
+from tests.viewer.test_browser import CHROMIUM, browser, choose, page, pins, screen  # noqa: F401
 
 import respectra
 
@@ -64,7 +64,7 @@ def test_axe_finds_nothing(page, axe, theme):  # noqa: F811
     page.select_option("#first-camera", "")
     choose(page, "a_clean.png", png())
     page.mouse.click(*screen(page, 10, 6))
-    page.locator("#pins li").nth(0).wait_for()
+    pins(page, 1)
     for view in ("band", "false", "light"):
         page.click(f"[data-view={view}]")
         assert violations(page, axe) == []
@@ -83,5 +83,5 @@ def test_axe_finds_nothing(page, axe, theme):  # noqa: F811
 
 def test_the_page_stays_light():
     own = sum(file.stat().st_size for file in (STATIC / "js").glob("*.js"))
-    assert own < 100 * 1024
+    assert own < 100_000
     assert sum(file.stat().st_size for file in STATIC.rglob("*") if file.is_file()) < 400_000

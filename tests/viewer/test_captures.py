@@ -99,6 +99,8 @@ def test_cubes_are_those_of_the_command_line(client, files, tmp_path, request_, 
     assert info["quantity"] == expected.attrs["quantity"]
     assert info["facts"]["quantity"].startswith(info["quantity"])
     assert ("light" in info["facts"]) == ("light" in expected.attrs)
+    places = client.get(f"{base}/references").json()["places"]
+    assert places == [[y, x, 4, 4] for y, x in PLACES if "references" in request_]
 
 
 @pytest.mark.parametrize(

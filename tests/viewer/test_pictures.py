@@ -5,10 +5,13 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from tests.cameras.dng_file import BLACK, WHITE, write_dng
+from tests.cameras.heic_file import heic
 from tests.viewer.test_captures import export
 
 import respectra as rs
 
+LIBRARIES = {"heic": "pi_heif", "raw": "rawpy"}
 PIXELS = np.kron(
     np.random.default_rng(4).integers(20, 220, (5, 7, 3), np.uint8), np.ones((4, 4, 1), np.uint8)
 )
@@ -43,6 +46,19 @@ def transparent() -> bytes:
     return encoded("PNG", np.concatenate([PIXELS, alpha], axis=2))
 
 
+def palette() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS // 128 * 255).quantize(8).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def raw() -> bytes:
+    buffer = io.BytesIO()
+    shares = np.kron(np.random.default_rng(5).uniform(0.05, 0.9, (6, 8)), np.ones((4, 4)))
+    write_dng(buffer, np.rint(BLACK + shares * (WHITE - BLACK)))
+    return buffer.getvalue()
+
+
 CASES = {
     "webp": ("a.webp", encoded("WEBP", lossless=True), {}),
     "tiff": ("a.tif", encoded("TIFF"), {}),
@@ -53,6 +69,9 @@ CASES = {
     "profile ignored": ("a.png", of_another_space(), {"profile": "ignore"}),
     "transparent": ("a.png", transparent(), {"alpha": "white"}),
     "grey": ("a.png", encoded("PNG", PIXELS[..., 0]), {"grey": "repeat"}),
+    "palette": ("a.png", palette(), {}),
+    "heic": ("a.heic", heic(), {}),
+    "raw": ("a.dng", raw(), {}),
 }
 
 
@@ -61,6 +80,8 @@ def test_values_are_those_of_the_command_line(client, tmp_path, name):
     from respectra.inference import reconstruct_files
 
     file, data, reading = CASES[name]
+    if name in LIBRARIES:
+        pytest.importorskip(LIBRARIES[name], reason="the extra is not installed")
     state = client.done(data, file, **reading)
     (tmp_path / "out.npz").write_bytes(export(client, state))
     (tmp_path / file).write_bytes(data)

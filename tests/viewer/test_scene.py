@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import respectra as rs
-from respectra.viewer.blocks import Block, CubeSource
+from respectra.progress import unseen
+from respectra.viewer.blocks import CubeSource, SceneBlock
 from respectra.viewer.pyramid import Plane, PlaneInfo, level_sizes
-from respectra.viewer.scene import Scene
+from respectra.viewer.scene import StoredScene
 from respectra.viewer.scene_writer import write_scene
 
 
@@ -19,19 +20,19 @@ def cube_of(rng, height, width):
 def test_every_pixel_is_as_near_as_the_scene_says(rng, tmp_path):
     cube = cube_of(rng, 700, 900)  # more than a first look
     phases = []
-    write_scene(CubeSource(cube), tmp_path, lambda phase, share: phases.append(phase))
-    scene = Scene(tmp_path)
+    write_scene(CubeSource(cube), tmp_path, lambda done, total, what: phases.append(what))
+    scene = StoredScene(tmp_path)
     shown = scene.spectra(slice(None), slice(None))
     error = np.abs(shown - cube.values).max()
     assert error <= scene.manifest.largest_error * 1.01 + 1e-6
     assert scene.manifest.largest_error < 1e-3 * cube.values.max()
-    assert phases.index("first") < phases.index("computing")
+    assert phases.index("first look") < phases.index("block")
 
 
 def test_coarser_levels_are_means(rng, tmp_path):
     cube = cube_of(rng, 600, 520)
-    write_scene(CubeSource(cube), tmp_path, lambda phase, share: None)
-    coarse = Scene(tmp_path).spectra(slice(None), slice(None), level=1)
+    write_scene(CubeSource(cube), tmp_path, unseen)
+    coarse = StoredScene(tmp_path).spectra(slice(None), slice(None), level=1)
     means = cube.values.reshape(300, 2, 260, 2, 31).mean(axis=(1, 3))
     np.testing.assert_allclose(coarse, means, atol=2e-3 * means.max())
 
@@ -65,16 +66,16 @@ class Speckled:
         spectra = grey / 255 * np.array([1, 2, 3, 4], np.float32)
         plain = np.repeat(grey.astype(np.uint8), 3, axis=1)
         difference = (colours[:, None] == 7).astype(np.uint8)
-        return Block(spectra, pictures={"picture": plain, "difference": difference})
+        return SceneBlock(spectra, pictures={"picture": plain, "difference": difference})
 
 
 @pytest.mark.parametrize(("height", "width"), [(900, 1203), (800, 601), (30, 41)])
 def test_each_colour_is_computed_once_and_all_levels_are_right(rng, tmp_path, height, width):
     source = Speckled(rng.integers(0, 200, (height, width)).astype(np.int32))
-    manifest = write_scene(source, tmp_path, lambda phase, share: None)
+    manifest = write_scene(source, tmp_path, unseen)
     assert sorted(source.asked) == sorted(set(source.codes.ravel().tolist()))
     assert manifest.differing_pixels == (source.codes == 7).sum()
-    scene = Scene(tmp_path)
+    scene = StoredScene(tmp_path)
     grey = source.codes.astype(np.float64)
     for level in range(len(level_sizes(height, width))):
         side = 2**level
@@ -97,12 +98,12 @@ def test_a_glance_that_is_not_final_is_not_kept(rng, tmp_path):
     source = Guessing(rng.integers(0, 200, (600, 600)).astype(np.int32))
     looks = []
 
-    def report(phase, share):
-        if phase == "first":
-            looks.append(Scene(tmp_path).spectra(slice(None), slice(None), level=1))
+    def progress(done, total, what):
+        if what == "first look":
+            looks.append(StoredScene(tmp_path).spectra(slice(None), slice(None), level=1))
 
-    write_scene(source, tmp_path, report)
-    shown = Scene(tmp_path).spectra(slice(None), slice(None))[..., 0]
+    write_scene(source, tmp_path, progress)
+    shown = StoredScene(tmp_path).spectra(slice(None), slice(None))[..., 0]
     np.testing.assert_allclose(shown, source.codes / 255, atol=2e-3)
     assert not looks[0].any()
 
@@ -111,14 +112,14 @@ def test_what_is_looked_at_is_computed_first_and_can_be_read_at_once(rng, tmp_pa
     cube = cube_of(rng, 1100, 1600)
     seen = []
 
-    def report(phase, share):
-        if phase == "computing" and not seen:
-            scene = Scene(tmp_path)
+    def progress(done, total, what):
+        if what == "block" and not seen:
+            scene = StoredScene(tmp_path)
             seen.append(scene.manifest)
             there = scene.spectra(slice(1050, 1052), slice(100, 103))
             np.testing.assert_allclose(there, cube.values[1050:1052, 100:103], atol=5e-3)
 
-    write_scene(CubeSource(cube), tmp_path, report, focus=lambda: (1060, 90))
+    write_scene(CubeSource(cube), tmp_path, progress, focus=lambda: (1060, 90))
     (first,) = seen
     assert first.finest > 0
     assert first.ready == ((2, 0),)
@@ -126,15 +127,15 @@ def test_what_is_looked_at_is_computed_first_and_can_be_read_at_once(rng, tmp_pa
     assert first.level_of(1099, 512) == first.finest
     assert first.covers(1, slice(512, 550), slice(0, 256))
     assert not first.covers(1, slice(500, 550), slice(0, 256))
-    assert Scene(tmp_path).manifest.level_of(0, 0) == 0
+    assert StoredScene(tmp_path).manifest.level_of(0, 0) == 0
 
 
 def test_values_that_are_not_finite_are_counted_and_shown_as_zero(rng, tmp_path):
     cube = cube_of(rng, 20, 30)
     cube.values[3, 4, 5] = np.nan
-    manifest = write_scene(CubeSource(cube), tmp_path, lambda phase, share: None)
+    manifest = write_scene(CubeSource(cube), tmp_path, unseen)
     assert manifest.invalid_pixels == 1
-    assert np.isfinite(Scene(tmp_path).spectra(slice(None), slice(None))).all()
+    assert np.isfinite(StoredScene(tmp_path).spectra(slice(None), slice(None))).all()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (512, 512), (513, 1), (4000, 6000)])

@@ -2,19 +2,18 @@
 
 import socket
 import struct
-import time
 import zlib
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from tests.viewer.conftest import BYTES, Client, npz, png
+from tests.viewer.conftest import BYTES, PATIENCE_S, Client, npz, png, wait_until
 
 from respectra.errors import DataError, OutputError
 from respectra.viewer.security import is_loopback
 from respectra.viewer.server import BackgroundServer, secured
 from respectra.viewer.service import Settings
-from respectra.viewer.store import Store, safe_path
+from respectra.viewer.store import JobStore, safe_path
 
 
 def bomb(height: int, width: int) -> bytes:
@@ -32,13 +31,6 @@ def bomb(height: int, width: int) -> bytes:
         + part(b"IDAT", zlib.compress(b"\0" * 1000))
         + part(b"IEND", b"")
     )
-
-
-def wait_until(holds, seconds=60):
-    end = time.monotonic() + seconds
-    while not (held := holds()) and time.monotonic() < end:
-        time.sleep(0.02)
-    return held
 
 
 def test_every_answer_carries_the_headers(client, photo_job):
@@ -117,7 +109,8 @@ def test_names_of_nothing_are_refused():
 )
 def test_files_beside_the_page_are_not_served(server, path):
     address = urlsplit(server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    place = (address.hostname, address.port)
+    with socket.create_connection(place, timeout=PATIENCE_S) as connection:
         request = f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\nConnection: close\r\n\r\n"
         connection.sendall(request.encode())
         status = connection.makefile("rb").readline()
@@ -196,7 +189,8 @@ def test_a_slow_client_is_sent_away_and_others_are_served(impatient):
     address = urlsplit(impatient.url)
 
     def ask(request):
-        connection = socket.create_connection((address.hostname, address.port), timeout=60)
+        place = (address.hostname, address.port)
+        connection = socket.create_connection(place, timeout=PATIENCE_S)
         head, _, body = request.partition("\n\n")
         lines = [*head.split("\n"), f"Host: {address.netloc}", "", body]
         connection.sendall("\r\n".join(lines).encode())
@@ -215,21 +209,21 @@ def test_a_slow_client_is_sent_away_and_others_are_served(impatient):
                 served = is_answered(other, b" 200 ")
             return is_answered(slow, b" 408 ") and served
 
-    assert wait_until(sent_away)
-    assert wait_until(lambda: not impatient.app.state.service.store.uploads)
+    wait_until(sent_away)
+    wait_until(lambda: not impatient.app.state.service.store.uploads)
 
 
 def test_a_client_that_dies_leaves_nothing(server, service):
     address = urlsplit(server.url)
     before = set(service.store.uploads)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as dying:
+    place = (address.hostname, address.port)
+    with socket.create_connection(place, timeout=PATIENCE_S) as dying:
         dying.sendall(
             f"POST /api/uploads?name=a.png HTTP/1.1\r\nHost: {address.netloc}\r\n"
             "Content-Type: application/octet-stream\r\nContent-Length: 1000\r\n\r\nxx".encode()
         )
         wait_until(lambda: set(service.store.uploads) != before)
     wait_until(lambda: set(service.store.uploads) == before)
-    assert set(service.store.uploads) == before
 
 
 def test_clients_that_stop_listening_free_their_stream(client, service):
@@ -238,7 +232,6 @@ def test_clients_that_stop_listening_free_their_stream(client, service):
         next(stream.iter_lines())
     client.wait(job)
     wait_until(lambda: not service.event_streams)
-    assert service.event_streams == 0
 
 
 def test_markup_in_names_and_metadata_arrives_as_text(client, rng):
@@ -271,7 +264,7 @@ def test_a_token_opens_the_page_once_and_stays_out_of_the_address():
     assert settings.token
     server = BackgroundServer(settings, host="127.0.0.1")
     try:
-        with httpx.Client(base_url=server.url.split("?")[0]) as browser:
+        with httpx.Client(base_url=server.url.split("?")[0], timeout=PATIENCE_S) as browser:
             assert browser.get("/").status_code == 401
             assert browser.get("/", params={"token": "guess"}).status_code == 401
             assert browser.get("/", params={"token": "ü"}).status_code == 401
@@ -297,11 +290,11 @@ def test_an_invited_site_may_use_the_service_and_no_other():
 
 
 def test_two_servers_cannot_share_a_folder(tmp_path):
-    first = Store(tmp_path)
+    first = JobStore(tmp_path)
     with pytest.raises(OutputError, match="is being written by this process"):
-        Store(tmp_path)
+        JobStore(tmp_path)
     first.close()
-    Store(tmp_path).close()
+    JobStore(tmp_path).close()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 
 import respectra as rs
 from respectra.cameras import input_encoding, make_image, to_track_values
-from respectra.viewer.scene import Scene
+from respectra.progress import unseen
+from respectra.viewer.scene import StoredScene
 from respectra.viewer.scene_writer import write_scene
 from respectra.viewer.sources import CodeSource, PixelSource, WholeSource, picture_source
 
@@ -49,9 +50,9 @@ def test_methods_that_look_around_are_asked_about_the_whole_picture(rng, tmp_pat
 def test_what_a_method_says_of_its_own_errors_is_kept_for_each_pixel(rng, tmp_path):
     image, method = picture(rng, "clean"), rs.load("respectra")
     source = picture_source(image, "clean", method, tmp_path)
-    write_scene(source, tmp_path, lambda phase, share: None)
+    write_scene(source, tmp_path, unseen)
     cube, deviation = method.with_uncertainty(image)
-    scene = Scene(tmp_path)
+    scene = StoredScene(tmp_path)
     np.testing.assert_allclose(
         scene.spectra(slice(None), slice(None)), cube.values, atol=1e-3 * cube.values.max()
     )

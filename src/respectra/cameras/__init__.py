@@ -1,6 +1,6 @@
 """Cameras: responses, sensors, codecs and the tracks they form; images and their colours."""
 
-from respectra.cameras.capture import PHOTOGRAPH, Capture, Noise
+from respectra.cameras.capture import Capture
 from respectra.cameras.capture_records import list_cameras, open_camera
 from respectra.cameras.colour import (
     INPUT_KINDS,
@@ -11,7 +11,9 @@ from respectra.cameras.colour import (
     to_track_values,
 )
 from respectra.cameras.described import described_capture, input_kind_of, options_for
+from respectra.cameras.effective import PHOTOGRAPH
 from respectra.cameras.images import CHANNELS, Encoding, make_image, require_image
+from respectra.cameras.noise import Noise
 from respectra.cameras.pictures import (
     PICTURE_SUFFIXES,
     Picture,

@@ -19,90 +19,44 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras.capture_records import (
-    FORMAT,
-    VERSION,
-    camera_record,
-    light_record,
-    open_camera,
-    read_camera,
-    read_light,
-    read_record,
-)
+from respectra.cameras.capture_records import capture_record, open_camera, read_record
 from respectra.cameras.codec import Rounding
+from respectra.cameras.correction import Correction, check_correction, correct
+from respectra.cameras.effective import (
+    ASSUMED_LIGHT,
+    PHOTOGRAPH,
+    PHOTOGRAPH_LIGHT,
+    is_observer,
+    nearest_light,
+    seen_under,
+    sensitivity,
+)
 from respectra.cameras.images import require_image
+from respectra.cameras.levels import check_levels, decoded, level_shares
+from respectra.cameras.noise import Noise
 from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.references import References
-from respectra.cameras.responses import CLEAN_RESPONSE, band_weights, resample_response
-from respectra.cameras.white import estimate_white
+from respectra.cameras.responses import CLEAN_RESPONSE
+from respectra.cameras.white import (
+    AUTO,
+    Rectangle,
+    White,
+    check_white,
+    estimate_white,
+    measure_white,
+)
 from respectra.colour import (
-    decode_srgb,
-    list_rgb_spaces,
     normalise_light,
     open_light,
     resample_light,
-    space_matrix,
-    srgb_matrix,
 )
 from respectra.cubes import Quantity, check_wavelengths
 from respectra.errors import ConfigError, DataError, FormatError, unknown_name
 from respectra.files import atomic_path
 from respectra.typing import FloatArray
 
-White = tuple[float, float, float]
-#: x, y, width, height of a part of the picture, in pixels.
-Rectangle = tuple[int, int, int, int]
-
-#: A white that is estimated from the picture.
-AUTO = "auto"
-#: The camera of developed photographs: linear sRGB as the 2° observer adapted to the light.
-PHOTOGRAPH = "srgb"
-#: The light that a developed photograph is taken to be under.
-PHOTOGRAPH_LIGHT = "D65"
 #: Cameras that make codes otherwise than to the nearest.
 _ROUNDING: dict[str | None, Rounding] = {CLEAN_RESPONSE: "truncate"}
-#: Light that stands for one of which nothing is known, not even the colour of white.
-ASSUMED_LIGHT = "E"
-#: From this share of full scale on, a white says only that it was at least so bright.
-_CLIPPED = 0.995
-#: Below this share of full scale, a white says nothing.
-_BLACK = 0.01
-#: Temperatures of the lights that are compared with a told white, K.
-_PLANCK_K = (2000, 2300, 2600, 2856, 3200, 3600, 4000, 4500)
-_DAYLIGHT_K = (4500, 5000, 5500, 6000, 6500, 7500, 9000, 12000)
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Noise of linear values: their variance is ``gain`` times the value plus ``read`` squared.
-
-    Attributes:
-        gain: variance per unit of value, in full scale; one over the electrons at full scale.
-        read: standard deviation in the dark, in full scale.
-
-    Example:
-        >>> import numpy as np
-        >>> Noise(gain=0.01, read=0.002).deviation(np.array([0.0, 0.25])).round(4).tolist()
-        [0.002, 0.05]
-    """
-
-    gain: float = 0.0
-    read: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.gain < 1 and 0 <= self.read < 1):
-            raise ConfigError(
-                f"noise is stated in full scale, from 0 to 1; got gain {self.gain!r}, "
-                f"read {self.read!r}"
-            )
-
-    def __bool__(self) -> bool:
-        return self.gain > 0 or self.read > 0
-
-    def deviation(self, values: npt.ArrayLike) -> FloatArray:
-        """Standard deviation of the noise of linear values, in the shape of them."""
-        signal = np.maximum(np.asarray(values, np.float64), 0.0)
-        return np.asarray(np.sqrt(self.gain * signal + self.read**2))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +79,8 @@ class Capture:
         references: pixels or rectangles whose spectra are known.
         tone: the curve that the camera put on its pictures; it is undone first.
         correction: from the camera's linear values to linear R, G, B of ``camera``: three rows for
-            R, G, B, or six for them and the roots of RG, GB, RB; columns R, G, B.
+            R, G, B, or six for them and the roots of RG, GB, RB; columns R, G, B; or a process
+            (:class:`respectra.cameras.correction.ProcessCorrection`).
         assumed: a light to assume where ``light`` is not known.
         rounding: how the camera made codes of values; ``nearest`` by default, and ``truncate`` for
             the clean track's camera, as the challenge does.
@@ -154,7 +109,7 @@ class Capture:
     references: References | None = None
     rounding: Rounding | None = None
     tone: Tone | None = None
-    correction: tuple[tuple[float, ...], ...] | None = None
+    correction: Correction | None = None
     assumed: Any = None
     taken_by: str | None = None
     way: str | None = None
@@ -169,7 +124,7 @@ class Capture:
         if self.assumed is not None:
             put(self, "assumed", open_light(self.assumed))
         if self.white is not None:
-            put(self, "white", _white(self.white))
+            put(self, "white", check_white(self.white))
         if isinstance(self.noise, (int, float)):
             put(self, "noise", Noise(read=float(self.noise)))
         if self.noise is not None and not isinstance(self.noise, Noise):
@@ -181,12 +136,12 @@ class Capture:
         if self.tone is not None and not isinstance(self.tone, Tone):
             raise ConfigError(f"tone is a respectra.cameras.Tone; got {type(self.tone).__name__}")
         if self.correction is not None:
-            put(self, "correction", _correction(self.correction))
+            put(self, "correction", check_correction(self.correction))
         if self.rounding is None:
             put(self, "rounding", _ROUNDING.get(self.camera_name, "nearest"))
         if self.rounding not in get_args(Rounding):
             raise ConfigError(f"rounding is nearest or truncate; got {self.rounding!r}")
-        _check_levels(self.black_level, self.white_level, self.bits)
+        check_levels(self.black_level, self.white_level, self.bits)
 
     @classmethod
     def photograph(cls, **known: Any) -> Capture:
@@ -221,7 +176,7 @@ class Capture:
     @property
     def is_photograph(self) -> bool:
         """Whether the picture is developed: its camera is the observer of a colour space."""
-        return self.camera is not None and self.camera.attrs["name"] in list_rgb_spaces()
+        return is_observer(self.camera)
 
     @property
     def camera_name(self) -> str | None:
@@ -247,7 +202,7 @@ class Capture:
         if self.white == AUTO:
             changes["white"] = estimate_white(values)
         elif isinstance(self.white, tuple) and len(self.white) == 4:
-            changes["white"] = _white_of(values, self.white)
+            changes["white"] = measure_white(values, self.white)
         if self.references is not None and not self.references.measured:
             changes["references"] = self.references.measure(values)
         return self.replace(**changes)
@@ -264,23 +219,10 @@ class Capture:
         if self.tone is not None or self.correction is not None:
             return self._calibrated(picture)
         bits = int(self.bits or picture.attrs.get("bits", 32))
-        encoded = picture.attrs.get("encoding") == "srgb"
-        values = np.asarray(picture.values, np.float32)
-        if encoded:
-            values = decode_srgb(values)
-        space = str(picture.attrs.get("space", PHOTOGRAPH))
-        if self.is_photograph and space != self.camera_name:
-            values = _to_space(values, space, str(self.camera_name))
-            picture = picture.assign_attrs(space=self.camera_name)
-            encoded, bits = False, 32
-        elif self.has_levels:
-            low, high = self.levels(bits)
-            values = np.clip((values - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
-        computed = encoded or self.has_levels
-        curve = "srgb" if encoded else "levels" if self.has_levels else "linear"
-        attrs = {**picture.attrs, "encoding": "linear", "bits": 32 if computed else bits}
-        attrs |= {"code_bits": bits, "code_curve": curve}
-        return picture.copy(data=values).assign_attrs(attrs)
+        space = self.camera_name if self.is_photograph else None
+        moved = space not in (None, str(picture.attrs.get("space", PHOTOGRAPH)))
+        levels = self.levels(bits) if self.has_levels and not moved else None
+        return decoded(picture, bits, space=space, levels=levels)
 
     def _calibrated(self, picture: xr.DataArray) -> xr.DataArray:
         """As :meth:`linear`, with the tone curve and the camera's own colours undone."""
@@ -294,12 +236,7 @@ class Capture:
         if self.tone is not None:
             rgb = self.tone.undo(rgb)
         if self.correction is not None:
-            matrix = np.asarray(self.correction, np.float32)
-            if len(matrix) == 6:
-                r, g, b = (rgb[..., k] for k in range(3))
-                roots = [np.sqrt(r * g), np.sqrt(g * b), np.sqrt(r * b)]
-                rgb = np.concatenate([rgb, np.stack(roots, axis=-1)], axis=-1)
-            rgb = np.clip(rgb @ matrix, 0.0, 1.0)
+            rgb = correct(rgb, self.correction)
         return values.copy(data=rgb).assign_attrs(bits=32, code_bits=32, code_curve="linear")
 
     @property
@@ -313,19 +250,7 @@ class Capture:
         Raises:
             ConfigError: the depth of the codes is not known, or too small for the levels.
         """
-        if bits > 16:
-            raise ConfigError(
-                "black and white levels are codes, and the picture does not say of how many bits; "
-                "state bits"
-            )
-        top = float(2**bits - 1)
-        high = top if self.white_level is None else self.white_level
-        if not (self.black_level or 0.0) < high <= top:
-            raise ConfigError(
-                f"black level {self.black_level or 0:g} and white level {high:g} do not fit "
-                f"{bits}-bit codes, from 0 to {top:g}"
-            )
-        return (self.black_level or 0.0) / top, high / top
+        return level_shares(self.black_level, self.white_level, bits)
 
     def power(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
         """The light in bands, scaled to the luminance of equal energy; shape (band,).
@@ -350,18 +275,7 @@ class Capture:
             return open_light(PHOTOGRAPH_LIGHT)
         if self.camera is None or not isinstance(self.white, tuple) or len(self.white) != 3:
             return open_light(ASSUMED_LIGHT)
-        told = np.log(np.asarray(self.white) / sum(self.white))
-        best, least = open_light(ASSUMED_LIGHT), np.inf
-        camera = self.sensitivity(wavelengths_nm)
-        names = [*(f"planck:{k}" for k in _PLANCK_K), *(f"daylight:{k}" for k in _DAYLIGHT_K)]
-        for light in (best, *map(open_light, names)):
-            white = resample_light(light, wavelengths_nm) @ camera
-            if (white <= 0).any():
-                continue
-            distance = float(np.abs(np.log(white / white.sum()) - told).sum())
-            if distance < least:
-                best, least = light, distance
-        return best
+        return nearest_light(self.camera, self.white, wavelengths_nm)
 
     def effective_response(
         self, wavelengths_nm: npt.ArrayLike, quantity: Quantity = "reflectance"
@@ -382,7 +296,7 @@ class Capture:
         """
         grid = check_wavelengths(wavelengths_nm)
         power = self.power(grid)
-        seen = self._seen(grid, power)
+        seen = seen_under(self._stated_camera(), power, grid)
         white = seen.sum(axis=0)
         if not (white > 0).all():
             dark = "RGB"[int(np.argmin(white))]
@@ -396,7 +310,8 @@ class Capture:
     def white_values(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
         """Linear R, G, B that a perfect white gives: told, or with its brightest channel at 1."""
         grid = check_wavelengths(wavelengths_nm)
-        return self._told_white(self._seen(grid, self.power(grid)).sum(axis=0))
+        seen = seen_under(self._stated_camera(), self.power(grid), grid)
+        return self._told_white(seen.sum(axis=0))
 
     def describe(self) -> str:
         """What was assumed, in words; empty where everything is known."""
@@ -413,30 +328,7 @@ class Capture:
 
     def to_json(self) -> dict[str, Any]:
         """All of it but ``ways`` as plain values; what is not known is left out."""
-        record: dict[str, Any] = {"format": FORMAT, "version": VERSION}
-        if self.camera is not None:
-            record["camera"] = camera_record(self.camera)
-        if self.light is not None:
-            record["light"] = light_record(self.light)
-        if self.assumed is not None:
-            record["assumed"] = light_record(self.assumed)
-        if self.white is not None:
-            record["white"] = AUTO if self.white == AUTO else list(self.white)
-        for name in ("black_level", "white_level", "bits"):
-            if getattr(self, name) is not None:
-                record[name] = getattr(self, name)
-        if isinstance(self.noise, Noise):
-            record["noise"] = dataclasses.asdict(self.noise)
-        if self.tone is not None:
-            record["tone"] = dataclasses.asdict(self.tone)
-        if self.correction is not None:
-            record["correction"] = [list(row) for row in self.correction]
-        if self.references is not None:
-            record["references"] = self.references.to_json()
-        if self.taken_by is not None:
-            record["taken_by"] = self.taken_by
-        if self.way is not None:
-            record["way"] = self.way
+        record = capture_record(self)
         if self.rounding != _ROUNDING.get(self.camera_name, "nearest"):
             record["rounding"] = self.rounding
         return record
@@ -454,29 +346,9 @@ class Capture:
         """
         facts = read_record(record, where)
         with facts.explained():
-            noise = facts.take("noise", dict)
-            references = facts.take("references", dict)
-            tone = facts.take("tone", dict)
-            correction = facts.take("correction", list)
             ways = facts.take("ways", dict)
-            white = facts.take("white")
-            capture = cls(
-                camera=read_camera(facts.take("camera")),
-                light=read_light(facts.take("light")),
-                assumed=read_light(facts.take("assumed")),
-                white=tuple(white) if isinstance(white, list) else white,
-                black_level=facts.take("black_level", float),
-                white_level=facts.take("white_level", float),
-                bits=facts.take("bits", int),
-                noise=None if noise is None else Noise(**noise),
-                references=None if references is None else References.from_json(references),
-                tone=None if tone is None else Tone(**tone),
-                correction=correction,
-                rounding=facts.take("rounding", str),
-                taken_by=facts.take("taken_by", str),
-                way=facts.take("way", str),
-                ways=None if ways is None else {n: cls.from_json(r) for n, r in ways.items()},
-            )
+            held = None if ways is None else {n: cls.from_json(r) for n, r in ways.items()}
+            capture = cls(**facts.arguments(), ways=held)
             facts.done()
         return capture
 
@@ -523,19 +395,6 @@ class Capture:
             facts.append(f"references={len(self.references)}")
         return f"Capture({', '.join(facts)})"
 
-    def _seen(self, grid: FloatArray, power: FloatArray) -> FloatArray:
-        """The camera times the light, in no particular scale."""
-        if self.is_photograph:
-            return self._observer(power, grid)
-        return self.sensitivity(grid) * power[:, None]
-
-    def _observer(self, power: FloatArray, grid: FloatArray) -> FloatArray:
-        """Linear R, G, B of the photograph's colour space, of reflectance under a light."""
-        seen = srgb_matrix(power, grid)
-        if self.camera_name == PHOTOGRAPH:
-            return seen
-        return seen @ space_matrix(PHOTOGRAPH, str(self.camera_name)).T
-
     def sensitivity(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
         """The camera alone in bands, shape (band, 3), in the true proportions of its channels.
 
@@ -543,17 +402,15 @@ class Capture:
             ConfigError: the camera is not known.
             DataError: it does not cover the bands.
         """
+        return sensitivity(self._stated_camera(), wavelengths_nm)
+
+    def _stated_camera(self) -> xr.DataArray:
         if self.camera is None:
             raise ConfigError(
                 "the capture does not say which camera took the picture; give camera=, a name of "
                 "respectra.list_cameras(), a file or a response"
             )
-        if self.is_photograph:
-            power = resample_light(open_light(PHOTOGRAPH_LIGHT), wavelengths_nm)
-            seen = self._observer(power, check_wavelengths(wavelengths_nm))
-            return np.asarray(seen / power[:, None], np.float64)
-        sampled = resample_response(self.camera, wavelengths_nm)
-        return np.asarray(sampled.values * band_weights(wavelengths_nm)[:, None], np.float64)
+        return self.camera  # type: ignore[no-any-return]
 
     def _told_white(self, white: FloatArray) -> FloatArray:
         if self.white is None:
@@ -564,86 +421,3 @@ class Capture:
                 "capture.resolve(image), or state its R, G, B"
             )
         return np.asarray(self.white, np.float64)
-
-
-def _white(white: Any) -> White | Rectangle | str:
-    """The white as told: three values, four numbers of pixels, or auto."""
-    if isinstance(white, str) and white == AUTO:
-        return AUTO
-    try:
-        numbers = [float(value) for value in white]
-    except (TypeError, ValueError):
-        numbers = []
-    if len(numbers) == 3:
-        r, g, b = numbers
-        if not all(np.isfinite(value) and value > 0 for value in numbers):
-            raise DataError(
-                f"a white has three positive values R, G, B; got {r:g}, {g:g}, {b:g}: a black "
-                "pixel is no white"
-            )
-        if max(numbers) > 1:
-            raise DataError(
-                f"the values of a white are shares of full scale, at most 1; got {max(numbers):g}: "
-                "divide codes by 2**bits - 1"
-            )
-        return r, g, b
-    if len(numbers) == 4 and all(value == int(value) for value in numbers):
-        x, y, width, height = (int(value) for value in numbers)
-        if min(x, y) < 0 or min(width, height) < 1:
-            raise DataError(
-                f"the rectangle of a white is x, y, width, height in pixels, from 0 and at least "
-                f"1 x 1; got {x}, {y}, {width}, {height}"
-            )
-        return x, y, width, height
-    raise DataError(
-        f"a white is R, G, B of linear light, or x, y, width, height of a part of the picture; "
-        f"got {white!r}"
-    )
-
-
-def _to_space(values: npt.NDArray[np.float32], start: str, end: str) -> npt.NDArray[np.float32]:
-    """Linear light from one colour space to another; what that cannot hold is clipped."""
-    matrix = space_matrix(start, end).T.astype(np.float32)
-    return np.asarray(np.clip(values @ matrix, 0.0, 1.0), np.float32)
-
-
-def _correction(rows: Any) -> tuple[tuple[float, ...], ...]:
-    """Three or six rows of three finite numbers."""
-    matrix = np.asarray(rows, np.float64)
-    if matrix.shape not in ((3, 3), (6, 3)) or not np.isfinite(matrix).all():
-        raise ConfigError(f"a correction has 3 or 6 rows of 3 numbers; got {matrix.shape}")
-    return tuple(tuple(float(v) for v in row) for row in matrix)
-
-
-def _white_of(values: FloatArray, rectangle: Rectangle) -> White:
-    x, y, width, height = rectangle
-    rows, columns = values.shape[:2]
-    if x + width > columns or y + height > rows:
-        raise DataError(
-            f"the white {x},{y},{width},{height} reaches beyond the picture of {columns} x {rows} "
-            "pixels (x, y, width, height)"
-        )
-    patch = values[y : y + height, x : x + width].reshape(-1, 3)
-    clipped = float((patch >= _CLIPPED).any(axis=1).mean())
-    if clipped > 0.01:
-        raise DataError(
-            f"the white {x},{y},{width},{height} is clipped at {clipped:.0%} of its pixels, so "
-            "that nobody knows how bright it was; choose a grey or a less exposed one"
-        )
-    r, g, b = (float(value) for value in patch.mean(axis=0))
-    if min(r, g, b) < _BLACK:
-        raise DataError(
-            f"the white {x},{y},{width},{height} is black (R, G, B {r:.4f}, {g:.4f}, {b:.4f} of "
-            "full scale); point at a white or light grey surface"
-        )
-    return r, g, b
-
-
-def _check_levels(black: float | None, white: float | None, bits: int | None) -> None:
-    if bits is not None and not (isinstance(bits, int) and 1 <= bits <= 32):
-        raise ConfigError(f"bits are a whole number from 1 to 32; got {bits!r}")
-    for name, level in (("black", black), ("white", white)):
-        if level is not None and not (np.isfinite(level) and level >= 0):
-            raise ConfigError(f"the {name} level is a code from 0 on; got {level!r}")
-    if black is not None and white is not None and not black < white:
-        raise ConfigError(f"the black level lies below the white level; got {black:g}, {white:g}")

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras import projection
-from respectra.cameras.capture import Capture, Noise
+from respectra.cameras.capture import Capture
 from respectra.cameras.codec import Rounding
 from respectra.cameras.images import make_image, require_image
+from respectra.cameras.noise import Noise
 from respectra.colour import encode_srgb
 from respectra.colour.transfer import decode_srgb_exact
 from respectra.cubes import Quantity, require_cube, wavelengths_of

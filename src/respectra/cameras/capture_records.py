@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
+from respectra.cameras.correction import correction_record, read_correction
+from respectra.cameras.noise import Noise
+from respectra.cameras.pictures.tone import Tone
+from respectra.cameras.references import References
 from respectra.cameras.response_files import open_response
 from respectra.cameras.responses import (
     list_responses,
@@ -18,6 +23,7 @@ from respectra.cameras.responses import (
     native_response,
     require_response,
 )
+from respectra.cameras.white import AUTO
 from respectra.colour import (
     SRGB_TO_XYZ,
     colour_matching,
@@ -28,6 +34,9 @@ from respectra.colour import (
 )
 from respectra.errors import ConfigError, FormatError, RespectraError, unknown_name
 from respectra.guards.text import parse_json
+
+if TYPE_CHECKING:
+    from respectra.cameras.capture import Capture
 
 FORMAT = "respectra capture"
 #: Of the records; raised when their meaning changes.
@@ -88,6 +97,30 @@ def _photograph(space: str) -> xr.DataArray:
 def _is_known(name: str) -> bool:
     """Whether a camera has this name; the responses' names are in a library that loads slowly."""
     return name in list_rgb_spaces() or name in list_responses()
+
+
+def capture_record(capture: Capture) -> dict[str, Any]:
+    """What is known of a capture, but for its ``ways`` and its rounding."""
+    record: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    if capture.camera is not None:
+        record["camera"] = camera_record(capture.camera)
+    for name in ("light", "assumed"):
+        if getattr(capture, name) is not None:
+            record[name] = light_record(getattr(capture, name))
+    if capture.white is not None:
+        record["white"] = capture.white if capture.white == AUTO else list(capture.white)
+    if isinstance(capture.noise, Noise):
+        record["noise"] = dataclasses.asdict(capture.noise)
+    if capture.tone is not None:
+        record["tone"] = dataclasses.asdict(capture.tone)
+    if capture.correction is not None:
+        record["correction"] = correction_record(capture.correction)
+    if capture.references is not None:
+        record["references"] = capture.references.to_json()
+    for name in ("black_level", "white_level", "bits", "taken_by", "way"):
+        if getattr(capture, name) is not None:
+            record[name] = getattr(capture, name)
+    return record
 
 
 def camera_record(camera: xr.DataArray) -> str | dict[str, Any]:
@@ -165,6 +198,27 @@ class Record:
         if not isinstance(value, kind) or isinstance(value, bool):
             raise FormatError(f"its {name!r} is a {type(value).__name__}, not a {kind.__name__}")
         return value
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of a capture, but for its ``ways``."""
+        noise, references, tone = (self.take(n, dict) for n in ("noise", "references", "tone"))
+        white = self.take("white")
+        return {
+            "camera": read_camera(self.take("camera")),
+            "light": read_light(self.take("light")),
+            "assumed": read_light(self.take("assumed")),
+            "white": tuple(white) if isinstance(white, list) else white,
+            "black_level": self.take("black_level", float),
+            "white_level": self.take("white_level", float),
+            "bits": self.take("bits", int),
+            "noise": None if noise is None else Noise(**noise),
+            "references": None if references is None else References.from_json(references),
+            "tone": None if tone is None else Tone(**tone),
+            "correction": read_correction(self.take("correction")),
+            "rounding": self.take("rounding", str),
+            "taken_by": self.take("taken_by", str),
+            "way": self.take("way", str),
+        }
 
     def done(self) -> None:
         """Refuse facts that nobody took."""

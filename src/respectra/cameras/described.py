@@ -17,8 +17,9 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from respectra.cameras.capture import Capture, Noise
+from respectra.cameras.capture import Capture
 from respectra.cameras.colour import InputKind
+from respectra.cameras.noise import Noise
 from respectra.cameras.pictures import PictureOptions
 from respectra.cameras.pictures.kinds import RAW_SUFFIXES
 from respectra.cameras.response_prior import fit_matrices

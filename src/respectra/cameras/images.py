@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.arrays import labelled_array
 from respectra.errors import DataError
 
 #: Dimensions of an image, in order.
@@ -57,10 +58,10 @@ def make_image(
     low, high = float(array.min()), float(array.max())
     if not (low >= 0.0 and high <= 1.0):  # also catches NaN
         raise DataError(f"an image holds values in [0, 1]; got [{low:g}, {high:g}]")
-    return xr.DataArray(
+    return labelled_array(
         array.astype(np.float32, copy=False),
-        dims=DIMS,
-        coords={"channel": list(CHANNELS)},
+        DIMS,
+        channels=CHANNELS,
         attrs={"encoding": encoding, "bits": bits, "track": track, **attrs},
         name="image",
     )

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.arrays import labelled_array
 from respectra.cameras.images import CHANNELS
 from respectra.colour.observers import colour_matching
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, wavelengths_of
@@ -74,13 +75,11 @@ def make_response(
         raise DataError(f"the response {name!r} holds values that are not finite numbers")
     if not (table.max(axis=0) > 0).all():
         raise DataError(f"the response {name!r} has a channel without any sensitivity")
-    return xr.DataArray(
+    return labelled_array(
         table,
-        dims=DIMS,
-        coords={
-            "wavelength": ("wavelength", grid, {"units": "nm"}),
-            "channel": list(CHANNELS),
-        },
+        DIMS,
+        wavelengths_nm=grid,
+        channels=CHANNELS,
         attrs={"name": name, "source": source},
         name="response",
     )

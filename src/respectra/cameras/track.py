@@ -159,6 +159,11 @@ class Track(abc.ABC):
     def full_scale(self) -> float:
         """The signal that counts as 1."""
 
+    @property
+    def released_scale(self) -> float:
+        """The signal that is 1 in the training code of AWAN's authors."""
+        return self.full_scale
+
     def project(self, cube: xr.DataArray) -> xr.DataArray:
         """The linear value v of each pixel before noise, clipping and quantisation.
 

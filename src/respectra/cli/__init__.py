@@ -11,13 +11,23 @@ from respectra.cli.app import app, run
 __all__ = ["app", "load_commands", "main"]
 
 
-def load_commands() -> None:
-    """Import the files of this folder, each of which adds its commands to ``app``."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+def load_commands(name: str | None = None) -> None:
+    """Import the files of this folder, each of which adds its commands to ``app``.
+
+    Args:
+        name: a command that is wanted alone; where a file is called so, the others stay unread.
+    """
+    modules = [module.name for module in pkgutil.iter_modules(__path__)]
+    wanted = (name or "").replace("-", "_")
+    if wanted in modules:
+        importlib.import_module(f"{__name__}.{wanted}")
+        if app.registered_commands or app.registered_groups:
+            return
+    for module in modules:
+        importlib.import_module(f"{__name__}.{module}")
 
 
 def main() -> None:
     """Entry point of the ``respectra`` command."""
-    load_commands()
+    load_commands(*sys.argv[1:2])
     sys.exit(run())

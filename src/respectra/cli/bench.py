@@ -28,7 +28,7 @@ def bench(
     methods: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="METHOD|WEIGHTS...",
+            metavar="METHOD|WEIGHTS",
             help="Methods by name or weights files; by default what reconstruct uses.",
         ),
     ] = None,

@@ -15,7 +15,10 @@ from respectra.errors import ConfigError
 @app.command()
 def calibrate(
     photographs: Annotated[
-        list[Path], typer.Argument(help="Photographs of a colour chart, of one camera and light.")
+        list[Path],
+        typer.Argument(
+            metavar="PHOTO", help="Photographs of a colour chart, of one camera and light."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The capture file to write.")],
     chart: Annotated[
@@ -58,7 +61,8 @@ def calibrate(
         typer.Option(
             metavar="NAME",
             help="Which of its ways the capture follows: response, matrix, root-polynomial, tone, "
-            "or auto: what predicts patches best that it did not see. The file holds all.",
+            "gaussian-process, or auto: what predicts patches best that it did not see. The file "
+            "holds all.",
         ),
     ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,

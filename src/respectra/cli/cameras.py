@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def simulate(
-    cubes: Annotated[list[Path], typer.Argument(metavar="CUBE...", help="Files or folders.")],
+    cubes: Annotated[list[Path], typer.Argument(metavar="CUBE", help="Files or folders.")],
     folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the images.")],
     track: Annotated[
         str, typer.Option("--track", help="clean, real-world (2020) or exposed (2022).")
@@ -102,7 +102,9 @@ def _one_by_one(
 
 @app.command()
 def cameras(
-    name: Annotated[str | None, typer.Argument(help="A response, a track or a file.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME|FILE", help="A response, a track or a file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
 ) -> None:
     """List the camera responses and the tracks, or print one of them."""

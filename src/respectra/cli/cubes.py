@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import xarray as xr
 
-Cubes = Annotated[list[Path], typer.Argument(metavar="CUBE...", help="Files or folders.")]
+Cubes = Annotated[list[Path], typer.Argument(metavar="CUBE", help="Files or folders.")]
 Resample = Annotated[
     str | None,
     typer.Option(

@@ -29,7 +29,7 @@ data = App(
 )
 app.add_typer(data)
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that holds the cubes.")]
+Folder = Annotated[str, typer.Argument(metavar="DIR|URL", help="The folder that holds the cubes.")]
 Layout = Annotated[
     str | None,
     typer.Option(

@@ -1,24 +1,22 @@
-"""``respectra evaluate`` scores methods; ``respectra leaderboard`` ranks what was stored."""
+"""``respectra evaluate`` scores methods."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from respectra.cli.app import app, echo, out, print_json, show_progress, warn
+from respectra.cli.app import app, echo, print_json, show_progress, warn
+from respectra.cli.blind import finite, score_blind
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import RUNNING
+from respectra.cli.leaderboard import print_tables
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from respectra.evaluation import EvaluationOptions, ReportTable, Results
+    from respectra.evaluation import Results
 
 _SCORES = "How it is scored"
 _FURTHER = "Further tests"
@@ -30,25 +28,25 @@ def evaluate(
     methods: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="METHOD|WEIGHTS...",
+            metavar="METHOD|WEIGHTS",
             help="Classical methods, 'classical' for all of them, weights that ship, or weights "
             "files; NAME=FILE gives one a name.",
         ),
     ] = None,
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--data",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Folder of scenes.",
             show_default="give this or --images",
         ),
     ] = None,
     images: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--images",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Folder of images whose truth nobody has, instead.",
             show_default="scenes with truth",
         ),
@@ -98,11 +96,11 @@ def evaluate(
         ),
     ] = None,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--output",
             "-o",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Folder to write, or to continue.",
             show_default="needed but in blind mode",
         ),
@@ -179,10 +177,10 @@ def evaluate(
         str, typer.Option("--seed", metavar="SEED,...", help="Seeds of the noise: 0,1.")
     ] = "0",
     out_of_scope: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out-of-scope",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="A second folder, of scenes unlike those trained on.",
             show_default="none",
             rich_help_panel=_FURTHER,
@@ -253,20 +251,20 @@ def evaluate(
         ),
     ] = 3,
     truth: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--truth",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Folder of hidden truths.",
             show_default="none",
             rich_help_panel=_BLIND,
         ),
     ] = None,
     submitted: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--submitted",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Folder of submitted cubes.",
             show_default="none",
             rich_help_panel=_BLIND,
@@ -287,10 +285,12 @@ def evaluate(
         evaluate,
         evaluation_scenes_of,
         find_entries,
+        report_tables,
         scenes_without_truth,
     )
     from respectra.evaluation.auxiliary import choose_cameras, select_tests
     from respectra.evaluation.protocol import PLAIN_METRICS
+    from respectra.urls import parse_place
 
     opening: dict[str, Any] = {"key": key, "axes": axes, "quantity": quantity}
     given: dict[str, Any] = {
@@ -312,7 +312,7 @@ def evaluate(
     if truth is not None or submitted is not None:
         if truth is None or submitted is None or methods or data or images:
             raise ConfigError("blind mode takes --truth and --submitted, and no methods or --data")
-        _score_blind(submitted, truth, options, as_json, opening)
+        score_blind(submitted, truth, options, as_json, opening)
         return
     if not methods:
         raise ConfigError("name a method or weights file, or 'classical' for all classical methods")
@@ -329,7 +329,7 @@ def evaluate(
         )
     else:
         assert images is not None
-        collections["main"] = images.name
+        collections["main"] = parse_place(images).name
         subjects = scenes_without_truth(images)
         if scenes is not None:
             wanted = _words(scenes)
@@ -351,13 +351,14 @@ def evaluate(
     for one in entries:
         for name, reason in one.facts["absent"].items():
             warn(f"{one.name} takes no part in {name}: {reason}")
+    page = parse_place(output) / "report.html"
     with open_workers(workers, cluster) as helpers, show_progress() as progress:
         results = evaluate(
             entries,
             subjects,
             output,
             options,
-            report=output / "report.html",
+            report=str(page),
             collections=collections,
             jobs=jobs,
             threads=threads,
@@ -369,8 +370,8 @@ def evaluate(
     if as_json:
         print_json(_summary(results))
     else:
-        _print_results(results)
-        echo(f"stored in {output}; open {output / 'report.html'}")
+        print_tables(report_tables(results))
+        echo(f"stored in {output}; open {page}")
     if any(row.note.startswith("failed") for row in results.rows):
         raise typer.Exit(1)
 
@@ -383,119 +384,6 @@ def _tests(aux: str, cameras: bool, lights: bool, references: int | None) -> str
     if references is not None:
         more.append(f"references-{references}")
     return ",".join([aux, *more])
-
-
-@app.command()
-def leaderboard(
-    folders: Annotated[
-        list[Path], typer.Argument(metavar="RESULTS...", help="Folders that evaluate wrote.")
-    ],
-    form: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="terminal, markdown or html.")
-    ] = "terminal",
-    metric: Annotated[
-        str, typer.Option("--metric", metavar="NAME", help="Score to rank by.")
-    ] = "mrae",
-    test: Annotated[
-        str,
-        typer.Option(
-            "--test", metavar="NAME", help="plain, or an auxiliary test such as shuffle-4."
-        ),
-    ] = "plain",
-    published: Annotated[
-        bool, typer.Option("--published", help="Add the report's tables, as published on ARAD.")
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="File to write instead.", show_default="only printed"),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
-) -> None:
-    """Rank the methods of one or more evaluations by track."""
-    from respectra.errors import unknown_name
-    from respectra.evaluation import load_results, make_leaderboard, published_table
-    from respectra.evaluation.leaderboard import to_html, to_markdown
-    from respectra.files import atomic_path
-
-    writers = {
-        "terminal": lambda tables: "\n\n".join(table.to_text() for table in tables) + "\n",
-        "markdown": to_markdown,
-        "html": to_html,
-    }
-    if form not in writers:
-        raise unknown_name("format", form, writers)
-    boards = make_leaderboard([load_results(f) for f in folders], metric=metric, test=test)
-    if published:
-        boards += tuple(published_table(number) for number in ("1", "2", "3"))
-    if output is not None:
-        with atomic_path(output, overwrite=overwrite) as path:
-            path.write_text(writers[form](boards), "utf-8")
-        echo(f"saved {output}")
-    elif form == "terminal":
-        _print_tables(boards)
-    else:
-        out.print(writers[form](boards), markup=False, end="")
-
-
-def _score_blind(
-    submitted: Path,
-    truth: Path,
-    options: EvaluationOptions,
-    as_json: bool,
-    opening: Mapping[str, Any],
-) -> None:
-    from respectra.datasets.collections import open_collection
-    from respectra.evaluation import score_submission, validate_submission
-
-    hidden = open_collection(truth, **opening)
-    problems = validate_submission(submitted, hidden)
-    if problems:
-        if as_json:
-            print_json({"valid": False, "problems": [str(problem) for problem in problems]})
-        for problem in problems:
-            warn(str(problem))
-        raise ConfigError(f"the submission is refused: {len(problems)} problems")
-    scores = score_submission(submitted, hidden, options)
-    mean = {
-        name: math.fsum(row[name] for row in scores.values()) / len(scores)
-        for name in next(iter(scores.values()))
-        if all(name in row for row in scores.values())
-    }
-    if as_json:
-        print_json(_finite({"valid": True, "scenes": scores, "mean": mean}))
-        return
-    for scene, row in scores.items():
-        out.print(f"{scene}  MRAE {row['mrae']:.5f}  RMSE {row['rmse']:.5f}", markup=False)
-    out.print(f"mean of {len(scores)} scenes: " + _line(mean), markup=False)
-
-
-def _print_results(results: Results) -> None:
-    from respectra.evaluation import report_tables
-
-    _print_tables(report_tables(results))
-
-
-def _print_tables(tables: tuple[ReportTable, ...]) -> None:
-    for table in tables:
-        if out.is_terminal:
-            for part in table.split(out.width):
-                out.print(_rich(part), soft_wrap=False)
-            for note in table.notes:
-                out.print(f"[dim]{escape(note)}[/]")
-        else:
-            out.print(table.to_text(), markup=False)
-        out.print()
-
-
-def _rich(table: ReportTable) -> Any:
-    from rich.table import Table as RichTable
-
-    shown = RichTable(title=escape(table.title), title_justify="left", box=None, pad_edge=False)
-    for column, left in zip(table.columns, table.left, strict=True):
-        shown.add_column(escape(column), justify="left" if left else "right")
-    for row in table.rows:
-        shown.add_row(*(escape(cell) for cell in row))
-    return shown
 
 
 def _summary(results: Results) -> dict[str, Any]:
@@ -513,7 +401,7 @@ def _summary(results: Results) -> dict[str, Any]:
         scores = {n: m.value for n, m in found.items()}
         row = {"method": method, "track": track, "role": role, "test": test, **scores}
         means.append(row | ({"over": some} if some else {}))
-    summary: dict[str, Any] = _finite(
+    summary: dict[str, Any] = finite(
         {
             "protocol": results.protocol.model_dump(mode="json"),
             "fingerprint": results.protocol.fingerprint,
@@ -530,19 +418,6 @@ def _report_failures(results: Results) -> None:
         warn(f"{row.method} on {row.scene}, {row.track}, {row.test}: {row.note}")
     if len(failed) > 5:
         warn(f"and {len(failed) - 5} more failures; results.csv has them all")
-
-
-def _line(scores: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.5f}" for name, value in scores.items())
-
-
-def _finite(value: Any) -> Any:
-    """The same with null for what JSON cannot say."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -41,7 +41,9 @@ _LEGEND = (
 
 @app.command()
 def methods(
-    name: Annotated[str | None, typer.Argument(help="Show this method in full.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="METHOD", help="Show this method in full.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """List the methods and what is known of each, or show one in full."""

@@ -48,8 +48,9 @@ def reconstruct(
     images: Annotated[
         list[str],
         typer.Argument(
+            metavar="PICTURE",
             help="Pictures (JPEG, PNG, TIFF, WebP, HEIC, AVIF, raw), video clips, folders or "
-            "patterns of them; here, or by URL: s3://BUCKET/FLIGHT/*.tif."
+            "patterns of them; here, or by URL: s3://BUCKET/FLIGHT/*.tif.",
         ),
     ],
     output: Annotated[

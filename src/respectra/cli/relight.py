@@ -13,7 +13,10 @@ from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 
 @app.command()
 def relight(
-    cube: Annotated[Path, typer.Argument(help="Reflectance, or radiance under a known light.")],
+    cube: Annotated[
+        Path,
+        typer.Argument(metavar="CUBE", help="Reflectance, or radiance under a known light."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The cube to write.")],
     light: Annotated[
         str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,9 +11,9 @@ from respectra.cli.app import app, echo
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="RESULTS", help="Folder that evaluate wrote.")],
+    folder: Annotated[str, typer.Argument(metavar="RESULTS", help="Folder that evaluate wrote.")],
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--output", "-o", help="File to write.", show_default="report.html in the folder"
         ),
@@ -36,8 +35,9 @@ def report(
     reproduce them.
     """
     from respectra.evaluation import load_results, save_report
+    from respectra.urls import parse_place
 
-    target = folder / "report.html" if output is None else output
+    target = str(parse_place(folder) / "report.html") if output is None else output
     chosen = None if methods is None else [m.strip() for m in methods.split(",") if m.strip()]
     save_report(load_results(folder), target, methods=chosen, overwrite=overwrite)
     echo(f"saved {target}")

@@ -26,7 +26,9 @@ _EVERY_S = 30.0
 def train(
     recipe: Annotated[
         str | None,
-        typer.Argument(help="A recipe (METHOD-TRACK), a YAML file, or a classical method."),
+        typer.Argument(
+            metavar="RECIPE", help="A recipe (METHOD-TRACK), a YAML file, or a classical method."
+        ),
     ] = None,
     data: Annotated[
         list[str] | None,

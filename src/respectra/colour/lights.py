@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.arrays import labelled_array
 from respectra.colour.light_files import LIGHT_SUFFIXES, open_light_file
 from respectra.colour.observers import colour_matching, illuminant_table, tabulated_illuminants
 from respectra.errors import ConfigError, DataError, unknown_name
@@ -80,10 +81,10 @@ def make_light(
         )
     if not values.max() > 0:
         raise DataError(f"the light {name!r} is zero everywhere")
-    return xr.DataArray(
+    return labelled_array(
         values,
-        dims=("wavelength",),
-        coords={"wavelength": ("wavelength", grid, {"units": "nm"})},
+        ("wavelength",),
+        wavelengths_nm=grid,
         attrs={"name": name, "source": source},
         name="light",
     )

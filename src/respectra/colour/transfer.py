@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import unknown_name
+from respectra.threads import for_blocks
 from respectra.typing import FloatArray
 
 #: Linear sRGB to XYZ of the 2° observer, as IEC 61966-2-1 prints it.
@@ -17,6 +18,9 @@ SRGB_TO_XYZ: FloatArray = np.array(
     [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
 )
 SRGB_TO_XYZ.setflags(write=False)
+
+#: Values that are decoded together: what they become stays in the cache.
+_BLOCK = 1 << 17
 
 #: Our name -> colour-science's name of a colour space.
 _SPACES = {
@@ -38,9 +42,17 @@ def decode_srgb(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         >>> decode_srgb(np.array([0.0, 1.0], np.float32)).tolist()
         [0.0, 1.0]
     """
-    encoded = np.asarray(values, dtype=np.float32)
-    power = ((encoded + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4)
-    return np.where(encoded <= 0.04045, encoded / np.float32(12.92), power).astype(np.float32)
+    encoded = np.ascontiguousarray(values, dtype=np.float32)
+    linear = np.empty_like(encoded)
+    flat, out = encoded.reshape(-1), linear.reshape(-1)
+
+    def decode(start: int, stop: int) -> None:
+        part = flat[start:stop]
+        power = ((part + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4)
+        out[start:stop] = np.where(part <= 0.04045, part / np.float32(12.92), power)
+
+    for_blocks(decode, len(flat), _BLOCK)
+    return linear.reshape(np.shape(values))
 
 
 def encode_srgb(linear: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

@@ -28,7 +28,8 @@ from respectra.cubes.model import (
 )
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.files import atomic_paths, ensure_all_absent, recover
-from respectra.storage import Url, is_url, local_copy, uploading
+from respectra.storage import local_copy, uploading
+from respectra.urls import Url, is_url
 
 PathLike = str | os.PathLike[str]
 _OVERHEAD_BYTES = 2**17  # headers, wavelengths, attributes

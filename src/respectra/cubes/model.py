@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.arrays import labelled_array
 from respectra.errors import DataError
 from respectra.wavelengths import check_wavelengths
 
@@ -70,10 +71,10 @@ def make_cube(
     grid = check_wavelengths(wavelengths_nm)
     if grid.size != array.shape[2]:
         raise DataError(f"{array.shape[2]} bands but {grid.size} wavelengths; they must match")
-    return xr.DataArray(
+    return labelled_array(
         array.astype(np.float32, copy=False),
-        dims=DIMS,
-        coords={"wavelength": ("wavelength", grid, {"units": "nm"})},
+        DIMS,
+        wavelengths_nm=grid,
         attrs={"quantity": quantity, "units": units, "source": source, **attrs},
         name="cube",
     )

@@ -20,7 +20,8 @@ from respectra.cubes.formats._axes import parse_axes
 from respectra.cubes.formats.base import guard, reading
 from respectra.cubes.formats.zarr import peek_store
 from respectra.errors import FormatError
-from respectra.storage import Url, fingerprint, named, reaching
+from respectra.storage import fingerprint, named
+from respectra.urls import Url, reaching
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _MOST_METADATA = 2**24

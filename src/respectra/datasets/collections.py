@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from pathlib import Path
 from typing import get_args
 
 from respectra.cubes import Quantity
@@ -14,6 +13,7 @@ from respectra.datasets.layouts import LAYOUTS, walk
 from respectra.datasets.scenes import Collection, Opening, Scene
 from respectra.datasets.splits import list_official_splits, official_split
 from respectra.errors import DataError, unknown_name
+from respectra.storage import local_folder
 
 __all__ = ["Collection", "Opening", "Scene", "list_layouts", "open_collection"]
 
@@ -33,7 +33,7 @@ def open_collection(
     otherwise any files that hold cubes. Images called NAME plus a track's ending belong to NAME.
 
     Args:
-        folder: where the cubes are.
+        folder: where the cubes are; of a URL, a copy is kept in the cache folder.
         layout: one of :func:`list_layouts`, where it should not be recognised.
         key: name of the variable that is the cube, where files hold several.
         axes: the axes of the files' arrays, such as ``"band,y,x"``, where they do not say.
@@ -42,6 +42,7 @@ def open_collection(
     Raises:
         DataError: the folder is missing or holds no cube.
         ConfigError: unknown layout, quantity or axes.
+        FormatError: a URL cannot be reached.
 
     Example:
         >>> import numpy as np
@@ -53,7 +54,7 @@ def open_collection(
         >>> [scene.name for scene in open_collection("cubes")]
         ['a']
     """
-    root = Path(folder)
+    root = local_folder(folder)
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; give the folder that holds the cubes")
     by_name = {entry.name: entry for entry in LAYOUTS}

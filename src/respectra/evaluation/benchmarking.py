@@ -262,7 +262,7 @@ def _ways(weights: Weights) -> Iterator[_Way]:
             *whole,
             Reconstructor(weights, engine="torch").predict,
         )
-        if onnx.available() and onnx.exportable(weights):
+        if onnx.exportable(weights):
             yield _Way("onnx", *whole, Reconstructor(weights, engine="onnx").predict)
     try:
         table = bake(weights) if weights.baked is None else Table.from_weights(weights)

@@ -19,6 +19,7 @@ from respectra.errors import DataError, RespectraError
 from respectra.evaluation.auxiliary import PhysicalConsistency, WeightedAccuracy, score
 from respectra.evaluation.protocol import EvaluationOptions
 from respectra.evaluation.scenes import evaluation_scenes_of, even
+from respectra.storage import local_folder
 
 #: The variable of a submitted file, as the challenge named it.
 VARIABLE = "cube"
@@ -78,7 +79,7 @@ def validate_submission(
         ()
     """
     how = rules or Submission()
-    root = Path(folder)
+    root = local_folder(folder)
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; give the folder of submitted cubes")
     expected = {f"{scene.name}{how.suffix}": scene for scene in truth}
@@ -126,8 +127,8 @@ def score_submission(
         >>> score_submission("truth", open_collection("truth"))["a"]["mrae"]
         0.0
     """
-    chosen = options or EvaluationOptions()
-    problems = validate_submission(folder, truth, rules)
+    chosen, root = options or EvaluationOptions(), local_folder(folder)
+    problems = validate_submission(root, truth, rules)
     if problems:
         more = f", and {len(problems) - 3} more problems" if len(problems) > 3 else ""
         raise DataError("the submission is refused: " + "; ".join(map(str, problems[:3])) + more)
@@ -138,7 +139,7 @@ def score_submission(
     for subject in evaluation_scenes_of(truth):
         case = subject.open(chosen.tracks[0], chosen.seeds[0], chosen, cache)
         cube = case.need_truth()
-        estimate = even(_open(Path(folder) / f"{subject.name}{suffix}", cube))
+        estimate = even(_open(root / f"{subject.name}{suffix}", cube))
         scores = score(cube, estimate, case, chosen.metrics, valid=case.valid)
         for test in judgements:
             scores |= test.score(case, estimate, lambda image: image)

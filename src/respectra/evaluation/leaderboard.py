@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 from respectra.cameras import track_title
@@ -11,15 +10,7 @@ from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Results, Row
 from respectra.evaluation.tables import NONE, ReportTable, ranking, show
-
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem}"
-    "table{border-collapse:collapse;margin:1.5rem 0;display:block;overflow-x:auto}"
-    "caption{font-weight:600;text-align:left;padding:.3rem 0}"
-    "th,td{padding:.25rem .8rem;text-align:right;border-bottom:1px solid #8884}"
-    ".words{text-align:left}p{color:#777}"
-    "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}}"
-)
+from respectra.evaluation.templating import open_template
 
 
 def make_leaderboard(
@@ -70,13 +61,8 @@ def to_markdown(boards: Sequence[ReportTable]) -> str:
 
 def to_html(boards: Sequence[ReportTable], title: str = "Leaderboard") -> str:
     """A page of its own that needs nothing from elsewhere."""
-    body = "".join(board.to_html() for board in boards)
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style>"
-        f"<h1>{html.escape(title)}</h1>{body}</html>\n"
-    )
+    page: str = open_template("leaderboard.html").render(title=title, tables=boards)
+    return page
 
 
 def _joined(same: Sequence[Results]) -> Results:

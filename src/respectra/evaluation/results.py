@@ -17,6 +17,7 @@ from respectra.evaluation.measuring import Cost
 from respectra.evaluation.protocol import FORMAT, Protocol
 from respectra.files import atomic_path
 from respectra.guards.text import read_json, read_object, read_text
+from respectra.storage import local_folder
 
 #: Columns that say what a row is about.
 KEYS = ("role", "scene", "track", "seed", "method", "test")
@@ -244,7 +245,7 @@ def load_protocol(folder: Path) -> Protocol:
 
 
 def load_results(folder: str | os.PathLike[str]) -> Results:
-    """Read an evaluation that was stored.
+    """Read an evaluation that was stored; of a URL, a copy is kept in the cache folder.
 
     Raises:
         FormatError: the folder holds none, or a damaged one.
@@ -257,7 +258,7 @@ def load_results(folder: str | os.PathLike[str]) -> Results:
         ...     "nowhere" in str(error)
         True
     """
-    root = Path(folder)
+    root = local_folder(folder)
     if not (root / "results.csv").is_file():
         raise FormatError(
             f"{root} holds no results; give the folder that respectra evaluate wrote with -o"

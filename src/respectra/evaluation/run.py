@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import concurrent.futures.process
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ from respectra.errors import ConfigError
 from respectra.evaluation.entries import MEMORY_GB, Entry, Methods, entries_of
 from respectra.evaluation.journal import ScoringTask, collect_rows, require_rows, tasks_of
 from respectra.evaluation.measuring import limited_threads
+from respectra.evaluation.mirror import Mirror, mirrored
 from respectra.evaluation.protocol import EvaluationOptions, Protocol
 from respectra.evaluation.report import save_report
 from respectra.evaluation.results import (
@@ -28,12 +30,13 @@ from respectra.evaluation.results import (
     save_results,
 )
 from respectra.evaluation.scenes import EvaluationScene, Scenes, scenes_of
-from respectra.evaluation.scorer import Scorer, Work, begin_journal, lacking
+from respectra.evaluation.scorer import Scorer, Work
+from respectra.evaluation.sharing import score_on
 from respectra.evaluation.timing import largest, measure_costs
 from respectra.files import atomic_path, file_lock, writing_to
-from respectra.journal import Journal
 from respectra.progress import Progress, as_progress, tracked
 from respectra.renaming import renamed_arguments
+from respectra.urls import parse_place
 
 if TYPE_CHECKING:
     from respectra.cluster import Cluster
@@ -66,8 +69,9 @@ def evaluate(
     Args:
         methods: names of classical methods, weights files, or entries of :func:`find_entries`; one
             or several.
-        data: a folder of scenes, a collection, or scenes of :func:`evaluation_scenes_of`.
-        output: folder to write.
+        data: a folder of scenes or its URL, a collection, or scenes of
+            :func:`evaluation_scenes_of`.
+        output: folder to write; by URL as well, and then ``Results.folder`` is None.
         options: how to score.
         report: an HTML file that shows the results, replaced if it is there.
         device: of methods that are given by name, as for :func:`respectra.load`.
@@ -108,14 +112,13 @@ def evaluate(
         needed_gb = (float(one.facts.get("memory_gb", MEMORY_GB)) for one in entries)
         jobs = suitable_jobs(len(subjects), max(needed_gb, default=MEMORY_GB))
     _check(entries, subjects, jobs, threads, timing_runs)
-    folder = Path(output)
     protocol = Protocol(
         options=chosen,
         collections=dict(named if collections is None else collections),
         scenes=tuple(subject.record() for subject in subjects),
     )
-    with file_lock(folder, inside=True), writing_to(folder):
-        protocol, facts = _continue(folder, protocol, entries)
+    with mirrored(parse_place(os.fspath(output))) as mirror:
+        folder = mirror.folder
         work = Work(
             entries=tuple(entries),
             options=chosen,
@@ -123,18 +126,38 @@ def evaluate(
             cache=folder / "clusters" if cluster_cache is None else Path(cluster_cache),
             threads=threads,
             jobs=jobs if cluster is None else cluster.threads,
+            url=None if mirror.url is None else str(mirror.url),
         )
+        results = _evaluate(mirror, protocol, work, subjects, timing_runs, cluster, shown)
+        if report is not None:
+            save_report(results, report, overwrite=True)
+    return results if mirror.url is None else dataclasses.replace(results, folder=None)
+
+
+def _evaluate(
+    mirror: Mirror,
+    protocol: Protocol,
+    work: Work,
+    subjects: Sequence[EvaluationScene],
+    timing_runs: int,
+    cluster: Cluster | None,
+    shown: Progress,
+) -> Results:
+    """Score what the folder lacks, and write it down."""
+    folder = work.folder
+    with file_lock(folder, inside=True), writing_to(folder):
+        protocol, facts = _continue(folder, protocol, work.entries)
+        mirror.sync()
         costs = measure_costs(work, largest(subjects), timing_runs, shown)
-        tasks = tasks_of(subjects, chosen)
+        tasks = tasks_of(subjects, work.options)
         for _ in tracked(_run(tasks, work, cluster), shown, "scoring", len(tasks)):
-            pass
-        require_rows(tasks, folder, entries, chosen)
+            mirror.sync()
+        require_rows(tasks, folder, work.entries, work.options)
         rows = collect_rows(tasks_of(subjects, protocol.options), folder, facts, protocol.options)
         results = Results(protocol, rows, costs, facts, folder)
         save_results(results, folder)
-        require_rows(tasks, folder, entries, chosen)
-    if report is not None:
-        save_report(results, report, overwrite=True)
+        require_rows(tasks, folder, work.entries, work.options)
+        mirror.end()
     return results
 
 
@@ -228,7 +251,7 @@ def _run(
 ) -> Iterator[ScoringTask]:
     """Do the tasks; yields each when it is done."""
     if cluster is not None:
-        yield from _run_on(cluster, tasks, work)
+        yield from score_on(cluster, tasks, work)
         return
     if work.jobs == 1:
         scorer = Scorer(work)
@@ -253,42 +276,6 @@ def _run(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _run_on(cluster: Cluster, tasks: Sequence[ScoringTask], work: Work) -> Iterator[ScoringTask]:
-    """Have workers score what is lacking; the rows are written down here."""
-    sent = cluster.send(work)
-    complete: list[ScoringTask] = []
-
-    def due() -> Iterator[tuple[tuple[ScoringTask, Journal], tuple[Any, ...]]]:
-        for task in tasks:
-            journal, wanted = lacking(task, work)
-            if wanted:
-                yield (task, journal), (sent, task, wanted)
-            else:
-                complete.append(task)
-
-    for (task, journal), rows in cluster.run(_score_there, due()):
-        if isinstance(rows, BaseException):
-            raise rows
-        begin_journal(journal, work)
-        for row in rows:
-            journal.append(row)
-        yield task
-    yield from complete
-
-
-#: Of a worker: what it scores with, for the work that it was sent.
-_there: list[Scorer] = []
-
-
-def _score_there(
-    work: Work, task: ScoringTask, wanted: frozenset[tuple[str, str]]
-) -> list[dict[str, Any]]:
-    if not _there or _there[0].work is not work:
-        _there[:] = [Scorer(work)]
-    with limited_threads(work.threads):
-        return _there[0].rows(task, wanted)
 
 
 #: The scorer of a process that was started to score.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from respectra.errors import DataError
 from respectra.evaluation.auxiliary import Case
 from respectra.evaluation.protocol import BORDER_2022, EvaluationOptions, SceneRecord
 from respectra.identity import content_hash
+from respectra.storage import local_folder
 
 Role = Literal["main", "out-of-scope"]
 
@@ -94,6 +96,21 @@ class EvaluationScene:
             opening=self.opening,
         )
 
+    def files(self) -> tuple[Path, ...]:
+        """Its cube and its images."""
+        return (*(() if self.cube is None else (self.cube,)), *self.images.values())
+
+    def moved(self, roots: Mapping[Path, Path]) -> EvaluationScene:
+        """The scene of the same files where folders lie elsewhere: folder then -> folder now."""
+
+        def there(path: Path) -> Path:
+            root = next((root for root in roots if path.is_relative_to(root)), None)
+            return path if root is None else roots[root] / path.relative_to(root)
+
+        cube = None if self.cube is None else there(self.cube)
+        images = {track: there(path) for track, path in self.images.items()}
+        return dataclasses.replace(self, cube=cube, images=images)
+
     def _image(self, track: Track, truth: xr.DataArray | None, seed: int) -> xr.DataArray:
         if track.name not in self.images:
             if truth is None:
@@ -162,7 +179,7 @@ def scenes_without_truth(folder: str | os.PathLike[str]) -> tuple[EvaluationScen
         >>> [scene.name for scene in scenes_without_truth("photos")]
         ['a']
     """
-    root = Path(folder)
+    root = local_folder(folder)
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; give the folder that holds the images")
     found: dict[str, dict[str, Path]] = {}

@@ -30,11 +30,23 @@ from respectra.evaluation.protocol import EvaluationOptions
 from respectra.evaluation.results import PLAIN, Row, details_path, scene_path
 from respectra.files import make_folder
 from respectra.journal import Journal
+from respectra.storage import Copied
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """What every process knows."""
+    """What every process knows.
+
+    Attributes:
+        entries: the methods.
+        options: how to score.
+        folder: where the evaluation is worked on.
+        cache: folder of the clusters of scenes.
+        threads: of a process.
+        jobs: processes beside each other.
+        url: where the evaluation belongs, if that is elsewhere.
+        copies: what the scenes are copies of, for workers on other machines.
+    """
 
     entries: tuple[Entry, ...]
     options: EvaluationOptions
@@ -42,6 +54,8 @@ class Work:
     cache: Path
     threads: int
     jobs: int
+    url: str | None = None
+    copies: tuple[Copied, ...] = ()
 
 
 #: Takes a row as plain values.

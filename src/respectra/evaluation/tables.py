@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from respectra.evaluation.auxiliary import (
 )
 from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Mean, Results
+from respectra.evaluation.templating import open_template
 from respectra.evaluation.train_overlap import learned_notes, without_learned
 
 #: What a table shows where there is no score.
@@ -92,21 +92,8 @@ class ReportTable:
 
     def to_html(self) -> str:
         """The table as an HTML element."""
-
-        def line(cells: tuple[str, ...], tag: str) -> str:
-            shown = (
-                f"<{tag}{' class=words' if left else ''}>{html.escape(cell)}</{tag}>"
-                for cell, left in zip(cells, self.left, strict=True)
-            )
-            return f"<tr>{''.join(shown)}</tr>"
-
-        head = line(self.columns, "th")
-        body = "".join(line(row, "td") for row in self.rows)
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
-        return (
-            f"<table><caption>{html.escape(self.title)}</caption>"
-            f"<thead>{head}</thead><tbody>{body}</tbody></table>{notes}"
-        )
+        macros = open_template("table.html").module
+        return str(macros.plain_table(self))  # type: ignore[attr-defined]
 
     def to_text(self) -> str:
         """The table with columns of equal width, for a pipe."""

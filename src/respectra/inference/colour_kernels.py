@@ -12,6 +12,19 @@ from respectra.notices import watch_compiler
 watch_compiler()
 
 
+@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _mixed(a: Any, b: Any, c: Any) -> Any:
+    mixed = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= np.uint64(b) * np.uint64(0xC2B2AE3D27D4EB4F)
+    return mixed ^ (np.uint64(c) * np.uint64(0x165667B19E3779F9))
+
+
+@numba.njit(cache=True, nogil=True, inline="always")  # type: ignore[untyped-decorator]
+def _group(a: Any, b: Any, c: Any, groups: Any) -> Any:
+    """One of a power of two of groups, by other bits than those of a slot."""
+    return np.int64(_mixed(a, b, c) >> np.uint64(8)) & (groups - 1)
+
+
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def number_rows(bits: Any, keys: Any, slots: Any, number: Any) -> int:
     """Number the distinct rows of bits in the order of their appearance; -1: too many.
@@ -24,10 +37,7 @@ def number_rows(bits: Any, keys: Any, slots: Any, number: Any) -> int:
         if last >= 0 and keys[last, 0] == a and keys[last, 1] == b and keys[last, 2] == c:
             number[i] = last
             continue
-        mixed = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= np.uint64(b) * np.uint64(0xC2B2AE3D27D4EB4F)
-        mixed ^= np.uint64(c) * np.uint64(0x165667B19E3779F9)
-        slot = np.int64(mixed >> np.uint64(29)) & mask
+        slot = np.int64(_mixed(a, b, c) >> np.uint64(29)) & mask
         while True:
             known = slots[slot]
             if known < 0:
@@ -44,6 +54,54 @@ def number_rows(bits: Any, keys: Any, slots: Any, number: Any) -> int:
             slot = (slot + 1) & mask
         number[i] = last
     return count
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def count_groups(bits: Any, counts: Any) -> None:
+    """How many rows fall to each of ``len(counts)`` groups, a power of two."""
+    for i in range(len(bits)):
+        counts[_group(bits[i, 0], bits[i, 1], bits[i, 2], len(counts))] += 1
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def number_group(bits: Any, group: int, groups: int, keys: Any, slots: Any, number: Any) -> int:
+    """As ``number_rows``, of the rows of a group; the others are passed over.
+
+    ``keys`` has room for all of them.
+    """
+    mask, count = np.int64(len(slots) - 1), 0
+    for i in range(len(bits)):
+        a, b, c = bits[i, 0], bits[i, 1], bits[i, 2]
+        if _group(a, b, c, groups) != group:
+            continue
+        slot = np.int64(_mixed(a, b, c) >> np.uint64(29)) & mask
+        known = slots[slot]
+        while known >= 0 and not (
+            keys[known, 0] == a and keys[known, 1] == b and keys[known, 2] == c
+        ):
+            slot = (slot + 1) & mask
+            known = slots[slot]
+        if known < 0:
+            known = count
+            slots[slot] = known
+            keys[known, 0], keys[known, 1], keys[known, 2] = a, b, c
+            count += 1
+        number[i] = known
+    return count
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def shift_groups(bits: Any, starts: Any, number: Any) -> None:
+    """Add to the number of each row where its group starts."""
+    for i in range(len(bits)):
+        number[i] += starts[_group(bits[i, 0], bits[i, 1], bits[i, 2], len(starts))]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def renumber(number: Any, first: int, known: Any) -> None:
+    """``number = known[first + number]``."""
+    for i in range(len(number)):
+        number[i] = known[first + number[i]]
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -6,7 +6,8 @@ the bits of their values, so that nothing is rounded and pictures of any depth c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,12 @@ _ROW = 2048
 _BLOCK = 1 << 19
 #: Pixels that one thread fills at a time.
 _FILLED = 1 << 16
+#: Colours of several tiles that are told apart together, besides those that are known.
+_JOINED = 1 << 20
+#: Groups that the colours of several blocks are dealt into, a power of two.
+_GROUPS = 8
+#: Colours that are computed together: their maps fit memory that is used again and again.
+TOGETHER = 1 << 17
 #: Odd numbers that mix the bits of three channels.
 _MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
 
@@ -38,7 +45,7 @@ class Colours:
     """The colours of some pixels."""
 
     values: Float32Array
-    """Shape (colour, 3). Blocks of the picture may repeat a colour."""
+    """Shape (colour, 3), each once."""
     number: npt.NDArray[np.int32]
     """Shape (pixel,): which of them each pixel has."""
 
@@ -58,18 +65,79 @@ def find_colours(pixels: Float32Array) -> Colours | None:
 
     def look(start: int, stop: int) -> None:
         most = int((stop - start) * _WORTH) + 1
-        work = _number_few if count <= _BLOCK else _number_many
+        loaded = "respectra.inference.colour_kernels" in sys.modules
+        work = _number_many if loaded or count > _BLOCK else _number_few
         found[start // _BLOCK] = work(bits[start:stop], most, number[start:stop])
 
     for_blocks(look, count, _BLOCK)
     parts = [part for part in found if part is not None]
     if len(parts) < len(found):
         return None
-    first = 0
-    for index, part in enumerate(parts):
-        number[index * _BLOCK : (index + 1) * _BLOCK] += first
-        first += len(part)
-    return Colours(np.concatenate(parts).view(np.float32), number)
+    values = parts[0] if len(parts) == 1 else _merged(parts, number)
+    return Colours(values.view(np.float32), number)
+
+
+def _merged(parts: list[Bits], number: npt.NDArray[np.int32]) -> Bits:
+    """The colours of all blocks, each once; the pixels get new numbers."""
+    from respectra.inference.colour_kernels import renumber
+
+    colours, known = _numbered(np.concatenate(parts))
+    firsts = np.cumsum([0, *(len(part) for part in parts)])
+    for_blocks(
+        lambda a, b: renumber(number[a:b], int(firsts[a // _BLOCK]), known), len(number), _BLOCK
+    )
+    return colours
+
+
+def _numbered(rows: Bits) -> tuple[Bits, npt.NDArray[np.int32]]:
+    """The distinct rows, and each row's number.
+
+    Rows are dealt into groups that know nothing of one another, a thread each.
+    """
+    from respectra.inference import colour_kernels as kernels
+
+    counts = np.zeros(_GROUPS, np.int64)
+    kernels.count_groups(rows, counts)
+    known = np.empty(len(rows), np.int32)
+    keys = [np.empty((int(count), 3), np.uint32) for count in counts]
+    found = np.zeros(_GROUPS, np.int64)
+
+    def look(start: int, stop: int) -> None:
+        for group in range(start, stop):
+            slots = np.full(1 << int(2 * counts[group]).bit_length(), -1, np.int32)
+            found[group] = kernels.number_group(rows, group, _GROUPS, keys[group], slots, known)
+
+    for_blocks(look, _GROUPS, 1)
+    starts = (np.cumsum(found) - found).astype(np.int32)
+    for_blocks(lambda a, b: kernels.shift_groups(rows[a:b], starts, known[a:b]), len(rows), _BLOCK)
+    return np.concatenate([key[:n] for key, n in zip(keys, found, strict=True)]), known
+
+
+#: Colours, shape (colour, 3), and how many pixels have each.
+ColourCounts = tuple[Float32Array, npt.NDArray[np.int64]]
+
+
+def join_colours(values: Float32Array, counts: npt.NDArray[np.int64]) -> ColourCounts:
+    """Colours that may repeat, (colour, 3), and how often each occurs: the same, each once."""
+    colours, number = _numbered(np.ascontiguousarray(values, np.float32).view(np.uint32))
+    total = np.zeros(len(colours), np.int64)
+    np.add.at(total, number, counts)
+    return colours.view(np.float32), total
+
+
+def count_colours(pixels: Float32Array) -> ColourCounts:
+    """The colours of a piece of a picture, (y, x, 3), each once."""
+    found = find_colours(np.ascontiguousarray(pixels, np.float32))
+    if found is None:
+        count = pixels.shape[0] * pixels.shape[1]
+        return join_colours(pixels.reshape(-1, 3), np.ones(count, np.int64))
+    return found.values, found.counts()
+
+
+def join_counts(parts: Sequence[ColourCounts]) -> ColourCounts:
+    """The colours of several pieces, each once."""
+    values, counts = zip(*parts, strict=True)
+    return join_colours(np.concatenate(values), np.concatenate(counts))
 
 
 def _number_many(bits: Bits, most: int, number: npt.NDArray[np.int32]) -> Bits | None:
@@ -131,24 +199,46 @@ class ByColour:
     Args:
         predict: looks at one pixel at a time: (y, x, 3) -> (y, x, band).
         find: finds the colours of a piece.
+        finish: the last that is done to spectra; of each colour once.
     """
 
     def __init__(
-        self, predict: Any, find: Callable[[Float32Array], Colours | None] = find_colours
+        self,
+        predict: Any,
+        find: Callable[[Float32Array], Colours | None] = find_colours,
+        finish: Callable[[Float32Array], Float32Array] = lambda spectra: spectra,
     ) -> None:
-        self._predict, self._find = predict, find
+        self._predict, self._find, self._finish = predict, find, finish
 
     def __call__(self, pixels: Float32Array) -> Float32Array:
         """(y, x, 3) -> (y, x, band), float32."""
         colours = self._find(pixels)
         if colours is None:
-            answer: Float32Array = self._predict(pixels)
-            return answer
-        picture = self._predict(in_rows(colours.values))
-        table = np.ascontiguousarray(picture, np.float32).reshape(-1, picture.shape[2])
+            return self._computed(pixels)
+        picture = self._computed(in_rows(colours.values))
+        table = picture.reshape(-1, picture.shape[2])
         out = np.empty((len(colours.number), table.shape[1]), np.float32)
         _fill(table, colours.number, out)
         return out.reshape(*pixels.shape[:2], -1)
+
+    def _computed(self, pixels: Float32Array) -> Float32Array:
+        """All pixels, some rows at a time."""
+        height, rows = len(pixels), layout_of_colours(*pixels.shape[:2]).sides[0]
+        out: Float32Array | None = None
+        for start in range(0, height, rows):
+            part = self._finish(self._predict(pixels[start : start + rows]))
+            if rows >= height:
+                return np.ascontiguousarray(part, np.float32)
+            if out is None:
+                out = np.empty((height, *part.shape[1:]), np.float32)
+            out[start : start + rows] = part
+        assert out is not None
+        return out
+
+
+def layout_of_colours(rows: int, width: int) -> Layout:
+    """How a picture of colours is cut."""
+    return Layout(rows, width, Tiling.STATISTICS, (min(rows, max(1, TOGETHER // width)), width))
 
 
 def _fill(table: Float32Array, number: npt.NDArray[np.int32], out: Float32Array) -> None:
@@ -180,16 +270,22 @@ def weighted_picture(
     Returns:
         (y, x, 3), (y, x), and how that is cut; None where a tile has too many colours.
     """
-    values, counts = [], []
+    values: list[Float32Array] = []
+    counts: list[npt.NDArray[np.int64]] = []
+    joined = 0
     for tile in layout.tiles():
         colours = find(read(*tile.keep))
         if colours is None:
             return None
         values.append(colours.values)
-        counts.append(colours.counts().astype(np.float32))
-    picture = in_rows(np.concatenate(values))
+        counts.append(colours.counts())
+        if sum(map(len, values)) > 2 * joined + _JOINED:
+            colour, often = join_colours(np.concatenate(values), np.concatenate(counts))
+            values, counts, joined = [colour], [often], len(colour)
+    colour, often = values[0], counts[0]
+    if len(values) > 1:
+        colour, often = join_colours(np.concatenate(values), np.concatenate(counts))
+    picture = in_rows(colour)
     weight = np.zeros(picture.shape[:2], np.float32)
-    flat = np.concatenate(counts)
-    weight.reshape(-1)[: len(flat)] = flat
-    rows, width = picture.shape[:2]
-    return picture, weight, Layout(rows, width, Tiling.STATISTICS, (width, width))
+    weight.reshape(-1)[: len(often)] = often
+    return picture, weight, layout_of_colours(*picture.shape[:2])

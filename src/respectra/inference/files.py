@@ -11,40 +11,35 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
-from respectra import storage
 from respectra.cameras import (
     Capture,
     InputKind,
     PictureOptions,
     References,
     described_capture,
-    input_encoding,
     input_kind_of,
-    open_image,
     open_picture,
     options_for,
     track_of_kind,
 )
 from respectra.cameras.colour import INPUT_KINDS
-from respectra.cubes import LowRankCube, Quantity, save_preview
+from respectra.cubes import Quantity
 from respectra.cubes.formats import FORMATS
-from respectra.cubes.io import save_with
 from respectra.cubes.parts import cube_hash
 from respectra.datasets.scenes import AS_THE_FILES_SAY, Opening
 from respectra.errors import ConfigError, OutputError, unknown_name
-from respectra.files import ensure_all_absent
 from respectra.identity import content_hash
 from respectra.inference.ensembles import ModelEnsemble, Recovers, mapped
-from respectra.inference.folders import Job, Outcome, cube_files
+from respectra.inference.folders import Job, Outcome
 from respectra.inference.growing import growing_folder
 from respectra.inference.loading import DEFAULT, load
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.remote import Mirror, RemoteWork, find_places, mirrored
-from respectra.inference.streaming import reconstruct_file, streams
-from respectra.inference.video import reconstruct_video
+from respectra.inference.video import first_frame
 from respectra.inference.video_reader import CLIP_SUFFIXES
+from respectra.inference.writing import Writing, outputs, work
 from respectra.progress import Progress, as_progress
-from respectra.storage import Place
+from respectra.urls import Place, parse_place
 
 if TYPE_CHECKING:
     from respectra.cluster import Cluster
@@ -54,9 +49,6 @@ PathLike = str | os.PathLike[str]
 Method = PathLike | Sequence[PathLike] | Recovers | Callable[[str], Recovers]
 #: Reconstructors for other cameras, whites or colour spaces that are kept ready.
 _KEPT_READY = 8
-#: Kinds whose colours are those of a display, whose white is D65; the challenge's cameras know no
-#: white but equal energy.
-_DISPLAYED = ("srgb", "linear")
 
 
 @dataclass(frozen=True)
@@ -131,8 +123,11 @@ class KnownFacts:
         kind: InputKind,
         picture_options: PictureOptions | None,
     ) -> Reconstructor:
-        if not self and path.suffix.lower() in CLIP_SUFFIXES:
-            return reconstructor.for_kind(kind)
+        if path.suffix.lower() in CLIP_SUFFIXES:
+            if not self:
+                return reconstructor.for_kind(kind)
+            with first_frame(path, kind) as picture:
+                return self._bound(reconstructor, picture, kind, picture_options)
         from respectra.inference.binding import for_first_picture
 
         facts = self.capture, self.quantity, self.references
@@ -235,13 +230,13 @@ def reconstruct_files(
         options = {"guarantees": sorted(method.guarantees.names)}
     several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
     arguments = [os.fspath(picture) for picture in several]
-    inputs, target = find_places(arguments), storage.place(os.fspath(output))
+    inputs, target = find_places(arguments), parse_place(os.fspath(output))
     targets = _targets(inputs, target, suffix)
     reading = picture_options or PictureOptions()
     reading = options_for(reading, capture)
     if kind not in (*INPUT_KINDS, "auto"):
         raise unknown_name("kind of input", kind, (*INPUT_KINDS, "auto"))
-    writing = _Writing(reading, preview, low_rank, skip_bad_frames, overwrite)
+    writing = Writing(reading, preview, low_rank, skip_bad_frames, overwrite)
     choose = _Chosen(method, known, reading, options)
     told, shown = on_outcome or (lambda outcome: None), as_progress(progress)
     with mirrored(target) as mirror:
@@ -252,7 +247,7 @@ def reconstruct_files(
             for (path, below), place in zip(inputs, targets, strict=True)
         ]
         # One picture by its name, or into a cube by its name; whatever else has a manifest.
-        named = inputs[0][0] == storage.place(arguments[0])
+        named = inputs[0][0] == parse_place(arguments[0])
         if len(inputs) == 1 and (named or targets == [target]):
             outcome = _single(jobs[0], mirror, choose, writing, shown, overwrite=overwrite)
             told(outcome)
@@ -262,9 +257,9 @@ def reconstruct_files(
         for outcome in mirror.run(
             jobs,
             choose,
-            functools.partial(_work, writing=writing),
+            functools.partial(work, writing=writing),
             options=_manifest_options(options, writing, known),
-            outputs=functools.partial(_outputs, preview=preview),
+            outputs=functools.partial(outputs, preview=preview),
             overwrite=overwrite,
             fail_fast=fail_fast,
             cluster=cluster,
@@ -273,17 +268,6 @@ def reconstruct_files(
             told(outcome)
             shown(len(outcomes), len(jobs), "reconstructing")
         return outcomes
-
-
-@dataclass(frozen=True)
-class _Writing:
-    """How pictures are read and cubes written."""
-
-    reading: PictureOptions
-    preview: bool
-    low_rank: bool
-    skip_bad_frames: bool
-    overwrite: bool
 
 
 class _Chosen:
@@ -328,7 +312,7 @@ def _single(
     job: Job,
     mirror: Mirror,
     choose: _Chosen,
-    writing: _Writing,
+    writing: Writing,
     progress: Progress,
     *,
     overwrite: bool,
@@ -338,84 +322,13 @@ def _single(
         mirror.ensure_absent(job, overwrite=overwrite)
     reconstructor = mirror.choose(choose)(job)
     start = time.perf_counter()
-    work = functools.partial(_work, writing=writing, progress=progress)
-    facts = dict(RemoteWork(work)(reconstructor, job))
+    told = functools.partial(work, writing=writing, progress=progress)
+    facts = dict(RemoteWork(told)(reconstructor, job))
     return Outcome(job, "done", time.perf_counter() - start, facts=facts)
 
 
-def _work(
-    reconstructor: Recovers, job: Job, *, writing: _Writing, progress: Progress | None = None
-) -> dict[str, Any]:
-    """Write the cube of a job, whole or not at all."""
-    if job.source.suffix.lower() in CLIP_SUFFIXES:
-        return _reconstruct_clip(reconstructor, job, writing, progress)
-    _reconstruct_picture(reconstructor, job, writing)
-    return {}
-
-
-def _reconstruct_picture(reconstructor: Recovers, job: Job, writing: _Writing) -> None:
-    path, target, kind, reading = job.source, job.target, job.kind, writing.reading
-    overwrite, by_rows = writing.overwrite, not (writing.preview or writing.low_rank)
-    if by_rows and streams(reconstructor, path, target, kind, reading):
-        reconstruct_file(
-            reconstructor, path, target, kind=kind, overwrite=overwrite, picture_options=reading
-        )
-        return
-    files = FORMATS.for_writing(target).files(target)
-    shown = (preview_of(target),) if writing.preview else ()
-    ensure_all_absent([*files, *shown], overwrite=overwrite)
-    picture = open_image(path, encoding=input_encoding(kind), **reading.model_dump())
-    values = reconstructor.values_of(picture, kind)
-    cube = reconstructor.low_rank(values) if writing.low_rank else reconstructor(values)
-    cube.attrs["source"] = f"{path.name}, reconstructed by {reconstructor.name}"
-
-    def show(place: Path) -> None:
-        seen = cube.lazy() if isinstance(cube, LowRankCube) else cube
-        save_preview(seen, place, illuminant="D65" if kind in _DISPLAYED else "E")
-
-    save_with(cube, target, dict.fromkeys(shown, show), overwrite=overwrite)
-
-
-def _reconstruct_clip(
-    reconstructor: Recovers, job: Job, writing: _Writing, progress: Progress | None
-) -> dict[str, Any]:
-    """Reconstruct a clip, and give what is to be known of it."""
-    done = reconstruct_video(
-        reconstructor,
-        job.source,
-        job.target,
-        kind=job.kind,
-        low_rank=writing.low_rank,
-        on_bad_frame="skip" if writing.skip_bad_frames else "stop",
-        overwrite=writing.overwrite,
-        progress=progress,
-    )
-    facts: dict[str, Any] = {
-        "frames": done.frames,
-        "resumed": done.resumed,
-        "skipped_s": done.skipped_s,
-        "flicker": None,
-    }
-    if done.flicker is not None:
-        facts["flicker"] = done.flicker.excess
-        facts["change_of_spectra"] = done.flicker.spectra
-        facts["change_of_image"] = done.flicker.image
-    return facts
-
-
-def preview_of(target: Path) -> Path:
-    """Where the preview of a cube goes."""
-    return target.with_suffix(".preview.png")
-
-
-def _outputs(job: Job, *, preview: bool) -> tuple[Path, ...]:
-    """All files of a job."""
-    clip = job.source.suffix.lower() in CLIP_SUFFIXES
-    return cube_files(job.target) + ((preview_of(job.target),) if preview and not clip else ())
-
-
 def _manifest_options(
-    options: Mapping[str, Any], writing: _Writing, known: KnownFacts
+    options: Mapping[str, Any], writing: Writing, known: KnownFacts
 ) -> dict[str, Any]:
     """What finished cubes depend on besides picture and weights; defaults are left out."""
     usual = PictureOptions().model_dump()

@@ -11,14 +11,19 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError, DataError, MissingExtraError
 from respectra.inference.agreement import agreeing
 from respectra.inference.bits import bits_of
-from respectra.inference.colours import find_colours, in_rows
+from respectra.inference.colours import (
+    ColourCounts,
+    count_colours,
+    in_rows,
+    join_counts,
+    layout_of_colours,
+)
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Tile, gathered, round_up
 from respectra.methods import Tiling
@@ -76,16 +81,17 @@ def reconstruct_lazily(
     _require_picture(image)
     method = _bound(image, reconstructor, capture, quantity)
     attrs = {key: value for key, value in image.attrs.items() if key in _TOLD}
-    data = da.asarray(image.data)
-    data, reach = _cut(method, data)
+    source = da.asarray(image.data)
+    data, reach = _cut(method, source)
     key = method.signature() + str(sorted(method.guarantees.names))
     key += str(method.guarantees.correction_key)
     shipped = dask.delayed(method, name=f"reconstructor-{dask.base.tokenize(key)}", traverse=False)
-    top, bounds = _whole_picture(method, shipped, data, attrs)
-    around = da.overlap.overlap(data, {0: reach, 1: reach, 2: 0}, "none") if reach else data
+    again = _Again(source, data, reach)
+    top, bounds = _whole_picture(method, shipped, again, attrs)
+    around = _with_surroundings(data, reach)
     known = None
     if method.card.tiling is Tiling.STATISTICS and method.backend.takes_means:
-        known = _means(method, shipped, data, around, reach, attrs, top, bounds)
+        known = _means(method, shipped, data, again, reach, attrs, top, bounds)
     bands = method.contract.bands
     spectra = da.map_blocks(
         _recover,
@@ -187,14 +193,14 @@ def _aligned(chunks: tuple[int, ...], align: int, least: int) -> tuple[int, ...]
 
 
 def _whole_picture(
-    method: Reconstructor, shipped: Any, data: Any, attrs: dict[str, Any]
+    method: Reconstructor, shipped: Any, again: _Again, attrs: dict[str, Any]
 ) -> tuple[Any, Any]:
     """The largest value of the picture, and the bounds of its own values, where they decide."""
     import dask
 
     if not method.guarantees.scales and method.contract.keeps_exposure:
         return 1.0, (0.0, 1.0)
-    parts = [dask.delayed(_extremes)(block, shipped, attrs) for block in data.to_delayed().ravel()]
+    parts = _of_each(_extremes, again.chunks("extremes"), method=shipped, attrs=attrs)
     found = _merged(parts, _join_extremes)
     return dask.delayed(_top)(found, shipped), dask.delayed(_own_bounds)(found, shipped)
 
@@ -203,7 +209,7 @@ def _means(
     method: Reconstructor,
     shipped: Any,
     data: Any,
-    around: Any,
+    again: _Again,
     reach: int,
     attrs: dict[str, Any],
     top: Any,
@@ -213,21 +219,75 @@ def _means(
     import dask
 
     if not reach and not method.sees_neighbours and int(attrs.get("bits", 32)) <= _COUNTED_BITS:
-        counts = [dask.delayed(_count)(block) for block in data.to_delayed().ravel()]
+        counts = _of_each(count_colours, again.chunks("colours"))
         return dask.delayed(_means_of_colours)(
-            _merged(counts, _join_counts), shipped, attrs, top, bounds
+            _merged(counts, join_counts), shipped, attrs, top, bounds
         )
     known: Any = {}
     tiles = _tiles(data.chunks, reach)
     height, width = map(int, data.shape[:2])
     layout = Layout(height, width, Tiling.STATISTICS, (data.chunks[0][0], data.chunks[1][0]))
-    for wanted in method.tiled.mean_passes():
+    for number, wanted in enumerate(method.tiled.mean_passes()):
+        blocks = again.surrounded(f"pass {number}").to_delayed().ravel()
         sums = [
             dask.delayed(_sums)(block, shipped, attrs, top, bounds, tile, layout, wanted, known)
-            for block, tile in zip(around.to_delayed().ravel(), tiles, strict=True)
+            for block, tile in zip(blocks, tiles, strict=True)
         ]
         known = dask.delayed(_with_means)(_merged(sums, _join_sums), known)
     return dask.delayed(_in_order)(known)
+
+
+class _Again:
+    """The picture read once more for what depends on all of it, so that no chunk has to wait in
+    memory until that is known; where it is more than read, once for everything.
+
+    Args:
+        source: the picture as it was given.
+        data: the same in the chunks that the method takes.
+        reach: rows around a chunk that the method sees.
+    """
+
+    def __init__(self, source: Any, data: Any, reach: int) -> None:
+        self._source, self._data, self._reach = source, data, reach
+        self._is_read = _is_read(source)
+
+    def chunks(self, purpose: str) -> Any:
+        """The chunks, read for this."""
+        if not self._is_read:
+            return self._data
+        from dask.graph_manipulation import clone
+
+        return clone(self._source, seed=purpose).rechunk(self._data.chunks)
+
+    def surrounded(self, purpose: str) -> Any:
+        """The same with what lies around them."""
+        return _with_surroundings(self.chunks(purpose), self._reach)
+
+
+def _is_read(data: Any) -> bool:
+    """Whether chunks come from their places one by one, with no exchange between them."""
+    from dask.blockwise import Blockwise
+    from dask.highlevelgraph import HighLevelGraph
+
+    graph = data.__dask_graph__()
+    return isinstance(graph, HighLevelGraph) and all(
+        isinstance(layer, Blockwise) or not graph.dependencies[name]
+        for name, layer in graph.layers.items()
+    )
+
+
+def _with_surroundings(data: Any, reach: int) -> Any:
+    import dask.array as da
+
+    return da.overlap.overlap(data, {0: reach, 1: reach, 2: 0}, "none") if reach else data
+
+
+def _of_each(function: Any, data: Any, **arguments: Any) -> list[Any]:
+    """What a function makes of each chunk; as one task with reading it."""
+    one = tuple((1,) * count for count in data.numblocks)
+    empty = np.empty((0,) * data.ndim, object)
+    found = data.map_blocks(function, dtype=object, chunks=one, meta=empty, **arguments)
+    return list(found.to_delayed().ravel())
 
 
 def _merged(parts: list[Any], join: Any) -> Any:
@@ -346,32 +406,8 @@ def _own_bounds(found: tuple[float, float, float], method: Reconstructor) -> tup
     return found[1] / factor, found[2] / factor
 
 
-Counts = tuple[Float32Array, npt.NDArray[np.int64]]
-
-
-def _count(block: Float32Array) -> Counts:
-    """The distinct pixels of a block, (colour, 3), and how often each occurs."""
-    found = find_colours(np.ascontiguousarray(block, np.float32))
-    if found is None:
-        return _unique(block.reshape(-1, 3), np.ones(block.shape[0] * block.shape[1], np.int64))
-    return _unique(found.values, found.counts())
-
-
-def _join_counts(parts: list[Counts]) -> Counts:
-    values, counts = zip(*parts, strict=True)
-    return _unique(np.concatenate(values), np.concatenate(counts))
-
-
-def _unique(values: Float32Array, counts: npt.NDArray[np.int64]) -> Counts:
-    rows = np.ascontiguousarray(values, np.float32).view(np.dtype("V12")).reshape(-1)
-    _, first, number = np.unique(rows, return_index=True, return_inverse=True)
-    total = np.zeros(len(first), np.int64)
-    np.add.at(total, number.reshape(-1), counts)
-    return np.ascontiguousarray(values[first]), total
-
-
 def _means_of_colours(
-    counts: Counts,
+    counts: ColourCounts,
     method: Reconstructor,
     attrs: dict[str, Any],
     top: float,
@@ -384,10 +420,9 @@ def _means_of_colours(
         picture = _picture(in_rows(colours), method, attrs)
         scaled, _ = method.guarantees.scale(picture, top)
         rgb = np.asarray(scaled.values, np.float32)
-        rows, width = rgb.shape[:2]
         return method.compute_global_means(
             lambda y, x: rgb[y, x],
-            Layout(rows, width, Tiling.STATISTICS, (width, width)),
+            layout_of_colours(*rgb.shape[:2]),
             bounds=bounds,
             bits=bits_of(scaled),
             weigh=lambda y, x: weight[y, x],

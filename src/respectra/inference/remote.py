@@ -34,7 +34,7 @@ from respectra.inference.folders import (
     run_jobs,
 )
 from respectra.inference.video_reader import CLIP_SUFFIXES
-from respectra.storage import Place, Url
+from respectra.urls import Place, Url, parse_place
 
 if TYPE_CHECKING:
     from respectra.cluster import Cluster
@@ -71,7 +71,7 @@ def find_places(arguments: Sequence[str]) -> list[tuple[Place, PurePath]]:
     """
     found: dict[Place, PurePath] = {}
     for argument in arguments:
-        where = storage.place(argument)
+        where = parse_place(argument)
         if isinstance(where, Path):
             for path, relative in find_inputs([where]):
                 found.setdefault(path, relative)

@@ -38,6 +38,7 @@ from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.seen import SeenPicture
 from respectra.inference.tiling import Layout, Region
 from respectra.progress import Progress, as_progress
+from respectra.threads import one_behind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,7 +92,7 @@ def reconstruct_file(
         kind: what the picture's values are; see ``respectra.cameras.to_track_values``.
         dtype: of the values; ``float16`` for Zarr alone.
         overwrite: replace what is there.
-        progress: told how many pieces are complete.
+        progress: told how many pieces are complete, by the thread that writes them.
         references: spectra that are known in this picture; see
             :meth:`Reconstructor.with_references`.
         picture_options: how to read the picture.
@@ -180,15 +181,21 @@ def _grow(
     pieces: Pieces,
     progress: Progress,
 ) -> None:
-    """Write the pieces that are not there yet."""
+    """Write the pieces that are not there yet, each while the next one is computed."""
     if pieces.layout is None:
         _require_room(cube)
         cube.writer.create()
         pieces.begin(cube, layout)
-    for region, spectra, unreachable in _pieces(reconstructor, picture, layout, pieces):
+
+    def write(region: Region, spectra: Any, unreachable: int) -> None:
         cube.writer.write(region, spectra)
         pieces.complete(region, unreachable)
         progress(len(pieces.done), layout.count, "piece")
+
+    with one_behind(write) as write_behind:
+        for region, spectra, unreachable in _pieces(reconstructor, picture, layout, pieces):
+            write_behind(region, spectra, unreachable)
+            del spectra
 
 
 def _attributes(
@@ -256,8 +263,9 @@ def _layout(reconstructor: Recovers, picture: Picture, pieces: Pieces) -> Layout
     """As the journal has it, where that still fits; else the largest tiles that fit."""
     held, bands = float(picture.held_bytes), reconstructor.contract.bands
     # What a tile takes before and after the method itself: its values in double precision on the
-    # way to the track's units, and the spectra as the file wants them, compressed or not.
-    per_pixel = 8 * 3 * 8 + 2 * 4 * bands + reconstructor.answer_bytes
+    # way to the track's units, and the spectra as the file wants them, compressed or not, twice:
+    # those of the tile before are written meanwhile.
+    per_pixel = 8 * 3 * 8 + 4 * 4 * bands + reconstructor.answer_bytes
     size = (picture.height, picture.width)
     layout = reconstructor.layout(*size, held=held, per_pixel=per_pixel)
     # Once more, now that it is known how much is held besides a tile.

@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 FRAME_PIXELS = 482 * 512
 #: Pictures up to this many pixels are not cut when memory is left to us and plenty is free.
 SMALL_IMAGE = 1024 * 1024
+#: Of a pixel of a picture whose colours are looked for: its values twice, its colour's number, and
+#: the spectra of as many colours as are worth it.
+_COLOUR_BYTES = 2 * 12 + 4 + 100
 #: Tiles are measured for rather than made smaller than this.
 _LEAST_UNMEASURED = 256
 
@@ -134,6 +137,12 @@ class TiledInference:
         if self.backend.is_light and self.tile == "auto":
             whole = Layout(height, width, card.tiling, (height, width))
             return checked(whole, card, self._budget(height * width, 0.0, 0.0))
+        pixels = height * width
+        if self.tile == "auto" and self.max_memory == "auto" and self._by_colour(pixels):
+            # What is computed are colours, some at a time; held are the cubes and what pixels say.
+            held = pixels * (4 * cubes * self.contract.bands + _COLOUR_BYTES)
+            if held <= AUTO_SHARE * free_bytes():
+                return Layout(height, width, card.tiling, (height, width))
         return self.layout(height, width, held=cubes * 4 * height * width * self.contract.bands)
 
     def assemble(
@@ -224,9 +233,10 @@ class TiledInference:
             if find is not None:
                 from respectra.inference.colours import ByColour
 
-                predict = ByColour(predict, find)
+                predict = ByColour(predict, find, self.contract.finish if output is None else _same)
+            unfinished = output is None and find is None
             for region, spectra in run(predict, prepared, layout, done=done):
-                yield region, self.contract.finish(spectra) if output is None else spectra
+                yield region, self.contract.finish(spectra) if unfinished else spectra
                 del spectra
                 if not layout.whole:
                     trim_malloc()
@@ -268,12 +278,18 @@ class TiledInference:
         from respectra.inference.statistics import compute_global_means
 
         if weigh is None and self._by_colour(layout.height * layout.width):
-            from respectra.inference.colours import ColourFinder, weighted_picture
+            from respectra.inference.colours import (
+                ColourFinder,
+                layout_of_colours,
+                weighted_picture,
+            )
 
             found = weighted_picture(prepared, layout, find or ColourFinder())
             if found is not None:
                 colours, weight, layout = found
                 prepared, weigh = _reader_of(colours), _reader_of(weight)
+            elif layout.whole:
+                layout = layout_of_colours(layout.height, layout.width)
         with self.backend.conditioned(bits):
             return compute_global_means(self._network, prepared, layout, weigh=weigh)
 
@@ -360,6 +376,11 @@ class TiledInference:
         if free is not None and (isinstance(self.tile, int) or pixels <= min(SMALL_IMAGE, free)):
             return None
         use = self.backend.memory()  # measured first: it loads libraries, which then are held
+        if self._by_colour(pixels):
+            from respectra.inference.colours import TOGETHER
+
+            each = _COLOUR_BYTES + 4 * self.contract.bands
+            use = MemoryUse(use.of(TOGETHER), min(each, use.per_pixel))
         use = dataclasses.replace(use, per_pixel=use.per_pixel + per_pixel)
         return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
 
@@ -369,6 +390,10 @@ class TiledInference:
             return None
         each = (self.backend.card.memory_gb or 0.5) * 1e9 / FRAME_PIXELS + per_pixel
         return max(0.0, (AUTO_SHARE * free_bytes() - held) / each)
+
+
+def _same(spectra: Float32Array) -> Float32Array:
+    return spectra
 
 
 class _LastRead:

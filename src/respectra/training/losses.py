@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from respectra.cameras import Track
     from respectra.methods import Contract
 
-#: What the authors of the camera term divide by: the highest code, where the clean track divides
-#: by 256.
-_RELEASED_SCALE = 255.0
 #: Half the width of SSIM's window of 11 pixels.
 _WINDOW = 11
 
@@ -105,7 +102,7 @@ class CameraLoss(nn.Module):
             )
         signals = camera.signal_matrix(contract.wavelengths_nm)
         released = term.gradient == "none"
-        scale = _RELEASED_SCALE if released and camera.name == "clean" else camera.full_scale
+        scale = camera.released_scale if released else camera.full_scale
         matrix = torch.as_tensor(signals / scale, dtype=torch.float32)
         self.register_buffer("matrix", matrix, persistent=False)
         self.straight_through = not released

@@ -24,6 +24,10 @@ from respectra.training.schedules import make_optimizer, make_schedule
 _CODE_STEP = 1 / 255
 
 
+#: Of a checkpoint: the length of the run that it is of.
+_LENGTH = "respectra_length"
+
+
 class TrainingModule(LightningModule):
     """A network with its loss, its optimiser and its schedule.
 
@@ -100,9 +104,18 @@ class TrainingModule(LightningModule):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note the length that the schedule is for."""
+        checkpoint[_LENGTH] = self.recipe.length.model_dump(mode="json")
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the schedule of the run's new length, as if it had been so from the start."""
-        if not self.lengthened:
+        """Go on with the schedule of the run's new length, as if it had been so from the start.
+
+        The checkpoint says which length it is of: the first process of several may have replaced
+        the recipe in the folder before another one looks. Older ones do not say.
+        """
+        known, now = checkpoint.get(_LENGTH), self.recipe.length.model_dump(mode="json")
+        if not (self.lengthened if known is None else known != now):
             return
         stand_in = torch.nn.Parameter(torch.zeros(1))
         optimizer = make_optimizer(self.recipe.optimizer, [stand_in])

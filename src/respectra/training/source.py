@@ -26,7 +26,7 @@ from respectra.datasets.validity import valid_pixels
 from respectra.errors import ConfigError, DataError, naming
 from respectra.identity import content_hash
 from respectra.methods import Contract
-from respectra.storage import Url, is_url, kept_copy
+from respectra.storage import local_folder
 from respectra.training.recipe import DataRecipe
 from respectra.typing import Float32Array
 
@@ -120,7 +120,7 @@ def open_scenes(
     """
     if not folders:
         raise ConfigError("there is nothing to train on; name a folder of cubes or a store")
-    folders = [kept_copy(Url.parse(str(f))) if is_url(f) else f for f in folders]
+    folders = [local_folder(folder) for folder in folders]
     stores = [is_store(folder) for folder in folders]
     if any(stores):
         if len(folders) > 1:

@@ -65,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         origins=settings.origins,
         embed=settings.embed,
         connections=settings.limits.connections,
+        patience_s=settings.limits.idle_s,
     )
     app.include_router(jobs_router(service))
     app.include_router(results_router(service))

@@ -13,11 +13,11 @@ from respectra.cubes import require_cube, wavelengths_of
 from respectra.typing import Float32Array
 
 Bytes = npt.NDArray[np.uint8]
-Colours = npt.NDArray[np.int32]
+ColourCodes = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Block:
+class SceneBlock:
     """Some pixels of a scene."""
 
     spectra: Float32Array
@@ -43,7 +43,7 @@ class Source(Protocol):
     light: npt.NDArray[np.float64] | None
     """Of radiance: the light on the scene, shape (band,), where it is known."""
 
-    def block(self, rows: slice, columns: slice) -> Block:
+    def block(self, rows: slice, columns: slice) -> SceneBlock:
         """A rectangle, row by row; slices may have a step."""
         ...
 
@@ -52,15 +52,17 @@ class Source(Protocol):
 class ColourSource(Source, Protocol):
     """A scene whose pixels of one colour are all alike, so that each colour is computed once."""
 
-    def colours(self, rows: slice, columns: slice) -> Colours:
+    def colours(self, rows: slice, columns: slice) -> ColourCodes:
         """Shape (y, x): each pixel's 8-bit codes as one number below 2²⁴."""
         ...
 
-    def block_of(self, colours: Colours) -> Block:
+    def block_of(self, colours: ColourCodes) -> SceneBlock:
         """Pixels of these colours, shape (pixel,)."""
         ...
 
-    def preview(self, colours: Colours, counts: npt.NDArray[np.int64]) -> tuple[Block, bool]:
+    def preview(
+        self, colours: ColourCodes, counts: npt.NDArray[np.int64]
+    ) -> tuple[SceneBlock, bool]:
         """The same without knowing the whole picture, and whether that makes no difference.
 
         Args:
@@ -83,9 +85,9 @@ class CubeSource:
         self.wavelengths_nm = wavelengths_of(cube)
         self.quantity = str(cube.attrs.get("quantity", "radiance"))
 
-    def block(self, rows: slice, columns: slice) -> Block:
+    def block(self, rows: slice, columns: slice) -> SceneBlock:
         """The rectangle."""
         values = np.array(self._values[rows, columns]).reshape(-1, self._values.shape[2])
         bad = ~np.isfinite(values)
         values[bad] = 0.0
-        return Block(values, int(bad.any(axis=1).sum()))
+        return SceneBlock(values, int(bad.any(axis=1).sum()))

@@ -65,6 +65,7 @@ _WAYS = {
     "matrix": "a 3 × 3 matrix",
     "root-polynomial": "a root-polynomial of its values",
     "tone": "the chart's tone curve",
+    "gaussian-process": "a Gaussian process over its colours",
 }
 
 

@@ -17,8 +17,9 @@ from typing import Any, Literal
 
 from respectra.allocator import trim_malloc
 from respectra.viewer.limits import Limits
-from respectra.viewer.models import Job, NewJob, State
-from respectra.viewer.store import Store, UploadFiles, new_id
+from respectra.viewer.models import JobOut, NewJob, State
+from respectra.viewer.scene import FIRST_LOOK
+from respectra.viewer.store import JobStore, UploadFiles, new_id
 
 logger = logging.getLogger("respectra.viewer")
 
@@ -37,7 +38,7 @@ class QueueFull(Exception):  # noqa: N818 - an answer, not a failure
 
 
 @dataclass
-class Entry:
+class ServiceJob:
     """A job, as the service keeps it."""
 
     name: str
@@ -83,12 +84,12 @@ class Jobs:
         limits: how many wait, how long they run and are kept.
     """
 
-    def __init__(self, store: Store, limits: Limits) -> None:
+    def __init__(self, store: JobStore, limits: Limits) -> None:
         self.store, self.limits = store, limits
-        self.entries: dict[str, Entry] = {}
-        self._waiting: deque[Entry] = deque()
+        self.entries: dict[str, ServiceJob] = {}
+        self._waiting: deque[ServiceJob] = deque()
         self._wake = asyncio.Event()
-        self._running: Entry | None = None
+        self._running: ServiceJob | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.ready = asyncio.Event()
         self.offer: dict[str, Any] = {}
@@ -109,14 +110,14 @@ class Jobs:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._end_worker()
 
-    def add_finished(self, job: str, name: str, *, forever: bool = False) -> Entry:
+    def add_finished(self, job: str, name: str, *, forever: bool = False) -> ServiceJob:
         """Take a result in that is on the disk already; it may be kept without end."""
-        entry = Entry(name, "scene", _NO_REQUEST, {}, id=job, state=State.DONE, share=1.0)
+        entry = ServiceJob(name, "scene", _NO_REQUEST, {}, id=job, state=State.DONE, share=1.0)
         entry.phase, entry.viewable, entry.forever = "done", True, forever
         self.entries[job] = entry
         return entry
 
-    def submit(self, entry: Entry) -> Entry:
+    def submit(self, entry: ServiceJob) -> ServiceJob:
         """Put a job into the queue.
 
         Raises:
@@ -130,7 +131,7 @@ class Jobs:
         self._wake.set()
         return entry
 
-    async def cancel(self, entry: Entry) -> None:
+    async def cancel(self, entry: ServiceJob) -> None:
         """Stop a job, or take it out of the queue."""
         if entry in self._waiting:
             self._waiting.remove(entry)
@@ -148,22 +149,22 @@ class Jobs:
                 self._finish(entry, State.CANCELLED)
                 await self._end_worker()
 
-    async def focus(self, entry: Entry, y: int, x: int) -> None:
+    async def focus(self, entry: ServiceJob, y: int, x: int) -> None:
         """Let a running job go on from the pixel that somebody looks at."""
         if entry is self._running:
             await self._send({"command": "focus", "job": entry.id, "y": y, "x": x})
 
-    def has_expired(self, entry: Entry) -> bool:
+    def has_expired(self, entry: ServiceJob) -> bool:
         """Whether nobody has asked for a result for too long."""
         age = time.monotonic() - entry.touched
         return entry.ended and not entry.forever and age > self.limits.expire_s
 
-    def remove(self, entry: Entry) -> None:
+    def remove(self, entry: ServiceJob) -> None:
         """Forget a job that has ended and delete its result."""
         self.entries.pop(entry.id, None)
         self.store.remove_job(entry.id)
 
-    def scene_folder(self, entry: Entry) -> Path:
+    def scene_folder(self, entry: ServiceJob) -> Path:
         """Where the scenes of a job are: its result, or the first look of an unfinished one."""
         folder = self.store.job_folder(entry.id)
         if not folder.is_dir() and entry.viewable:
@@ -171,7 +172,7 @@ class Jobs:
             return parts[0] if parts else folder
         return folder
 
-    def describe(self, entry: Entry) -> Job:
+    def describe(self, entry: ServiceJob) -> JobOut:
         """A job as clients see it."""
         folder = self.scene_folder(entry)
         scenes = ("recovered", "truth")
@@ -179,7 +180,7 @@ class Jobs:
         if entry.state is State.RUNNING and entry.started is not None and entry.share > 0.06:
             remaining = (time.monotonic() - entry.started) * (1 / entry.share - 1)
         position = list(self._waiting).index(entry) + 1 if entry in self._waiting else None
-        return Job(
+        return JobOut(
             id=entry.id,
             name=entry.name,
             kind=entry.kind,
@@ -227,7 +228,7 @@ class Jobs:
                 if entry.state in (State.FAILED, State.CANCELLED):
                     self.store.remove_job(entry.id)
 
-    async def _do(self, entry: Entry) -> None:
+    async def _do(self, entry: ServiceJob) -> None:
         process = await self._worker()
         assert process.stdout is not None
         task = {**entry.task, "output": str(self.store.job_folder(entry.id))}
@@ -242,14 +243,14 @@ class Jobs:
                 return
             self._hear(entry, json.loads(line))
 
-    def _hear(self, entry: Entry, message: dict[str, Any]) -> None:
+    def _hear(self, entry: ServiceJob, message: dict[str, Any]) -> None:
         if message.get("job") != entry.id:
             return
         match message["event"]:
             case "progress":
                 entry.phase = message["phase"]
                 entry.share = max(entry.share, message["share"])
-                entry.viewable = entry.viewable or message["phase"] == "first"
+                entry.viewable = entry.viewable or message["phase"] == FIRST_LOOK
                 entry.announce()
             case "done":
                 entry.viewable = entry.kind in ("scene", "demo")
@@ -265,7 +266,7 @@ class Jobs:
         text = text.replace(f"{self.store.root}/", "/x/x/")
         return _ABSOLUTE.sub(lambda path: path[0].rsplit("/", 1)[-1], text)
 
-    def _finish(self, entry: Entry, state: State, error: str | None = None) -> None:
+    def _finish(self, entry: ServiceJob, state: State, error: str | None = None) -> None:
         if entry.ended:
             return
         entry.state, entry.error = state, error
@@ -276,7 +277,7 @@ class Jobs:
         self._hold(entry, -1)
         entry.announce()
 
-    def _hold(self, entry: Entry, count: int) -> None:
+    def _hold(self, entry: ServiceJob, count: int) -> None:
         """Uploads that a job needs are not removed before it has ended."""
         for upload in entry.uploads:
             upload.busy += count
@@ -348,16 +349,16 @@ class Jobs:
         while self.store.used_bytes() > self.limits.stored_bytes:
             ended = [e for e in self.entries.values() if e.ended and not e.forever]
             idle = [u for u in self.store.uploads.values() if not u.busy]
-            kept: list[Entry | UploadFiles] = [*ended, *idle]
+            kept: list[ServiceJob | UploadFiles] = [*ended, *idle]
             oldest = min(kept, key=_touched, default=None)
             if oldest is None:
                 return False
-            if isinstance(oldest, Entry):
+            if isinstance(oldest, ServiceJob):
                 self.remove(oldest)
             else:
                 self.store.remove_upload(oldest)
         return True
 
 
-def _touched(kept: UploadFiles | Entry) -> float:
+def _touched(kept: UploadFiles | ServiceJob) -> float:
     return kept.touched

@@ -28,7 +28,7 @@ class Problem(_Model):
     detail: str
 
 
-class Upload(_Model):
+class UploadOut(_Model):
     """Files that were received."""
 
     id: str
@@ -131,7 +131,7 @@ class ChartOut(_Model):
     spectra: list[list[float]] = Field(description="A row a patch, in reading order.")
 
 
-class Focus(_Model):
+class NewFocus(_Model):
     """The pixel that somebody looks at."""
 
     y: int = Field(ge=0, le=10_000_000)
@@ -144,7 +144,7 @@ class NewExport(_Model):
     format: str = Field(max_length=20, description="One of the formats on offer, such as netcdf.")
 
 
-class Job(_Model):
+class JobOut(_Model):
     """A job and how far it is."""
 
     id: str
@@ -234,13 +234,21 @@ class SceneOut(_Model):
     facts: dict[str, str]
 
 
-class Rendering(_Model):
+class ReferencesOut(_Model):
+    """Known spectra that a scene was recovered with."""
+
+    wavelengths_nm: list[float]
+    places: list[tuple[int, int, int, int]] = Field(description="(y, x, height, width) in pixels.")
+    spectra: list[list[float]]
+
+
+class RenderingOut(_Model):
     """From a spectrum to linear sRGB."""
 
     matrix: list[tuple[float, float, float]] = Field(description="One row a band.")
 
 
-class Spectra(_Model):
+class SpectraOut(_Model):
     """Spectra of pixels."""
 
     wavelengths_nm: list[float]
@@ -248,7 +256,7 @@ class Spectra(_Model):
     values: list[list[float]]
 
 
-class Region(_Model):
+class RegionOut(_Model):
     """Mean and spread of a rectangle."""
 
     wavelengths_nm: list[float]

@@ -12,6 +12,7 @@ import xarray as xr
 
 from respectra.cubes import require_cube
 from respectra.errors import DataError
+from respectra.progress import unseen
 from respectra.viewer.server import BackgroundServer
 from respectra.viewer.service import Settings
 from respectra.viewer.store import new_id
@@ -109,7 +110,7 @@ def show(
             if values is not None:
                 folder = service.store.job_folder(job) / scene
                 folder.mkdir(parents=True)
-                write_scene(CubeSource(values), folder, lambda phase, share: None)
+                write_scene(CubeSource(values), folder, unseen)
     except BaseException:
         server.close()
         raise

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from respectra.viewer.blocks import Colours
+from respectra.viewer.blocks import ColourCodes
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int32]
@@ -53,14 +53,14 @@ class Palette:
         self,
         folder: Path,
         channels: Mapping[str, int],
-        compute: Callable[[Colours], Mapping[str, Array]],
+        compute: Callable[[ColourCodes], Mapping[str, Array]],
     ) -> None:
         self._folder, self._channels, self._compute = folder, channels, compute
         # One more than a colour's number, so that memory is only taken for colours that occur.
         self._place = np.zeros(_ALL, np.int32)
         self._count = 0
 
-    def numbers(self, colours: Colours) -> Numbers:
+    def numbers(self, colours: ColourCodes) -> Numbers:
         """Numbers of pixels of these colours; new ones are computed first."""
         places = self._place[colours]
         if not places.all():
@@ -71,7 +71,7 @@ class Palette:
             places = self._place[colours]
         return places - np.int32(1)
 
-    def learn(self, colours: Colours, values: Mapping[str, Array]) -> None:
+    def learn(self, colours: ColourCodes, values: Mapping[str, Array]) -> None:
         """Take in what was computed for colours that are new, each given once."""
         for name, array in values.items():
             rows = np.zeros((len(colours), self._channels[name]), array.dtype)

@@ -18,20 +18,20 @@ from respectra.cubes.formats import FORMATS
 from respectra.errors import DataError
 from respectra.guards.text import read_object
 from respectra.viewer.calibrating import CAPTURE_FILE, FACTS_FILE, chart_table
-from respectra.viewer.jobs import Entry, QueueFull
+from respectra.viewer.jobs import QueueFull, ServiceJob
 from respectra.viewer.models import (
     CalibrationOut,
     ChartOut,
     Choice,
-    Focus,
-    Job,
+    JobOut,
     NewCalibration,
     NewExport,
+    NewFocus,
     NewJob,
     Options,
     Problem,
     State,
-    Upload,
+    UploadOut,
 )
 from respectra.viewer.security import next_chunk
 from respectra.viewer.service import Service, refuse
@@ -89,13 +89,13 @@ def jobs_router(service: Service) -> APIRouter:
 
     @router.post(
         "/uploads",
-        response_model=Upload,
+        response_model=UploadOut,
         status_code=201,
         openapi_extra=_BODY,
         responses=_problems(408, 413, 415, 422, 507),
         tags=["uploads"],
     )
-    async def upload(request: Request, name: FileName) -> Upload:
+    async def upload(request: Request, name: FileName) -> UploadOut:
         """Send a file as the body. A cube of several files goes on with PUT."""
         _require_bytes(request)
         _require_uploads(service)
@@ -109,14 +109,14 @@ def jobs_router(service: Service) -> APIRouter:
 
     @router.put(
         "/uploads/{upload_id}",
-        response_model=Upload,
+        response_model=UploadOut,
         openapi_extra=_BODY,
         responses=_problems(404, 408, 413, 415, 422, 507),
         tags=["uploads"],
     )
     async def upload_more(
         request: Request, upload_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")], name: FileName
-    ) -> Upload:
+    ) -> UploadOut:
         """Add a file to an upload: the data of an ENVI header, the next part of a folder."""
         _require_bytes(request)
         files = service.upload(upload_id)
@@ -126,12 +126,12 @@ def jobs_router(service: Service) -> APIRouter:
 
     @router.post(
         "/jobs",
-        response_model=Job,
+        response_model=JobOut,
         status_code=202,
         responses=_problems(404, 422, 429, *_BODY_PROBLEMS),
         tags=["jobs"],
     )
-    async def new_job(request: NewJob) -> Job:
+    async def new_job(request: NewJob) -> JobOut:
         """Recover a picture's spectra, or look at a cube; without an upload, a demonstration."""
         _require_uploads(service)
         return _submit(service, service.new_entry(request))
@@ -143,12 +143,12 @@ def jobs_router(service: Service) -> APIRouter:
 
     @router.post(
         "/calibrations",
-        response_model=Job,
+        response_model=JobOut,
         status_code=202,
         responses=_problems(404, 422, 429, *_BODY_PROBLEMS),
         tags=["calibrations"],
     )
-    async def calibrate(request: NewCalibration) -> Job:
+    async def calibrate(request: NewCalibration) -> JobOut:
         """Calibrate a camera with a photograph of a colour chart."""
         _require_uploads(service)
         return _submit(service, service.new_calibration(request))
@@ -165,13 +165,13 @@ def jobs_router(service: Service) -> APIRouter:
         facts = read_object(folder / FACTS_FILE)
         return CalibrationOut(**facts, capture=read_object(folder / CAPTURE_FILE))
 
-    @router.get("/jobs/{job}", response_model=Job, responses=_problems(404), tags=["jobs"])
-    async def job_status(job: JobId) -> Job:
+    @router.get("/jobs/{job}", response_model=JobOut, responses=_problems(404), tags=["jobs"])
+    async def job_status(job: JobId) -> JobOut:
         """How far a job is."""
         return service.jobs.describe(service.entry(job))
 
-    @router.delete("/jobs/{job}", response_model=Job, responses=_problems(404), tags=["jobs"])
-    async def delete_job(job: JobId) -> Job:
+    @router.delete("/jobs/{job}", response_model=JobOut, responses=_problems(404), tags=["jobs"])
+    async def delete_job(job: JobId) -> JobOut:
         """Cancel a job that has not ended; delete the result of one that has."""
         entry = service.entry(job)
         if entry.ended:
@@ -181,7 +181,7 @@ def jobs_router(service: Service) -> APIRouter:
         return service.jobs.describe(entry)
 
     @router.put("/jobs/{job}/focus", status_code=204, responses=_problems(404, 422), tags=["jobs"])
-    async def focus(job: JobId, request: Focus) -> None:
+    async def focus(job: JobId, request: NewFocus) -> None:
         """Say where somebody looks: what is still to be computed goes on from there."""
         await service.jobs.focus(service.entry(job), request.y, request.x)
 
@@ -201,12 +201,12 @@ def jobs_router(service: Service) -> APIRouter:
 
     @router.post(
         "/jobs/{job}/exports",
-        response_model=Job,
+        response_model=JobOut,
         status_code=202,
         responses=_problems(404, 409, 422, 429, *_BODY_PROBLEMS),
         tags=["results"],
     )
-    async def export(job: JobId, request: NewExport) -> Job:
+    async def export(job: JobId, request: NewExport) -> JobOut:
         """Compute the whole cube exactly and save it; the file belongs to the new job."""
         entry = service.entry(job)
         if not entry.viewable:
@@ -245,7 +245,7 @@ def _finished_folder(service: Service, job: str, *kinds: str) -> FolderPath:
     return folder
 
 
-def _submit(service: Service, entry: Entry) -> Job:
+def _submit(service: Service, entry: ServiceJob) -> JobOut:
     service.jobs.tidy()
     try:
         service.jobs.submit(entry)
@@ -267,7 +267,7 @@ def _require_bytes(request: Request) -> None:
         raise HTTPException(415, "send the file itself, as application/octet-stream")
 
 
-async def _receive(service: Service, files: UploadFiles, request: Request, name: str) -> Upload:
+async def _receive(service: Service, files: UploadFiles, request: Request, name: str) -> UploadOut:
     """Write the body to its place, counting; what is refused leaves nothing."""
     limits = service.settings.limits
     if files.files >= limits.upload_files:
@@ -309,10 +309,10 @@ async def _receive(service: Service, files: UploadFiles, request: Request, name:
         files.busy -= 1
         files.touched = time.monotonic()
     files.files += 1
-    return Upload(id=files.id, name=files.name, files=files.files, bytes=files.bytes)
+    return UploadOut(id=files.id, name=files.name, files=files.files, bytes=files.bytes)
 
 
-async def _follow(service: Service, entry: Entry) -> AsyncIterator[dict[str, str]]:
+async def _follow(service: Service, entry: ServiceJob) -> AsyncIterator[dict[str, str]]:
     service.event_streams += 1
     try:
         while True:

@@ -9,12 +9,21 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
+from respectra.cameras import References
 from respectra.colour import encode_srgb
 from respectra.errors import RespectraError
-from respectra.viewer.models import PlaneOut, Problem, Region, Rendering, SceneOut, Spectra
+from respectra.viewer.models import (
+    PlaneOut,
+    Problem,
+    ReferencesOut,
+    RegionOut,
+    RenderingOut,
+    SceneOut,
+    SpectraOut,
+)
 from respectra.viewer.pyramid import TILE, Plane, level_sizes
 from respectra.viewer.rendering import band_colours, rendering_matrix, scene_light
-from respectra.viewer.scene import BLOCK, Manifest, Scene
+from respectra.viewer.scene import BLOCK, REFERENCES_FILE, SceneManifest, StoredScene
 from respectra.viewer.service import Service
 
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
@@ -91,7 +100,20 @@ def results_router(service: Service) -> APIRouter:
             headers={"Cache-Control": caching},
         )
 
-    @router.get("/rendering", response_model=Rendering)
+    @router.get("/references", response_model=ReferencesOut)
+    def references(job: JobId, scene: SceneName) -> ReferencesOut:
+        """The known spectra of places that were given with the picture; often none."""
+        file = service.scene(job, scene).folder / REFERENCES_FILE
+        if not file.exists():
+            return ReferencesOut(wavelengths_nm=[], places=[], spectra=[])
+        known = References.from_csv(file)
+        return ReferencesOut(
+            wavelengths_nm=known.wavelengths_nm.tolist(),
+            places=known.points.tolist(),
+            spectra=known.spectra.tolist(),
+        )
+
+    @router.get("/rendering", response_model=RenderingOut)
     def rendering(
         job: JobId,
         scene: SceneName,
@@ -99,7 +121,7 @@ def results_router(service: Service) -> APIRouter:
         observer: Light = "cie1931",
         assumed: Light | None = None,
         adapt: bool = True,
-    ) -> Rendering:
+    ) -> RenderingOut:
         """The matrix that shows the scene under a light, for an observer."""
         found = service.scene(job, scene).manifest
         try:
@@ -113,7 +135,7 @@ def results_router(service: Service) -> APIRouter:
         except RespectraError as error:
             raise HTTPException(422, str(error)) from None
         rows: Any = matrix.tolist()
-        return Rendering(matrix=rows)
+        return RenderingOut(matrix=rows)
 
     @router.get("/preview.png", response_class=Response, responses=_PNG)
     def preview(job: JobId, scene: SceneName) -> Response:
@@ -140,17 +162,17 @@ def results_router(service: Service) -> APIRouter:
         grey = _level(found, level, band) / (manifest.peak or 1.0)
         return _png(np.rint(np.clip(grey, 0.0, 1.0) ** (1 / 2.2) * 255).astype(np.uint8))
 
-    @router.get("/spectra", response_model=Spectra)
+    @router.get("/spectra", response_model=SpectraOut)
     def spectra(
         job: JobId,
         scene: SceneName,
         at: Annotated[str, Query(pattern=r"^\d{1,7},\d{1,7}(;\d{1,7},\d{1,7})*$", max_length=9000)],
-    ) -> Spectra:
+    ) -> SpectraOut:
         """Spectra of pixels, given as ``y,x;y,x;...``."""
         found = service.scene(job, scene)
         points = _points(at, found)
         values = [_pixel(found, y, x).tolist() for y, x in points]
-        return Spectra(
+        return SpectraOut(
             wavelengths_nm=list(found.manifest.wavelengths_nm), points=points, values=values
         )
 
@@ -169,10 +191,10 @@ def results_router(service: Service) -> APIRouter:
             lines.append(f"{nm:g}," + ",".join(f"{c[row]:.7g}" for c in columns))
         return Response("\n".join(lines) + "\n", media_type="text/csv")
 
-    @router.get("/region", response_model=Region)
+    @router.get("/region", response_model=RegionOut)
     def region(
         job: JobId, scene: SceneName, y: Offset, x: Offset, height: Offset, width: Offset
-    ) -> Region:
+    ) -> RegionOut:
         """Mean and standard deviation over the pixels of a rectangle."""
         found = service.scene(job, scene)
         manifest = found.manifest
@@ -184,7 +206,7 @@ def results_router(service: Service) -> APIRouter:
     return router
 
 
-def _describe(scene: Scene) -> SceneOut:
+def _describe(scene: StoredScene) -> SceneOut:
     manifest = scene.manifest
     basis: Any = [list(row) for row in manifest.basis]
     deviations: Any = [list(row) for row in manifest.deviation_basis]
@@ -215,20 +237,20 @@ def _describe(scene: Scene) -> SceneOut:
     )
 
 
-def _light_name(manifest: Manifest) -> str:
+def _light_name(manifest: SceneManifest) -> str:
     """The light that the scene is taken to be under."""
     named = scene_light(manifest.quantity, manifest.light)
     return named if isinstance(named, str) else manifest.facts.get("light", "known")
 
 
-def _plane(scene: Scene, name: str) -> Plane:
+def _plane(scene: StoredScene, name: str) -> Plane:
     plane = scene.plane(name)
     if plane is None:
         raise HTTPException(404, "this scene has no such plane")
     return plane
 
 
-def _level(scene: Scene, level: int, band: int | None = None) -> Any:
+def _level(scene: StoredScene, level: int, band: int | None = None) -> Any:
     """Spectra of a whole level, or one band of it."""
     plane = _plane(scene, "coefficients")
     basis = np.asarray(scene.manifest.basis, np.float32)
@@ -237,7 +259,7 @@ def _level(scene: Scene, level: int, band: int | None = None) -> Any:
     return np.tensordot(stored.astype(np.float32), basis, axes=(0, 0))
 
 
-def _points(text: str, scene: Scene) -> list[tuple[int, int]]:
+def _points(text: str, scene: StoredScene) -> list[tuple[int, int]]:
     points = []
     for pair in text.split(";"):
         y, x = (int(number) for number in pair.split(","))
@@ -249,13 +271,13 @@ def _points(text: str, scene: Scene) -> list[tuple[int, int]]:
     return points
 
 
-def _pixel(scene: Scene, y: int, x: int) -> Any:
+def _pixel(scene: StoredScene, y: int, x: int) -> Any:
     level = scene.manifest.level_of(y, x)
     y, x = y >> level, x >> level
     return scene.spectra(slice(y, y + 1), slice(x, x + 1), level)[0, 0].astype(float)
 
 
-def _statistics(scene: Scene, y: int, x: int, height: int, width: int) -> Region:
+def _statistics(scene: StoredScene, y: int, x: int, height: int, width: int) -> RegionOut:
     """Moments of the coefficients, which give those of the spectra: both are linear."""
     manifest = scene.manifest
     level = manifest.finest
@@ -280,7 +302,7 @@ def _statistics(scene: Scene, y: int, x: int, height: int, width: int) -> Region
     mean = total / count
     covariance = square / count - np.outer(mean, mean)
     variance = np.einsum("kb,kl,lb->b", basis, covariance, basis)
-    return Region(
+    return RegionOut(
         wavelengths_nm=list(manifest.wavelengths_nm),
         pixels=height * width,
         mean=((mean + shift[:, 0]) @ basis).tolist(),

@@ -30,10 +30,12 @@ from respectra.cubes.io import peek_cube
 from respectra.errors import ConfigError, DataError, FormatError
 from respectra.files import atomic_path
 from respectra.inference import Reconstructor, load
+from respectra.progress import Progress, unseen
 from respectra.viewer.blocks import CubeSource
 from respectra.viewer.calibrating import ChartTask, run_calibration
 from respectra.viewer.limits import Limits
-from respectra.viewer.scene_writer import Focus, Report, write_scene
+from respectra.viewer.scene import FIRST_LOOK, REFERENCES_FILE
+from respectra.viewer.scene_writer import Focus, write_scene
 from respectra.viewer.sources import picture_source
 from respectra.viewer.stated import Stated, in_words
 from respectra.viewer.uncertainty import typical_error
@@ -70,12 +72,12 @@ class Task(Config):
     limits: Limits = Limits()
 
 
-def run(task: Task, report: Report, focus: Focus = lambda: None) -> None:
+def run(task: Task, progress: Progress, focus: Focus = lambda: None) -> None:
     """Do a job. The result is complete or not there.
 
     Args:
         task: what to do.
-        report: gets phases and shares of the work done; raises to stop.
+        progress: gets per cent of the work and in words what is done; raises to stop.
         focus: where somebody looks; what is left is computed from there.
 
     Raises:
@@ -83,7 +85,7 @@ def run(task: Task, report: Report, focus: Focus = lambda: None) -> None:
     """
     with atomic_path(task.output) as folder:
         folder.mkdir()
-        _JOBS[task.kind](task, folder, report, focus)
+        _JOBS[task.kind](task, folder, progress, focus)
 
 
 def warm_up() -> None:
@@ -93,11 +95,11 @@ def warm_up() -> None:
         task = Task(kind="scene", output=Path(name), guarantees=("consistent",))
         method = _reconstructor(task.method, "clean", task.guarantees).for_kind("srgb")
         nowhere: Focus = lambda: None  # noqa: E731
-        _recover(task, image, "srgb", method, Path(name), lambda phase, share: None, nowhere)
+        _recover(task, image, "srgb", method, Path(name), unseen, nowhere)
 
 
-def _scene(task: Task, folder: Path, report: Report, focus: Focus) -> None:
-    report("reading", 0.0)
+def _scene(task: Task, folder: Path, progress: Progress, focus: Focus) -> None:
+    progress(0, 100, "reading")
     assert task.source is not None
     truth = None
     if task.truth is not None:
@@ -108,25 +110,26 @@ def _scene(task: Task, folder: Path, report: Report, focus: Focus) -> None:
         (folder / "recovered").mkdir()
         facts = {"kind": "cube", "units": str(cube.attrs.get("units", ""))}
         facts["quantity"] = str(cube.attrs["quantity"])
-        write_scene(CubeSource(cube), folder / "recovered", report, focus=focus, facts=facts)
+        told = _within(progress, 10, 95)
+        write_scene(CubeSource(cube), folder / "recovered", told, focus=focus, facts=facts)
     else:
         kind = _kind(task)
         image = _open_picture(task, kind)
         _require_same_size(image, truth)
-        report("getting the method ready", 0.02)
-        _recover(task, image, kind, _for_file(task, kind), folder, report, focus)
+        progress(2, 100, "getting the method ready")
+        _recover(task, image, kind, _for_file(task, kind), folder, progress, focus)
     if truth is not None:
-        _write_truth(truth, folder, report)
+        _write_truth(truth, folder, progress)
 
 
-def _demo(task: Task, folder: Path, report: Report, focus: Focus) -> None:
-    report("rendering the still life", 0.0)
+def _demo(task: Task, folder: Path, progress: Progress, focus: Focus) -> None:
+    progress(0, 100, "rendering the still life")
     truth, image = _still_life()
     save_cube(truth, folder / "truth.npz")
-    report("getting the method ready", 0.02)
-    _recover(task, image, "clean", _for_demo(task, image), folder, report, focus)
+    progress(2, 100, "getting the method ready")
+    _recover(task, image, "clean", _for_demo(task, image), folder, progress, focus)
     if str(truth.attrs["quantity"]) == (task.stated.quantity or truth.attrs["quantity"]):
-        _write_truth(truth, folder, report)
+        _write_truth(truth, folder, progress)
 
 
 def _still_life() -> tuple[xr.DataArray, xr.DataArray]:
@@ -144,7 +147,7 @@ def _recover(
     kind: InputKind,
     reconstructor: Reconstructor,
     folder: Path,
-    report: Report,
+    progress: Progress,
     focus: Focus,
 ) -> None:
     values = image.sizes["y"] * image.sizes["x"] * reconstructor.contract.bands
@@ -152,35 +155,52 @@ def _recover(
         raise DataError(f"the cube would have {values:,} values; crop the picture")
     place = folder / "recovered"
     place.mkdir()
+    references = task.stated.references_in_picture()
+    if references is not None:
+        references.to_csv(place / REFERENCES_FILE)
     facts = {"kind": "picture", "method": task.method, "title": reconstructor.card.title}
     facts |= {"input": kind, "guarantees": ", ".join(task.guarantees), **in_words(reconstructor)}
-    report("computing", 0.05)
-
-    def tick(share: float) -> None:
-        report("computing", 0.1 + 0.5 * share)
+    progress(5, 100, "computing")
 
     with tempfile.TemporaryDirectory(dir=folder) as kept:
-        source = picture_source(image, kind, reconstructor, Path(kept), tick)
+        source = picture_source(image, kind, reconstructor, Path(kept), _within(progress, 10, 60))
         uncertainty = None
         if not source.deviates:
             uncertainty = _typical_error(task.method, track_of_kind(kind), task.guarantees)
-        write_scene(source, place, report, focus=focus, uncertainty=uncertainty, facts=facts)
+        write_scene(
+            source,
+            place,
+            _within(progress, 10, 95),
+            focus=focus,
+            uncertainty=uncertainty,
+            facts=facts,
+        )
 
 
-def _write_truth(truth: xr.DataArray, folder: Path, report: Report) -> None:
+def _write_truth(truth: xr.DataArray, folder: Path, progress: Progress) -> None:
     (folder / "truth").mkdir()
 
-    def later(phase: str, share: float) -> None:
-        report("reading the truth", 0.95)
+    def later(done: int, total: int, what: str, /) -> None:
+        progress(95, 100, "reading the truth")
 
     write_scene(CubeSource(truth), folder / "truth", later, facts={"kind": "truth"})
 
 
-def _export(task: Task, folder: Path, report: Report, focus: Focus) -> None:
+def _within(progress: Progress, start: int, stop: int) -> Progress:
+    """Progress of the middle of a job, from one percentage to another."""
+
+    def told(done: int, total: int, what: str, /) -> None:
+        percent = start + (stop - start) * done // max(1, total)
+        progress(percent, 100, FIRST_LOOK if what == FIRST_LOOK else "computing")
+
+    return told
+
+
+def _export(task: Task, folder: Path, progress: Progress, focus: Focus) -> None:
     """Compute the cube again, exactly, and save it as one file; folders become a ZIP archive."""
-    report("computing the cube", 0.0)
-    cube = _exact_cube(task, report)
-    report("writing the file", 0.7)
+    progress(0, 100, "computing the cube")
+    cube = _exact_cube(task, progress)
+    progress(70, 100, "writing the file")
     entry = next((f for f in FORMATS if f.suffix == task.suffix), None)
     if entry is None:
         raise ConfigError("no format of this suffix; see the options of the service")
@@ -198,7 +218,7 @@ def _export(task: Task, folder: Path, report: Report, focus: Focus) -> None:
                 file.unlink()
 
 
-def _exact_cube(task: Task, report: Report) -> xr.DataArray:
+def _exact_cube(task: Task, progress: Progress) -> xr.DataArray:
     if task.source is None:
         image = _still_life()[1]
         return _for_demo(task, image)(image)
@@ -206,22 +226,22 @@ def _exact_cube(task: Task, report: Report) -> xr.DataArray:
         return _the_cube(task)
     kind = _kind(task)
     image = _open_picture(task, kind)
-    report("getting the method ready", 0.1)
+    progress(10, 100, "getting the method ready")
     reconstructor = _for_file(task, kind)
-    report("computing the cube", 0.2)
+    progress(20, 100, "computing the cube")
     return reconstructor(reconstructor.values_of(image, kind))
 
 
-def _calibration(task: Task, folder: Path, report: Report, focus: Focus) -> None:
+def _calibration(task: Task, folder: Path, progress: Progress, focus: Focus) -> None:
     """Calibrate a camera with a photograph of a chart."""
-    report("reading", 0.0)
+    progress(0, 100, "reading")
     assert task.source is not None
     if is_cube(task.source):
         raise DataError("a camera is calibrated with a photograph of a chart, and this is a cube")
     encoding = input_encoding(_kind(task))
     options = task.picture.model_copy(update={"tone": "none"}).model_dump()
     image = open_image(task.source, encoding=encoding, max_pixels=task.limits.pixels, **options)
-    report("measuring the chart", 0.3)
+    progress(30, 100, "measuring the chart")
     run_calibration(image, task.chart, folder)
 
 
@@ -323,7 +343,7 @@ def _typical_error(method: str, track: str, guarantees: tuple[str, ...]) -> Any:
     return typical_error(_reconstructor(method, track, guarantees))
 
 
-_JOBS: dict[str, Callable[[Task, Path, Report, Focus], None]] = {
+_JOBS: dict[str, Callable[[Task, Path, Progress, Focus], None]] = {
     "scene": _scene,
     "demo": _demo,
     "export": _export,

@@ -11,11 +11,15 @@ from respectra.config import Config
 from respectra.guards.text import read_object
 from respectra.viewer.pyramid import Plane, PlaneInfo
 
+#: What progress calls a scene that can be looked at before all of it is computed.
+FIRST_LOOK = "first look"
+#: The known spectra that a scene was recovered with, where there were any.
+REFERENCES_FILE = "references.csv"
 #: Side of the blocks in which a scene is computed.
 BLOCK = 512
 
 
-class Manifest(Config):
+class SceneManifest(Config):
     """What a page needs to know of a scene before it asks for tiles."""
 
     height: int
@@ -70,12 +74,12 @@ class Manifest(Config):
         return 0 if self.covers(0, slice(y, y + 1), slice(x, x + 1)) else self.finest
 
 
-class Scene:
+class StoredScene:
     """Reads a scene from its folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.manifest = Manifest(**read_object(folder / "scene.json"))
+        self.manifest = SceneManifest(**read_object(folder / "scene.json"))
 
     def plane(self, name: str) -> Plane | None:
         """A plane by name, or None."""

@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.files import atomic_path
+from respectra.progress import Progress
 from respectra.typing import Float32Array
 from respectra.viewer.averaging import mean_of_halves
 from respectra.viewer.basis import MAX_RANK, GrowingBasis
-from respectra.viewer.blocks import Block, ColourSource, Source
+from respectra.viewer.blocks import ColourSource, SceneBlock, Source
 from respectra.viewer.palette import Palette, numbers_file, open_table
 from respectra.viewer.pyramid import Plane, PlaneInfo, level_sizes
 from respectra.viewer.rendering import rendering_matrix, scene_light
-from respectra.viewer.scene import BLOCK, Manifest
+from respectra.viewer.scene import BLOCK, FIRST_LOOK, SceneManifest
 
 #: A first look has at most this many pixels; everything finer follows.
 FIRST_LOOK_PIXELS = 120_000
@@ -30,7 +31,6 @@ _STORED_FROM = 2
 _DEVIATION_RANK = 20
 
 Array = npt.NDArray[Any]
-Report = Callable[[str, float], None]
 #: Gives the (row, column) that somebody looks at, or None.
 Focus = Callable[[], tuple[int, int] | None]
 
@@ -38,26 +38,26 @@ Focus = Callable[[], tuple[int, int] | None]
 def write_scene(
     source: Source,
     folder: Path,
-    report: Report,
+    progress: Progress,
     *,
     focus: Focus = lambda: None,
     uncertainty: npt.NDArray[np.float64] | None = None,
     facts: dict[str, str] | None = None,
-) -> Manifest:
+) -> SceneManifest:
     """Turn a source into a scene.
 
-    A coarse look is written first and reported as the phase ``first``; then the scene is computed
-    block by block, each with its coarser levels.
+    A coarse look is written first and told as ``first look``; then the scene is computed block by
+    block, each with its coarser levels.
 
     Args:
         source: the spectra.
         folder: where to; it exists and holds no scene yet.
-        report: gets a phase and the share of the work that is done; may raise to stop.
+        progress: counts blocks; may raise to stop.
         focus: where to go on; by default outwards from the middle.
-        uncertainty: see :class:`Manifest`.
+        uncertainty: see :class:`SceneManifest`.
         facts: what the page tells about the scene.
     """
-    writer = _Writer(source, folder, report, focus, uncertainty, facts or {})
+    writer = _Writer(source, folder, progress, focus, uncertainty, facts or {})
     try:
         return writer.run()
     finally:
@@ -69,12 +69,12 @@ class _Writer:
         self,
         source: Source,
         folder: Path,
-        report: Report,
+        progress: Progress,
         focus: Focus,
         uncertainty: npt.NDArray[np.float64] | None,
         facts: dict[str, str],
     ) -> None:
-        self.source, self.folder, self.report, self.facts = source, folder, report, facts
+        self.source, self.folder, self.progress, self.facts = source, folder, progress, facts
         self.focus, self.uncertainty = focus, uncertainty
         self.sizes = level_sizes(source.height, source.width)
         rank = min(MAX_RANK, len(source.wavelengths_nm))
@@ -109,7 +109,7 @@ class _Writer:
         self.differing = 0
         self.largest_difference = 0
 
-    def run(self) -> Manifest:
+    def run(self) -> SceneManifest:
         for plane in self.planes.values():
             plane.create()
         first = self._first_level()
@@ -120,7 +120,7 @@ class _Writer:
         if first:
             self._fill_from(first)
             self._manifest(first)
-            self.report("first", 0.1)
+            self.progress(0, 1, FIRST_LOOK)
             # What is counted by pixels is counted anew; what holds for colours stays true.
             self.invalid, self.differing = 0, 0
         self._compute_all(first)
@@ -189,7 +189,7 @@ class _Writer:
             if first and (time.monotonic() - told > _NEWS_S or len(self.ready) == 1):
                 self._manifest(first)
                 told = time.monotonic()
-            self.report("computing", 0.1 + 0.85 * len(self.ready) / total)
+            self.progress(len(self.ready), total, "block")
         self._fill_from(coarsest)
 
     def _compute(self, rows: slice, columns: slice, coarsest: int) -> None:
@@ -216,7 +216,7 @@ class _Writer:
                 array = plane.reduced(numbers, table, levels.start)
             plane.write_levels(levels, rows.start, columns.start, array)
 
-    def _encode(self, block: Block) -> dict[str, Array]:
+    def _encode(self, block: SceneBlock) -> dict[str, Array]:
         """Values by plane, shape (pixel, channel)."""
         coefficients, error = self.basis.encode(block.spectra)
         self.largest_error = max(self.largest_error, error)
@@ -246,10 +246,10 @@ class _Writer:
         for name, plane in self.planes.items():
             plane.fill_from(level, self._used(name))
 
-    def _manifest(self, finest: int) -> Manifest:
+    def _manifest(self, finest: int) -> SceneManifest:
         known = "difference" in self.planes
         uncertainty = self.uncertainty
-        manifest = Manifest(
+        manifest = SceneManifest(
             height=self.source.height,
             width=self.source.width,
             wavelengths_nm=tuple(self.source.wavelengths_nm.tolist()),

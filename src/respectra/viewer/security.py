@@ -18,7 +18,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 COOKIE = "respectra_token"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _LARGEST_JSON = 64 * 1024
-_PATIENCE_S = 20.0
 
 
 def is_loopback(host: str) -> bool:
@@ -52,6 +51,7 @@ class SecurityMiddleware:
         origins: other sites whose pages may use the service.
         embed: sites that may show the page in a frame.
         connections: requests at the same time; more are told to come back.
+        patience_s: longest wait for the next piece of a small body.
     """
 
     def __init__(
@@ -63,11 +63,12 @@ class SecurityMiddleware:
         origins: tuple[str, ...] = (),
         embed: tuple[str, ...] = (),
         connections: int = 256,
+        patience_s: float = 20.0,
     ) -> None:
         self.app, self.token, self.hosts, self.origins = app, token, hosts, origins
         self._policy = content_policy(embed)
         self._framed = bool(embed)
-        self._free = connections
+        self._free, self._patience_s = connections, patience_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on."""
@@ -92,7 +93,7 @@ class SecurityMiddleware:
             return
         self._free -= 1
         uploading = scope["path"].startswith("/api/uploads")
-        bounded = receive if uploading else _bounded(receive)
+        bounded = receive if uploading else _bounded(receive, self._patience_s)
         try:
             await self.app(scope, bounded, sealed)
         finally:
@@ -155,7 +156,7 @@ class TooSlow(HTTPException):
         super().__init__(408, "the request did not arrive in time")
 
 
-def _bounded(receive: Receive) -> Receive:
+def _bounded(receive: Receive, patience_s: float) -> Receive:
     """Receive a small body within a set time; what comes after it may take forever."""
     received = 0
     complete = False
@@ -165,7 +166,7 @@ def _bounded(receive: Receive) -> Receive:
         if complete:
             return await receive()
         try:
-            message = await asyncio.wait_for(receive(), _PATIENCE_S)
+            message = await asyncio.wait_for(receive(), patience_s)
         except TimeoutError:
             raise TooSlow from None
         received += len(message.get("body", b""))

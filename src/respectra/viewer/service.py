@@ -12,11 +12,11 @@ from pydantic import Field
 
 from respectra.config import Config
 from respectra.errors import ConfigError, DataError
-from respectra.viewer.jobs import Entry, Jobs
+from respectra.viewer.jobs import Jobs, ServiceJob
 from respectra.viewer.limits import Limits
 from respectra.viewer.models import NewCalibration, NewJob
-from respectra.viewer.scene import Scene
-from respectra.viewer.store import Store, UploadFiles, is_id
+from respectra.viewer.scene import StoredScene
+from respectra.viewer.store import JobStore, UploadFiles, is_id
 
 #: Lights by temperature.
 _TEMPERATURE = re.compile(r"(planck|daylight):[0-9]{1,6}(\.[0-9]{1,6})?", re.IGNORECASE)
@@ -55,11 +55,11 @@ class Service:
             if not path.is_file():
                 raise ConfigError(f"there is no weights file {path} for {name!r}")
         self.settings = settings
-        self.store = Store(settings.folder)
+        self.store = JobStore(settings.folder)
         self.jobs = Jobs(self.store, settings.limits)
         self.event_streams = 0
 
-    def entry(self, job: str) -> Entry:
+    def entry(self, job: str) -> ServiceJob:
         """A job by identifier, or the answer that there is none."""
         import time
 
@@ -79,17 +79,17 @@ class Service:
             raise HTTPException(404, "there is no such upload; uploads expire")
         return upload
 
-    def scene(self, job: str, name: str) -> Scene:
+    def scene(self, job: str, name: str) -> StoredScene:
         """A scene of a job, or the answer that it is not there (yet)."""
         entry = self.entry(job)
         if name not in ("recovered", "truth") or not entry.viewable:
             raise HTTPException(404, "there is no such scene, or nothing of it to see yet")
         for _ in range(2):  # what just missed a folder on its way to its place looks again
             with contextlib.suppress(OSError, ValueError):
-                return Scene(self.jobs.scene_folder(entry) / name)
+                return StoredScene(self.jobs.scene_folder(entry) / name)
         raise HTTPException(404, "there is no such scene, or nothing of it yet")
 
-    def new_entry(self, request: NewJob) -> Entry:
+    def new_entry(self, request: NewJob) -> ServiceJob:
         """A job for a request, checked against what is on offer."""
         offered = {choice["name"] for choice in self.jobs.offer.get("methods", [])}
         offered |= set(self.settings.weights)
@@ -121,9 +121,9 @@ class Service:
         }
         title = upload.name if upload else "A still life with known spectra"
         kind: Literal["scene", "demo"] = "scene" if upload else "demo"
-        return Entry(title, kind, request, task, upload=upload, beside=tuple(files.used))
+        return ServiceJob(title, kind, request, task, upload=upload, beside=tuple(files.used))
 
-    def new_calibration(self, request: NewCalibration) -> Entry:
+    def new_calibration(self, request: NewCalibration) -> ServiceJob:
         """A job that calibrates a camera, checked against what is on offer."""
         if request.light != "unknown":
             self._check_names(None, request.light)
@@ -139,7 +139,7 @@ class Service:
             "limits": self.settings.limits.model_dump(mode="json"),
         }
         beside = tuple(files.used)
-        return Entry(upload.name, "calibration", NewJob(), task, upload=upload, beside=beside)
+        return ServiceJob(upload.name, "calibration", NewJob(), task, upload=upload, beside=beside)
 
     def _check_names(self, camera: str | None, light: str | None) -> None:
         """Only names pass: a path would be one of this machine."""
@@ -155,7 +155,7 @@ class Service:
             "name others by temperature",
         )
 
-    def new_export(self, entry: Entry, suffix: str) -> Entry:
+    def new_export(self, entry: ServiceJob, suffix: str) -> ServiceJob:
         """A job that makes a file of a result."""
         if not entry.task:
             raise HTTPException(409, "the picture behind this result is not kept any more")
@@ -164,7 +164,9 @@ class Service:
         task = {**entry.task, "kind": "export", "suffix": suffix, "truth": None}
         stem = Path(entry.name).stem or "cube"
         name = f"{stem}{suffix}"
-        return Entry(name, "export", entry.request, task, upload=entry.upload, beside=entry.beside)
+        return ServiceJob(
+            name, "export", entry.request, task, upload=entry.upload, beside=entry.beside
+        )
 
 
 class _Files:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,17 +15,17 @@ from respectra.cameras import InputKind, make_image
 from respectra.cubes import make_cube
 from respectra.inference import Reconstructor
 from respectra.inference.bits import bits_of
+from respectra.inference.colours import count_colours, join_counts
 from respectra.inference.tiling import Layout
 from respectra.methods import Tiling
+from respectra.progress import Progress, tracked, unseen
 from respectra.typing import Float32Array
-from respectra.viewer.blocks import Block, Colours, Source
+from respectra.viewer.blocks import ColourCodes, SceneBlock, Source
 from respectra.viewer.seen_again import SeenAgain, eight_bits
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Gets the share of the work that is done; raises to stop.
-Tick = Callable[[float], None]
 #: Methods say how far off they may be for the whole picture at once; for larger ones nobody asks.
 _MOST_DEVIATING = 4_000_000
 #: Loose pixels are asked about as pictures of this width.
@@ -39,7 +39,7 @@ def picture_source(
     kind: InputKind,
     reconstructor: Reconstructor,
     folder: Path,
-    tick: Tick = lambda share: None,
+    progress: Progress = unseen,
 ) -> Source:
     """The way in which a picture can be recovered rectangle by rectangle.
 
@@ -48,12 +48,12 @@ def picture_source(
         kind: what its values are.
         reconstructor: the method, for the picture's capture.
         folder: for what has to be kept meanwhile; its files may be removed afterwards.
-        tick: follows work that concerns the whole picture.
+        progress: counts pieces of work that concerns the whole picture; may raise to stop.
     """
     local = not reconstructor.guarantees.by_pixels
     stretched = not reconstructor.contract.keeps_exposure
     if reconstructor.sees_neighbours or stretched or local:
-        return WholeSource(image, kind, reconstructor, folder, tick)
+        return WholeSource(image, kind, reconstructor, folder, progress)
     if image.attrs.get("bits") == 8:
         return CodeSource(image, kind, reconstructor)
     return PixelSource(image, kind, reconstructor)
@@ -79,9 +79,9 @@ class _Picture:
 
     def _beside(
         self, part: xr.DataArray, spectra: Float32Array, deviation: Float32Array | None = None
-    ) -> Block:
+    ) -> SceneBlock:
         """Spectra of a part of the picture, and the planes that go with them."""
-        return Block(
+        return SceneBlock(
             spectra.reshape(-1, spectra.shape[2]),
             deviation=None if deviation is None else deviation.reshape(-1, deviation.shape[2]),
             pictures=self._again.beside(part, spectra),
@@ -107,11 +107,11 @@ class PixelSource(_Picture):
         self._needs_means = by_means and reconstructor.weights.baked is None
         self._means: Sequence[Tensor] | None = None
 
-    def block(self, rows: slice, columns: slice) -> Block:
+    def block(self, rows: slice, columns: slice) -> SceneBlock:
         """The rectangle."""
         return self._recovered(self._image.values[rows, columns].reshape(-1, 3))
 
-    def _recovered(self, values: Float32Array, known: Sequence[Tensor] | None = None) -> Block:
+    def _recovered(self, values: Float32Array, known: Sequence[Tensor] | None = None) -> SceneBlock:
         """Pixels of the picture, shape (pixel, 3), given other means than the picture's or not."""
         if self._needs_means and known is None:
             self._means = known = self._means or self._take_means()
@@ -162,40 +162,42 @@ class PixelSource(_Picture):
 class CodeSource(PixelSource):
     """An 8-bit picture through a method that looks at one pixel at a time."""
 
-    def colours(self, rows: slice, columns: slice) -> Colours:
+    def colours(self, rows: slice, columns: slice) -> ColourCodes:
         """Each pixel's codes as one number."""
         codes = eight_bits(self._image.values[rows, columns]).astype(np.int32)
         return (codes[..., 0] << 16) | (codes[..., 1] << 8) | codes[..., 2]
 
-    def block_of(self, colours: Colours) -> Block:
+    def block_of(self, colours: ColourCodes) -> SceneBlock:
         """Pixels of these colours."""
         return self._recovered(_values_of(colours))
 
-    def preview(self, colours: Colours, counts: npt.NDArray[np.int64]) -> tuple[Block, bool]:
+    def preview(
+        self, colours: ColourCodes, counts: npt.NDArray[np.int64]
+    ) -> tuple[SceneBlock, bool]:
         """Pixels of these colours in a picture that has no others."""
         if not self._needs_means:
             return self.block_of(colours), True
-        return self._recovered(_values_of(colours), self._means_of(colours, counts)), False
+        values = _values_of(colours)
+        return self._recovered(values, self._means_of(values, counts)), False
 
     def _take_means(self) -> Sequence[Tensor]:
-        counts = np.zeros(1 << 24, np.int64)
         step = max(1, _COUNTED // self.width)
-        for top in range(0, self.height, step):
-            seen = self.colours(slice(top, top + step), slice(None))
-            counts += np.bincount(seen.ravel(), minlength=len(counts))
-        colours = np.flatnonzero(counts).astype(np.int32)
-        return self._means_of(colours, counts[colours])
+        rows = range(0, self.height, step)
+        picture = self._image.values
+        return self._means_of(
+            *join_counts([count_colours(picture[top : top + step]) for top in rows])
+        )
 
-    def _means_of(self, colours: Colours, counts: npt.NDArray[np.int64]) -> Sequence[Tensor]:
-        """Over colours, each as often as it occurs."""
-        picture = self._arranged(_values_of(colours))
+    def _means_of(self, values: Float32Array, counts: npt.NDArray[np.int64]) -> Sequence[Tensor]:
+        """Over colours, shape (colour, 3), each as often as it occurs."""
+        picture = self._arranged(values)
         weight = np.zeros(picture.shape[:2], np.float32)
-        weight.reshape(-1)[: len(colours)] = counts
+        weight.reshape(-1)[: len(counts)] = counts
         layout = Layout(len(weight), _ROW, Tiling.STATISTICS, (_ROW, _ROW))
         return self._means_in(picture, layout, weight)
 
 
-def _values_of(colours: Colours) -> Float32Array:
+def _values_of(colours: ColourCodes) -> Float32Array:
     """Shape (colour, 3), as a file of such codes is opened."""
     codes = np.stack([colours >> 16, (colours >> 8) & 255, colours & 255], axis=-1)
     return np.asarray(codes.astype(np.float32) / np.float32(255))
@@ -214,10 +216,10 @@ class WholeSource(_Picture):
         kind: InputKind,
         reconstructor: Reconstructor,
         folder: Path,
-        tick: Tick,
+        progress: Progress,
     ) -> None:
         super().__init__(image, kind, reconstructor)
-        self._file, self._tick = folder / "spectra.raw", tick
+        self._file, self._progress = folder / "spectra.raw", progress
         self._spectra: Float32Array | None = None
         self._deviation: Float32Array | None = None
         self._factor = 1.0
@@ -226,7 +228,7 @@ class WholeSource(_Picture):
         # Noise is told from detail by looking at neighbours: such cubes are made in one go.
         self._at_once = not reconstructor.guarantees.by_pixels or self.deviates
 
-    def block(self, rows: slice, columns: slice) -> Block:
+    def block(self, rows: slice, columns: slice) -> SceneBlock:
         """The rectangle."""
         part = self._image[rows, columns]
         if (rows.step or 1) > 1:
@@ -261,8 +263,7 @@ class WholeSource(_Picture):
         pieces = reconstructor.pieces(
             lambda y, x: rgb[y, x], layout, bounds=bounds, bits=bits_of(scaled)
         )
-        for done, (region, spectra) in enumerate(pieces):
-            self._tick(done / layout.count)
+        for region, spectra in tracked(pieces, self._progress, "piece", layout.count):
             kept[region] = spectra
         self._spectra = kept
 

@@ -53,6 +53,17 @@ class Stated(Config):
         """
         return None if self.references is None else References.from_csv(self.references)
 
+    def references_in_picture(self) -> References | None:
+        """The known spectra that have a place in the picture, to be shown with the result.
+
+        Raises:
+            RespectraError: a table or a capture that is none.
+        """
+        references = self.to_references()
+        if references is None and self.capture is not None:
+            references = Capture.load(self.capture).references
+        return None if references is None or references.points is None else references
+
     def bind(
         self, reconstructor: Reconstructor, path: Path, kind: InputKind, options: PictureOptions
     ) -> Reconstructor:
@@ -95,7 +106,7 @@ _QUANTITIES = {
 
 
 def in_words(reconstructor: Reconstructor) -> dict[str, str]:
-    """What comes out and what was assumed, for people; see ``Manifest.facts``."""
+    """What comes out and what was assumed, for people; see ``SceneManifest.facts``."""
     contract, capture = reconstructor.contract, reconstructor.capture
     words = {"quantity": _QUANTITIES[contract.quantity]}
     correction = reconstructor.guarantees.correction

@@ -87,7 +87,7 @@ class UploadFiles:
         return self.folder
 
 
-class Store:
+class JobStore:
     """Folders of uploads and results.
 
     Args:

@@ -45,16 +45,17 @@ def main() -> None:
         looked_at.clear()
         job = message["job"]
 
-        def report(phase: str, share: float, job: str = job) -> None:
+        def progress(done: int, total: int, what: str, /, job: str = job) -> None:
             if cancelled.is_set():
                 raise Cancelled
-            _say(reports, {"event": "progress", "job": job, "phase": phase, "share": share})
+            share = done / max(1, total)
+            _say(reports, {"event": "progress", "job": job, "phase": what, "share": share})
 
         def focus(job: str = job) -> tuple[int, int] | None:
             return looked_at.get(job)
 
         try:
-            run(Task(**message["task"]), report, focus)
+            run(Task(**message["task"]), progress, focus)
             _say(reports, {"event": "done", "job": job})
         except Cancelled:
             _say(reports, {"event": "cancelled", "job": job})

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnxruntime
 import pytest
 from tests.inference.conftest import tiny_weights
 
@@ -16,8 +17,6 @@ from respectra.inference.engines.onnx import export_onnx
 from respectra.methods import save_weights
 from respectra.methods.fitting import fit_on_measured_spectra
 
-runtime = pytest.importorskip("onnxruntime")
-pytest.importorskip("onnxscript")
 RGB = np.random.default_rng(0).random((21, 30, 3), dtype=np.float32)
 
 
@@ -28,7 +27,7 @@ def test_an_export_says_what_it_expects_and_gives_the_same(tmp_path, capsys):
     arguments = ["export", str(tmp_path / "w.safetensors"), "-o", str(file)]
     assert run([*arguments, "--height", "21", "--width", "30"]) == 0
     assert "(1, 31, 21, 30)" in capsys.readouterr().err
-    session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     header = json.loads(session.get_modelmeta().custom_metadata_map["respectra"])
     assert header["method"] == "hscnn-r"
     assert header["contract"]["channel_order"] == "BGR"

@@ -21,15 +21,18 @@ from respectra.cameras.calibration.detection import (
 from respectra.cameras.calibration.fitting import (
     Response,
     colours_of,
+    cross_validate,
     fit_correction,
     fit_lights,
     fit_response,
     fit_tone,
+    fit_way,
     light_seen,
-    root_polynomial,
 )
-from respectra.cameras.capture import Capture, Noise
+from respectra.cameras.capture import Capture
+from respectra.cameras.correction import light_of, within_range
 from respectra.cameras.images import require_image
+from respectra.cameras.noise import Noise
 from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.response_prior import GRID_NM
 from respectra.cameras.responses import make_response
@@ -48,7 +51,7 @@ class Calibration:
     Attributes:
         capture: for its pictures, of the way that cross-validation found best, or that was asked
             for; it holds the others too.
-        way: of the capture: ``response``, ``matrix``, ``root-polynomial`` or ``tone``.
+        way: of the capture; see ``use`` of :func:`calibrate`.
         scores: way -> mean relative error of the colour of a patch that was left out.
         response: of the camera; None for developed photographs.
         lights: under the lights that may have been, the likeliest first; empty where it was told.
@@ -98,9 +101,10 @@ def calibrate(
             image; by default they are found.
         flat: a photograph of something evenly white, to take vignetting out.
         name: of the camera; by default what the file says.
-        use: the way that the capture follows at first: ``response``, ``matrix``,
-            ``root-polynomial`` or ``tone``; ``auto``: the one that cross-validation finds best. It
-            holds all of them; see :meth:`respectra.Capture.using`.
+        use: the way that the capture follows at first: ``response`` (linear photographs),
+            ``matrix``, ``root-polynomial``, ``tone`` or ``gaussian-process`` (developed ones);
+            ``auto``: the one that cross-validation finds best. It holds all of them; see
+            :meth:`respectra.Capture.using`.
 
     Raises:
         DataError: no chart is found, or it cannot be used; see :func:`find_chart`.
@@ -148,7 +152,7 @@ def _fit(
     if not developed:
         lights = fit_lights(spectra, seen) if light == "unknown" else []
         response = lights[0] if lights else fit_response(spectra, seen, light)
-    scores = _scores(spectra, seen, wanted, None if response is None else response.light)
+    scores = cross_validate(spectra, seen, wanted, None if response is None else response.light)
     way = min(scores, key=lambda key: scores[key]) if use == "auto" else use
     if way not in scores:
         raise unknown_name("way of calibrating such photographs", way, ["auto", *scores])
@@ -199,42 +203,11 @@ def _correction_capture(
     way: str,
     facts: dict[str, Any],
 ) -> tuple[Capture, FloatArray]:
-    if way == "tone":
-        gain = np.median(wanted / np.maximum(seen, 1e-4), axis=0)
-        matrix = np.diag(gain)
-    else:
-        matrix = fit_correction(seen, wanted, roots=way == "root-polynomial")
-    terms = root_polynomial(values) if len(matrix) == 6 else values
-    predicted = terms @ matrix
     # The brightest that the camera can give stays within a picture's range.
-    full = root_polynomial(np.ones(3)) if len(matrix) == 6 else np.ones(3)
-    level = 1.0 / max(float((full @ matrix).max()), 1.0)
-    rows = tuple(tuple(float(v) for v in row) for row in matrix * level)
-    return Capture.photograph(white=(level,) * 3, correction=rows, **facts), predicted
-
-
-def _scores(
-    spectra: FloatArray, seen: FloatArray, wanted: FloatArray, light: str | None
-) -> dict[str, float]:
-    """Each way's error on patches that it did not see."""
-    errors: dict[str, list[float]] = {}
-    for index in range(len(seen)):
-        kept = np.arange(len(seen)) != index
-        mine, goal = seen[index : index + 1], wanted[index]
-        for way in ("matrix", "root-polynomial", "response" if light else "tone"):
-            if way == "response":
-                assert light is not None
-                found = fit_response(spectra[kept], seen[kept], light)
-                rows = light_seen(spectra, light) @ found.values
-                matrix = fit_correction(rows[kept], wanted[kept], roots=False)
-            elif way == "tone":
-                matrix = np.diag(np.median(wanted[kept] / np.maximum(seen[kept], 1e-4), axis=0))
-            else:
-                matrix = fit_correction(seen[kept], wanted[kept], roots=way != "matrix")
-            terms = root_polynomial(mine) if way == "root-polynomial" else mine
-            off = np.abs(terms @ matrix - goal).mean() / (np.abs(goal).mean() + 0.01)
-            errors.setdefault(way, []).append(float(off))
-    return {way: float(np.mean(found)) for way, found in errors.items()}
+    found = fit_way(way, seen, wanted)
+    correction, level = within_range(found)
+    capture = Capture.photograph(white=(level,) * 3, correction=correction, **facts)
+    return capture, light_of(values, found)
 
 
 def _without_shadows(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from respectra.cameras.correction import Correction, fit_process, light_of, root_polynomial
 from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.response_prior import GRID_NM, ResponsePrior, fit_channel, response_prior
 from respectra.colour import open_light, resample_light, srgb_matrix, xyz_weights
@@ -16,6 +17,9 @@ from respectra.typing import FloatArray
 _PATCH_ERROR, _DARK_ERROR = 0.02, 0.002
 #: By how much, in log likelihood, a lamp must explain more than daylight or a black body.
 _LAMP = 3.0
+#: Ways from a camera's values to light, for linear and for developed photographs.
+LINEAR_WAYS = ("response", "matrix", "root-polynomial")
+DEVELOPED_WAYS = ("tone", "matrix", "root-polynomial", "gaussian-process")
 #: Lights that are tried when it is not known.
 LIGHTS = (
     *(f"planck:{k}" for k in (2400, 2856, 3200, 3800)),
@@ -134,17 +138,6 @@ def fit_tone(spectra: FloatArray, values: FloatArray) -> Tone:
     return curve(found.x) or Tone()
 
 
-def root_polynomial(values: FloatArray) -> FloatArray:
-    """R, G, B and the roots of their products, shape (…, 6); homogeneous in exposure.
-
-    Source: Finlayson, Mackiewicz, Hurlbert, Color correction using root-polynomial regression, IEEE
-    TIP 2015.
-    """
-    v = np.maximum(values, 0.0)
-    r, g, b = v[..., 0], v[..., 1], v[..., 2]
-    return np.stack([r, g, b, np.sqrt(r * g), np.sqrt(g * b), np.sqrt(r * b)], axis=-1)
-
-
 def fit_correction(values: FloatArray, truth: FloatArray, *, roots: bool) -> FloatArray:
     """Shape (3 or 6, 3): the best map from camera values to linear R, G, B, relative, regularised.
 
@@ -162,6 +155,52 @@ def fit_correction(values: FloatArray, truth: FloatArray, *, roots: bool) -> Flo
         rows.T @ rows + damp * np.eye(rows.shape[1]), rows.T @ (truth * weight)
     )
     return np.asarray(matrix / scale[:, None])
+
+
+def fit_way(way: str, values: FloatArray, truth: FloatArray) -> Correction:
+    """The correction of a way that needs no response; see :func:`fit_correction`.
+
+    Args:
+        way: ``tone`` (mere gains, behind a tone curve), ``matrix``, ``root-polynomial`` or
+            ``gaussian-process``.
+        values: shape (n, 3), linear, tone undone.
+        truth: shape (n, 3), linear sRGB.
+    """
+    if way == "gaussian-process":
+        return fit_process(values, truth)
+    if way == "tone":
+        matrix = np.diag(np.median(truth / np.maximum(values, 1e-4), axis=0))
+    else:
+        matrix = fit_correction(values, truth, roots=way == "root-polynomial")
+    return tuple(tuple(float(v) for v in row) for row in matrix)
+
+
+def cross_validate(
+    spectra: FloatArray, seen: FloatArray, wanted: FloatArray, light: str | None
+) -> dict[str, float]:
+    """Each way's mean relative error of the colour of patches that it did not see.
+
+    Args:
+        spectra: shape (n, band), of the patches.
+        seen: shape (n, 3), their linear values.
+        wanted: shape (n, 3), linear sRGB that their spectra make.
+        light: on linear photographs; None for developed ones.
+    """
+    ways = DEVELOPED_WAYS if light is None else LINEAR_WAYS
+    errors: dict[str, list[float]] = {way: [] for way in ways}
+    for index in range(len(seen)):
+        kept = np.arange(len(seen)) != index
+        mine, goal = seen[index : index + 1], wanted[index]
+        for way, found in errors.items():
+            if way == "response":
+                assert light is not None
+                fitted = fit_response(spectra[kept], seen[kept], light)
+                rows = light_seen(spectra, light) @ fitted.values
+                off = mine @ fit_correction(rows[kept], wanted[kept], roots=False) - goal
+            else:
+                off = light_of(mine, fit_way(way, seen[kept], wanted[kept])) - goal
+            found.append(float(np.abs(off).mean() / (np.abs(goal).mean() + 0.01)))
+    return {way: float(np.mean(found)) for way, found in errors.items()}
 
 
 def colours_of(spectra: FloatArray) -> FloatArray:

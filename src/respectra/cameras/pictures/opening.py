@@ -19,7 +19,8 @@ from respectra.cameras.pictures.kinds import kind_by_contents, kind_by_name
 from respectra.cameras.pictures.source import MAX_PIXELS, Codes, PictureSource, read_file
 from respectra.cameras.pictures.values import PictureOptions, Values
 from respectra.errors import ConfigError, DataError, FormatError
-from respectra.storage import Url, is_url, local_copy
+from respectra.storage import local_copy
+from respectra.urls import Url, is_url
 
 Convert = Callable[[xr.DataArray], xr.DataArray]
 Function = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]

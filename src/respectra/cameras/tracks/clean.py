@@ -55,6 +55,11 @@ class CleanTrack(Track):
         """The divisor."""
         return self.options.divisor
 
+    @property
+    def released_scale(self) -> float:
+        """The highest code, which AWAN's authors divide by instead of 256."""
+        return 255.0
+
     def encode(self, codes: codec.Codes) -> bytes:
         """A PNG file."""
         return codec.encode_png(codes, self.options.png_compression)

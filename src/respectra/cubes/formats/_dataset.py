@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.arrays import labelled_array
 from respectra.cubes.formats._axes import (
     UNNAMED,
     Axes,
@@ -48,10 +49,10 @@ def to_dataset(cube: xr.DataArray | LowRankCube) -> xr.Dataset:
     """A dataset that any xarray reads; attributes that its files cannot hold go along as JSON."""
     if isinstance(cube, LowRankCube):
         return low_rank_dataset(cube)
-    bare = xr.DataArray(
+    bare = labelled_array(
         cube.values,
-        dims=DIMS,
-        coords={"wavelength": ("wavelength", cube["wavelength"].values, {"units": "nm"})},
+        DIMS,
+        wavelengths_nm=cube["wavelength"].values,
         attrs={
             name: cube.attrs[name]
             for name in ("quantity", "units", "source")

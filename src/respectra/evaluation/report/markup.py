@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from markupsafe import Markup, escape
 
-class Markup(str):
-    """Text that is HTML already."""
-
-    __slots__ = ()
-
+__all__ = ["Attributes", "Child", "Markup", "join", "number", "tag"]
 
 Child: TypeAlias = str | Iterable["Child"] | None
 Attributes: TypeAlias = Mapping[str, str | float | bool | None]
@@ -35,7 +31,7 @@ def tag(name: str, attributes: Attributes | None = None, *children: Child) -> Ma
 
 def join(children: Iterable[Child]) -> Markup:
     """Children one after the other."""
-    return Markup("".join(_text(child) for child in children))
+    return Markup("".join(map(_text, children)))
 
 
 def number(value: float) -> str:
@@ -46,11 +42,7 @@ def number(value: float) -> str:
 def _text(child: Child) -> str:
     if child is None:
         return ""
-    if isinstance(child, Markup):
-        return child
-    if isinstance(child, str):
-        return html.escape(child)
-    return join(child)
+    return escape(child) if isinstance(child, str) else join(child)
 
 
 def _attributes(attributes: Attributes) -> str:
@@ -62,5 +54,5 @@ def _attributes(attributes: Attributes) -> str:
             parts.append(f" {name}")
         else:
             text = value if isinstance(value, str) else number(value)
-            parts.append(f' {name}="{html.escape(text)}"')
+            parts.append(f' {name}="{escape(text)}"')
     return "".join(parts)

@@ -11,6 +11,7 @@ from respectra.evaluation.report.markup import Child, Markup, join, tag
 from respectra.evaluation.report.totals import TrackView
 from respectra.evaluation.results import Results
 from respectra.evaluation.tables import ReportTable
+from respectra.evaluation.templating import open_template
 
 _LEADING_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 
@@ -91,43 +92,8 @@ def table(
         marks: first cell -> class of a dot of its colour before it.
     """
     winners = _row_winners(content) if by_row else _column_winners(content, best or {})
-
-    def cell(row: int, column: int, words: str) -> Markup:
-        kinds = ["words"] if content.left[column] else []
-        kinds += ["best"] if (row, column) in winners else []
-        attributes = {"class": " ".join(kinds) or None}
-        if column:
-            return tag("td", attributes, words)
-        dot = (marks or {}).get(words)
-        mark = tag("span", {"class": f"dot {dot}", "aria-hidden": "true"}) if dot else None
-        return tag("th", {**attributes, "scope": "row"}, mark, _breakable(words))
-
-    head = [
-        tag("th", {"scope": "col", "class": "words" if left else None}, _breakable(title))
-        for title, left in zip(content.columns, content.left, strict=True)
-    ]
-    body = [
-        tag("tr", None, [cell(r, c, words) for c, words in enumerate(row)])
-        for r, row in enumerate(content.rows)
-    ]
-    whole = tag(
-        "table",
-        None,
-        tag("caption", None, content.title),
-        tag("thead", None, tag("tr", None, head)),
-        tag("tbody", None, body),
-    )
-    frame = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": content.title}
-    return join([tag("div", frame, whole), [prose(note, kind="note") for note in content.notes]])
-
-
-def _breakable(words: str) -> Child:
-    """A name that may go on in the next line after each ``+``."""
-    first, *more = words.split("+")
-    if not more:
-        return words
-    name = [first, *(join(["+", tag("wbr"), part]) for part in more)]
-    return tag("span", {"class": "breakable"}, name)
+    macros = open_template("table.html").module
+    return Markup(macros.scored_table(content, winners, marks or {}))  # type: ignore[attr-defined]
 
 
 def names_of(methods: Sequence[str]) -> str:

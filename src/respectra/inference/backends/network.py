@@ -46,7 +46,6 @@ class NetworkBackend(Backend):
     Raises:
         ConfigError: half precision is not accurate enough.
         FormatError: the tensors are not those that the configuration needs.
-        MissingExtraError: ONNX Runtime is not installed.
     """
 
     takes_means = True

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from respectra.errors import MissingExtraError
 from respectra.inference.backends.base import Backend
 from respectra.inference.cache import cache_folder, fingerprint
-from respectra.inference.engines.onnx import available, export_onnx, open_session
+from respectra.inference.engines.onnx import export_onnx, open_session
 from respectra.inference.factors import Predictor
 from respectra.methods import Weights
 from respectra.methods.identity import weights_hash
@@ -27,14 +26,9 @@ class OnnxBackend(Backend):
     Args:
         weights: of a network.
         fallback: runs pieces of rare shapes.
-
-    Raises:
-        MissingExtraError: ONNX Runtime is not installed.
     """
 
     def __init__(self, weights: Weights, fallback: Predictor) -> None:
-        if not available():
-            raise MissingExtraError("onnxruntime", "onnx", "the engine 'onnx'")
         super().__init__(weights)
         self._fallback = fallback
         self._sessions: dict[tuple[int, int], Any] = {}

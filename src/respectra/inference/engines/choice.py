@@ -23,7 +23,7 @@ def fastest(weights: Weights, in_torch: Predictor) -> Engine:
     The trial takes some seconds, the export included, the first time that a configuration runs
     on a machine.
     """
-    if not onnx.available() or not onnx.exportable(weights):
+    if not onnx.exportable(weights):
         return "torch"
     key = fingerprint(weights.method, weights.config.model_dump(mode="json"), machine())
 

@@ -1,7 +1,7 @@
 """Compiled functions on channels-last maps, written so that compilers vectorise them.
 
-The error function and the hyperbolic tangent are rational functions fitted to them over the range
-in which float32 does not round them to one; the largest error of either is 5e-7.
+The error function is a rational function fitted to it over the range in which float32 does not
+round it to one; its largest error is 5e-7.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ watch_compiler()
 
 #: Channels that are worked on together; maps have multiples of it.
 BLOCK = 32
-_ERF_END, _TANH_END = np.float32(3.9), np.float32(8.5)
+_ERF_END = np.float32(3.9)
 _HALF, _ONE, _ROOT = np.float32(0.5), np.float32(1), np.float32(0.5**0.5)
 _jit = numba.njit(
     nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy"
@@ -39,24 +39,6 @@ def _erf(x):  # type: ignore[no-untyped-def]
     bottom = bottom * t + np.float32(0.503434853)
     bottom = bottom * t + _ONE
     return x * top / bottom
-
-
-@_jit
-def _sigmoid(x):  # type: ignore[no-untyped-def]
-    x = min(max(_HALF * x, -_TANH_END), _TANH_END)
-    t = x * x
-    top = np.float32(5.28611678e-08)
-    top = top * t + np.float32(3.21691798e-05)
-    top = top * t + np.float32(0.00403477448)
-    top = top * t + np.float32(0.138058757)
-    top = top * t + _ONE
-    bottom = np.float32(7.80526329e-10)
-    bottom = bottom * t + np.float32(1.66304513e-06)
-    bottom = bottom * t + np.float32(0.000425519101)
-    bottom = bottom * t + np.float32(0.0278321485)
-    bottom = bottom * t + np.float32(0.47139208)
-    bottom = bottom * t + _ONE
-    return _HALF + _HALF * (x * top / bottom)
 
 
 @_jit
@@ -118,36 +100,6 @@ def depthwise(x, weight, bias, top, bottom, first, height, with_gelu, out):  # t
             else:
                 for c in range(channels):
                     out[y - top, at, c] = total[c]
-
-
-@_jit
-def attend_pixels(x, y, squeeze, squeeze_bias, excite, excite_bias):  # type: ignore[no-untyped-def]
-    """x + y * sigmoid(excite(relu(squeeze(y)))) into y, pixel by pixel.
-
-    Args:
-        x: (pixels, width).
-        y: (pixels, width).
-        squeeze: (hidden, width).
-        squeeze_bias: (hidden,).
-        excite: (hidden, width).
-        excite_bias: (width,).
-    """
-    pixels, width = y.shape
-    gate = np.empty(width, np.float32)
-    for p in range(pixels):
-        for c in range(width):
-            gate[c] = excite_bias[c]
-        for h in range(squeeze.shape[0]):
-            total = squeeze_bias[h]
-            for c in range(width):
-                total += squeeze[h, c] * y[p, c]
-            if total > 0:
-                for c in range(width):
-                    gate[c] += total * excite[h, c]
-        for c in range(width):
-            gate[c] = _sigmoid(gate[c])
-        for c in range(width):
-            y[p, c] = x[p, c] + y[p, c] * gate[c]
 
 
 @_jit

@@ -2,76 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from respectra.inference.engines import elementwise
 from respectra.inference.engines.attention import attend
-from respectra.inference.engines.winograd import WinogradConv, pixels_of
-from respectra.inference.engines.workers import run_parts
+from respectra.inference.engines.winograd import WinogradConv
 from respectra.methods.networks.awan import (
     DualResidualBlock,
     SecondOrderNonLocal,
     WeightedChannelAttention,
 )
 from respectra.methods.networks.hrnet import ConvBlock, DenseBlock
-from respectra.methods.networks.hscnn_r import ResidualBlock
-from respectra.methods.networks.rpan import AttentionBlock
-from respectra.typing import Float32Array
-
-
-class FusedResidualChain(nn.Module):
-    """HSCNN-R's blocks, one behind the other, in two maps that take turns.
-
-    Rectifiers and sums belong to the convolutions. Memory that is new costs time at its first
-    touch, about as much as half a convolution.
-    """
-
-    def __init__(self, blocks: nn.Sequential) -> None:
-        super().__init__()
-        self.convs = nn.ModuleList()
-        for block in blocks:
-            assert isinstance(block, ResidualBlock)
-            self.convs.extend((WinogradConv(block.conv1, 0.0), WinogradConv(block.conv2, 0.0)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, width, y, x) -> the same shape."""
-        inner = result = None
-        for conv1, conv2 in zip(self.convs[::2], self.convs[1::2], strict=True):
-            inner = conv1(x, out=inner)
-            x = result = conv2(inner, x, out=result)
-        return x
-
-
-class FusedAttentionBlock(nn.Module):
-    """RPAN's block: the attention of a pixel is computed while the pixel is in the cache."""
-
-    def __init__(self, block: AttentionBlock) -> None:
-        super().__init__()
-        self.first, self.second = WinogradConv(block.first, 0.0), WinogradConv(block.second)
-        squeeze, excite = block.attention.squeeze, block.attention.excite
-        inward, inward_bias = _linear(squeeze)
-        outward, outward_bias = _linear(excite)
-        self.gate = (inward, inward_bias, np.ascontiguousarray(outward.T), outward_bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, width, y, x) -> the same shape."""
-        x = x.contiguous(memory_format=torch.channels_last)
-        y = self.second(self.first(x))
-        for i in range(len(x)):
-            self._attend(pixels_of(x[i]), pixels_of(y[i]))
-        return torch.as_tensor(y)
-
-    def _attend(self, x: Float32Array, y: Float32Array) -> None:
-        """y becomes x + y * attention(y); both (y, x, width)."""
-        rows = y.shape[0]
-
-        def part(first: int, last: int) -> None:
-            for row in range(first, last):
-                elementwise.attend_pixels(x[row], y[row], *self.gate)
-
-        run_parts(part, rows)
 
 
 class FusedConvBlock(nn.Module):
@@ -148,10 +89,3 @@ class FusedNonLocal(SecondOrderNonLocal):
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return attend(query, key, value)
-
-
-def _linear(conv: nn.Conv2d) -> tuple[Float32Array, Float32Array]:
-    """A 1x1 convolution as a matrix (out, in), and its bias."""
-    matrix = conv.weight.detach().flatten(1).contiguous().numpy()
-    bias = conv.bias.detach() if conv.bias is not None else torch.zeros(conv.out_channels)
-    return matrix, bias.numpy()

@@ -7,7 +7,6 @@ times the memory.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import json
 import logging
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from respectra.errors import ConfigError, MissingExtraError, RespectraError
+from respectra.errors import ConfigError, RespectraError
 from respectra.files import atomic_path
 from respectra.inference.networks import build, probe_image
 from respectra.methods import Weights, get_card, is_classical
@@ -30,11 +29,6 @@ if TYPE_CHECKING:
 #: Largest difference from PyTorch that an export may show, relative to the largest value.
 TOLERANCE = 1e-4
 _METADATA = "respectra"
-
-
-def available() -> bool:
-    """Whether what exporting and running need is installed."""
-    return all(importlib.util.find_spec(m) for m in ("onnx", "onnxscript", "onnxruntime"))
 
 
 def exportable(weights: Weights) -> bool:
@@ -72,7 +66,6 @@ def export_onnx(
     Raises:
         ConfigError: a classical method, a size below the method's least, or a network that cannot
             be exported.
-        MissingExtraError: the extra ``onnx`` is not installed.
         RespectraError: the export does not give what PyTorch gives.
     """
     weights.require_registered("an ONNX file")
@@ -93,8 +86,6 @@ def export_onnx(
             f"{weights.method} takes pictures of at least {least} x {least} pixels; "
             f"got {height} x {width}"
         )
-    if not available():
-        raise MissingExtraError("onnx, onnxscript and onnxruntime", "onnx", "exporting to ONNX")
     network, image = build(weights), probe_image(weights, height, width)
     with atomic_path(path, overwrite=overwrite) as temporary:
         _write(network, image, temporary, weights)

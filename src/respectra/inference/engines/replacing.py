@@ -1,4 +1,8 @@
-"""Parts of networks that faster ones of the same function stand for on the CPU."""
+"""Parts of networks that faster ones of the same function stand for on the CPU.
+
+Only where they are much faster than ONNX Runtime and ``torch.compile`` are
+(``benchmarks/engines.py --peers``); other networks run as they are written, or in ONNX Runtime.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,10 @@ import torch
 from torch import nn
 
 from respectra.inference.engines import fourier, fused, mst_cpu, winograd
-from respectra.methods.networks.awan import DualResidualBlock, SecondOrderNonLocal
-from respectra.methods.networks.hrnet import ConvBlock, DenseBlock
-from respectra.methods.networks.hscnn_r import ResidualBlock
+from respectra.methods.networks.awan import AWAN, DualResidualBlock, SecondOrderNonLocal
+from respectra.methods.networks.fmnet import FMNet
+from respectra.methods.networks.hrnet import ConvBlock, DenseBlock, HRNet
 from respectra.methods.networks.mst_plus_plus import Cascade
-from respectra.methods.networks.rpan import AttentionBlock
 
 
 def replace_parts(network: nn.Module) -> nn.Module:
@@ -21,25 +24,36 @@ def replace_parts(network: nn.Module) -> nn.Module:
         assert isinstance(network, Cascade)
         return mst_cpu.SpectralCascade(network).eval()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _replace(network)
+    if isinstance(network, FMNet):
+        _replace(network, _large_kernel)
+    elif isinstance(network, AWAN | HRNet):
+        _replace(network, _faster)
     return network
 
 
-def _replace(parent: nn.Module) -> None:
+_Make = Callable[[nn.Module], nn.Module | None]
+
+
+def _replace(parent: nn.Module, make: _Make) -> None:
     for name, child in parent.named_children():
-        made = _faster(child)
+        made = make(child)
         if made is None:
-            _replace(child)
+            _replace(child, make)
         else:
             setattr(parent, name, made)
+
+
+def _large_kernel(module: nn.Module) -> nn.Module | None:
+    """FMNet's large kernels; its small ones gain nothing."""
+    if isinstance(module, nn.Conv2d) and fourier.fits(module):
+        return fourier.FourierConv(module)
+    return None
 
 
 def _faster(module: nn.Module) -> nn.Module | None:
     """What does the same as a module faster, or None."""
     if isinstance(module, nn.Conv2d):
-        if winograd.fits(module):
-            return winograd.WinogradConv(module)
-        return fourier.FourierConv(module) if fourier.fits(module) else None
+        return winograd.WinogradConv(module) if winograd.fits(module) else None
     if isinstance(module, SecondOrderNonLocal):
         return None if module.table else fused.FusedNonLocal(module)
     if isinstance(module, nn.Sequential | nn.ModuleList) and type(module) not in _BLOCKS:
@@ -56,12 +70,10 @@ def _faster(module: nn.Module) -> nn.Module | None:
 _Makers = Mapping[type[nn.Module], Callable[..., nn.Module]]
 #: Blocks that are replaced as a whole, where all their convolutions are wide enough.
 _BLOCKS: _Makers = {
-    AttentionBlock: fused.FusedAttentionBlock,
     ConvBlock: fused.FusedConvBlock,
     DenseBlock: fused.FusedDenseBlock,
 }
 #: What many blocks behind one another are replaced by.
 _CHAINS: _Makers = {
-    ResidualBlock: fused.FusedResidualChain,
     DualResidualBlock: lambda blocks: nn.ModuleList([fused.FusedDualResidualChain(blocks)]),
 }

@@ -12,7 +12,7 @@ import os
 
 import numpy as np
 
-from respectra.cameras import get_track, make_image, to_track_values
+from respectra.cameras import get_track, make_image, to_track_values, track_of_kind
 from respectra.cameras.colour import EXPOSURE
 from respectra.colour import encode_srgb, illuminant, open_light, resample_light, srgb_matrix
 from respectra.errors import ConfigError
@@ -36,10 +36,11 @@ def proof_colours(table: Table, nodes: int = 33, *, light: str = "D65") -> Float
     Raises:
         ConfigError: the table is for another track, or the light is unknown.
     """
-    if table.contract.track != "clean":
+    track = track_of_kind("srgb")
+    if table.contract.track != track:
         raise ConfigError(
-            f"a proof takes photographs, which stand for images of the clean track; this table is "
-            f"for {table.contract.track!r}"
+            f"a proof takes photographs, which stand for images of the track {track!r}; this table "
+            f"is for {table.contract.track!r}"
         )
     encoded = node_colours("cube", node_positions(nodes, 0)).astype(np.float32)
     picture = to_track_values(make_image(encoded[None], encoding="srgb"), "srgb")
@@ -47,7 +48,7 @@ def proof_colours(table: Table, nodes: int = 33, *, light: str = "D65") -> Float
     grid = np.array(table.contract.wavelengths_nm)
     daylight = illuminant("D65", grid)
     # The level of light at which a perfect reflector reaches 255 / 256 of full scale in G.
-    green = float(daylight @ get_track("clean").response_matrix(grid)[:, 1])
+    green = float(daylight @ get_track(track).response_matrix(grid)[:, 1])
     reflectances = spectra / (daylight * (255.0 / 256.0) / green) / EXPOSURE
     linear = reflectances @ srgb_matrix(resample_light(open_light(light), grid), grid)
     return np.asarray(encode_srgb(linear), np.float64)

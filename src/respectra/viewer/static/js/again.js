@@ -1,7 +1,7 @@
 // Asking again with more that is known: the white, the camera, the light, spectra of pins, a chart.
 
 import { fileAddress, finish, getCalibration, getChart, newCalibration, newJob, uploadFiles } from "./api.js";
-import { by, make, onClick, toast } from "./dom.js";
+import { by, complain, onClick, option, toast } from "./dom.js";
 import { TakenForm } from "./taken.js";
 
 const CORNERS = ["the first patch (top left, dark skin)", "the last patch of the first row", "the last patch (bottom right)", "the first patch of the last row"];
@@ -16,7 +16,7 @@ export class Again {
     onClick("open-taken", () => this.open());
     const closing = {
       "taken-go": async () => { this.compute(await this.form.read()); }, "pick-white": () => this.begin("white"),
-      "find-chart": () => { this.calibrate(null); }, "click-chart": () => this.begin("corners"),
+      "find-chart": () => { this.calibrate(null).catch(complain); }, "click-chart": () => this.begin("corners"),
       "use-capture": () => { this.useCapture(); }, "known-go": () => this.learn(), "known-forget": () => this.forget(),
     };
     for (const [id, act] of Object.entries(closing)) onClick(id, () => this.closing(id, act));
@@ -24,7 +24,7 @@ export class Again {
   }
 
   async closing(id, act) {
-    try { await act(); by(id).closest("dialog").close(); } catch (error) { toast(error.message, true); }
+    try { await act(); by(id).closest("dialog").close(); } catch (error) { complain(error); }
   }
 
   // Nothing can be asked again of what the server alone has.
@@ -52,7 +52,7 @@ export class Again {
       await explorer.reopen(last);
       toast("Done: the pins show what has changed.");
     } catch (error) {
-      toast(error.message, true);
+      complain(error);
     } finally {
       explorer.computing(null);
     }
@@ -92,7 +92,7 @@ export class Again {
       if (this.points.length < 4) { this.prompt(); return true; }
       const { points } = this;
       this.end();
-      this.calibrate(points);
+      this.calibrate(points).catch(complain);
     } else return false;
     return true;
   }
@@ -112,24 +112,18 @@ export class Again {
   async calibrate(corners) {
     const { job, scene } = this.explorer;
     toast("Measuring the chart");
-    try {
-      const { light, light_file, demosaic } = job.request;
-      const input = scene.info.facts.input ?? "auto";
-      const request = { upload: job.upload, corners, input, demosaic, light_file, light: light ?? "unknown" };
-      const last = await finish(await newCalibration(request));
-      const found = await getCalibration(last.id);
-      by("save-capture").href = fileAddress(last.id);
-      this.found = found;
-      by("calibrated-words").textContent = found.words;
-      by("calibrated").showModal();
-    } catch (error) {
-      toast(error.message, true);
-    }
+    const { light, light_file, demosaic } = job.request;
+    const input = scene.info.facts.input ?? "auto";
+    const request = { upload: job.upload, corners, input, demosaic, light_file, light: light ?? "unknown" };
+    const { id } = await finish(await newCalibration(request));
+    this.found = await getCalibration(id);
+    by("save-capture").href = fileAddress(id);
+    by("calibrated-words").textContent = this.found.words;
+    by("calibrated").showModal();
   }
 
   async useCapture() {
-    const file = new File([JSON.stringify(this.found.capture)], "capture.json");
-    const capture = await uploadFiles([{ name: file.name, file }], () => {});
+    const capture = await uploadFiles([new File([JSON.stringify(this.found.capture)], "capture.json")]);
     const input = this.explorer.job.request.input;
     this.compute({ capture, camera: null, camera_file: null, light: null, light_file: null, white: null, input });
   }
@@ -138,10 +132,12 @@ export class Again {
   async ask(pin) {
     this.pin = pin;
     const select = by("known-patch");
-    this.chart ??= await getChart("classic24");
-    select.replaceChildren(make("option", { value: "", textContent: "choose a patch" }), ...this.chart.spectra.map((_, i) =>
-      make("option", { value: String(i), textContent: `row ${1 + Math.floor(i / this.chart.columns)}, patch ${1 + (i % this.chart.columns)}: ${this.chart.patches[i]}` })));
     by("known-file").value = "";
+    by("known-forget").hidden = !pin.known;
+    this.chart ??= await getChart("classic24");
+    const { columns, patches } = this.chart;
+    select.replaceChildren(option("", "Choose a patch"), ...patches.map((name, i) =>
+      option(i, `row ${1 + Math.floor(i / columns)}, patch ${1 + (i % columns)}: ${name}`)));
     by("known").showModal();
   }
 
@@ -165,13 +161,13 @@ export class Again {
     this.explorer.pins.render();
     const known = this.explorer.pins.items.filter((pin) => pin.known);
     if (!known.length) { this.compute({ references: null }); return; }
-    const file = new File([tableOf(known, this.explorer.scene.nm)], "references.csv");
-    this.compute({ references: await uploadFiles([{ name: file.name, file }], () => {}) });
+    const table = new File([tableOf(known, this.explorer.scene.nm)], "references.csv");
+    this.compute({ references: await uploadFiles([table]) });
   }
 }
 
 // Two columns: wavelength in nm, value.
-export function parseSpectrum(text) {
+function parseSpectrum(text) {
   const rows = text.split(/\r?\n/).map((line) => line.trim().split(/[,;\t ]+/).map(Number))
     .filter((row) => row.length >= 2 && row.slice(0, 2).every(Number.isFinite)).sort((a, b) => a[0] - b[0]);
   if (rows.length < 3) throw new Error("The file needs two columns: wavelength in nm, and value.");
@@ -180,7 +176,7 @@ export function parseSpectrum(text) {
 }
 
 // The table of references that the service and the command line take.
-export function tableOf(pins, nm) {
+function tableOf(pins, nm) {
   const bands = Array.from(nm);
   const rows = pins.map(({ x, y, width = 1, height = 1, known }) => [y, x, height, width, ...bands.map((at) => between(known, at))]);
   return `${[["y", "x", "height", "width", ...bands], ...rows].map((row) => row.join(",")).join("\n")}\n`;

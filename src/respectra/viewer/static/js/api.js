@@ -17,17 +17,15 @@ export async function ask(path, options) {
   return response;
 }
 
-export async function getJSON(path) {
-  return (await ask(path)).json();
-}
+export async function getJSON(path) { return (await ask(path)).json(); }
+
+export function hasEnded({ state }) { return ["done", "failed", "cancelled"].includes(state); }
 
 function sending(method, body) {
   return { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
 }
 
-export async function postJSON(path, body) {
-  return (await ask(path, sending("POST", body))).json();
-}
+async function postJSON(path, body) { return (await ask(path, sending("POST", body))).json(); }
 
 export function getOptions() { return getJSON("/api/options"); }
 export function getJob(id) { return getJSON(`/api/jobs/${id}`); }
@@ -39,9 +37,7 @@ export function getChart(name) { return getJSON(`/api/charts/${name}`); }
 export function lookAt(id, y, x) { return ask(`/api/jobs/${id}/focus`, sending("PUT", { y, x })); }
 export function fileAddress(id) { return `/api/jobs/${id}/file`; }
 
-export async function endJob(id) {
-  return (await ask(`/api/jobs/${id}`, { method: "DELETE" })).json();
-}
+export async function endJob(id) { return (await ask(`/api/jobs/${id}`, { method: "DELETE" })).json(); }
 
 // fetch cannot tell how much has been sent, XMLHttpRequest can.
 function send(method, path, file, onShare, signal) {
@@ -62,15 +58,13 @@ function send(method, path, file, onShare, signal) {
   });
 }
 
-// Files of one picture or cube: [{ name, file }]. Gives the upload's identifier.
-export async function uploadFiles(files, onShare, signal) {
-  const total = files.reduce((sum, { file }) => sum + file.size, 0) || 1;
-  let sent = 0;
-  let id = null;
-  for (const { name, file } of files) {
-    const query = `name=${encodeURIComponent(name)}`;
-    const path = id ? `/api/uploads/${id}?${query}` : `/api/uploads?${query}`;
-    const share = (part) => onShare((sent + part * file.size) / total);
+// Files of one picture or cube; `path` is where one was in its folder. Gives the upload's identifier.
+export async function uploadFiles(files, onShare = () => {}, signal = null) {
+  let total = 0, sent = 0, id = null;
+  for (const { size } of files) total += size;
+  for (const file of files) {
+    const path = `/api/uploads${id ? `/${id}` : ""}?name=${encodeURIComponent(file.path ?? file.name)}`;
+    const share = (part) => onShare((sent + part * file.size) / Math.max(1, total));
     const upload = await send(id ? "PUT" : "POST", path, file, share, signal);
     id = upload.id;
     sent += file.size;
@@ -85,10 +79,9 @@ export function follow(id, onChange) {
     source.onmessage = (event) => {
       const job = JSON.parse(event.data);
       onChange(job);
-      if (["done", "failed", "cancelled"].includes(job.state)) {
-        source.close();
-        resolve(job);
-      }
+      if (!hasEnded(job)) return;
+      source.close();
+      resolve(job);
     };
     source.onerror = async () => {
       if (source.readyState !== EventSource.CLOSED) return; // it connects again by itself
@@ -109,7 +102,7 @@ async function poll(id, onChange) {
   for (;;) {
     const job = await getJob(id);
     onChange(job);
-    if (["done", "failed", "cancelled"].includes(job.state)) return job;
+    if (hasEnded(job)) return job;
     await new Promise((next) => setTimeout(next, 1000));
   }
 }

@@ -1,7 +1,7 @@
 // Compare and export.
 
 import { fileAddress, finish, newExport, newJob, uploadFiles } from "./api.js";
-import { by, download, fillSelect, make, onClick, toast } from "./dom.js";
+import { by, complain, download, fillSelect, make, onClick, toast } from "./dom.js";
 import { sheetOf } from "./sheet.js";
 
 export function setUpCompare(explorer, options) {
@@ -14,22 +14,20 @@ export function setUpCompare(explorer, options) {
     }
     const repeatable = options.uploads && (job.upload || job.kind === "demo");
     if (repeatable && explorer.scene.info.facts.kind === "picture") {
-      choices.push({ name: "file", title: "A true cube, from a file", words: "" });
       for (const { name, title, words } of options.methods) {
         if (name !== job.method) choices.push({ name: `method ${name}`, title: `Method: ${title}`, words });
       }
+      choices.push({ name: "file", title: "A true cube, from a file", words: "" });
     }
-    const explain = by("compare-words");
-    fillSelect(by("compare-with"), choices, explain, explorer.other ? undefined : choices.at(1)?.name);
-    const toggle = () => { by("truth-field").hidden = by("compare-with").value !== "file"; };
-    by("compare-with").addEventListener("change", toggle);
-    toggle();
+    fillSelect(by("compare-with"), choices, by("compare-words"), explorer.other ? undefined : choices.at(1)?.name);
+    follow();
   };
+  const follow = () => { by("truth-field").hidden = by("compare-with").value !== "file"; };
+  by("compare-with").addEventListener("change", follow);
   onClick("open-compare", () => { refill(); dialog.showModal(); });
-  onClick("compare-go", async () => {
-    const choice = by("compare-with").value;
+  onClick("compare-go", () => {
     dialog.close();
-    try { await compare(explorer, choice); } catch (error) { toast(error.message, true); }
+    compare(explorer, by("compare-with").value).catch(complain);
   });
 }
 
@@ -37,19 +35,15 @@ async function compare(explorer, choice) {
   const { job } = explorer;
   const again = { ...job.request, truth: null };
   if (choice === "none") {
-    explorer.other = null;
-    delete explorer.state.other;
-    explorer.tools.show(explorer.state, explorer.scene, null);
-    by("plot-note").textContent = "";
-    await explorer.evaluatePins();
+    await explorer.compareWith(null);
     await explorer.repaint();
   } else if (choice === "truth") {
     await explorer.compareWith("truth");
   } else if (choice === "file") {
-    const files = Array.from(by("truth-file").files, (file) => ({ name: file.name, file }));
+    const files = [...by("truth-file").files];
     if (!files.length) throw new Error("Choose the file of the true cube first.");
     toast("Computing the comparison");
-    const truth = await uploadFiles(files, () => {});
+    const truth = await uploadFiles(files);
     const last = await finish(await newJob({ ...again, truth, method: job.method }));
     await explorer.open(last);
   } else {
@@ -92,7 +86,7 @@ async function saveCube(explorer) {
     const last = await finish(job, (state) => { bar.value = state.share; });
     make("a", { href: fileAddress(last.id), download: "" }).click();
   } catch (error) {
-    toast(error.message, true);
+    complain(error);
   } finally {
     bar.hidden = true;
     by("save-cube").disabled = false;
@@ -100,7 +94,7 @@ async function saveCube(explorer) {
 }
 
 // A row a wavelength; for each pin its spectrum, and its spread or uncertainty where there is one.
-export function csvOf(explorer) {
+function csvOf(explorer) {
   const pins = explorer.pins.items.filter((pin) => pin.spectrum);
   const quote = (text) => `"${text.replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`;
   const heads = ["wavelength_nm"];
@@ -113,8 +107,9 @@ export function csvOf(explorer) {
   return [heads, ...rows].map((row) => row.join(",")).join("\n") + "\n";
 }
 
-function saveCsv(explorer) {
+async function saveCsv(explorer) {
   if (!explorer.pins.items.length) { toast("Pin a pixel or a rectangle first."); return; }
+  await explorer.evaluatePins();
   download(new Blob([csvOf(explorer)], { type: "text/csv" }), "spectra.csv");
 }
 

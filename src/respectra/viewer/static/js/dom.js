@@ -10,9 +10,11 @@ export function make(tag, properties = {}, ...children) {
   return node;
 }
 
+export function option(value, textContent) { return make("option", { value, textContent }); }
+
 // A select from [{ name, title, words }], with its words shown below it.
 export function fillSelect(select, choices, words, chosen) {
-  select.replaceChildren(...choices.map(({ name, title }) => make("option", { value: name, textContent: title })));
+  select.replaceChildren(...choices.map(({ name, title }) => option(name, title)));
   if (chosen !== undefined) select.value = chosen;
   const explain = () => {
     if (words) words.textContent = choices.find(({ name }) => name === select.value)?.words ?? "";
@@ -33,6 +35,8 @@ export function toast(message, bad = false) {
   clearTimeout(fading);
   fading = setTimeout(() => node.classList.remove("shown"), bad ? 9000 : 3500);
 }
+
+export function complain(error) { toast(error.message, true); }
 
 export function download(blob, name) {
   const address = URL.createObjectURL(blob);

@@ -1,9 +1,9 @@
 // The second screen: a picture, the spectrum under the pointer, pins.
 
 import { lookAt } from "./api.js";
-import { by, make, onClick, toast } from "./dom.js";
+import { by, complain, make, onClick } from "./dom.js";
 import * as link from "./link.js";
-import { Pins, MOST_PINS } from "./pins.js";
+import { Pins } from "./pins.js";
 import { SpectrumPlot } from "./plot.js";
 import { listen } from "./pointer.js";
 import { Scene } from "./scene.js";
@@ -33,7 +33,7 @@ export class Explorer {
       rectangle: (from, to, done) => this.rectangle(from, to, done),
       wantsRectangle: () => this.marking,
     });
-    this.pins.onKnown = (pin) => this.again?.ask(pin).catch((error) => toast(error.message, true));
+    this.pins.onKnown = (pin) => this.again?.ask(pin).catch(complain);
     onClick("rectangle", () => this.setMarking(!this.marking));
   }
 
@@ -43,8 +43,7 @@ export class Explorer {
     this.job = job;
     this.scene = scene;
     this.other = null;
-    this.state = wanted ?? { ...link.FIRST, rgb: [...link.FIRST.rgb], job: job.id };
-    this.state.job = job.id;
+    this.state = { ...(wanted ?? link.first()), job: job.id };
     this.pins.teachable = Boolean(job.request) && scene.info.facts.kind === "picture";
     document.body.dataset.stage = "scene";
     by("scene").hidden = false;
@@ -62,7 +61,7 @@ export class Explorer {
     by("open-taken").hidden = !job.request;
     if (!this.pins.items.length && !wanted?.pins?.length) this.hint(true);
     if (other) await this.compareWith(other);
-    for (const pin of wanted?.pins ?? []) this.restore(pin);
+    await this.restore(wanted?.pins ?? []);
     if (wanted?.at) {
       const [x, y, scale] = wanted.at;
       this.viewport.scale = scale;
@@ -72,9 +71,7 @@ export class Explorer {
 
   // The same picture computed anew, with more that is known of it: what one looks at stays.
   async reopen(job) {
-    const { viewport } = this;
-    const middle = viewport.toScene(viewport.size[0] / 2, viewport.size[1] / 2);
-    const same = { ...this.state, job: job.id, pins: this.pins.items, at: [middle.x, middle.y, viewport.scale] };
+    const same = { ...this.state, job: job.id, pins: this.pins.items, at: this.viewport.where() };
     if (!job.scenes.includes("truth") && same.other === "truth") delete same.other;
     await this.open(job, same);
   }
@@ -108,25 +105,23 @@ export class Explorer {
     this.tools.show(this.state, this.scene, this.other);
     await this.repaint();
     this.facts();
-    this.evaluatePins();
+    await this.evaluatePins();
   }
 
-  // Put another scene beside this one: its truth, or another method's job.
+  // Put another scene beside this one: its truth, another method's job, or null for none.
   async compareWith(other) {
+    const { job, width, height } = this.scene;
     try {
-      const scene = other === "truth"
-        ? await Scene.open(this.scene.job, "truth") : await Scene.open(other, "recovered");
-      if (scene.width !== this.scene.width || scene.height !== this.scene.height) {
-        throw new Error("The two scenes differ in size.");
-      }
-      this.attend(scene);
+      const scene = !other ? null : await (other === "truth" ? Scene.open(job, other) : Scene.open(other, "recovered"));
+      if (scene && (scene.width !== width || scene.height !== height)) throw new Error("The two scenes differ in size.");
+      if (scene) this.attend(scene);
       this.other = scene;
       this.state.other = other;
     } catch (error) {
-      toast(error.message, true);
+      complain(error);
     }
     this.tools.show(this.state, this.scene, this.other);
-    by("plot-note").textContent = !this.other ? "" : other === "truth" ? "dashed: the truth" : "dashed: the other method";
+    by("plot-note").textContent = !this.other ? "" : `dashed: the ${this.state.other === "truth" ? "truth" : "other method"}`;
     await this.evaluatePins();
     this.facts();
     this.remember();
@@ -148,7 +143,7 @@ export class Explorer {
       }
       this.remember();
     } catch (error) {
-      toast(error.message, true);
+      complain(error);
     }
   }
 
@@ -230,7 +225,6 @@ export class Explorer {
 
   pinPoint(pixel) {
     if (this.again?.point(pixel)) return;
-    if (this.pins.full) { toast(`There is room for ${MOST_PINS} pins; remove one first.`); return; }
     const same = this.pins.items.find((pin) => pin.x === pixel.x && pin.y === pixel.y && !pin.width);
     if (!same) this.pins.add({ x: pixel.x, y: pixel.y });
   }
@@ -244,14 +238,20 @@ export class Explorer {
     if (!done) return;
     this.setMarking(false);
     if (this.again?.rectangle({ x, y, width, height })) return;
-    if (this.pins.full) toast(`There is room for ${MOST_PINS} pins; remove one first.`);
-    else this.pins.add({ x, y, width, height });
+    this.pins.add({ x, y, width, height });
   }
 
-  restore({ x, y, width, height, colour, name, known }) {
+  // Pins as a link has them, or as they were. Known spectra, too long for a link, are with the scene.
+  async restore(pins) {
     const { scene } = this;
-    const right = x + (width ?? 1), bottom = y + (height ?? 1);
-    if (right <= scene.width && bottom <= scene.height) this.pins.add({ x, y, width, height, colour, name, known });
+    const { wavelengths_nm: nm, places, spectra } = scene.info.facts.references ? await scene.references() : { places: [] };
+    for (const { x, y, width, height, colour, name, known } of pins) {
+      const place = [y, x, height ?? 1, width ?? 1];
+      if (x + place[3] > scene.width || y + place[2] > scene.height) continue;
+      const values = spectra?.[places.findIndex((one) => String(one) === String(place))];
+      const label = known?.label ?? known ?? "a table";
+      this.pins.add({ x, y, width, height, colour, name, known: values && { nm, values, label } });
+    }
   }
 
   setMarking(on) {
@@ -274,24 +274,22 @@ export class Explorer {
   }
 
   async evaluatePins() {
-    const regions = [];
-    for (const pin of this.pins.items) {
-      if (pin.width === undefined) pin.spectrum = this.spectrumAt(pin);
-      else regions.push(this.evaluateRegion(pin));
-    }
-    await Promise.all(regions);
+    const busy = () => { by("pins").ariaBusy = String(!this.pins.items.every((pin) => this.settled(pin))); };
+    const { items } = this.pins;
+    for (const pin of items) if (pin.width === undefined) pin.spectrum = this.spectrumAt(pin);
+    busy();
+    await Promise.all(items.map((pin) => pin.width !== undefined && this.evaluateRegion(pin)));
     this.plot.setPins(this.pins.items);
+    busy();
   }
 
   async evaluateRegion(pin) {
     try {
-      const { x, y, width, height } = pin;
-      const [own, second] = await Promise.all([
-        this.scene.region(x, y, width, height), this.other?.region(x, y, width, height)]);
+      const [own, second] = await Promise.all([this.scene.region(pin), this.other?.region(pin)]);
       const other = second ? { nm: second.wavelengths_nm, values: second.mean } : null;
       pin.spectrum = { values: own.mean, spread: own.standard_deviation, other, region: true };
     } catch (error) {
-      toast(error.message, true);
+      complain(error);
     }
   }
 
@@ -300,9 +298,7 @@ export class Explorer {
     const { viewport, scene } = this;
     const [w, h] = viewport.size;
     const now = viewport.cursor ?? viewport.pixelAt(w / 2, h / 2) ?? { x: scene.width >> 1, y: scene.height >> 1 };
-    const pixel = {
-      x: Math.min(scene.width - 1, Math.max(0, now.x + dx)), y: Math.min(scene.height - 1, Math.max(0, now.y + dy)),
-    };
+    const pixel = scene.nearestPixel(now.x + dx, now.y + dy);
     const [px, py] = viewport.toScreen(pixel.x, pixel.y);
     if (px < 0 || py < 0 || px > w || py > h) viewport.centre(pixel.x, pixel.y);
     this.hover(pixel);
@@ -368,9 +364,6 @@ export class Explorer {
   }
 
   rememberNow() {
-    const { viewport } = this;
-    const fitted = Math.abs(viewport.scale - viewport.fitScale()) < 1e-9;
-    const middle = viewport.toScene(viewport.size[0] / 2, viewport.size[1] / 2);
-    link.write(this.state, this.pins.items, fitted ? null : [middle.x, middle.y, viewport.scale]);
+    link.write(this.state, this.pins.items, this.viewport.where());
   }
 }

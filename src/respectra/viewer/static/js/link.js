@@ -1,9 +1,11 @@
 // The view as the part of the address after #, so that a link brings it back.
 
-export const FIRST = {
+const FIRST = {
   view: "colours", nm: 550, tint: true, rgb: [650, 550, 450],
   light: "A", observer: "cie1931", adapt: false,
 };
+
+export function first() { return { ...FIRST, rgb: [...FIRST.rgb] }; }
 
 export function write(state, pins, viewport) {
   const hash = new URLSearchParams({ job: state.job });
@@ -13,8 +15,8 @@ export function write(state, pins, viewport) {
   }
   if (String(state.rgb) !== String(FIRST.rgb)) hash.set("rgb", state.rgb.join());
   if (pins.length) {
-    const places = pins.map(({ x, y, width, height, colour, name }) =>
-      ({ x, y, ...(width === undefined ? {} : { width, height }), colour, name }));
+    const places = pins.map(({ x, y, width, height, colour, name, known }) =>
+      ({ x, y, width, height, colour, name, known: known?.label }));
     hash.set("pins", JSON.stringify(places));
   }
   if (viewport) hash.set("at", viewport.map((v) => Number(v.toFixed(4))).join());
@@ -27,7 +29,7 @@ export function read() {
   const job = hash.get("job") ?? "";
   const place = /^[0-9a-f]{32}$/;
   if (!place.test(job)) return null;
-  const state = { ...FIRST, rgb: [...FIRST.rgb], job, pins: [], at: null };
+  const state = { ...first(), job, pins: [], at: null };
   const other = hash.get("other") ?? "";
   if (other === "truth" || place.test(other)) state.other = other;
   for (const name of ["view", "light", "observer"]) if (hash.has(name)) state[name] = hash.get(name);
@@ -48,5 +50,6 @@ function sound(pin) {
   const whole = (v) => Number.isInteger(v) && v >= 0;
   if (!pin || !whole(pin.x) || !whole(pin.y)) return false;
   if (pin.width !== undefined && !(pin.width > 0 && pin.height > 0)) return false;
+  if (pin.known !== undefined && typeof pin.known !== "string") return false;
   return /^#[0-9a-fA-F]{6}$/.test(pin.colour ?? "") && typeof pin.name === "string" && pin.name.length <= 60;
 }

@@ -1,9 +1,9 @@
 // Where everything is put together.
 
-import { getJob, getOptions, follow } from "./api.js";
+import { finish, getJob, getOptions, hasEnded } from "./api.js";
 import { Again } from "./again.js";
 import { setUpCompare, setUpExport } from "./dialogs.js";
-import { by, onClick, toast } from "./dom.js";
+import { by, complain, onClick, toast } from "./dom.js";
 import { Explorer } from "./explore.js";
 import { listenToKeys } from "./keys.js";
 import * as link from "./link.js";
@@ -20,36 +20,17 @@ function flipTheme(explorer) {
 function watcher(explorer, wanted = null) {
   let opened = null;
   return async (job) => {
-    if (!opened) {
-      opened = explorer.open(job, wanted).catch((error) => toast(error.message, true));
-      by("start").hidden = true;
-    }
-    const over = ["done", "failed", "cancelled"].includes(job.state);
+    const first = !opened;
+    opened ??= explorer.open(job, wanted).catch(complain);
+    by("start").hidden = true;
+    const over = hasEnded(job);
     if (!over) explorer.computing(job.share);
     await opened;
     if (explorer.job?.id !== job.id) return;
-    const partial = explorer.scene.info.finest > 0;
-    if (job.state === "done" && partial) {
-      await explorer.refresh(job);
-    } else if (job.state === "done") {
-      explorer.job = job;
-      if (job.scenes.includes("truth") && !explorer.other) await explorer.compareWith("truth");
-    } else if (partial) {
-      await explorer.progress();
-    }
+    if (!over) await explorer.progress();
+    else if (!first && job.state === "done") await explorer.refresh(job);
     if (over) explorer.computing(null);
   };
-}
-
-// A link to a job that is still at work: from its first look on as if it had been begun here.
-function followLink(explorer, job, wanted) {
-  const tell = watcher(explorer, wanted);
-  return new Promise((resolve, reject) => {
-    const ended = follow(job.id, (state) => { if (state.viewable) resolve(tell(state)); });
-    ended.then(({ state, error }) => {
-      if (state !== "done") reject(new Error(error ?? "This job was cancelled."));
-    }, reject);
-  });
 }
 
 async function openLink(explorer) {
@@ -61,60 +42,54 @@ async function openLink(explorer) {
     if (job.state === "done") {
       await explorer.open(job, wanted);
       explorer.computing(null);
-    } else await followLink(explorer, job, wanted);
+    } else { // as if it had been begun here
+      const tell = watcher(explorer, wanted);
+      await finish(job, (state) => { if (state.viewable) tell(state); });
+    }
     return true;
   } catch (error) {
     by("start").hidden = false;
-    toast(error.message, true);
+    complain(error);
     history.replaceState(null, "", location.pathname);
     return false;
   }
 }
 
 async function begin() {
-  onClick("theme", () => flipTheme(explorer));
   let explorer = null;
+  onClick("theme", () => flipTheme(explorer));
   let options;
   try {
     options = await getOptions();
   } catch (error) {
-    toast(error.message, true);
+    complain(error);
     return;
   }
   explorer = new Explorer(options);
   if (options.uploads) {
-    let watch = null;
-    setUp(options, (job) => {
-      if (!watch || watch.id !== job.id) watch = { id: job.id, tell: watcher(explorer) };
-      watch.tell(job);
-    });
+    new Again(explorer, options);
+    setUp(options, () => watcher(explorer));
   }
-  if (options.uploads) new Again(explorer, options);
   setUpCompare(explorer, options);
   setUpExport(explorer, options);
   const { viewport } = explorer;
-  const zoom = (factor) => { if (explorer.scene) viewport.zoomBy(factor); };
-  const actions = {
+  const zoom = (factor) => viewport.zoomBy(factor);
+  const move = (dx, dy) => ({ shiftKey }) => explorer.move(...[dx, dy].map((d) => (shiftKey ? 10 * d : d)));
+  const always = { t: () => flipTheme(explorer), "?": () => by("help").showModal() };
+  const whenOpen = {
+    ArrowLeft: move(-1, 0), ArrowRight: move(1, 0), ArrowUp: move(0, -1), ArrowDown: move(0, 1),
     "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5),
-    0: () => { viewport.fit(); },
-    1: () => zoom(1 / viewport.scale),
+    0: () => viewport.fit(), 1: () => zoom(1 / viewport.scale),
     "[": () => explorer.tools.shift(-1), "]": () => explorer.tools.shift(1),
+    v: ({ shiftKey }) => explorer.tools.step(shiftKey ? -1 : 1),
+    Enter: () => explorer.pinHere(), Backspace: () => explorer.pins.remove(explorer.pins.items.at(-1)),
     r: () => explorer.cornerHere(), c: () => by("open-compare").click(), e: () => by("open-export").click(),
-    t: () => flipTheme(explorer), "?": () => by("help").showModal(), Escape: () => explorer.escape(),
+    Escape: () => explorer.escape(),
   };
-  const whenOpen = Object.fromEntries(Object.entries(actions).map(([key, act]) => [
-    key, () => { if (explorer.scene || key === "t" || key === "?") act(); }]));
-  listenToKeys({
-    move: (dx, dy) => explorer.scene && explorer.move(dx, dy),
-    pin: () => explorer.scene && explorer.pinHere(),
-    unpin: () => { const last = explorer.pins.items.at(-1); if (last) explorer.pins.remove(last); },
-    view: (step) => explorer.scene && explorer.tools.step(step),
-    keys: whenOpen,
-  });
-  onClick("zoom-in", () => zoom(1.5));
-  onClick("zoom-out", () => zoom(1 / 1.5));
-  onClick("zoom-fit", () => viewport.fit());
-  onClick("open-help", () => by("help").showModal());
+  listenToKeys((key) => always[key] ?? (explorer.scene && whenOpen[key]));
+  const buttons = { "zoom-in": "+", "zoom-out": "-", "zoom-fit": 0 };
+  for (const [id, key] of Object.entries(buttons)) onClick(id, whenOpen[key]);
+  onClick("open-help", always["?"]);
   onClick("home", () => {
     if (!options.uploads) return;
     history.replaceState(null, "", location.pathname);

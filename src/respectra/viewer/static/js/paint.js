@@ -71,14 +71,12 @@ export const CIVIDIS = [
   [166, 157, 117], [196, 181, 108], [228, 207, 91], [255, 234, 70],
 ];
 
-export function cividis(share) {
-  const at = Math.min(0.99999, Math.max(0, share)) * (CIVIDIS.length - 1);
-  const i = Math.floor(at), f = at - i;
-  return CIVIDIS[i].map((low, c) => low + f * (CIVIDIS[i + 1][c] - low));
-}
-
 const RAMP = new Uint8ClampedArray(256 * 3);
-for (let i = 0; i < 256; i++) RAMP.set(cividis(i / 255), 3 * i);
+for (let i = 0; i < 256; i++) {
+  const at = Math.min(0.99999, i / 255) * (CIVIDIS.length - 1);
+  const low = Math.floor(at), share = at - low;
+  RAMP.set(CIVIDIS[low].map((v, c) => v + share * (CIVIDIS[low + 1][c] - v)), 3 * i);
+}
 
 // Root mean square over the bands of the difference of two scenes, over that of the second one.
 // The rows of a basis are orthogonal and of one length, so coefficients tell without spectra:

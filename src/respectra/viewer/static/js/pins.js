@@ -1,6 +1,6 @@
 // Pinned points and rectangles: up to eight, each with a name and a colour.
 
-import { make } from "./dom.js";
+import { make, toast } from "./dom.js";
 
 // Okabe and Ito's colours, which eyes of all kinds tell apart; numbers say the same.
 const COLOURS = ["#E69F00", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#0072B2", "#B8A800", "#7F7F7F"];
@@ -15,10 +15,8 @@ export class Pins {
     this.teachable = false; // whether a spectrum can be given to a pin
   }
 
-  get full() { return this.items.length >= MOST_PINS; }
-
   add(pin) {
-    if (this.full) return null;
+    if (this.items.length >= MOST_PINS) { toast(`There is room for ${MOST_PINS} pins; remove one first.`); return; }
     const used = new Set(this.items.map((item) => item.colour));
     const colour = COLOURS.find((c) => !used.has(c));
     const item = { colour, ...pin };
@@ -26,7 +24,6 @@ export class Pins {
     this.items.push(item);
     this.render();
     this.onChange();
-    return item;
   }
 
   remove(item) {
@@ -41,9 +38,7 @@ export class Pins {
   }
 
   marks() {
-    return this.items.map(({ x, y, width, height, colour }, i) => ({
-      x, y, width, height, colour, label: String(i + 1),
-    }));
+    return this.items.map((item, i) => ({ ...item, label: String(i + 1) }));
   }
 
   render() {
@@ -51,23 +46,25 @@ export class Pins {
   }
 
   row(item, index) {
-    const row = make("li");
-    const colour = make("input", { type: "color", value: item.colour, title: "Colour" });
-    colour.setAttribute("aria-label", `Colour of pin ${index + 1}`);
-    colour.addEventListener("input", () => { item.colour = colour.value; this.onChange(); });
-    const number = make("span", { className: "number", textContent: String(index + 1) });
-    const name = make("input", { type: "text", value: item.name, maxLength: 60, spellcheck: false });
-    name.setAttribute("aria-label", `Name of pin ${index + 1}`);
-    name.addEventListener("input", () => { item.name = name.value; this.onChange(false); });
-    const known = make("button", { type: "button", className: "quiet small", textContent: item.known ? "known" : "known?" });
-    known.title = item.known ? `Its spectrum is known: ${item.known.label}` : "Give it its measured spectrum; the others follow";
-    known.setAttribute("aria-label", `Known spectrum of pin ${index + 1}${item.known ? `: ${item.known.label}` : ""}`);
-    known.addEventListener("click", () => this.onKnown(item));
-    known.hidden = !this.teachable;
-    const drop = make("button", { type: "button", className: "quiet icon", textContent: "×", title: "Remove" });
-    drop.setAttribute("aria-label", `Remove pin ${index + 1}`);
-    drop.addEventListener("click", () => this.remove(item));
-    row.append(colour, number, name, known, drop);
-    return row;
+    const { known } = item;
+    const pin = `pin ${index + 1}`;
+    const colour = make("input", {
+      type: "color", value: item.colour, title: "Colour", ariaLabel: `Colour of ${pin}`,
+      oninput: () => { item.colour = colour.value; this.onChange(); },
+    });
+    const name = make("input", {
+      type: "text", value: item.name, maxLength: 60, spellcheck: false, ariaLabel: `Name of ${pin}`,
+      oninput: () => { item.name = name.value; this.onChange(false); },
+    });
+    const teach = make("button", {
+      type: "button", className: "quiet small", textContent: known ? "known" : "known?", hidden: !this.teachable,
+      title: known ? `Its spectrum is known: ${known.label}` : "Give it its measured spectrum; the others follow",
+      ariaLabel: `Known spectrum of ${pin}${known ? `: ${known.label}` : ""}`, onclick: () => this.onKnown(item),
+    });
+    const drop = make("button", {
+      type: "button", className: "quiet icon", textContent: "×", title: "Remove", ariaLabel: `Remove ${pin}`,
+      onclick: () => this.remove(item),
+    });
+    return make("li", {}, colour, make("span", { className: "number", textContent: index + 1 }), name, teach, drop);
   }
 }

@@ -24,7 +24,7 @@ export class SpectrumPlot {
   open(scene) {
     this.chart?.destroy();
     this.nm = this.x = Array.from(scene.nm);
-    this.colours = scene.info.band_colours.map((c) => `rgb(${c.map((v) => Math.round(255 * v ** (1 / 2.2))).join()})`);
+    this.colours = scene.colours;
     this.top = 1;
     for (const slot of this.slots) slot.spectrum = null;
     const margin = Math.max(1, (this.nm.at(-1) - this.nm[0]) * 0.01);

@@ -15,6 +15,12 @@ export function listen(host, viewport, actions) {
     return [event.clientX - box.left, event.clientY - box.top];
   };
 
+  // The pixel of the scene nearest to a point of the screen.
+  const nearest = (place) => {
+    const { x, y } = viewport.toScene(...place);
+    return viewport.scene.nearestPixel(x, y);
+  };
+
   // Browsers hold movements back until the next frame begins; raw ones come at once, so that the
   // spectrum is ready when it does. Every frame gets the last place, whatever came raw.
   const hover = (event) => {
@@ -64,7 +70,7 @@ export function listen(host, viewport, actions) {
     moved ||= Math.hypot(place[0] - start.place[0], place[1] - start.place[1]) > CLICK_PX;
     if (!moved) return;
     if (start.rectangle && start.pixel) {
-      actions.rectangle(start.pixel, inside(viewport, place));
+      actions.rectangle(start.pixel, nearest(place));
       return;
     }
     viewport.panBy(place[0] - start.last[0], place[1] - start.last[1]);
@@ -79,7 +85,7 @@ export function listen(host, viewport, actions) {
     start = null;
     if (event.type === "pointercancel") return;
     const place = at(event);
-    if (rectangle && moved && pixel) actions.rectangle(pixel, inside(viewport, place), true);
+    if (rectangle && moved && pixel) actions.rectangle(pixel, nearest(place), true);
     else if (!moved) {
       const here = viewport.pixelAt(...place);
       if (here) { actions.hover(here); actions.pin(here); }
@@ -98,14 +104,4 @@ export function listen(host, viewport, actions) {
 function spread(fingers) {
   const [[ax, ay], [bx, by]] = [...fingers.values()];
   return { x: (ax + bx) / 2, y: (ay + by) / 2, length: Math.max(1, Math.hypot(ax - bx, ay - by)) };
-}
-
-// The pixel of the scene nearest to a point of the screen.
-function inside(viewport, place) {
-  const { x, y } = viewport.toScene(...place);
-  const { width, height } = viewport.scene;
-  return {
-    x: Math.min(width - 1, Math.max(0, Math.floor(x))),
-    y: Math.min(height - 1, Math.max(0, Math.floor(y))),
-  };
 }

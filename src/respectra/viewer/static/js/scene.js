@@ -20,14 +20,14 @@ export class Scene {
     this.take(info);
   }
 
-  static async open(job, name) {
-    return new Scene(job, name, await getJSON(`/api/jobs/${job}/${name}`));
-  }
+  static async open(job, name) { return new Scene(job, name, await getJSON(`/api/jobs/${job}/${name}`)); }
+
+  get(path) { return getJSON(`/api/jobs/${this.job}/${this.name}${path}`); }
 
   // More of a scene that is still computed can be read. The basis may have grown; tiles that came
   // before stay right, since its new spectra count nothing in them.
   async update() {
-    this.take(await getJSON(`/api/jobs/${this.job}/${this.name}`));
+    this.take(await this.get(""));
   }
 
   // A first look has become the whole scene: its coarse levels are means now.
@@ -47,6 +47,7 @@ export class Scene {
     this.deviationBasis = info.deviation_basis.map((row) => Float32Array.from(row));
     this.planes = new Map(info.planes.map((plane) => [plane.name, plane]));
     this.ready = new Set(info.ready.map(String));
+    this.colours = info.band_colours.map((c) => `rgb(${c.map((v) => Math.round(255 * v ** (1 / 2.2))).join()})`);
   }
 
   get height() { return this.info.height; }
@@ -149,17 +150,27 @@ export class Scene {
     return finest && this.ready.has(`${Math.floor(y / block)},${Math.floor(x / block)}`) ? 0 : finest;
   }
 
+  // The pixel nearest to a point.
+  nearestPixel(x, y) {
+    const within = (v, size) => Math.min(size - 1, Math.max(0, Math.floor(v)));
+    return { x: within(x, this.width), y: within(y, this.height) };
+  }
+
+  // The tile of a level that a pixel is in, and where in it.
+  placeOf(x, y, level) {
+    const side = this.info.tile, px = x >> level, py = y >> level;
+    return { row: Math.floor(py / side), column: Math.floor(px / side), inner: [px % side, py % side] };
+  }
+
   // The spectrum at a pixel from the finest tile that is here; null when there is none yet.
   spectrum(x, y) {
-    const side = this.info.tile;
     const start = this.levelOf(x, y);
     for (let level = start; level <= this.coarsest; level++) {
-      const px = x >> level, py = y >> level;
-      const row = Math.floor(py / side), column = Math.floor(px / side);
+      const { row, column, inner } = this.placeOf(x, y, level);
       const tile = level === start
         ? this.want(level, row, column)
         : this.tiles.get(`coefficients/${level}/${row}/${column}`);
-      if (tile) return { values: this.evaluate(tile, px - column * side, py - row * side), level };
+      if (tile) return { values: this.evaluate(tile, inner), level };
     }
     return null;
   }
@@ -177,16 +188,12 @@ export class Scene {
   // The method's own standard deviation at a pixel of a level; null where there is none (yet).
   deviation(x, y, level) {
     if (!this.has("deviation")) return null;
-    const side = this.info.tile;
-    const px = x >> level, py = y >> level;
-    const row = Math.floor(py / side), column = Math.floor(px / side);
+    const { row, column, inner } = this.placeOf(x, y, level);
     const tile = this.tile("deviation", level, row, column);
-    if (!tile) return null;
-    const values = this.evaluate(tile, px - column * side, py - row * side, this.deviationBasis);
-    return values.map((v) => Math.max(0, v));
+    return tile ? this.evaluate(tile, inner, this.deviationBasis).map((v) => Math.max(0, v)) : null;
   }
 
-  evaluate(tile, x, y, basis = this.basis) {
+  evaluate(tile, [x, y], basis = this.basis) {
     const out = new Float64Array(this.bands);
     const plane = tile.width * tile.height;
     const at = y * tile.width + x;
@@ -199,14 +206,12 @@ export class Scene {
     return out;
   }
 
-  region(x, y, width, height) {
-    const query = `y=${y}&x=${x}&height=${height}&width=${width}`;
-    return getJSON(`/api/jobs/${this.job}/${this.name}/region?${query}`);
-  }
+  region({ x, y, width, height }) { return this.get(`/region?${new URLSearchParams({ x, y, width, height })}`); }
+
+  references() { return this.get("/references"); }
 
   rendering(illuminant, observer, adapt) {
-    const query = new URLSearchParams({ illuminant, observer, adapt });
-    return getJSON(`/api/jobs/${this.job}/${this.name}/rendering?${query}`);
+    return this.get(`/rendering?${new URLSearchParams({ illuminant, observer, adapt })}`);
   }
 
   // Per coefficient what a spectrum gives: (band, 3) times basis, shape rank rows of 3.
@@ -218,6 +223,11 @@ export class Scene {
       }
       return sums.map((sum) => sum * factor);
     });
+  }
+
+  // Per coefficient what three bands show, each with its share of white.
+  weights(bands, shares) {
+    return this.basis.map((row) => bands.map((band, c) => row[band] * shares[c] / this.info.peak));
   }
 
   // Index of the band nearest to a wavelength.

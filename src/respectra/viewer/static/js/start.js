@@ -1,15 +1,18 @@
 // The first screen: choose a picture and a method, then wait with a bar, an estimate and a way out.
 
-import { endJob, follow, newJob, uploadFiles } from "./api.js";
-import { by, duration, fillSelect, make, onClick, toast } from "./dom.js";
+import { ask, endJob, follow, newJob, uploadFiles } from "./api.js";
+import { by, complain, duration, fillSelect, make, onClick } from "./dom.js";
 import { TakenForm } from "./taken.js";
 
 let options = null;
 let running = null;
 let taken = null;
+let watch = null;
 
-export function setUp(offered, onViewable) {
+// `watcher` makes what is told of a job from its first look on.
+export function setUp(offered, watcher) {
   options = offered;
+  watch = watcher;
   fillSelect(by("method"), options.methods, by("method-words"));
   fillSelect(by("input"), options.inputs, by("input-words"));
   showGuarantees();
@@ -17,17 +20,17 @@ export function setUp(offered, onViewable) {
   const megapixels = Math.round(options.pixels / 1e6);
   by("drop-words").textContent += ` (up to ${megapixels} megapixels)`;
   by("file").addEventListener("change", (event) => {
-    const files = Array.from(event.target.files, (file) => ({ name: file.name, file }));
+    const files = [...event.target.files];
     event.target.value = "";
-    if (files.length) begin(files, onViewable);
+    if (files.length) begin(files);
   });
-  onClick("demo", () => begin(null, onViewable));
+  onClick("demo", () => begin(null));
   onClick("example", async () => {
-    const file = await (await fetch("/static/example.jpg")).blob();
-    begin([{ name: "example.jpg", file }], onViewable);
+    const photo = await ask("/static/example.jpg");
+    begin([new File([await photo.blob()], "example.jpg")]);
   });
   onClick("cancel", cancel);
-  listenForDrops(onViewable);
+  listenForDrops();
 }
 
 function showGuarantees() {
@@ -40,7 +43,7 @@ function showGuarantees() {
   }));
 }
 
-function listenForDrops(onViewable) {
+function listenForDrops() {
   const drop = by("drop");
   const over = (on) => drop.classList.toggle("over", on);
   document.addEventListener("dragover", (event) => { event.preventDefault(); over(true); });
@@ -50,14 +53,14 @@ function listenForDrops(onViewable) {
     over(false);
     if (!options?.uploads || running) return;
     const files = await droppedFiles(event.dataTransfer);
-    if (files.length) begin(files, onViewable);
+    if (files.length) begin(files);
   });
 }
 
 // Files of a drop, those in folders with their path: a Zarr store is a folder.
 async function droppedFiles(transfer) {
   const entries = Array.from(transfer.items ?? [], (item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  if (!entries.length) return Array.from(transfer.files, (file) => ({ name: file.name, file }));
+  if (!entries.length) return [...transfer.files];
   const files = [];
   for (const entry of entries) await collect(entry, "", files);
   return files;
@@ -67,7 +70,7 @@ async function collect(entry, path, files) {
   if (entry.isFile) {
     const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
     if (path && file.name.startsWith(".")) return;
-    files.push({ name: path + file.name, file });
+    files.push(Object.assign(file, { path: path + file.name }));
     return;
   }
   const reader = entry.createReader();
@@ -78,7 +81,7 @@ async function collect(entry, path, files) {
   }
 }
 
-export function chosen() {
+function chosen() {
   const checked = document.querySelectorAll("#guarantees input:checked");
   return {
     method: by("method").value || "default",
@@ -87,13 +90,13 @@ export function chosen() {
   };
 }
 
-async function begin(files, onViewable) {
+async function begin(files) {
   // A header names the cube; its data follow.
   files?.sort((a, b) => /\.hdr$/i.test(b.name) - /\.hdr$/i.test(a.name));
   try {
     const request = { ...chosen(), ...await taken.read() };
     for (;;) {
-      const last = await run(request.upload ? null : files, request, onViewable);
+      const last = await run(request.upload ? null : files, request, watch());
       if (last.state === "done") break;
       if (last.state === "cancelled") throw new DOMException("cancelled", "AbortError");
       if (!last.choices.length) throw new Error(last.error);
@@ -102,7 +105,7 @@ async function begin(files, onViewable) {
     }
   } catch (error) {
     document.body.dataset.stage = "start";
-    if (error.name !== "AbortError") toast(error.message, true);
+    if (error.name !== "AbortError") complain(error);
   } finally {
     by("wait").hidden = true;
     running = null;
@@ -110,7 +113,7 @@ async function begin(files, onViewable) {
 }
 
 // Send files (none for the demonstration), start the job and follow it to its first look.
-export async function run(files, request, onViewable) {
+async function run(files, request, tell) {
   running = { abort: new AbortController(), job: null };
   const mine = running;
   wait("Receiving the file", 0, "");
@@ -121,20 +124,14 @@ export async function run(files, request, onViewable) {
   const job = await newJob(request);
   mine.job = job.id;
   if (mine.abort.signal.aborted) return endJob(job.id);
-  let shown = false;
   const started = performance.now();
-  const last = await follow(job.id, (state) => {
-    if (state.viewable && !shown) {
-      shown = true;
-      by("wait").hidden = true;
-      onViewable(state);
-    } else if (shown) {
-      onViewable(state);
-    } else {
-      wait(sentence(state), state.share, estimate(state, started));
-    }
+  let shown = false;
+  return follow(job.id, (state) => {
+    shown ||= state.viewable;
+    if (!shown) { wait(sentence(state), state.share, estimate(state, started)); return; }
+    by("wait").hidden = true;
+    tell(state);
   });
-  return last;
 }
 
 // Which cube of a file that holds several.
@@ -142,9 +139,8 @@ function which(names) {
   const dialog = by("which");
   return new Promise((resolve, reject) => {
     by("which-list").replaceChildren(...names.map((name) => {
-      const button = make("button", { type: "button", className: "wide", textContent: name });
-      button.addEventListener("click", () => { resolve(name); dialog.close(); });
-      return button;
+      const onclick = () => { resolve(name); dialog.close(); };
+      return make("button", { type: "button", className: "wide", textContent: name, onclick });
     }));
     dialog.onclose = () => reject(new DOMException("cancelled", "AbortError"));
     dialog.showModal();
@@ -176,7 +172,5 @@ async function cancel() {
   if (!mine) return;
   by("wait-words").textContent = "Stopping";
   mine.abort.abort();
-  if (mine.job) {
-    try { await endJob(mine.job); } catch (error) { toast(error.message, true); }
-  }
+  if (mine.job) await endJob(mine.job).catch(complain);
 }

@@ -1,7 +1,7 @@
 // What one knows of how a picture was taken, as a form: camera, light, white, a capture, what comes out.
 
 import { uploadFiles } from "./api.js";
-import { by, make } from "./dom.js";
+import { by, option } from "./dom.js";
 
 export class TakenForm {
   constructor(host, id, options) {
@@ -16,7 +16,7 @@ export class TakenForm {
     this.selects = named("name");
     this.files = named("file");
     for (const [name, offered] of [["camera", options.cameras], ["light", options.scene_lights]]) {
-      this.selects.get(name).append(...offered.map((one) => make("option", { value: one, textContent: one })));
+      this.selects.get(name).append(...offered.map((one) => option(one, one)));
       this.selects.get(name).addEventListener("change", () => this.follow());
     }
     this.follow();
@@ -35,7 +35,7 @@ export class TakenForm {
     this.kept = { capture: request.capture, references: request.references };
     for (const [name, select] of this.selects) {
       select.querySelector("option[value=told]")?.remove();
-      const told = (words) => { select.append(make("option", { value: "told", textContent: words })); select.value = "told"; };
+      const told = (words) => { select.append(option("told", words)); select.value = "told"; };
       const [kind, kelvin] = String(request[name] ?? "").split(":");
       select.value = kind;
       if (kelvin) this.files.get("kelvin").value = kelvin;
@@ -64,8 +64,8 @@ export class TakenForm {
 
   // A chosen file becomes an upload; null where none is.
   async send(name) {
-    const files = Array.from(this.files.get(name).files, (file) => ({ name: file.name, file }));
-    return files.length ? uploadFiles(files, () => {}) : null;
+    const { files } = this.files.get(name);
+    return files.length ? uploadFiles([...files]) : null;
   }
 }
 

@@ -1,7 +1,7 @@
 // The controls below the picture: which view, and what that view can be told.
 
-import { by, make } from "./dom.js";
-import { cividis } from "./paint.js";
+import { by, make, option } from "./dom.js";
+import { CIVIDIS } from "./paint.js";
 import { MOST_DIFFERENCE, VIEWS, available, seenAgain } from "./views.js";
 
 export class Tools {
@@ -50,21 +50,24 @@ export class Tools {
       ({ name, title, words }) => {
         const on = name === this.state.view;
         const isError = name === "difference" && this.state.other === "truth";
-        const button = make("button", { type: "button", textContent: isError ? "Error" : title, title: words, tabIndex: on ? 0 : -1 });
-        button.dataset.view = name;
-        button.setAttribute("role", "radio");
-        button.setAttribute("aria-checked", String(on));
-        button.addEventListener("click", () => this.choose(name));
-        button.addEventListener("keydown", (event) => {
-          const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-          if (!move) return;
-          event.preventDefault();
-          event.stopPropagation();
-          this.step(move);
-          document.querySelector(`[data-view="${this.state.view}"]`).focus();
+        const button = make("button", {
+          type: "button", role: "radio", ariaChecked: String(on), tabIndex: on ? 0 : -1,
+          textContent: isError ? "Error" : title, title: words,
+          onclick: () => this.choose(name), onkeydown: (event) => this.turn(event),
         });
+        button.dataset.view = name;
         return button;
       }));
+  }
+
+  // Arrow keys among the views.
+  turn(event) {
+    const move = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!move) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.step(move);
+    document.querySelector(`[data-view="${this.state.view}"]`).focus();
   }
 
   showControls() {
@@ -88,35 +91,27 @@ export class Tools {
     const legend = by("legend");
     legend.hidden = this.state.view !== "difference";
     if (legend.hidden) return;
-    const bar = make("canvas", { width: 120, height: 1 });
-    const context = bar.getContext("2d");
-    for (let x = 0; x < 120; x++) {
-      context.fillStyle = `rgb(${cividis(x / 119).map(Math.round).join()})`;
-      context.fillRect(x, 0, 1, 1);
-    }
+    const bar = make("span", { className: "ramp" });
+    bar.style.background = `linear-gradient(90deg, ${CIVIDIS.map((c) => `rgb(${c})`)})`;
     const percent = Math.round(100 * MOST_DIFFERENCE);
     legend.replaceChildren(make("span", { textContent: "0 %" }), bar, make("span", { textContent: `${percent} % and more` }));
   }
 
   slider(id, label, nm, onInput) {
     const { scene } = this;
+    const shown = make("output");
     const range = make("input", {
       type: "range", id, min: 0, max: scene.bands - 1, step: 1, value: scene.nearest(nm), className: "spectral",
+      ariaLabel: label, onchange: () => this.onChange(),
+      oninput: () => { say(); onInput(scene.nm[range.value]); this.onChange(true); },
     });
-    const shown = make("output", { textContent: `${Math.round(scene.nm[range.value])} nm` });
-    range.setAttribute("aria-label", label);
-    const colours = scene.info.band_colours.map(
-      (c) => `rgb(${c.map((v) => Math.round(255 * v ** (1 / 2.2))).join()})`);
-    range.style.setProperty("--track", `linear-gradient(90deg, ${colours.join()})`);
-    const speak = () => range.setAttribute("aria-valuetext", `${Math.round(scene.nm[range.value])} nanometres`);
-    speak();
-    range.addEventListener("input", () => {
-      shown.textContent = `${Math.round(scene.nm[range.value])} nm`;
-      speak();
-      onInput(scene.nm[range.value]);
-      this.onChange(true);
-    });
-    range.addEventListener("change", () => this.onChange());
+    const say = () => {
+      const at = Math.round(scene.nm[range.value]);
+      shown.textContent = `${at} nm`;
+      range.ariaValueText = `${at} nanometres`;
+    };
+    say();
+    range.style.setProperty("--track", `linear-gradient(90deg, ${scene.colours.join()})`);
     return make("label", { className: "slider" }, make("span", { textContent: label }), range, shown);
   }
 
@@ -142,16 +137,14 @@ export class Tools {
   }
 
   select(id, label, choices, value, onPick) {
-    const select = make("select", { id }, ...choices.map(
-      ({ name, title }) => make("option", { value: name, textContent: title })));
+    const select = make("select", { id }, ...choices.map(({ name, title }) => option(name, title)));
     select.value = value;
-    select.addEventListener("change", () => { onPick(select.value); this.onChange(); });
+    select.onchange = () => { onPick(select.value); this.onChange(); };
     return make("label", { className: "pick" }, make("span", { textContent: label }), select);
   }
 
   check(label, on, onPick) {
-    const box = make("input", { type: "checkbox", checked: on });
-    box.addEventListener("change", () => { onPick(box.checked); this.onChange(); });
+    const box = make("input", { type: "checkbox", checked: on, onchange: () => { onPick(box.checked); this.onChange(); } });
     return make("label", { className: "check" }, box, make("span", { textContent: label }));
   }
 }

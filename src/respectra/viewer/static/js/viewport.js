@@ -40,19 +40,15 @@ export class Viewport {
     const { clientWidth, clientHeight } = this.host;
     if (!clientWidth || !clientHeight) return;
     const ratio = window.devicePixelRatio || 1;
-    const centre = this.size ? this.toScene(this.size[0] / 2, this.size[1] / 2) : null;
-    const fitted = this.scene && this.size && Math.abs(this.scale - this.fitScale()) < 1e-9;
+    const centre = this.size ? this.middle() : null;
+    const fitted = this.scene && this.size && this.isFitted();
     this.size = [clientWidth, clientHeight];
     this.canvas.width = Math.round(clientWidth * ratio);
     this.canvas.height = Math.round(clientHeight * ratio);
     this.ratio = ratio;
     if (!this.scene) return;
     if (fitted || !centre) this.fit();
-    else {
-      this.left = centre.x - clientWidth / 2 / this.scale;
-      this.top = centre.y - clientHeight / 2 / this.scale;
-    }
-    this.draw();
+    else this.centre(centre.x, centre.y);
   }
 
   // Screen pixels for one pixel of the scene when all of it is visible.
@@ -60,6 +56,16 @@ export class Viewport {
     const [w, h] = this.size;
     const inset = 16;
     return Math.min((w - inset) / this.scene.width, (h - inset) / this.scene.height);
+  }
+
+  isFitted() { return Math.abs(this.scale - this.fitScale()) < 1e-9; }
+
+  middle() { return this.toScene(this.size[0] / 2, this.size[1] / 2); }
+
+  // What is seen, as a link says it: the point in the middle and the scale; null for all of it.
+  where() {
+    const { x, y } = this.middle();
+    return this.isFitted() ? null : [x, y, this.scale];
   }
 
   fit() {
@@ -206,13 +212,13 @@ export class Viewport {
   }
 
   *visible(level) {
-    const step = 2 ** level, side = this.scene.info.tile * step;
+    const { tile } = this.scene.info;
+    const step = 2 ** level, side = tile * step;
     const corner = this.toScene(0, 0), far = this.toScene(...this.size);
     const right = Math.min(this.scene.width, far.x), bottom = Math.min(this.scene.height, far.y);
     const [levelHeight, levelWidth] = this.scene.info.levels[level];
     for (let row = Math.max(0, Math.floor(corner.y / side)); row * side < bottom; row++) {
       for (let column = Math.max(0, Math.floor(corner.x / side)); column * side < right; column++) {
-        const tile = this.scene.info.tile;
         const width = Math.min(tile, levelWidth - column * tile) * step;
         const height = Math.min(tile, levelHeight - row * tile) * step;
         yield { row, column, x: column * side, y: row * side, width, height };

@@ -60,16 +60,13 @@ export async function painterFor(state, scene, other) {
     }
     case "band": {
       const band = scene.nearest(state.nm);
-      const factor = 1 / scene.info.peak;
-      const tint = state.tint ? scene.info.band_colours[band] : [1, 1, 1];
-      const weights = scene.basis.map((row) => tint.map((share) => row[band] * factor * share));
+      const weights = scene.weights([band, band, band], state.tint ? scene.info.band_colours[band] : [1, 1, 1]);
       const key = `band ${band} ${state.tint} ${stamp}`;
       return { key, layers: [coefficients], paint: paintColours(weights) };
     }
     case "false": {
       const bands = state.rgb.map((nm) => scene.nearest(nm));
-      const factor = 1 / scene.info.peak;
-      const weights = scene.basis.map((row) => bands.map((band) => row[band] * factor));
+      const weights = scene.weights(bands, [1, 1, 1]);
       return { key: `false ${bands} ${stamp}`, layers: [coefficients], paint: paintColours(weights) };
     }
     case "difference": {
@@ -78,10 +75,8 @@ export async function painterFor(state, scene, other) {
       return { key, layers, paint: paintDifference(scene, other, MOST_DIFFERENCE) };
     }
     default: {
-      const lit = state.view === "light";
-      const light = lit ? state.light : "D65";
-      const observer = lit ? state.observer : "cie1931";
-      const adapt = lit ? state.adapt : true;
+      const usual = { light: "D65", observer: "cie1931", adapt: true };
+      const { light, observer, adapt } = state.view === "light" ? state : usual;
       const matrix = await matrixFor(scene, light, observer, adapt);
       const weights = scene.project(matrix, scene.info.exposure);
       const key = `colours ${light} ${observer} ${adapt} ${stamp}`;

@@ -1,0 +1,95 @@
+"""Codes of a picture as linear values: its curve, its colour space, its black and white levels."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from respectra.arrays import with_values
+from respectra.cameras.effective import PHOTOGRAPH
+from respectra.colour import decode_srgb, space_matrix
+from respectra.errors import ConfigError
+
+__all__ = ["check_levels", "decoded", "level_shares"]
+
+
+def decoded(
+    picture: xr.DataArray,
+    bits: int,
+    *,
+    space: str | None = None,
+    levels: tuple[float, float] | None = None,
+) -> xr.DataArray:
+    """A picture as linear values in [0, 1].
+
+    Args:
+        picture: dims (y, x, channel).
+        bits: depth of its codes.
+        space: to which a photograph is brought; None: values of a camera, which stay its own.
+        levels: black and white as shares of the highest code.
+
+    Returns:
+        with the attributes ``code_bits`` and ``code_curve``; see :meth:`Capture.linear`.
+    """
+    encoded = picture.attrs.get("encoding") == "srgb"
+    values = np.asarray(picture.values, np.float32)
+    if encoded:
+        values = decode_srgb(values)
+    own = str(picture.attrs.get("space", PHOTOGRAPH))
+    if space is not None and own != space:
+        values = _to_space(values, own, space)
+        picture = picture.assign_attrs(space=space)
+        encoded, bits = False, 32
+    elif levels is not None:
+        low, high = levels
+        values = np.clip((values - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
+    computed = encoded or levels is not None
+    curve = "srgb" if encoded else "levels" if levels is not None else "linear"
+    attrs = {**picture.attrs, "encoding": "linear", "bits": 32 if computed else bits}
+    attrs |= {"code_bits": bits, "code_curve": curve}
+    return with_values(picture, values).assign_attrs(attrs)
+
+
+def level_shares(
+    black_level: float | None, white_level: float | None, bits: int
+) -> tuple[float, float]:
+    """Black and white as shares of the highest code.
+
+    Raises:
+        ConfigError: the depth of the codes is not known, or too small for the levels.
+    """
+    if bits > 16:
+        raise ConfigError(
+            "black and white levels are codes, and the picture does not say of how many bits; "
+            "state bits"
+        )
+    top = float(2**bits - 1)
+    high = top if white_level is None else white_level
+    if not (black_level or 0.0) < high <= top:
+        raise ConfigError(
+            f"black level {black_level or 0:g} and white level {high:g} do not fit "
+            f"{bits}-bit codes, from 0 to {top:g}"
+        )
+    return (black_level or 0.0) / top, high / top
+
+
+def check_levels(black: float | None, white: float | None, bits: int | None) -> None:
+    """Refuse levels that are none.
+
+    Raises:
+        ConfigError: they are not codes, or black lies above white.
+    """
+    if bits is not None and not (isinstance(bits, int) and 1 <= bits <= 32):
+        raise ConfigError(f"bits are a whole number from 1 to 32; got {bits!r}")
+    for name, level in (("black", black), ("white", white)):
+        if level is not None and not (np.isfinite(level) and level >= 0):
+            raise ConfigError(f"the {name} level is a code from 0 on; got {level!r}")
+    if black is not None and white is not None and not black < white:
+        raise ConfigError(f"the black level lies below the white level; got {black:g}, {white:g}")
+
+
+def _to_space(values: npt.NDArray[np.float32], start: str, end: str) -> npt.NDArray[np.float32]:
+    """Linear light from one colour space to another; what that cannot hold is clipped."""
+    matrix = space_matrix(start, end).T.astype(np.float32)
+    return np.asarray(np.clip(values @ matrix, 0.0, 1.0), np.float32)

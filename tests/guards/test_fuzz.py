@@ -30,7 +30,7 @@ PARTS = 6
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_two_thousand_damaged_files_of_each_quick_kind(part):
-    report = fuzz(2000, seed=1, only=tuple(QUICK[part::PARTS]))
+    report = fuzz(2000, only=tuple(QUICK[part::PARTS]))
     assert report.problems == []
     assert set(report.tried.values()) == {2000}
 

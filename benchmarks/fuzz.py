@@ -187,11 +187,11 @@ def fuzz(
     only: tuple[str, ...] = (),
     on_kind: Callable[[str, int], None] = lambda name, tried: None,
 ) -> Report:
-    """Read ``count`` damaged files of each kind (of those whose names hold one of ``only``)."""
+    """Read ``count`` damaged files of each kind, or of those of these names."""
     report = Report()
     with _Watched() as process:
         for kind in kinds():
-            if only and not any(part in kind.name for part in only):
+            if only and kind.name not in only:
                 continue
             start = 0
             while start < count:
@@ -281,14 +281,17 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="kinds whose names hold one of these")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    chosen = [k for k in kinds() if not options.only or any(o in k.name for o in options.only)]
+    names = tuple(k.name for k in kinds())
+    chosen = tuple(n for n in names if not options.only or any(o in n for o in options.only))
+    if not chosen:
+        parser.error(f"no kind is called so; there are {', '.join(names)}")
     began = time.monotonic()
 
     def tell(name: str, tried: int) -> None:
         if not options.json:
             print(f"{name:28} {tried:7,} files", flush=True)
 
-    report = fuzz(-(-options.total // len(chosen)), options.seed, tuple(options.only), tell)
+    report = fuzz(-(-options.total // len(chosen)), options.seed, chosen, tell)
     if options.json:
         print(json.dumps({"tried": report.tried, "problems": report.problems}, indent=1))
         return

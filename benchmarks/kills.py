@@ -280,6 +280,8 @@ def content_of(path: Path) -> str:
     try:
         if path.name == "manifest.jsonl":
             return _last_lines(path)
+        if path.name == "scores.json":
+            return _digest(json.dumps(_stable(json.loads(path.read_text()))))
         if path.suffix == ".jsonl":
             return _digest(*sorted(json.dumps(_stable(json.loads(line))) for line in path.open()))
         if path.name == "results.csv":

@@ -34,8 +34,9 @@ try:
 except ImportError:  # run as a script
     from fuzz_kinds import LARGEST_BYTES, LONGEST_S, Kind, kinds  # type: ignore[no-redef]
 
-#: Seconds on a clock after which a process that sleeps is ended.
-SLEEPS_S = 60.0
+#: Seconds on a clock after which a process that says nothing is ended; a busy machine takes a
+#: minute to start one.
+SLEEPS_S = 600.0
 LARGEST_RATIO = 10
 
 

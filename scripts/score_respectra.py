@@ -4,9 +4,12 @@
 
 Prints by track and scene the MRAE with a floor of 0.01 and the shares of errors within one and two
 standard deviations; of the shipped weights without FILE. Scenes are those that choose between
-designs; with ``--report`` also those that chose nothing. ``--fit`` prints what
-``synthetic.uncertainty.factors`` and ``noisy_factors`` of the recipe should be, by the scenes that
-choose: the quantile losses of training, a scene as heavy as another.
+designs; with ``--report`` also those that chose nothing.
+
+``--fit`` prints, by the scenes that choose, what the first of ``synthetic.uncertainty.factors``
+(and of ``noisy_factors``) should be multiplied by, and what ``cell`` (and ``contrast``) should be:
+the quantile losses of training, a site as heavy as another. It leaves out each site in turn as
+well, and prints the shares of the errors there.
 """
 
 from __future__ import annotations
@@ -29,10 +32,16 @@ from respectra.inference.networks import build
 from respectra.methods import Weights, load_weights
 from respectra.methods.settings import TRACK_SETTINGS
 from respectra.methods.shipped import open_shipped
-from respectra.training.synthetic.module import quantile_loss, spread_of
+from respectra.training.synthetic.module import quantile_loss
 
+#: The network states the mean size of the errors of a normal distribution: deviation over it.
+_PER_MEAN = float(np.sqrt(np.pi / 2))
 #: Pixels of a scene that the fit looks at.
-_PIXELS = 2000
+_PIXELS = 3000
+#: Scenes that choose by the place that they were taken at.
+SITES = {name: "muufl" if name.startswith("muufl") else name for name in CHOICE}
+#: What is added to the uncertainty on each track, by the name of its buffer and of its option.
+ADDED = {"clean": ("cell_share", "cell"), "real-world": ("contrast_share", "contrast")}
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,10 @@ class Found:
     mrae: float
     error: npt.NDArray[Any]
     sigma: npt.NDArray[Any]
+    learned: npt.NDArray[Any]
+    """The same with nothing added."""
+    added: npt.NDArray[Any]
+    """What a share of 1 would add to it, as variances add up."""
 
     @property
     def shares(self) -> tuple[float, float]:
@@ -62,38 +75,75 @@ def find(
     result = {}
     for scene in load_scenes(track, names, folder):
         rgb = torch.from_numpy(scene.rgb).permute(2, 0, 1)[None]
+        share = getattr(network, ADDED[track][0])
         with torch.inference_mode():
-            estimate, size = (
-                values[0].permute(1, 2, 0).numpy()[scene.valid]
-                for values in (network(rgb).clamp_min(0), network.uncertainty(rgb))
-            )
+            estimate, sigma = network(rgb).clamp_min(0), deviation(network, rgb)
+            chosen = share.clone()
+            share.zero_()
+            learned = deviation(network, rgb)
+            share.fill_(1 / _PER_MEAN)
+            added = (deviation(network, rgb) ** 2 - learned**2).clamp_min(0).sqrt()
+            share.copy_(chosen)
         truth = scene.truth[scene.valid]
-        error = np.abs(estimate - truth)
+        arrays = [
+            v[0].permute(1, 2, 0).numpy()[scene.valid] for v in (estimate, sigma, learned, added)
+        ]
+        error = np.abs(arrays[0] - truth)
         mrae = float(np.mean(error / np.maximum(truth, FLOOR)))
-        result[scene.name] = Found(mrae, error, size * np.sqrt(np.pi / 2))
+        result[scene.name] = Found(mrae, error, *arrays[1:])
     return result
 
 
+def deviation(network: Any, rgb: torch.Tensor) -> torch.Tensor:
+    """The standard deviation that the network states."""
+    return network.uncertainty(rgb) * _PER_MEAN
+
+
+def thinned(found: Found) -> Found:
+    """Some of the pixels."""
+    chosen = np.random.default_rng(0).permutation(len(found.error))[:_PIXELS]
+    arrays = (found.error, found.sigma, found.learned, found.added)
+    return Found(found.mrae, *(values[chosen] for values in arrays))
+
+
+def stated(found: Found, exponents: npt.NDArray[Any]) -> Found:
+    """With a factor and a share in place of those of the weights."""
+    factor, share = np.exp(exponents)
+    sigma = np.hypot(factor * found.learned, share * found.added)
+    return Found(found.mrae, found.error, sigma, found.learned, found.added)
+
+
 def fit(scenes: dict[str, Found]) -> npt.NDArray[Any]:
-    """Factors of the uncertainty of all bands, and of the first and the last besides."""
-    rng = np.random.default_rng(0)
-    logs = []
-    for found in scenes.values():
-        chosen = rng.permutation(len(found.error))[:_PIXELS]
-        ratio = np.log(found.error[chosen] + 1e-5) - np.log(found.sigma[chosen] + 1e-5)
-        logs.append(torch.from_numpy(ratio))
+    """Logarithms of the factor and of the share with the least loss; a site as heavy as another."""
+    sites = [SITES[name] for name in scenes]
 
     def loss(exponents: npt.NDArray[Any]) -> float:
-        spread = spread_of(tuple(np.exp(exponents))).log()
-        excess = [log - spread for log in logs]
-        return float(
-            sum(quantile_loss(e, 0.683) + quantile_loss(e - np.log(2), 0.954) for e in excess)
-        )
+        total = 0.0
+        for name, found in scenes.items():
+            new = stated(found, exponents)
+            excess = torch.from_numpy(np.log(new.error + 1e-5) - np.log(new.sigma + 1e-5))
+            both = quantile_loss(excess, 0.683) + quantile_loss(excess - np.log(2), 0.954)
+            total += float(both) / sites.count(SITES[name])
+        return total
 
-    start = np.vstack([np.zeros(3), 0.4 * np.eye(3)])
+    start = np.array([0.0, -1.0]) + np.vstack([np.zeros(2), 0.4 * np.eye(2)])
     options = {"xatol": 0.01, "fatol": 1e-4, "initial_simplex": start}
-    found = minimize(loss, start[0], method="Nelder-Mead", options=options)
-    return np.exp(found.x)
+    return minimize(loss, start[0], method="Nelder-Mead", options=options).x
+
+
+def show_fit(track: str, scenes: dict[str, Found]) -> None:
+    """Print what all sites ask for, and what each gets by what the others ask for."""
+    few = {name: thinned(found) for name, found in scenes.items()}
+    factor, share = np.exp(fit(few))
+    print(f"{track:12}factor {factor:.3f}, {ADDED[track][1]} {share:.3f}")
+    left_out = {}
+    for site in dict.fromkeys(SITES.values()):
+        chosen = fit({name: found for name, found in few.items() if SITES[name] != site})
+        shares = [stated(few[n], chosen).shares for n in few if SITES[n] == site]
+        left_out[site] = np.mean(shares, axis=0)
+        print(f"{track:12}without {site:24}", *(f"{value:8.4f}" for value in left_out[site]))
+    mean = np.mean(list(left_out.values()), axis=0)
+    print(f"{track:12}{'mean of these':32}", *(f"{value:8.4f}" for value in mean))
 
 
 def main() -> None:
@@ -101,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", type=Path, nargs="?")
     parser.add_argument("--report", action="store_true", help="score the other scenes too")
-    parser.add_argument("--fit", action="store_true", help="fit the factors of the uncertainty")
+    parser.add_argument("--fit", action="store_true", help="fit the uncertainty")
     options = parser.parse_args()
     torch.set_num_threads(1)
     folder = Path(os.environ["RESPECTRA_DATA"])
@@ -116,7 +166,7 @@ def main() -> None:
             for name, row in rows.items():
                 print(f"{track:12}{name:32}", *(f"{value:8.4f}" for value in row), flush=True)
             if options.fit and names is CHOICE:
-                print(f"{track:12}factors", fit(scenes).round(2).tolist())
+                show_fit(track, scenes)
 
 
 if __name__ == "__main__":

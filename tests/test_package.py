@@ -1,14 +1,20 @@
 """The promises of the package as a whole."""
 
+import itertools
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 from PIL import Image
 
 import respectra
+
+ROOT = Path(__file__).parents[1]
 
 
 def run(code: str) -> str:
@@ -68,3 +74,42 @@ def test_a_reconstruction_loads_what_it_needs_and_no_more(tmp_path):
         "print([name for name in names.split() if name in sys.modules])"
     )
     assert loaded.splitlines()[-1] == "[]"
+
+
+def _lower_bounds():
+    """Name of each library of pyproject.toml -> the lowest version that it allows."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [
+        *project["dependencies"],
+        *itertools.chain(*project["optional-dependencies"].values()),
+    ]
+    found = {}
+    for text in wanted:
+        requirement = Requirement(text)
+        bounds = [Version(s.version) for s in requirement.specifier if s.operator == ">="]
+        if requirement.name != "respectra":
+            assert bounds, f"{text} has no lower bound"
+            found[requirement.name.lower()] = max(bounds)
+    return found
+
+
+def test_no_version_is_allowed_that_is_known_to_be_unsafe():
+    text = (ROOT / "SECURITY.md").read_text("utf-8")
+    stated = dict(re.findall(r"^\| ([\w-]+) \| ([\d.]+) \|", text, re.MULTILINE))
+    assert len(stated) >= 7
+    bounds = _lower_bounds()
+    for name, version in stated.items():
+        assert bounds[name] >= Version(version), f"{name} below {version} is not safe"
+
+
+def test_what_the_tests_run_with_is_allowed():
+    pinned = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text("utf-8").split()
+        if "==" in line
+    )
+    pinned = {name.lower(): version for name, version in pinned.items()}
+    for name, bound in _lower_bounds().items():
+        if name in pinned:
+            assert Version(pinned[name]) >= bound
+    assert len(pinned.keys() & _lower_bounds().keys()) > 30

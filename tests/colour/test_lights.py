@@ -10,7 +10,7 @@ from respectra.colour import (
     open_light,
     resample_light,
 )
-from respectra.errors import ConfigError, DataError, FormatError
+from respectra.errors import ConfigError, DataError, FormatError, RespectraWarning
 
 GRID = np.arange(400.0, 701.0, 10.0)
 
@@ -187,3 +187,50 @@ def test_an_archive_states_its_unit(tmp_path):
     lamp = {"wavelengths": 1e7 / GRID, "wavelength_units": "cm-1", "power": np.arange(31.0)}
     np.savez(tmp_path / "lamp.npz", **lamp)
     np.testing.assert_allclose(open_light(tmp_path / "lamp.npz")["wavelength"], GRID)
+
+
+def _lamp(folder, factor, header=()):
+    """The file of a lamp whose wavelengths are nm times a factor, and its power."""
+    power = 1.0 + np.arange(GRID.size)
+    file = folder / "lamp.csv"
+    rows = [f"{nm * factor:g},{value:g}" for nm, value in zip(GRID, power, strict=True)]
+    file.write_text("\n".join([*header, *rows]))
+    return file, power
+
+
+@pytest.mark.parametrize("header", ["angstrom", "wavelength (angstrom)"])
+def test_stated_units_of_wavelengths_are_taken(tmp_path, header):
+    file, power = _lamp(tmp_path, 10, [f"{header},power"])
+    np.testing.assert_allclose(resample_light(open_light(file), GRID), power, rtol=1e-6)
+
+
+def test_an_unstated_unit_is_guessed_with_a_warning_if_one_fits_alone(tmp_path):
+    file, power = _lamp(tmp_path, 1e-3)
+    with pytest.warns(RespectraWarning, match=r"0\.4 to 0\.7 is taken as micrometres"):
+        light = open_light(file)
+    np.testing.assert_allclose(resample_light(light, GRID), power, rtol=1e-6)
+    with pytest.raises(FormatError, match="without a unit, which fits nanometres and ångström"):
+        open_light(_lamp(tmp_path, 10)[0])
+
+
+def test_a_unit_that_is_not_that_of_the_numbers_is_refused(tmp_path):
+    with pytest.raises(FormatError, match=r"0\.4 to 0\.7 nm"):
+        open_light(_lamp(tmp_path, 1e-3, ["wavelength (nm),power"])[0])
+    infrared = open_light(_lamp(tmp_path, 10, ["wavelength (nm),power"])[0])
+    with pytest.raises(DataError, match="known from 4000 to 7000 nm, the bands run from 400"):
+        resample_light(infrared, GRID)
+    in_memory = open_light("E").assign_coords(
+        wavelength=np.linspace(0.38, 0.78, open_light("E").size)
+    )
+    with pytest.raises(DataError, match="nm"):
+        resample_light(open_light(in_memory), GRID)
+
+
+def test_the_unit_of_power_does_not_matter():
+    """Milliwatts for watts: a light is relative."""
+    light = open_light("A")
+    capture, thousand = (
+        rs.Capture(camera="cie-1964-ntire2020", light=k * light).effective_response(GRID)
+        for k in (1.0, 1000.0)
+    )
+    np.testing.assert_allclose(capture, thousand, rtol=1e-9)

@@ -127,3 +127,15 @@ def test_radiance_up_to_1_is_no_code(tmp_path, rng, write_mat73):
     write_mat73(tmp_path / "scene.mat", values, "rad")
     scene = open_collection(tmp_path).scenes[0]
     np.testing.assert_array_equal(scene.open_cube().values, values)
+
+
+@pytest.mark.posix
+def test_linked_folders_are_followed_and_circles_end(tmp_path):
+    values = np.full((3, 4, 31), 0.5, np.float32)
+    cube = rs.make_cube(values, np.arange(400, 701, 10))
+    rs.save_cube(cube, tmp_path / "elsewhere" / "away.npz")
+    rs.save_cube(cube, tmp_path / "here" / "near.npz")
+    (tmp_path / "here" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "here")
+    names = [scene.name for scene in open_collection(tmp_path / "here").scenes]
+    assert sorted(names) == ["away", "near"]

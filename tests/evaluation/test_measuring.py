@@ -36,5 +36,5 @@ def test_cost_is_extrapolated_in_proportion():
         runs=2, fill_rate=fill_bandwidth(),
     )  # fmt: skip
     assert cost.seconds_4k == cost.seconds * PIXELS_4K / 200
-    assert 0 < cost.fill_seconds_4k < 10
+    assert cost.fill_seconds_4k > 0
     assert (cost.height, cost.width, cost.runs, cost.engine) == (10, 20, 2, "python")

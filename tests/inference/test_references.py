@@ -170,3 +170,18 @@ def test_many_references_are_thinned_far_from_one_another(rng):
     assert len(set(kept.tolist())) == 20
     gaps = np.linalg.norm(points[kept][:, None] - points[kept], axis=2) + np.eye(20)
     assert gaps.min() > 0.1
+
+
+def test_references_of_the_first_picture_serve_the_others_of_a_folder(
+    method, scene, spots, tmp_path
+):
+    other = scene.copy(data=scene.values[::-1, ::-1].copy())
+    (tmp_path / "shots").mkdir()
+    for name, cube in (("a", scene), ("b", other)):
+        rs.save_image(CLEAN.render(cube), tmp_path / "shots" / f"{name}.png")
+    out = tmp_path / "cubes"
+    rs.reconstruct_files(tmp_path / "shots", out, method, kind="clean", references=spots)
+    for name, cube in (("a", scene), ("b", other)):
+        found = rs.open_cube(out / f"{name}.zarr")
+        assert "24 references" in found.attrs["references"]
+        assert error(found, cube) < 0.85 * error(method(CLEAN.render(cube)), cube)

@@ -105,6 +105,20 @@ def test_scenes_that_give_no_patch_are_said_and_not_learned_from(tmp_path: Path)
     assert "small.npz" not in facts["sha256"]
 
 
+def test_scenes_too_small_to_validate_are_said_and_do_not(tmp_path: Path) -> None:
+    for name, size in {"trains": 32, "validates": 32, "tiny": 6}.items():
+        rs.save_cube(still_life(size, size, seed=size), tmp_path / f"{name}.npz")
+    named = {"data.validation_scenes": ["validates", "tiny"], "patches.size": 16}
+    changes = {"preset": "tiny", "length": {"steps": 1}, "batch": 2, "loss": {"l1": {}}, **named}
+    recipe = change_recipe(load_recipe("hrnet-clean"), changes)
+    with pytest.warns(RespectraWarning, match="1 left out: tiny; it is smaller than the"):
+        train(recipe, [tmp_path], tmp_path / "run", device="cpu")
+    facts = _facts(tmp_path / "run")
+    assert facts["scenes"] == {"train": ["trains"], "validation": ["validates"]}
+    assert list(facts["skipped"]) == ["tiny"]
+    assert "tiny.npz" not in facts["sha256"]
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [

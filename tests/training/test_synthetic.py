@@ -11,9 +11,10 @@ import torch
 from respectra.cameras import get_track
 from respectra.errors import ConfigError
 from respectra.methods import load_weights
+from respectra.methods.shipped import shipped
 from respectra.training import Recipe, change_recipe, load_recipe, train
 from respectra.training.synthetic.data import SyntheticBatches
-from respectra.training.synthetic.module import SyntheticModule, quantile_loss
+from respectra.training.synthetic.module import SyntheticModule, chosen_buffers, quantile_loss
 from respectra.training.synthetic_recipe import SyntheticRecipe, UncertaintyRecipe
 
 SMALL = SyntheticRecipe(scenes=2, pixels=6, layouts=2, noisy=1.0)
@@ -132,10 +133,27 @@ def test_one_in_so_many_steps_is_for_the_uncertainty() -> None:
 def test_what_cannot_learn_from_synthetic_scenes(
     tmp_path: Path, name: str, changes: dict[str, object], message: str
 ) -> None:
+    run = tmp_path / "runs" / "first"
     with pytest.raises(ConfigError, match=message):
-        train(change_recipe(load_recipe(name), changes), "synthetic", tmp_path, device="cpu")
+        train(change_recipe(load_recipe(name), changes), "synthetic", run, device="cpu")
+    assert not run.parent.exists()
+
+
+def test_a_folder_that_was_there_stays(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        train("respectra-clean", "synthetic", tmp_path, device="cpu")
+    assert tmp_path.is_dir()
+    assert not list(tmp_path.iterdir())
 
 
 def test_several_processes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="one process"):
         train(recipe(), "synthetic", tmp_path, device="cpu", processes=2)
+
+
+def test_the_file_that_ships_says_what_its_recipe_states() -> None:
+    weights, wanted = load_weights(shipped()), load_recipe("respectra")
+    assert isinstance(wanted, Recipe)
+    assert weights.provenance["recipe"] == "respectra"
+    for name, chosen in chosen_buffers(wanted.synthetic.uncertainty).items():
+        np.testing.assert_array_equal(weights.tensors[name], chosen.numpy(), err_msg=name)

@@ -54,7 +54,7 @@ def palette() -> bytes:
 
 def raw() -> bytes:
     buffer = io.BytesIO()
-    shares = np.kron(np.random.default_rng(5).uniform(0.05, 0.9, (5, 7)), np.ones((4, 4)))
+    shares = np.kron(np.random.default_rng(5).uniform(0.05, 0.9, (6, 8)), np.ones((4, 4)))
     write_dng(buffer, np.rint(BLACK + shares * (WHITE - BLACK)))
     return buffer.getvalue()
 

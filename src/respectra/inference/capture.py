@@ -25,7 +25,6 @@ from respectra.inference.guarantees import camera_of
 from respectra.methods import Contract, Weights
 from respectra.methods.fitting import REFLECTANCES
 from respectra.methods.network import CameraAware, NetworkMethod
-from respectra.methods.shipped import for_captures
 from respectra.typing import FloatArray
 
 #: Level of white in a method's own camera over that in the picture: no usual colour is clipped.
@@ -63,9 +62,7 @@ def bind(weights: Weights, capture: Capture, quantity: Quantity | None = None) -
     if capture.camera is None:
         capture = capture.replace(camera=own_response(contract))
     capture = _assuming(capture.replace(references=None), contract)
-    return _bound(
-        weights, capture, quantity or "reflectance", _tell_network(for_captures(weights), capture)
-    )
+    return _bound(weights, capture, quantity or "reflectance", _tell_network(weights, capture))
 
 
 def through_matrix(

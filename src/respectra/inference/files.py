@@ -35,6 +35,7 @@ from respectra.inference.growing import growing_folder
 from respectra.inference.loading import DEFAULT, load
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.remote import Mirror, RemoteWork, find_places, mirrored
+from respectra.inference.video import first_frame
 from respectra.inference.video_reader import CLIP_SUFFIXES
 from respectra.inference.writing import Writing, outputs, work
 from respectra.progress import Progress, as_progress
@@ -122,8 +123,11 @@ class KnownFacts:
         kind: InputKind,
         picture_options: PictureOptions | None,
     ) -> Reconstructor:
-        if not self and path.suffix.lower() in CLIP_SUFFIXES:
-            return reconstructor.for_kind(kind)
+        if path.suffix.lower() in CLIP_SUFFIXES:
+            if not self:
+                return reconstructor.for_kind(kind)
+            with first_frame(path, kind) as picture:
+                return self._bound(reconstructor, picture, kind, picture_options)
         from respectra.inference.binding import for_first_picture
 
         facts = self.capture, self.quantity, self.references

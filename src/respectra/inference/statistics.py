@@ -3,6 +3,7 @@
 Networks take such means through modules of one class, ``blocks.GlobalMean``. Those that depend on
 no other mean are taken in a first pass over all tiles; then, with these given, those that depend
 on them alone, and so on. A pass computes the network no further than to the last mean it takes.
+They are kept in the machine's memory, wherever the network runs.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ def sums_of_tile(
     sums.tile = tile
     with _Calls(predictor.network).handled(sums), contextlib.suppress(_Enough):
         predictor(pixels)
-    return {n: (total, sums.counts[n]) for n, total in sums.sums.items()}
+    return {n: (total.cpu(), sums.counts[n]) for n, total in sums.sums.items()}
 
 
 class _Sums:
@@ -187,22 +188,22 @@ class _Sums:
             count = float(kept.shape[2] * kept.shape[3])
             if self.weigh is not None:
                 weight = torch.from_numpy(self.weigh(*self.tile.keep)).double()
-                kept, count = kept * weight, float(weight.sum())
+                kept, count = kept * weight.to(kept.device), float(weight.sum())
             total = kept.sum(dim=(2, 3), keepdim=True, dtype=torch.float64)
             self.sums[number] = self.sums[number] + total if number in self.sums else total
             self.counts[number] += count
             if number == max(self.wanted):
                 raise _Enough
-        return self.known.get(number, output)
+        return self.known[number].to(output.device) if number in self.known else output
 
     def means(self) -> dict[int, Tensor]:
-        return {n: (total / self.counts[n]).float() for n, total in self.sums.items()}
+        return {n: (total.cpu() / self.counts[n]).float() for n, total in self.sums.items()}
 
 
 @contextlib.contextmanager
 def given_means(network: nn.Module, means: Sequence[Tensor]) -> Iterator[None]:
     """Within this block the network uses these means in place of those of what it sees."""
-    with _Calls(network).handled(lambda number, x, output: means[number]):
+    with _Calls(network).handled(lambda number, x, output: means[number].to(output.device)):
         yield
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import tempfile
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from respectra.cameras import input_encoding, make_image
+from respectra.cameras import input_encoding, make_image, save_image
 from respectra.cameras.colour import InputKind
 from respectra.colour import decode_srgb
 from respectra.cubes.writers import CubeType
@@ -268,6 +269,26 @@ def _pieces(
     bits = bits_of(reconstructor.values_of(black, kind))
     output = None if factors is None else factors.output
     yield from reconstructor.pieces(read, layout, bounds=bounds, bits=bits, output=output)
+
+
+@contextlib.contextmanager
+def first_frame(clip: Path, kind: InputKind) -> Iterator[Path]:
+    """The first frame of a clip as a picture, in a file that goes again afterwards.
+
+    Args:
+        clip: a video.
+        kind: what its values are.
+
+    Raises:
+        MissingExtraError, FormatError, DataError: as for :class:`Clip`.
+    """
+    with tempfile.TemporaryDirectory(prefix="respectra-") as folder:
+        codes = next(Clip(clip).frames(on_bad_frame="skip")).codes
+        values = codes / np.float32(np.iinfo(codes.dtype).max)
+        bits = 8 * codes.dtype.itemsize
+        picture = Path(folder) / f"{clip.name}.png"
+        save_image(make_image(values, encoding=input_encoding(kind), bits=bits), picture)
+        yield picture
 
 
 def _factors(reconstructor: Recovers) -> Factors:

@@ -11,11 +11,12 @@ MODEL_CARD.md       what was trained, on what, with which scores
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class RunFolder:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
+        self._made = [f for f in (self.root, *self.root.parents) if not f.exists()]
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -49,6 +51,16 @@ class RunFolder:
         self.last = self.root / "last.safetensors"
         self.card = self.root / "MODEL_CARD.md"
         self.tensorboard = self.root / "tensorboard"
+
+    @contextlib.contextmanager
+    def removed_if_empty(self) -> Iterator[None]:
+        """Within this block, folders that were made for the run go again if nothing comes of it."""
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # there is something in it
+                for folder in self._made:
+                    folder.rmdir()
 
     @property
     def is_started(self) -> bool:

@@ -129,11 +129,12 @@ def train(
     """
     if not isinstance(recipe, Recipe | ClassicalRecipe):
         recipe = load_recipe(recipe)
-    folder = RunFolder(out)
     team = find_team(processes, nodes)
     where = pick_device(device)
+    folder = RunFolder(out)
     with contextlib.ExitStack() as stack:
         if team.writes:
+            stack.enter_context(folder.removed_if_empty())
             stack.enter_context(file_lock(folder.root, inside=True))
         stack.enter_context(writing_to(folder.root, _HINT))
         stack.enter_context(team.joined(where))

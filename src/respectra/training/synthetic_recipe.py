@@ -33,6 +33,12 @@ class UncertaintyRecipe(Config):
     """
     noisy_factors: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
     """The same where noise is told."""
+    cell: float = Field(default=0.0, ge=0)
+    """What the width of a code adds to the standard deviation, in such widths: measured spectra
+    are themselves noisy where they are dark. Chosen on measured scenes, as the next."""
+    contrast: float = Field(default=0.0, ge=0)
+    """What the contrast around a pixel adds where noise is told, in shares of its light: mosaics
+    and JPEG blur colours where they change."""
 
     def at(self, step: int) -> bool:
         """Whether the uncertainty learns in this step, counted from 0."""

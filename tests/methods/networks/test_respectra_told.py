@@ -149,3 +149,25 @@ def test_settings_refuse_what_cannot_be_told():
     other = fresh_weights("hscnn-plus", preset="tiny", contract=Contract())
     with pytest.raises(ConfigError, match="cannot be told"):
         tell(other, light="told")
+
+
+@torch.inference_mode()
+def test_cells_and_contrast_add_to_the_uncertainty_as_variances_do(net):
+    image = torch.full((1, 3, 12, 24), 0.2)
+    image[..., 12:] = 0.5
+    net.set_capture(step=0.01, noise=(0.002, 0.0))
+    learned = net.uncertainty(image)
+    net.cell_share.fill_(0.5)
+    with_cells = net.uncertainty(image)
+    torch.testing.assert_close(with_cells, torch.sqrt(learned**2 + 0.005**2))
+    net.contrast_share.fill_(1.0)
+    added = (net.uncertainty(image) ** 2 - with_cells**2)[0, :, 6]
+    assert added[:, 9:15].min() > 1e-4  # half a window from the edge
+    torch.testing.assert_close(added[:, :8], torch.zeros(31, 8), atol=1e-6, rtol=0)
+
+
+def test_files_without_shares_add_nothing(net):
+    net.cell_share.fill_(0.5)
+    state = {k: v for k, v in net.state_dict().items() if not k.endswith("_share")}
+    net.load_state_dict(state)
+    assert float(net.cell_share) == float(net.contrast_share) == 0.0

@@ -36,6 +36,8 @@ _LEVEL_EPSILON = 0.03
 SAID = ("light", "white", "camera unknown")
 #: How far noise may be taken off, in its standard deviations.
 _MOST_NOISE = 3.0
+#: Side of the window whose contrast, beyond that of noise, adds to the uncertainty.
+_CONTRAST_SIDE = 7
 #: How far from the middle of a cell its values are moved, in cells: never quite to its bounds.
 _REACH = 0.49
 
@@ -68,6 +70,8 @@ class Respectra(nn.Module):
     free: Tensor
     spread: Tensor
     noisy_spread: Tensor
+    cell_share: Tensor
+    contrast_share: Tensor
     step: Tensor
     said: Tensor
     noise_levels: Tensor
@@ -88,6 +92,7 @@ class Respectra(nn.Module):
         self.register_buffer("exact", torch.zeros(config.channels_in, bands))
         self.register_buffer("free", torch.zeros(bands, bands))
         self.register_buffer("spread", torch.ones(bands))
+        self.register_buffer("cell_share", torch.tensor(0.0))
         # Not learned, but set from outside: the width of the cell that a value may lie in.
         self.noise = config.noise
         self.register_buffer("step", torch.tensor(config.noise), persistent=False)
@@ -117,6 +122,7 @@ class Respectra(nn.Module):
             self.mean_light = GlobalMean()
             self.denoiser = Denoiser(channels, self.windows, config.denoiser)
             self.register_buffer("noisy_spread", torch.ones(bands))
+            self.register_buffer("contrast_share", torch.tensor(0.0))
         elif self.windows:
             each = 2 * channels + 3
             self.around = nn.Conv2d(each * len(self.windows), width, 1)
@@ -234,30 +240,44 @@ class Respectra(nn.Module):
         """Expected absolute error of each value of ``forward``: (n, bands, y, x).
 
         That of a normal distribution, of whose standard deviation two thirds of the errors stay
-        within one, and nineteen of twenty within two.
+        within one, and nineteen of twenty within two. What the layers say is joined, as variances
+        are, by a share of the cell of a code; and where there is noise, by a share of the light
+        times the contrast around the pixel: mosaics and JPEG blur colours where they change.
         """
-        total, hidden = self._encode_and_hide(self.middle(x))
+        middle, variance = self._middle(x)
+        total, hidden = self._encode_and_hide(middle)
         if self.doubt:
             hidden = F.relu(self.uncertainty_layer(hidden), inplace=True)
         size = torch.exp(self.uncertainty_head(hidden).clamp(-8.0, 4.0))
         spread = self.noisy_spread if self.denoises else self.spread
-        return total * size * spread[:, None, None] / spread.numel()
+        learned = total * size * spread[:, None, None] / spread.numel()
+        if self.training:  # the shares are chosen afterwards
+            return learned
+        more = (self.cell_share * self.step) ** 2
+        if variance is not None:
+            contrast = _contrast(x + 0.5 * self.step, middle, variance)
+            more = more + (self.contrast_share * contrast * total / x.shape[1]) ** 2
+        return torch.sqrt(learned**2 + more)
 
     def middle(self, x: Tensor) -> Tensor:
         """The middles of the cells: codes are truncated; noise goes either way, and is taken off
         as far as the surroundings allow."""
+        return self._middle(x)[0]
+
+    def _middle(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As :meth:`middle`, with the variance of the noise where there is some."""
         if self.noise:
-            return x
+            return x, None
         middle = x + 0.5 * self.step
-        if self.denoises:
-            assert self.denoiser is not None
-            variance = self._variance(middle)
-            quiet = torch.as_tensor(self.denoiser(middle, variance))
-            if self.training:  # gradients reach it wherever it is
-                return quiet
+        if not self.denoises:
+            return middle, None
+        assert self.denoiser is not None
+        variance = self._variance(middle)
+        quiet = torch.as_tensor(self.denoiser(middle, variance))
+        if not self.training:  # in training, gradients reach it wherever it is
             most = _MOST_NOISE * variance.sqrt()
-            return middle + (quiet - middle).clamp(-most, most)
-        return middle
+            quiet = middle + (quiet - middle).clamp(-most, most)
+        return quiet, variance
 
     def _variance(self, x: Tensor) -> Tensor:
         """Of the noise of values, as told; of their rounding as well."""
@@ -361,6 +381,23 @@ class Respectra(nn.Module):
         return code
 
 
+def _contrast(read: Tensor, quiet: Tensor, variance: Tensor) -> Tensor:
+    """Spread of the values around each pixel beyond that of their noise, over its own value.
+
+    Args:
+        read: the values as they were read, (n, channels, y, x).
+        quiet: the same without noise.
+        variance: of the noise.
+
+    Returns:
+        (n, 1, y, x).
+    """
+    mean, square = (means_around(values, _CONTRAST_SIDE) for values in (read, read * read))
+    signal = (square - mean * mean - variance).clamp_min(0.0)
+    own = quiet.clamp_min(0.0).mean(dim=1, keepdim=True)
+    return signal.sqrt().mean(dim=1, keepdim=True) / own.clamp_min(1e-6)
+
+
 def _rename_former_parts(
     module: nn.Module, state: dict[str, Tensor], prefix: str, *_: object
 ) -> None:
@@ -371,6 +408,9 @@ def _rename_former_parts(
             state[f"{prefix}{_FORMER_NAMES[part]}{dot}{rest}"] = state.pop(key)
     if hasattr(module, "noisy_spread") and f"{prefix}spread" in state:
         state.setdefault(f"{prefix}noisy_spread", state[f"{prefix}spread"])
+    for share in ("cell_share", "contrast_share"):
+        if hasattr(module, share) and f"{prefix}spread" in state:
+            state.setdefault(f"{prefix}{share}", torch.tensor(0.0))
 
 
 def _halo(config: NetworkConfig) -> int:

@@ -19,6 +19,7 @@ from respectra.training.module import TrainingModule
 from respectra.training.recipe import Recipe
 from respectra.training.synthetic.materials import BANDS
 from respectra.training.synthetic.scenes import Sampler, Scenes
+from respectra.training.synthetic_recipe import UncertaintyRecipe
 
 #: Shares of a normal distribution within one and two standard deviations.
 _WITHIN = (0.683, 0.954)
@@ -73,7 +74,7 @@ class SyntheticModule(TrainingModule):
         losses = []
         for scenes in batch:
             renew_buffers(self.network)
-            for name in self._spreads():
+            for name in self._chosen():
                 getattr(self.network, name).fill_(1.0)
             self.network.set_capture(**scenes.told)
             losses.append((doubt_loss if teaches_doubt else self._error)(self.network, scenes))
@@ -96,17 +97,24 @@ class SyntheticModule(TrainingModule):
         """The clean track with nothing said, as the weights are kept."""
         renew_buffers(self.network)
         self.network.set_capture(self.clean, step=0.0)
-        for name, spread in self._spreads().items():
-            getattr(self.network, name).copy_(spread)
+        for name, chosen in self._chosen().items():
+            getattr(self.network, name).copy_(chosen)
 
-    def _spreads(self) -> dict[str, Tensor]:
-        """The buffers of the network by which the uncertainty of each band is multiplied."""
-        recipe = self.recipe.synthetic.uncertainty
-        every = {
-            "spread": spread_of(recipe.factors),
-            "noisy_spread": spread_of(recipe.noisy_factors),
-        }
-        return {name: spread for name, spread in every.items() if hasattr(self.network, name)}
+    def _chosen(self) -> dict[str, Tensor]:
+        """Buffers of the network that the recipe states: factors of each band's uncertainty, and
+        what is added to all."""
+        every = chosen_buffers(self.recipe.synthetic.uncertainty)
+        return {name: value for name, value in every.items() if hasattr(self.network, name)}
+
+
+def chosen_buffers(recipe: UncertaintyRecipe) -> dict[str, Tensor]:
+    """What multiplies the network's uncertainty, and what is added, by the buffers' names."""
+    return {
+        "spread": spread_of(recipe.factors),
+        "noisy_spread": spread_of(recipe.noisy_factors),
+        "cell_share": torch.tensor(recipe.cell / _PER_MEAN),
+        "contrast_share": torch.tensor(recipe.contrast / _PER_MEAN),
+    }
 
 
 def spread_of(factors: tuple[float, float, float]) -> Tensor:

@@ -26,6 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pages
 import torch
 import xarray as xr
 
@@ -300,43 +301,50 @@ def run_all(options: argparse.Namespace, plan: Plan) -> Iterator[dict[str, Any]]
 
 
 def table(
-    entries: Sequence[Mapping[str, Any]],
-    costs: Mapping[str, Mapping[str, Any]],
-    command: str,
-    plan: Plan,
-) -> str:
-    """Markdown: means over seeds, the spread of MRAE, best first."""
+    entries: Sequence[Mapping[str, Any]], costs: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows: means over seeds, the spread of MRAE, best first."""
     by_method: dict[str, list[Mapping[str, Any]]] = {}
     for entry in entries:
         by_method.setdefault(entry["method"], []).append(entry)
-    heads = ["Method", "Rate", *COLUMNS, "Parameters", "GMAC", "s", "MiB"]
     rows = sorted(by_method.items(), key=lambda item: _average(item[1], "MRAE") or math.inf)
-    text = [
-        f"`{command}`: {plan.steps} steps of {plan.batch} patches of {plan.size} pixels, "
-        f"{len(plan.seeds)} seeds, {len(plan.rates)} learning rates; tiny presets; "
-        f"floor {FLOOR:g}; torch {torch.__version__}. "
-        "GMAC: one image of 482 x 512; s, MiB (peak, added): the largest test scene, "
-        f"{torch.get_num_threads()} threads.",
-        "",
-        "| " + " | ".join(heads) + " |",
-        "|" + "---|" * len(heads),
-    ]
-    for name, runs in rows:
-        cells = [name, f"{runs[0]['rate']:g}" if "rate" in runs[0] else ""]
-        for column in COLUMNS:
-            value = _average(runs, column)
-            digits = 2 if column in ("PSNR", "SAM") else 4
-            cell = "" if value is None else f"{value:.{digits}f}"
-            if column == "MRAE" and len(runs) > 1 and value is not None:
-                cell += f" ± {statistics.stdev(run['scores'][column] for run in runs):.4f}"
-            cells.append(cell)
-        network = runs[0]["kind"] == "network"
-        cells.append(f"{count_parameters(name, preset='tiny'):,}" if network else "")
-        cells.append(f"{count_gmac(name, preset='tiny'):.1f}" if network else "")
-        for fact, digits in (("seconds", 3), ("peak_mib", 0)):
-            cells.append(f"{costs[name][fact]:.{digits}f}" if name in costs else "")
-        text.append("| " + " | ".join(cells) + " |")
-    return "\n".join(text) + "\n"
+    heads = ["method", "rate", *COLUMNS, "parameters", "GMAC", "s", "MiB"]
+    return heads, [_cells(name, runs, costs.get(name)) for name, runs in rows]
+
+
+def _cells(
+    name: str, runs: Sequence[Mapping[str, Any]], cost: Mapping[str, Any] | None
+) -> list[str]:
+    cells = [name, f"{runs[0]['rate']:g}" if "rate" in runs[0] else "–"]
+    for column in COLUMNS:
+        value = _average(runs, column)
+        digits = 2 if column in ("PSNR", "SAM") else 4
+        cell = "–" if value is None else f"{value:.{digits}f}"
+        if column == "MRAE" and len(runs) > 1 and value is not None:
+            cell += f" ± {statistics.stdev(run['scores'][column] for run in runs):.4f}"
+        cells.append(cell)
+    network = runs[0]["kind"] == "network"
+    cells.append(f"{count_parameters(name, preset='tiny'):,}" if network else "–")
+    cells.append(f"{count_gmac(name, preset='tiny'):.1f}" if network else "–")
+    for fact, digits in (("seconds", 3), ("peak_mib", 0)):
+        cells.append("–" if cost is None else f"{cost[fact]:.{digits}f}")
+    return cells
+
+
+def about(plan: Plan, *, measured: bool) -> str:
+    """What the table holds, in words."""
+    threads = torch.get_num_threads()
+    scenes = "Synthetic and measured scenes" if measured else "Synthetic scenes"
+    return (
+        f"Every network at its tiny preset: {plan.steps} steps of {plan.batch} patches of "
+        f"{plan.size} pixels, {len(plan.seeds)} seeds, the best of {len(plan.rates)} learning "
+        f"rates on the same validation scenes; beside the classical methods, fitted on the same "
+        f"scenes, and the project's own network as it ships. {scenes} that no run saw, "
+        f"clean track, floor {FLOOR:g}; out of scope are still lifes of another making. "
+        f"GMAC: one image of 482 × 512. Seconds and MiB (peak, added): the largest test scene, "
+        f"{threads} threads, median of three. So few steps say how fast a network learns, not how "
+        f"good it becomes."
+    )
 
 
 def _average(runs: Sequence[Mapping[str, Any]], column: str) -> float | None:
@@ -354,6 +362,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, help="how many")
     parser.add_argument("--rates", type=int, help="how many of the five, from the middle")
     parser.add_argument("--device", default="auto")
+    pages.add_option(parser)
     options = parser.parse_args(arguments)
     plan = QUICK if options.quick else FULL
     if options.steps:
@@ -363,7 +372,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.rates:
         first = (len(RATES) - options.rates) // 2
         plan = dataclasses.replace(plan, rates=RATES[first : first + options.rates])
-    options.out = options.out.resolve()
+    options.out, options.write = options.out.resolve(), options.write and options.write.resolve()
     options.out.mkdir(parents=True, exist_ok=True)
     kept = options.out / "plan.json"
     key = json.dumps([plan.key(), str(options.data and options.data.resolve())])
@@ -372,16 +381,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     kept.write_text(key)
     make_scenes(options.out / "scenes", plan, options.data)
     os.chdir(options.out)  # weights are named relative to it
-    command = "python benchmarks/side_by_side.py" + (" --quick" if options.quick else "")
-    command += f" --steps {options.steps}" if options.steps else ""
-    command += " --data SCENES" if options.data else ""
     entries = []
     for entry in run_all(options, plan):
         entries.append(entry)
-        Path("table.md").write_text(table(entries, {}, command, plan))
         shown = {name: round(value or math.nan, 4) for name, value in entry["scores"].items()}
         print(entry["method"], entry.get("seed", ""), shown, flush=True)
-    Path("table.md").write_text(table(entries, costs_of(entries, options.out), command, plan))
+    page = pages.Page("Networks side by side", about(plan, measured=options.data is not None))
+    page.table(*table(entries, costs_of(entries, options.out)))
+    for place in (options.out / "table.md", options.write):
+        page.write(place)
 
 
 if __name__ == "__main__":

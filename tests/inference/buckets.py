@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,12 @@ class Server:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    def empty(self) -> None:
+        """Forget all buckets: servers of one process share them."""
+        request = urllib.request.Request(f"{self.address}/moto-api/reset", method="POST")
+        with urllib.request.urlopen(request, timeout=60):
+            pass
+
     def stop(self) -> None:
         self._running.stop()
 
@@ -50,6 +57,7 @@ def serve() -> Iterator[Server]:
             patch.setenv(name, value)
         patch.setenv("AWS_ENDPOINT_URL", server.address)
         forget()
+        server.empty()
         files().mkdir("flight")
         try:
             yield server

@@ -12,13 +12,9 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest -n 2 --dist worksteal
 
-# The rest: what takes more than some seconds a test, but not the hours of the exhaustive ones.
+# The rest as well: what takes more than some seconds a test.
 test-all: $(VENV)/.installed-dev
-	$(BIN)/pytest -n 2 --dist worksteal -m "not exhaustive"
-
-# Two thousand damaged files of the kinds that take long, and more of that sort.
-test-exhaustive: $(VENV)/.installed-dev
-	$(BIN)/pytest -n 2 --dist worksteal -m exhaustive
+	$(BIN)/pytest -n 2 --dist worksteal -m ""
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -12,9 +12,13 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest -n 2 --dist worksteal
 
-# The rest as well: what takes more than some seconds a test.
+# The rest: what takes more than some seconds a test, but not the hours of the exhaustive ones.
 test-all: $(VENV)/.installed-dev
-	$(BIN)/pytest -n 2 --dist worksteal -m ""
+	$(BIN)/pytest -n 2 --dist worksteal -m "not exhaustive"
+
+# Two thousand damaged files of the kinds that take long, and more of that sort.
+test-exhaustive: $(VENV)/.installed-dev
+	$(BIN)/pytest -n 2 --dist worksteal -m exhaustive
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

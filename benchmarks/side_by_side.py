@@ -28,7 +28,6 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import pages
 import torch
 
 import respectra as rs
@@ -247,7 +246,6 @@ def score(name: str, source: str, out: Path, lines: Lines, **facts: Any) -> dict
 
 def cost(source: str) -> dict[str, Any]:
     """Time and peak memory of one image of 482 x 512, in a process of its own."""
-    torch.set_num_threads(available_cores())
     image = rs.get_track("clean").render(still_life(*FRAME, seed=0))
     recover = rs.load(source)
     _, first = measured(lambda: recover(image))  # loads and allocates
@@ -264,7 +262,9 @@ def costs_of(entries: Sequence[Mapping[str, Any]], out: Path) -> dict[str, dict[
     spawn = multiprocessing.get_context("spawn")
     for name, source in {entry["method"]: entry["source"] for entry in entries}.items():
         if name not in lines.found:
-            with ProcessPoolExecutor(1, mp_context=spawn) as process:
+            with ProcessPoolExecutor(
+                1, spawn, initializer=torch.set_num_threads, initargs=(available_cores(),)
+            ) as process:
                 lines.add(name, **process.submit(cost, source).result())
     return lines.found
 
@@ -357,6 +357,8 @@ def _average(runs: Sequence[Mapping[str, Any]], column: str) -> float | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    from pages import Page, add_option  # beside this script; the tests import it from elsewhere
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, help="a folder of measured scenes, besides")
@@ -366,7 +368,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, help="how many")
     parser.add_argument("--rates", type=int, help="how many of the five, from the middle")
     parser.add_argument("--device", default="auto")
-    pages.add_option(parser)
+    add_option(parser)
     options = parser.parse_args(arguments)
     plan = QUICK if options.quick else FULL
     if options.steps:
@@ -390,7 +392,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         entries.append(entry)
         shown = {name: round(value or math.nan, 4) for name, value in entry["scores"].items()}
         print(entry["method"], entry.get("seed", ""), shown, flush=True)
-    page = pages.Page("Networks side by side", about(plan, measured=options.data is not None))
+    page = Page("Networks side by side", about(plan, measured=options.data is not None))
     page.table(*table(entries, costs_of(entries, options.out)))
     for place in (options.out / "table.md", options.write):
         page.write(place)

@@ -85,7 +85,10 @@ def test_a_cell_shows_the_page_and_its_spectra(lab, browser):  # noqa: F811
 
     def is_read():  # run twice, the cell has another page
         frame.locator("body[data-stage=scene]").wait_for()
-        frame.locator("#stage").hover()
+        stage = frame.locator("#stage")
+        box = stage.bounding_box()
+        for shift in (0, 5):  # a pointer that stays where it was tells nothing
+            stage.hover(position={"x": box["width"] / 2 + shift, "y": box["height"] / 2})
         page.wait_for_timeout(200)
         return "peak 0.25" in frame.locator("#readout").inner_text()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -20,7 +21,11 @@ os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Windows has no SIGKILL, and links there need a right of their own."""
+    """Threads are those of the suite, whatever a test before asked for: values to the bit depend
+    on them. Windows has no SIGKILL, and links there need a right of their own.
+    """
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     if os.name == "nt" and item.get_closest_marker("posix"):
         pytest.skip("needs signals, limits or links as POSIX systems have them")
 

@@ -175,6 +175,16 @@ def in_rows(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.reshape(-1, width, *values.shape[1:])
 
 
+def weighted_rows(
+    values: Float32Array, counts: npt.NDArray[np.int64]
+) -> tuple[Float32Array, Float32Array]:
+    """Colours as a picture, (y, x, 3), and how many pixels each stands for, (y, x)."""
+    picture = in_rows(values)
+    weight = np.zeros(picture.shape[:2], np.float32)
+    weight.reshape(-1)[: len(counts)] = counts
+    return picture, weight
+
+
 class ColourFinder:
     """Finds the colours of pieces; those of the last piece are not looked for again.
 
@@ -285,7 +295,5 @@ def weighted_picture(
     colour, often = values[0], counts[0]
     if len(values) > 1:
         colour, often = join_colours(np.concatenate(values), np.concatenate(counts))
-    picture = in_rows(colour)
-    weight = np.zeros(picture.shape[:2], np.float32)
-    weight.reshape(-1)[: len(often)] = often
+    picture, weight = weighted_rows(colour, often)
     return picture, weight, layout_of_colours(*picture.shape[:2])

@@ -20,9 +20,9 @@ from respectra.inference.bits import bits_of
 from respectra.inference.colours import (
     ColourCounts,
     count_colours,
-    in_rows,
     join_counts,
     layout_of_colours,
+    weighted_rows,
 )
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Tile, gathered, round_up
@@ -413,11 +413,9 @@ def _means_of_colours(
     top: float,
     bounds: tuple[float, float],
 ) -> list[Any]:
-    colours, often = counts
-    weight = np.zeros(in_rows(colours).shape[:2], np.float32)
-    weight.reshape(-1)[: len(often)] = often
+    colours, weight = weighted_rows(*counts)
     with method.tiled.exclusive():
-        picture = _picture(in_rows(colours), method, attrs)
+        picture = _picture(colours, method, attrs)
         scaled, _ = method.guarantees.scale(picture, top)
         rgb = np.asarray(scaled.values, np.float32)
         return method.compute_global_means(

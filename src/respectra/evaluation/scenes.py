@@ -98,7 +98,7 @@ class EvaluationScene:
 
     def files(self) -> tuple[Path, ...]:
         """Its cube and its images."""
-        return (*(() if self.cube is None else (self.cube,)), *self.images.values())
+        return tuple(path for path in (self.cube, *self.images.values()) if path is not None)
 
     def moved(self, roots: Mapping[Path, Path]) -> EvaluationScene:
         """The scene of the same files where folders lie elsewhere: folder then -> folder now."""

@@ -49,6 +49,9 @@ from respectra.cameras.tracks import (
     track_summary,
     track_title,
 )
+from respectra.renaming import lazy_names
+
+__getattr__ = lazy_names(__name__, within=["calibration"])
 
 __all__ = [
     "CHANNELS",

@@ -25,7 +25,12 @@ class Chart:
     Attributes:
         name: of the chart.
         rows, columns: of patches, in reading order.
-        spectra: shape (rows x columns, band), reflectance on ``GRID_NM``.
+        spectra: shape (rows x columns, band), reflectance from 400 to 700 nm in steps of 10.
+
+    Example:
+        >>> import numpy as np
+        >>> Chart("greys", 1, 2, np.full((2, 31), 0.5)).columns
+        2
     """
 
     name: str
@@ -46,6 +51,10 @@ def open_chart(chart: str | os.PathLike[str], layout: str = "classic24") -> Char
     Raises:
         ConfigError: an unknown chart, or ``sg140`` without a file: its spectra come with the chart.
         FormatError: a file that does not hold the spectra of such a chart.
+
+    Example:
+        >>> open_chart("classic24").spectra.shape
+        (24, 31)
     """
     text = os.fspath(chart)
     if text in ("classic24", "passport"):

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 @app.command()
 def simulate(
     cubes: Annotated[list[Path], typer.Argument(metavar="CUBE", help="Files or folders.")],
-    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the images.")],
+    folder: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the images.")
+    ],
     track: Annotated[
-        str, typer.Option("--track", help="clean, real-world (2020) or exposed (2022).")
+        str,
+        typer.Option("--track", metavar="NAME", help="clean, real-world (2020) or exposed (2022)."),
     ] = "clean",
     response: Annotated[
         str | None,

@@ -10,7 +10,7 @@ import typer
 
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
-from respectra.cli.help import App
+from respectra.cli.help import App, Group
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
@@ -23,6 +23,7 @@ _SCENES = "What scenes are made of"
 
 data = App(
     name="data",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Check folders of scenes, prepare them for training, and make synthetic ones.",
@@ -108,7 +109,9 @@ def check(
 @data.command()
 def prepare(
     folder: Folder,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The store, a folder.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="The store, a folder.")
+    ],
     layout: Layout = None,
     key: KeyOption = None,
     axes: AxesOption = None,
@@ -193,7 +196,9 @@ def prepare(
 
 @data.command()
 def synthesize(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the cubes.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the cubes.")
+    ],
     count: Annotated[
         int, typer.Option("-n", "--count", metavar="N", min=1, help="How many scenes.")
     ] = 10,

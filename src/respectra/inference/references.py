@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from respectra.cameras import Capture, References
+from respectra.cameras import Capture, References, require_references
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.errors import DataError, RespectraWarning
 from respectra.inference.corrections import Correction, camera_and_response
@@ -53,7 +53,7 @@ def fit_references(
             another or the picture, or do not cover the bands.
     """
     picture = reconstructor.picture_of(image)
-    measured = references.measure(np.asarray(picture.values, np.float64))
+    measured = require_references(references).measure(np.asarray(picture.values, np.float64))
     recovered = spectra_at(reconstructor, SeenPicture.in_memory(reconstructor, picture), measured)
     return fit_correction(reconstructor, measured, recovered, picture.attrs)
 

@@ -32,6 +32,36 @@ def features(values: npt.ArrayLike, white: FloatArray) -> FloatArray:
     return np.hstack([chroma[:, :2], np.log2(total / 3.0 + _DARKEST)])
 
 
+def axes() -> tuple[FloatArray, FloatArray]:
+    """Chromaticities and logarithms of brightness of a table's nodes."""
+    low, high = np.log2(_DARKEST), np.log2(_BRIGHTEST + _DARKEST)
+    return np.linspace(0.0, 1.0, _CHROMA_NODES), np.linspace(low, high, _BRIGHTNESS_NODES)
+
+
+def corners(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Nodes around colours, and their weights, as a table interpolates between them.
+
+    Args:
+        points: features, shape (n, 3).
+
+    Returns:
+        features of the nodes, (n, 8, 3), and weights (n, 8) that sum to one.
+    """
+    chroma, brightness = axes()
+    nodes, weights = np.empty((len(points), 8, 3)), np.ones((len(points), 8))
+    which = np.arange(8)
+    for axis, at in enumerate((chroma, chroma, brightness)):
+        place = (points[:, axis] - at[0]) / (at[1] - at[0])
+        first = np.clip(place.astype(int), 0, len(at) - 2)
+        beyond = place - first
+        if axis == 2:
+            beyond = np.clip(beyond, 0.0, 1.0)
+        side = (which >> (2 - axis)) & 1
+        nodes[:, :, axis] = at[first[:, None] + side]
+        weights *= np.where(side, beyond[:, None], 1.0 - beyond[:, None])
+    return nodes, weights
+
+
 class FactorTable:
     """Factors for each band, and the share of uncertainty that is left, by colour.
 
@@ -42,16 +72,14 @@ class FactorTable:
     """
 
     def __init__(self, white: FloatArray, bands: int, posterior: Posterior) -> None:
-        chroma = np.linspace(0.0, 1.0, _CHROMA_NODES)
-        low, high = np.log2(_DARKEST), np.log2(_BRIGHTEST + _DARKEST)
-        brightness = np.linspace(low, high, _BRIGHTNESS_NODES)
+        chroma, brightness = axes()
         nodes = np.stack(np.meshgrid(chroma, chroma, brightness, indexing="ij"), axis=-1)
         logs, spread = posterior(nodes.reshape(-1, 3))
         shape = nodes.shape[:3]
         self._factors = np.exp(logs).astype(np.float32).reshape(*shape, bands)
         self._spread = spread.astype(np.float32).reshape(*shape, 1)
         self._white = white.astype(np.float32)
-        self._ends = np.array([low, high], np.float32)
+        self._ends = brightness[[0, -1]].astype(np.float32)
         self.trivial = bool((logs == 0).all())
         self._pinned = np.zeros((0, 3), np.float32)
         self._left = np.ones((0, bands), np.float32)

@@ -7,7 +7,7 @@ import respectra as rs
 from respectra.errors import DataError, FormatError, RespectraWarning
 from respectra.inference.corrections import Correction
 from respectra.inference.reference_process import Lengths, posterior, thin
-from respectra.inference.reference_tables import FactorTable, corners, features
+from respectra.inference.reference_tables import FactorTable, axes, corners, features
 
 GRID = np.arange(400.0, 701.0, 10.0)
 CLEAN = rs.get_track("clean")
@@ -154,7 +154,8 @@ def test_a_table_follows_its_function_between_nodes_and_meets_pinned_colours(rng
 
     white = np.array([0.8, 1.0, 0.9])
     rgb = rng.uniform(0.01, 0.7, (500, 3)).astype(np.float32)
-    table = FactorTable(white, 4, posterior)
+    at = axes(features(rgb, white), 0.25)
+    table = FactorTable(white, 4, posterior, at)
     table.pin(rgb[:1].astype(float), np.log(np.full((1, 4), 7.0)), 1e-6)
     spectra = np.ones((500, 4), np.float32)
     assert table.multiply(spectra, rgb)
@@ -162,7 +163,7 @@ def test_a_table_follows_its_function_between_nodes_and_meets_pinned_colours(rng
     expected = np.exp(posterior(features(rgb, white))[0])
     np.testing.assert_allclose(spectra[1:], expected[1:], rtol=2e-3)
     np.testing.assert_allclose(table.spread(rgb), 0.5, rtol=1e-6)
-    nodes, weights = corners(features(rgb, white))
+    nodes, weights = corners(features(rgb, white), at)
     logs = posterior(nodes.reshape(-1, 3))[0].reshape(500, 8, 4)
     between = np.einsum("nc,ncb->nb", weights, np.exp(logs))
     np.testing.assert_allclose(spectra[1:], between[1:], rtol=1e-4)

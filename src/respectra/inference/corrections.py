@@ -25,7 +25,7 @@ from respectra.guards.text import read_object
 from respectra.inference.cache import fingerprint
 from respectra.inference.guarantees import METRIC_FLOOR, camera_of
 from respectra.inference.reference_process import Lengths, posterior
-from respectra.inference.reference_tables import FactorTable
+from respectra.inference.reference_tables import FactorTable, axes, features
 from respectra.methods import Contract
 from respectra.typing import FloatArray
 
@@ -184,8 +184,9 @@ class Correction:
         table: FactorTable | None = self.__dict__.get("_made")
         if table is None:
             noise = 0.0 if self.noise is None else self.noise
+            at = axes(features(self.values, self.white), self.lengths.chroma)
             after = posterior(self.values, self.ratios, self.white, self.lengths, noise)
-            table = FactorTable(self.white, self.ratios.shape[1], after)
+            table = FactorTable(self.white, self.ratios.shape[1], after, at)
             table.pin(self.values, self.ratios, _SAME_COLOUR)
             object.__setattr__(self, "_made", table)
         return table

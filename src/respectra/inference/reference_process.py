@@ -19,7 +19,7 @@ import numpy.typing as npt
 from respectra.cameras import Track, make_image
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.inference.guarantees import METRIC_FLOOR
-from respectra.inference.reference_tables import corners, features
+from respectra.inference.reference_tables import axes, corners, features
 from respectra.typing import FloatArray
 
 #: Lengths that are tried, of chromaticity (0 to 1) and of log2 of brightness; relative variance of
@@ -76,9 +76,9 @@ def choose_lengths(
     if len(points) < 3:  # too few to leave one out
         return none, unchanged, unchanged
     best, least, after = none, 0.0, before
-    nodes, weights = corners(points)
     for chroma, brightness, constant in itertools.product(_CHROMA, _BRIGHTNESS, _CONSTANT):
         kernel = _kernel(points, points, chroma, brightness, constant)
+        nodes, weights = corners(points, axes(points, chroma))
         across = _kernel(nodes.reshape(-1, 3), points, chroma, brightness, constant)
         for nugget in _NUGGET:
             around = _left_out(kernel, across, ratios, nugget + noise)

@@ -36,7 +36,7 @@ from respectra.cameras.images import require_image
 from respectra.cameras.levels import check_levels, decoded, level_shares
 from respectra.cameras.noise import Noise
 from respectra.cameras.pictures.tone import Tone
-from respectra.cameras.references import References
+from respectra.cameras.references import References, require_references
 from respectra.cameras.responses import CLEAN_RESPONSE
 from respectra.cameras.white import (
     AUTO,
@@ -130,10 +130,8 @@ class Capture:
             put(self, "noise", Noise(read=float(self.noise)))
         if self.noise is not None and not isinstance(self.noise, Noise):
             raise ConfigError(f"noise is a number or Noise(gain, read); got {self.noise!r}")
-        if self.references is not None and not isinstance(self.references, References):
-            raise ConfigError(
-                f"references are respectra.References; got {type(self.references).__name__}"
-            )
+        if self.references is not None:
+            require_references(self.references)
         if self.tone is not None and not isinstance(self.tone, Tone):
             raise ConfigError(f"tone is a respectra.cameras.Tone; got {type(self.tone).__name__}")
         if self.correction is not None:

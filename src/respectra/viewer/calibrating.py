@@ -91,7 +91,12 @@ def chart_table(chart: str) -> dict[str, Any]:
         "name": known.name,
         "rows": known.rows,
         "columns": known.columns,
-        "patches": list(PATCHES),
+        "patches": _names(len(known.spectra)),
         "wavelengths_nm": GRID_NM.tolist(),
         "spectra": np.round(known.spectra, 6).tolist(),
     }
+
+
+def _names(count: int) -> list[str]:
+    """Of the patches: those of the classic chart, else numbers in reading order."""
+    return list(PATCHES) if count == len(PATCHES) else [str(n + 1) for n in range(count)]

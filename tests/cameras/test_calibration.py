@@ -274,7 +274,8 @@ def test_the_large_chart_has_the_smoothest_spectra_of_its_colours():
     )
     assert np.sqrt(np.mean((ratio - 1) ** 2)) < 0.05
     assert LARGE.spectra.shape == (140, 31)
-    assert LARGE.spectra.min() > 0 and LARGE.spectra.max() < 1
+    assert LARGE.spectra.min() > 0
+    assert LARGE.spectra.max() < 1
     assert LARGE.error > CHART.error
 
 

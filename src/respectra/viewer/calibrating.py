@@ -91,12 +91,7 @@ def chart_table(chart: str) -> dict[str, Any]:
         "name": known.name,
         "rows": known.rows,
         "columns": known.columns,
-        "patches": _names(len(known.spectra)),
+        "patches": list(PATCHES),
         "wavelengths_nm": GRID_NM.tolist(),
         "spectra": np.round(known.spectra, 6).tolist(),
     }
-
-
-def _names(count: int) -> list[str]:
-    """Of the patches: those of the classic chart, else numbers in reading order."""
-    return list(PATCHES) if count == len(PATCHES) else [str(n + 1) for n in range(count)]

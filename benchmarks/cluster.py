@@ -292,8 +292,25 @@ def envi(share: float, folder: Path) -> Iterator[Line]:
         _, status, usage = os.wait4(process.pid, 0)
         assert status == 0
         took, peak = time.perf_counter() - start, usage.ru_maxrss * 1024
+    written = sum(file.stat().st_size for file in folder.glob("survey.*"))
+    for file in folder.iterdir():
+        file.unlink()
     yield f"{side**2 / 1e6:.0f} MP from TIFF into ENVI", f"{took:.0f} s", "80 s for 100 MP"
+    figure = f"{filling(folder / 'zeros', written):.0f} s"
+    yield f"as many zeros ({written / 1e9:.1f} GB) onto the same disk", figure, "-"
     yield "memory of that at its peak, --max-memory 1.5GB", f"{peak / 1e9:.2f} GB", "1.5 GB"
+
+
+def filling(path: Path, size: int) -> float:
+    """Seconds that bytes take until they are on the disk."""
+    block = bytes(2**24)
+    start = time.perf_counter()
+    with path.open("wb") as file:
+        for _ in range(max(1, size // len(block))):
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

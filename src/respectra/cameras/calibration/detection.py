@@ -174,7 +174,7 @@ def _settled(picture: xr.DataArray, corners: FloatArray, chart: Chart) -> FloatA
 
     size = float(np.linalg.norm(corners[1] - corners[0])) / (chart.columns - 1)
     start = np.vstack([np.zeros(8), 0.4 * size * _moves()])
-    options = {"initial_simplex": start, "maxfev": 300, "xatol": 0.02 * size, "fatol": 1e-4}
+    options: Any = {"initial_simplex": start, "maxfev": 300, "xatol": 0.02 * size, "fatol": 1e-4}
     moves = minimize(unevenness, np.zeros(8), method="Nelder-Mead", options=options).x
     settled = corners + moves.reshape(4, 2)
     inside = (settled >= 0).all() and (settled < [width, height]).all()

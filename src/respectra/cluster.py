@@ -6,12 +6,14 @@ Nothing of ours schedules or retries: a job whose worker dies is given to anothe
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import respectra
+from respectra.allocator import keep_malloc
 from respectra.errors import ConfigError, MissingExtraError, RespectraError
 
 __all__ = ["Cluster", "Helpers", "open_cluster"]
@@ -109,6 +111,7 @@ class Cluster:
 
 def _several(function: Callable[..., Any], arguments: list[list[Any]]) -> tuple[float, list[Any]]:
     """On a worker: the results of some calls, or what they raised, and how long all of it took."""
+    _prepare()
     start = time.perf_counter()
     results: list[Any] = []
     for one in arguments:
@@ -184,12 +187,20 @@ def _require_same_version(client: Any) -> None:
 
 
 def _version() -> str | None:
-    """On a worker: its version, once it is known that networks run there; one thread each."""
+    """On a worker: its version, once it is known that networks run there."""
     try:
-        import torch
-
         import respectra as here
+
+        _prepare()
     except ImportError:
         return None
-    torch.set_num_threads(1)
     return str(here.__version__)
+
+
+@functools.cache
+def _prepare() -> None:
+    """On a worker, once a process, also of those that come later: one thread a task."""
+    import torch
+
+    torch.set_num_threads(1)
+    keep_malloc()

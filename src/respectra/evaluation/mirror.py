@@ -108,8 +108,9 @@ class Mirror:
                 f"{place} was written by another run meanwhile; wait for it to end, and run the "
                 "same command again"
             )
-        self._put[name] = _state(path)
+        state = _state(path)
         storage.put(path, place)
+        self._put[name] = state
         if (tag := self._tag(name)) is not None:
             self._there[name] = tag
 

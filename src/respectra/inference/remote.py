@@ -232,11 +232,15 @@ class Mirror:
         pieces = dict(_pieces(folder))
         while (piece := pieces.get(len(text))) is not None:
             with storage.local_copy(piece) as path:
-                text += path.read_bytes()
-        self._size, self._pieces = len(text), list(pieces.values())
+                more = path.read_bytes()
+            if not more:
+                break
+            text += more
+        whole = text[: text.rfind(b"\n") + 1]  # a last line that was cut short does not count
+        self._size, self._pieces = len(whole), list(pieces.values())
         if text:
-            (self.output / MANIFEST).write_bytes(text)
-            self._put_together()
+            (self.output / MANIFEST).write_bytes(whole)
+            self._put_together(anyhow=whole != text)
 
     def sync(self) -> None:
         """Put the lines that are new.
@@ -264,8 +268,8 @@ class Mirror:
         self.sync()
         self._put_together()
 
-    def _put_together(self) -> None:
-        if self._url is None or not self._pieces:
+    def _put_together(self, *, anyhow: bool = False) -> None:
+        if self._url is None or not (self._pieces or anyhow):
             return
         storage.put(self.output / MANIFEST, self._url / MANIFEST)
         storage.delete(self._pieces)
@@ -275,7 +279,7 @@ class Mirror:
 def _pieces(folder: Url) -> Iterator[tuple[int, Url]]:
     with contextlib.suppress(FormatError):
         for url, _ in storage.find(folder):
-            if url.stem.isdigit():
+            if url.stem.isascii() and url.stem.isdigit():
                 yield int(url.stem), url
 
 

@@ -177,9 +177,11 @@ def _fit(
     spectra, seen, wanted = chart.spectra[usable], values[usable], truth[usable]
     response, lights = None, []
     if not developed:
-        lights = fit_lights(spectra, seen) if light == "unknown" else []
-        response = lights[0] if lights else fit_response(spectra, seen, light)
-    scores = cross_validate(spectra, seen, wanted, None if response is None else response.light)
+        error = chart.error
+        lights = fit_lights(spectra, seen, error) if light == "unknown" else []
+        response = lights[0] if lights else fit_response(spectra, seen, light, error=error)
+    under = None if response is None else response.light
+    scores = cross_validate(spectra, seen, wanted, under, chart.error)
     way = choose_way(scores) if use == "auto" else use
     if way not in scores:
         raise unknown_name("way of calibrating such photographs", way, ["auto", *scores])

@@ -24,6 +24,8 @@ _CLIPPED, _MOST_CLIPPED = 0.995, 0.01
 _SIDES = (1600, 2600, 1000, 700)
 #: Least correlation of a chart's colours with what is seen.
 _ALIKE = 0.8
+#: The same where corners may be off by half a patch; and the share of a patch's side that is even.
+_PERHAPS, _WHOLE = 0.3, 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +126,68 @@ def _charts(picture: xr.DataArray, chart: Chart) -> list[FloatArray]:
         detector.setColorChartType(kind)
         detector.process(np.ascontiguousarray(small), 3)
         boxes = [np.array(c.getBox(), float).reshape(4, 2) for c in detector.getListColorChecker()]
-        upright = [_centres(box / scale, chart) for box in boxes if not _mirrored(box)]
+        if kind == mcc.SG140:
+            ways = [_centres(box / scale, chart) for box in _ways_round(boxes)]
+            upright = [_settled(picture, points, chart) for points in ways]
+        else:
+            upright = [_centres(box / scale, chart) for box in boxes if not _mirrored(box)]
         found = [_turned(picture, corners, chart) for corners in upright]
+        found.sort(key=lambda pair: -pair[1])
         alike = [corners for corners, likeness in found if likeness >= _ALIKE]
         if alike:
             return _apart(alike)
     return []
+
+
+def _ways_round(boxes: list[FloatArray]) -> list[FloatArray]:
+    """Boxes of large charts, clockwise, from two corners each.
+
+    OpenCV's detector says where a large chart lies, and not which way round.
+    """
+    clockwise = [box[::-1] if _mirrored(box) else box for box in boxes]
+    return [np.roll(box, turn, axis=0) for box in clockwise for turn in (0, 1)]
+
+
+def _settled(picture: xr.DataArray, corners: FloatArray, chart: Chart) -> FloatArray:
+    """Corners of a large chart, moved until its patches are most even.
+
+    A box that OpenCV draws around a hundred patches is off by a good part of one. Corners whose
+    colours are far from the chart's stay.
+    """
+    from scipy.optimize import minimize
+
+    if _turned(picture, corners, chart)[1] < _PERHAPS:
+        return corners
+    height, width = picture.shape[:2]
+    low = np.clip(np.floor(corners.min(axis=0) - 40), 0, None).astype(int)
+    high = np.ceil(corners.max(axis=0) + 40).astype(int)
+    part = np.asarray(picture.values[low[1] : high[1], low[0] : high[0]], np.float32)
+    if part.shape[0] < 4 or part.shape[1] < 4:
+        return corners
+    if picture.attrs.get("encoding") != "srgb":
+        part = np.sqrt(np.maximum(part, 0))
+
+    def unevenness(moves: FloatArray) -> float:
+        tiles = _rectify(part, corners - low + moves.reshape(4, 2), chart, _WHOLE)
+        within = tiles.var(axis=(1, 2)).mean()
+        return float(within / (tiles.mean(axis=(1, 2)).var(axis=0).mean() + 1e-9))
+
+    size = float(np.linalg.norm(corners[1] - corners[0])) / (chart.columns - 1)
+    start = np.vstack([np.zeros(8), 0.4 * size * _moves()])
+    options: Any = {"initial_simplex": start, "maxfev": 300, "xatol": 0.02 * size, "fatol": 1e-4}
+    moves = minimize(unevenness, np.zeros(8), method="Nelder-Mead", options=options).x
+    settled = corners + moves.reshape(4, 2)
+    inside = (settled >= 0).all() and (settled < [width, height]).all()
+    return settled if inside else corners
+
+
+def _moves() -> FloatArray:
+    """Eight independent moves of four corners: shifts, sizes, slants and perspective."""
+    x, y = np.array([-1.0, 1, 1, -1]), np.array([-1.0, -1, 1, 1])
+    shapes = [np.ones(4), x, y, x * y]
+    zero = np.zeros(4)
+    pairs = [(shape, zero) for shape in shapes] + [(zero, shape) for shape in shapes]
+    return np.array([np.stack(pair, axis=1).ravel() for pair in pairs])
 
 
 def check_corners(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -> FloatArray:
@@ -263,7 +321,9 @@ def _apart(found: list[FloatArray]) -> list[FloatArray]:
     return kept
 
 
-def _rectify(values: npt.NDArray[np.float32], points: npt.ArrayLike, chart: Chart) -> FloatArray:
+def _rectify(
+    values: npt.NDArray[np.float32], points: npt.ArrayLike, chart: Chart, share: float = _INNER
+) -> FloatArray:
     """The inner parts of all patches, shape (patch, side, side, 3)."""
     import cv2
 
@@ -272,7 +332,7 @@ def _rectify(values: npt.NDArray[np.float32], points: npt.ArrayLike, chart: Char
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     flat = cv2.warpPerspective(values, turn, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     cells = flat.reshape(chart.rows, _PIXELS, chart.columns, _PIXELS, 3).swapaxes(1, 2)
-    edge = round(_PIXELS * (1 - _INNER) / 2)
+    edge = round(_PIXELS * (1 - share) / 2)
     inner = cells[:, :, edge : _PIXELS - edge, edge : _PIXELS - edge]
     return np.asarray(inner.reshape(chart.rows * chart.columns, *inner.shape[2:]), np.float64)
 

@@ -6,7 +6,11 @@ import contextlib
 import ctypes
 import sys
 
-__all__ = ["trim_malloc"]
+__all__ = ["keep_freed_memory", "trim_malloc"]
+
+#: Parameters of glibc's ``mallopt``, and what they become when a process is left to itself.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_LARGEST_MMAP_THRESHOLD = 32 * 2**20
 
 
 def trim_malloc() -> None:
@@ -17,3 +21,17 @@ def trim_malloc() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def keep_freed_memory() -> None:
+    """Let the allocator keep freed memory of arrays of usual sizes for the next ones (glibc).
+
+    It does so by itself unless ``MALLOC_TRIM_THRESHOLD_`` is set, as Dask sets it for its workers:
+    then every array is made of pages that the system has to clear first, which takes longer than
+    most of what is done with it.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            library = ctypes.CDLL(None)
+            library.mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+            library.mallopt(_TRIM_THRESHOLD, 2 * _LARGEST_MMAP_THRESHOLD)

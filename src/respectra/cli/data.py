@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
@@ -108,7 +107,9 @@ def check(
 @data.command()
 def prepare(
     folder: Folder,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The store, a folder.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="DIR|URL", help="The store, a folder.")
+    ],
     layout: Layout = None,
     key: KeyOption = None,
     axes: AxesOption = None,
@@ -193,7 +194,9 @@ def prepare(
 
 @data.command()
 def synthesize(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the cubes.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="DIR|URL", help="Folder for the cubes.")
+    ],
     count: Annotated[
         int, typer.Option("-n", "--count", metavar="N", min=1, help="How many scenes.")
     ] = 10,
@@ -202,10 +205,10 @@ def synthesize(
         str, typer.Option("--size", metavar="PIXELS", help="Rows x columns.")
     ] = "256x256",
     photos: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--photos",
-            metavar="FOLDER",
+            metavar="DIR|URL",
             help="Photographs that lend their structure.",
             show_default="shapes that are drawn",
             rich_help_panel=_SCENES,
@@ -257,10 +260,10 @@ def synthesize(
         typer.Option("--suffix", metavar=".NAME", help="Format of the cubes: .npz, .mat, .nc, ..."),
     ] = ".npz",
     layers: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--layers",
-            metavar="FOLDER",
+            metavar="DIR|URL",
             help="Also save reflectance, light and highlights, there.",
             show_default="cubes only",
         ),

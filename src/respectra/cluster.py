@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import respectra
-from respectra.allocator import keep_freed_memory
+from respectra.allocator import keep_malloc
 from respectra.errors import ConfigError, MissingExtraError, RespectraError
 from respectra.threads import limited_threads
 
@@ -118,7 +118,7 @@ class Cluster:
 
 def _several(function: Callable[..., Any], arguments: list[list[Any]]) -> tuple[float, list[Any]]:
     """On a worker: the results of some calls, or what they raised, and how long all of it took."""
-    _prepare_process()
+    _prepare()
     start = time.perf_counter()
     results: list[Any] = []
     with limited_threads(1):  # workers share the cores among themselves
@@ -128,12 +128,6 @@ def _several(function: Callable[..., Any], arguments: list[list[Any]]) -> tuple[
             except Exception as error:  # which belongs to this job alone
                 results.append(error)
     return time.perf_counter() - start, results
-
-
-@functools.cache
-def _prepare_process() -> None:
-    """On a worker, once: its allocator is left as it is in other processes."""
-    keep_freed_memory()
 
 
 def _explained(error: BaseException) -> BaseException:
@@ -201,13 +195,20 @@ def _require_same_version(client: Any) -> None:
 
 
 def _version() -> str | None:
-    """On a worker: its version, once it is known that networks run there; one thread each."""
+    """On a worker: its version, once it is known that networks run there."""
     try:
-        import torch
-
         import respectra as here
+
+        _prepare()
     except ImportError:
         return None
-    torch.set_num_threads(1)
-    _prepare_process()
     return str(here.__version__)
+
+
+@functools.cache
+def _prepare() -> None:
+    """On a worker, once a process, also of those that come later: one thread a task."""
+    import torch
+
+    torch.set_num_threads(1)
+    keep_malloc()

@@ -140,8 +140,9 @@ class Mirror:
                 f"{place} was written by another run meanwhile; wait for it to end, and run the "
                 "same command again"
             )
-        self._put[name] = _state(path)
+        state = _state(path)
         storage.put(path, place)
+        self._put[name] = state
         if guarded and (tag := storage.tag(place)) is not None:
             self._there[name] = tag
 
@@ -173,11 +174,15 @@ class GrowingFile:
         pieces = dict(_pieces(self._folder))
         while (piece := pieces.get(len(text))) is not None:
             with storage.local_copy(piece) as path:
-                text += path.read_bytes()
-        self._size, self._pieces = len(text), list(pieces.values())
+                more = path.read_bytes()
+            if not more:
+                break
+            text += more
+        whole = text[: text.rfind(b"\n") + 1]  # a last line that was cut short does not count
+        self._size, self._pieces = len(whole), list(pieces.values())
         if text:
-            self.path.write_bytes(text)
-            self._put_together()
+            self.path.write_bytes(whole)
+            self._put_together(anyhow=whole != text)
 
     def sync(self) -> None:
         """Put the lines that are new.
@@ -204,8 +209,8 @@ class GrowingFile:
         self.sync()
         self._put_together()
 
-    def _put_together(self) -> None:
-        if self._pieces:
+    def _put_together(self, *, anyhow: bool = False) -> None:
+        if self._pieces or anyhow:
             storage.put(self.path, self.url)
             storage.delete(self._pieces)
             self._pieces = []
@@ -214,7 +219,7 @@ class GrowingFile:
 def _pieces(folder: Url) -> Iterator[tuple[int, Url]]:
     with contextlib.suppress(FormatError):
         for url, _ in storage.find(folder):
-            if url.stem.isdigit():
+            if url.stem.isascii() and url.stem.isdigit():
                 yield int(url.stem), url
 
 

@@ -388,6 +388,12 @@ def put_outputs(folder: Path, url: Url, *, first: Path) -> None:
         first: the file that is opened first. It is put last.
     """
     files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    old = url.with_name(first.name)
+    if len(files) > 1:  # an old header must not stand beside new data
+        with reaching(old, writing=True):
+            system, path = old.open()
+            if system.isfile(path):
+                system.rm_file(path)
     for file in sorted(files, key=lambda p: p == first):
         put(file, url.with_name(file.name))
 

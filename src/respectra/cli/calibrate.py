@@ -24,7 +24,8 @@ def calibrate(
     chart: Annotated[
         str,
         typer.Option(
-            metavar="NAME|CSV", help="classic24, passport, or a CSV of the chart's spectra."
+            metavar="NAME|CSV",
+            help="classic24, passport, sg140 (Digital SG), or a CSV of the chart's spectra.",
         ),
     ] = "classic24",
     light: Annotated[

@@ -45,7 +45,7 @@ def leaderboard(
 ) -> None:
     """Rank the methods of one or more evaluations by track."""
     from respectra.errors import unknown_name
-    from respectra.evaluation import load_results, make_leaderboard, published_table
+    from respectra.evaluation import make_leaderboard, published_table
     from respectra.evaluation.leaderboard import to_html, to_markdown
     from respectra.files import atomic_path
 
@@ -56,7 +56,7 @@ def leaderboard(
     }
     if form not in writers:
         raise unknown_name("format", form, writers)
-    boards = make_leaderboard([load_results(f) for f in folders], metric=metric, test=test)
+    boards = make_leaderboard(folders, metric=metric, test=test)
     if published:
         boards += tuple(published_table(number) for number in ("1", "2", "3"))
     if output is not None:

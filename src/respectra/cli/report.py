@@ -34,10 +34,10 @@ def report(
     Tables, error maps, spectra, where errors lie, consistency, cost, and all that is needed to
     reproduce them.
     """
-    from respectra.evaluation import load_results, save_report
+    from respectra.evaluation import save_report
     from respectra.urls import parse_place
 
     target = str(parse_place(folder) / "report.html") if output is None else output
     chosen = None if methods is None else [m.strip() for m in methods.split(",") if m.strip()]
-    save_report(load_results(folder), target, methods=chosen, overwrite=overwrite)
+    save_report(folder, target, methods=chosen, overwrite=overwrite)
     echo(f"saved {target}")

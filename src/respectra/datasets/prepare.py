@@ -242,7 +242,6 @@ def _prepare_there(plan: Plan, url: Url, *, overwrite: bool, **options: Any) -> 
                 remove(growing)
             prepare_store(plan, growing, **options)
             (growing / _SOURCES).write_text(_digest_of_sources(plan), encoding="utf-8")
-        storage.delete([url / INDEX])  # what is replaced opens no more
         storage.put_outputs(growing, url / INDEX, first=growing / INDEX)
         stale = [name for name in there if name.endswith(".bin") and not (growing / name).exists()]
         storage.delete([url / name for name in stale])

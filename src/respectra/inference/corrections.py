@@ -26,7 +26,7 @@ from respectra.guards.text import read_object
 from respectra.inference.cache import fingerprint
 from respectra.inference.guarantees import METRIC_FLOOR, camera_of
 from respectra.inference.reference_process import Lengths, posterior
-from respectra.inference.reference_tables import FactorTable
+from respectra.inference.reference_tables import FactorTable, axes, features
 from respectra.methods import Contract
 from respectra.typing import FloatArray
 
@@ -61,6 +61,7 @@ class Correction:
         before: mean relative error of left-out references without a correction.
         after: and with it.
         camera: what explains the picture's codes; None where it is not known.
+        noise: shape (n,), of the references over the process; see ``noise_of``. None: none.
     """
 
     values: FloatArray
@@ -72,11 +73,13 @@ class Correction:
     before: float
     after: float
     camera: Camera | None = None
+    noise: FloatArray | None = None
 
     @property
     def key(self) -> str:
         """A short name; another correction has another."""
-        return fingerprint(self.values.tolist(), self.ratios.tolist(), str(self.lengths))
+        noise = None if self.noise is None else self.noise.tolist()
+        return fingerprint(self.values.tolist(), self.ratios.tolist(), noise, str(self.lengths))
 
     @property
     def summary(self) -> str:
@@ -160,6 +163,8 @@ class Correction:
             "before": self.before,
             "after": self.after,
         }
+        if self.noise is not None:
+            record["noise"] = self.noise.tolist()
         with atomic_path(path, overwrite=overwrite) as temporary:
             temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
 
@@ -185,6 +190,7 @@ class Correction:
                 before=float(record["before"]),
                 after=float(record["after"]),
                 camera=camera,
+                noise=np.array(record["noise"]) if "noise" in record else None,
             )
         except (OSError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, FormatError):
@@ -196,8 +202,10 @@ class Correction:
         """The factors by colour; made once."""
         table: FactorTable | None = self.__dict__.get("_made")
         if table is None:
-            after = posterior(self.values, self.ratios, self.white, self.lengths)
-            table = FactorTable(self.white, self.ratios.shape[1], after)
+            noise = 0.0 if self.noise is None else self.noise
+            at = axes(features(self.values, self.white), self.lengths.chroma)
+            after = posterior(self.values, self.ratios, self.white, self.lengths, noise)
+            table = FactorTable(self.white, self.ratios.shape[1], after, at)
             table.pin(self.values, self.ratios, _SAME_COLOUR)
             object.__setattr__(self, "_made", table)
         return table

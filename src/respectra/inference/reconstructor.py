@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 import numpy as np
 import xarray as xr
 
-from respectra.cameras import Capture, InputKind, References
+from respectra.cameras import Capture, InputKind, References, require_capture
 from respectra.cubes import Quantity, make_cube
 from respectra.errors import unknown_name
 from respectra.inference import binding
@@ -84,7 +84,8 @@ class Reconstructor:
     ) -> None:
         if quantity not in (None, *get_args(Quantity)):
             raise unknown_name("quantity", str(quantity), get_args(Quantity))
-        self._unbound, self._told = weights, capture
+        self._unbound = weights
+        self._told = None if capture is None else require_capture(capture)
         self.asked_quantity = quantity
         self.weights = weights if capture is None else bind(weights, capture, quantity)
         self.contract: Contract = self.weights.contract

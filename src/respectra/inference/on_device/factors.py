@@ -33,9 +33,9 @@ def _factors(table: TableArrays[Tensor], colours: Tensor) -> Tensor:
     shares = colours.clamp_min(0.0) / table.white
     total = shares.sum(dim=1, keepdim=True)
     chroma = torch.where(total > 0, shares[:, :2] / total, 1.0 / 3.0).double()
-    low, high = table.ends.double()
-    bright = torch.log2(total / 3.0 + 1.0 / 512.0)[:, 0].double()
-    place = torch.stack([*(chroma.T * (nodes - 1)), (bright - low) * (levels - 1) / (high - low)])
+    bright = torch.log2(total / 3.0 + 1.0 / 512.0).double()
+    place = ((torch.cat([chroma, bright], dim=1) - table.starts) * table.steps.double()).T
+    place[:2].clamp_(0.0, nodes - 1)
     most = torch.tensor([nodes - 2, nodes - 2, levels - 2], device=colours.device)[:, None]
     below = torch.minimum(place.long().clamp_min(0), most)
     above = (place - below).float()

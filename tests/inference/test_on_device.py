@@ -21,7 +21,7 @@ from respectra.errors import DataError
 from respectra.inference import Reconstructor, nearest_spectra
 from respectra.inference.backends.network import NetworkBackend
 from respectra.inference.on_device import factors, keeping, nearest
-from respectra.inference.reference_tables import FactorTable
+from respectra.inference.reference_tables import FactorTable, axes, features
 from respectra.inference.soft_consistency import denoised_values
 from respectra.methods import fresh_weights
 
@@ -75,11 +75,14 @@ def test_spectra_move_to_the_same_place(rng: np.random.Generator, non_negative: 
 
 
 def test_a_table_gives_the_same_factors(rng: np.random.Generator):
-    def posterior(nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.sin(nodes @ rng.normal(0, 0.3, (3, 31))), np.ones(len(nodes))
+    mix = rng.normal(0, 0.3, (3, 31))
 
-    table = FactorTable(np.array([0.9, 1.0, 0.8]), 31, posterior)
-    known = rng.uniform(0, 1, (40, 3))
+    def posterior(nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.sin(nodes @ mix), np.ones(len(nodes))
+
+    white = np.array([0.9, 1.0, 0.8])
+    known = rng.uniform(0.1, 1, (40, 3))
+    table = FactorTable(white, 31, posterior, axes(features(known, white), 0.06))
     table.pin(known, rng.normal(0, 0.1, (40, 31)), 1e-4)
     rgb = rng.uniform(0, 1.1, (2000, 3)).astype(np.float32)
     rgb[:40], rgb[40:50] = known, 0.0

@@ -28,10 +28,11 @@ def simulate(
         list[str], typer.Argument(metavar="CUBE", help="Files, folders or their URLs.")
     ],
     folder: Annotated[
-        str, typer.Option("--output", "-o", metavar="DIR|URL", help="Folder for the images.")
+        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="Folder for the images.")
     ],
     track: Annotated[
-        str, typer.Option("--track", help="clean, real-world (2020) or exposed (2022).")
+        str,
+        typer.Option("--track", metavar="NAME", help="clean, real-world (2020) or exposed (2022)."),
     ] = "clean",
     response: Annotated[
         str | None,

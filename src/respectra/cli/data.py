@@ -9,7 +9,7 @@ import typer
 
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
-from respectra.cli.help import App
+from respectra.cli.help import App, Group
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
@@ -22,13 +22,16 @@ _SCENES = "What scenes are made of"
 
 data = App(
     name="data",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Check folders of scenes, prepare them for training, and make synthetic ones.",
 )
 app.add_typer(data)
 
-Folder = Annotated[str, typer.Argument(metavar="DIR|URL", help="The folder that holds the cubes.")]
+Folder = Annotated[
+    str, typer.Argument(metavar="FOLDER|URL", help="The folder that holds the cubes.")
+]
 Layout = Annotated[
     str | None,
     typer.Option(
@@ -108,7 +111,7 @@ def check(
 def prepare(
     folder: Folder,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="DIR|URL", help="The store, a folder.")
+        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="The store, a folder.")
     ],
     layout: Layout = None,
     key: KeyOption = None,
@@ -195,7 +198,7 @@ def prepare(
 @data.command()
 def synthesize(
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="DIR|URL", help="Folder for the cubes.")
+        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="Folder for the cubes.")
     ],
     count: Annotated[
         int, typer.Option("-n", "--count", metavar="N", min=1, help="How many scenes.")
@@ -208,7 +211,7 @@ def synthesize(
         str | None,
         typer.Option(
             "--photos",
-            metavar="DIR|URL",
+            metavar="FOLDER|URL",
             help="Photographs that lend their structure.",
             show_default="shapes that are drawn",
             rich_help_panel=_SCENES,
@@ -263,7 +266,7 @@ def synthesize(
         str | None,
         typer.Option(
             "--layers",
-            metavar="DIR|URL",
+            metavar="FOLDER|URL",
             help="Also save reflectance, light and highlights, there.",
             show_default="cubes only",
         ),

@@ -39,7 +39,13 @@ def leaderboard(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File to write instead.", show_default="only printed"),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File to write instead.",
+            show_default="only printed",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:

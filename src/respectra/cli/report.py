@@ -15,7 +15,11 @@ def report(
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", help="File to write.", show_default="report.html in the folder"
+            "--output",
+            "-o",
+            metavar="FILE|URL",
+            help="File to write.",
+            show_default="report.html in the folder",
         ),
     ] = None,
     methods: Annotated[

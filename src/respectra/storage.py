@@ -135,9 +135,11 @@ def require_bucket(url: Url) -> None:
     with reaching(url, writing=True):
         system, path = url.open()
         bucket = path.lstrip("/").partition("/")[0]
-        if url.scheme in _OBJECT_STORES - {"memory"} and not system.exists(bucket):
-            system.ls(bucket)  # which says why
-            raise FileNotFoundError(f"the bucket {bucket} does not exist")
+        # What may be written to may not be listed.
+        with contextlib.suppress(PermissionError):
+            if url.scheme in _OBJECT_STORES - {"memory"} and not system.exists(bucket):
+                system.ls(bucket)  # which says why
+                raise FileNotFoundError(f"the bucket {bucket} does not exist")
 
 
 def find(url: Url, *, stores: bool = False) -> list[tuple[Url, PurePosixPath]]:

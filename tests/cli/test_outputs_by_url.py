@@ -19,6 +19,9 @@ from respectra.cli import run
 from respectra.datasets.still_life import still_life
 from respectra.datasets.store import INDEX
 from respectra.errors import RespectraError
+from respectra.methods import Contract
+from respectra.training.recipe import DataRecipe
+from respectra.training.source import open_scenes
 from respectra.urls import Url
 
 pytest.importorskip("s3fs")
@@ -181,6 +184,9 @@ def test_a_store_is_not_replaced_unasked(
     assert run(command) == 1
     assert "holds files; choose another name or pass --overwrite" in capsys.readouterr().err
     other = ["data", "prepare", str(scenes), "-o", f"{bucket}/store", "--split", "train=1"]
+    store = f"{bucket}/store"
+    options = {"track": rs.get_track("clean"), "contract": Contract(), "seed": 0}
+    assert len(open_scenes([store], DataRecipe(), **options).validation) == 1
     assert run([*other, "--overwrite"]) == 0
     there = bytes_at(f"{bucket}/store", tmp_path / "back")
     assert sorted(there) == [INDEX, "train.bin"]

@@ -190,6 +190,23 @@ def test_blended_tiles_are_mixed_there(rng: np.random.Generator, request: pytest
     np.testing.assert_allclose(cube().values, expected.values, atol=1e-5)
 
 
+def test_what_a_network_gave_is_changed_in_place(request: pytest.FixtureRequest):
+    weights = fresh_weights("hscnn-r", preset="tiny")
+    assert weights.contract.clip_low is None
+    image = rs.make_image(np.random.default_rng(0).random((24, 32, 3)), bits=32)
+
+    def cube() -> xr.DataArray:
+        names = ("non-negative", "smooth")
+        return Reconstructor(weights, device="cpu", engine="plain", guarantees=names)(image)
+
+    expected = cube()
+    request.getfixturevalue("on_device")
+    found = cube()
+    assert float(found.min()) >= 0.0
+    far = np.abs(found.values - expected.values).max(axis=2)
+    assert np.quantile(far, 0.99) < TOLERANCE * float(expected.max())
+
+
 @pytest.mark.usefixtures("on_device")
 def test_values_that_are_not_finite_are_refused(scene: xr.DataArray):
     method = network(guarantees=("consistent",))

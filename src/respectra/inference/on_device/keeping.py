@@ -30,11 +30,12 @@ Floats = npt.NDArray[np.floating]
 
 def finish(contract: Contract, spectra: Tensor) -> Tensor:
     """``Contract.finish`` for spectra (..., band) on a device."""
-    if contract.clip_low is not None or contract.clip_high is not None:
-        spectra = spectra.clamp(contract.clip_low, contract.clip_high)
-    if contract.band_scale is not None:
-        spectra = spectra * spectra.new_tensor(contract.band_scale)
-    return spectra
+    with torch.inference_mode():
+        if contract.clip_low is not None or contract.clip_high is not None:
+            spectra = spectra.clamp(contract.clip_low, contract.clip_high)
+        if contract.band_scale is not None:
+            spectra = spectra * spectra.new_tensor(contract.band_scale)
+        return spectra
 
 
 def enforce(
@@ -60,8 +61,14 @@ def enforce(
     Raises:
         DataError: the method gave values that are not finite.
     """
+    with torch.inference_mode():  # of which the cube is
+        return _enforce(guarantees, cube, image, factor, np.asarray(wavelengths_nm, np.float64))
+
+
+def _enforce(
+    guarantees: Guarantees, cube: Tensor, image: xr.DataArray, factor: float, grid: Floats
+) -> tuple[Tensor, host.Report]:
     height, width, bands = cube.shape
-    grid = np.asarray(wavelengths_nm, np.float64)
     spectra = cube.float().contiguous().view(-1, bands)
     if factor != 1.0:
         spectra = spectra * factor

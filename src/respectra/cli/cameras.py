@@ -12,6 +12,7 @@ from respectra.cli.app import app, echo, fail, out, parse_settings, print_json, 
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption, WavelengthsOption
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError, RespectraError
+from respectra.files import ensure_present
 from respectra.registry import own_package, package_of
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def simulate(
     render = functools.partial(simulate_file, overwrite=overwrite, **reading)
     jobs = ((path, (camera, path, folder)) for path in cubes)
     failed = False
+    files: list[Path] = []
     with open_workers(workers, cluster) as helpers:
         done = _one_by_one(render, jobs) if helpers is None else helpers.run(render, jobs)
         for path, result in track_progress(done, "rendering", len(cubes)):
@@ -86,6 +88,8 @@ def simulate(
                 raise result
             else:
                 echo(f"saved {result.image}")
+                files += [result.image, result.recipe]
+    ensure_present(files)
     if failed:
         raise typer.Exit(1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
@@ -30,7 +29,9 @@ data = App(
 )
 app.add_typer(data)
 
-Folder = Annotated[str, typer.Argument(metavar="DIR|URL", help="The folder that holds the cubes.")]
+Folder = Annotated[
+    str, typer.Argument(metavar="FOLDER|URL", help="The folder that holds the cubes.")
+]
 Layout = Annotated[
     str | None,
     typer.Option(
@@ -110,7 +111,7 @@ def check(
 def prepare(
     folder: Folder,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="The store, a folder.")
+        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="The store, a folder.")
     ],
     layout: Layout = None,
     key: KeyOption = None,
@@ -197,7 +198,7 @@ def prepare(
 @data.command()
 def synthesize(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the cubes.")
+        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="Folder for the cubes.")
     ],
     count: Annotated[
         int, typer.Option("-n", "--count", metavar="N", min=1, help="How many scenes.")
@@ -207,10 +208,10 @@ def synthesize(
         str, typer.Option("--size", metavar="PIXELS", help="Rows x columns.")
     ] = "256x256",
     photos: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--photos",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Photographs that lend their structure.",
             show_default="shapes that are drawn",
             rich_help_panel=_SCENES,
@@ -262,10 +263,10 @@ def synthesize(
         typer.Option("--suffix", metavar=".NAME", help="Format of the cubes: .npz, .mat, .nc, ..."),
     ] = ".npz",
     layers: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--layers",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Also save reflectance, light and highlights, there.",
             show_default="cubes only",
         ),

@@ -144,6 +144,9 @@ _SLOW = (
     "test_scores_are_those_of_one_process",
     "test_one_bad_cube_does_not_stop_the_rest",
     "test_two_processes_of_torchrun",
+    "test_an_evaluation_in_a_bucket_is_that_of_one_machine",
+    "test_a_full_disk_leaves_no_half_cube",
+    "test_a_killed_run_continues_to_the_same_bytes",
 )
 
 

@@ -91,11 +91,11 @@ COMMANDS = (
         Command(f"convert{s} --overwrite", f"{_CONVERT}{s} --overwrite", f"{_OLD}{s}")
         for s in (".npz", ".mat", ".nc", ".zarr", ".bil", ".hdr", ".tif")
     ),
-    Command("convert two", f"{_TWO} --format nc"),
+    Command("convert two", f"{_TWO} --format netcdf"),
     Command(
         "convert two --overwrite",
-        f"{_TWO} --format nc --overwrite",
-        f"{_TWO} --format nc --resample 410:690:20",
+        f"{_TWO} --format netcdf --overwrite",
+        f"{_TWO} --format netcdf --resample 410:690:20",
     ),
     Command(
         "convert png --overwrite", f"{_CONVERT} --format png --overwrite", f"{_OLD} --format png"
@@ -171,7 +171,7 @@ COMMANDS = (
     ),
     Command(
         "train further",
-        f"{_TRAIN} --steps 4",
+        f"{_TRAIN} --steps 3",
         _TRAIN,
         growing=("*",),
         ignored=("*.ckpt", "*tensorboard*"),
@@ -244,7 +244,7 @@ def make_inputs(folder: Path) -> None:
         "patches": {"size": 16},
         "batch": 2,
         "loss": {"mrae": {"floor": 0.01}},
-        "length": {"steps": 3},
+        "length": {"steps": 2},
         "validation": {"every": 1, "floor": 0.01},
     }
     save_recipe(change_recipe(load_recipe("lwrdanet-clean"), changes), folder / "recipe.yaml")

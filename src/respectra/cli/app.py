@@ -62,7 +62,7 @@ def run(arguments: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("always", RespectraWarning)
             warnings.showwarning = _showwarning(warnings.showwarning)
-            code = app(args=arguments, standalone_mode=False)
+            code = app(args=arguments, standalone_mode=False, prog_name="respectra")
         return code if isinstance(code, int) else 0
     except typer.Abort:
         return 130

@@ -12,6 +12,7 @@ from respectra.cli.app import app, echo, fail, out, parse_settings, print_json, 
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption, WavelengthsOption
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError, RespectraError
+from respectra.files import ensure_present
 from respectra.registry import own_package, package_of
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def simulate(
         storage.require_bucket(output)
     jobs = ((place, (camera, place, output)) for place in places)
     failed = False
+    files: list[Path] = []
     with open_workers(workers, cluster) as helpers:
         done = _one_by_one(render, jobs) if helpers is None else helpers.run(render, jobs)
         for path, result in track_progress(done, "rendering", len(places)):
@@ -99,6 +101,8 @@ def simulate(
                 raise result
             else:
                 echo(f"saved {result.image}")
+                files += [result.image, result.recipe]
+    ensure_present(files)
     if failed:
         raise typer.Exit(1)
 

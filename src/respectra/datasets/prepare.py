@@ -37,7 +37,15 @@ from respectra.datasets.store import (
 )
 from respectra.datasets.validity import valid_pixels
 from respectra.errors import ConfigError, DataError, FormatError, OutputError, naming
-from respectra.files import file_lock, make_folder, move_into_place, recover, remove, writing_to
+from respectra.files import (
+    ensure_present,
+    file_lock,
+    make_folder,
+    move_into_place,
+    recover,
+    remove,
+    writing_to,
+)
 from respectra.identity import content_hash
 from respectra.journal import Journal
 from respectra.progress import Progress, as_progress, tracked
@@ -279,6 +287,7 @@ def _prepare_here(
                 growth.add_from(cluster, shown)
             growth.move()
         growth.tidy()
+        ensure_present([path / INDEX])
 
 
 def _require_room(path: Path, needed: int) -> None:

@@ -125,7 +125,8 @@ def _denoised_values(
 ) -> Tensor:
     """``soft_consistency.denoised_values`` on the device."""
     response = torch.as_tensor(camera, dtype=torch.float64, device=spectra.device)
-    seen = torch.cat([part.double() @ response for part in spectra.split(BLOCK)])
+    starts = range(0, len(spectra), BLOCK)
+    seen = torch.cat([spectra[start : start + BLOCK].double() @ response for start in starts])
     values = seen.view(image.shape)
     codes = track.invert_codes(image)
     observed = torch.as_tensor(codes).to(spectra.device)

@@ -2,7 +2,9 @@
 
 The programme, its bounds and its steps are those described there; sums are taken in float64. Each
 Newton step tries all 27 combinations of channels that are free, at their lower or at their upper
-bound, instead of an active set, and pixels that are done leave the block.
+bound, instead of an active set, and pixels that are done leave the block. The few that the steps
+do not bring into their bounds, most of them because no spectrum lies there, are left to the
+compiled loop of the processor.
 """
 
 from __future__ import annotations
@@ -14,18 +16,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from respectra.inference.nearest_spectra import (
-    KEPT,
-    MOVED,
-    NOT_FINITE,
-    UNBOUNDED,
-    UNREACHABLE,
-)
+from respectra.inference import nearest_spectra
+from respectra.inference.nearest_spectra import KEPT, MOVED, NOT_FINITE, UNBOUNDED
 
 #: Pixels that are worked on at a time: some hundred megabytes.
 BLOCK = 1 << 16
 _STEPS = 40
-_WIDENINGS = 24
 #: Rows and columns of the entries of a symmetric matrix that is held as six numbers.
 _PRODUCTS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 _DIAGONAL = (0, 3, 5)
@@ -66,49 +62,27 @@ def move_into(
         found = torch.isfinite(spectra[part].sum(dim=1))
         status[part][~found] = NOT_FINITE
         which = found.nonzero()[:, 0]
-        moved, state = _move(
-            spectra[part][which].double(),
-            response,
-            lower[which],
-            upper[which].clamp_max(UNBOUNDED),
-            non_negative,
-            metric_floor,
-        )
-        spectra[part][which] = moved.float()
-        status[part][which] = state
+        before, lower, upper = spectra[part][which], lower[which], upper[which]
+        weights = _weights(before.double(), lower, metric_floor)
+        bounds = lower, upper.clamp_max(UNBOUNDED)
+        moved, steps = _solve(before.double(), weights, response, *bounds, non_negative)
+        after, became = moved.float(), (steps > 0).to(torch.uint8) * MOVED
+        left = (steps < 0).nonzero()[:, 0]
+        if len(left):
+            few = before[left].cpu().numpy()
+            there = nearest_spectra.move_into(
+                few,
+                camera,
+                lower[left].cpu().numpy(),
+                upper[left].cpu().numpy(),
+                non_negative=non_negative,
+                metric_floor=metric_floor,
+            )
+            after[left] = torch.from_numpy(few).to(after.device)
+            became[left] = torch.from_numpy(there).to(after.device)
+        spectra[part][which] = after
+        status[part][which] = became
     return status
-
-
-def _move(
-    start: Tensor, response: Tensor, low: Tensor, high: Tensor, cut: bool, floor: float
-) -> tuple[Tensor, Tensor]:
-    """Spectra of a block in their bounds, and what became of them."""
-    weights = _weights(start, low, floor)
-    out, steps = _solve(start, weights, response, low, high, cut)
-    status = (steps > 0).to(torch.uint8) * MOVED
-    left = (steps < 0).nonzero()[:, 0]
-    width = 1e-5
-    waiting = left
-    for _ in range(_WIDENINGS):
-        if not len(waiting):
-            break
-        wide_low = (low[waiting] - width).clamp_min(0.0)
-        wide_high = high[waiting].clamp_max(1e30) + width
-        out[waiting], steps = _solve(
-            start[waiting], weights[waiting], response, wide_low, wide_high, cut
-        )
-        waiting = waiting[steps < 0]
-        width *= 2.0
-    if len(left):  # a few end just beside bounds that can be met: once more from there
-        status[left] = UNREACHABLE
-        near = out[left].float().double()
-        again, steps = _solve(
-            near, _weights(near, low[left], floor), response, low[left], high[left], cut
-        )
-        met = steps >= 0
-        out[left[met]] = again[met]
-        status[left[met]] = MOVED
-    return out, status
 
 
 def _weights(spectra: Tensor, low: Tensor, floor: float) -> Tensor:

@@ -32,7 +32,7 @@ _LARGEST_HALF = 65504.0
 class Deviation(Config):
     """How far a table departs from its method, over some colours.
 
-    Each is |table - method| / max(|method|, 1 % of the pixel's brightest band), over all bands.
+    Each is ``|table - method| / max(|method|, 1 % of the pixel's brightest band)``, over all bands.
 
     Example:
         >>> from respectra.inference.tables import Deviation

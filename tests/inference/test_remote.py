@@ -146,7 +146,7 @@ def test_a_manifest_goes_on_after_its_last_whole_line(
         files.pipe_file(f"/cubes/{MANIFEST}", manifest)
     for start, text in pieces.items():
         files.pipe_file(f"/cubes/.manifest/{start:015d}.jsonl", text)
-    files.pipe_file(f"/cubes/.manifest/\N{SUPERSCRIPT TWO}.jsonl", b"of somebody else")
+    files.pipe_file("/cubes/.manifest/\N{SUPERSCRIPT TWO}.jsonl", b"of somebody else")
     for more in (b"", b"next\n", b"last\n"):
         with mirrored(parse_place("memory://cubes")) as mirror:
             mirror.begin()

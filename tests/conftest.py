@@ -147,6 +147,10 @@ _SLOW = (
     "test_an_evaluation_in_a_bucket_is_that_of_one_machine",
     "test_a_full_disk_leaves_no_half_cube",
     "test_a_killed_run_continues_to_the_same_bytes",
+    "test_a_bucket_gets_the_bytes_of_one_machine",
+    "test_a_worker_that_is_not_alike_is_refused",
+    "test_a_job_that_kills_every_worker",
+    "test_the_method_is_sent_to_each_worker_once",
 )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from respectra.errors import ConfigError, DataError, FormatError
 from respectra.files import atomic_path
 from respectra.guards.text import read_object
 from respectra.inference.cache import fingerprint
+from respectra.inference.colours import fill, find_colours, in_rows, same_rows
 from respectra.inference.guarantees import METRIC_FLOOR, camera_of
 from respectra.inference.reference_process import Lengths, posterior
 from respectra.inference.reference_tables import FactorTable, axes, features
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
 Camera = Track | CaptureCamera
 
 FORMAT, VERSION = "respectra correction", 1
-#: Pixels that are corrected at a time.
-_STRIP = 2**18
+#: Pixels that are corrected at a time, and in which colours that they share are looked for.
+_STRIP, _SHARING = 2**18, 2**20
 #: Values that differ by less, in full scale, are one colour.
 _SAME_COLOUR = 1e-4
 
@@ -101,11 +103,29 @@ class Correction:
         """
         if not np.allclose(wavelengths_nm, self.wavelengths_nm):
             raise DataError("the correction was made for cubes of other wavelengths; fit it again")
-        width = image.sizes["x"]
-        rows = max(1, _STRIP // width)
-        for top in range(0, image.sizes["y"], rows):  # bounds of the whole would take memory
-            part = image[top : top + rows]
-            some = spectra[top * width : (top + rows) * width]
+        for some, part in _strips(spectra, image, _SHARING):
+            self._correct_colours(some, part)
+
+    def _correct_colours(self, spectra: npt.NDArray[np.float32], image: xr.DataArray) -> None:
+        """Correct spectra in place; those of a colour once, where they are all alike."""
+        colours = find_colours(np.ascontiguousarray(image.values, np.float32))
+        if colours is None:
+            return self._correct(spectra, image)
+        # Some pixel of each colour.
+        of_colour = np.empty(len(colours.values), np.int64)
+        of_colour[colours.number] = np.arange(len(spectra))
+        table = spectra[of_colour]
+        if not same_rows(table, colours.number, spectra):  # what is around a pixel counts too
+            return self._correct(spectra, image)
+        rows = in_rows(table)
+        picture = xr.DataArray(
+            in_rows(colours.values), image.coords["channel"].coords, image.dims, attrs=image.attrs
+        )
+        self._correct(rows.reshape(-1, rows.shape[-1]), picture)
+        fill(rows.reshape(-1, rows.shape[-1]), colours.number, spectra)
+
+    def _correct(self, spectra: npt.NDArray[np.float32], image: xr.DataArray) -> None:
+        for some, part in _strips(spectra, image, _STRIP):  # bounds of all would take memory
             rgb = np.ascontiguousarray(part.values, np.float32).reshape(-1, 3)
             if self._table.multiply(some, rgb) and self.response is not None:
                 self._put_back(some, part)
@@ -208,6 +228,16 @@ class Correction:
             non_negative=False,
             metric_floor=METRIC_FLOOR,
         )
+
+
+def _strips(
+    spectra: npt.NDArray[np.float32], image: xr.DataArray, pixels: int
+) -> Iterator[tuple[npt.NDArray[np.float32], xr.DataArray]]:
+    """Rows of a picture of about so many pixels, with their spectra."""
+    width = image.sizes["x"]
+    rows = max(1, pixels // width)
+    for top in range(0, image.sizes["y"], rows):
+        yield spectra[top * width : (top + rows) * width], image[top : top + rows]
 
 
 def camera_and_response(contract: Contract) -> tuple[Camera | None, FloatArray | None]:

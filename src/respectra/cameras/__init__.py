@@ -54,6 +54,9 @@ from respectra.cameras.tracks import (
     track_summary,
     track_title,
 )
+from respectra.renaming import lazy_names
+
+__getattr__ = lazy_names(__name__, within=["calibration"])
 
 __all__ = [
     "CHANNELS",

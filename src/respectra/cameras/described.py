@@ -51,13 +51,19 @@ def described_capture(attrs: Mapping[Any, Any]) -> Capture | None:
     if "capture" in attrs:
         return None
     if attrs.get("encoding") == "srgb":
-        return Capture.photograph()
+        return _developed("srgb")
     space = attrs.get("space")
     if space in list_rgb_spaces():
-        return Capture.photograph() if space == "srgb" else Capture.photograph(camera=str(space))
+        return _developed(str(space))
     if "as_shot_neutral" in attrs or "xyz_to_camera_1" in attrs:
         return _raw_capture(attrs)
     return None
+
+
+@functools.lru_cache(maxsize=16)
+def _developed(space: str) -> Capture:
+    """A photograph of a colour space; the same object for each of many pictures."""
+    return Capture.photograph(camera=space)
 
 
 def input_kind_of(

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,9 +32,14 @@ from respectra.methods import Contract
 from respectra.typing import FloatArray
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from respectra.inference.reconstructor import Reconstructor
 
 Camera = Track | CaptureCamera
+
+#: On this machine, or on a device.
+Spectra = TypeVar("Spectra", npt.NDArray[np.float32], "Tensor")
 
 FORMAT, VERSION = "respectra correction", 1
 #: Pixels that are corrected at a time, and in which colours that they share are looked for.
@@ -101,33 +106,53 @@ class Correction:
         Raises:
             DataError: other wavelengths than the references'.
         """
+        self.require_grid(wavelengths_nm)
+        if not self.table.unchanged:
+            for part, some in self.strips(image, spectra, _SHARING):
+                self._correct_colours(part, some)
+
+    def require_grid(self, wavelengths_nm: npt.ArrayLike) -> None:
+        """Refuse cubes of other bands.
+
+        Raises:
+            DataError: other wavelengths than the references'.
+        """
         if not np.allclose(wavelengths_nm, self.wavelengths_nm):
             raise DataError("the correction was made for cubes of other wavelengths; fit it again")
-        for some, part in _strips(spectra, image, _SHARING):
-            self._correct_colours(some, part)
 
-    def _correct_colours(self, spectra: npt.NDArray[np.float32], image: xr.DataArray) -> None:
+    @staticmethod
+    def strips(
+        image: xr.DataArray, spectra: Spectra, pixels: int = _STRIP
+    ) -> Iterator[tuple[xr.DataArray, Spectra]]:
+        """Some rows of a picture at a time with their spectra: bounds of all would take memory."""
+        width = image.sizes["x"]
+        rows = max(1, pixels // width)
+        for top in range(0, image.sizes["y"], rows):
+            yield image[top : top + rows], spectra[top * width : (top + rows) * width]
+
+    def _correct_colours(self, image: xr.DataArray, spectra: npt.NDArray[np.float32]) -> None:
         """Correct spectra in place; those of a colour once, where they are all alike."""
         colours = find_colours(np.ascontiguousarray(image.values, np.float32))
         if colours is None:
-            return self._correct(spectra, image)
+            return self._correct(image, spectra)
         # Some pixel of each colour.
         of_colour = np.empty(len(colours.values), np.int64)
         of_colour[colours.number] = np.arange(len(spectra))
         table = spectra[of_colour]
         if not same_rows(table, colours.number, spectra):  # what is around a pixel counts too
-            return self._correct(spectra, image)
-        rows = in_rows(table)
+            return self._correct(image, spectra)
+        table = in_rows(table)
         picture = xr.DataArray(
             in_rows(colours.values), image.coords["channel"].coords, image.dims, attrs=image.attrs
         )
-        self._correct(rows.reshape(-1, rows.shape[-1]), picture)
-        fill(rows.reshape(-1, rows.shape[-1]), colours.number, spectra)
+        table = table.reshape(-1, table.shape[-1])
+        self._correct(picture, table)
+        fill(table, colours.number, spectra)
 
-    def _correct(self, spectra: npt.NDArray[np.float32], image: xr.DataArray) -> None:
-        for some, part in _strips(spectra, image, _STRIP):  # bounds of all would take memory
+    def _correct(self, image: xr.DataArray, spectra: npt.NDArray[np.float32]) -> None:
+        for part, some in self.strips(image, spectra):
             rgb = np.ascontiguousarray(part.values, np.float32).reshape(-1, 3)
-            if self._table.multiply(some, rgb) and self.response is not None:
+            if self.table.multiply(some, rgb) and self.response is not None:
                 self._put_back(some, part)
 
     def deviation(
@@ -141,7 +166,7 @@ class Correction:
             own: what the method says of itself without references, or None.
         """
         rgb = np.ascontiguousarray(image.values, np.float32).reshape(-1, 3)
-        left = self._table.spread(rgb).reshape(*cube.shape[:2], 1)
+        left = self.table.spread(rgb).reshape(*cube.shape[:2], 1)
         if own is not None:
             return np.asarray(own * left, np.float32)
         # The spread of the method's own errors at the references is the prior.
@@ -200,7 +225,8 @@ class Correction:
             raise FormatError(f"{file} cannot be read as a correction: {error}") from None
 
     @property
-    def _table(self) -> FactorTable:
+    def table(self) -> FactorTable:
+        """The factors by colour; made once."""
         table: FactorTable | None = self.__dict__.get("_made")
         if table is None:
             noise = 0.0 if self.noise is None else self.noise
@@ -214,30 +240,28 @@ class Correction:
     def _put_back(self, spectra: npt.NDArray[np.float32], image: xr.DataArray) -> None:
         from respectra.inference.nearest_spectra import move_into
 
-        assert self.camera is not None
         assert self.response is not None
-        if self.camera.exact:
-            low, high = self.camera.code_bounds(image)
-        else:
-            low = high = np.asarray(image.values, np.float64)
+        low, high = self.bounds(image)
         move_into(
             spectra,
             self.response,
-            np.ascontiguousarray(low.reshape(-1, 3)),
-            np.ascontiguousarray(high.reshape(-1, 3)),
+            low,
+            high,
             non_negative=False,
             metric_floor=METRIC_FLOOR,
         )
 
-
-def _strips(
-    spectra: npt.NDArray[np.float32], image: xr.DataArray, pixels: int
-) -> Iterator[tuple[npt.NDArray[np.float32], xr.DataArray]]:
-    """Rows of a picture of about so many pixels, with their spectra."""
-    width = image.sizes["x"]
-    rows = max(1, pixels // width)
-    for top in range(0, image.sizes["y"], rows):
-        yield spectra[top * width : (top + rows) * width], image[top : top + rows]
+    def bounds(self, image: xr.DataArray) -> tuple[FloatArray, FloatArray]:
+        """Least and largest linear values of a picture's pixels, shape (n, 3) each."""
+        assert self.camera is not None
+        if self.camera.exact:
+            low, high = self.camera.code_bounds(image)
+        else:
+            low = high = np.asarray(image.values, np.float64)
+        return (
+            np.ascontiguousarray(low.reshape(-1, 3)),
+            np.ascontiguousarray(high.reshape(-1, 3)),
+        )
 
 
 def camera_and_response(contract: Contract) -> tuple[Camera | None, FloatArray | None]:

@@ -21,6 +21,7 @@ from respectra.inference.capture import bind, capture_of
 from respectra.inference.engines import Engine
 from respectra.inference.facts import CubeFacts, cube_facts, describe
 from respectra.inference.guarantees import Guarantees
+from respectra.inference.keeping import keeps_on_device, recover_on_device
 from respectra.inference.tiled import TiledInference, TileSide
 from respectra.inference.tiling import Layout
 from respectra.methods import Contract, Weights
@@ -190,7 +191,12 @@ class Reconstructor:
         kept = self.backend.kept_guarantees(int(picture.attrs.get("bits", TABLE_BITS)))
         done = self.guarantees.kept_by(kept)
         seen, factor = (picture, 1.0) if done else self.guarantees.scale(picture)
-        spectra, layout = self.answers.assemble(np.asarray(seen.values, np.float32), bits_of(seen))
+        rgb = np.asarray(seen.values, np.float32)
+        if self.backend.on_device and not done:
+            layout = self.tiled.layout_in_memory(*rgb.shape[:2])
+            if keeps_on_device(self, layout):
+                return recover_on_device(self, picture, seen, factor, layout, kept)
+        spectra, layout = self.answers.assemble(rgb, bits_of(seen))
         cube = make_cube(spectra, self.contract.wavelengths_nm, **self.cube_facts(layout))
         if done:
             return cube.assign_attrs(guarantees=", ".join(sorted(kept))) if kept else cube

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numba
 import numpy as np
@@ -75,6 +75,28 @@ def corners(points: FloatArray, at: Axes) -> tuple[FloatArray, FloatArray]:
     return nodes, weights
 
 
+AnyArray = TypeVar("AnyArray")
+
+
+class TableArrays(NamedTuple, Generic[AnyArray]):
+    """What a table is made of, on this machine or on a device."""
+
+    white: AnyArray
+    """Shape (3,)."""
+    starts: AnyArray
+    """Shape (3,): the first node along both chromaticities and the logarithm of brightness."""
+    steps: AnyArray
+    """Shape (3,): nodes for each unit of these."""
+    factors: AnyArray
+    """Shape (node, node, level, band)."""
+    pinned: AnyArray
+    """Shape (n, 3), sorted by R."""
+    left: AnyArray
+    """Shape (n, band): factors of pinned colours."""
+    tolerance: AnyArray
+    """By how much pinned colours may differ from a pixel's."""
+
+
 class FactorTable:
     """Factors for each band, and the share of uncertainty that is left, by colour.
 
@@ -95,6 +117,7 @@ class FactorTable:
         self._starts = np.array([places[0] for places in at], np.float32)
         self._steps = np.array([1.0 / (places[1] - places[0]) for places in at], np.float32)
         self.trivial = bool((logs == 0).all())
+        self._tolerance = np.float32(0.0)
         self._pinned = np.zeros((0, 3), np.float32)
         self._left = np.ones((0, bands), np.float32)
 
@@ -112,13 +135,32 @@ class FactorTable:
         self._left = np.exp(means).astype(np.float32)
         self._tolerance = np.float32(tolerance)
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether every factor is one."""
+        return self.trivial and bool((self._left == 1.0).all())
+
+    @property
+    def arrays(self) -> TableArrays[npt.NDArray[np.float32]]:
+        """What it is made of."""
+        tolerance = np.asarray(self._tolerance, np.float32)
+        return TableArrays(
+            self._white,
+            self._starts,
+            self._steps,
+            self._factors,
+            self._pinned,
+            self._left,
+            tolerance,
+        )
+
     def multiply(self, spectra: npt.NDArray[np.float32], rgb: npt.NDArray[np.float32]) -> bool:
         """Multiply spectra (n, band) in place by the factors of their colours (n, 3).
 
         Returns:
             whether others than the pinned colours may have changed.
         """
-        if self.trivial and (self._left == 1.0).all():
+        if self.unchanged:
             return False
 
         def work(start: int, stop: int) -> None:

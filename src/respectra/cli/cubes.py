@@ -35,7 +35,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program."
 def convert(
     inputs: Cubes,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A file; a folder for several inputs.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE|FOLDER", help="A file; a folder for several inputs."
+        ),
     ],
     form: Annotated[
         str | None,

@@ -27,6 +27,7 @@ from respectra.datasets.metamers import metamers
 from respectra.datasets.palette import DEFAULT_MATERIALS, Lights, lights, materials
 from respectra.datasets.textures import Arrangement, dead_leaves, photo_layout, power_law_fields
 from respectra.errors import ConfigError, DataError, RespectraError
+from respectra.storage import local_folder
 from respectra.typing import Float32Array
 
 _FIELDS = 6
@@ -65,8 +66,8 @@ class SynthesisOptions(Config):
     """Where the 99.5th percentile of a scene's values lies; what exceeds 1 saturates."""
     lens_blur_px: tuple[float, float] = (0.5, 1.0)
     """Standard deviation of the lens's point spread, in pixels."""
-    photos: Path | None = None
-    """A folder of ordinary photographs that lend their spatial structure."""
+    photos: Path | str | None = None
+    """A folder of ordinary photographs that lend their spatial structure, or its URL."""
 
     @field_validator("wavelengths_nm")
     @classmethod
@@ -370,7 +371,8 @@ def _through_lens(radiance: Float32Array, sigma_px: float) -> Float32Array:
 
 
 @functools.lru_cache(maxsize=4)
-def _photo_files(folder: Path) -> tuple[Path, ...]:
+def _photo_files(where: Path | str) -> tuple[Path, ...]:
+    folder = local_folder(where)
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; give the folder that holds the photographs")
     files = sorted(

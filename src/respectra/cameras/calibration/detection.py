@@ -24,6 +24,8 @@ _CLIPPED, _MOST_CLIPPED = 0.995, 0.01
 _SIDES = (1600, 2600, 1000, 700)
 #: Least correlation of a chart's colours with what is seen.
 _ALIKE = 0.8
+#: The same where corners may be off by half a patch; and the share of a patch's side that is even.
+_PERHAPS, _WHOLE = 0.3, 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,18 @@ class ChartPatches:
         corners: shape (4, 2), x and y of the centres of the four outer patches, from the first one
             clockwise.
         places: shape (patch, 2), x and y of all centres.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from respectra.cameras.calibration import open_chart
+        >>> chart = open_chart("classic24")
+        >>> patches = chart.spectra @ np.full((31, 3), 1 / 31)
+        >>> photo = patches.reshape(4, 6, 3).repeat(20, axis=0).repeat(20, axis=1)
+        >>> corners = [[10, 10], [110, 10], [110, 70], [10, 70]]  # x and y, in pixels
+        >>> found = measure_patches(rs.make_image(photo, encoding="linear"), chart, corners)
+        >>> found.places[1].round().tolist()
+        [30.0, 10.0]
     """
 
     values: FloatArray
@@ -52,8 +66,30 @@ def find_chart(image: xr.DataArray, chart: Chart) -> FloatArray:
     By OpenCV's detector (``cv2.mcc``, after the MCC of P. García and others); which corner is the
     first is told by the colours, so that a chart may lie in any way.
 
+    Args:
+        image: a photograph with one chart in it.
+        chart: which one.
+
+    Returns:
+        Shape (4, 2), in pixels.
+
     Raises:
         DataError: no chart, several, or one that is mirrored.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from respectra.cameras.calibration import open_chart
+        >>> chart, camera = open_chart("classic24"), rs.cameras.open_camera("ampas-nikon-d70")
+        >>> seen = chart.spectra @ rs.cameras.resample_response(camera, range(400, 701, 10)).values
+        >>> photo = np.full((260, 340, 3), 0.2)  # a table, and black card on it
+        >>> photo[40:220, 40:300] = 0.02
+        >>> for k, colour in enumerate(0.8 * seen / seen.max()):
+        ...     y, x = 55 + 40 * (k // 6), 55 + 40 * (k % 6)
+        ...     photo[y : y + 30, x : x + 30] = colour
+        >>> corners = find_chart(rs.make_image(photo, bits=16), chart)
+        >>> np.allclose(corners[0], 70, atol=4)
+        True
     """
     picture = require_image(image)
     found = _charts(picture, chart)
@@ -90,12 +126,68 @@ def _charts(picture: xr.DataArray, chart: Chart) -> list[FloatArray]:
         detector.setColorChartType(kind)
         detector.process(np.ascontiguousarray(small), 3)
         boxes = [np.array(c.getBox(), float).reshape(4, 2) for c in detector.getListColorChecker()]
-        upright = [_centres(box / scale, chart) for box in boxes if not _mirrored(box)]
+        if kind == mcc.SG140:
+            ways = [_centres(box / scale, chart) for box in _ways_round(boxes)]
+            upright = [_settled(picture, points, chart) for points in ways]
+        else:
+            upright = [_centres(box / scale, chart) for box in boxes if not _mirrored(box)]
         found = [_turned(picture, corners, chart) for corners in upright]
+        found.sort(key=lambda pair: -pair[1])
         alike = [corners for corners, likeness in found if likeness >= _ALIKE]
         if alike:
             return _apart(alike)
     return []
+
+
+def _ways_round(boxes: list[FloatArray]) -> list[FloatArray]:
+    """Boxes of large charts, clockwise, from two corners each.
+
+    OpenCV's detector says where a large chart lies, and not which way round.
+    """
+    clockwise = [box[::-1] if _mirrored(box) else box for box in boxes]
+    return [np.roll(box, turn, axis=0) for box in clockwise for turn in (0, 1)]
+
+
+def _settled(picture: xr.DataArray, corners: FloatArray, chart: Chart) -> FloatArray:
+    """Corners of a large chart, moved until its patches are most even.
+
+    A box that OpenCV draws around a hundred patches is off by a good part of one. Corners whose
+    colours are far from the chart's stay.
+    """
+    from scipy.optimize import minimize
+
+    if _turned(picture, corners, chart)[1] < _PERHAPS:
+        return corners
+    height, width = picture.shape[:2]
+    low = np.clip(np.floor(corners.min(axis=0) - 40), 0, None).astype(int)
+    high = np.ceil(corners.max(axis=0) + 40).astype(int)
+    part = np.asarray(picture.values[low[1] : high[1], low[0] : high[0]], np.float32)
+    if part.shape[0] < 4 or part.shape[1] < 4:
+        return corners
+    if picture.attrs.get("encoding") != "srgb":
+        part = np.sqrt(np.maximum(part, 0))
+
+    def unevenness(moves: FloatArray) -> float:
+        tiles = _rectify(part, corners - low + moves.reshape(4, 2), chart, _WHOLE)
+        within = tiles.var(axis=(1, 2)).mean()
+        return float(within / (tiles.mean(axis=(1, 2)).var(axis=0).mean() + 1e-9))
+
+    size = float(np.linalg.norm(corners[1] - corners[0])) / (chart.columns - 1)
+    start = np.vstack([np.zeros(8), 0.4 * size * _moves()])
+    options: Any = {"initial_simplex": start, "maxfev": 300, "xatol": 0.02 * size, "fatol": 1e-4}
+    moves = minimize(unevenness, np.zeros(8), method="Nelder-Mead", options=options).x
+    settled = corners + moves.reshape(4, 2)
+    inside = (settled >= 0).all() and (settled < [width, height]).all()
+    return settled if inside else corners
+
+
+def _moves() -> FloatArray:
+    """Eight independent moves of four corners: shifts, sizes, slants and perspective."""
+    x, y = np.array([-1.0, 1, 1, -1]), np.array([-1.0, -1, 1, 1])
+    shapes = [np.ones(4), x, y, x * y]
+    zero = np.zeros(4)
+    pairs = [(shape, zero) for shape in shapes] + [(zero, shape) for shape in shapes]
+    return np.array([np.stack(pair, axis=1).ravel() for pair in pairs])
 
 
 def check_corners(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -> FloatArray:
@@ -127,6 +219,19 @@ def measure_patches(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -
 
     Raises:
         DataError: corners outside the picture or too close together, or every patch is clipped.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from respectra.cameras.calibration import open_chart
+        >>> chart = open_chart("classic24")
+        >>> patches = chart.spectra @ np.full((31, 3), 1 / 31)
+        >>> photo = patches.reshape(4, 6, 3).repeat(20, axis=0).repeat(20, axis=1)
+        >>> corners = [[10, 10], [110, 10], [110, 70], [10, 70]]  # x and y, in pixels
+        >>> image = rs.make_image(photo, encoding="linear")
+        >>> found = measure_patches(image, chart, corners)
+        >>> np.allclose(found.values, patches, atol=1e-5)
+        True
     """
     picture = require_image(image)
     values = np.asarray(picture.values, np.float32)
@@ -216,7 +321,9 @@ def _apart(found: list[FloatArray]) -> list[FloatArray]:
     return kept
 
 
-def _rectify(values: npt.NDArray[np.float32], points: npt.ArrayLike, chart: Chart) -> FloatArray:
+def _rectify(
+    values: npt.NDArray[np.float32], points: npt.ArrayLike, chart: Chart, share: float = _INNER
+) -> FloatArray:
     """The inner parts of all patches, shape (patch, side, side, 3)."""
     import cv2
 
@@ -225,7 +332,7 @@ def _rectify(values: npt.NDArray[np.float32], points: npt.ArrayLike, chart: Char
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     flat = cv2.warpPerspective(values, turn, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     cells = flat.reshape(chart.rows, _PIXELS, chart.columns, _PIXELS, 3).swapaxes(1, 2)
-    edge = round(_PIXELS * (1 - _INNER) / 2)
+    edge = round(_PIXELS * (1 - share) / 2)
     inner = cells[:, :, edge : _PIXELS - edge, edge : _PIXELS - edge]
     return np.asarray(inner.reshape(chart.rows * chart.columns, *inner.shape[2:]), np.float64)
 

@@ -21,6 +21,8 @@ _LAMP = 3.0
 #: Ways from a camera's values to light, for linear and for developed photographs.
 LINEAR_WAYS = ("response", "matrix", "root-polynomial")
 DEVELOPED_WAYS = ("tone", "matrix", "root-polynomial", "gaussian-process")
+#: Patches are left out one by one, those of larger charts in so many groups.
+_FOLDS = 24
 #: Lights that are tried when it is not known.
 LIGHTS = (
     *(f"planck:{k}" for k in (2400, 2856, 3200, 3800)),
@@ -53,21 +55,32 @@ def light_seen(spectra: FloatArray, light: str) -> FloatArray:
     return spectra * power / luminance
 
 
-def error_of(values: FloatArray) -> FloatArray:
+def error_of(values: FloatArray, relative: float = _PATCH_ERROR) -> FloatArray:
     """Standard deviation of the means of patches."""
-    return np.hypot(_PATCH_ERROR * values, _DARK_ERROR)
+    return np.hypot(relative * values, _DARK_ERROR)
 
 
 def fit_response(
-    spectra: FloatArray, values: FloatArray, light: str, prior: ResponsePrior | None = None
+    spectra: FloatArray,
+    values: FloatArray,
+    light: str,
+    prior: ResponsePrior | None = None,
+    error: float = _PATCH_ERROR,
 ) -> Response:
     """The likeliest response for patches under a light.
+
+    Args:
+        spectra: shape (n, band), of the patches.
+        values: shape (n, 3), linear.
+        light: a name or file.
+        prior: of real responses.
+        error: relative, of a patch; see :class:`Chart`.
 
     Raises:
         DataError: the values do not follow the light.
     """
     known = prior or response_prior()
-    seen, deviation = light_seen(spectra, light), error_of(values)
+    seen, deviation = light_seen(spectra, light), error_of(values, error)
     fitted = [fit_channel(seen, values[:, k], deviation[:, k], k, known) for k in range(3)]
     evidence = sum(
         _evidence(seen, values[:, k], deviation[:, k], known, k, fitted[k][0].max())
@@ -90,7 +103,9 @@ def _evidence(
     return float(-0.5 * (off @ np.linalg.solve(spread, off) + np.linalg.slogdet(spread)[1]))
 
 
-def fit_lights(spectra: FloatArray, values: FloatArray) -> list[Response]:
+def fit_lights(
+    spectra: FloatArray, values: FloatArray, error: float = _PATCH_ERROR
+) -> list[Response]:
     """Responses under each of the lights that may have been, the likeliest first.
 
     Raises:
@@ -99,7 +114,7 @@ def fit_lights(spectra: FloatArray, values: FloatArray) -> list[Response]:
     found = []
     for light in LIGHTS:
         try:
-            found.append(fit_response(spectra, values, light))
+            found.append(fit_response(spectra, values, light, error=error))
         except RespectraError:
             continue
     if not found:
@@ -177,7 +192,11 @@ def fit_way(way: str, values: FloatArray, truth: FloatArray) -> Correction:
 
 
 def cross_validate(
-    spectra: FloatArray, seen: FloatArray, wanted: FloatArray, light: str | None
+    spectra: FloatArray,
+    seen: FloatArray,
+    wanted: FloatArray,
+    light: str | None,
+    error: float = _PATCH_ERROR,
 ) -> dict[str, float]:
     """Each way's mean relative error of the colour of patches that it did not see.
 
@@ -186,21 +205,23 @@ def cross_validate(
         seen: shape (n, 3), their linear values.
         wanted: shape (n, 3), linear sRGB that their spectra make.
         light: on linear photographs; None for developed ones.
+        error: relative, of a patch.
     """
     ways = DEVELOPED_WAYS if light is None else LINEAR_WAYS
     errors: dict[str, list[float]] = {way: [] for way in ways}
-    for index in range(len(seen)):
-        kept = np.arange(len(seen)) != index
-        mine, goal = seen[index : index + 1], wanted[index]
+    fold = np.arange(len(seen)) % _FOLDS
+    for number in range(min(_FOLDS, len(seen))):
+        kept, mine = fold != number, fold == number
         for way, found in errors.items():
             if way == "response":
                 assert light is not None
-                fitted = fit_response(spectra[kept], seen[kept], light)
+                fitted = fit_response(spectra[kept], seen[kept], light, error=error)
                 rows = light_seen(spectra, light) @ fitted.values
-                off = mine @ fit_correction(rows[kept], wanted[kept], roots=False) - goal
+                off = seen[mine] @ fit_correction(rows[kept], wanted[kept], roots=False)
             else:
-                off = light_of(mine, fit_way(way, seen[kept], wanted[kept])) - goal
-            found.append(float(np.abs(off).mean() / (np.abs(goal).mean() + 0.01)))
+                off = light_of(seen[mine], fit_way(way, seen[kept], wanted[kept]))
+            off = np.abs(off - wanted[mine]).mean(axis=1)
+            found.extend(off / (np.abs(wanted[mine]).mean(axis=1) + 0.01))
     return {way: float(np.mean(found)) for way, found in errors.items()}
 
 

@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
+# Commands begin in two thirds of the time where Python may keep what it compiled; tests start many.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-all lint docs release-check clean
 demo: $(VENV)/.installed
 	$(BIN)/respectra demo --output respectra-demo --overwrite

@@ -12,15 +12,32 @@ ROOMS = {
     "colour": "Colour, observers and lights",
     "cubes": "Cubes",
     "cameras": "Cameras, images and captures",
+    "cameras.calibration": "Calibration",
     "datasets": "Collections, stores and synthetic scenes",
+    "datasets.still_life": "The still life of the demonstration",
     "methods": "Methods",
     "training": "Training",
     "inference": "Inference",
+    "inference.tables": "Look-up tables",
     "evaluation": "Evaluation",
     "evaluation.metrics": "Metrics",
     "viewer": "Viewer",
+    "progress": "Progress",
+    "plugins": "What other packages add",
+    "methods.network": "A network of your own",
+    "methods.classical.base": "A classical method of your own",
+    "cubes.formats": "A cube format of your own",
+    "evaluation.auxiliary": "An auxiliary test of your own",
     "testing": "Checks for parts of other packages",
     "errors": "Errors",
+}
+
+#: Of rooms that are public in part, for those who add to them.
+PARTS = {
+    "methods.network": ("NetworkConfig", "NetworkMethod"),
+    "methods.classical.base": ("ClassicalMethod",),
+    "cubes.formats": ("CubeFormat", "Stored"),
+    "evaluation.auxiliary": ("Case", "Challenge", "InputTest", "OutputTest"),
 }
 
 
@@ -29,6 +46,7 @@ def public_names(room: str) -> dict[str, Any]:
     module = importlib.import_module(f"respectra.{room}")
     own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
     names = getattr(module, "__all__", [name for name in own if not name.startswith("_")])
+    names = PARTS.get(room, names)
     values = {name: getattr(module, name) for name in sorted(names, key=str.lower)}
     return {
         name: value

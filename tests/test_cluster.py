@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,8 +23,9 @@ from respectra.cluster import (
     _require_same_version,
     open_cluster,
 )
-from respectra.errors import ConfigError
+from respectra.errors import ConfigError, RespectraError
 from respectra.inference.folders import Job, run_jobs
+from respectra.threads import for_blocks
 
 pytest.importorskip("distributed")
 
@@ -93,14 +98,48 @@ def test_what_a_job_raises_is_given_back(cluster: Cluster):
     assert {str(error) for error in results.values()} == {"no", "never"}
 
 
-class KilledWorker(Exception):  # noqa: N818
-    """Called as dask's."""
+def die(reason: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.posix
 def test_a_job_that_kills_every_worker_says_what_to_do():
-    assert "give each worker more" in str(_explained(KilledWorker("a")))
+    import dask
+
+    # One death is enough, where dask would see four.
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        open_cluster(workers=1) as one,
+    ):
+        ((label, error),) = one.run(die, [("a", ("no",))])
+    assert label == "a"
+    assert isinstance(error, RespectraError)
+    assert "give each worker more" in str(error)
+
+
+def test_other_errors_are_as_they_are():
     other = OSError("as it is")
     assert _explained(other) is other
+
+
+def number_of(sent: list[int], index: int) -> int:
+    return sent[index]
+
+
+def test_very_many_jobs_travel_together_and_all_come_back(cluster: Cluster):
+    sent = cluster.send(list(range(0, 6000, 2)))
+    results = dict(cluster.run(number_of, ((k, (sent, k)) for k in range(3000))))
+    assert results == {k: 2 * k for k in range(3000)}
+
+
+def threads_of(count: int) -> int:
+    seen: set[int] = set()
+    for_blocks(lambda start, stop: seen.add(threading.get_ident()), count, 1)
+    return len(seen)
+
+
+def test_a_job_takes_one_thread(cluster: Cluster):
+    assert dict(cluster.run(threads_of, [("a", (64,))])) == {"a": 1}
 
 
 def test_a_scheduler_that_is_not_there_is_said_within_ten_seconds():
@@ -111,6 +150,44 @@ def test_a_scheduler_that_is_not_there_is_said_within_ten_seconds():
     ):
         pass
     with pytest.raises(ConfigError, match="either"), open_cluster():
+        pass
+
+
+@contextlib.contextmanager
+def worker_where(folder: Path, code: str) -> Iterator[str]:
+    """A scheduler with one worker in whose interpreter this code ran first; gives its address."""
+    from distributed import LocalCluster
+
+    (folder / "sitecustomize.py").write_text(code)
+    path = os.pathsep.join([str(folder), os.environ["PYTHONPATH"]])
+    with LocalCluster(n_workers=0, processes=True, dashboard_address=None) as local:
+        address = local.scheduler_address
+        command = [sys.executable, "-m", "distributed.cli.dask_worker", address]
+        process = subprocess.Popen(
+            [*command, "--no-nanny", "--no-dashboard", "--nthreads", "1"],
+            env={**os.environ, "PYTHONPATH": path},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield address
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import respectra\nrespectra.__version__ = '0.0.1'\n", "has version 0.0.1 of respectra"),
+        ("import sys\nsys.modules['torch'] = None\n", "cannot import respectra"),
+    ],
+)
+def test_a_worker_that_is_not_alike_is_refused(tmp_path: Path, code: str, message: str):
+    with (
+        worker_where(tmp_path, code) as address,
+        pytest.raises(ConfigError, match=message),
+        open_cluster(address=address),
+    ):
         pass
 
 

@@ -1,6 +1,7 @@
 """What is public: listed, documented, and of one kind everywhere."""
 
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -90,6 +91,58 @@ def test_each_list_is_one_function():
     assert [name for name, several in functions.items() if len(several) > 1] == []
 
 
+def _value(name: str):
+    """What a dotted name below the package is, and what it is part of."""
+    value, whole = rs, None
+    for part in name.split("."):
+        whole = value
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            value = importlib.import_module(f"{value.__name__}.{part}")
+    return value, whole
+
+
+def _in_the_reference() -> set[int]:
+    spec = importlib.util.spec_from_file_location("_inventory", ROOT / "docs/inventory.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {id(value) for names in module.inventory().values() for value in names.values()}
+
+
+#: Pages, without those that are written when the site is built.
+PAGES = [
+    page
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    if not {"_build", "auto_gallery", "rooms", "jupyter_execute"} & set(page.parts)
+]
+#: On pages they look like names of Python: groups of entry points, an accessor, files.
+OTHERS = re.compile(r"(formats|tracks|tests|responses|metrics|plot_spectra|md|safetensors)$")
+
+
+def _named(text: str) -> set[str]:
+    """Names below the package that a page speaks of."""
+    found = set(re.findall(r"\b(?:rs|respectra)\.([A-Za-z_]+(?:\.[A-Za-z_]\w*)*)", text))
+    for module, names in re.findall(r"from respectra\.?([\w.]*) import ([\w, ]+)", text):
+        found |= {f"{module}.{name.strip()}".lstrip(".") for name in names.split(",")}
+    return {name for name in found if not OTHERS.match(name)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_calls_is_there(page):
+    for name in _named(page.read_text("utf-8")):
+        try:
+            _value(name)
+        except MissingExtraError as error:
+            pytest.skip(f"{name} needs an extra: {error}")
+
+
+def test_a_name_that_is_not_there_is_found():
+    assert _named("`rs.cubes.resampled` [here](method.md) `respectra.tests`") == {"cubes.resampled"}
+    with pytest.raises(ImportError):
+        _value("cubes.resampled")
+
+
 def _rows() -> dict[str, str]:
     """Command -> what calls do the same, from the page that says so."""
     text = (ROOT / "docs/reference/python-and-commands.md").read_text("utf-8")
@@ -121,11 +174,11 @@ def test_every_command_is_a_documented_call():
 def test_the_calls_exist_and_say_what_they_do(command):
     calls = re.findall(r"`(?:rs|respectra)\.([\w.]+)`", _rows()[command])
     assert calls
+    reference = _in_the_reference()
     for call in calls:
-        value = rs
-        for part in call.split("."):
-            try:
-                value = getattr(value, part)
-            except AttributeError:
-                value = importlib.import_module(f"{value.__name__}.{part}")
+        try:
+            value, whole = _value(call)
+        except MissingExtraError as error:
+            pytest.skip(f"{call} needs an extra: {error}")
         assert inspect.getdoc(value), call
+        assert {id(value), id(whole)} & reference, f"{call} does not stand in the reference"

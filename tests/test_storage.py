@@ -136,6 +136,31 @@ def test_an_upload_that_breaks_leaves_nothing_that_opens(
         rs.open_cube("memory://there.zarr")
 
 
+@pytest.mark.parametrize("name", ["a.hdr", "a.bip"])
+@pytest.mark.parametrize("failing", [1, 2])
+def test_an_old_header_never_stands_beside_new_data(
+    memory: Any, cube: xr.DataArray, monkeypatch: pytest.MonkeyPatch, name: str, failing: int
+):
+    place = f"memory://there/{name}"
+    rs.save_cube(cube, place)
+    plain, calls = type(memory).put_file, [0]
+
+    def breaking(self: Any, *arguments: Any, **options: Any) -> None:
+        calls[0] += 1
+        if calls[0] == failing:
+            raise ConnectionError("the line is cut")
+        plain(self, *arguments, **options)
+
+    monkeypatch.setattr(type(memory), "put_file", breaking)
+    with pytest.raises(OutputError, match="the line is cut"):
+        rs.save_cube(0.5 * cube[:, :20], place, overwrite=True)
+    for either in ("a.hdr", "a.bip", "a.img"):
+        with pytest.raises(FormatError):
+            rs.open_cube(f"memory://there/{either}")
+    rs.save_cube(cube, place, overwrite=True)
+    np.testing.assert_array_equal(rs.open_cube(place), cube.astype(np.float32))
+
+
 def test_pictures_in_an_archive(memory: Any, tmp_path: Path, rng: np.random.Generator):
     picture = rs.make_image(rng.random((6, 5, 3)), encoding="srgb", bits=8)
     rs.save_image(picture, tmp_path / "a.png")

@@ -16,6 +16,8 @@ _NAMES = {
     "open_cube": "respectra.cubes",
     "save_cube": "respectra.cubes",
     "make_cube": "respectra.cubes",
+    "check": "respectra.cubes",
+    "inspect": "respectra.cubes",
     "relight": "respectra.cubes",
     "to_radiance": "respectra.cubes",
     "to_reflectance": "respectra.cubes",
@@ -26,14 +28,21 @@ _NAMES = {
     "simulate": "respectra.cameras",
     "open_response": "respectra.cameras",
     "save_response": "respectra.cameras",
+    "calibrate": "respectra.cameras.calibration",
     "Capture": "respectra.cameras",
     "References": "respectra.cameras",
     "list_cameras": "respectra.cameras",
     "list_illuminants": "respectra.colour",
     "open_collection": "respectra.datasets",
+    "check_collection": "respectra.datasets",
+    "prepare_store": "respectra.datasets",
+    "save_scenes": "respectra.datasets",
     "list_methods": "respectra.methods",
     "get_card": "respectra.methods",
     "build_network": "respectra.methods",
+    "import_official": "respectra.methods",
+    "load_weights": "respectra.methods",
+    "save_weights": "respectra.methods",
     "load": "respectra.inference",
     "from_module": "respectra.inference.modules",
     "reconstruct_file": "respectra.inference",
@@ -41,9 +50,16 @@ _NAMES = {
     "reconstruct_lazily": "respectra.inference.lazy",
     "bake": "respectra.inference.tables",
     "recover_colours": "respectra.inference.single_colours",
+    "export_onnx": "respectra.inference",
     "Reconstructor": "respectra.inference",
     "train": "respectra.training",
     "evaluate": "respectra.evaluation",
+    "load_results": "respectra.evaluation",
+    "make_leaderboard": "respectra.evaluation",
+    "save_report": "respectra.evaluation",
+    "benchmark": "respectra.evaluation",
+    "run_demo": "respectra.evaluation",
+    "find_plugins": "respectra.plugins",
     "RespectraError": "respectra.errors",
 }
 __all__ = ["__version__", *_NAMES]
@@ -52,9 +68,12 @@ _ROOMS = (
     "colour",
     "cubes",
     "datasets",
+    "errors",
     "evaluation",
     "inference",
     "methods",
+    "plugins",
+    "progress",
     "testing",
     "training",
     "viewer",
@@ -70,4 +89,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_NAMES, *_ROOMS])
+    own = (name for name in globals() if name.startswith("__"))
+    return sorted({*own, *_NAMES, *_ROOMS})

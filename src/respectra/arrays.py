@@ -40,19 +40,23 @@ def labelled_array(
     Raises:
         ValueError: there is not one dimension a name, or a coordinate has another length.
     """
+    import pandas as pd
     import xarray as xr
 
-    coords = {}
+    labels: dict[str, tuple[npt.NDArray[Any], dict[str, str]]] = {}
     if wavelengths_nm is not None:
-        coords["wavelength"] = np.asarray(wavelengths_nm), {"units": "nm"}
+        labels["wavelength"] = np.asarray(wavelengths_nm), {"units": "nm"}
     if channels:
-        coords["channel"] = np.asarray(channels), {}
+        labels["channel"] = np.asarray(channels), {}
+    indexes, variables = {}, {}
+    for dim, (of_dim, more) in labels.items():
+        # An index of pandas is believed to be one; of an array xarray would ask dask.
+        index = xr.indexes.PandasIndex(pd.Index(of_dim), dim, coord_dtype=of_dim.dtype)
+        said = xr.Variable((dim,), of_dim, more, fastpath=True)
+        indexes[dim], variables[dim] = index, index.create_variables({dim: said})[dim]
     return xr.DataArray(
         xr.Variable(tuple(dims), values, fastpath=True),
-        coords={
-            dim: xr.Variable((dim,), labels, more, fastpath=True)
-            for dim, (labels, more) in coords.items()
-        },
+        coords=xr.Coordinates(variables, indexes),
         dims=tuple(dims),
         attrs=dict(attrs or {}),
         name=name,

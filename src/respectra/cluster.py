@@ -6,13 +6,16 @@ Nothing of ours schedules or retries: a job whose worker dies is given to anothe
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
 import respectra
+from respectra.allocator import keep_malloc
 from respectra.errors import ConfigError, MissingExtraError, RespectraError
+from respectra.threads import limited_threads
 
 __all__ = ["Cluster", "Helpers", "open_cluster"]
 
@@ -82,40 +85,48 @@ class Cluster:
         labels: dict[str, list[Any]] = {}
         size = 1
 
-        def submit() -> Iterator[Any]:
-            some = list(itertools.islice(waiting, size))
-            if some:
-                arguments = [list(arguments) for _, arguments in some]
-                future = self._client.submit(
-                    _several, function, arguments, pure=False, retries=_RETRIES
-                )
-                labels[future.key] = [label for label, _ in some]
-                yield future
+        def submit(count: int) -> list[Any]:
+            """Send so many tasks in one message."""
+            tasks = (list(itertools.islice(waiting, size)) for _ in range(count))
+            some = list(itertools.takewhile(bool, tasks))
+            arguments = [[list(arguments) for _, arguments in task] for task in some]
+            if not some:
+                return []
+            futures: list[Any] = self._client.map(
+                _several, [function] * len(some), arguments, pure=False, retries=_RETRIES
+            )
+            for future, task in zip(futures, some, strict=True):
+                labels[future.key] = [label for label, _ in task]
+            return futures
 
-        queue = as_completed([f for _ in range(_AHEAD * self.threads) for f in submit()])
-        for future in queue:
-            known = labels.pop(future.key)
-            error = future.exception()
-            if error is not None:
-                results = [_explained(error)] * len(known)
-            else:
-                seconds, results = future.result()
-                size = max(1, min(_MOST_JOBS, int(_TASK_S * len(known) / max(seconds, 1e-6))))
-            future.release()
-            yield from zip(known, results, strict=True)
-            for more in submit():
-                queue.add(more)
+        # Results come with the news that they are there, not each by a question of its own.
+        queue = as_completed(submit(_AHEAD * self.threads), with_results=True, raise_errors=False)
+        for batch in queue.batches():
+            done: list[tuple[Any, Any]] = []
+            for future, found in batch:
+                known = labels.pop(future.key)
+                if future.status == "finished":
+                    seconds, results = found
+                    size = max(1, min(_MOST_JOBS, int(_TASK_S * len(known) / max(seconds, 1e-6))))
+                else:
+                    results = [_explained(future.exception())] * len(known)
+                future.release()
+                done += zip(known, results, strict=True)
+            queue.update(submit(len(batch)))
+            yield from done
 
 
 def _several(function: Callable[..., Any], arguments: list[list[Any]]) -> tuple[float, list[Any]]:
     """On a worker: the results of some calls, or what they raised, and how long all of it took."""
+    _prepare()
     start = time.perf_counter()
     results: list[Any] = []
-    for one in arguments:
-        try:
-            results.append(function(*one))
-        except Exception as error:  # which belongs to this job alone
-            results.append(error)
+    with limited_threads(1):  # workers share the cores among themselves
+        for one in arguments:
+            try:
+                results.append(function(*one))
+            except Exception as error:  # which belongs to this job alone
+                results.append(error)
     return time.perf_counter() - start, results
 
 
@@ -184,12 +195,20 @@ def _require_same_version(client: Any) -> None:
 
 
 def _version() -> str | None:
-    """On a worker: its version, once it is known that networks run there; one thread each."""
+    """On a worker: its version, once it is known that networks run there."""
     try:
-        import torch
-
         import respectra as here
+
+        _prepare()
     except ImportError:
         return None
-    torch.set_num_threads(1)
     return str(here.__version__)
+
+
+@functools.cache
+def _prepare() -> None:
+    """On a worker, once a process, also of those that come later: one thread a task."""
+    import torch
+
+    torch.set_num_threads(1)
+    keep_malloc()

@@ -40,6 +40,7 @@ __all__ = [
     "atomic_paths",
     "ensure_absent",
     "ensure_all_absent",
+    "ensure_present",
     "file_lock",
     "make_folder",
     "move_into_place",
@@ -57,6 +58,8 @@ _STALE_S = 3600.0
 _LONGEST_SUFFIX = 24
 #: How long to wait for one who ends the moves of a killed process.
 _PATIENCE_S = 5.0
+#: How long to wait for chunks that are written while a store is deleted.
+_ZARR_S = 60.0
 _NO_REPLACE, _EXCHANGE = 1, 2
 
 
@@ -196,13 +199,44 @@ def ensure_all_absent(paths: Sequence[PathLike], *, overwrite: bool = False) -> 
         ensure_absent(path, overwrite=overwrite)
 
 
+def ensure_present(paths: Sequence[PathLike]) -> None:
+    """See at the end that all outputs of a work are there.
+
+    Raises:
+        OutputError: some are not: their folder vanished meanwhile.
+    """
+    lost = [path for path in paths if not os.path.lexists(path)]
+    if lost:
+        raise OutputError(
+            f"{len(lost)} of {len(paths)} outputs are gone again, such as {lost[0]}: their folder "
+            "vanished meanwhile; see to it and run the same command again"
+        )
+
+
 def remove(path: Path) -> None:
     """Delete a file or a folder if it is there; what cannot be deleted stays."""
     with contextlib.suppress(OSError):
         if _is_folder(path):
+            _let_zarr_end()
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _let_zarr_end() -> None:
+    """Wait for what Zarr's own threads still write: after an error in one chunk they go on."""
+    zarr = sys.modules.get("zarr.core.sync")
+    if zarr is None or getattr(zarr, "loop", [None])[0] is None:
+        return
+    import asyncio
+
+    async def others() -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=_ZARR_S)
+
+    with contextlib.suppress(Exception):
+        zarr.sync(others())
 
 
 # --- moving into place -------------------------------------------------------------------------

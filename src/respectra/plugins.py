@@ -12,7 +12,13 @@ __all__ = ["Plugin", "find_plugins", "registries"]
 
 @dataclass(frozen=True)
 class Plugin:
-    """An entry of another package."""
+    """An entry of another package.
+
+    Example:
+        >>> from respectra.plugins import Plugin
+        >>> Plugin("metric", "gloss", "my-package 1.0", "respectra.metrics", problem=None).name
+        'gloss'
+    """
 
     kind: str
     """What it adds: ``method``, ``format``, ``track``, ..."""
@@ -26,7 +32,14 @@ class Plugin:
 
 
 def find_plugins() -> list[Plugin]:
-    """All entries of other packages that are installed, broken ones with their problem."""
+    """All entries of other packages that are installed, broken ones with their problem.
+
+    Example:
+        >>> import respectra as rs
+        >>> names = [plugin.name for plugin in rs.find_plugins()]
+        >>> "awan" in names  # which is no other package's
+        False
+    """
     return [
         Plugin(
             registry.kind,
@@ -41,7 +54,13 @@ def find_plugins() -> list[Plugin]:
 
 
 def registries() -> tuple[Registry[Any], ...]:
-    """The registries that other packages can add to."""
+    """The registries that other packages can add to.
+
+    Example:
+        >>> from respectra.plugins import registries
+        >>> sorted(registry.kind for registry in registries())
+        ['auxiliary test', 'cube format', 'method', 'metric', 'response', 'track']
+    """
     from respectra.cameras.responses import OTHERS
     from respectra.cameras.tracks import tracks
     from respectra.cubes.formats import FORMATS

@@ -17,6 +17,12 @@ class Progress(Protocol):
 
     It is called after every piece, and may be called when the work begins. What it raises ends the
     work, which can be taken up later where it says so.
+
+    Example:
+        >>> def show(done, total, what):
+        ...     print(f"{what} {done}/{total}")
+        >>> show(1, 3, "frame")
+        frame 1/3
     """
 
     def __call__(self, done: int, total: int, what: str, /) -> None:
@@ -27,11 +33,21 @@ class Progress(Protocol):
 
 
 def unseen(done: int, total: int, what: str, /) -> None:
-    """A progress that shows nothing."""
+    """A progress that shows nothing.
+
+    Example:
+        >>> unseen(1, 3, "frame")
+    """
 
 
 def as_progress(given: Progress | Callable[..., Any] | None) -> Progress:
-    """A progress from what a caller gave: None, or for one more version a function of two."""
+    """A progress from what a caller gave: None, or for one more version a function of two.
+
+    Example:
+        >>> as_progress(None)(1, 3, "frame")
+        >>> as_progress(lambda done, total, what: print(what, done))(1, 3, "frame")
+        frame 1
+    """
     if given is None:
         return unseen
     try:
@@ -57,6 +73,13 @@ def tracked(
         progress: is told.
         what: what an item is being, such as ``scoring``.
         total: how many there are, for items without a length.
+
+    Example:
+        >>> for _ in tracked("ab", lambda done, total, what: print(what, done, total), "letter"):
+        ...     pass
+        letter 0 2
+        letter 1 2
+        letter 2 2
     """
     if total is None:
         total = len(items) if isinstance(items, Sized) else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["lazy_names", "renamed_arguments"]
@@ -32,7 +32,11 @@ def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]
 
 
 def lazy_names(
-    room: str, homes: Mapping[str, str] | None = None, former: Mapping[str, str] | None = None
+    room: str,
+    homes: Mapping[str, str] | None = None,
+    former: Mapping[str, str] | None = None,
+    *,
+    within: Collection[str] = (),
 ) -> Callable[[str], Any]:
     """The ``__getattr__`` of a room whose names are loaded when they are first used.
 
@@ -40,6 +44,7 @@ def lazy_names(
         room: its full name.
         homes: public name -> the module that has it: within the room, or by its full name.
         former: name of the version before -> present one, which warns.
+        within: rooms of its own that are imported when they are first asked for.
     """
     places, old = dict(homes or {}), dict(former or {})
 
@@ -56,6 +61,8 @@ def lazy_names(
             return getattr(importlib.import_module(full), present)
         if present != name:
             return getattr(importlib.import_module(room), present)
+        if name in within:
+            return importlib.import_module(f"{room}.{name}")
         raise AttributeError(f"module {room!r} has no attribute {name!r}")
 
     return load

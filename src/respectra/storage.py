@@ -43,8 +43,11 @@ __all__ = [
     "local_copy",
     "local_folder",
     "named",
+    "names_in",
     "put",
     "put_outputs",
+    "require_bucket",
+    "tag",
     "uploading",
     "write_once",
 ]
@@ -73,6 +76,21 @@ def fingerprint(url: Url) -> str:
     with reaching(url):
         system, path = url.open()
         return _tag(system.info(path))
+
+
+def tag(url: Url) -> str | None:
+    """As :func:`fingerprint`; None where there is no such file.
+
+    Raises:
+        FormatError: the place cannot be reached.
+    """
+    with reaching(url):
+        system, path = url.open()
+        try:
+            facts = system.info(path)
+        except FileNotFoundError:
+            return None
+        return _tag(facts) if facts.get("type") == "file" else None
 
 
 def _tag(facts: Mapping[str, Any]) -> str:
@@ -108,8 +126,28 @@ def ensure_absent(url: Url, *, overwrite: bool = False) -> None:
         raise OutputError(f"{url} exists already; choose another name or pass --overwrite")
 
 
-def find(url: Url) -> list[tuple[Url, PurePosixPath]]:
+def require_bucket(url: Url) -> None:
+    """Refuse an output of which nothing could be put, before it is computed.
+
+    Raises:
+        OutputError: its bucket is not there, or the place cannot be reached.
+    """
+    with reaching(url, writing=True):
+        system, path = url.open()
+        bucket = path.lstrip("/").partition("/")[0]
+        # What may be written to may not be listed.
+        with contextlib.suppress(PermissionError):
+            if url.scheme in _OBJECT_STORES - {"memory"} and not system.exists(bucket):
+                system.ls(bucket)  # which says why
+                raise FileNotFoundError(f"the bucket {bucket} does not exist")
+
+
+def find(url: Url, *, stores: bool = False) -> list[tuple[Url, PurePosixPath]]:
     """The files of a folder, or those that a pattern stands for; see ``inference.find_inputs``.
+
+    Args:
+        url: of the folder, or the pattern.
+        stores: Zarr stores as well, by their names.
 
     Returns:
         Each with its path relative to the folder, or to the first part that is no pattern, sorted.
@@ -133,8 +171,9 @@ def find(url: Url) -> list[tuple[Url, PurePosixPath]]:
         base = root.open()[1].rstrip("/")
     relative = []
     for facts in listed:
-        name = str(facts["name"])
-        if facts["type"] == "file":
+        name = str(facts["name"]).rstrip("/")
+        store = stores and name.lower().endswith(".zarr")
+        if facts["type"] == "file" or store:
             relative.append(PurePosixPath(name[len(base) :].lstrip("/") if base else name))
     return [(root / name, name) for name in sorted(relative)]
 
@@ -153,6 +192,22 @@ def listing(url: Url) -> dict[str, str]:
             return {}
         base = path.rstrip("/")
         return {str(name)[len(base) :].lstrip("/"): _tag(facts) for name, facts in found.items()}
+
+
+def names_in(folder: Place) -> set[str]:
+    """The files right below a folder, and its Zarr stores that are whole; none of no folder.
+
+    Raises:
+        FormatError: the place cannot be reached.
+    """
+    if isinstance(folder, Path):
+        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    found = set()
+    for name in listing(folder):
+        first, _, rest = name.partition("/")
+        if not rest or (first.lower().endswith(".zarr") and rest in _METADATA[:3]):
+            found.add(first)
+    return found
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -335,6 +390,12 @@ def put_outputs(folder: Path, url: Url, *, first: Path) -> None:
         first: the file that is opened first. It is put last.
     """
     files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+    old = url.with_name(first.name)
+    if len(files) > 1:  # an old header must not stand beside new data
+        with reaching(old, writing=True):
+            system, path = old.open()
+            if system.isfile(path):
+                system.rm_file(path)
     for file in sorted(files, key=lambda p: p == first):
         put(file, url.with_name(file.name))
 

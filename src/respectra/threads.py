@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-__all__ = ["available_cores", "for_blocks", "one_behind"]
+__all__ = ["available_cores", "for_blocks", "limited_threads", "one_behind"]
+
+_limits = threading.local()
 
 
 def available_cores() -> int:
@@ -33,10 +36,10 @@ def for_blocks(
         work: does not depend on the order of the calls; what it raises is raised here.
         length: what is divided.
         block: the largest block.
-        threads: as many as there are cores by default.
+        threads: as many as there are cores by default, or as :func:`limited_threads` allows.
     """
     spans = [(start, min(start + block, length)) for start in range(0, length, block)]
-    threads = min(len(spans), threads or available_cores())
+    threads = min(len(spans), threads or getattr(_limits, "most", 0) or available_cores())
     if threads <= 1:
         for span in spans:
             work(*span)
@@ -44,6 +47,24 @@ def for_blocks(
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(lambda span: work(*span), spans):
             pass
+
+
+@contextlib.contextmanager
+def limited_threads(most: int) -> Iterator[None]:
+    """Within this block, in this thread, :func:`for_blocks` takes no more threads than these.
+
+    Example:
+        >>> with limited_threads(1):
+        ...     for_blocks(lambda start, stop: print(start, stop), 4, 2)
+        0 2
+        2 4
+    """
+    before = getattr(_limits, "most", 0)
+    _limits.most = most
+    try:
+        yield
+    finally:
+        _limits.most = before
 
 
 @contextlib.contextmanager

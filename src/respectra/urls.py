@@ -7,6 +7,7 @@ and configuration files. So are retries.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -147,8 +148,11 @@ def is_url(text: object) -> bool:
     return isinstance(text, str) and bool(_URL.match(text)) and not _FILE.match(text)
 
 
-def parse_place(text: str) -> Place:
+def parse_place(where: str | os.PathLike[str] | Url) -> Place:
     """A path of this machine or a URL, as it is written."""
+    if isinstance(where, Url):
+        return where
+    text = os.fspath(where)
     if is_url(text):
         return Url.parse(text)
     return Path(_FILE.sub("", text))

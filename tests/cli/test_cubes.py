@@ -50,6 +50,21 @@ def test_convert_several_goes_on_after_a_bad_one(tmp_path, scene, capsys):
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["scene.tif"]
 
 
+def test_convert_says_that_what_it_saved_is_gone(tmp_path, scene, capsys, monkeypatch):
+    save = rs.save_cube
+    (tmp_path / "other.npz").write_bytes(scene.read_bytes())
+
+    def meddling(cube, path, **options):
+        save(cube, path, **options)
+        if path.name == "scene.tif":
+            path.unlink()
+
+    monkeypatch.setattr("respectra.cubes.save_cube", meddling)
+    inputs = [str(scene), str(tmp_path / "other.npz")]
+    assert run(["convert", *inputs, "-o", str(tmp_path / "out"), "--format", "tiff"]) == 1
+    assert "1 of 2 outputs are gone again" in one_line(capsys)
+
+
 def test_convert_several_needs_a_format_and_different_names(tmp_path, scene, capsys):
     assert run(["convert", str(scene), str(scene), "-o", str(tmp_path / "out")]) == 1
     assert "say in which --format" in one_line(capsys)

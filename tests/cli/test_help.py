@@ -87,6 +87,7 @@ def test_a_long_help_is_in_groups() -> None:
             command = command.commands[part]
         shown = command.get_help(command.make_context(part, [], resilient_parsing=True))
         assert all(f"\n{heading}:\n" in shown for heading in groups), name
+        assert not re.search(r"<[a-zA-Z\[]", shown), f"{name} shows a type of Python"
 
 
 def test_the_commands_stand_by_what_one_wants(capfd: pytest.CaptureFixture[str]) -> None:
@@ -122,6 +123,14 @@ def test_a_shell_completes_commands_and_options(
     shown = capfd.readouterr().out
     assert "relight" in shown
     assert "reconstruct" not in shown
+
+
+def test_commands_of_a_group_are_told_whole(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["data", "--help"]) == 0
+    shown = capfd.readouterr().out
+    assert [shown.index(f"\n  {name} ") for name in ("check", "prepare", "synthesize")]
+    assert "..." not in shown.replace("ARGS]...", "")
+    assert "\nCubes:\n" not in shown
 
 
 def test_completion_can_be_shown_and_costs_no_import(capfd: pytest.CaptureFixture[str]) -> None:

@@ -88,6 +88,9 @@ def test_dark_bands_and_bands_beyond_the_table_are_refused():
         resample_light(lamp, GRID)
     with pytest.raises(DataError, match=r"known from 400 to 700 nm, the bands run from 390"):
         resample_light(lamp, np.arange(390.0, 701.0, 10.0))
+    lamp = make_light(np.ones(31), 10 * GRID, name="lamp")
+    with pytest.raises(DataError, match=r"4000 to 7000 nm, .* if these are ångström"):
+        resample_light(lamp, GRID)
 
 
 def _cgats(power):

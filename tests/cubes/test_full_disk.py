@@ -1,9 +1,16 @@
 """A disk that takes no more: an error of ours, nothing left, and no crash when Python ends."""
 
+import asyncio
+import errno
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import zarr
+
+import respectra as rs
+from respectra.errors import OutputError
 
 _SAVE = """
 import resource, sys
@@ -30,4 +37,24 @@ def test_a_file_that_may_not_grow(tmp_path):
     assert len(said) == len(names), done.stdout
     assert all("cannot write" in line for line in said)
     assert all("File too large" in line or "No space left" in line for line in said)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_chunks_that_others_still_write_do_not_bring_a_store_back(tmp_path, monkeypatch):
+    plain = zarr.storage.LocalStore.set
+
+    async def breaking(self, key, value):
+        if key.endswith("cube/c/0/0/0"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        if "cube/c/" in key:
+            await asyncio.sleep(0.1)
+            written.append(key)
+        await plain(self, key, value)
+
+    written: list[str] = []
+    monkeypatch.setattr(zarr.storage.LocalStore, "set", breaking)
+    cube = rs.make_cube(np.ones((4, 1500, 3), np.float32), [450, 550, 650])
+    with pytest.raises(OutputError, match="No space left on device"):
+        rs.save_cube(cube, tmp_path / "a.zarr")
+    assert written
     assert list(tmp_path.iterdir()) == []

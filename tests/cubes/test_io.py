@@ -177,6 +177,14 @@ def test_quantity_is_that_of_the_file_unless_told(tmp_path, cube):
         rs.open_cube(tmp_path / "a.npz", quantity="irradiance")
 
 
+@pytest.mark.parametrize("kind", ["irradiance", None, 5, ["radiance"], np.arange(2)])
+def test_a_quantity_that_could_not_be_read_again_is_not_written(tmp_path, cube, kind):
+    cube.attrs["quantity"] = kind
+    with pytest.raises(DataError, match="quantity is 'radiance' or 'reflectance'"):
+        rs.save_cube(cube, tmp_path / "a.npz")
+    assert not (tmp_path / "a.npz").exists()
+
+
 # --- saving --------------------------------------------------------------------------------------
 
 

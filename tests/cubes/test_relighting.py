@@ -34,6 +34,23 @@ def test_a_measured_lamp_travels_with_the_cube(tmp_path):
     np.testing.assert_allclose(again, cube("reflectance"), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"light_power": "[1, 2"},
+        {"light_power": "[" * 5000},
+        {"light_power": "[1, 2]"},
+        {"light_power": '{"a": 1}'},
+        {"capture": "5"},
+        {"capture": '{"light": {"name": "lamp"}}'},
+        {"capture": '{"light": {"name": "lamp", "power": "x", "wavelengths_nm": [1]}}'},
+    ],
+)
+def test_a_light_that_a_file_states_wrongly_is_an_error_of_ours(said):
+    with pytest.raises(DataError, match="attributes state a light 'lamp' that cannot be used"):
+        rs.to_reflectance(cube("radiance", light="lamp", **said))
+
+
 def test_white_is_as_bright_under_any_light():
     white = rs.make_cube(np.ones((1, 1, 31)), GRID, quantity="reflectance")
     from respectra.colour import colour_matching

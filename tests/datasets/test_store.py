@@ -210,6 +210,20 @@ def test_two_runs_do_not_prepare_one_store(scenes, tmp_path):
     assert sorted(p.name for p in (tmp_path / "store").iterdir()) == ["index.json", "train.bin"]
 
 
+def test_a_store_that_vanishes_at_the_very_end_is_not_called_saved(scenes, tmp_path, monkeypatch):
+    from respectra.datasets import prepare
+
+    tidy = prepare._Growth.tidy
+
+    def vanish(growth):
+        tidy(growth)
+        growth.path.rename(tmp_path / "elsewhere")
+
+    monkeypatch.setattr(prepare._Growth, "tidy", vanish)
+    with pytest.raises(OutputError, match="vanished meanwhile"):
+        prepare_store(plan_store({"train": open_collection(scenes)}), tmp_path / "store")
+
+
 def test_the_old_store_is_there_until_the_new_one_is_complete(scenes, tmp_path):
     collection = open_collection(scenes)
     prepare_store(plan_store({"train": collection}), tmp_path / "store")

@@ -16,7 +16,7 @@ from respectra.cli import run
 from respectra.datasets.still_life import still_life
 from respectra.errors import FormatError, OutputError
 from respectra.evaluation import evaluate, load_results
-from respectra.evaluation.mirror import mirrored
+from respectra.mirror import mirrored
 from respectra.urls import Url
 
 pytest.importorskip("s3fs")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import respectra as rs
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube, save_cube
 from respectra.datasets.collections import open_collection
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
@@ -278,6 +279,20 @@ def test_images_without_truth_are_judged_by_consistency(folder, tmp_path):
     assert next(results.select(test="shuffle-4")).note == "the scene has no truth"
     assert results.mean("grey", "clean", "physical", "image_mrae").complete
     assert results.mean("grey", "real-world", "physical", "image_mrae").expected == 0
+
+
+def test_images_without_truth_are_left_out_neither_by_others_nor_by_their_names(tmp_path):
+    for name in ("a.png", "a_clean.png", "b.png"):
+        rs.save_image(rs.make_image(np.full((8, 8, 3), 0.3)), tmp_path / name)
+    a, b = sorted(scenes_without_truth(tmp_path), key=lambda scene: scene.name)
+    assert (a.images["clean"].name, a.images["real-world"].name) == ("a_clean.png", "a.png")
+    assert {path.name for path in b.images.values()} == {"b.png"}
+    assert [s.name for s in scenes_without_truth(tmp_path, ["b"])] == ["b"]
+    with pytest.raises(DataError, match="no scene c in"):
+        scenes_without_truth(tmp_path, ["b", "c"])
+    (tmp_path / "a.png").rename(tmp_path / "b.jpg")
+    with pytest.raises(DataError, match=r"b\.jpg and b\.png are both an image of b"):
+        scenes_without_truth(tmp_path)
 
 
 def test_results_are_the_same_however_many_processes(subjects, tmp_path):

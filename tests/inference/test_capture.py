@@ -173,3 +173,21 @@ def test_of_a_balanced_white_the_light_is_equal_energy_and_otherwise_guessed(net
     np.testing.assert_allclose(even.capture.power(GRID), 1.0)
     power = raw.capture.power(GRID)
     assert power[-1] > 1.5 * power[0]
+
+
+def test_what_is_no_capture_and_no_references_is_refused(network, surfaces):
+    image = CaptureCamera(CAPTURE).render(surfaces)
+    for ask in (
+        lambda: network(image, capture="capture.json"),
+        lambda: network.with_capture("capture.json"),
+        lambda: rs.load("wiener", capture={"light": "A"}),
+    ):
+        with pytest.raises(ConfigError, match=r"a capture is a respectra.Capture; got"):
+            ask()
+    for ask in (
+        lambda: network(image, capture=CAPTURE, references="spots.csv"),
+        lambda: network(image, references="spots.csv"),
+        lambda: network.with_references(image, np.ones((2, 31))),
+    ):
+        with pytest.raises(ConfigError, match=r"references are respectra.References; got"):
+            ask()

@@ -33,6 +33,22 @@ def test_the_answers_are_those_of_the_processor(
         assert float(abs(cube - expected).max()) <= tolerance * float(abs(expected).max())
 
 
+@pytest.mark.parametrize("tile", [None, 32])
+def test_guarantees_and_references_are_kept_there(tile: int | None):
+    scene, clean = still_life(64, 80, seed=1), rs.get_track("clean")
+    image = clean.render(scene)
+    y, x = np.random.default_rng(0).integers(0, 64, (2, 24))
+    spots = rs.References(np.stack([y, x], axis=1), scene.values[y, x], scene["wavelength"].values)
+    cubes = []
+    for device in ("cpu", "cuda"):
+        names = ("consistent", "non-negative")
+        method = rs.load("respectra", device=device, engine="plain", guarantees=names, tile=tile)
+        cubes.append(method.with_references(image, spots)(image))
+    far = np.abs(cubes[1].values - cubes[0].values).max(axis=2)
+    assert np.quantile(far, 0.99) <= 2e-3 * float(cubes[0].max())
+    np.testing.assert_array_equal(clean.render(cubes[1]).values, image.values)
+
+
 def test_mixed_precision_training_is_taken_up(tmp_path: Path):
     for k in range(3):
         rs.save_cube(still_life(64, 64, seed=k), tmp_path / "scenes" / f"{k}.npz")

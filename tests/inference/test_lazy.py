@@ -16,6 +16,8 @@ from respectra.methods import fresh_weights
 
 da = pytest.importorskip("dask.array")
 
+GRID = np.arange(400.0, 701.0, 10.0)
+
 
 @pytest.fixture
 def photo() -> xr.DataArray:
@@ -50,6 +52,20 @@ def test_a_photograph(photo: xr.DataArray, method: str):
 def test_with_guarantees(photo: xr.DataArray, guarantee: str):
     rec = rs.load(guarantees=[guarantee])
     same(lazily(photo, rec), rec(photo))
+
+
+def test_with_references(photo: xr.DataArray):
+    linear = rs.make_image(photo.values, encoding="linear", bits=8)
+    rec = rs.load("wiener")
+    rng = np.random.default_rng(0)
+    y, x = rng.integers(0, 84, 30), rng.integers(0, 100, 30)
+    true = rec(linear).values[y, x] * np.linspace(0.8, 1.2, 31)
+    spots = rs.References(np.stack([y, x], axis=1), np.maximum(true, 1e-3), GRID, uncertainty=0.5)
+    taught = rec.with_references(linear, spots)
+    whole = taught(linear)
+    assert float(abs(whole - rec(linear)).max()) > 0.01
+    lazy = lazily(linear, taught)
+    same(lazy, whole)
 
 
 def test_with_a_capture(photo: xr.DataArray):
@@ -179,3 +195,36 @@ def test_what_needs_the_whole_picture_is_refused_in_pieces(photo: xr.DataArray):
         lazily(linear, rec, capture=rs.Capture(white=(1, 1, 4, 4)))
     with pytest.raises(DataError, match="dims"):
         rs.reconstruct_lazily(photo.transpose("x", "y", "channel").chunk(), rec)
+
+
+def count_methods(dask_worker: object) -> None:
+    """On a worker: count how often a reconstructor is made there."""
+    made = dask_worker.made = []  # type: ignore[attr-defined]
+    plain = Reconstructor.__init__
+
+    def counted(self: Reconstructor, *arguments: object, **options: object) -> None:
+        made.append(1)
+        plain(self, *arguments, **options)
+
+    Reconstructor.__init__ = counted  # type: ignore[method-assign]
+
+
+def methods_made(dask_worker: object) -> int:
+    return len(dask_worker.made)  # type: ignore[attr-defined]
+
+
+def test_the_method_is_sent_to_each_worker_once(photo: xr.DataArray):
+    distributed = pytest.importorskip("distributed")
+    rec = rs.load("wiener")
+    cube = rs.reconstruct_lazily(photo.chunk({"y": 10, "x": 10}), rec)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as local,
+        distributed.Client(local) as client,
+    ):
+        client.run(count_methods)
+        data = client.compute(cube.data).result()
+        made = client.run(methods_made)
+    np.testing.assert_allclose(data, rec(photo).values, atol=1e-5)
+    assert sorted(made.values()) == [1, 1]

@@ -6,8 +6,8 @@ import pytest
 import respectra as rs
 from respectra.errors import DataError, FormatError, RespectraWarning
 from respectra.inference.corrections import Correction
-from respectra.inference.reference_process import thin
-from respectra.inference.reference_tables import FactorTable, features
+from respectra.inference.reference_process import Lengths, posterior, thin
+from respectra.inference.reference_tables import FactorTable, axes, corners, features
 
 GRID = np.arange(400.0, 701.0, 10.0)
 CLEAN = rs.get_track("clean")
@@ -154,7 +154,8 @@ def test_a_table_follows_its_function_between_nodes_and_meets_pinned_colours(rng
 
     white = np.array([0.8, 1.0, 0.9])
     rgb = rng.uniform(0.01, 0.7, (500, 3)).astype(np.float32)
-    table = FactorTable(white, 4, posterior)
+    at = axes(features(rgb, white), 0.25)
+    table = FactorTable(white, 4, posterior, at)
     table.pin(rgb[:1].astype(float), np.log(np.full((1, 4), 7.0)), 1e-6)
     spectra = np.ones((500, 4), np.float32)
     assert table.multiply(spectra, rgb)
@@ -162,6 +163,43 @@ def test_a_table_follows_its_function_between_nodes_and_meets_pinned_colours(rng
     expected = np.exp(posterior(features(rgb, white))[0])
     np.testing.assert_allclose(spectra[1:], expected[1:], rtol=2e-3)
     np.testing.assert_allclose(table.spread(rgb), 0.5, rtol=1e-6)
+    nodes, weights = corners(features(rgb, white), at)
+    logs = posterior(nodes.reshape(-1, 3))[0].reshape(500, 8, 4)
+    between = np.einsum("nc,ncb->nb", weights, np.exp(logs))
+    np.testing.assert_allclose(spectra[1:], between[1:], rtol=1e-4)
+
+
+def test_between_references_that_differ_nothing_goes_further_than_they(rng):
+    white, near = np.ones(3), 0.3 + 0.02 * rng.random((12, 3))
+    ratios = rng.uniform(-0.5, 0.8, (12, 4))
+    lengths = Lengths(chroma=0.06, brightness=9.0, constant=1.0, nugget=0.01, share=1.0)
+    logs, _ = posterior(near, ratios, white, lengths)(features(rng.random((2000, 3)), white))
+    assert (logs <= ratios.max(axis=0).clip(0) + 1e-12).all()
+    assert (logs >= ratios.min(axis=0).clip(None, 0) - 1e-12).all()
+    certain, doubtful = (
+        posterior(near, ratios, white, lengths, noise)(features(near, white))[0]
+        for noise in (0.0, 1000.0)
+    )
+    assert np.abs(doubtful).mean() < 0.3 * np.abs(certain).mean()
+
+
+def test_similar_colours_of_different_spectra_are_not_made_worse(method, rng):
+    """Left out, references gain what others gain: the same table is applied to both."""
+    knots = rng.uniform(0.2, 0.8, (6, 5))
+    spectra = np.stack([np.interp(GRID, np.linspace(400, 700, 5), k) for k in knots])
+    level = rng.uniform(0.3, 1.0, (24, 24, 1))
+    truth = rs.make_cube(spectra[rng.integers(0, 6, (24, 24))] * level, GRID)
+    image = CLEAN.render(truth)
+    places = rng.choice(24 * 24, 120, replace=False)
+    y, x = places // 24, places % 24
+    refs = rs.References(np.stack([y, x], axis=1), truth.values[y, x], GRID)
+    corrected = method.with_references(image, refs)
+    learned = corrected.guarantees.correction
+    others = np.ones((24, 24), bool)
+    others[y, x] = False
+    before, after = (np.abs(c.values - truth.values) for c in (method(image), corrected(image)))
+    before, after = ((e / truth.values)[others].mean() for e in (before, after))
+    assert after / before < 1.1 * learned.after / learned.before
 
 
 def test_many_references_are_thinned_far_from_one_another(rng):

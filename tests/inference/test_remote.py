@@ -123,6 +123,43 @@ def test_what_a_killed_run_left_of_its_manifest_is_read(bucket: str, monkeypatch
     assert [e["status"] for e in lines(f"{bucket}/cubes")].count("done") == 3
 
 
+@pytest.mark.parametrize(
+    ("manifest", "pieces", "whole"),
+    [
+        (b"", {0: b"a\n", 2: b"b\n"}, b"a\nb\n"),
+        (b"a\n", {0: b"a\n", 2: b""}, b"a\n"),
+        (b"a\n", {2: b"b\ncu"}, b"a\nb\n"),
+        (b"a\ncu", {}, b"a\n"),
+        (b"cut", {}, b""),
+    ],
+)
+def test_a_manifest_goes_on_after_its_last_whole_line(
+    manifest: bytes, pieces: dict[int, bytes], whole: bytes
+):
+    import fsspec
+
+    from respectra.inference.remote import PIECES, mirrored
+
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    if manifest:
+        files.pipe_file(f"/cubes/{MANIFEST}", manifest)
+    for start, text in pieces.items():
+        files.pipe_file(f"/cubes/{PIECES}/{start:015d}.jsonl", text)
+    files.pipe_file(f"/cubes/{PIECES}/\N{SUPERSCRIPT TWO}.jsonl", b"of somebody else")
+    for more in (b"", b"next\n", b"last\n"):
+        with mirrored(parse_place("memory://cubes")) as mirror:
+            mirror.begin()
+            file = mirror.output / MANIFEST
+            assert (file.read_bytes() if file.exists() else b"") == whole
+            file.write_bytes(whole + more)
+            mirror.sync()
+            if not more:
+                mirror.end()
+        whole += more
+    files.store.clear()
+
+
 def test_a_second_run_into_the_same_place_ends(bucket: str):
     from respectra.inference.remote import mirrored
 

@@ -29,15 +29,18 @@ recipe, data, out, where, step = sys.argv[1:]
 kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
 save = torch.save
 
-def half_saved(checkpoint, file):
-    if checkpoint["global_step"] < int(step):
-        return save(checkpoint, file)
-    file.write(b"half of a checkpoint")
-    file.flush()
-    kill()
+def saved(checkpoint, file):
+    seen.append(checkpoint["global_step"])
+    save(checkpoint, file)
+
+def half_written(file):
+    if seen[-1] >= int(step):
+        os.truncate(file, os.fstat(file).st_size // 2)
+        kill()
 
 if where == "in checkpoint":
-    torch.save = half_saved
+    seen = []
+    torch.save, os.fsync = saved, half_written
 progress = (lambda now, *_: now == int(step) and kill()) if where == "after step" else None
 train(load_recipe(recipe), [data], out, device="cpu", checkpoint_minutes=0, progress=progress)
 """
@@ -73,6 +76,22 @@ def _tiny() -> Recipe:
     )
     assert isinstance(recipe, Recipe)
     return recipe
+
+
+@pytest.mark.posix
+def test_a_checkpoint_on_a_full_disk_is_an_error_of_ours(tmp_path: Path) -> None:
+    import resource
+
+    from respectra.training.recorder import AtomicCheckpoints
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OutputError, match="File too large"):
+            AtomicCheckpoints().save_checkpoint({"a": torch.zeros(100_000)}, tmp_path / "c.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_folder_says_what_was_done(finished: tuple[Path, Recipe], scene_folder: Path) -> None:

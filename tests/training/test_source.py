@@ -37,6 +37,16 @@ def test_named_scenes_validate_and_the_rest_trains(scene_folder: Path) -> None:
     }
 
 
+def test_scenes_that_are_named_and_not_there_are_missed(scene_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no scene scene7 in the folders"):
+        _open(scene_folder, validation_scenes=("scene1", "scene7"))
+    with pytest.raises(ConfigError, match="scene1 cannot both train and validate"):
+        _open(scene_folder, validation_scenes=("scene1",), train_scenes=("scene0", "scene1"))
+    prepare_store(plan_store({"train": open_collection(scene_folder)}), tmp_path / "store")
+    with pytest.raises(ConfigError, match="a store is divided already"):
+        _open(tmp_path / "store", validation_scenes=("scene1",))
+
+
 def test_a_split_by_scene_keeps_some_apart(scene_folder: Path) -> None:
     scenes = _open(scene_folder, validation_share=0.4)
     names = scenes.names()

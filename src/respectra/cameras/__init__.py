@@ -10,7 +10,12 @@ from respectra.cameras.colour import (
     srgb_to_clean,
     to_track_values,
 )
-from respectra.cameras.described import described_capture, input_kind_of, options_for
+from respectra.cameras.described import (
+    described_capture,
+    input_kind_of,
+    options_for,
+    require_capture,
+)
 from respectra.cameras.effective import PHOTOGRAPH
 from respectra.cameras.images import CHANNELS, Encoding, make_image, require_image
 from respectra.cameras.noise import Noise
@@ -23,7 +28,7 @@ from respectra.cameras.pictures import (
     open_picture,
     save_image,
 )
-from respectra.cameras.references import References
+from respectra.cameras.references import References, require_references
 from respectra.cameras.response_files import open_response, open_responses, save_response
 from respectra.cameras.responses import (
     CLEAN_RESPONSE,
@@ -49,6 +54,9 @@ from respectra.cameras.tracks import (
     track_summary,
     track_title,
 )
+from respectra.renaming import lazy_names
+
+__getattr__ = lazy_names(__name__, within=["calibration"])
 
 __all__ = [
     "CHANNELS",
@@ -88,7 +96,9 @@ __all__ = [
     "open_response",
     "open_responses",
     "options_for",
+    "require_capture",
     "require_image",
+    "require_references",
     "require_response",
     "resample_response",
     "save_image",

@@ -8,6 +8,7 @@ is recovered through it, and radiance is reflectance times L.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ from respectra.cameras.images import require_image
 from respectra.cameras.levels import check_levels, decoded, level_shares
 from respectra.cameras.noise import Noise
 from respectra.cameras.pictures.tone import Tone
-from respectra.cameras.references import References
+from respectra.cameras.references import References, require_references
 from respectra.cameras.responses import CLEAN_RESPONSE
 from respectra.cameras.white import (
     AUTO,
@@ -129,10 +130,8 @@ class Capture:
             put(self, "noise", Noise(read=float(self.noise)))
         if self.noise is not None and not isinstance(self.noise, Noise):
             raise ConfigError(f"noise is a number or Noise(gain, read); got {self.noise!r}")
-        if self.references is not None and not isinstance(self.references, References):
-            raise ConfigError(
-                f"references are respectra.References; got {type(self.references).__name__}"
-            )
+        if self.references is not None:
+            require_references(self.references)
         if self.tone is not None and not isinstance(self.tone, Tone):
             raise ConfigError(f"tone is a respectra.cameras.Tone; got {type(self.tone).__name__}")
         if self.correction is not None:
@@ -379,10 +378,16 @@ class Capture:
         return cls.from_json(text, where=str(file))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Capture) and self.to_json() == other.to_json()
+        return isinstance(other, Capture) and self._record == other._record
 
     def __hash__(self) -> int:
-        return hash(json.dumps(self.to_json(), sort_keys=True))
+        light = None if self.light is None else str(self.light.attrs["name"])
+        return hash((self.camera_name, light, self.white, self.bits, self.way))
+
+    @functools.cached_property
+    def _record(self) -> dict[str, Any]:
+        """What :meth:`to_json` gives: captures are compared for each of many pictures."""
+        return self.to_json()
 
     def __repr__(self) -> str:
         known = {"camera": self.camera_name}

@@ -26,7 +26,7 @@ from respectra.cameras.response_prior import fit_matrices
 from respectra.cameras.responses import list_responses, native_response
 from respectra.cameras.tracks import track_of_file
 from respectra.colour import list_rgb_spaces
-from respectra.errors import DataError
+from respectra.errors import ConfigError, DataError
 
 #: Prefixes and endings of the names of measured responses.
 _PREFIX, _SUFFIX = "ampas-", "-npl"
@@ -51,13 +51,19 @@ def described_capture(attrs: Mapping[Any, Any]) -> Capture | None:
     if "capture" in attrs:
         return None
     if attrs.get("encoding") == "srgb":
-        return Capture.photograph()
+        return _developed("srgb")
     space = attrs.get("space")
     if space in list_rgb_spaces():
-        return Capture.photograph() if space == "srgb" else Capture.photograph(camera=str(space))
+        return _developed(str(space))
     if "as_shot_neutral" in attrs or "xyz_to_camera_1" in attrs:
         return _raw_capture(attrs)
     return None
+
+
+@functools.lru_cache(maxsize=16)
+def _developed(space: str) -> Capture:
+    """A photograph of a colour space; the same object for each of many pictures."""
+    return Capture.photograph(camera=space)
 
 
 def input_kind_of(
@@ -160,3 +166,17 @@ def raw_camera(attrs: Mapping[Any, Any]) -> xr.DataArray:
 @functools.lru_cache(maxsize=16)
 def _fitted(matrices: tuple[tuple[tuple[float, ...], str], ...], model: str) -> xr.DataArray:
     return fit_matrices([(np.reshape(m, (3, 3)), light) for m, light in matrices], name=model)
+
+
+def require_capture(capture: object) -> Capture:
+    """Return ``capture`` when it is one.
+
+    Raises:
+        ConfigError: it is something else, which the message says.
+    """
+    if not isinstance(capture, Capture):
+        raise ConfigError(
+            f"a capture is a respectra.Capture; got {type(capture).__name__}: state "
+            "what is known, Capture(camera=..., light=...), or read a file, Capture.load(path)"
+        )
+    return capture

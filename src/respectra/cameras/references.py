@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.cubes import check_wavelengths
-from respectra.errors import DataError, FormatError
+from respectra.errors import ConfigError, DataError, FormatError
 from respectra.files import atomic_path
 from respectra.typing import FloatArray
 
@@ -290,6 +290,20 @@ class References:
             record["uncertainty"],
             record.get("values"),
         )
+
+
+def require_references(references: object) -> References:
+    """Return ``references`` when they are some.
+
+    Raises:
+        ConfigError: they are something else, which the message says.
+    """
+    if not isinstance(references, References):
+        raise ConfigError(
+            f"references are respectra.References; got {type(references).__name__}: "
+            "read a table, References.from_csv(path)"
+        )
+    return references
 
 
 def _numbers(values: Any, what: str) -> FloatArray:

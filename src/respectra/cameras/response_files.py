@@ -20,7 +20,7 @@ from respectra.guards.matlab import open_matlab
 from respectra.guards.npy import read_npz
 from respectra.guards.tables import TextTable, read_table
 from respectra.typing import FloatArray
-from respectra.wavelengths import to_nanometres, unit_in_heading, unit_of_array
+from respectra.wavelengths import UNIT_NAMES, to_nanometres, unit_in_heading, unit_of_array
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -229,14 +229,20 @@ def _load_npz(file: Path) -> Arrays:
 def _load_mat(file: Path) -> Arrays:
     _, found = open_matlab(file)
     arrays: dict[str, npt.NDArray[Any]] = {}
+    units: dict[str, str] = {}
     for name, array in found.items():
         bare = name.rpartition("/")[2]
         if array.kind in ("numbers", "outside") and 0 < array.size <= _MOST_VALUES:
             values = array.read()
             # MATLAB writes its arrays with the axes in reverse order; so do those who copy it.
             arrays.setdefault(bare, values if array.by_columns else values.T)
+            if array.unit is not None:
+                units.setdefault(bare, array.unit)
         elif array.kind == "text" and 0 < array.size <= _MOST_VALUES:
             arrays.setdefault(bare, np.array([array.text()]))
+    axis = next((key for key in _WAVELENGTH_KEYS if key in arrays), "")
+    if axis in units:
+        arrays.setdefault(UNIT_NAMES[0], np.array([units[axis]]))
     return arrays
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 
+from respectra import storage
 from respectra.cameras.track import Track
 from respectra.cameras.tracks import get_track
 from respectra.cubes import open_cube
 from respectra.errors import ConfigError
 from respectra.files import atomic_paths, ensure_all_absent
+from respectra.urls import Place, Url, parse_place
 
 
 class SimulatedFiles(NamedTuple):
@@ -26,11 +29,13 @@ class SimulatedFiles(NamedTuple):
         ('scene_clean.png', 'scene_clean.recipe.json')
     """
 
-    image: Path
-    recipe: Path
+    image: Place
+    recipe: Place
 
 
-def simulated_files(track: Track, folder: str | os.PathLike[str], name: str) -> SimulatedFiles:
+def simulated_files(
+    track: Track, folder: str | os.PathLike[str] | Url, name: str
+) -> SimulatedFiles:
     """Where ``simulate`` writes: NAME with the track's suffix, and the same with .recipe.json.
 
     Example:
@@ -38,14 +43,16 @@ def simulated_files(track: Track, folder: str | os.PathLike[str], name: str) -> 
         >>> rs.cameras.simulated_files(rs.get_track("real-world"), "images", "scene").image.name
         'scene_RealWorld.jpg'
     """
-    image = Path(folder) / f"{name}{track.file_suffix}"
-    return SimulatedFiles(image, image.with_suffix(".recipe.json"))
+    image = f"{name}{track.file_suffix}"
+    recipe = str(Path(image).with_suffix(".recipe.json"))
+    place = parse_place(folder)
+    return SimulatedFiles(place / image, place / recipe)
 
 
 def simulate(
     track: Track | str,
-    cube: xr.DataArray | str | os.PathLike[str],
-    folder: str | os.PathLike[str],
+    cube: xr.DataArray | str | os.PathLike[str] | Url,
+    folder: str | os.PathLike[str] | Url,
     name: str | None = None,
     *,
     overwrite: bool = False,
@@ -54,8 +61,8 @@ def simulate(
 
     Args:
         track: the camera and its processing, or the name of a track.
-        cube: dims (y, x, wavelength), or its file.
-        folder: where to; made if it is not there.
+        cube: dims (y, x, wavelength), or its file, or its URL.
+        folder: where to; made if it is not there. At a URL, the image is put last and whole.
         name: of the scene, without a suffix; that of the file by default.
         overwrite: replace existing files.
 
@@ -75,28 +82,48 @@ def simulate(
     if isinstance(track, str):
         track = get_track(track)
     if not isinstance(cube, xr.DataArray):
-        name = Path(cube).stem if name is None else name
+        name = parse_place(cube).stem if name is None else name
         cube = open_cube(cube)
     if name is None:
         raise ConfigError("a cube in memory needs the name of its scene: simulate(..., name=...)")
     files = simulated_files(track, folder, name)
-    ensure_all_absent(files, overwrite=overwrite)
+    _ensure_absent(files, overwrite=overwrite)
     data = track.encode(track.render_codes(cube, key=name))
     recipe = {
         "image": files.image.name,
         "scene": {"name": name, **{k: str(cube.attrs.get(k, "")) for k in ("source", "quantity")}},
         **track.recipe(key=name),
     }
-    with atomic_paths(files, overwrite=overwrite) as (image_part, recipe_part):
-        recipe_part.write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
-        image_part.write_bytes(data)
+    text = json.dumps(recipe, indent=2) + "\n"
+    with contextlib.ExitStack() as stack:
+        if isinstance(files.image, Url):
+            written = [stack.enter_context(storage.uploading(files.image, overwrite=overwrite))]
+            written.append(written[0].with_name(files.recipe.name))
+        else:
+            written = stack.enter_context(atomic_paths(_paths(files), overwrite=overwrite))
+        written[0].write_bytes(data)
+        written[1].write_text(text, encoding="utf-8")
     return files
+
+
+def _ensure_absent(files: SimulatedFiles, *, overwrite: bool) -> None:
+    """Refuse what exists already before anything is rendered."""
+    if isinstance(files.image, Path):
+        ensure_all_absent(_paths(files), overwrite=overwrite)
+        return
+    for file in files:
+        if isinstance(file, Url):
+            storage.ensure_absent(file, overwrite=overwrite)
+
+
+def _paths(files: SimulatedFiles) -> list[Path]:
+    return [file for file in files if isinstance(file, Path)]
 
 
 def simulate_file(
     track: Track,
-    cube: Path,
-    folder: str | os.PathLike[str],
+    cube: Place,
+    folder: Place,
     *,
     overwrite: bool = False,
     **reading: Any,
@@ -105,7 +132,7 @@ def simulate_file(
 
     Args:
         track: the camera and its processing.
-        cube: the file.
+        cube: the file, or its URL.
         folder: where to.
         overwrite: replace existing files.
         reading: how to open the cube; see ``respectra.open_cube``.

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 from respectra import __version__
-from respectra.cli.help import App, Group
+from respectra.cli.help import App, Root
 from respectra.errors import ConfigError, FormatError, RespectraError, RespectraWarning
 from respectra.guards.text import parse_json
 from respectra.progress import Progress, tracked
@@ -33,7 +33,7 @@ _CommandLineError: Any = next(
 
 app = App(
     name="respectra",
-    cls=Group,
+    cls=Root,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -62,11 +62,12 @@ def run(arguments: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("always", RespectraWarning)
             warnings.showwarning = _showwarning(warnings.showwarning)
-            code = app(args=arguments, standalone_mode=False)
+            code = app(args=arguments, standalone_mode=False, prog_name="respectra")
         return code if isinstance(code, int) else 0
     except typer.Abort:
         return 130
     except _CommandLineError as error:
+        error.message = error.message.replace("Value error, ", "")  # pydantic's word
         error.show()
         return int(error.exit_code)
     except KeyboardInterrupt:
@@ -132,6 +133,9 @@ def print_json(value: Any) -> None:
 
 def track_progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
     """Yield items with a progress bar on a terminal, and a plain line each otherwise."""
+    if total == 1:  # which is done when it is done
+        yield from items
+        return
     with show_progress() as progress:
         yield from tracked(items, progress, what, total)
 

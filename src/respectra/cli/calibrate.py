@@ -20,7 +20,9 @@ def calibrate(
             metavar="PHOTO", help="Photographs of a colour chart, of one camera and light."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The capture file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.json", help="The capture file to write.")
+    ],
     chart: Annotated[
         str,
         typer.Option(
@@ -47,6 +49,7 @@ def calibrate(
     flat: Annotated[
         Path | None,
         typer.Option(
+            metavar="PHOTO",
             help="A photograph of an even white, against vignetting.",
             show_default="light taken as even",
         ),

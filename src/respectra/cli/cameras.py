@@ -12,6 +12,7 @@ from respectra.cli.app import app, echo, fail, out, parse_settings, print_json, 
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption, WavelengthsOption
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError, RespectraError
+from respectra.files import ensure_present
 from respectra.registry import own_package, package_of
 
 if TYPE_CHECKING:
@@ -19,13 +20,20 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from respectra.urls import Place
+
 
 @app.command()
 def simulate(
-    cubes: Annotated[list[Path], typer.Argument(metavar="CUBE", help="Files or folders.")],
-    folder: Annotated[Path, typer.Option("--output", "-o", help="Folder for the images.")],
+    cubes: Annotated[
+        list[str], typer.Argument(metavar="CUBE", help="Files, folders or their URLs.")
+    ],
+    folder: Annotated[
+        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="Folder for the images.")
+    ],
     track: Annotated[
-        str, typer.Option("--track", help="clean, real-world (2020) or exposed (2022).")
+        str,
+        typer.Option("--track", metavar="NAME", help="clean, real-world (2020) or exposed (2022)."),
     ] = "clean",
     response: Annotated[
         str | None,
@@ -58,26 +66,33 @@ def simulate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Render cubes as a camera would; writes each image and its recipe."""
-    from respectra import cameras
+    from respectra import cameras, storage
     from respectra.cameras.simulation import simulate_file
     from respectra.cubes import parse_wavelengths
+    from respectra.cubes.finding import find_cubes
+    from respectra.urls import parse_place
 
     camera = cameras.get_track(
         track, seed=seed, response=_response(response), **_options(settings or [])
     )
     grid = None if wavelengths is None else parse_wavelengths(wavelengths)
-    names = [path.stem for path in cubes]
+    places = find_cubes(cubes)
+    names = [place.stem for place in places]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ConfigError(f"several cubes are called {min(twice)}; render them into two folders")
     reading: dict[str, Any] = {"key": key, "axes": axes, "quantity": quantity}
     reading["wavelengths_nm"] = grid
     render = functools.partial(simulate_file, overwrite=overwrite, **reading)
-    jobs = ((path, (camera, path, folder)) for path in cubes)
+    output = parse_place(folder)
+    if not isinstance(output, Path):
+        storage.require_bucket(output)
+    jobs = ((place, (camera, place, output)) for place in places)
     failed = False
+    files: list[Path] = []
     with open_workers(workers, cluster) as helpers:
         done = _one_by_one(render, jobs) if helpers is None else helpers.run(render, jobs)
-        for path, result in track_progress(done, "rendering", len(cubes)):
+        for path, result in track_progress(done, "rendering", len(places)):
             if isinstance(result, RespectraError):
                 text = str(result)
                 fail(text if str(path) in text else f"{path}: {text}")
@@ -86,13 +101,15 @@ def simulate(
                 raise result
             else:
                 echo(f"saved {result.image}")
+                files += [result.image, result.recipe]
+    ensure_present(files)
     if failed:
         raise typer.Exit(1)
 
 
 def _one_by_one(
-    render: Callable[..., Any], jobs: Iterable[tuple[Path, tuple[Any, ...]]]
-) -> Iterator[tuple[Path, Any]]:
+    render: Callable[..., Any], jobs: Iterable[tuple[Place, tuple[Any, ...]]]
+) -> Iterator[tuple[Place, Any]]:
     for path, arguments in jobs:
         try:
             yield path, render(*arguments)

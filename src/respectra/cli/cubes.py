@@ -11,6 +11,7 @@ import typer
 from respectra.cli.app import app, echo, fail, out, print_json, track_progress
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption, WavelengthsOption
 from respectra.errors import ConfigError, RespectraError
+from respectra.files import ensure_present
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program."
 def convert(
     inputs: Cubes,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A file; a folder for several inputs.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE|FOLDER", help="A file; a folder for several inputs."
+        ),
     ],
     form: Annotated[
         str | None,
@@ -72,6 +76,7 @@ def convert(
         targets = [output]
         FORMATS.for_writing(output, form)
     failures = 0
+    saved: list[Path] = []
     for source, target in track_progress(
         list(zip(inputs, targets, strict=True)), "converting", len(inputs)
     ):
@@ -85,6 +90,8 @@ def convert(
             failures += 1
         else:
             echo(f"saved {target}")
+            saved.append(target)
+    ensure_present(saved)
     if failures:
         raise typer.Exit(1)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
-from respectra.cli.help import App
+from respectra.cli.help import App, Group
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
@@ -23,13 +22,16 @@ _SCENES = "What scenes are made of"
 
 data = App(
     name="data",
+    cls=Group,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Check folders of scenes, prepare them for training, and make synthetic ones.",
 )
 app.add_typer(data)
 
-Folder = Annotated[str, typer.Argument(metavar="DIR|URL", help="The folder that holds the cubes.")]
+Folder = Annotated[
+    str, typer.Argument(metavar="FOLDER|URL", help="The folder that holds the cubes.")
+]
 Layout = Annotated[
     str | None,
     typer.Option(
@@ -108,7 +110,9 @@ def check(
 @data.command()
 def prepare(
     folder: Folder,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The store, a folder.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="The store, a folder.")
+    ],
     layout: Layout = None,
     key: KeyOption = None,
     axes: AxesOption = None,
@@ -193,7 +197,9 @@ def prepare(
 
 @data.command()
 def synthesize(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the cubes.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="Folder for the cubes.")
+    ],
     count: Annotated[
         int, typer.Option("-n", "--count", metavar="N", min=1, help="How many scenes.")
     ] = 10,
@@ -202,10 +208,10 @@ def synthesize(
         str, typer.Option("--size", metavar="PIXELS", help="Rows x columns.")
     ] = "256x256",
     photos: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--photos",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Photographs that lend their structure.",
             show_default="shapes that are drawn",
             rich_help_panel=_SCENES,
@@ -257,10 +263,10 @@ def synthesize(
         typer.Option("--suffix", metavar=".NAME", help="Format of the cubes: .npz, .mat, .nc, ..."),
     ] = ".npz",
     layers: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--layers",
-            metavar="FOLDER",
+            metavar="FOLDER|URL",
             help="Also save reflectance, light and highlights, there.",
             show_default="cubes only",
         ),

@@ -330,10 +330,7 @@ def evaluate(
     else:
         assert images is not None
         collections["main"] = parse_place(images).name
-        subjects = scenes_without_truth(images)
-        if scenes is not None:
-            wanted = _words(scenes)
-            subjects = tuple(subject for subject in subjects if subject.name in wanted)
+        subjects = scenes_without_truth(images, None if scenes is None else _words(scenes))
     second = out_of_scope or (data if out_of_scope_scenes is not None else None)
     if second is not None:
         further = open_collection(second, **opening)

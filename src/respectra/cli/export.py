@@ -13,7 +13,9 @@ from respectra.cli.app import app, echo
 @app.command()
 def export(
     weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="Weights file of a network.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="ONNX file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.onnx", help="ONNX file to write.")
+    ],
     height: Annotated[
         int, typer.Option(metavar="PIXELS", help="Height of the pictures.", min=1)
     ] = 512,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -42,11 +43,14 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """The commands, in the order and under the headings of ``GROUPS``."""
+    """Commands, each with the whole sentence that says what it does."""
+
+    #: Heading -> the commands under it; the others stand under one of their own.
+    groups: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of the help."""
-        order = [name for names in GROUPS.values() for name in names]
+        order = [name for names in self.groups.values() for name in names]
         names = super().list_commands(ctx)
         return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
 
@@ -59,7 +63,7 @@ class Group(TyperGroup):
         """Write the names with what each does, by heading."""
         left = self.list_commands(ctx)
         width = max(map(len, left), default=0)
-        for heading, names in GROUPS.items():
+        for heading, names in self.groups.items():
             self._write(ctx, formatter, heading, [n for n in names if n in left], width)
             left = [name for name in left if name not in names]
         self._write(ctx, formatter, "Commands", left, width)
@@ -76,15 +80,25 @@ class Group(TyperGroup):
                 formatter.write_dl(rows)
 
 
+class Root(Group):
+    """The commands, in the order and under the headings of ``GROUPS``."""
+
+    groups = GROUPS
+
+
 def _write_options(command: Any, ctx: Any, formatter: Any) -> None:
     sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx)
         if record is None:
             continue
-        plain = "Arguments" if parameter.param_type_name == "argument" else "Options"
-        heading = getattr(parameter, "rich_help_panel", None) or plain
-        sections.setdefault(heading, []).append(record)
+        is_argument = parameter.param_type_name == "argument"
+        heading = getattr(parameter, "rich_help_panel", None) or (
+            "Arguments" if is_argument else "Options"
+        )
+        # An argument's name says what it is; of an option's choices the brackets go.
+        names = re.sub(r" <([^<>]*)>$", "" if is_argument else r" \1", record[0])
+        sections.setdefault(heading, []).append((names, record[1]))
     for heading, records in sections.items():
         if records:
             with formatter.section(heading):

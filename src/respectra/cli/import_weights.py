@@ -13,18 +13,29 @@ from respectra.cli.app import app, echo
 @app.command("import-weights")
 def import_weights(
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Weights file to write (safetensors).")
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE.safetensors",
+            help="Weights file to write (safetensors).",
+        ),
     ],
     method: Annotated[
         str,
         typer.Argument(
-            help="Method, as 'respectra methods' lists it. Left out: the one whose tensors the "
-            "file holds.",
-            metavar="[METHOD]",
+            help="The method, as 'respectra methods' lists it, and then its file; or the file "
+            "alone, whose tensors say of which method it is.",
+            metavar="METHOD|FILE",
         ),
     ],
     file: Annotated[
-        Path | None, typer.Argument(help="The authors' checkpoint.", metavar="FILE")
+        Path | None,
+        typer.Argument(
+            help="The authors' checkpoint.",
+            metavar="FILE",
+            show_default="the first one",
+        ),
     ] = None,
     track: Annotated[
         str | None,

@@ -39,13 +39,19 @@ def leaderboard(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File to write instead.", show_default="only printed"),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File to write instead.",
+            show_default="only printed",
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
     """Rank the methods of one or more evaluations by track."""
     from respectra.errors import unknown_name
-    from respectra.evaluation import load_results, make_leaderboard, published_table
+    from respectra.evaluation import make_leaderboard, published_table
     from respectra.evaluation.leaderboard import to_html, to_markdown
     from respectra.files import atomic_path
 
@@ -56,7 +62,7 @@ def leaderboard(
     }
     if form not in writers:
         raise unknown_name("format", form, writers)
-    boards = make_leaderboard([load_results(f) for f in folders], metric=metric, test=test)
+    boards = make_leaderboard(folders, metric=metric, test=test)
     if published:
         boards += tuple(published_table(number) for number in ("1", "2", "3"))
     if output is not None:

@@ -56,7 +56,10 @@ def reconstruct(
     output: Annotated[
         str,
         typer.Option(
-            "--output", "-o", help="A cube to write, or a folder of cubes; here, or by URL."
+            "--output",
+            "-o",
+            metavar="CUBE|FOLDER",
+            help="A cube to write, or a folder of cubes; here, or by URL.",
         ),
     ],
     method: Annotated[

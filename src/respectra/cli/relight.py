@@ -17,7 +17,9 @@ def relight(
         Path,
         typer.Argument(metavar="CUBE", help="Reflectance, or radiance under a known light."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The cube to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="CUBE", help="The cube to write.")
+    ],
     light: Annotated[
         str,
         typer.Option(

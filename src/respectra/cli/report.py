@@ -15,7 +15,11 @@ def report(
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", help="File to write.", show_default="report.html in the folder"
+            "--output",
+            "-o",
+            metavar="FILE|URL",
+            help="File to write.",
+            show_default="report.html in the folder",
         ),
     ] = None,
     methods: Annotated[
@@ -34,10 +38,10 @@ def report(
     Tables, error maps, spectra, where errors lie, consistency, cost, and all that is needed to
     reproduce them.
     """
-    from respectra.evaluation import load_results, save_report
+    from respectra.evaluation import save_report
     from respectra.urls import parse_place
 
     target = str(parse_place(folder) / "report.html") if output is None else output
     chosen = None if methods is None else [m.strip() for m in methods.split(",") if m.strip()]
-    save_report(load_results(folder), target, methods=chosen, overwrite=overwrite)
+    save_report(folder, target, methods=chosen, overwrite=overwrite)
     echo(f"saved {target}")

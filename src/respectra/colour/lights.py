@@ -224,9 +224,12 @@ def resample_light(light: xr.DataArray, wavelengths_nm: npt.ArrayLike) -> FloatA
     grid, power = np.asarray(light["wavelength"].values, np.float64), light.values
     name = light.attrs["name"]
     if bands[0] < grid[0] or bands[-1] > grid[-1]:
+        remedy = "leave out the bands outside, or measure it there"
+        if grid[0] <= 10 * bands[0] and 10 * bands[-1] <= grid[-1]:
+            remedy = "if these are ångström, divide them by 10"
         raise DataError(
             f"the light {name!r} is known from {grid[0]:g} to {grid[-1]:g} nm, the bands run from "
-            f"{bands[0]:g} to {bands[-1]:g} nm; leave out the bands outside, or measure it there"
+            f"{bands[0]:g} to {bands[-1]:g} nm; {remedy}"
         )
     points = np.union1d(grid, bands)
     values = np.interp(points, grid, power)

@@ -333,7 +333,7 @@ def _pixels(seen: _Seen) -> Iterator[Finding]:
             "warning",
             "repeated-spectrum",
             f"{about}{_share(repeated, seen.pixels, 'pixels')} share one spectrum to the last "
-            "digit: probably filled in where nothing was measured; mask them",
+            "digit: filled in where nothing was measured (mask them), or recovered from one colour",
             repeated,
         )
 

@@ -103,10 +103,15 @@ def open_cube(
         grid, array = grid[order], array.reordered(order)
         attrs |= _reordered(attrs, order)
     kind = attrs.get("quantity", "radiance") if quantity is None else quantity
-    if kind not in get_args(Quantity):
-        raise DataError(f"quantity is 'radiance' or 'reflectance'; got {kind!r} ({path})")
+    _require_quantity(kind, path)
     plain = {"quantity": "radiance", "units": "relative", "source": ""}
     return lazy_cube(array, grid, {**plain, **attrs, "quantity": kind}, chunks)
+
+
+def _require_quantity(kind: object, path: Path) -> None:
+    """Refuse what no cube holds: also to write it, since nobody could read it then."""
+    if not isinstance(kind, str) or kind not in get_args(Quantity):
+        raise DataError(f"quantity is 'radiance' or 'reflectance'; got {kind!r} ({path})")
 
 
 def _plain_cube(cube: xr.DataArray, *, whole: bool) -> xr.DataArray:
@@ -196,6 +201,7 @@ def save_with(
         plain = cube
     else:
         plain = _plain_cube(require_cube(cube), whole=entry.writer is None)
+    _require_quantity(plain.attrs.get("quantity", "radiance"), path)
     files = entry.files(path)
     targets = (*files, *beside)
     ensure_all_absent(targets, overwrite=overwrite)

@@ -13,6 +13,7 @@ from respectra.colour import make_light, normalise_light, open_light, resample_l
 from respectra.cubes.chunked import is_chunked
 from respectra.cubes.model import require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError, RespectraError
+from respectra.guards.text import parse_json, parse_object
 from respectra.typing import FloatArray
 
 Light = str | os.PathLike[str] | xr.DataArray
@@ -147,11 +148,23 @@ def _stated(cube: xr.DataArray) -> xr.DataArray:
             "the cube does not say which light it is under; state it, such as light='D65' "
             "(--present D65 on the command line)"
         )
-    grid = wavelengths_of(cube)
+    try:
+        recorded = _recorded(cube, str(name))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"the cube's attributes state a light {str(name)!r} that cannot be used: {error}; "
+            "state it yourself (--present on the command line)"
+        ) from None
+    return open_light(str(name)) if recorded is None else recorded
+
+
+def _recorded(cube: xr.DataArray, name: str) -> xr.DataArray | None:
+    """The light whose values the attributes hold; None where they hold its name alone."""
     if "light_power" in cube.attrs:
-        return make_light(json.loads(cube.attrs["light_power"]), grid, name=str(name))
-    capture = json.loads(cube.attrs.get("capture", "{}"))
+        power = parse_json(cube.attrs["light_power"], "the light in the cube's attributes")
+        return make_light(power, wavelengths_of(cube), name=name)
+    capture = parse_object(cube.attrs.get("capture", "{}"), "the capture in the cube's attributes")
     record = capture.get("light", capture.get("assumed"))
     if isinstance(record, dict) and record.get("name") == name:
-        return make_light(record["power"], record["wavelengths_nm"], name=str(name))
-    return open_light(str(name))
+        return make_light(record["power"], record["wavelengths_nm"], name=name)
+    return None

@@ -12,6 +12,8 @@ from respectra.renaming import lazy_names
 if TYPE_CHECKING:
     from respectra.datasets.checking import CollectionReport, SceneReport, check_collection
     from respectra.datasets.collections import Collection, Scene, list_layouts, open_collection
+    from respectra.datasets.loading import patch_loader
+    from respectra.datasets.patches import Patches, PatchOptions
     from respectra.datasets.prepare import (
         PrepareOptions,
         estimate_seconds,
@@ -38,11 +40,14 @@ if TYPE_CHECKING:
         synthesize_layers,
         synthesize_scene,
     )
+    from respectra.datasets.validity import valid_pixels
     from respectra.datasets.white_light import light_of_white
 
 __all__ = [
     "Collection",
     "CollectionReport",
+    "PatchOptions",
+    "Patches",
     "PrepareOptions",
     "Scene",
     "SceneLayers",
@@ -59,6 +64,7 @@ __all__ = [
     "official_split",
     "open_collection",
     "open_store",
+    "patch_loader",
     "plan_store",
     "prepare_store",
     "reflectances",
@@ -67,6 +73,7 @@ __all__ = [
     "split_officially",
     "synthesize_layers",
     "synthesize_scene",
+    "valid_pixels",
 ]
 
 __getattr__ = lazy_names(
@@ -79,6 +86,9 @@ __getattr__ = lazy_names(
         "Scene": "collections",
         "list_layouts": "collections",
         "open_collection": "collections",
+        "patch_loader": "loading",
+        "PatchOptions": "patches",
+        "Patches": "patches",
         "PrepareOptions": "prepare",
         "estimate_seconds": "prepare",
         "plan_store": "prepare",
@@ -97,6 +107,7 @@ __getattr__ = lazy_names(
         "SynthesisOptions": "synthesize",
         "synthesize_layers": "synthesize",
         "synthesize_scene": "synthesize",
+        "valid_pixels": "validity",
         "light_of_white": "white_light",
     },
 )

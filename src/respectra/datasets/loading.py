@@ -123,8 +123,32 @@ def patch_loader(
 ) -> DataLoader[TensorBatch]:
     """A loader of one epoch's batches, (n, 3, y, x) and (n, band, y, x).
 
-    The same batches come whatever the number of workers. See :class:`PatchSampler` for the other
-    arguments and the errors.
+    The same batches come whatever the number of workers.
+
+    Args:
+        patches: where from; see :class:`respectra.datasets.Patches`.
+        batch_size: patches of a batch.
+        epoch: from 0; each has an order and changes of its own.
+        start: the batch to begin with, where training goes on.
+        rank: of this process among ``processes`` that share the epoch.
+        processes: how many there are.
+        workers: processes that cut patches ahead; 0 cuts them here.
+        pin_memory: as for torch's ``DataLoader``.
+
+    Raises:
+        ConfigError: a number is out of its range, or no batch fits into an epoch.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from respectra.datasets.patches import MemoryScenes
+        >>> values = np.random.default_rng(0).random((16, 16, 31))
+        >>> cube = rs.make_cube(values, range(400, 701, 10))
+        >>> scenes = MemoryScenes({"a": cube}, [rs.get_track("clean")])
+        >>> options = rs.datasets.PatchOptions(size=8, per_scene=4)
+        >>> loader = rs.datasets.patch_loader(rs.datasets.Patches(scenes, options, seed=1), 2)
+        >>> [tuple(images.shape) for images, *_ in loader]
+        [(2, 3, 8, 8), (2, 3, 8, 8)]
     """
     sampler = PatchSampler(
         len(patches), batch_size, epoch=epoch, start=start, rank=rank, processes=processes

@@ -53,7 +53,13 @@ class RenderOptions(Config):
 
 
 class PatchOptions(Config):
-    """How patches are cut and varied. Nothing is varied unless it is asked for."""
+    """How patches are cut and varied. Nothing is varied unless it is asked for.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.datasets.PatchOptions(size=32, symmetries="flips").sampling
+        'random'
+    """
 
     size: int = Field(default=64, ge=1)
     """Rows and columns."""

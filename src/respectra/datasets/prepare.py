@@ -18,6 +18,8 @@ import numpy.typing as npt
 import xarray as xr
 from pydantic import Field
 
+from respectra import storage
+from respectra.cache import cache_folder
 from respectra.cameras import Track, get_track
 from respectra.config import Config
 from respectra.cubes import fit_bands
@@ -35,16 +37,27 @@ from respectra.datasets.store import (
 )
 from respectra.datasets.validity import valid_pixels
 from respectra.errors import ConfigError, DataError, FormatError, OutputError, naming
-from respectra.files import file_lock, make_folder, move_into_place, recover, remove, writing_to
+from respectra.files import (
+    ensure_present,
+    file_lock,
+    make_folder,
+    move_into_place,
+    recover,
+    remove,
+    writing_to,
+)
 from respectra.identity import content_hash
 from respectra.journal import Journal
 from respectra.progress import Progress, as_progress, tracked
+from respectra.urls import Url, parse_place
 
 if TYPE_CHECKING:
     from respectra.cluster import Cluster
 
 #: Of unfinished stores of earlier versions.
 _OLD_PLAN, _OLD_JOURNAL = "plan.json", "journal.jsonl"
+#: Of a store that is to be put elsewhere: what it was made from.
+_SOURCES = ".sources"
 _HINT = "scenes that are complete are kept; see to the folder and run the same command again"
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
@@ -182,7 +195,7 @@ def estimate_seconds(plan: Plan) -> float:
 
 def prepare_store(
     plan: Plan,
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | Url,
     *,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -192,7 +205,8 @@ def prepare_store(
 
     Args:
         plan: what goes where.
-        folder: the store.
+        folder: the store, or its URL. It then grows in the cache folder, which needs room for it,
+            and is put when it is whole, its index last.
         overwrite: replace a store, or an unfinished one of another plan.
         progress: told how many scenes are done.
         cluster: whose workers see the same files and prepare the scenes; they are written here.
@@ -212,8 +226,51 @@ def prepare_store(
         >>> len(rs.datasets.open_store("store")["train"])
         1
     """
-    shown = as_progress(progress)
-    path = Path(folder)
+    place = parse_place(folder)
+    if isinstance(place, Url):
+        _prepare_there(plan, place, overwrite=overwrite, progress=progress, cluster=cluster)
+    else:
+        _prepare_here(plan, place, overwrite, as_progress(progress), cluster)
+
+
+def _prepare_there(plan: Plan, url: Url, *, overwrite: bool, **options: Any) -> None:
+    """Let a store grow here, in a folder of its own for each plan and URL, and put it there."""
+    storage.require_bucket(url)
+    growing = cache_folder() / "stores" / storage.digest(f"{url} {plan.fingerprint()}")
+    make_folder(growing.parent)
+    with file_lock(growing):
+        grown = _is_grown(plan, growing)
+        there = storage.names_in(url)
+        of_before = grown and there <= storage.names_in(growing)  # put by a run that was stopped
+        if there and not of_before and not (overwrite and INDEX in there):
+            advice = " or pass --overwrite" if INDEX in there else ""
+            raise OutputError(f"{url} holds files; choose another name{advice}")
+        if not grown:
+            if (growing / INDEX).is_file():
+                remove(growing)
+            prepare_store(plan, growing, **options)
+            (growing / _SOURCES).write_text(_digest_of_sources(plan), encoding="utf-8")
+        storage.put_outputs(growing, url / INDEX, first=growing / INDEX)
+        stale = [name for name in there if name.endswith(".bin") and not (growing / name).exists()]
+        storage.delete([url / name for name in stale])
+        remove(growing)
+
+
+def _is_grown(plan: Plan, growing: Path) -> bool:
+    """Whether a store is complete here, of scenes as they are now."""
+    try:
+        return (growing / _SOURCES).read_text("utf-8") == _digest_of_sources(plan)
+    except OSError:
+        return False
+
+
+def _digest_of_sources(plan: Plan) -> str:
+    return storage.digest(str([_sources(job.scene) for job in plan.jobs]))
+
+
+def _prepare_here(
+    plan: Plan, path: Path, overwrite: bool, shown: Progress, cluster: Cluster | None
+) -> None:
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; a store is a folder: choose another name")
     make_folder(path)
@@ -230,6 +287,7 @@ def prepare_store(
                 growth.add_from(cluster, shown)
             growth.move()
         growth.tidy()
+        ensure_present([path / INDEX])
 
 
 def _require_room(path: Path, needed: int) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from respectra import storage
 from respectra.cubes import save_cube
 from respectra.cubes.formats import FORMATS
 from respectra.datasets.synthesize import SceneLayers, SynthesisOptions, synthesize_layers
 from respectra.errors import ConfigError, OutputError
 from respectra.files import atomic_path, file_lock, make_folder
 from respectra.progress import Progress, as_progress, tracked
+from respectra.urls import Place, Url, parse_place
 
 if TYPE_CHECKING:
     from respectra.cluster import Cluster
@@ -22,27 +25,29 @@ _LAYERS = ("reflectance", "illumination", "highlights")
 
 
 def save_scenes(
-    folder: str | os.PathLike[str],
+    folder: str | os.PathLike[str] | Url,
     count: int,
     *,
     seed: int,
     options: SynthesisOptions | None = None,
     suffix: str = ".npz",
-    layers: str | os.PathLike[str] | None = None,
+    layers: str | os.PathLike[str] | Url | None = None,
     progress: Progress | None = None,
     cluster: Cluster | None = None,
-) -> list[Path]:
+) -> list[Place]:
     """Make the first scenes of a series. Those that are there already are kept.
 
     Args:
-        folder: where the cubes go, ``synthetic_00000`` and so on, and ``synthesis.json``.
+        folder: where the cubes go, ``synthetic_00000`` and so on, and ``synthesis.json``; or its
+            URL, where each file appears when it is whole.
         count: how many.
         seed: which series.
         options: what the scenes are like.
         suffix: the format of the cubes, as in :func:`respectra.save_cube`.
-        layers: a folder of its own for each scene's reflectance, illumination and highlights.
+        layers: a folder of its own, or its URL, for each scene's reflectance, illumination and
+            highlights.
         progress: told how many scenes are done.
-        cluster: whose workers see the same folder and make the scenes.
+        cluster: whose workers see the same folders and make the scenes.
 
     Returns:
         the files of all the scenes.
@@ -61,96 +66,109 @@ def save_scenes(
     if count < 1:
         raise ConfigError(f"make at least one scene; got {count}")
     o = SynthesisOptions() if options is None else options
-    root = Path(folder)
+    root = parse_place(folder)
+    place = None if layers is None else parse_place(layers)
+    series = _Series(root, place, seed, o, suffix)
+    if isinstance(root, Url):  # a bucket knows no locks
+        return series.save(count, as_progress(progress), cluster)
     make_folder(root)
     with file_lock(root, inside=True):
-        return _save_scenes(root, count, seed, o, suffix, layers, as_progress(progress), cluster)
+        return series.save(count, as_progress(progress), cluster)
 
 
-def _save_scenes(
-    root: Path,
-    count: int,
-    seed: int,
-    o: SynthesisOptions,
-    suffix: str,
-    layers: str | os.PathLike[str] | None,
-    progress: Progress,
-    cluster: Cluster | None,
-) -> list[Path]:
-    _recognise(root, {"seed": seed, "suffix": suffix, "options": o.model_dump(mode="json")})
-    files = [root / f"synthetic_{index:05d}{suffix}" for index in range(count)]
-    places = {} if layers is None else {kind: Path(layers) for kind in _LAYERS}
+@dataclass(frozen=True)
+class _Series:
+    """A series of scenes, and where they go."""
 
-    def lacking() -> list[int]:
-        return [
-            index
-            for index, file in enumerate(files)
-            if not all(part.exists() for part in _all_files(file, places))
-        ]
+    root: Place
+    layers: Place | None
+    seed: int
+    options: SynthesisOptions
+    suffix: str
 
-    def job(index: int) -> tuple[Any, ...]:
-        return root, seed, index, o, files[index], places
+    def save(self, count: int, progress: Progress, cluster: Cluster | None) -> list[Place]:
+        """Make the scenes that are lacking, here or on workers."""
+        self._recognise()
+        wanted = self._lacking(count)
+        if cluster is None:
+            for index in tracked(wanted, progress, "making"):
+                _make_scene(self, index)
+        else:
+            made = cluster.run(_make_scene, ((index, (self, index)) for index in wanted))
+            for _, error in tracked(made, progress, "making", len(wanted)):
+                if error is not None:
+                    raise error
+        self.require_recipe()
+        lost = self._lacking(count)
+        if lost:
+            raise OutputError(
+                f"{self.root} holds {count - len(lost)} of {count} scenes: files vanished "
+                "meanwhile; see to the folder and run the same command again"
+            )
+        return [self.root / self._name(index) for index in range(count)]
 
-    if cluster is None:
-        for index in tracked(lacking(), progress, "making"):
-            _make_scene(*job(index))
-    else:
-        wanted = lacking()
-        made = cluster.run(_make_scene, ((index, job(index)) for index in wanted))
-        for _, error in tracked(made, progress, "making", len(wanted)):
-            if error is not None:
-                raise error
-    _require_recipe(root)
-    lost = lacking()
-    if lost:
-        raise OutputError(
-            f"{root} holds {count - len(lost)} of {count} scenes: files vanished meanwhile; see to "
-            "the folder and run the same command again"
-        )
-    return files
+    def cubes(self, index: int) -> list[tuple[Place, str]]:
+        """Where the layers of a scene go and which they are, and last its cube."""
+        places: list[tuple[Place, str]] = []
+        if self.layers is not None:
+            stem = Path(self._name(index)).stem
+            places = [(self.layers / f"{stem}_{kind}{self.suffix}", kind) for kind in _LAYERS]
+        return [*places, (self.root / self._name(index), "radiance")]
+
+    def require_recipe(self) -> None:
+        """See that the folder is still the one that the series was begun in."""
+        path = self.root / _RECIPE
+        if not (storage.exists(path) if isinstance(path, Url) else path.is_file()):
+            raise OutputError(
+                f"{self.root} has vanished; see to the folder and run the same command again"
+            )
+
+    def _name(self, index: int) -> str:
+        return f"synthetic_{index:05d}{self.suffix}"
+
+    def _lacking(self, count: int) -> list[int]:
+        """The scenes of which a file is not there: a cube may have several."""
+        there = storage.names_in(self.root)
+        others = set() if self.layers is None else storage.names_in(self.layers)
+
+        def is_there(cube: Place) -> bool:
+            files = FORMATS.for_writing(Path(cube.name)).files(Path(cube.name))
+            within = there if cube == self.root / cube.name else others
+            return all(file.name in within for file in files)
+
+        return [k for k in range(count) if not all(is_there(cube) for cube, _ in self.cubes(k))]
+
+    def _recognise(self) -> None:
+        """Write how the series is made, or see that the one that is there is made alike."""
+        recipe = {
+            "seed": self.seed,
+            "suffix": self.suffix,
+            "options": self.options.model_dump(mode="json"),
+        }
+        text = json.dumps(recipe, indent=2) + "\n"
+        path = self.root / _RECIPE
+        if isinstance(path, Url) and not storage.exists(path):
+            storage.write_once(path, text.encode())
+        elif isinstance(path, Path) and not path.is_file():
+            with atomic_path(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        else:
+            with storage.local_copy(path) as here:
+                same = here.read_text("utf-8") == text
+            if not same:
+                raise OutputError(
+                    f"{self.root} holds a series made with another seed or other options "
+                    f"({_RECIPE}); choose another folder"
+                )
 
 
-def _make_scene(
-    root: Path, seed: int, index: int, o: SynthesisOptions, file: Path, places: dict[str, Path]
-) -> None:
+def _make_scene(series: _Series, index: int) -> None:
     """Make a scene and save it, here or on a worker."""
-    _require_recipe(root)
-    scene = synthesize_layers(seed, index, o)
-    for kind, target in zip(places, _layer_files(file, places), strict=True):
+    series.require_recipe()
+    scene = synthesize_layers(series.seed, index, series.options)
+    for target, kind in series.cubes(index):
         save_cube(_layer(scene, kind), target, overwrite=True)
-    save_cube(scene.radiance, file, overwrite=True)
-
-
-def _require_recipe(root: Path) -> None:
-    """See that the folder is still the one that the series was begun in."""
-    if not (root / _RECIPE).is_file():
-        raise OutputError(f"{root} has vanished; see to the folder and run the same command again")
-
-
-def _all_files(file: Path, places: dict[str, Path]) -> list[Path]:
-    """All files of a scene: of its cube, which may have several, and of its layers."""
-    cubes = (file, *_layer_files(file, places))
-    return [part for cube in cubes for part in FORMATS.for_writing(cube).files(cube)]
-
-
-def _layer_files(file: Path, places: dict[str, Path]) -> list[Path]:
-    return [place / f"{file.stem}_{kind}{file.suffix}" for kind, place in places.items()]
 
 
 def _layer(scene: SceneLayers, kind: str) -> Any:
     return getattr(scene, kind)
-
-
-def _recognise(root: Path, recipe: dict[str, Any]) -> None:
-    """Write how the series is made, or see that the one that is there is made alike."""
-    path = root / _RECIPE
-    text = json.dumps(recipe, indent=2) + "\n"
-    if path.is_file():
-        if path.read_text("utf-8") != text:
-            raise OutputError(
-                f"{root} holds a series made with another seed or other options ({_RECIPE}); "
-                "choose another folder"
-            )
-        return
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

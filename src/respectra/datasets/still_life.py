@@ -55,6 +55,10 @@ def still_life(height: int = 240, width: int = 320, *, seed: int = 7) -> xr.Data
 
     Returns:
         A cube of radiance on the challenge's grid, values in [0, 1], no zeros.
+
+    Example:
+        >>> still_life(12, 16).shape
+        (12, 16, 31)
     """
     rng = np.random.default_rng(seed)
     chart = reflectances("colorchecker-babelcolor", CHALLENGE_WAVELENGTHS_NM)

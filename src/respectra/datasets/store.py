@@ -24,6 +24,7 @@ from respectra.cubes import make_cube
 from respectra.errors import ConfigError, DataError, FormatError, unknown_name
 from respectra.files import recover
 from respectra.guards.text import read_object
+from respectra.storage import local_folder
 
 INDEX = "index.json"
 #: Folder within a store in which it grows until it is complete.
@@ -246,6 +247,9 @@ def is_store(folder: str | os.PathLike[str]) -> bool:
 def open_store(folder: str | os.PathLike[str]) -> Store:
     """Open a store; its data are read only when they are looked at.
 
+    Args:
+        folder: the store, or its URL, of which a copy in the cache folder is opened.
+
     Raises:
         FormatError: no store, an unfinished one, or one whose index is damaged.
 
@@ -259,7 +263,7 @@ def open_store(folder: str | os.PathLike[str]) -> Store:
         >>> len(open_store("store")["train"])
         1
     """
-    path = Path(folder)
+    path = local_folder(folder)
     recover(path / INDEX, others=["*.bin"])
     if not (path / INDEX).is_file():
         unfinished = (path / PART).is_dir() or (path / "plan.json").is_file()

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import xarray as xr
 from pydantic import Field, field_validator
 
-from respectra.cameras import CLEAN_RESPONSE, band_weights, get_response
+from respectra.cameras import CLEAN_RESPONSE, band_weights, get_response, open_image
 from respectra.colour import decode_srgb
 from respectra.config import Config
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, make_cube
@@ -26,7 +26,8 @@ from respectra.datasets.lighting import light_maps
 from respectra.datasets.metamers import metamers
 from respectra.datasets.palette import DEFAULT_MATERIALS, Lights, lights, materials
 from respectra.datasets.textures import Arrangement, dead_leaves, photo_layout, power_law_fields
-from respectra.errors import ConfigError, DataError
+from respectra.errors import ConfigError, DataError, RespectraError
+from respectra.storage import local_folder
 from respectra.typing import Float32Array
 
 _FIELDS = 6
@@ -65,8 +66,8 @@ class SynthesisOptions(Config):
     """Where the 99.5th percentile of a scene's values lies; what exceeds 1 saturates."""
     lens_blur_px: tuple[float, float] = (0.5, 1.0)
     """Standard deviation of the lens's point spread, in pixels."""
-    photos: Path | None = None
-    """A folder of ordinary photographs that lend their spatial structure."""
+    photos: Path | str | None = None
+    """A folder of ordinary photographs that lend their spatial structure, or its URL."""
 
     @field_validator("wavelengths_nm")
     @classmethod
@@ -370,10 +371,15 @@ def _through_lens(radiance: Float32Array, sigma_px: float) -> Float32Array:
 
 
 @functools.lru_cache(maxsize=4)
-def _photo_files(folder: Path) -> tuple[Path, ...]:
+def _photo_files(where: Path | str) -> tuple[Path, ...]:
+    folder = local_folder(where)
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; give the folder that holds the photographs")
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PHOTO_SUFFIXES)
+    files = sorted(
+        p
+        for p in folder.rglob("*")
+        if p.suffix.lower() in _PHOTO_SUFFIXES and not p.name.startswith(".") and p.is_file()
+    )
     if not files:
         raise DataError(f"{folder} holds no photographs ({', '.join(_PHOTO_SUFFIXES)})")
     return tuple(files)
@@ -384,13 +390,18 @@ def _photo(path: Path) -> Float32Array:
     """A photograph as linear RGB, reduced to at most 2048 pixels a side."""
     import cv2
 
-    codes = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if codes is None:
-        raise DataError(f"{path} is not a photograph that can be read; take it out of the folder")
+    try:
+        image = open_image(
+            path, encoding="srgb", grey="repeat", alpha="drop", profile="ignore", tone="none"
+        )
+    except RespectraError as error:
+        raise DataError(
+            f"{path} is not a photograph that can be read ({error}); take it out of the folder"
+        ) from None
+    codes = np.rint(image.values * 255).astype(np.uint8)
     rows, columns = codes.shape[0], codes.shape[1]
     scale = 2048 / max(rows, columns)
     if scale < 1:
         size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
         codes = cv2.resize(codes, size, interpolation=cv2.INTER_AREA)
-    srgb = codes[:, :, ::-1].astype(np.float32) / 255
-    return decode_srgb(srgb)
+    return decode_srgb(codes.astype(np.float32) / 255)

@@ -25,6 +25,14 @@ def valid_pixels(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
 
     Raises:
         DataError: not a cube.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> values = np.random.default_rng(0).random((4, 5, 31), np.float32)
+        >>> values[0, 0] = 0
+        >>> rs.datasets.valid_pixels(rs.make_cube(values, range(400, 701, 10))).sum().item()
+        19
     """
     values = require_cube(cube).values
     pixels = values.reshape(-1, values.shape[2])

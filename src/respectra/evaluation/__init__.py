@@ -11,7 +11,9 @@ from respectra.evaluation import metrics
 from respectra.renaming import lazy_names
 
 if TYPE_CHECKING:
+    from respectra.evaluation.benchmarking import Benchmark, benchmark, save_benchmark
     from respectra.evaluation.blind import score_submission, validate_submission
+    from respectra.evaluation.demo import DemoResult, run_demo
     from respectra.evaluation.entries import Entry, find_entries, make_entry
     from respectra.evaluation.leaderboard import make_leaderboard
     from respectra.evaluation.protocol import EvaluationOptions, Protocol
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Public name -> the module of this room that defines it.
 _NAMES = {
+    "Benchmark": "benchmarking",
+    "DemoResult": "demo",
     "Entry": "entries",
     "EvaluationOptions": "protocol",
     "Protocol": "protocol",
@@ -35,6 +39,7 @@ _NAMES = {
     "Row": "results",
     "EvaluationScene": "scenes",
     "ReportTable": "tables",
+    "benchmark": "benchmarking",
     "build_report": "report",
     "evaluate": "run",
     "find_entries": "entries",
@@ -43,6 +48,8 @@ _NAMES = {
     "make_leaderboard": "leaderboard",
     "published_table": "published",
     "report_tables": "tables",
+    "run_demo": "demo",
+    "save_benchmark": "benchmarking",
     "save_report": "report",
     "score_submission": "blind",
     "evaluation_scenes_of": "scenes",
@@ -65,6 +72,8 @@ _FORMER_NAMES = {
 __getattr__ = lazy_names(__name__, _NAMES, _FORMER_NAMES)
 
 __all__ = [
+    "Benchmark",
+    "DemoResult",
     "Entry",
     "EvaluationOptions",
     "EvaluationScene",
@@ -72,6 +81,7 @@ __all__ = [
     "ReportTable",
     "Results",
     "Row",
+    "benchmark",
     "build_report",
     "evaluate",
     "evaluation_scenes_of",
@@ -82,6 +92,8 @@ __all__ = [
     "metrics",
     "published_table",
     "report_tables",
+    "run_demo",
+    "save_benchmark",
     "save_report",
     "scenes_without_truth",
     "score_submission",

@@ -9,6 +9,7 @@ than its roof, unless it is computed by fewer operations than are counted.
 from __future__ import annotations
 
 import dataclasses
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -101,7 +102,14 @@ class Run(Config):
 
 
 class Benchmark(Config):
-    """All of one run."""
+    """All of one run.
+
+    Example:
+        >>> from respectra.evaluation.benchmarking import Roofline
+        >>> machine = Roofline(processor="P", threads=2, copy_gb_s=9, fill_gb_s=6, gflop_s=70)
+        >>> Benchmark(roofline=machine, runs=()).roofline.threads
+        2
+    """
 
     roofline: Roofline
     runs: tuple[Run, ...]
@@ -135,6 +143,7 @@ def benchmark(
     patience_s: float = 60.0,
     progress: Progress | None = None,
     capture: Capture | None = None,
+    roofline: Roofline | None = None,
 ) -> Benchmark:
     """Measure methods in every way that they can run.
 
@@ -146,9 +155,18 @@ def benchmark(
         patience_s: what would take longer for one picture is not run, judged by the size before.
         progress: told of each run, and what it took.
         capture: for which the methods are bound before they are measured.
+        roofline: what the machine can do, of a run before; by default it is measured.
 
     Raises:
         ConfigError: no such method or weights, or a size that is none.
+
+    Example:
+        >>> import respectra as rs
+        >>> from respectra.evaluation.benchmarking import Roofline
+        >>> machine = Roofline(processor="P", threads=1, copy_gb_s=9, fill_gb_s=6, gflop_s=70)
+        >>> result = rs.benchmark(["pseudo-inverse"], sizes_mp=[0.001], roofline=machine)
+        >>> {run.method for run in result.runs}
+        {'pseudo-inverse'}
     """
     import torch
 
@@ -158,7 +176,7 @@ def benchmark(
     if capture is not None:
         every = [bind(weights, capture) for weights in every]
     count = threads or torch.get_num_threads()
-    roofline = measure_roofline(count)
+    limits = measure_roofline(count) if roofline is None else roofline
     shown = as_progress(progress)
     runs: list[Run] = []
     with limited_threads(count):
@@ -166,22 +184,29 @@ def benchmark(
             for way in _ways(weights):
                 pace = None
                 for height, width in map(_shape_of, sorted(sizes_mp)):
-                    run = _measure(weights, way, (height, width), roofline, pace, patience_s)
+                    run = _measure(weights, way, (height, width), limits, pace, patience_s)
                     if run.seconds is not None:
                         pace = run.seconds / (height * width)
                     runs.append(run)
                     took = run.reason if run.seconds is None else f"{run.seconds:.3g} s"
                     shown(len(runs), 0, f"{run.label}: {took}; measured")
-    return Benchmark(roofline=roofline, runs=tuple(runs))
+    return Benchmark(roofline=limits, runs=tuple(runs))
 
 
-def save_benchmark(result: Benchmark, folder: Path, *, overwrite: bool = False) -> None:
+def save_benchmark(
+    result: Benchmark, folder: str | os.PathLike[str], *, overwrite: bool = False
+) -> None:
     """Write ``bench.json`` and ``bench.png`` into a folder.
 
     Raises:
         OutputError: they exist and ``overwrite`` is false, or cannot be written.
+
+    Example:
+        >>> from respectra.evaluation.benchmarking import Roofline
+        >>> machine = Roofline(processor="P", threads=2, copy_gb_s=9, fill_gb_s=6, gflop_s=70)
+        >>> save_benchmark(Benchmark(roofline=machine, runs=()), "bench")
     """
-    files = folder / "bench.json", folder / "bench.png"
+    files = Path(folder) / "bench.json", Path(folder) / "bench.png"
     with atomic_paths(files, overwrite=overwrite) as (text, picture):
         text.write_text(result.model_dump_json(indent=2) + "\n", "utf-8")
         save_figure(plot_benchmark(result), picture)

@@ -23,7 +23,14 @@ FLOOR = 0.01
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demonstration made."""
+    """What the demonstration made.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from respectra.evaluation import DemoResult
+        >>> DemoResult(Path("demo"), ("photo.png",), "respectra", {"mrae": 0.1}, seconds=0.2).files
+        ('photo.png',)
+    """
 
     folder: Path
     files: tuple[str, ...]
@@ -40,8 +47,18 @@ def run_demo(folder: str | os.PathLike[str], *, overwrite: bool = False) -> Demo
         folder: where the files go; written as a whole or not at all.
         overwrite: replace the folder.
 
+    Returns:
+        The files' names, and the scores: ``mrae`` (relative), ``rmse`` (of values in [0, 1]) and
+        ``sam_degrees``.
+
     Raises:
         OutputError: the folder exists and ``overwrite`` is false, or cannot be written.
+
+    Example:
+        >>> import respectra as rs
+        >>> result = rs.run_demo("demo")
+        >>> result.scores["mrae"] < 0.5, "spectra.png" in result.files
+        (True, True)
     """
     target = Path(folder)
     with atomic_path(target, overwrite=overwrite) as place:

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from respectra.cameras import track_title
 from respectra.errors import ConfigError, unknown_name
 from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.metrics import METRICS
-from respectra.evaluation.results import PLAIN, Results, Row
+from respectra.evaluation.results import PLAIN, Results, Row, load_results
 from respectra.evaluation.tables import NONE, ReportTable, ranking, show
 from respectra.evaluation.templating import open_template
 
 
 def make_leaderboard(
-    results: Sequence[Results], *, metric: str = "mrae", test: str = PLAIN
+    results: Sequence[Results | str | os.PathLike[str]], *, metric: str = "mrae", test: str = PLAIN
 ) -> tuple[ReportTable, ...]:
     """One table a track and protocol; what does not compare stands in tables of its own.
 
     Args:
-        results: evaluations. Those with the same rules on the same scenes are joined.
+        results: evaluations, or folders that such were stored in. Those with the same rules on the
+            same scenes are joined.
         metric: score to rank by.
         test: ``plain``, or an auxiliary test.
 
     Raises:
         ConfigError: nothing given, an unknown test, a metric that no row has, or two different
             methods of one name.
+        FormatError: a folder that holds no results, or damaged ones.
 
     Example:
         >>> from respectra.evaluation import EvaluationOptions, Protocol, Results, Row
@@ -41,11 +44,12 @@ def make_leaderboard(
         raise ConfigError("a leaderboard needs at least one folder of results")
     if test != PLAIN and test not in TESTS:
         raise unknown_name("test", test, (PLAIN, *TESTS))
-    measured = {name for one in results for row in one.select(test=test) for name in row.scores}
+    every = [one if isinstance(one, Results) else load_results(one) for one in results]
+    measured = {name for one in every for row in one.select(test=test) for name in row.scores}
     if metric not in measured:
         raise unknown_name(f"score of the test {test!r}", metric, measured or ("nothing",))
     groups: dict[str, list[Results]] = {}
-    for one in results:
+    for one in every:
         groups.setdefault(one.protocol.fingerprint, []).append(one)
     boards = []
     for same in groups.values():

@@ -19,7 +19,6 @@ from respectra.errors import ConfigError
 from respectra.evaluation.entries import MEMORY_GB, Entry, Methods, entries_of
 from respectra.evaluation.journal import ScoringTask, collect_rows, require_rows, tasks_of
 from respectra.evaluation.measuring import limited_threads
-from respectra.evaluation.mirror import Mirror, mirrored
 from respectra.evaluation.protocol import EvaluationOptions, Protocol
 from respectra.evaluation.report import save_report
 from respectra.evaluation.results import (
@@ -34,6 +33,7 @@ from respectra.evaluation.scorer import Scorer, Work
 from respectra.evaluation.sharing import score_on
 from respectra.evaluation.timing import largest, measure_costs
 from respectra.files import atomic_path, file_lock, writing_to
+from respectra.mirror import Mirror, Rules, mirrored
 from respectra.progress import Progress, as_progress, tracked
 from respectra.renaming import renamed_arguments
 from respectra.urls import parse_place
@@ -42,6 +42,16 @@ if TYPE_CHECKING:
     from respectra.cluster import Cluster
 
 PathLike = str | os.PathLike[str]
+#: How an evaluation that lies elsewhere is kept in step: first the details of a scene, then the
+#: journal that speaks of them, at the end the tables, ``results.csv`` last. A run that is killed
+#: has lost the scene it was at, and the same command goes on with it.
+_KEPT = Rules(
+    folders=("details", "clusters", "journal"),
+    shared=("details", "clusters"),
+    late="details",
+    last=("protocol.json", "methods.json", "costs.json", "results.parquet", "results.csv"),
+    at_end="results.",
+)
 
 
 @renamed_arguments(entries="methods", subjects="data")
@@ -117,7 +127,7 @@ def evaluate(
         collections=dict(named if collections is None else collections),
         scenes=tuple(subject.record() for subject in subjects),
     )
-    with mirrored(parse_place(os.fspath(output))) as mirror:
+    with mirrored(parse_place(output), _KEPT) as mirror:
         folder = mirror.folder
         work = Work(
             entries=tuple(entries),

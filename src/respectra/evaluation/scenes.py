@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -164,11 +164,18 @@ def evaluation_scenes_of(
     )
 
 
-def scenes_without_truth(folder: str | os.PathLike[str]) -> tuple[EvaluationScene, ...]:
+def scenes_without_truth(
+    folder: str | os.PathLike[str], names: Sequence[str] | None = None
+) -> tuple[EvaluationScene, ...]:
     """Images whose truth nobody has: those of the challenge's names by track, others for any.
 
+    Args:
+        folder: of the images; or its URL.
+        names: of the scenes that are wanted, in this order; all by default.
+
     Raises:
-        DataError: the folder is missing or holds no image.
+        DataError: the folder is missing or holds no image, two files are of one scene, or a scene
+            of ``names`` is not there.
 
     Example:
         >>> import numpy as np
@@ -182,17 +189,38 @@ def scenes_without_truth(folder: str | os.PathLike[str]) -> tuple[EvaluationScen
     root = local_folder(folder)
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; give the folder that holds the images")
-    found: dict[str, dict[str, Path]] = {}
+    named: dict[str, dict[str, Path]] = {}
+    others: dict[str, dict[str, Path]] = {}
     for path in sorted(root.iterdir()):
         if path.suffix.lower() not in _PICTURES or path.name.startswith("."):
             continue
         track = track_of_file(path.name)
-        name = path.stem if track is None else path.name.removesuffix(file_suffix(track))
-        for taken in list_tracks() if track is None else (track,):
-            found.setdefault(name, {})[taken] = path
+        if track is None:
+            _note(others, path.stem, list_tracks(), path)
+        else:
+            _note(named, path.name.removesuffix(file_suffix(track)), (track,), path)
+    # What is called by its track is that track's image; a picture of any name is that of the rest.
+    found = {
+        name: {**others.get(name, {}), **named.get(name, {})}
+        for name in dict.fromkeys((*named, *others))
+    }
     if not found:
         raise DataError(f"{root} holds no image; known suffixes: {', '.join(_PICTURES)}")
-    return tuple(EvaluationScene(name, None, images) for name, images in found.items())
+    missing = [name for name in names or () if name not in found]
+    if missing:
+        raise DataError(f"no scene {', '.join(missing)} in {root.name}; it has {', '.join(found)}")
+    wanted = found if names is None else names
+    return tuple(EvaluationScene(name, None, found[name]) for name in wanted)
+
+
+def _note(found: dict[str, dict[str, Path]], name: str, tracks: Iterable[str], path: Path) -> None:
+    for track in tracks:
+        before = found.setdefault(name, {}).setdefault(track, path)
+        if before != path:
+            raise DataError(
+                f"{before.name} and {path.name} are both an image of {name}; rename one, or take "
+                "it out of the folder"
+            )
 
 
 def no_data(cube: xr.DataArray) -> npt.NDArray[np.bool_]:

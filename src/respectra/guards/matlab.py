@@ -59,6 +59,14 @@ class MatlabArray:
         chunks = self._array.chunks
         return chunks[::-1] if chunks is not None and self.by_columns else chunks
 
+    @property
+    def unit(self) -> str | None:
+        """What an attribute of an HDF5 array says of its unit; MATLAB itself writes none."""
+        if not isinstance(self._array, Hdf5Array):
+            return None
+        said = (self._array.attrs.get(name) for name in ("units", "unit", "Units", "Unit"))
+        return next((text for text in said if isinstance(text, str)), None)
+
     def read(self, selection: tuple[slice, ...] = ()) -> npt.NDArray[Any]:
         """The values of an array of numbers, or a part of them, in the shape it has.
 

@@ -1,5 +1,7 @@
 """Inference: from images to cubes."""
 
+from typing import TYPE_CHECKING
+
 from respectra.inference.ensembles import ModelEnsemble, SelfEnsemble
 from respectra.inference.files import KnownFacts, reconstruct_files
 from respectra.inference.folders import Outcome
@@ -8,6 +10,12 @@ from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.streaming import Streamed, reconstruct_file, streams
 from respectra.inference.video import ReconstructedVideo, reconstruct_video
 from respectra.inference.video_store import Flicker
+from respectra.renaming import lazy_names
+
+if TYPE_CHECKING:
+    from respectra.inference.engines.onnx import export_onnx
+
+__getattr__ = lazy_names(__name__, {"export_onnx": "engines.onnx"}, within=["tables"])
 
 __all__ = [
     "Flicker",
@@ -18,6 +26,7 @@ __all__ = [
     "Reconstructor",
     "SelfEnsemble",
     "Streamed",
+    "export_onnx",
     "find_weights",
     "load",
     "reconstruct_file",

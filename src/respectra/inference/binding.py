@@ -25,6 +25,7 @@ from respectra.cameras import (
     input_encoding,
     open_image,
     open_picture,
+    require_capture,
     require_image,
     to_track_values,
 )
@@ -64,6 +65,7 @@ def for_picture(
     if capture is None and quantity is not None:
         capture = reconstructor.capture or said or Capture()
     if capture is not None:
+        capture = require_capture(capture)
         if said is not None and capture.camera is None:
             capture = said.replace(**capture.known())
         where = str(picture.attrs.get("source", "the picture"))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +26,19 @@ from respectra.guards.text import read_object
 from respectra.inference.cache import fingerprint
 from respectra.inference.guarantees import METRIC_FLOOR, camera_of
 from respectra.inference.reference_process import Lengths, posterior
-from respectra.inference.reference_tables import FactorTable
+from respectra.inference.reference_tables import FactorTable, axes, features
 from respectra.methods import Contract
 from respectra.typing import FloatArray
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from respectra.inference.reconstructor import Reconstructor
 
 Camera = Track | CaptureCamera
+
+#: On this machine, or on a device.
+Spectra = TypeVar("Spectra", npt.NDArray[np.float32], "Tensor")
 
 FORMAT, VERSION = "respectra correction", 1
 #: Pixels that are corrected at a time.
@@ -55,6 +61,7 @@ class Correction:
         before: mean relative error of left-out references without a correction.
         after: and with it.
         camera: what explains the picture's codes; None where it is not known.
+        noise: shape (n,), of the references over the process; see ``noise_of``. None: none.
     """
 
     values: FloatArray
@@ -66,11 +73,13 @@ class Correction:
     before: float
     after: float
     camera: Camera | None = None
+    noise: FloatArray | None = None
 
     @property
     def key(self) -> str:
         """A short name; another correction has another."""
-        return fingerprint(self.values.tolist(), self.ratios.tolist(), str(self.lengths))
+        noise = None if self.noise is None else self.noise.tolist()
+        return fingerprint(self.values.tolist(), self.ratios.tolist(), noise, str(self.lengths))
 
     @property
     def summary(self) -> str:
@@ -96,16 +105,28 @@ class Correction:
         Raises:
             DataError: other wavelengths than the references'.
         """
+        self.require_grid(wavelengths_nm)
+        for part, some in self.strips(image, spectra):
+            rgb = np.ascontiguousarray(part.values, np.float32).reshape(-1, 3)
+            if self.table.multiply(some, rgb) and self.response is not None:
+                self._put_back(some, part)
+
+    def require_grid(self, wavelengths_nm: npt.ArrayLike) -> None:
+        """Refuse cubes of other bands.
+
+        Raises:
+            DataError: other wavelengths than the references'.
+        """
         if not np.allclose(wavelengths_nm, self.wavelengths_nm):
             raise DataError("the correction was made for cubes of other wavelengths; fit it again")
+
+    @staticmethod
+    def strips(image: xr.DataArray, spectra: Spectra) -> Iterator[tuple[xr.DataArray, Spectra]]:
+        """Some rows of a picture at a time with their spectra: bounds of all would take memory."""
         width = image.sizes["x"]
         rows = max(1, _STRIP // width)
-        for top in range(0, image.sizes["y"], rows):  # bounds of the whole would take memory
-            part = image[top : top + rows]
-            some = spectra[top * width : (top + rows) * width]
-            rgb = np.ascontiguousarray(part.values, np.float32).reshape(-1, 3)
-            if self._table.multiply(some, rgb) and self.response is not None:
-                self._put_back(some, part)
+        for top in range(0, image.sizes["y"], rows):
+            yield image[top : top + rows], spectra[top * width : (top + rows) * width]
 
     def deviation(
         self, cube: xr.DataArray, image: xr.DataArray, own: npt.NDArray[np.float32] | None
@@ -118,7 +139,7 @@ class Correction:
             own: what the method says of itself without references, or None.
         """
         rgb = np.ascontiguousarray(image.values, np.float32).reshape(-1, 3)
-        left = self._table.spread(rgb).reshape(*cube.shape[:2], 1)
+        left = self.table.spread(rgb).reshape(*cube.shape[:2], 1)
         if own is not None:
             return np.asarray(own * left, np.float32)
         # The spread of the method's own errors at the references is the prior.
@@ -142,6 +163,8 @@ class Correction:
             "before": self.before,
             "after": self.after,
         }
+        if self.noise is not None:
+            record["noise"] = self.noise.tolist()
         with atomic_path(path, overwrite=overwrite) as temporary:
             temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
 
@@ -167,6 +190,7 @@ class Correction:
                 before=float(record["before"]),
                 after=float(record["after"]),
                 camera=camera,
+                noise=np.array(record["noise"]) if "noise" in record else None,
             )
         except (OSError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, FormatError):
@@ -174,11 +198,14 @@ class Correction:
             raise FormatError(f"{file} cannot be read as a correction: {error}") from None
 
     @property
-    def _table(self) -> FactorTable:
+    def table(self) -> FactorTable:
+        """The factors by colour; made once."""
         table: FactorTable | None = self.__dict__.get("_made")
         if table is None:
-            after = posterior(self.values, self.ratios, self.white, self.lengths)
-            table = FactorTable(self.white, self.ratios.shape[1], after)
+            noise = 0.0 if self.noise is None else self.noise
+            at = axes(features(self.values, self.white), self.lengths.chroma)
+            after = posterior(self.values, self.ratios, self.white, self.lengths, noise)
+            table = FactorTable(self.white, self.ratios.shape[1], after, at)
             table.pin(self.values, self.ratios, _SAME_COLOUR)
             object.__setattr__(self, "_made", table)
         return table
@@ -186,19 +213,27 @@ class Correction:
     def _put_back(self, spectra: npt.NDArray[np.float32], image: xr.DataArray) -> None:
         from respectra.inference.nearest_spectra import move_into
 
-        assert self.camera is not None
         assert self.response is not None
+        low, high = self.bounds(image)
+        move_into(
+            spectra,
+            self.response,
+            low,
+            high,
+            non_negative=False,
+            metric_floor=METRIC_FLOOR,
+        )
+
+    def bounds(self, image: xr.DataArray) -> tuple[FloatArray, FloatArray]:
+        """Least and largest linear values of a picture's pixels, shape (n, 3) each."""
+        assert self.camera is not None
         if self.camera.exact:
             low, high = self.camera.code_bounds(image)
         else:
             low = high = np.asarray(image.values, np.float64)
-        move_into(
-            spectra,
-            self.response,
+        return (
             np.ascontiguousarray(low.reshape(-1, 3)),
             np.ascontiguousarray(high.reshape(-1, 3)),
-            non_negative=False,
-            metric_floor=METRIC_FLOOR,
         )
 
 

@@ -289,9 +289,10 @@ class _Chosen:
         key = job.kind, _said_of(job, self.reading)
         if key not in self._bound:
             plain = self._for_track(track_of_kind(job.kind))
-            while len(self._bound) >= _KEPT_READY:
+            # The first picture of a kind is the one in which places are stated: what was learned
+            # from it stays.
+            while len(self._bound) >= _KEPT_READY and not self.known:
                 self._bound.pop(next(iter(self._bound)))
-            # The first picture of a kind is the one in which places are stated.
             self._bound[key] = self.known.bind(plain, job.source, job.kind, self.reading)
         return self._bound[key]
 

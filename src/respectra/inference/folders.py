@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
 
 from respectra.cameras import PICTURE_SUFFIXES
 from respectra.cameras.colour import InputKind
@@ -272,7 +273,8 @@ class _Run:
         self.output, self.options = output, options
         self.outputs, self.overwrite = outputs, overwrite
         self._manifest: Manifest | None = None
-        self._signatures: dict[int, str] = {}
+        # Not by id, which a later reconstructor may have when this one is gone.
+        self._signatures: WeakKeyDictionary[Recovers, str] = WeakKeyDictionary()
 
     @property
     def manifest(self) -> Manifest:
@@ -283,9 +285,8 @@ class _Run:
     def begin(self, job: Job, reconstructor: Recovers) -> _Begun | Outcome:
         """Write down that a job is begun, unless it is done already or cannot be."""
         start = time.perf_counter()
-        key = id(reconstructor)
-        weights = self._signatures.get(key) or reconstructor.signature()
-        self._signatures[key] = weights
+        weights = self._signatures.get(reconstructor) or reconstructor.signature()
+        self._signatures[reconstructor] = weights
         manifest = self.manifest
         try:
             identity = {

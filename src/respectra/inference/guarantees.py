@@ -48,7 +48,7 @@ METRIC_FLOOR = 0.02
 #: (colour-science, earthlib) under daylight and equal energy.
 ROUGHEST = 0.24
 _SAMPLE = 10_000
-_STRENGTHS = tuple(float(x) for x in np.geomspace(0.02, 2e4, 13))
+STRENGTHS = tuple(float(x) for x in np.geomspace(0.02, 2e4, 13))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,13 +200,12 @@ class Guarantees:
         spectra = values.reshape(-1, bands)
         if factor != 1.0:
             spectra *= np.float32(factor)
-        sample = slice(None, None, max(1, len(spectra) // _SAMPLE))
+        sample = slice(None, None, sample_step(len(spectra)))
         before = spectra[sample].copy()
         grid = wavelengths_of(cube)
         attrs: dict[str, Any] = dict(cube.attrs)
         if self.correction is not None:
             self.correction.apply(spectra, picture, grid)
-            attrs["references"] = self.correction.summary
         non_negative = "non-negative" in self.names
         if "smooth" in self.names:
             smooth(spectra, grid)
@@ -222,11 +221,23 @@ class Guarantees:
             relative_change=_relative_change(before, spectra[sample]),
             rough=_count_rough(spectra, grid) if "smooth" in self.names else 0,
         )
-        if self.names:
-            attrs["guarantees"] = ", ".join(sorted(self.names))
-        if report.unreachable.any():
-            attrs["unreachable_pixels"] = int(report.unreachable.sum())
+        attrs |= self.facts(int(report.unreachable.sum()))
         return make_cube(spectra.reshape(cube.shape), grid, **attrs), report
+
+    def facts(self, unreachable: int) -> dict[str, Any]:
+        """What is written down with a cube that keeps them.
+
+        Args:
+            unreachable: pixels whose values no allowed spectrum gives.
+        """
+        found: dict[str, Any] = {}
+        if self.correction is not None:
+            found["references"] = self.correction.summary
+        if self.names:
+            found["guarantees"] = ", ".join(sorted(self.names))
+        if unreachable:
+            found["unreachable_pixels"] = unreachable
+        return found
 
     def _move(
         self,
@@ -244,13 +255,8 @@ class Guarantees:
 
             seen = (spectra.astype(np.float64) @ camera).reshape(image.shape)
             low = high = denoised_values(track, image, seen)
-        elif "consistent-exact" in self.names:
-            low, high = track.code_bounds(image)
-            middle = track.invert_codes(image)
-            high = np.where(np.isinf(high), high, middle)
-            low = np.where(np.isinf(high), low, middle)
         else:
-            low, high = track.code_bounds(image)
+            low, high = self.bounds(track, image)
         status = move_into(
             spectra,
             camera,
@@ -259,13 +265,37 @@ class Guarantees:
             non_negative=non_negative,
             metric_floor=METRIC_FLOOR,
         )
-        broken = int((status == NOT_FINITE).sum())
-        if broken:
-            raise DataError(
-                f"the method gave NaN or infinite values at {broken} pixels, which no guarantee "
-                "can mend; check its weights and the image"
-            )
+        require_finite(int((status == NOT_FINITE).sum()))
         return status
+
+    def bounds(
+        self, track: Track | CaptureCamera, image: xr.DataArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Least and largest linear values, (y, x, 3), of an exact camera that are consistent."""
+        low, high = track.code_bounds(image)
+        if "consistent-exact" in self.names:
+            middle = track.invert_codes(image)
+            high = np.where(np.isinf(high), high, middle)
+            low = np.where(np.isinf(high), low, middle)
+        return low, high
+
+
+def require_finite(broken: int) -> None:
+    """Refuse a cube with values that are not finite at some pixels.
+
+    Raises:
+        DataError: there are any.
+    """
+    if broken:
+        raise DataError(
+            f"the method gave NaN or infinite values at {broken} pixels, which no guarantee "
+            "can mend; check its weights and the image"
+        )
+
+
+def sample_step(pixels: int) -> int:
+    """Of how many pixels one is looked at, for the change of a cube."""
+    return max(1, pixels // _SAMPLE)
 
 
 def camera_of(contract: Contract) -> Track | CaptureCamera:
@@ -304,7 +334,7 @@ def smooth(spectra: npt.NDArray[np.float32], wavelengths_nm: npt.NDArray[np.floa
     differences = second_differences(wavelengths_nm)
     rough = np.flatnonzero(roughness(spectra, differences) > ROUGHEST)
     start = spectra[rough]
-    for strength in _STRENGTHS:
+    for strength in STRENGTHS:
         if not rough.size:
             return
         penalty = np.eye(start.shape[1]) + strength * differences.T @ differences

@@ -24,8 +24,9 @@ from respectra.inference.colours import (
     layout_of_colours,
     weighted_rows,
 )
+from respectra.inference.keeping import keeps_on_device, kept_pieces
 from respectra.inference.reconstructor import Reconstructor
-from respectra.inference.tiling import Layout, Tile, gathered, round_up
+from respectra.inference.tiling import Layout, Region, Tile, gathered, round_up
 from respectra.methods import Tiling
 from respectra.typing import Float32Array
 
@@ -354,13 +355,17 @@ def _recover(
         layout = Layout(rows, columns, method.card.tiling, (rows, columns))
         if method.card.tiling is Tiling.NATIVE and method.card.native_tile is not None:
             layout = Layout(rows, columns, Tiling.NATIVE, (method.card.native_tile,) * 2)
-        pieces = method.pieces(
-            lambda y, x: rgb[y, x],
-            layout,
-            bounds=bounds,
-            bits=bits_of(scaled),
-            means=means,
-        )
+        kept = method.backend.kept_guarantees(bits_of(picture))
+        there = keeps_on_device(method, layout)
+        options: dict[str, Any] = {"bounds": bounds, "bits": bits_of(scaled), "means": means}
+        read = functools.partial(_part, rgb)
+        if there:
+            seen = functools.partial(_seen, picture)
+            pieces = kept_pieces(
+                method, read, layout, seen=seen, factor=factor, kept=kept, **options
+            )
+        else:
+            pieces = method.pieces(read, layout, **options)
         spectra = gathered(pieces, layout)
         inner = tuple(
             slice(
@@ -369,12 +374,20 @@ def _recover(
             )
             for axis, length in enumerate((rows, columns))
         )
-        spectra, seen = spectra[inner], picture[inner]
-        if method.guarantees.kept_by(method.backend.kept_guarantees(bits_of(picture))):
+        spectra = spectra[inner]
+        if there or method.guarantees.kept_by(kept):
             return np.ascontiguousarray(spectra)
         cube = make_cube(spectra, method.contract.wavelengths_nm, **_quantity(method))
-        values: Float32Array = method.guarantees.enforce(cube, seen, factor)[0].values
+        values: Float32Array = method.guarantees.enforce(cube, picture[inner], factor)[0].values
         return values
+
+
+def _part(rgb: Float32Array, rows: slice, columns: slice) -> Float32Array:
+    return rgb[rows, columns]
+
+
+def _seen(picture: xr.DataArray, region: Region) -> xr.DataArray:
+    return picture[region]
 
 
 def _quantity(method: Reconstructor) -> dict[str, Any]:

@@ -105,4 +105,6 @@ def find_weights(source: str | os.PathLike[str], *, track: str = "clean") -> Wei
             f"no weights of {name!r} ship with the package; train it, or bring the authors' "
             f"checkpoint in with: respectra import-weights {name} FILE -o {name}.safetensors"
         )
-    raise unknown_name("method or weights file", name, [DEFAULT, CLASSICAL, *classical])
+    raise unknown_name(
+        "method or weights file", name, [DEFAULT, CLASSICAL, "respectra", *classical]
+    )

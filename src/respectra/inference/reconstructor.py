@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 import numpy as np
 import xarray as xr
 
-from respectra.cameras import Capture, InputKind, References
+from respectra.cameras import Capture, InputKind, References, require_capture
 from respectra.cubes import Quantity, make_cube
 from respectra.errors import unknown_name
 from respectra.inference import binding
@@ -21,6 +21,7 @@ from respectra.inference.capture import bind, capture_of
 from respectra.inference.engines import Engine
 from respectra.inference.facts import CubeFacts, cube_facts, describe
 from respectra.inference.guarantees import Guarantees
+from respectra.inference.keeping import keeps_on_device, recover_on_device
 from respectra.inference.tiled import TiledInference, TileSide
 from respectra.inference.tiling import Layout
 from respectra.methods import Contract, Weights
@@ -83,7 +84,8 @@ class Reconstructor:
     ) -> None:
         if quantity not in (None, *get_args(Quantity)):
             raise unknown_name("quantity", str(quantity), get_args(Quantity))
-        self._unbound, self._told = weights, capture
+        self._unbound = weights
+        self._told = None if capture is None else require_capture(capture)
         self.asked_quantity = quantity
         self.weights = weights if capture is None else bind(weights, capture, quantity)
         self.contract: Contract = self.weights.contract
@@ -189,7 +191,12 @@ class Reconstructor:
         kept = self.backend.kept_guarantees(int(picture.attrs.get("bits", TABLE_BITS)))
         done = self.guarantees.kept_by(kept)
         seen, factor = (picture, 1.0) if done else self.guarantees.scale(picture)
-        spectra, layout = self.answers.assemble(np.asarray(seen.values, np.float32), bits_of(seen))
+        rgb = np.asarray(seen.values, np.float32)
+        if self.backend.on_device and not done:
+            layout = self.tiled.layout_in_memory(*rgb.shape[:2])
+            if keeps_on_device(self, layout):
+                return recover_on_device(self, picture, seen, factor, layout, kept)
+        spectra, layout = self.answers.assemble(rgb, bits_of(seen))
         cube = make_cube(spectra, self.contract.wavelengths_nm, **self.cube_facts(layout))
         if done:
             return cube.assign_attrs(guarantees=", ".join(sorted(kept))) if kept else cube

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from respectra.cameras import Track, make_image
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.inference.guarantees import METRIC_FLOOR
-from respectra.inference.reference_tables import features
+from respectra.inference.reference_tables import axes, corners, features
 from respectra.typing import FloatArray
 
 #: Lengths that are tried, of chromaticity (0 to 1) and of log2 of brightness; relative variance of
@@ -54,7 +54,7 @@ class Lengths:
 
 
 def choose_lengths(
-    points: FloatArray, ratios: FloatArray, errors: ReferenceErrors, uncertainty: FloatArray
+    points: FloatArray, ratios: FloatArray, errors: ReferenceErrors, noise: FloatArray
 ) -> tuple[Lengths, float, float]:
     """Lengths with the least error of references that were left out, one at a time.
 
@@ -62,7 +62,7 @@ def choose_lengths(
         points: shape (n, 3), features of the references.
         ratios: shape (n, band), log(true / recovered).
         errors: of the references after corrections.
-        uncertainty: shape (n, band), relative, of the references.
+        noise: shape (n,), of the references; see :func:`noise_of`.
 
     Returns:
         the lengths, with share 0 where no correction is better; the mean relative error without a
@@ -70,8 +70,7 @@ def choose_lengths(
     """
     none = Lengths(_CHROMA[0], _BRIGHTNESS[0], 0.0, 1.0, 0.0)
     some = thin(points, _CHOOSING)
-    points, ratios, errors = points[some], ratios[some], errors.of(some)
-    stated = np.mean(uncertainty[some] ** 2, axis=1)
+    points, ratios, errors, noise = points[some], ratios[some], errors.of(some), noise[some]
     before = errors(np.zeros_like(ratios))
     unchanged = float(before.mean())
     if len(points) < 3:  # too few to leave one out
@@ -79,10 +78,13 @@ def choose_lengths(
     best, least, after = none, 0.0, before
     for chroma, brightness, constant in itertools.product(_CHROMA, _BRIGHTNESS, _CONSTANT):
         kernel = _kernel(points, points, chroma, brightness, constant)
+        nodes, weights = corners(points, axes(points, chroma))
+        across = _kernel(nodes.reshape(-1, 3), points, chroma, brightness, constant)
         for nugget in _NUGGET:
-            left_out = _left_out(kernel, ratios, nugget, stated)
+            around = _left_out(kernel, across, ratios, nugget + noise)
             for share in _SHARES if len(points) >= _ENOUGH else _SHARES[:1]:
-                found = errors(share * left_out)
+                factors = np.einsum("nc,ncb->nb", weights, np.exp(share * around))
+                found = errors(np.log(factors))
                 gain = float(np.log(found / before).mean())
                 if gain < least:
                     best = Lengths(chroma, brightness, constant, nugget, share)
@@ -148,18 +150,51 @@ def _kernel(
     return np.asarray(np.exp(-0.5 * (gap**2).sum(axis=2)) + constant)
 
 
-def _left_out(
-    kernel: FloatArray, ratios: FloatArray, nugget: float, stated: FloatArray
-) -> FloatArray:
-    """Posterior mean at each sample from all the others."""
+def noise_of(ratios: FloatArray, uncertainty: FloatArray) -> FloatArray:
+    """Variance of references over that of the process, from what is stated of them; shape (n,).
+
+    Args:
+        ratios: shape (n, band), log(true / recovered).
+        uncertainty: shape (n, band), relative.
+    """
     size = max(float(np.mean(ratios**2)), 1e-8)
-    noise = nugget + stated / size
+    return np.asarray(np.mean(uncertainty**2, axis=1) / size)
+
+
+def _bounded(logs: FloatArray, ratios: FloatArray) -> FloatArray:
+    """No further than the references go: between references that differ, a process overshoots."""
+    return np.clip(logs, np.minimum(ratios.min(axis=0), 0.0), np.maximum(ratios.max(axis=0), 0.0))
+
+
+def _left_out(
+    kernel: FloatArray, across: FloatArray, ratios: FloatArray, noise: FloatArray
+) -> FloatArray:
+    """Posterior mean at the nodes around each sample, from all the others.
+
+    Args:
+        kernel: between samples, (n, n).
+        across: between the nodes of each sample and samples, (8 n, n).
+        ratios: shape (n, band).
+        noise: shape (n,).
+
+    Returns:
+        shape (n, 8, band).
+    """
+    count = len(ratios)
     inverse = np.linalg.inv(kernel + np.diag(noise))
-    return np.asarray(ratios - (inverse @ ratios) / np.diag(inverse)[:, None])
+    weights = inverse @ ratios
+    own = weights / np.diag(inverse)[:, None]
+    at_own = np.einsum("icn,ni->ic", across.reshape(count, -1, count), inverse)
+    logs = (across @ weights).reshape(count, -1, ratios.shape[1])
+    return _bounded(logs - at_own[:, :, None] * own[:, None], ratios)
 
 
 def posterior(
-    values: FloatArray, ratios: FloatArray, white: FloatArray, lengths: Lengths
+    values: FloatArray,
+    ratios: FloatArray,
+    white: FloatArray,
+    lengths: Lengths,
+    noise: FloatArray | float = 0.0,
 ) -> Callable[[FloatArray], tuple[FloatArray, FloatArray]]:
     """The process given references: from features to logarithms of factors and shares of doubt.
 
@@ -168,14 +203,15 @@ def posterior(
         ratios: shape (n, band), their logarithms.
         white: shape (3,), R, G, B of a perfect white.
         lengths: of the process.
+        noise: of the references, shape (n,); see :func:`noise_of`.
 
     Returns:
         a function of features (m, 3), giving (m, band) and (m,).
     """
     points = features(values, white)
     kernel = _kernel(points, points, lengths.chroma, lengths.brightness, lengths.constant)
-    inverse = np.linalg.inv(kernel + lengths.nugget * np.eye(len(points)))
-    weights = lengths.share * (inverse @ ratios)
+    inverse = np.linalg.inv(kernel + (lengths.nugget + noise) * np.eye(len(points)))
+    weights = inverse @ ratios
     prior = 1.0 + lengths.constant
 
     def logs_and_spread(nodes: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -183,7 +219,7 @@ def posterior(
         variance = prior - np.einsum("ij,ij->i", across @ inverse, across)
         ratio = (np.maximum(variance, 0.0) + lengths.nugget) / (prior + lengths.nugget)
         spread = np.sqrt(ratio) if lengths.share > 0 else np.ones(len(nodes))
-        return across @ weights, spread
+        return lengths.share * _bounded(across @ weights, ratios), spread
 
     return logs_and_spread
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numba
 import numpy as np
@@ -16,11 +16,15 @@ from respectra.typing import FloatArray
 watch_compiler()
 
 Posterior = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+#: Places of a table's nodes along both chromaticities and the logarithm of brightness.
+Axes = tuple[FloatArray, FloatArray, FloatArray]
 
 #: Nodes along each chromaticity, and along the logarithm of brightness.
 _CHROMA_NODES, _BRIGHTNESS_NODES = 41, 13
 #: Added to brightness over that of white before its logarithm, and the largest that is told apart.
 _DARKEST, _BRIGHTEST = 1.0 / 512.0, 2.0
+#: Lengths of chromaticity from the references to the ends of a table.
+_REACH = 3.0
 _BLOCK = 16384
 
 
@@ -32,6 +36,67 @@ def features(values: npt.ArrayLike, white: FloatArray) -> FloatArray:
     return np.hstack([chroma[:, :2], np.log2(total / 3.0 + _DARKEST)])
 
 
+def axes(points: FloatArray, chroma: float) -> Axes:
+    """Chromaticities and logarithms of brightness of a table's nodes.
+
+    They reach as far as the process changes: it is even three lengths away from all references.
+
+    Args:
+        points: features of the references, shape (n, 3).
+        chroma: length of the process, of chromaticity.
+    """
+    low = np.maximum(points[:, :2].min(axis=0) - _REACH * chroma, 0.0)
+    high = np.minimum(points[:, :2].max(axis=0) + _REACH * chroma, 1.0)
+    first, second = (np.linspace(low[i], high[i], _CHROMA_NODES) for i in (0, 1))
+    ends = np.log2(_DARKEST), np.log2(_BRIGHTEST + _DARKEST)
+    return first, second, np.linspace(*ends, _BRIGHTNESS_NODES)
+
+
+def corners(points: FloatArray, at: Axes) -> tuple[FloatArray, FloatArray]:
+    """Nodes around colours, and their weights, as a table interpolates between them.
+
+    Args:
+        points: features, shape (n, 3).
+        at: the nodes' axes.
+
+    Returns:
+        features of the nodes, (n, 8, 3), and weights (n, 8) that sum to one.
+    """
+    nodes, weights = np.empty((len(points), 8, 3)), np.ones((len(points), 8))
+    which = np.arange(8)
+    for axis, places in enumerate(at):
+        place = (points[:, axis] - places[0]) / (places[1] - places[0])
+        place = np.clip(place, 0.0, len(places) - 1)
+        first = np.minimum(place.astype(int), len(places) - 2)
+        beyond = (place - first)[:, None]
+        side = (which >> (2 - axis)) & 1
+        nodes[:, :, axis] = places[first[:, None] + side]
+        weights *= np.where(side, beyond, 1.0 - beyond)
+    return nodes, weights
+
+
+AnyArray = TypeVar("AnyArray")
+
+
+class TableArrays(NamedTuple, Generic[AnyArray]):
+    """What a table is made of, on this machine or on a device."""
+
+    white: AnyArray
+    """Shape (3,)."""
+    starts: AnyArray
+    """Shape (3,): the first node along both chromaticities and the logarithm of brightness."""
+    steps: AnyArray
+    """Shape (3,): nodes for each unit of these."""
+    factors: AnyArray
+    """Shape (node, node, level, band)."""
+    pinned: AnyArray
+    """Shape (n, 3), sorted by R."""
+    left: AnyArray
+    """Shape (n, band): factors of pinned colours."""
+    tolerance: AnyArray
+    """By how much pinned colours may differ from a pixel's."""
+
+
 class FactorTable:
     """Factors for each band, and the share of uncertainty that is left, by colour.
 
@@ -39,20 +104,20 @@ class FactorTable:
         white: shape (3,), R, G, B of a perfect white.
         bands: of the spectra.
         posterior: from features (n, 3) to logarithms of the factors (n, band) and shares (n,).
+        at: the nodes' axes.
     """
 
-    def __init__(self, white: FloatArray, bands: int, posterior: Posterior) -> None:
-        chroma = np.linspace(0.0, 1.0, _CHROMA_NODES)
-        low, high = np.log2(_DARKEST), np.log2(_BRIGHTEST + _DARKEST)
-        brightness = np.linspace(low, high, _BRIGHTNESS_NODES)
-        nodes = np.stack(np.meshgrid(chroma, chroma, brightness, indexing="ij"), axis=-1)
+    def __init__(self, white: FloatArray, bands: int, posterior: Posterior, at: Axes) -> None:
+        nodes = np.stack(np.meshgrid(*at, indexing="ij"), axis=-1)
         logs, spread = posterior(nodes.reshape(-1, 3))
         shape = nodes.shape[:3]
         self._factors = np.exp(logs).astype(np.float32).reshape(*shape, bands)
         self._spread = spread.astype(np.float32).reshape(*shape, 1)
         self._white = white.astype(np.float32)
-        self._ends = np.array([low, high], np.float32)
+        self._starts = np.array([places[0] for places in at], np.float32)
+        self._steps = np.array([1.0 / (places[1] - places[0]) for places in at], np.float32)
         self.trivial = bool((logs == 0).all())
+        self._tolerance = np.float32(0.0)
         self._pinned = np.zeros((0, 3), np.float32)
         self._left = np.ones((0, bands), np.float32)
 
@@ -70,13 +135,32 @@ class FactorTable:
         self._left = np.exp(means).astype(np.float32)
         self._tolerance = np.float32(tolerance)
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether every factor is one."""
+        return self.trivial and bool((self._left == 1.0).all())
+
+    @property
+    def arrays(self) -> TableArrays[npt.NDArray[np.float32]]:
+        """What it is made of."""
+        tolerance = np.asarray(self._tolerance, np.float32)
+        return TableArrays(
+            self._white,
+            self._starts,
+            self._steps,
+            self._factors,
+            self._pinned,
+            self._left,
+            tolerance,
+        )
+
     def multiply(self, spectra: npt.NDArray[np.float32], rgb: npt.NDArray[np.float32]) -> bool:
         """Multiply spectra (n, band) in place by the factors of their colours (n, 3).
 
         Returns:
             whether others than the pinned colours may have changed.
         """
-        if self.trivial and (self._left == 1.0).all():
+        if self.unchanged:
             return False
 
         def work(start: int, stop: int) -> None:
@@ -84,7 +168,8 @@ class FactorTable:
                 spectra[start:stop],
                 rgb[start:stop],
                 self._white,
-                self._ends,
+                self._starts,
+                self._steps,
                 self._factors,
                 self._pinned,
                 self._left,
@@ -103,7 +188,8 @@ class FactorTable:
                 out[start:stop],
                 rgb[start:stop],
                 self._white,
-                self._ends,
+                self._starts,
+                self._steps,
                 self._spread,
                 self._pinned[:0],
                 self._left[:0, :1],
@@ -119,7 +205,8 @@ def _multiply(
     spectra: Any,
     rgb: Any,
     white: Any,
-    ends: Any,
+    starts: Any,
+    steps: Any,
     table: Any,
     pinned: Any,
     left: Any,
@@ -128,7 +215,7 @@ def _multiply(
     pixels, bands = spectra.shape
     nodes, levels = table.shape[0], table.shape[2]
     zero, third = np.float32(0.0), np.float32(1.0 / 3.0)
-    step = (levels - 1) / (ends[1] - ends[0])
+    most = np.float32(nodes - 1)
     factor = np.empty(bands, np.float32)
     for p in range(pixels):
         hit = -1
@@ -158,8 +245,9 @@ def _multiply(
         total = r + g + max(rgb[p, 2], zero) / white[2]
         x = r / total if total > zero else third
         y = g / total if total > zero else third
-        z = (np.log2(total * third + np.float32(1.0 / 512.0)) - ends[0]) * step
-        x, y = x * (nodes - 1), y * (nodes - 1)
+        z = (np.log2(total * third + np.float32(1.0 / 512.0)) - starts[2]) * steps[2]
+        x = min(max((x - starts[0]) * steps[0], zero), most)
+        y = min(max((y - starts[1]) * steps[1], zero), most)
         i, j = min(int(x), nodes - 2), min(int(y), nodes - 2)
         k = min(max(int(z), 0), levels - 2)
         u, v = np.float32(x - i), np.float32(y - j)

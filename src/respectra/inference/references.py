@@ -15,11 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from respectra.cameras import Capture, References
+from respectra.cameras import Capture, References, require_references
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.errors import DataError, RespectraWarning
 from respectra.inference.corrections import Correction, camera_and_response
-from respectra.inference.reference_process import FLOOR, ReferenceErrors, choose_lengths, thin
+from respectra.inference.reference_process import (
+    FLOOR,
+    ReferenceErrors,
+    choose_lengths,
+    noise_of,
+    thin,
+)
 from respectra.inference.reference_tables import features
 from respectra.inference.seen import SeenPicture
 from respectra.methods import Tiling
@@ -53,7 +59,7 @@ def fit_references(
             another or the picture, or do not cover the bands.
     """
     picture = reconstructor.picture_of(image)
-    measured = references.measure(np.asarray(picture.values, np.float64))
+    measured = require_references(references).measure(np.asarray(picture.values, np.float64))
     recovered = spectra_at(reconstructor, SeenPicture.in_memory(reconstructor, picture), measured)
     return fit_correction(reconstructor, measured, recovered, picture.attrs)
 
@@ -103,10 +109,9 @@ def fit_correction(
     kept = thin(features(values, white), _MOST)
     values, ratios, spectra = values[kept], ratios[kept], recovered[kept]
     errors = ReferenceErrors(values, spectra, known.spectra[kept], response, camera, codes)
-    lengths, before, after = choose_lengths(
-        features(values, white), ratios, errors, known.uncertainty[kept]
-    )
-    return Correction(values, ratios, grid, white, response, lengths, before, after, camera=camera)
+    noise = noise_of(ratios, known.uncertainty[kept])
+    found = choose_lengths(features(values, white), ratios, errors, noise)
+    return Correction(values, ratios, grid, white, response, *found, camera=camera, noise=noise)
 
 
 def spectra_at(

@@ -4,10 +4,7 @@
 small file that holds the tag of the true one, an output is there when the true one is there whole.
 Whoever does a job fetches its picture into a folder of its own, makes the cube there, and puts it.
 
-The manifest of an output folder is kept there in two parts: ``manifest.jsonl``, and pieces of it
-in ``.manifest/`` that each begin where what is before them ends, because an object store appends
-to nothing. The pieces are put together when a run ends, and by the next one. A second run into the
-same place ends when it would write a piece that is there.
+The manifest of an output folder grows there as it does here; see :mod:`respectra.mirror`.
 """
 
 from __future__ import annotations
@@ -34,15 +31,11 @@ from respectra.inference.folders import (
     run_jobs,
 )
 from respectra.inference.video_reader import CLIP_SUFFIXES
+from respectra.mirror import GrowingFile
 from respectra.urls import Place, Url, parse_place
 
 if TYPE_CHECKING:
     from respectra.cluster import Cluster
-
-#: Folder of the pieces of a manifest.
-PIECES = ".manifest"
-#: So many pieces are put together.
-_MOST_PIECES = 500
 
 
 @dataclass(frozen=True)
@@ -103,8 +96,7 @@ class Mirror:
         self._url = output if isinstance(output, Url) else None
         self._held: tempfile.TemporaryDirectory[str] | None = None
         self.output = self._folder / "output" if isinstance(output, Url) else output
-        self._size = 0
-        self._pieces: list[Url] = []
+        self._manifest: GrowingFile | None = None
 
     @property
     def _folder(self) -> Path:
@@ -220,23 +212,10 @@ class Mirror:
     # --- the manifest ----------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Fetch the manifest and its pieces."""
-        if self._url is None:
-            return
-        self.output.mkdir(parents=True, exist_ok=True)
-        manifest, text = self._url / MANIFEST, b""
-        if storage.exists(manifest):
-            storage.fetch(manifest, self.output / MANIFEST)
-            text = (self.output / MANIFEST).read_bytes()
-        folder = self._url / PIECES
-        pieces = dict(_pieces(folder))
-        while (piece := pieces.get(len(text))) is not None:
-            with storage.local_copy(piece) as path:
-                text += path.read_bytes()
-        self._size, self._pieces = len(text), list(pieces.values())
-        if text:
-            (self.output / MANIFEST).write_bytes(text)
-            self._put_together()
+        """Fetch the manifest."""
+        if self._url is not None:
+            self._manifest = GrowingFile(self.output / MANIFEST, self._url / MANIFEST)
+            self._manifest.begin()
 
     def sync(self) -> None:
         """Put the lines that are new.
@@ -244,39 +223,13 @@ class Mirror:
         Raises:
             OutputError: the place cannot be reached, or another run writes there.
         """
-        file = self.output / MANIFEST
-        if self._url is None or not file.exists():
-            return
-        with file.open("rb") as stream:
-            stream.seek(self._size)
-            text = stream.read()
-        if not text:
-            return
-        piece = self._url / PIECES / f"{self._size:015d}.jsonl"
-        storage.write_once(piece, text)
-        self._size += len(text)
-        self._pieces.append(piece)
-        if len(self._pieces) >= _MOST_PIECES:
-            self._put_together()
+        if self._manifest is not None:
+            self._manifest.sync()
 
     def end(self) -> None:
-        """Put the whole manifest in place of its pieces."""
-        self.sync()
-        self._put_together()
-
-    def _put_together(self) -> None:
-        if self._url is None or not self._pieces:
-            return
-        storage.put(self.output / MANIFEST, self._url / MANIFEST)
-        storage.delete(self._pieces)
-        self._pieces = []
-
-
-def _pieces(folder: Url) -> Iterator[tuple[int, Url]]:
-    with contextlib.suppress(FormatError):
-        for url, _ in storage.find(folder):
-            if url.stem.isdigit():
-                yield int(url.stem), url
+        """Put the whole manifest."""
+        if self._manifest is not None:
+            self._manifest.end()
 
 
 @contextlib.contextmanager

@@ -20,7 +20,8 @@ from respectra.typing import FloatArray
 WINDOW = 5
 #: Share of the pixels of a window that measured each channel of an RGGB mosaic.
 _MEASURED = np.array([0.25, 0.5, 0.25])
-_ROUNDS = 4
+#: How often differences are taken away.
+ROUNDS = 4
 
 
 def denoised_values(
@@ -40,7 +41,7 @@ def denoised_values(
     clipped = np.asarray(image.values) >= 1.0
     tolerance = mean_noise(track, observed)
     values = seen.copy()
-    for _ in range(_ROUNDS):
+    for _ in range(ROUNDS):
         # A channel at the top of its range says only that there was at least as much.
         difference = observed - values
         np.maximum(difference, 0.0, out=difference, where=clipped)

@@ -24,7 +24,6 @@ import xarray as xr
 from respectra.cameras import References
 from respectra.cameras.colour import InputKind
 from respectra.cameras.pictures import Picture, PictureOptions, open_picture
-from respectra.cubes import make_cube
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.writers import CubeType, GrowingCube, writer_for
 from respectra.errors import ConfigError, OutputError
@@ -33,7 +32,8 @@ from respectra.identity import content_hash
 from respectra.inference.binding import for_opened
 from respectra.inference.ensembles import Recovers, mapped
 from respectra.inference.growing import Pieces, growing_folder, keeping_complete
-from respectra.inference.guarantees import Guarantees
+from respectra.inference.guarantees import Guarantees, Report
+from respectra.inference.keeping import kept_pieces
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.seen import SeenPicture
 from respectra.inference.tiling import Layout, Region
@@ -302,9 +302,8 @@ def _pieces_of(
 ) -> Iterator[tuple[Region, Any, int]]:
     """The pieces of one of several methods."""
     picture = _seen_by(reconstructor, picture)
-    guarantees, contract = reconstructor.guarantees, reconstructor.contract
     seen = SeenPicture.on_disk(reconstructor, picture)
-    source = _Source(picture, guarantees, seen.factor)
+    source = _Source(picture, reconstructor.guarantees, seen.factor)
     means: list[Tensor] | None = None
     if reconstructor.tiled.needs_means(layout) and len(written.done) < layout.count:
         means = written.means(number)
@@ -313,23 +312,22 @@ def _pieces_of(
                 source.read, layout, bounds=seen.bounds, bits=seen.bits
             )
             written.keep_means(means, number)
-    pieces = reconstructor.pieces(
+    reports: list[Report] = []
+    pieces = kept_pieces(
+        reconstructor,
         source.read,
         layout,
+        seen=source.seen,
+        factor=seen.factor,
+        kept=reconstructor.backend.kept_guarantees(picture.value_bits),
+        tell=reports.append,
         bounds=seen.bounds,
         bits=seen.bits,
         means=means,
         done=frozenset(written.done),
     )
-    kept = reconstructor.backend.kept_guarantees(picture.value_bits)
     for region, spectra in pieces:
-        if guarantees.kept_by(kept):
-            yield region, spectra, 0
-        else:
-            cube = make_cube(spectra, contract.wavelengths_nm)
-            part = source.seen(region)
-            cube, report = guarantees.enforce(cube, part, seen.factor, in_place=True)
-            yield region, cube.values, int(report.unreachable.sum())
+        yield region, spectra, int(reports.pop().unreachable.sum()) if reports else 0
         del spectra
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from respectra.inference.colours import ColourFinder
     from respectra.inference.statistics import NetworkInTorch
 
+#: Makes of the finished spectra of a region, on the device, what is copied here.
+Keep = Callable[[Region, "Tensor"], "Tensor"]
 #: Pixels of the frame that a card's memory is claimed for.
 FRAME_PIXELS = 482 * 512
 #: Pictures up to this many pixels are not cut when memory is left to us and plenty is free.
@@ -188,6 +190,7 @@ class TiledInference:
         means: Sequence[Tensor] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
         output: Output | Predictor | None = None,
+        keep: Keep | None = None,
     ) -> Pieces:
         """Finished spectra of a picture, piece by piece; together they cover it once.
 
@@ -201,6 +204,8 @@ class TiledInference:
             done: first row and column of pieces that are not wanted again.
             output: what answers instead, and is not clipped: another method of the network, or a
                 function of the pixels as the contract prepares them.
+            keep: of a method whose answers lie on a device: what is made of each finished piece
+                there, before it is copied here.
 
         Yields:
             The rows and columns of a piece, and its spectra (y, x, band), float32.
@@ -234,12 +239,29 @@ class TiledInference:
                 from respectra.inference.colours import ByColour
 
                 predict = ByColour(predict, find, self.contract.finish if output is None else _same)
+            if keep is not None:
+                yield from self._kept_there(keep, prepared, layout, done)
+                return
             unfinished = output is None and find is None
             for region, spectra in run(predict, prepared, layout, done=done):
                 yield region, self.contract.finish(spectra) if unfinished else spectra
                 del spectra
                 if not layout.whole:
                     trim_malloc()
+
+    def _kept_there(
+        self, keep: Keep, prepared: Reader, layout: Layout, done: frozenset[tuple[int, int]]
+    ) -> Pieces:
+        """Pieces that are finished and kept on the device."""
+        from respectra.inference.on_device.keeping import finish
+
+        there = cast("Callable[[Float32Array], Any]", self.backend.there)
+        for region, spectra in run(there, prepared, layout, done=done):
+            kept = keep(region, finish(self.contract, cast("Tensor", spectra)))
+            yield region, self.backend.fetch(kept)
+            del spectra, kept
+            if not layout.whole:
+                trim_malloc()
 
     def needs_means(self, layout: Layout) -> bool:
         """Whether tiles of this layout need means over the whole picture first."""
@@ -370,8 +392,11 @@ class TiledInference:
         if self.backend.device != "cpu":
             # What the card claims was measured on a processor; kernels of a GPU take workspace.
             each = 2e9 * (self.backend.card.memory_gb or 0.5) / FRAME_PIXELS
-            free_on_device = int(AUTO_SHARE * free_device_bytes(self.backend.device))
-            return Budget(free_on_device, 0, MemoryUse(0, each))
+            most = int(AUTO_SHARE * free_device_bytes(self.backend.device))
+            # Here lie its values and its answer, in pinned memory and as it is used further.
+            here = per_pixel + 4.0 * (2 * self.contract.bands + 3)
+            room = parse_memory(self.max_memory) - resident_bytes() - held
+            return Budget(min(most, max(0, int(each * room / here))), 0, MemoryUse(0, each))
         free = self._free_pixels(held, per_pixel)
         if free is not None and (isinstance(self.tile, int) or pixels <= min(SMALL_IMAGE, free)):
             return None

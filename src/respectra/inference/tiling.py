@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -267,8 +268,7 @@ def _run_blended(
     Held besides one tile: the strip that its row shares with the next, as wide as the picture.
     """
     overlap = layout.overlap
-    rise = (0.5 - 0.5 * np.cos(np.pi * (np.arange(overlap) + 0.5) / overlap)).astype(np.float32)
-    fall = rise[::-1]
+    rising = (0.5 - 0.5 * np.cos(np.pi * (np.arange(overlap) + 0.5) / overlap)).astype(np.float32)
     above = below = right = np.empty(0, np.float32)
     wanted = {tile.keep[0].start for tile in layout.tiles() if tile.corner not in done}
     for tile in layout.tiles():
@@ -277,7 +277,8 @@ def _run_blended(
             below = np.zeros((overlap, layout.width, 1), np.float32)
             continue
         (rows, columns), (keep_rows, keep_columns) = tile.read, tile.keep
-        spectra = np.array(predict(read(rows, columns)))
+        spectra = _copy(predict(read(rows, columns)))
+        rise, fall = _like(spectra, rising), _like(spectra, rising[::-1].copy())
         if rows.start > 0:
             spectra[:overlap] *= rise[:, None, None]
         if rows.stop < layout.height:
@@ -286,11 +287,12 @@ def _run_blended(
             spectra[:, :overlap] *= rise[:, None]
             spectra[:, :overlap] += right
         else:
-            above = below
-            below = np.empty((overlap, layout.width, spectra.shape[2]), np.float32)
+            above = _like(spectra, below)
+            strip = np.empty((overlap, layout.width, spectra.shape[2]), np.float32)
+            below = _like(spectra, strip)
         if columns.stop < layout.width:
             spectra[:, -overlap:] *= fall[:, None]
-            right = spectra[:, -overlap:].copy()
+            right = _copy(spectra[:, -overlap:])
         # Complete across the columns that are kept; what is shared with the row below waits.
         kept = spectra[:, : keep_columns.stop - keep_columns.start]
         if rows.start > 0:
@@ -299,3 +301,17 @@ def _run_blended(
             below[:, keep_columns] = kept[-overlap:]
         if tile.corner not in done:
             yield tile.keep, kept[: keep_rows.stop - keep_rows.start]
+
+
+def _copy(spectra: Any) -> Any:
+    """A copy of an array, here or on a device."""
+    return np.array(spectra) if isinstance(spectra, np.ndarray) else spectra.clone()
+
+
+def _like(spectra: Any, array: Any) -> Any:
+    """An array where these spectra are."""
+    if isinstance(spectra, np.ndarray):
+        return array
+    import torch
+
+    return torch.as_tensor(array, device=spectra.device)

@@ -1,5 +1,7 @@
 """Methods: the registry, cards, contracts and weights files."""
 
+from typing import TYPE_CHECKING
+
 from respectra.methods.card import Card, Decision, Origin, Score, Tiling
 from respectra.methods.contract import Contract, ResponseRecord
 from respectra.methods.official import import_official, load_official, recognise_checkpoint
@@ -16,11 +18,18 @@ from respectra.methods.registry import (
 )
 from respectra.methods.weights import Weights
 from respectra.methods.weights_files import fresh_weights, load_weights, save_weights
+from respectra.renaming import lazy_names
+
+if TYPE_CHECKING:
+    from respectra.methods.measure import MethodFacts, get_facts
+
+__getattr__ = lazy_names(__name__, {"MethodFacts": "measure", "get_facts": "measure"})
 
 __all__ = [
     "Card",
     "Contract",
     "Decision",
+    "MethodFacts",
     "Origin",
     "ResponseRecord",
     "Score",
@@ -32,6 +41,7 @@ __all__ = [
     "fresh_weights",
     "get_card",
     "get_classical",
+    "get_facts",
     "get_method",
     "get_network",
     "import_official",

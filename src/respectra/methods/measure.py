@@ -43,7 +43,13 @@ FRAME = (482, 512)
 
 @dataclass(frozen=True)
 class MethodFacts:
-    """A method's card together with what is computed from its configuration."""
+    """A method's card together with what is computed from its configuration.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.methods.get_facts("hscnn-d").receptive_field
+        '119 px'
+    """
 
     card: Card
     preset: str
@@ -86,8 +92,18 @@ class MethodFacts:
 def get_facts(name: str, *, preset: str = "published", **options: object) -> MethodFacts:
     """All facts of a method in one configuration.
 
+    Args:
+        name: of the method.
+        preset: a named size of it; ``published`` is the authors'.
+        **options: of its configuration, over the preset's.
+
     Raises:
         ConfigError: unknown method, preset or option, or a value that is not allowed.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.methods.get_facts("mst-plus-plus").parameters
+        1619625
     """
     card = get_card(name)
     if card.kind == "classical":

@@ -96,7 +96,14 @@ class StepAware(Protocol):
 
 
 class NetworkConfig(Config):
-    """Base of every network's configuration; its defaults are the published configuration."""
+    """Base of every network's configuration; its defaults are the published configuration.
+
+    Example:
+        >>> class SmallNetConfig(NetworkConfig):
+        ...     width: int = 48
+        >>> SmallNetConfig(width=12).bands
+        31
+    """
 
     channels_in: int = Field(default=3, ge=1)
     """Input channels; 3 for R, G, B."""
@@ -146,7 +153,13 @@ class OfficialLayout(Generic[C]):
 
 @dataclass(frozen=True)
 class NetworkMethod(Generic[C]):
-    """A network as the registry knows it. One a network; variants are presets."""
+    """A network as the registry knows it. One a network; variants are presets.
+
+    Example:
+        >>> import respectra as rs
+        >>> sorted(rs.methods.get_network("hscnn-plus").presets)
+        ['tiny']
+    """
 
     card: Card
     config: type[C]

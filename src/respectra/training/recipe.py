@@ -29,7 +29,7 @@ class DataRecipe(Config):
     train_scenes: tuple[str, ...] = ()
     """Names; all that do not validate when empty."""
     validation_scenes: tuple[str, ...] = ()
-    """Names; chosen by ``split`` when empty."""
+    """Names; chosen by ``split`` when neither these nor those that train are named."""
     validation_share: Share = 0.1
     """Share of the physical scenes that validate, for a split by scene."""
     key: str | None = None

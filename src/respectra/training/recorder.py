@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,8 +36,12 @@ class AtomicCheckpoints(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         """Write beside the old one, then take its place."""
+        content = (
+            io.BytesIO()
+        )  # onto a full disk torch would write until it fails in words of its own
+        torch.save(checkpoint, content)
         with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
-            torch.save(checkpoint, file)
+            file.write(content.getbuffer())
             file.flush()
             os.fsync(file.fileno())
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import platform
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +13,12 @@ from typing import Any, Literal
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule, Trainer
-from lightning.pytorch.strategies import DDPStrategy, Strategy
+from lightning.pytorch import LightningDataModule
 
 import respectra
 from respectra.cameras import get_track
 from respectra.datasets.patches import Patches
-from respectra.errors import ConfigError, OutputError, RespectraError
+from respectra.errors import ConfigError, OutputError
 from respectra.files import file_lock, writing_to
 from respectra.identity import content_hash
 from respectra.methods import Weights, load_weights
@@ -31,13 +28,14 @@ from respectra.training.classical import fit_classical
 from respectra.training.data import TrainingData
 from respectra.training.folder import RunFolder
 from respectra.training.guards import leave_out_small, require_trainable
-from respectra.training.hardware import Estimate, estimate_cost, pick_device, pick_precision
+from respectra.training.hardware import Estimate, estimate_cost, pick_device
+from respectra.training.lightning_trainer import fit, make_trainer, quiet_lightning
 from respectra.training.model_card import model_card
 from respectra.training.module import TrainingModule
 from respectra.training.nodes import Team, find_team
 from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Length, Recipe
 from respectra.training.recipe_files import differences, load_recipe, save_recipe
-from respectra.training.recorder import AtomicCheckpoints, Recorder
+from respectra.training.recorder import Recorder
 from respectra.training.source import TrainingScenes, open_scenes
 from respectra.training.synthetic_recipe import is_synthetic
 
@@ -393,7 +391,7 @@ def _run(
     done = team.agree(lambda: _steps_done(folder))
     if done >= steps:
         return
-    with _quiet_lightning():
+    with quiet_lightning():
         cost = job.estimate(device)
         if on_estimate is not None and team.writes:
             on_estimate(cost)
@@ -408,64 +406,9 @@ def _run(
             checkpoint_every=max(1, round(min(60 * checkpoint_minutes / seconds, steps))),
             progress=progress,
         )
-        trainer = Trainer(
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=team.here,
-            num_nodes=team.nodes,
-            strategy=_strategy(team, device),
-            precision=pick_precision(recipe.precision, device),
-            max_steps=steps,
-            gradient_clip_val=recipe.clip_gradient,
-            callbacks=[recorder],
-            plugins=[AtomicCheckpoints(), *([team.environment] if team.environment else [])],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            sync_batchnorm=team.size > 1 and device.type == "cuda",
-            default_root_dir=folder.root,
-            num_sanity_val_steps=0,
-        )
+        trainer = make_trainer(recipe, team, device, steps, recorder, folder.root)
         checkpoint = folder.checkpoint if done else None
-        _fit(trainer, module, job.data, checkpoint)
-
-
-def _fit(
-    trainer: Trainer, module: TrainingModule, data: LightningDataModule, checkpoint: Path | None
-) -> None:
-    """Train; what goes wrong in another process, or an interruption, becomes an error of ours."""
-    from torch.multiprocessing.spawn import ProcessRaisedException
-
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    except ProcessRaisedException as error:
-        last = str(error).strip().splitlines()[-1]
-        if "respectra.errors." in last:
-            raise RespectraError(last.split(": ", 1)[-1]) from None
-        raise
-    except SystemExit:  # Lightning ends the process when it is interrupted
-        raise KeyboardInterrupt from None
-
-
-def _strategy(team: Team, device: torch.device) -> Strategy | str:
-    if team.size == 1:
-        return "auto"
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    if team.environment is not None:
-        return DDPStrategy(process_group_backend=backend)
-    return _QuietDDP(start_method="spawn", process_group_backend=backend)
-
-
-class _QuietDDP(DDPStrategy):
-    """Several processes, none of which announces itself."""
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Called first of all in a new process."""
-        self.__dict__.update(state)
-        warnings.filterwarnings("ignore", module="lightning")
-        for logger in _lightning_loggers():
-            logger.setLevel(logging.ERROR)
+        fit(trainer, module, job.data, checkpoint)
 
 
 def _steps_done(folder: RunFolder) -> int:
@@ -483,23 +426,3 @@ def _versions() -> dict[str, str]:
         "lightning": lightning.__version__,
         "numpy": np.__version__,
     }
-
-
-def _lightning_loggers() -> list[logging.Logger]:
-    return [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-
-
-@contextlib.contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's announcements and hints off the terminal; errors still show."""
-    loggers = _lightning_loggers()
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

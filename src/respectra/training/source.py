@@ -130,19 +130,27 @@ def open_scenes(
                 "a store knows its cubes; say key, axes and quantity where it is prepared: "
                 "respectra data prepare --key"
             )
+        if recipe.train_scenes or recipe.validation_scenes:
+            raise ConfigError(
+                "a store is divided already; name the scenes where it is prepared: respectra data "
+                "prepare --split"
+            )
         return _from_store(folders[0], contract)
     parts: dict[str, list[Scene]] = {"train": [], "validation": []}
     hashes: dict[str, str] = {}
     files: dict[str, tuple[str, ...]] = {}
+    known: set[str] = set()
     for folder in folders:
         collection = open_collection(
             folder, key=recipe.key, axes=recipe.axes, quantity=recipe.quantity
         )
+        known.update(scene.name for scene in collection)
         divided = _divide(collection, recipe, seed)
         for part, scenes in zip(parts, divided, strict=True):
             for scene in scenes:
                 parts[part].append(_renamed(scene, collection.name, files))
                 files[parts[part][-1].name] = _add_hashes(scene, Path(folder), hashes)
+    _require_names(recipe, known)
     train, validation = parts.values()
     if not train:
         raise DataError("every scene validates and none is left to train on; name fewer")
@@ -154,6 +162,17 @@ def open_scenes(
         )
 
     return TrainingScenes(load(train), load(validation) if validation else None, hashes, files)
+
+
+def _require_names(recipe: DataRecipe, known: Container[str]) -> None:
+    """See that the scenes that a recipe names are there, and each on one side."""
+    named = (*recipe.train_scenes, *recipe.validation_scenes)
+    missing = [name for name in named if name not in known]
+    if missing:
+        raise DataError(f"no scene {', '.join(missing)} in the folders; the recipe names it")
+    both = sorted({*recipe.train_scenes} & {*recipe.validation_scenes})
+    if both:
+        raise ConfigError(f"{', '.join(both)} cannot both train and validate; name it once")
 
 
 def _renamed(scene: Scene, collection: str, taken: Container[str]) -> Scene:

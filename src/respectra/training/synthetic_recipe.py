@@ -36,6 +36,9 @@ class UncertaintyRecipe(Config):
     cell: float = Field(default=0.0, ge=0)
     """What the width of a code adds to the standard deviation, in such widths: measured spectra
     are themselves noisy where they are dark. Chosen on measured scenes, as the next."""
+    answer: float = Field(default=0.0, ge=0)
+    """What the answer itself adds where no noise is told, in shares of it: bands of measured
+    spectra have errors of their gain, which no picture shows."""
     contrast: float = Field(default=0.0, ge=0)
     """What the contrast around a pixel adds where noise is told, in shares of its light: mosaics
     and JPEG blur colours where they change."""

@@ -36,6 +36,23 @@ def test_version_73_as_another_reader_sees_it(tmp_path, values):
         assert '"norm_factor": 2.5' in text
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("Angstrom", 10), ("mm", 1e-6), ("um", 1e-3)])
+def test_a_unit_that_an_attribute_states(tmp_path, values, unit, factor):
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file["cube"] = np.transpose(values)
+        file["cube"].attrs["MATLAB_class"] = np.bytes_("single")
+        file["wavelength"] = GRID * factor
+        file["wavelength"].attrs["units"] = unit
+    cube = rs.open_cube(tmp_path / "a.mat")
+    np.testing.assert_allclose(cube["wavelength"], GRID)
+    np.testing.assert_array_equal(cube.values, values)
+    with h5py.File(tmp_path / "r.mat", "w") as file:
+        file["response"] = np.arange(12.0).reshape(3, 4)
+        file["wavelengths"] = GRID * factor
+        file["wavelengths"].attrs["units"] = unit
+    np.testing.assert_allclose(rs.cameras.open_response(tmp_path / "r.mat")["wavelength"], GRID)
+
+
 def test_version_5_as_scipy_sees_it(tmp_path, values):
     rs.save_cube(rs.make_cube(values, GRID), tmp_path / "a.mat", format="matlab-v5")
     read = scipy.io.loadmat(tmp_path / "a.mat")

@@ -3,6 +3,7 @@
 from respectra.cameras.calibration.calibrate import Calibration, calibrate
 from respectra.cameras.calibration.charts import Chart, open_chart
 from respectra.cameras.calibration.detection import ChartPatches, find_chart, measure_patches
+from respectra.cameras.calibration.figure import save_figure
 
 __all__ = [
     "Calibration",
@@ -12,4 +13,5 @@ __all__ = [
     "find_chart",
     "measure_patches",
     "open_chart",
+    "save_figure",
 ]

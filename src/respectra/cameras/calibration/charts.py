@@ -40,6 +40,11 @@ class Chart:
         rows, columns: of patches, in reading order.
         spectra: shape (rows x columns, band), reflectance on ``GRID_NM``.
         error: relative, of what a camera sees of a patch by these spectra.
+
+    Example:
+        >>> import numpy as np
+        >>> Chart("greys", 1, 2, np.full((2, 31), 0.5)).columns
+        2
     """
 
     name: str
@@ -62,6 +67,10 @@ def open_chart(chart: str | os.PathLike[str], layout: str = "classic24") -> Char
     Raises:
         ConfigError: an unknown chart.
         FormatError: a file that does not hold the spectra of such a chart.
+
+    Example:
+        >>> open_chart("classic24").spectra.shape
+        (24, 31)
     """
     import colour
 

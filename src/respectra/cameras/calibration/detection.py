@@ -39,6 +39,18 @@ class ChartPatches:
         corners: shape (4, 2), x and y of the centres of the four outer patches, from the first one
             clockwise.
         places: shape (patch, 2), x and y of all centres.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from respectra.cameras.calibration import open_chart
+        >>> chart = open_chart("classic24")
+        >>> patches = chart.spectra @ np.full((31, 3), 1 / 31)
+        >>> photo = patches.reshape(4, 6, 3).repeat(20, axis=0).repeat(20, axis=1)
+        >>> corners = [[10, 10], [110, 10], [110, 70], [10, 70]]  # x and y, in pixels
+        >>> found = measure_patches(rs.make_image(photo, encoding="linear"), chart, corners)
+        >>> found.places[1].round().tolist()
+        [30.0, 10.0]
     """
 
     values: FloatArray
@@ -54,8 +66,30 @@ def find_chart(image: xr.DataArray, chart: Chart) -> FloatArray:
     By OpenCV's detector (``cv2.mcc``, after the MCC of P. García and others); which corner is the
     first is told by the colours, so that a chart may lie in any way.
 
+    Args:
+        image: a photograph with one chart in it.
+        chart: which one.
+
+    Returns:
+        Shape (4, 2), in pixels.
+
     Raises:
         DataError: no chart, several, or one that is mirrored.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from respectra.cameras.calibration import open_chart
+        >>> chart, camera = open_chart("classic24"), rs.cameras.open_camera("ampas-nikon-d70")
+        >>> seen = chart.spectra @ rs.cameras.resample_response(camera, range(400, 701, 10)).values
+        >>> photo = np.full((260, 340, 3), 0.2)  # a table, and black card on it
+        >>> photo[40:220, 40:300] = 0.02
+        >>> for k, colour in enumerate(0.8 * seen / seen.max()):
+        ...     y, x = 55 + 40 * (k // 6), 55 + 40 * (k % 6)
+        ...     photo[y : y + 30, x : x + 30] = colour
+        >>> corners = find_chart(rs.make_image(photo, bits=16), chart)
+        >>> np.allclose(corners[0], 70, atol=4)
+        True
     """
     picture = require_image(image)
     found = _charts(picture, chart)
@@ -140,7 +174,7 @@ def _settled(picture: xr.DataArray, corners: FloatArray, chart: Chart) -> FloatA
 
     size = float(np.linalg.norm(corners[1] - corners[0])) / (chart.columns - 1)
     start = np.vstack([np.zeros(8), 0.4 * size * _moves()])
-    options = {"initial_simplex": start, "maxfev": 300, "xatol": 0.02 * size, "fatol": 1e-4}
+    options: Any = {"initial_simplex": start, "maxfev": 300, "xatol": 0.02 * size, "fatol": 1e-4}
     moves = minimize(unevenness, np.zeros(8), method="Nelder-Mead", options=options).x
     settled = corners + moves.reshape(4, 2)
     inside = (settled >= 0).all() and (settled < [width, height]).all()
@@ -185,6 +219,19 @@ def measure_patches(image: xr.DataArray, chart: Chart, corners: npt.ArrayLike) -
 
     Raises:
         DataError: corners outside the picture or too close together, or every patch is clipped.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from respectra.cameras.calibration import open_chart
+        >>> chart = open_chart("classic24")
+        >>> patches = chart.spectra @ np.full((31, 3), 1 / 31)
+        >>> photo = patches.reshape(4, 6, 3).repeat(20, axis=0).repeat(20, axis=1)
+        >>> corners = [[10, 10], [110, 10], [110, 70], [10, 70]]  # x and y, in pixels
+        >>> image = rs.make_image(photo, encoding="linear")
+        >>> found = measure_patches(image, chart, corners)
+        >>> np.allclose(found.values, patches, atol=1e-5)
+        True
     """
     picture = require_image(image)
     values = np.asarray(picture.values, np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,11 @@ _COLOURS = ("tab:red", "tab:green", "tab:blue")
 
 
 def save_figure(
-    calibration: Calibration, image: xr.DataArray, path: Path, *, overwrite: bool = False
+    calibration: Calibration,
+    image: xr.DataArray,
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
 ) -> None:
     """The chart as it was found, measured against predicted patches, and the response.
 
@@ -26,6 +31,20 @@ def save_figure(
         image: the first photograph.
         path: of a PNG or SVG file.
         overwrite: replace an existing file.
+
+    Raises:
+        OutputError: it exists and ``overwrite`` is false, or cannot be written.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> from respectra.cameras.calibration import open_chart
+        >>> chart, camera = open_chart("classic24"), rs.cameras.open_camera("ampas-nikon-d70")
+        >>> seen = chart.spectra @ rs.cameras.resample_response(camera, range(400, 701, 10)).values
+        >>> photo = (0.8 * seen / seen.max()).reshape(4, 6, 3).repeat(20, axis=0).repeat(20, axis=1)
+        >>> corners = [[10, 10], [110, 10], [110, 70], [10, 70]]  # x and y, in pixels
+        >>> found = rs.calibrate([rs.make_image(photo, bits=16)], light="E", corners=corners)
+        >>> rs.cameras.calibration.save_figure(found, rs.make_image(photo), "camera.png")
     """
     from matplotlib.figure import Figure
 
@@ -45,7 +64,7 @@ def save_figure(
     )
     figure.suptitle(f"error of a patch that was left out: {ways}", fontsize=10)
     with atomic_path(path, overwrite=overwrite) as temporary:
-        figure.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=110)
+        figure.savefig(temporary, format=Path(path).suffix.lstrip(".") or "png", dpi=110)
 
 
 def _draw_chart(axes: Any, calibration: Calibration, image: xr.DataArray, used: Any) -> None:

@@ -26,6 +26,9 @@ from respectra.errors import FormatError, RespectraError
 #: A profile in a file may be this large, in bytes.
 MAX_PROFILE = 16 * 2**20
 _CHANNELS = {"1": 1, "L": 1, "LA": 2, "P": 4, "RGB": 3, "RGBA": 4, "CMYK": 4}
+#: Where a PNG keeps EXIF, and what Pillow takes for it. It may follow the pixels: whoever asks has
+#: Pillow decode all of them.
+_EXIF_OF_PNG = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 _LAST_PART = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
 
 
@@ -60,8 +63,9 @@ def open_with_pillow(
         _check(path, data, picture.height, picture.width, channels, max_pixels)
         if kind == "PNG":
             _plugin(kind)(io.BytesIO(data)).verify()  # the checksums of its parts
-        said = _said(picture, data, deep)
-        orientation = orientation_of(picture) if upright else 1
+        has_exif = kind != "PNG" or any(mark in data for mark in _EXIF_OF_PNG)
+        said = _said(picture, data, deep, has_exif)
+        orientation = orientation_of(picture) if upright and has_exif else 1
     except RespectraError:
         raise
     except Exception as error:  # damaged files raise almost anything inside the reader
@@ -173,9 +177,9 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return height, width
 
 
-def _said(picture: Any, data: bytes, deep: bool) -> Said:
+def _said(picture: Any, data: bytes, deep: bool, has_exif: bool) -> Said:
     """What is said of the codes, by the header."""
-    facts, space = exif_facts(picture), exif_space(picture)
+    facts, space = (exif_facts(picture), exif_space(picture)) if has_exif else ({}, None)
     icc = profile_of(picture.info)
     mode, transparent = picture.mode, "transparency" in picture.info
     if deep:

@@ -62,6 +62,11 @@ class Stored:
             not compressed.
         details: facts for a reader of ``inspect``: the variable's name, the interleave, ...
         factors: reads the cube without expanding it, where it is stored low-rank.
+
+    Example:
+        >>> values = np.zeros((2, 3, 31), np.float32)
+        >>> Stored(values.shape, values.dtype, values.nbytes, load=lambda: values).nbytes
+        744
     """
 
     shape: tuple[int, ...]
@@ -104,6 +109,11 @@ class CubeFormat:
         parts: the same of a cube that is there, from the name of any of them; a folder is one.
         compresses: whether saved values may take less room than they do in memory.
         keeps_factors: whether ``write`` takes a low-rank cube as it is, without expanding it.
+
+    Example:
+        >>> from respectra.cubes.formats import FORMATS
+        >>> FORMATS.get("zarr").suffixes
+        ('.zarr',)
     """
 
     name: str

@@ -175,7 +175,8 @@ def _grid(
     texts = {n: beside[n].text() for n in UNIT_NAMES if n in beside and beside[n].kind == "text"}
     for name, values in lists.items():
         if values.dtype.kind in "fiu" and plausible_wavelengths(values, bands) is not None:
-            return stated_grid(values, unit_of_array(name, texts), bands, path)
+            unit = beside[name].unit or unit_of_array(name, texts)
+            return stated_grid(values, unit, bands, path)
     return {}
 
 

@@ -70,6 +70,14 @@ class Case:
         valid: pixels that count, shape (y, x); None for all.
         renderer: what makes an image of a cube; the track by default.
         kept: what :meth:`once` made.
+
+    Example:
+        >>> import respectra as rs
+        >>> truth = rs.make_cube(np.full((8, 8, 31), 0.5), range(400, 701, 10))
+        >>> track = rs.get_track("clean")
+        >>> case = Case("scene", truth, track.render(truth), track)
+        >>> case.need_truth() is truth
+        True
     """
 
     scene: str
@@ -125,6 +133,13 @@ class Challenge:
         restore: puts the answer in the order of the truth.
         floor_factor: factor on the floor of relative errors, for a truth that was scaled.
         valid: pixels of the truth that count; None for all.
+
+    Example:
+        >>> import respectra as rs
+        >>> image = rs.make_image(np.full((8, 8, 3), 0.5))
+        >>> truth = rs.make_cube(np.full((8, 8, 31), 0.5), range(400, 701, 10))
+        >>> Challenge(image=image, truth=truth).restore(truth) is truth
+        True
     """
 
     image: xr.DataArray
@@ -172,7 +187,18 @@ class Test(Config, ABC):
 
 
 class InputTest(Test):
-    """A test that shows the method another image."""
+    """A test that shows the method another image.
+
+    Example:
+        >>> class Mirrored(InputTest):
+        ...     name = property(lambda self: "mirrored")
+        ...     title = property(lambda self: "Mirrored")
+        ...
+        ...     def challenge(self, case):
+        ...         return Challenge(case.image[:, ::-1], case.need_truth()[:, ::-1])
+        >>> Mirrored().columns["mrae"]
+        'MRAE'
+    """
 
     @abstractmethod
     def challenge(self, case: Case) -> Challenge:
@@ -199,7 +225,19 @@ class InputTest(Test):
 
 
 class OutputTest(Test):
-    """A test that looks at the result on the image as it is."""
+    """A test that looks at the result on the image as it is.
+
+    Example:
+        >>> class Negative(OutputTest):
+        ...     name = property(lambda self: "negative")
+        ...     title = property(lambda self: "Negative values")
+        ...     columns: ClassVar = {"share": "share"}
+        ...
+        ...     def score(self, case, estimate, recover):
+        ...         return {"share": float((estimate.values < 0).mean())}
+        >>> Negative().name
+        'negative'
+    """
 
     @abstractmethod
     def score(self, case: Case, estimate: xr.DataArray, recover: Recover) -> Scores:

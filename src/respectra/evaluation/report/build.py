@@ -19,7 +19,7 @@ from respectra.evaluation.report.page import Context
 from respectra.evaluation.report.scenes import scenes
 from respectra.evaluation.report.scores import accuracy, cost, guarantees, headline, tests
 from respectra.evaluation.report.totals import read_track
-from respectra.evaluation.results import Results
+from respectra.evaluation.results import Results, load_results
 from respectra.evaluation.templating import open_template
 from respectra.files import atomic_path
 from respectra.storage import uploading
@@ -81,7 +81,7 @@ def build_report(results: Results, *, methods: Sequence[str] | None = None) -> s
 
 
 def save_report(
-    results: Results,
+    results: Results | str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
     methods: Sequence[str] | None = None,
@@ -89,8 +89,15 @@ def save_report(
 ) -> None:
     """Write :func:`build_report` to a file, whole or not at all.
 
+    Args:
+        results: an evaluation, or the folder that one was stored in.
+        path: of the HTML file, here or by URL.
+        methods: as for ``build_report``.
+        overwrite: replace what is there.
+
     Raises:
         ConfigError: as ``build_report``.
+        FormatError: the folder holds no results, or damaged ones.
         OutputError: the file exists and ``overwrite`` is false, or cannot be written.
 
     Example:
@@ -101,13 +108,14 @@ def save_report(
         >>> row = Row("main", "a", "clean", 0, "wiener", "plain", scores={"mrae": 0.05})
         >>> rs.evaluation.save_report(Results(protocol, (row,)), "report.html")
     """
+    evaluated = results if isinstance(results, Results) else load_results(results)
     writing = (
         uploading(Url.parse(str(path)), overwrite=overwrite)
         if is_url(path)
         else atomic_path(Path(path), overwrite=overwrite)
     )
     with writing as temporary:
-        temporary.write_text(build_report(results, methods=methods), "utf-8")
+        temporary.write_text(build_report(evaluated, methods=methods), "utf-8")
 
 
 def _page(context: Context, sections: Sequence[Markup]) -> str:

@@ -46,6 +46,20 @@ class Backend(ABC):
         """(y, x, 3) -> (y, x, band)."""
 
     @property
+    def on_device(self) -> bool:
+        """Whether its answers lie on another device until they are fetched; it then has the
+        methods :meth:`there` and :meth:`fetch`."""
+        return False
+
+    def there(self, pixels: Float32Array) -> Tensor:
+        """The answer on the device."""
+        raise NotImplementedError(f"{self.weights.method} runs on the processor")
+
+    def fetch(self, spectra: Tensor) -> Float32Array:
+        """Spectra of the device in this machine's memory."""
+        raise NotImplementedError(f"{self.weights.method} runs on the processor")
+
+    @property
     def contract(self) -> Contract:
         """What the weights expect and give."""
         return self.weights.contract

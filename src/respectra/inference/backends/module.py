@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,7 +15,6 @@ from respectra.inference.module_measuring import Measured
 from respectra.inference.tiling import Layout
 from respectra.methods import Card, Weights
 from respectra.registry import reason_of
-from respectra.typing import Float32Array
 
 
 class ModuleBackend(NetworkBackend):
@@ -65,20 +62,14 @@ class ModuleBackend(NetworkBackend):
         """The measured radius."""
         return self._measured.radius
 
-    def __call__(self, pixels: Float32Array) -> Float32Array:
-        """(y, x, 3) -> (y, x, band)."""
-        height, width = pixels.shape[:2]
+    def _run(self, batch: Tensor) -> Tensor:
+        height, width = batch.shape[2:]
         try:
-            with torch.inference_mode():
-                batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
-                batch = batch.contiguous().to(self.device)
-                spectra = _padded_run(self.network, batch, self._measured.multiple)
-                array: Float32Array = spectra[0].permute(1, 2, 0).float().cpu().numpy()
+            return _padded_run(self.network, batch.contiguous(), self._measured.multiple)
         except RuntimeError as error:
             raise RespectraError(
                 f"the module fails on an image of {height} x {width}: {reason_of(error)}"
             ) from None
-        return array
 
     def for_tiles(self, layout: Layout, bits: int, *, means: bool) -> Predictor:
         """The module itself; it is not exported."""

@@ -72,15 +72,34 @@ class NetworkBackend(Backend):
         if engine == "onnx":
             self._start_onnx()
 
+    @property
+    def on_device(self) -> bool:
+        """Whether its answers lie on a graphics processor until they are fetched."""
+        return self.device.startswith("cuda")
+
     def __call__(self, pixels: Float32Array) -> Float32Array:
         """(y, x, 3) -> (y, x, band); both ends are views of channels-last tensors."""
+        return self.fetch(self.there(pixels))
+
+    def there(self, pixels: Float32Array) -> Tensor:
+        """The same, on the device."""
         import torch
 
         with torch.inference_mode(), self._precision():
             batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
-            spectra: Any = self.network(self._there(batch))
-            array: Float32Array = self._here(spectra[0].permute(1, 2, 0).float()).numpy()
+            return self._run(self._there(batch))[0].permute(1, 2, 0).float()
+
+    def fetch(self, spectra: Tensor) -> Float32Array:
+        """Spectra of the device in this machine's memory; from a GPU through pinned memory."""
+        import torch
+
+        with torch.inference_mode():
+            array: Float32Array = self._here(spectra).numpy()
         return array
+
+    def _run(self, batch: Tensor) -> Tensor:
+        spectra: Tensor = self.network(batch)
+        return spectra
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         if self.engine != "half":
@@ -96,7 +115,6 @@ class NetworkBackend(Backend):
         return batch.pin_memory().to(self.device, non_blocking=True)
 
     def _here(self, spectra: Tensor) -> Tensor:
-        """Spectra in this machine's memory; through pinned memory from a graphics processor."""
         if not self.device.startswith("cuda"):
             return spectra.cpu()
         import torch

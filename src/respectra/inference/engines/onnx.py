@@ -21,7 +21,7 @@ import numpy as np
 from respectra.errors import ConfigError, RespectraError
 from respectra.files import atomic_path
 from respectra.inference.networks import build, probe_image
-from respectra.methods import Weights, get_card, is_classical
+from respectra.methods import Weights, get_card, is_classical, load_weights
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -40,7 +40,7 @@ def exportable(weights: Weights) -> bool:
 
 
 def export_onnx(
-    weights: Weights,
+    weights: Weights | str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
     height: int = 512,
@@ -54,7 +54,7 @@ def export_onnx(
     JSON: method, configuration, contract, provenance.
 
     Args:
-        weights: of a network.
+        weights: of a network, or the file of such.
         path: where to.
         height: rows of the pictures it will take.
         width: columns.
@@ -67,7 +67,15 @@ def export_onnx(
         ConfigError: a classical method, a size below the method's least, or a network that cannot
             be exported.
         RespectraError: the export does not give what PyTorch gives.
+
+    Example:
+        >>> import respectra as rs
+        >>> weights = rs.methods.fresh_weights("hscnn-plus", preset="tiny")
+        >>> rs.export_onnx(weights, "network.onnx", height=16, width=16) < 1e-4
+        True
     """
+    if not isinstance(weights, Weights):
+        weights = load_weights(weights)
     weights.require_registered("an ONNX file")
     if is_classical(weights.method):
         raise ConfigError(

@@ -62,11 +62,25 @@ def save_proof(
     light: str = "D65",
     overwrite: bool = False,
 ) -> None:
-    """Write :func:`proof_colours` as an Iridas ``.cube`` file.
+    """Write what sRGB becomes through the spectra and back as an Iridas ``.cube`` file.
+
+    Args:
+        table: of a method for the clean track, whose images a photograph can take the place of.
+        path: where to.
+        nodes: along each axis of the file.
+        light: an illuminant of ``respectra.list_illuminants()``, under which the colours are seen.
+        overwrite: replace what is there.
 
     Raises:
-        ConfigError: as :func:`proof_colours`.
+        ConfigError: the table is for another track, or the light is unknown.
         OutputError: the file exists and ``overwrite`` is false, or cannot be written.
+
+    Example:
+        >>> import respectra as rs
+        >>> table = rs.bake("pseudo-inverse")
+        >>> rs.inference.tables.save_proof(table, "proof.cube", nodes=3, light="A")
+        >>> open("proof.cube").read().splitlines()[1]
+        'LUT_3D_SIZE 3'
     """
     colours = proof_colours(table, nodes, light=light).reshape(nodes, nodes, nodes, 3)
     lines = [

@@ -32,7 +32,12 @@ _LARGEST_HALF = 65504.0
 class Deviation(Config):
     """How far a table departs from its method, over some colours.
 
-    Each is |table - method| / max(|method|, 1 % of the pixel's brightest band), over all bands.
+    Each is ``|table - method| / max(|method|, 1 % of the pixel's brightest band)``, over all bands.
+
+    Example:
+        >>> from respectra.inference.tables import Deviation
+        >>> Deviation(probes=1000, mean=0.001, p99=0.01, maximum=0.2).p99
+        0.01
     """
 
     probes: int
@@ -43,7 +48,14 @@ class Deviation(Config):
 
 
 class BakingError(Config):
-    """The measured departures of a table from its method."""
+    """The measured departures of a table from its method.
+
+    Example:
+        >>> from respectra.inference.tables import BakingError, Deviation
+        >>> small = Deviation(probes=1000, mean=0.001, p99=0.01, maximum=0.2)
+        >>> BakingError(anywhere=small).surfaces is None
+        True
+    """
 
     anywhere: Deviation
     """Colours all over the RGB cube, at levels down to 1/100, half of them deep in cells."""
@@ -81,6 +93,16 @@ class Table:
 
     ``apply`` gives the cube's values; :meth:`save` writes a file that ``respectra.load`` turns into
     a reconstructor.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> table = rs.bake("pseudo-inverse")
+        >>> table.apply(np.full((2, 3, 3), 0.5, np.float32)).shape
+        (2, 3, 31)
+        >>> table.save("table.lut")
+        >>> rs.load("table.lut").name
+        'pseudo-inverse'
     """
 
     method: str

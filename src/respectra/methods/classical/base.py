@@ -28,6 +28,12 @@ class ClassicalMethod(ABC):
 
     Subclasses set ``card``, ``config`` and ``presets``, and implement ``_fit``, ``_predictor``.
     What they learn they keep in ``self.tensors``, float arrays: that is all that is saved.
+
+    Example:
+        >>> import respectra as rs
+        >>> method = rs.methods.build_classical("pseudo-inverse")
+        >>> isinstance(method, ClassicalMethod), method.exposure_equivariant
+        (True, True)
     """
 
     card: ClassVar[Card]

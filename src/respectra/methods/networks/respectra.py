@@ -35,7 +35,7 @@ _LEVEL_EPSILON = 0.03
 #: What can be said of a picture: the light is in the response, white is, the camera is unknown.
 SAID = ("light", "white", "camera unknown")
 #: How far noise may be taken off, in its standard deviations.
-_MOST_NOISE = 3.0
+_MOST_NOISE = 1.25
 #: Side of the window whose contrast, beyond that of noise, adds to the uncertainty.
 _CONTRAST_SIDE = 7
 #: How far from the middle of a cell its values are moved, in cells: never quite to its bounds.
@@ -71,6 +71,7 @@ class Respectra(nn.Module):
     spread: Tensor
     noisy_spread: Tensor
     cell_share: Tensor
+    answer_share: Tensor
     contrast_share: Tensor
     step: Tensor
     said: Tensor
@@ -93,6 +94,7 @@ class Respectra(nn.Module):
         self.register_buffer("free", torch.zeros(bands, bands))
         self.register_buffer("spread", torch.ones(bands))
         self.register_buffer("cell_share", torch.tensor(0.0))
+        self.register_buffer("answer_share", torch.tensor(0.0))
         # Not learned, but set from outside: the width of the cell that a value may lie in.
         self.noise = config.noise
         self.register_buffer("step", torch.tensor(config.noise), persistent=False)
@@ -217,13 +219,16 @@ class Respectra(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Recover the bands of each pixel."""
-        return F.conv2d(self.coefficients(x), self.basis.T[:, :, None, None])
+        return self._spectra(self.coefficients(x))
 
     def alone(self, x: Tensor) -> Tensor:
         """As ``forward``, every pixel an image of its own; a table of colours can hold this."""
         n, channels, height, width = x.shape
         pixels = x.permute(0, 2, 3, 1).reshape(-1, channels, 1, 1)
         return Respectra.forward(self, pixels).view(n, height, width, -1).permute(0, 3, 1, 2)
+
+    def _spectra(self, coefficients: Tensor) -> Tensor:
+        return F.conv2d(coefficients, self.basis.T[:, :, None, None])
 
     @property
     def basis(self) -> Tensor:
@@ -241,20 +246,23 @@ class Respectra(nn.Module):
 
         That of a normal distribution, of whose standard deviation two thirds of the errors stay
         within one, and nineteen of twenty within two. What the layers say is joined, as variances
-        are, by a share of the cell of a code; and where there is noise, by a share of the light
-        times the contrast around the pixel: mosaics and JPEG blur colours where they change.
+        are, by a share of the cell of a code; where there is no noise, by a share of the answer
+        itself; and where there is some, by a share of the light times the contrast around the
+        pixel: mosaics and JPEG blur colours where they change.
         """
         middle, variance = self._middle(x)
         total, hidden = self._encode_and_hide(middle)
-        if self.doubt:
-            hidden = F.relu(self.uncertainty_layer(hidden), inplace=True)
-        size = torch.exp(self.uncertainty_head(hidden).clamp(-8.0, 4.0))
+        doubt = F.relu(self.uncertainty_layer(hidden), inplace=True) if self.doubt else hidden
+        size = torch.exp(self.uncertainty_head(doubt).clamp(-8.0, 4.0))
         spread = self.noisy_spread if self.denoises else self.spread
         learned = total * size * spread[:, None, None] / spread.numel()
         if self.training:  # the shares are chosen afterwards
             return learned
         more = (self.cell_share * self.step) ** 2
-        if variance is not None:
+        if variance is None:
+            answer = self._spectra(self.project(middle, total, hidden)).clamp_min(0.0)
+            more = more + (self.answer_share * answer) ** 2
+        else:
             contrast = _contrast(x + 0.5 * self.step, middle, variance)
             more = more + (self.contrast_share * contrast * total / x.shape[1]) ** 2
         return torch.sqrt(learned**2 + more)
@@ -408,7 +416,7 @@ def _rename_former_parts(
             state[f"{prefix}{_FORMER_NAMES[part]}{dot}{rest}"] = state.pop(key)
     if hasattr(module, "noisy_spread") and f"{prefix}spread" in state:
         state.setdefault(f"{prefix}noisy_spread", state[f"{prefix}spread"])
-    for share in ("cell_share", "contrast_share"):
+    for share in ("cell_share", "answer_share", "contrast_share"):
         if hasattr(module, share) and f"{prefix}spread" in state:
             state.setdefault(f"{prefix}{share}", torch.tensor(0.0))
 

@@ -1,0 +1,60 @@
+"""Cubes that arguments of a command name: files, folders, and URLs that may stand for several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from respectra import storage
+from respectra.cubes.formats import FORMATS
+from respectra.errors import FormatError
+from respectra.urls import Place, Url, parse_place
+
+__all__ = ["find_cubes"]
+
+#: The header that says what the file of values beside it is.
+_HEADER = ".hdr"
+
+
+def find_cubes(arguments: Sequence[str]) -> list[Place]:
+    """The cubes that arguments name, in their order.
+
+    Args:
+        arguments: files and folders of this machine, each one cube; URLs of cubes, of folders, of
+            which all cubes are taken, and patterns such as ``s3://bucket/scenes/*.mat``.
+
+    Raises:
+        FormatError: a folder or pattern by URL holds no cube or cannot be reached.
+
+    Example:
+        >>> [path.name for path in find_cubes(["scenes/a.mat", "scenes/b.zarr"])]
+        ['a.mat', 'b.zarr']
+    """
+    found: dict[Place, None] = {}
+    for argument in arguments:
+        where = parse_place(argument)
+        if isinstance(where, Path):
+            found[where] = None
+        else:
+            found.update(dict.fromkeys(_cubes_at(where)))
+    return list(found)
+
+
+def _cubes_at(url: Url) -> list[Url]:
+    known = {suffix for entry in FORMATS for suffix in entry.suffixes if suffix}
+    if not url.is_pattern and url.suffix.lower() in known:
+        return [url]
+    there = [other for other, _ in storage.find(url, stores=True)]
+    cubes = [u for u in there if u.suffix.lower() in known and not u.name.startswith(".")]
+    headers = {str(u.with_name(u.stem)) for u in cubes if u.suffix.lower() == _HEADER}
+    cubes = [u for u in cubes if not _is_data(u, headers)]
+    if not cubes:
+        raise FormatError(f"{url} holds no cube ({', '.join(sorted(known))})")
+    return cubes
+
+
+def _is_data(url: Url, headers: set[str]) -> bool:
+    """Whether it holds the values of a header beside it."""
+    suffix = url.suffix.lower()
+    envi = FORMATS.get("envi").suffixes
+    return suffix != _HEADER and suffix in envi and str(url.with_name(url.stem)) in headers

@@ -144,6 +144,10 @@ _SLOW = (
     "test_scores_are_those_of_one_process",
     "test_one_bad_cube_does_not_stop_the_rest",
     "test_two_processes_of_torchrun",
+    "test_a_bucket_gets_the_bytes_of_one_machine",
+    "test_a_worker_that_is_not_alike_is_refused",
+    "test_a_job_that_kills_every_worker",
+    "test_the_method_is_sent_to_each_worker_once",
 )
 
 

@@ -63,7 +63,9 @@ class Cluster:
     def send(self, value: Any) -> Any:
         """Send a value to every worker once; gives what stands for it in the arguments of jobs."""
         if id(value) not in self._sent:
-            self._sent[id(value)] = value, self._client.scatter(value, broadcast=True, hash=False)
+            # In a list of its own: of a list, dask sends each element by itself.
+            (sent,) = self._client.scatter([value], broadcast=True, hash=False)
+            self._sent[id(value)] = value, sent
         return self._sent[id(value)][1]
 
     def run(
@@ -112,8 +114,10 @@ class Cluster:
                     results = [_explained(future.exception())] * len(known)
                 future.release()
                 done += zip(known, results, strict=True)
-            queue.update(submit(len(batch)))
-            yield from done
+            try:
+                queue.update(submit(len(batch)))
+            finally:  # whatever comes of the next ones
+                yield from done
 
 
 def _several(function: Callable[..., Any], arguments: list[list[Any]]) -> tuple[float, list[Any]]:

@@ -161,7 +161,8 @@ class GrowingFile:
         self._pieces: list[Url] = []
 
     @property
-    def _folder(self) -> Url:
+    def pieces(self) -> Url:
+        """The folder of its pieces."""
         return self.url.with_name(f".{PurePosixPath(self.url.name).stem}")
 
     def begin(self) -> None:
@@ -171,7 +172,7 @@ class GrowingFile:
         if storage.tag(self.url) is not None:
             storage.fetch(self.url, self.path)
             text = self.path.read_bytes()
-        pieces = dict(_pieces(self._folder))
+        pieces = dict(_pieces(self.pieces))
         while (piece := pieces.get(len(text))) is not None:
             with storage.local_copy(piece) as path:
                 more = path.read_bytes()
@@ -197,7 +198,7 @@ class GrowingFile:
             text = stream.read()
         if not text:
             return
-        piece = self._folder / f"{self._size:015d}.jsonl"
+        piece = self.pieces / f"{self._size:015d}.jsonl"
         storage.write_once(piece, text)
         self._size += len(text)
         self._pieces.append(piece)

@@ -18,7 +18,7 @@ from respectra.cameras import References, get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.still_life import still_life
 from respectra.errors import DataError
-from respectra.inference import Reconstructor, nearest_spectra
+from respectra.inference import Reconstructor, memory, nearest_spectra, tiled
 from respectra.inference.backends.network import NetworkBackend
 from respectra.inference.on_device import factors, keeping, nearest
 from respectra.inference.reference_tables import FactorTable, axes, features
@@ -205,6 +205,34 @@ def test_what_a_network_gave_is_changed_in_place(request: pytest.FixtureRequest)
     assert float(found.min()) >= 0.0
     far = np.abs(found.values - expected.values).max(axis=2)
     assert np.quantile(far, 0.99) < TOLERANCE * float(expected.max())
+
+
+def test_tiles_follow_the_memory_of_the_device_and_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    method = Reconstructor(fresh_weights("hscnn-r", preset="tiny"), device="cpu", engine="plain")
+    there, here = [10**12], 10**12
+    for module in (memory, tiled):
+        monkeypatch.setattr(module, "resident_bytes", lambda: 10**8)
+        monkeypatch.setattr(module, "free_bytes", lambda: here)
+    monkeypatch.setattr(tiled, "free_device_bytes", lambda device: there[0])
+    monkeypatch.setattr(method.backend, "device", "cuda")
+
+    def pixels(limit: str | int) -> int:
+        method.tiled.max_memory = limit
+        return method.layout(5000, 5000).largest_read
+
+    plenty = pixels("auto")
+    assert plenty > 2048**2
+    there[0] = 10**9
+    small = pixels("auto")
+    assert small < plenty / 2
+    there[0] = 2 * 10**9
+    assert 1.2 * small < pixels("auto") < 4 * small
+    there[0] = 10**12
+    # What a tile's answer takes here, twice, and its values: 62 and 3 numbers a pixel.
+    limited = pixels(10**8 + 260 * 500**2)
+    assert 0.5 * 500**2 < limited <= 500**2
 
 
 @pytest.mark.usefixtures("on_device")

@@ -138,15 +138,15 @@ def test_a_manifest_goes_on_after_its_last_whole_line(
 ):
     import fsspec
 
-    from respectra.inference.remote import PIECES, mirrored
+    from respectra.inference.remote import mirrored
 
     files = fsspec.filesystem("memory")
     files.store.clear()
     if manifest:
         files.pipe_file(f"/cubes/{MANIFEST}", manifest)
     for start, text in pieces.items():
-        files.pipe_file(f"/cubes/{PIECES}/{start:015d}.jsonl", text)
-    files.pipe_file(f"/cubes/{PIECES}/\N{SUPERSCRIPT TWO}.jsonl", b"of somebody else")
+        files.pipe_file(f"/cubes/.manifest/{start:015d}.jsonl", text)
+    files.pipe_file("/cubes/.manifest/\N{SUPERSCRIPT TWO}.jsonl", b"of somebody else")
     for more in (b"", b"next\n", b"last\n"):
         with mirrored(parse_place("memory://cubes")) as mirror:
             mirror.begin()

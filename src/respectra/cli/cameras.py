@@ -101,7 +101,7 @@ def simulate(
                 raise result
             else:
                 echo(f"saved {result.image}")
-                files += [result.image, result.recipe]
+                files += [file for file in result if isinstance(file, Path)]
     ensure_present(files)
     if failed:
         raise typer.Exit(1)

@@ -33,7 +33,7 @@ import torch
 import respectra as rs
 from respectra.datasets.still_life import still_life
 from respectra.inference.backends.half import half_deviation, half_precision
-from respectra.inference.on_device.keeping import enforce
+from respectra.inference.on_device.guarantees import enforce
 from respectra.methods import Weights, build_network, fresh_weights, get_card, list_methods
 from respectra.methods.measure import FRAME
 from respectra.training import change_recipe, load_recipe, train

@@ -20,7 +20,7 @@ from respectra.datasets.still_life import still_life
 from respectra.errors import DataError
 from respectra.inference import Reconstructor, memory, nearest_spectra, tiled
 from respectra.inference.backends.network import NetworkBackend
-from respectra.inference.on_device import factors, keeping, nearest
+from respectra.inference.on_device import factors, guarantees, nearest
 from respectra.inference.reference_tables import FactorTable, axes, features
 from respectra.inference.soft_consistency import denoised_values
 from respectra.methods import fresh_weights
@@ -100,7 +100,7 @@ def test_a_noisy_camera_is_met_in_the_same_way(rng: np.random.Generator):
     seen = (values.reshape(-1, 31).astype(float) @ camera).reshape(image.shape)
     expected = denoised_values(track, image, seen)
     there = torch.from_numpy(values).to(DEVICE).view(-1, 31)
-    found = keeping._denoised_values(track, image, there, camera).cpu().numpy()
+    found = guarantees._denoised_values(track, image, there, camera).cpu().numpy()
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 

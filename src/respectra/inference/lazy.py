@@ -24,7 +24,7 @@ from respectra.inference.colours import (
     layout_of_colours,
     weighted_rows,
 )
-from respectra.inference.keeping import keeps_on_device, kept_pieces
+from respectra.inference.guaranteed_pieces import keeps_on_device, kept_pieces
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Region, Tile, gathered, round_up
 from respectra.methods import Tiling

@@ -20,8 +20,8 @@ from respectra.inference.bits import EXACT_BITS, TABLE_BITS, bits_of
 from respectra.inference.capture import bind, capture_of
 from respectra.inference.engines import Engine
 from respectra.inference.facts import CubeFacts, cube_facts, describe
+from respectra.inference.guaranteed_pieces import keeps_on_device, recover_on_device
 from respectra.inference.guarantees import Guarantees
-from respectra.inference.keeping import keeps_on_device, recover_on_device
 from respectra.inference.tiled import TiledInference, TileSide
 from respectra.inference.tiling import Layout
 from respectra.methods import Contract, Weights

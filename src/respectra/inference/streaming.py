@@ -32,8 +32,8 @@ from respectra.identity import content_hash
 from respectra.inference.binding import for_opened
 from respectra.inference.ensembles import Recovers, mapped
 from respectra.inference.growing import Pieces, growing_folder, keeping_complete
+from respectra.inference.guaranteed_pieces import kept_pieces
 from respectra.inference.guarantees import Guarantees, Report
-from respectra.inference.keeping import kept_pieces
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.seen import SeenPicture
 from respectra.inference.tiling import Layout, Region

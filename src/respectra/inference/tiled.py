@@ -253,7 +253,7 @@ class TiledInference:
         self, keep: Keep, prepared: Reader, layout: Layout, done: frozenset[tuple[int, int]]
     ) -> Pieces:
         """Pieces that are finished and kept on the device."""
-        from respectra.inference.on_device.keeping import finish
+        from respectra.inference.on_device.guarantees import finish
 
         there = cast("Callable[[Float32Array], Any]", self.backend.there)
         for region, spectra in run(there, prepared, layout, done=done):

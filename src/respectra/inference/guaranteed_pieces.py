@@ -62,7 +62,7 @@ def kept_pieces(
     guarantees, grid = reconstructor.guarantees, reconstructor.contract.wavelengths_nm
     nothing = guarantees.kept_by(kept)
     if keeps_on_device(reconstructor, layout):
-        from respectra.inference.on_device.keeping import enforce
+        from respectra.inference.on_device.guarantees import enforce
 
         def keep(region: Region, spectra: Tensor) -> Tensor:
             if nothing:

@@ -78,6 +78,20 @@ def test_existing_output_is_kept(tmp_path, scene, capsys):
     assert run(["simulate", str(scene), "-o", str(out), "--overwrite"]) == 0
 
 
+def test_the_same_command_makes_what_is_missing(tmp_path, scene, capsys):
+    other = shutil.copy(scene, tmp_path / "other.npz")
+    command = ["simulate", str(scene), "-o", str(tmp_path / "out")]
+    assert run(command) == 0
+    first = (tmp_path / "out" / "scene_clean.png").stat()
+    assert run([*command, str(other)]) == 0
+    (tmp_path / "out" / "other_clean.png").unlink()  # stopped between the two files
+    assert run([*command, str(other)]) == 0
+    assert (tmp_path / "out" / "other_clean.png").exists()
+    assert (tmp_path / "out" / "scene_clean.png").stat() == first  # left as it was
+    assert run([*command, "--seed", "3"]) == 1
+    assert "exists already" in error_line(capsys)
+
+
 def test_goes_on_after_a_bad_cube(tmp_path, scene, capsys):
     bad = np.ones((4, 4, 31))
     bad[0, 0, 0] = np.nan

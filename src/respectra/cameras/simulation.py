@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from respectra import storage
 from respectra.cameras.track import Track
 from respectra.cameras.tracks import get_track
 from respectra.cubes import open_cube
-from respectra.errors import ConfigError
+from respectra.errors import ConfigError, RespectraError
 from respectra.files import atomic_paths, ensure_all_absent
 from respectra.urls import Place, Url, parse_place
 
@@ -59,6 +60,8 @@ def simulate(
 ) -> SimulatedFiles:
     """Render a cube into a folder. The scene's key, which the noise depends on, is its name.
 
+    What is there already and is the same, byte for byte, is left as it is.
+
     Args:
         track: the camera and its processing, or the name of a track.
         cube: dims (y, x, wavelength), or its file, or its URL.
@@ -67,7 +70,8 @@ def simulate(
         overwrite: replace existing files.
 
     Raises:
-        OutputError: a file exists or cannot be written; nothing is then left behind.
+        OutputError: a file exists and is another one, or cannot be written; nothing is then left
+            behind.
         DataError: the cube cannot be rendered.
         ConfigError: an unknown track, or a cube that is no file and has no name.
 
@@ -87,14 +91,21 @@ def simulate(
     if name is None:
         raise ConfigError("a cube in memory needs the name of its scene: simulate(..., name=...)")
     files = simulated_files(track, folder, name)
-    _ensure_absent(files, overwrite=overwrite)
-    data = track.encode(track.render_codes(cube, key=name))
     recipe = {
         "image": files.image.name,
         "scene": {"name": name, **{k: str(cube.attrs.get(k, "")) for k in ("source", "quantity")}},
         **track.recipe(key=name),
     }
-    text = json.dumps(recipe, indent=2) + "\n"
+    text = (json.dumps(recipe, indent=2) + "\n").encode()
+    begun = not overwrite and _holds(files.recipe, text)  # perhaps by a run that was stopped
+    if not begun:
+        _ensure_absent(files, overwrite=overwrite)
+    data = track.encode(track.render_codes(cube, key=name))
+    if begun:
+        if _holds(files.image, data):
+            return files
+        _ensure_absent([files.image], overwrite=False)
+        overwrite = True  # the recipe, which is the same
     with contextlib.ExitStack() as stack:
         if isinstance(files.image, Url):
             written = [stack.enter_context(storage.uploading(files.image, overwrite=overwrite))]
@@ -102,21 +113,28 @@ def simulate(
         else:
             written = stack.enter_context(atomic_paths(_paths(files), overwrite=overwrite))
         written[0].write_bytes(data)
-        written[1].write_text(text, encoding="utf-8")
+        written[1].write_bytes(text)
     return files
 
 
-def _ensure_absent(files: SimulatedFiles, *, overwrite: bool) -> None:
+def _holds(place: Place, data: bytes) -> bool:
+    """Whether a file is there and is this."""
+    try:
+        with storage.local_copy(place) as path:
+            return path.read_bytes() == data
+    except (OSError, RespectraError):
+        return False
+
+
+def _ensure_absent(files: Sequence[Place], *, overwrite: bool) -> None:
     """Refuse what exists already before anything is rendered."""
-    if isinstance(files.image, Path):
-        ensure_all_absent(_paths(files), overwrite=overwrite)
-        return
+    ensure_all_absent(_paths(files), overwrite=overwrite)
     for file in files:
         if isinstance(file, Url):
             storage.ensure_absent(file, overwrite=overwrite)
 
 
-def _paths(files: SimulatedFiles) -> list[Path]:
+def _paths(files: Sequence[Place]) -> list[Path]:
     return [file for file in files if isinstance(file, Path)]
 
 

@@ -19,7 +19,7 @@ test: $(VENV)/.installed-dev
 test-all: $(VENV)/.installed-dev
 	$(BIN)/pytest -n 2 --dist worksteal -m "not exhaustive"
 
-# Two thousand damaged files of the kinds that take long, and more of that sort.
+# A hundred thousand damaged files, and more of that sort.
 test-exhaustive: $(VENV)/.installed-dev
 	$(BIN)/pytest -n 2 --dist worksteal -m exhaustive
 

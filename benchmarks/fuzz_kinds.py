@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import subprocess
@@ -386,6 +387,9 @@ def _decode_in_a_fork(arguments: list[str], **_: Any) -> subprocess.CompletedPro
 
     from respectra.cameras.pictures import child_reader
 
+    for name in ("pi_heif", "rawpy"):  # once, not in every fork
+        if find_spec(name):
+            importlib.import_module(name)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     output, answers = os.pipe()
     process = os.fork()

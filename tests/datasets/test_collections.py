@@ -1,6 +1,7 @@
 """Folders of scenes are recognised, and what is known of them comes with them."""
 
 import json
+import warnings
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import respectra as rs
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.collections import list_layouts, open_collection
-from respectra.errors import ConfigError, DataError
+from respectra.errors import ConfigError, DataError, RespectraWarning
 
 
 def test_arad_2020(arad):
@@ -66,6 +67,29 @@ def test_cave_folders(tmp_path, rng):
     assert collection.layout == "cave"
     assert [scene.name for scene in collection] == ["balloons", "beads"]
     np.testing.assert_allclose(collection.scenes[0].open_cube(), cube, atol=1e-5)
+
+
+def test_cubes_that_a_layout_leaves_out_are_said(arad, rng, write_mat73):
+    root, cubes = arad
+    name = next(iter(cubes))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_collection(root)
+    rs.save_cube(rs.make_cube(rng.random((4, 4, 3)), [450, 550, 650]), root / "mine.npz")
+    write_mat73(root / "with" / f"{name}.mat", rng.random((4, 4, 31)))
+    with pytest.warns(RespectraWarning, match=rf"2 left out of .*: mine.npz, with/{name}.mat"):
+        collection = open_collection(root)
+    assert [scene.name for scene in collection] == sorted(cubes)
+
+
+def test_one_scene_in_two_formats_is_one_scene(scenes):
+    rs.save_cube(rs.open_cube(scenes / "scene0.npz"), scenes / "scene0.hdr")
+    rs.save_cube(rs.open_cube(scenes / "scene1.npz"), scenes / "below" / "scene0.npz")
+    collection = open_collection(scenes)
+    groups = {scene.name: scene.group for scene in collection}
+    assert groups["scene0.npz"] == groups["scene0.hdr"]
+    assert groups["below/scene0.npz"] != groups["scene0.npz"]
+    assert len(collection) == 6
 
 
 def test_any_folder_of_cubes(scenes, tmp_path):

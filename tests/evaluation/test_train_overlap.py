@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from respectra.cli.evaluate import _summary
 from respectra.evaluation import (
     EvaluationOptions,
@@ -9,6 +11,7 @@ from respectra.evaluation import (
     Results,
     Row,
     build_report,
+    make_leaderboard,
     report_tables,
 )
 from respectra.evaluation.protocol import SceneRecord
@@ -109,3 +112,16 @@ def test_there_is_no_such_table_where_it_would_be_empty_or_the_same():
     assert without_learned(results({})) is None
     everything = {"sha256": {name: f"sha-{name}" for name in "abc"}}
     assert without_learned(results(everything)) is None
+
+
+def test_the_leaderboard_says_it_and_ranks_by_the_other_scenes():
+    one = results(PROVENANCE)
+    other = dataclasses.replace(one, rows=tuple(one.select(method="other")), methods={"other": {}})
+    for boards in (make_leaderboard([one]), make_leaderboard([other, one])):
+        whole, unseen = boards
+        assert "net was trained on a and was chosen by b." in whole.notes
+        assert [row[:2] for row in whole.rows] == [("1", "net"), ("2", "other")]
+        assert unseen.title == f"{whole.title}, scenes that no method has learned from"
+        assert [row[:2] for row in unseen.rows] == [("1", "other"), ("2", "net")]
+    [alone] = make_leaderboard([results({})])
+    assert len(alone.notes) == 1

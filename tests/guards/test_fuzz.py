@@ -14,17 +14,18 @@ COUNT = int(os.environ.get("RESPECTRA_FUZZ", "0"))
 
 
 def test_damaged_files_end_in_one_clear_error():
-    report = fuzz(COUNT or 10)
+    report = fuzz(COUNT or 4)
     assert report.problems == []
     assert len(report.tried) >= 30
 
 
 NAMES = [kind.name for kind in kinds()]
-#: Files of these take 10 to 50 milliseconds each; 2 000 of them are among the exhaustive tests.
+#: Files of these take 5 to 25 milliseconds each; the 2 000 of each are a test of their own.
 LONG = {name for name in NAMES if name.startswith("cube zarr")}
 LONG |= {"cube tiff", "image heic", "image raw"}
 QUICK = [name for name in NAMES if name not in LONG]
 PARTS = 6
+IN_ALL = 100_000
 
 
 @pytest.mark.slow
@@ -35,12 +36,19 @@ def test_two_thousand_damaged_files_of_each_quick_kind(part):
     assert set(report.tried.values()) == {2000}
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(LONG.intersection(NAMES)))
 def test_two_thousand_damaged_files_of_each_other_kind(name):
     report = fuzz(2000, seed=1, only=(name,))
     assert report.problems == []
     assert report.tried == {name: 2000}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_hundred_thousand_damaged_files_over_all(part):
+    each = -(-IN_ALL // len(NAMES))
+    assert fuzz(each, seed=2, only=tuple(NAMES[part::PARTS])).problems == []
 
 
 def test_kinds_are_chosen_by_their_names():

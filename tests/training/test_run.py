@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 import respectra as rs
 from respectra.datasets.store import SceneArrays
-from respectra.errors import ConfigError, DataError, OutputError
+from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.methods import load_weights
 from respectra.training import Recipe, change_recipe, load_recipe, save_recipe, train
 from respectra.training.folder import MetricsFile, read_metrics
@@ -92,6 +93,17 @@ def test_a_checkpoint_on_a_full_disk_is_an_error_of_ours(tmp_path: Path) -> None
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_checkpoint_is_an_error_of_ours(
+    finished: tuple[Path, Recipe], scene_folder: Path, tmp_path: Path
+) -> None:
+    out, recipe = finished
+    shutil.copytree(out, tmp_path / "run")
+    file = tmp_path / "run" / "checkpoint.ckpt"
+    file.write_bytes(file.read_bytes()[:2000])
+    with pytest.raises(FormatError, match=r"checkpoint\.ckpt is damaged"):
+        train(recipe, [scene_folder], tmp_path / "run", resume=True, device="cpu")
 
 
 def test_a_run_folder_says_what_was_done(finished: tuple[Path, Recipe], scene_folder: Path) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from typing import get_args
 
 from respectra.cubes import Quantity
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.formats._axes import parse_axes
-from respectra.datasets.layouts import LAYOUTS, walk
+from respectra.datasets.layouts import LAYOUTS, Files, FolderLayout, cube_files, walk
 from respectra.datasets.scenes import Collection, Opening, Scene
 from respectra.datasets.splits import list_official_splits, official_split
-from respectra.errors import DataError, unknown_name
+from respectra.errors import DataError, RespectraWarning, unknown_name
 from respectra.storage import local_folder
 
 __all__ = ["Collection", "Opening", "Scene", "list_layouts", "open_collection"]
@@ -74,10 +75,27 @@ def open_collection(
                 dataclasses.replace(s, bad=known.get(s.name, ""), opening=opening) for s in scenes
             ]
             scenes.sort(key=lambda scene: scene.name)
+            _say_what_is_left(files, scenes, entry)
             return Collection(root.name, tuple(scenes), entry.name)
     suffixes = sorted({suffix for entry in FORMATS for suffix in entry.suffixes})
     wanted = "cube" if layout is None else f"cube laid out as {layout} ({by_name[layout].title})"
     raise DataError(f"{root} holds no {wanted}; known suffixes: {', '.join(suffixes)}")
+
+
+def _say_what_is_left(files: Files, scenes: list[Scene], entry: FolderLayout) -> None:
+    """Warn of cubes that a layout does not take: others than its own, or two of one name."""
+    taken = {scene.cube for scene in scenes}
+    left = [path for path in cube_files(files) if path not in taken]
+    if left:
+        shown = ", ".join(path.relative_to(files.root).as_posix() for path in left[:5])
+        more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+        warnings.warn(
+            f"{len(left)} left out of {files.root}: {shown}{more}; the folder is read as "
+            f"{entry.name} ({entry.title}), and they are not laid out so, or share their names "
+            "with others: put them into a folder of their own",
+            RespectraWarning,
+            stacklevel=3,
+        )
 
 
 def list_layouts() -> list[str]:

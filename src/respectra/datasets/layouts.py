@@ -180,30 +180,36 @@ def _any(files: Files) -> list[Scene]:
     """Every file and folder that holds a cube, with the images that stand beside it."""
     endings = {track: file_suffix(track) for track in list_tracks()}
     by_name = files.by_name()
-    cubes = list(_cube_files(files, tuple(endings.values())))
+    cubes = list(cube_files(files))
     stems = [path.stem for path in cubes]
     scenes = []
     for path in cubes:
         stem = path.stem
-        name = stem if stems.count(stem) == 1 else path.relative_to(files.root).as_posix()
+        alone, place = stems.count(stem) == 1, path.relative_to(files.root)
+        name = stem if alone else place.as_posix()
+        # Two formats of one name in one folder show one scene.
+        group = stem if alone else place.with_suffix("").as_posix()
         beside = {
             track: found
             for track, ending in endings.items()
-            if (found := by_name.get(stem + ending)) is not None and stems.count(stem) == 1
+            if (found := by_name.get(stem + ending)) is not None and alone
         }
-        scenes.append(Scene(name, path, beside, group=_SAME_SCENE.get(stem, name)))
+        scenes.append(Scene(name, path, beside, group=_SAME_SCENE.get(stem, group)))
     return scenes
 
 
-def _cube_files(files: Files, endings: tuple[str, ...]) -> Iterator[Path]:
+def cube_files(files: Files) -> Iterator[Path]:
+    """Every file and folder that may hold a cube, by its name."""
+    endings = tuple(file_suffix(track) for track in list_tracks())
     suffixes = {suffix for entry in FORMATS for suffix in entry.suffixes}
+    envi = FORMATS.get("envi").suffixes
     headers = {path.with_suffix("") for path in files.files if path.suffix.lower() == ".hdr"}
     yield from files.folders
     for path in files.files:
         suffix = path.suffix.lower()
         if suffix not in suffixes or suffix in _IMAGE_SUFFIXES or path.name.endswith(endings):
             continue
-        data_of_envi = path.with_suffix("") in headers and suffix != ".hdr"
+        data_of_envi = suffix in envi and suffix != ".hdr" and path.with_suffix("") in headers
         if not data_of_envi:
             yield path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 
@@ -12,12 +13,18 @@ from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Results, Row, load_results
 from respectra.evaluation.tables import NONE, ReportTable, ranking, show
 from respectra.evaluation.templating import open_template
+from respectra.evaluation.train_overlap import learned_notes, without_learned
+
+_UNSEEN = "scenes that no method has learned from"
 
 
 def make_leaderboard(
     results: Sequence[Results | str | os.PathLike[str]], *, metric: str = "mrae", test: str = PLAIN
 ) -> tuple[ReportTable, ...]:
     """One table a track and protocol; what does not compare stands in tables of its own.
+
+    Where a method has learned from some of the scenes, or was chosen by them, it is said, and a
+    second table ranks by the others.
 
     Args:
         results: evaluations, or folders that such were stored in. Those with the same rules on the
@@ -54,7 +61,12 @@ def make_leaderboard(
     boards = []
     for same in groups.values():
         joined = _joined(same)
-        boards += [_board(joined, track, metric, test) for track in joined.protocol.options.tracks]
+        rest = without_learned(joined)
+        for track in joined.protocol.options.tracks:
+            boards.append(_board(joined, track, metric, test))
+            if rest is not None:
+                board = _board(rest, track, metric, test)
+                boards.append(dataclasses.replace(board, title=f"{board.title}, {_UNSEEN}"))
     return tuple(boards)
 
 
@@ -83,7 +95,9 @@ def _joined(same: Sequence[Results]) -> Results:
                     "under another name: NAME=FILE"
                 )
             rows.setdefault(row.key, row)
-    return Results(protocol, tuple(rows.values()), tuple(c for one in same for c in one.costs))
+    methods = {name: facts for one in reversed(same) for name, facts in one.methods.items()}
+    costs = tuple(c for one in same for c in one.costs)
+    return Results(protocol, tuple(rows.values()), costs, methods)
 
 
 def _board(results: Results, track: str, metric: str, test: str) -> ReportTable:
@@ -111,6 +125,7 @@ def _board(results: Results, track: str, metric: str, test: str) -> ReportTable:
             f"{len(results.protocol.scene_names())} scenes, floor {options.floor:g}, "
             f"crop {options.crop}, protocol {results.protocol.fingerprint}. Methods that lack "
             "scenes are not ranked.",
+            *learned_notes(results),
         ),
     )
 

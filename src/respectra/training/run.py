@@ -18,7 +18,7 @@ from lightning.pytorch import LightningDataModule
 import respectra
 from respectra.cameras import get_track
 from respectra.datasets.patches import Patches
-from respectra.errors import ConfigError, OutputError
+from respectra.errors import ConfigError, FormatError, OutputError
 from respectra.files import file_lock, writing_to
 from respectra.identity import content_hash
 from respectra.methods import Weights, load_weights
@@ -415,7 +415,14 @@ def _steps_done(folder: RunFolder) -> int:
     """Optimiser steps behind the checkpoint; 0 without one."""
     if not folder.checkpoint.is_file():
         return 0
-    return int(torch.load(folder.checkpoint, map_location="cpu", weights_only=True)["global_step"])
+    try:
+        state = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
+        return int(state["global_step"])
+    except Exception as error:  # whatever torch makes of a damaged file
+        raise FormatError(
+            f"{folder.checkpoint} is damaged ({type(error).__name__}); put back a copy of it, or "
+            "begin a new run in another folder"
+        ) from None
 
 
 def _versions() -> dict[str, str]:

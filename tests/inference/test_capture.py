@@ -50,11 +50,21 @@ def test_methods_of_one_camera_get_the_picture_through_a_matrix(surfaces):
     assert error(cube, surfaces) < 0.35 < error(blind, surfaces)
 
 
+@pytest.mark.parametrize("light", ["FL2", "LED-B3", "HP1"])
+def test_a_lamp_with_lines_costs_methods_of_one_camera_little(surfaces, light):
+    errors = []
+    for lit in ("E", light):
+        capture = CAPTURE.replace(light=lit, bits=None)
+        image = CaptureCamera(capture).render(surfaces)
+        errors.append(error(rs.load("default-classical")(image, capture=capture), surfaces))
+    assert errors[1] < 2.0 * errors[0]
+
+
 def test_the_matrix_keeps_white_and_is_the_best_that_does(rng):
     matrix, factor = camera_matrix(Contract(), CAPTURE)
     white = CAPTURE.white_values(GRID)
     own = rs.get_track("clean").response_matrix(GRID)
-    np.testing.assert_allclose(matrix @ white, factor * CAPTURE.power(GRID) @ own)
+    np.testing.assert_allclose(matrix @ white, factor * own.sum(axis=0))
     left, right = rng.random((50, 3)), rng.random((50, 3))
     fitted = constrained_fit(left, right, np.ones(3), np.full(3, 2.0))
     least = np.square(left @ fitted.T - right).sum()
@@ -110,7 +120,7 @@ def test_tables_are_baked_for_a_capture(surfaces, name, quantity):
     assert cube.attrs["quantity"] == quantity
     expected = bound(image) if name == "wiener" else None
     if expected is not None:
-        np.testing.assert_allclose(cube, expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(cube, expected, rtol=1e-3, atol=5e-4)
     else:
         assert error(cube, surfaces) < 0.35
 

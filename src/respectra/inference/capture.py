@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from respectra.cameras import Capture, Noise, default_response, get_response
+from respectra.cameras.effective import PHOTOGRAPH_LIGHT
 from respectra.cameras.tracks import has_one_camera
 from respectra.colour import make_light
 from respectra.cubes import Quantity
@@ -87,8 +88,7 @@ def _bound(weights: Weights, capture: Capture, target: Quantity, told: Weights |
     else:
         matrix, factor = camera_matrix(contract, capture)
         facts["camera_matrix"] = tuple(tuple(row) for row in matrix.tolist())
-        native = contract.quantity == "radiance"
-        scale = 1.0 / (factor * power) if native else np.full(grid.size, 1.0 / factor)
+        scale = 1.0 / (factor * _light_of_own(contract, capture))
     if target == "radiance":
         scale = scale * power
     if not np.allclose(scale, 1.0, rtol=1e-12):
@@ -161,17 +161,20 @@ def own_response(contract: Contract) -> Any:
 def camera_matrix(contract: Contract, capture: Capture) -> tuple[FloatArray, float]:
     """The 3 x 3 matrix from a capture's values to those of the method's own camera.
 
+    That sees the surfaces under equal energy: a method whose spectra are smooth would have none of
+    the lines of a lamp, and reflectance, radiance over the light, all of them upside down. Of
+    photographs it sees them under the light that they are developed to, which is smooth.
+
     Returns:
-        the matrix (values of the own camera = matrix @ values), and the factor by which radiance
-        in the method's scale exceeds the capture's.
+        the matrix (values of the own camera = matrix @ values), and the factor by which spectra in
+        the method's scale exceed the capture's.
 
     Raises:
         ConfigError: the method's own camera is not known.
     """
     grid = np.array(contract.wavelengths_nm)
-    power = capture.power(grid)
     seen = capture.effective_response(grid)
-    own = own_matrix(contract) * (power[:, None] if contract.quantity == "radiance" else 1.0)
+    own = own_matrix(contract) * _light_of_own(contract, capture)[:, None]
     white, own_white = seen.sum(axis=0), own.sum(axis=0)
     factor = HEADROOM * float(white.max() / own_white.max())
     own = own * factor
@@ -181,6 +184,16 @@ def camera_matrix(contract: Contract, capture: Capture) -> tuple[FloatArray, flo
     return constrained_fit(left * weight[:, None], right * weight[:, None], white, own.sum(0)), (
         factor
     )
+
+
+def _light_of_own(contract: Contract, capture: Capture) -> FloatArray:
+    """The light under which the method's own camera is to see the surfaces, shape (band,)."""
+    grid = np.array(contract.wavelengths_nm)
+    light = capture.light
+    displayed = light is None or light.attrs["name"] == PHOTOGRAPH_LIGHT
+    if contract.quantity == "radiance" and capture.is_photograph and displayed:
+        return capture.power(grid)
+    return np.ones(grid.size)
 
 
 def own_matrix(contract: Contract) -> FloatArray:

@@ -173,6 +173,12 @@ def require_capture(capture: object) -> Capture:
 
     Raises:
         ConfigError: it is something else, which the message says.
+
+    Example:
+        >>> import respectra as rs
+        >>> known = rs.Capture(light="A")
+        >>> rs.cameras.require_capture(known) is known
+        True
     """
     if not isinstance(capture, Capture):
         raise ConfigError(

@@ -297,6 +297,12 @@ def require_references(references: object) -> References:
 
     Raises:
         ConfigError: they are something else, which the message says.
+
+    Example:
+        >>> import respectra as rs
+        >>> known = rs.References([(0, 0)], [[0.5] * 31], range(400, 701, 10))
+        >>> rs.cameras.require_references(known) is known
+        True
     """
     if not isinstance(references, References):
         raise ConfigError(

@@ -8,11 +8,16 @@ import sys
 import typing
 from pathlib import Path
 
+import numpy.typing
+
 import respectra
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from inventory import ROOMS, inventory
+
+# Its long union would stand in every signature; annotations are looked up when they are shown.
+numpy.typing.ArrayLike = type("ArrayLike", (), {"__module__": "numpy.typing"})
 
 project = "Respectra"
 author = "The Respectra developers"

@@ -50,6 +50,7 @@ package = Path(rs.__file__).parent
 for part in (
     "colour/data/cie.npz",
     "cameras/data/rawtoaces_cameras.csv",
+    "cameras/data/rendering.safetensors",
     "evaluation/data/published_table_1.csv",
     "evaluation/templates/report.html",
     "methods/counts.json",

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -62,7 +63,8 @@ def test_the_package_is_the_command():
 
 
 def test_a_reconstruction_loads_what_it_needs_and_no_more(tmp_path):
-    Image.new("RGB", (32, 24), (90, 120, 60)).save(tmp_path / "photo.png")
+    picture = np.random.default_rng(0).integers(20, 200, (260, 256, 3), dtype=np.uint8)
+    Image.fromarray(picture).save(tmp_path / "photo.png")  # enough pixels to look for colours
     arguments = "reconstruct", str(tmp_path / "photo.png"), "-o", str(tmp_path / "cube.zarr")
     loaded = run(
         f"import sys; sys.argv = ['respectra', *{arguments!r}]\n"

@@ -254,6 +254,13 @@ def test_charts_of_ones_own(tmp_path):
         open_chart("classic12")
 
 
+def test_corners_that_lie_on_something_else():
+    rng = np.random.default_rng(4)
+    image = make_image(picture(np.exp(rng.uniform(-4, -0.3, (24, 3)))), encoding="srgb")
+    with pytest.raises(DataError, match="is it this chart"):
+        calibrate([image], corners=CORNERS)
+
+
 def test_corners_outside_the_picture():
     with pytest.raises(DataError, match="outside"):
         measure_patches(photograph(), CHART, CORNERS + 400)

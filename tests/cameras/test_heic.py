@@ -56,10 +56,28 @@ def test_a_decoder_that_crashes_or_hangs(tmp_path, monkeypatch):
     script.write_text("import os; os.abort()")
     with pytest.raises(FormatError, match="crashes its decoder"):
         photograph(tmp_path / "a.heic", heic())
-    script.write_text("import time; time.sleep(60)")
     monkeypatch.setitem(child.PATIENCE_S, "look", 0.2)
+    script.write_text("while True: pass")
     with pytest.raises(FormatError, match="does not end"):
         photograph(tmp_path / "a.heic", heic())
+    script.write_text("import time; time.sleep(600)")
+    monkeypatch.setattr(child, "PATIENCE_FACTOR", 1)
+    with pytest.raises(FormatError, match="does not end"):
+        photograph(tmp_path / "a.heic", heic())
+
+
+def test_a_decoder_that_gets_little_of_the_processor_is_waited_for(tmp_path, monkeypatch):
+    patient = tmp_path / "reader.py"
+    patient.write_text(
+        "import runpy, time\n"
+        "time.sleep(0.5)\n"
+        f"runpy.run_path({str(child._SCRIPT)!r}, run_name='__main__')\n"
+    )
+    monkeypatch.setattr(child, "_SCRIPT", patient)
+    monkeypatch.setattr(child, "_processor_time", lambda number: 0.0)
+    monkeypatch.setitem(child.PATIENCE_S, "look", 0.05)
+    monkeypatch.setattr(child, "PATIENCE_FACTOR", 100_000)
+    assert photograph(tmp_path / "a.heic", heic()).shape[2] == 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits on memory are Linux's here")

@@ -3,14 +3,17 @@ import pytest
 from PIL import Image
 
 from respectra.cameras import Tone, open_image, open_picture
-from respectra.cameras.pictures.tone import GENERIC, open_tone
+from respectra.cameras.pictures.rendering import Rendering
+from respectra.cameras.pictures.tone import open_tone
 from respectra.colour import decode_srgb
 from respectra.errors import ConfigError, FormatError
 
 LIGHT = np.linspace(0.0, 1.0, 501)
 
 
-@pytest.mark.parametrize("tone", [GENERIC, Tone(), Tone(0.5, -0.05, 0.01), Tone(-0.3, 0.2)])
+@pytest.mark.parametrize(
+    "tone", [Tone(0.458, 0.121), Tone(), Tone(0.5, -0.05, 0.01), Tone(-0.3, 0.2)]
+)
 def test_more_code_is_more_light(tone):
     light = tone.undo(LIGHT)
     assert (np.diff(light) >= 0).all()
@@ -40,8 +43,9 @@ def test_chosen_where_a_camera_developed_the_picture(tmp_path):
     Image.fromarray(codes).save(tmp_path / "drawn.png")
     developed = open_image(tmp_path / "camera.png", encoding="srgb")
     assert "developed by a camera (EOS R5)" in developed.attrs["tone"]
-    assert developed.attrs["space"] == "srgb"
-    np.testing.assert_allclose(developed.values, GENERIC.undo(decode_srgb(codes / 255)), atol=1e-5)
+    assert developed.attrs["space"] == "rec2020"
+    undone = Rendering().undo(decode_srgb(codes / 255), "srgb")
+    np.testing.assert_allclose(developed.values, undone, atol=1e-5)
     drawn = open_image(tmp_path / "drawn.png", encoding="srgb")
     assert drawn.attrs["tone"] == "none"
     assert drawn.attrs["encoding"] == "srgb"

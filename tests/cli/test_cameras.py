@@ -1,6 +1,7 @@
 """simulate and cameras, as a person at the terminal meets them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -89,8 +90,15 @@ def test_goes_on_after_a_bad_cube(tmp_path, scene, capsys):
 
 
 def test_two_cubes_of_one_name(tmp_path, scene, capsys):
-    assert run(["simulate", str(scene), str(scene), "-o", str(tmp_path / "out")]) == 1
+    (tmp_path / "other").mkdir()
+    other = shutil.copy(scene, tmp_path / "other")
+    assert run(["simulate", str(scene), str(other), "-o", str(tmp_path / "out")]) == 1
     assert "called scene" in error_line(capsys)
+
+
+def test_a_cube_that_is_named_twice_is_rendered_once(tmp_path, scene, capsys):
+    assert run(["simulate", str(scene), str(scene), "-o", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().err.count("saved") == 1
 
 
 def test_listing(capsys):

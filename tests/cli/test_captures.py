@@ -10,6 +10,7 @@ from respectra.cli import bake, reconstruct, relight  # noqa: F401 - registers t
 from respectra.cli.app import run
 from respectra.datasets.collections import Opening
 from respectra.inference.files import KnownFacts
+from respectra.methods import save_weights
 
 GRID = np.arange(400.0, 701.0, 10.0)
 CAPTURE = rs.Capture(camera="ampas-nikon-d700", light="A")
@@ -97,6 +98,22 @@ def test_tables_for_a_capture(folder):
     assert run([*arguments, str(folder / "capture.json"), "--nodes", "9"]) == 0
     table = rs.load(folder / "a.lut")
     assert table.capture == CAPTURE
+    said = ["--camera", "ampas-nikon-d700", "--light", "A", "--overwrite", "--nodes", "9"]
+    assert run([*arguments[:-1], *said]) == 0
+    assert rs.load(folder / "a.lut").capture == CAPTURE
+
+
+def test_pictures_of_weights_for_one_camera_are_its_codes(folder):
+    save_weights(rs.load("wiener").with_capture(CAPTURE).weights, folder / "told.safetensors")
+    wanted = reconstructed(folder, "--camera", "ampas-nikon-d700", "--light", "A").load()
+    out = folder / "told.zarr"
+    picture = ["reconstruct", str(folder / "raw.png"), "-o", str(out)]
+    assert run([*picture, "--weights", str(folder / "told.safetensors")]) == 0
+    found = rs.open_cube(out).load()
+    np.testing.assert_array_equal(found, wanted)
+    bound = rs.load(folder / "told.safetensors")
+    rs.reconstruct_files(folder / "raw.png", out, bound, overwrite=True)
+    np.testing.assert_array_equal(rs.open_cube(out), found)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """reconstruct, as a person at the terminal meets it."""
 
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -190,20 +188,3 @@ def test_an_unknown_ending_of_one_cube_is_no_folder(shots, tmp_path, capsys):
     assert run(["reconstruct", str(shots / "a.png"), "-o", str(out)]) == 1
     assert ".zarr" in error_line(capsys)
     assert not out.exists()
-
-
-def test_a_photo_loads_no_library_that_it_does_not_need(tmp_path):
-    picture = np.random.default_rng(0).integers(20, 200, (260, 256, 3), dtype=np.uint8)
-    cv2.imwrite(str(tmp_path / "photo.png"), picture)  # enough pixels to look for colours
-    code = (
-        "import sys\n"
-        "from respectra.cli.app import run\n"
-        "import respectra.cli.reconstruct\n"
-        "assert run(['reconstruct', 'photo.png', '-o', 'cube.npz']) == 0\n"
-        "slow = ('numba', 'colour', 'matplotlib', 'sklearn', 'lightning', 'onnxruntime', 'h5py')\n"
-        "print([name for name in slow if name in sys.modules])\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "[]"

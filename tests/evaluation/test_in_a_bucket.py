@@ -81,7 +81,9 @@ def test_an_evaluation_in_a_bucket_is_that_of_one_machine(
     assert run(["report", there, "-o", str(tmp_path / "page.html")]) == 0
 
 
-def test_a_run_that_stops_is_taken_up(bucket: str, server: buckets.Server, monkeypatch: Any):
+def test_a_run_that_stops_is_taken_up(
+    bucket: str, server: buckets.Server, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+):
     there, put = f"{bucket}/results", storage.put
 
     def put_and_stop(source: Path, url: Url) -> None:
@@ -105,6 +107,8 @@ def test_a_run_that_stops_is_taken_up(bucket: str, server: buckets.Server, monke
     results = evaluate("wiener", f"{bucket}/scenes", there, timing_runs=0)
     assert {row.scene for row in results.rows} == {"scene0", "scene1"}
     assert len(rows(there)) == len(results.rows)
+    assert run(["leaderboard", there]) == 0
+    assert "wiener" in capsys.readouterr().out
 
 
 def test_what_another_run_wrote_is_not_replaced(bucket: str):

@@ -47,5 +47,5 @@ def test_tables_for_other_cameras_are_refused(table):
 
 def test_the_command_writes_both(tmp_path):
     files = [str(tmp_path / name) for name in ("m.lut", "proof.cube")]
-    assert run(["bake", "pca", "-o", files[0], "--cube-file", files[1], "--light", "A"]) == 0
+    assert run(["bake", "pca", "-o", files[0], "--cube-file", files[1], "--proof-light", "A"]) == 0
     assert colour.read_LUT(files[1]).size == 33

@@ -223,3 +223,22 @@ def test_references_of_the_first_picture_serve_the_others_of_a_folder(
         found = rs.open_cube(out / f"{name}.zarr")
         assert "24 references" in found.attrs["references"]
         assert error(found, cube) < 0.85 * error(method(CLEAN.render(cube)), cube)
+
+
+def test_spectra_of_a_colour_are_corrected_once_and_others_one_by_one(method, scene, spots, rng):
+    """And it makes no difference to the bit."""
+    image = CLEAN.render(scene)
+    correction = method.with_references(image, spots).guarantees.correction
+    large = image.isel(y=np.arange(288) % 24, x=np.arange(288) % 24)
+    spectra = method(large).values.reshape(-1, 31)
+    alike, each = spectra.copy(), spectra.copy()
+    correction.apply(alike, large, GRID)
+    correction._correct(large, each)
+    np.testing.assert_array_equal(alike, each)
+    assert not np.array_equal(alike, spectra)
+    noisy = (spectra * rng.uniform(0.98, 1.02, (len(spectra), 1))).astype(np.float32)
+    each = noisy.copy()
+    correction.apply(noisy, large, GRID)
+    correction._correct(large, each)
+    np.testing.assert_array_equal(noisy, each)
+    assert len(np.unique(noisy, axis=0)) > 24 * 24

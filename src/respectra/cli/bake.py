@@ -12,11 +12,12 @@ from respectra.cli.app import app, echo, print_json
 from respectra.cli.capture_options import (
     CameraOption,
     CaptureOption,
+    LightOption,
     QuantityOption,
     WhiteOption,
     known_facts,
 )
-from respectra.cli.help import OUTPUT, TOLD
+from respectra.cli.help import OUTPUT
 
 
 class TableGeometry(StrEnum):
@@ -70,24 +71,14 @@ def bake(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    light: Annotated[
+    proof_light: Annotated[
         str,
         typer.Option(
             metavar="NAME", help="Light of the proof: D65, A, FL2, ...", rich_help_panel=OUTPUT
         ),
     ] = "D65",
     camera: CameraOption = None,
-    light_on_scene: Annotated[
-        str | None,
-        typer.Option(
-            "--scene-light",
-            metavar="NAME|FILE",
-            help="Light on the scenes, for a table of a capture: A, planck:2856 (kelvin), or a "
-            "file.",
-            show_default="not known",
-            rich_help_panel=TOLD,
-        ),
-    ] = None,
+    light: LightOption = None,
     white: WhiteOption = None,
     capture: CaptureOption = None,
     quantity: QuantityOption = None,
@@ -109,7 +100,7 @@ def bake(
     ensure_all_absent(outputs, overwrite=overwrite)
     known: Any = geometry.value
     known_of_capture = known_facts(
-        camera=camera, light=light_on_scene, white=white, capture=capture, quantity=quantity
+        camera=camera, light=light, white=white, capture=capture, quantity=quantity
     )
     table = make_table(
         source,
@@ -123,7 +114,7 @@ def bake(
     with atomic_group(outputs, overwrite=overwrite) as parts:
         table.save(parts[0])
         if cube_file is not None:
-            save_proof(table, parts[1], light=light)
+            save_proof(table, parts[1], light=proof_light)
     facts = table.facts
     if json:
         print_json({"table": output, "method": table.method, **facts.model_dump(mode="json")})

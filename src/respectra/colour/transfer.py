@@ -34,6 +34,14 @@ _SPACES = {
 }
 
 
+#: Chromaticities of red, green and blue (SMPTE EG 432-1, ITU-R BT.2020); white is D65.
+_PRIMARIES = {
+    "display-p3": ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06)),
+    "rec2020": ((0.708, 0.292), (0.17, 0.797), (0.131, 0.046)),
+}
+_D65_XY = (0.3127, 0.3290)
+
+
 def decode_srgb(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """Linear light of sRGB's values, both in [0, 1] (IEC 61966-2-1).
 
@@ -141,7 +149,9 @@ def rgb_space(name: str) -> RGBSpace:
     if name not in _SPACES:
         raise unknown_name("colour space", name, _SPACES)
     if name == "srgb":
-        return RGBSpace(name, SRGB_TO_XYZ, (0.3127, 0.3290))
+        return RGBSpace(name, SRGB_TO_XYZ, _D65_XY)
+    if name in _PRIMARIES:  # of phones: these need no library
+        return RGBSpace(name, _to_xyz(np.array(_PRIMARIES[name])), _D65_XY)
     table = _table(name)
     matrix = np.array(table.matrix_RGB_to_XYZ, np.float64)
     matrix.setflags(write=False)
@@ -167,13 +177,19 @@ def space_matrix(start: str, end: str) -> FloatArray:
 
 @functools.cache
 def _adapted(name: str, *white: float) -> FloatArray:
-    import colour
+    from respectra.colour.rendering import bradford
 
     own = rgb_space(name).to_xyz
-    adaptation = colour.adaptation.matrix_chromatic_adaptation_VonKries(
-        own.sum(axis=1), np.array(white), transform="Bradford"
-    )
-    matrix: FloatArray = adaptation @ own
+    matrix: FloatArray = bradford(own.sum(axis=1), np.array(white)) @ own
+    matrix.setflags(write=False)
+    return matrix
+
+
+def _to_xyz(primaries: FloatArray) -> FloatArray:
+    """Linear R, G, B to XYZ, of chromaticities of primaries, shape (3, 2)."""
+    x, y = _D65_XY
+    columns = np.column_stack([primaries, 1 - primaries.sum(axis=1)]).T
+    matrix: FloatArray = columns * np.linalg.solve(columns, [x / y, 1.0, (1 - x - y) / y])
     matrix.setflags(write=False)
     return matrix
 

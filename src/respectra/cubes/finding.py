@@ -30,14 +30,11 @@ def find_cubes(arguments: Sequence[str]) -> list[Place]:
         >>> [path.name for path in find_cubes(["scenes/a.mat", "scenes/b.zarr"])]
         ['a.mat', 'b.zarr']
     """
-    found: dict[Place, None] = {}
+    found: list[Place] = []
     for argument in arguments:
         where = parse_place(argument)
-        if isinstance(where, Path):
-            found[where] = None
-        else:
-            found.update(dict.fromkeys(_cubes_at(where)))
-    return list(found)
+        found += [where] if isinstance(where, Path) else _cubes_at(where)
+    return found
 
 
 def _cubes_at(url: Url) -> list[Url]:

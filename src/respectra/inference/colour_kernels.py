@@ -111,3 +111,14 @@ def fill_rows(table: Any, number: Any, out: Any) -> None:
         row = number[i]
         for band in range(table.shape[1]):
             out[i, band] = table[row, band]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def same_rows(table: Any, number: Any, rows: Any) -> bool:
+    """Whether ``rows[i] == table[number[i]]`` for all i."""
+    for i in range(len(number)):
+        row = number[i]
+        for band in range(table.shape[1]):
+            if rows[i, band] != table[row, band]:
+                return False
+    return True

@@ -228,7 +228,7 @@ class ByColour:
         picture = self._computed(in_rows(colours.values))
         table = picture.reshape(-1, picture.shape[2])
         out = np.empty((len(colours.number), table.shape[1]), np.float32)
-        _fill(table, colours.number, out)
+        fill(table, colours.number, out)
         return out.reshape(*pixels.shape[:2], -1)
 
     def _computed(self, pixels: Float32Array) -> Float32Array:
@@ -251,7 +251,14 @@ def layout_of_colours(rows: int, width: int) -> Layout:
     return Layout(rows, width, Tiling.STATISTICS, (min(rows, max(1, TOGETHER // width)), width))
 
 
-def _fill(table: Float32Array, number: npt.NDArray[np.int32], out: Float32Array) -> None:
+def same_rows(table: Float32Array, number: npt.NDArray[np.int32], rows: Float32Array) -> bool:
+    """Whether ``rows`` are ``table[number]``."""
+    from respectra.inference.colour_kernels import same_rows as compare
+
+    return bool(compare(table, number, rows))
+
+
+def fill(table: Float32Array, number: npt.NDArray[np.int32], out: Float32Array) -> None:
     """``out = table[number]``, on all threads where it is much."""
     if len(out) <= _BLOCK:
         np.take(table, number, axis=0, out=out, mode="clip")

@@ -24,6 +24,7 @@ from respectra.errors import ConfigError, DataError, FormatError
 from respectra.files import atomic_path
 from respectra.guards.text import read_object
 from respectra.inference.cache import fingerprint
+from respectra.inference.colours import fill, find_colours, in_rows, same_rows
 from respectra.inference.guarantees import METRIC_FLOOR, camera_of
 from respectra.inference.reference_process import Lengths, posterior
 from respectra.inference.reference_tables import FactorTable, axes, features
@@ -41,8 +42,8 @@ Camera = Track | CaptureCamera
 Spectra = TypeVar("Spectra", npt.NDArray[np.float32], "Tensor")
 
 FORMAT, VERSION = "respectra correction", 1
-#: Pixels that are corrected at a time.
-_STRIP = 2**18
+#: Pixels that are corrected at a time, and in which colours that they share are looked for.
+_STRIP, _SHARING = 2**18, 2**20
 #: Values that differ by less, in full scale, are one colour.
 _SAME_COLOUR = 1e-4
 
@@ -106,10 +107,9 @@ class Correction:
             DataError: other wavelengths than the references'.
         """
         self.require_grid(wavelengths_nm)
-        for part, some in self.strips(image, spectra):
-            rgb = np.ascontiguousarray(part.values, np.float32).reshape(-1, 3)
-            if self.table.multiply(some, rgb) and self.response is not None:
-                self._put_back(some, part)
+        if not self.table.unchanged:
+            for part, some in self.strips(image, spectra, _SHARING):
+                self._correct_colours(part, some)
 
     def require_grid(self, wavelengths_nm: npt.ArrayLike) -> None:
         """Refuse cubes of other bands.
@@ -121,12 +121,39 @@ class Correction:
             raise DataError("the correction was made for cubes of other wavelengths; fit it again")
 
     @staticmethod
-    def strips(image: xr.DataArray, spectra: Spectra) -> Iterator[tuple[xr.DataArray, Spectra]]:
+    def strips(
+        image: xr.DataArray, spectra: Spectra, pixels: int = _STRIP
+    ) -> Iterator[tuple[xr.DataArray, Spectra]]:
         """Some rows of a picture at a time with their spectra: bounds of all would take memory."""
         width = image.sizes["x"]
-        rows = max(1, _STRIP // width)
+        rows = max(1, pixels // width)
         for top in range(0, image.sizes["y"], rows):
             yield image[top : top + rows], spectra[top * width : (top + rows) * width]
+
+    def _correct_colours(self, image: xr.DataArray, spectra: npt.NDArray[np.float32]) -> None:
+        """Correct spectra in place; those of a colour once, where they are all alike."""
+        colours = find_colours(np.ascontiguousarray(image.values, np.float32))
+        if colours is None:
+            return self._correct(image, spectra)
+        # Some pixel of each colour.
+        of_colour = np.empty(len(colours.values), np.int64)
+        of_colour[colours.number] = np.arange(len(spectra))
+        table = spectra[of_colour]
+        if not same_rows(table, colours.number, spectra):  # what is around a pixel counts too
+            return self._correct(image, spectra)
+        table = in_rows(table)
+        picture = xr.DataArray(
+            in_rows(colours.values), image.coords["channel"].coords, image.dims, attrs=image.attrs
+        )
+        table = table.reshape(-1, table.shape[-1])
+        self._correct(picture, table)
+        fill(table, colours.number, spectra)
+
+    def _correct(self, image: xr.DataArray, spectra: npt.NDArray[np.float32]) -> None:
+        for part, some in self.strips(image, spectra):
+            rgb = np.ascontiguousarray(part.values, np.float32).reshape(-1, 3)
+            if self.table.multiply(some, rgb) and self.response is not None:
+                self._put_back(some, part)
 
     def deviation(
         self, cube: xr.DataArray, image: xr.DataArray, own: npt.NDArray[np.float32] | None

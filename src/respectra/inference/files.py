@@ -181,8 +181,8 @@ def reconstruct_files(
         output: a cube to write, or a folder of cubes; here, or by URL.
         method: as for :func:`respectra.load`; several such, of which the mean is taken; a
             reconstructor or an ensemble; or a function that gives one for images of a track.
-        kind: what the values are; ``auto``: by the challenge's file names and the capture's
-            camera, else ``srgb``.
+        kind: what the values are; ``auto``: by the challenge's file names and the camera of the
+            capture, or of weights that are for one, else ``srgb``.
         suffix: format of the cubes in a folder; clips are always Zarr.
         capture: what is known of how the pictures were taken. Places are those of the first one.
         quantity: ``reflectance`` or ``radiance``, as for :func:`respectra.load`.
@@ -239,11 +239,12 @@ def reconstruct_files(
         raise unknown_name("kind of input", kind, (*INPUT_KINDS, "auto"))
     writing = Writing(reading, preview, low_rank, skip_bad_frames, overwrite)
     choose = _Chosen(method, known, reading, options)
+    taken = capture or choose.own_capture()
     told, shown = on_outcome or (lambda outcome: None), as_progress(progress)
     with mirrored(target) as mirror:
         jobs = [
             mirror.job(
-                path, below, place, kind if kind != "auto" else input_kind_of(path.name, capture)
+                path, below, place, kind if kind != "auto" else input_kind_of(path.name, taken)
             )
             for (path, below), place in zip(inputs, targets, strict=True)
         ]
@@ -295,6 +296,16 @@ class _Chosen:
                 self._bound.pop(next(iter(self._bound)))
             self._bound[key] = self.known.bind(plain, job.source, job.kind, self.reading)
         return self._bound[key]
+
+    def own_capture(self) -> Capture | None:
+        """What a reconstructor or a weights file that is for one capture says of its pictures."""
+        made = isinstance(self.method, Reconstructor | ModelEnsemble)
+        if not made and not (
+            isinstance(self.method, str | os.PathLike) and Path(self.method).is_file()
+        ):
+            return None
+        plain = self._for_track("clean")
+        return (plain.members[0] if isinstance(plain, ModelEnsemble) else plain).capture
 
     def _for_track(self, track: str) -> Recovers:
         if track not in self._plain:

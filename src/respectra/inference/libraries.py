@@ -1,6 +1,6 @@
-"""Spectra that are known of a seen, without places in the picture, as references.
+"""Spectra that are known of a scene, without places in the picture, as references.
 
-A cube of the same place, or a library of what is in the seen: the capture's camera sees each
+A cube of the same place, or a library of what is in the scene: the capture's camera sees each
 spectrum as a colour, and what the method gives for that colour is compared with the spectrum.
 """
 
@@ -70,7 +70,7 @@ def correct_by_materials(
     kind: InputKind,
     library: str | os.PathLike[str],
 ) -> Reconstructor:
-    """The reconstructor, corrected by a library of what is in a seen: pigments, leaves, skin.
+    """The reconstructor, corrected by a library of what is in a scene: pigments, leaves, skin.
 
     Args:
         reconstructor: for the picture's capture.

@@ -85,10 +85,14 @@ class StandaloneNetwork(Protocol):
 class StepAware(Protocol):
     """A network that is told how exactly the values of its images are known.
 
-    ``step`` is no part of its weights, and 0 or the width of its camera's noise until it is told.
+    The step is no part of its weights, and 0 or the width of its camera's noise until it is told.
+    All of it are methods: a module keeps tensors where ``isinstance`` does not look since Python
+    3.12.
     """
 
-    step: Tensor
+    def get_step(self) -> float:
+        """What was told."""
+        ...
 
     def set_step(self, step: float) -> None:
         """Values are the lower bounds of cells of this width; 0: they are exact."""

@@ -1,11 +1,14 @@
 """Respectra's network keeps by construction what it promises."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
 
 import respectra as rs
 from respectra.errors import ConfigError
+from respectra.methods import network as kinds
 from respectra.methods.measure import count_gmac
 
 
@@ -22,6 +25,27 @@ def net():
 @pytest.fixture(scope="module")
 def x():
     return torch.rand(2, 3, 12, 10, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "CameraAware",
+        "CaptureAware",
+        "LowRankNetwork",
+        "StandaloneNetwork",
+        "StepAware",
+        "UncertainNetwork",
+    ],
+)
+def test_what_it_can_do_is_seen_by_every_python(net, kind):
+    """From 3.12 on ``isinstance`` looks as this does: not where modules keep tensors."""
+    protocol = getattr(kinds, kind)
+    assert isinstance(net, protocol)
+    members = {name for name in dir(protocol) if name[0] != "_"} | set(protocol.__annotations__)
+    assert members
+    for name in members:
+        inspect.getattr_static(net, name)
 
 
 @torch.inference_mode()

@@ -43,6 +43,8 @@ from respectra.typing import FloatArray
 #: Darker than predicted by more than this, a patch lies in shadow; so many may.
 _SHADOW, _MOST_SHADOWED = 0.35, 8
 _LEAST_PATCHES = 12
+#: What is worse than this, relative, when patches are left out is no chart.
+_MOST_ERROR = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +184,11 @@ def _fit(
         response = lights[0] if lights else fit_response(spectra, seen, light, error=error)
     under = None if response is None else response.light
     scores = cross_validate(spectra, seen, wanted, under, chart.error)
+    if min(scores.values()) > _MOST_ERROR:
+        raise DataError(
+            f"patches that are left out are predicted with an error of {min(scores.values()):.0%}: "
+            "is it this chart, and do the corners lie on it?"
+        )
     way = choose_way(scores) if use == "auto" else use
     if way not in scores:
         raise unknown_name("way of calibrating such photographs", way, ["auto", *scores])

@@ -106,9 +106,9 @@ def find_chart(image: xr.DataArray, chart: Chart) -> FloatArray:
             "the picture from left to right"
         )
     raise DataError(
-        "no colour chart was found in the picture; state its corners: x,y of the centres of the "
-        "first patch, the last of the first row, the last, and the first of the last row "
-        "(--corners)"
+        "no colour chart was found in the picture, or it is clipped or lies half in shadow; state "
+        "its corners: x,y of the centres of the first patch, the last of the first row, the last, "
+        "and the first of the last row (--corners)"
     )
 
 

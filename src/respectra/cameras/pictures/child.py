@@ -7,21 +7,26 @@ few facts.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 
 from respectra.errors import FormatError, MissingExtraError
 
 _SCRIPT = Path(__file__).with_name("child_reader.py")
-#: Seconds that reading what a file says may take, and decoding it.
+#: Seconds of processor time that reading what a file says may take, and decoding it.
 PATIENCE_S = {"look": 20.0, "decode": 180.0}
+#: So many times that on the clock: other programs may leave a decoder little of the processor.
+PATIENCE_FACTOR = 20
 #: Address space that the process may take: for itself, and for each pixel that is decoded.
 SPACE_BYTES, PIXEL_BYTES = 8 * 2**30, 64
 
@@ -50,27 +55,57 @@ def ask_child(
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # each takes space
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", str(_SCRIPT), question],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=environment,
-            timeout=PATIENCE_S[task],
-            check=False,
-        )
+        code, said = _answer([sys.executable, "-P", str(_SCRIPT), question], environment, task)
     except subprocess.TimeoutExpired:
         raise FormatError(
             f"{path} is damaged: its decoder does not end within {PATIENCE_S[task]:g} s"
         ) from None
-    line, _, rest = done.stdout.partition(b"\n")
-    if done.returncode or not line:
-        raise FormatError(f"{path} is damaged: it crashes its decoder (code {done.returncode})")
+    line, _, rest = said.partition(b"\n")
+    if code or not line:
+        raise FormatError(f"{path} is damaged: it crashes its decoder (code {code})")
     facts: dict[str, Any] = json.loads(line)
     if "missing" in facts:
         raise MissingExtraError(facts["missing"], kind, f"reading {path.suffix} files")
     if "error" in facts:
         raise FormatError(f"{path} cannot be decoded: {facts['error']}")
     return facts, _array(facts.pop("array", None), rest)
+
+
+def _answer(command: list[str], environment: dict[str, str], task: str) -> tuple[int, bytes]:
+    """Exit code and output of a process.
+
+    Raises:
+        TimeoutExpired: it was ended, having taken more than its time.
+    """
+    patience = PATIENCE_S[task]
+    end = time.monotonic() + PATIENCE_FACTOR * patience
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    ) as process:
+        try:
+            while True:
+                try:
+                    said, _ = process.communicate(timeout=min(patience, 1.0))
+                except subprocess.TimeoutExpired:
+                    if time.monotonic() > end or _processor_time(process.pid) > patience:
+                        raise
+                else:
+                    return process.returncode, said
+        except BaseException:
+            process.kill()
+            raise
+
+
+def _processor_time(number: int) -> float:
+    """Seconds that a process has taken of the processor; 0 for one that has ended."""
+    with contextlib.suppress(psutil.Error):
+        times = psutil.Process(number).cpu_times()
+        return float(times.user + times.system)
+    return 0.0
 
 
 def _array(layout: dict[str, Any] | None, data: bytes) -> npt.NDArray[Any] | None:

@@ -95,7 +95,7 @@ def read_profile_file(path: Path) -> bytes:
 def space_profile(name: str, said: Said) -> Profile:
     """The profile of a named space, for files that name one without carrying a profile."""
     space = rgb_space(name)
-    apply = _per_channel([space.decode] * 3, said)
+    apply = _per_channel([space.decode] * (1 if said.colours == "grey" else 3), said)
     return Profile(name, name, apply)
 
 

@@ -6,10 +6,8 @@ The model is, for each channel of linear light v in [0, 1],
 
     light = (exp((1 + slope) ln v + bend (ln v)²) - flare) / (1 - flare),
 
-a power law whose exponent changes with the value, but is nowhere below a least one.
-
-The generic curve was fitted to photographs of ColorCheckers under open licences (MIT, MPL, BSD);
-see docs/photographs.md for how, for its spread over cameras, and for what it gains.
+a power law whose exponent changes with the value, but is nowhere below a least one. It is fitted to
+a chart in the picture. Where nothing is known, ``rendering`` undoes what cameras do on the whole.
 """
 
 from __future__ import annotations
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from respectra.cameras.pictures.rendering import Rendering
 from respectra.errors import ConfigError, FormatError
 from respectra.files import atomic_path
 
@@ -111,23 +110,20 @@ def open_tone(path: Path) -> Tone:
         raise FormatError(f"{path} is not a tone curve: {error}") from None
 
 
-def choose_tone(wish: str, facts: dict[str, Any]) -> tuple[Tone | None, str]:
-    """The curve to undo and what to say of it.
+def choose_tone(wish: str, facts: dict[str, Any]) -> tuple[Tone | Rendering | None, str]:
+    """What to undo and what to say of it.
 
     Args:
-        wish: ``auto``: the generic one where the file names the camera that rendered it; ``none``,
-            ``generic``, or a file.
+        wish: ``auto``: as ``generic`` where the file names the camera that rendered it; ``none``;
+            ``generic``: what cameras do; or a file.
         facts: what the file says: ``camera_make``, ``camera_model``.
     """
     camera = str(facts.get("camera_model") or facts.get("camera_make") or "")
     if wish == "none" or (wish == "auto" and not camera):
         return None, "none"
     if wish == "generic":
-        return GENERIC, "generic, undone as asked"
+        return Rendering(), "generic, undone as asked"
     if wish == "auto":
-        return GENERIC, f"generic, undone: developed by a camera ({camera})"
+        return Rendering(), f"generic, undone: developed by a camera ({camera})"
     tone = open_tone(Path(wish))
     return tone, f"{tone.name}, undone"
-
-
-GENERIC = Tone(slope=0.458, bend=0.121, name="generic")

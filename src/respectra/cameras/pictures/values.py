@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from respectra.cameras.pictures.profiles import (
     read_profile_file,
     space_profile,
 )
+from respectra.cameras.pictures.rendering import LIGHT_SPACE, Rendering
 from respectra.cameras.pictures.source import Codes, Said
 from respectra.cameras.pictures.tone import Tone, choose_tone
 from respectra.config import Config
@@ -39,8 +39,8 @@ class PictureOptions(Config):
             ``ignore``: sRGB whatever it says; else an ICC file to use instead.
         demosaic: of raw files: ``edge-aware``, ``bilinear``, or ``half``: a pixel for each cell of
             the sensor, without interpolation.
-        tone: of photographs: ``generic``: undo the tone curve of cameras, ``none``, ``auto``: the
-            generic one where EXIF names a camera, or a file that ``Tone.save`` wrote.
+        tone: of photographs: ``generic``: undo what cameras do for beauty, ``none``, ``auto``: as
+            ``generic`` where EXIF names a camera, or a file that ``Tone.save`` wrote.
         mosaic: of grey pictures that are a sensor's mosaic: the colours of its first two pixels
             and of those below, such as ``rggb``. The values are then the camera's own, linear.
         black_level: of a mosaic: the code that no light gives.
@@ -88,14 +88,15 @@ class Values:
             raise DataError("the image is CMYK, which no camera gives; open it as a photograph")
         elif said.icc is not None:
             self.attrs["profile"] = "not applied: the values are the camera's own"
-        self._tone: Tone | None = None
+        self._tone: Tone | Rendering | None = None
         if encoding == "srgb" and said.colours != "camera":
             self._tone, self.attrs["tone"] = choose_tone(options.tone, said.facts)
         if self._tone is not None and self._profile.space is None:
-            self._profile = space_profile("srgb", replace(said, colours="rgb"))
+            self._profile = space_profile("srgb", said)
         if self._profile.space is not None:
             self.encoding, self.bits = "linear", 32
-            self.attrs["space"] = self._profile.space
+            generic = isinstance(self._tone, Rendering)
+            self.attrs["space"] = LIGHT_SPACE if generic else self._profile.space
         self._table: npt.NDArray[np.float32] | None = None
         if said.bits <= 16:
             top = int(np.iinfo(np.uint8 if said.bits <= 8 else np.uint16).max)
@@ -117,10 +118,13 @@ class Values:
             values = self._look_up(codes)
         else:
             values = codes.astype(np.float32)
-        if self._tone is not None:
-            values = self._tone.undo(values)
         if values.shape[2] == 1:
             values = np.repeat(values, 3, axis=2)
+        if isinstance(self._tone, Rendering):
+            assert self._profile.space is not None
+            values = self._tone.undo(values, self._profile.space)
+        elif self._tone is not None:
+            values = self._tone.undo(values)
         return np.ascontiguousarray(values)
 
     def _look_up(self, codes: Codes) -> npt.NDArray[np.float32]:

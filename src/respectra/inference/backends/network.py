@@ -161,7 +161,7 @@ class NetworkBackend(Backend):
         if not isinstance(network, StepAware) or bits > CODE_BITS:
             yield
             return
-        before = float(network.step)  # may be set already: first passes run within the last one
+        before = network.get_step()  # may be set already: first passes run within the last one
         network.set_step(1.0 / (2**bits - 1))
         try:
             yield

@@ -152,6 +152,10 @@ class Respectra(nn.Module):
             self.exact.copy_(exact)
             self.free.copy_(torch.eye(len(a), dtype=torch.double) - a @ exact)
 
+    def get_step(self) -> float:
+        """Width of the cells of values; 0: they are exact."""
+        return float(self.step)
+
     def set_step(self, step: float) -> None:
         """Take values from now on as the lower bounds of cells of this width, or as exact: 0.
 

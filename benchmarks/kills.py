@@ -10,6 +10,9 @@ command runs once, is stopped before every call, and the folder is copied; from 
 differs from the others the command goes on. Every tenth copy is compared with a process that is
 really killed there.
 
+Swept at every call on 27 November 2026, 0 half results: convert --resample 47 kills, train
+192, train further 119, train classical 85, evaluate 422, evaluate another 344.
+
     python benchmarks/kills.py                        all of it
     python benchmarks/kills.py --only prepare,train   some commands
     python benchmarks/kills.py --every 7              every seventh call

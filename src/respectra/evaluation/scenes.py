@@ -209,7 +209,7 @@ def scenes_without_truth(
     missing = [name for name in names or () if name not in found]
     if missing:
         raise DataError(f"no scene {', '.join(missing)} in {root.name}; it has {', '.join(found)}")
-    wanted = found if names is None else names
+    wanted: Iterable[str] = found if names is None else names
     return tuple(EvaluationScene(name, None, found[name]) for name in wanted)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from respectra import storage
 from respectra.cameras.track import Track
 from respectra.cameras.tracks import get_track
 from respectra.cubes import open_cube
-from respectra.errors import ConfigError, RespectraError
+from respectra.errors import ConfigError, OutputError, RespectraError
 from respectra.files import atomic_paths, ensure_all_absent
 from respectra.urls import Place, Url, parse_place
 
@@ -97,15 +96,20 @@ def simulate(
         **track.recipe(key=name),
     }
     text = (json.dumps(recipe, indent=2) + "\n").encode()
-    begun = not overwrite and _holds(files.recipe, text)  # perhaps by a run that was stopped
-    if not begun:
+    there: OutputError | None = None
+    try:
         _ensure_absent(files, overwrite=overwrite)
+    except OutputError as error:
+        if not _holds(files.recipe, text):
+            raise
+        there = error
     data = track.encode(track.render_codes(cube, key=name))
-    if begun:
+    if there is not None:
         if _holds(files.image, data):
             return files
-        _ensure_absent([files.image], overwrite=False)
-        overwrite = True  # the recipe, which is the same
+        if _exists(files.image):
+            raise there
+        overwrite = True  # of a run that was stopped after the recipe, which is the same
     with contextlib.ExitStack() as stack:
         if isinstance(files.image, Url):
             written = [stack.enter_context(storage.uploading(files.image, overwrite=overwrite))]
@@ -126,15 +130,21 @@ def _holds(place: Place, data: bytes) -> bool:
         return False
 
 
-def _ensure_absent(files: Sequence[Place], *, overwrite: bool) -> None:
+def _exists(place: Place) -> bool:
+    return storage.exists(place) if isinstance(place, Url) else os.path.lexists(place)
+
+
+def _ensure_absent(files: SimulatedFiles, *, overwrite: bool) -> None:
     """Refuse what exists already before anything is rendered."""
-    ensure_all_absent(_paths(files), overwrite=overwrite)
+    if isinstance(files.image, Path):
+        ensure_all_absent(_paths(files), overwrite=overwrite)
+        return
     for file in files:
         if isinstance(file, Url):
             storage.ensure_absent(file, overwrite=overwrite)
 
 
-def _paths(files: Sequence[Place]) -> list[Path]:
+def _paths(files: SimulatedFiles) -> list[Path]:
     return [file for file in files if isinstance(file, Path)]
 
 

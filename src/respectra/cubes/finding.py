@@ -17,7 +17,7 @@ _HEADER = ".hdr"
 
 
 def find_cubes(arguments: Sequence[str]) -> list[Place]:
-    """The cubes that arguments name, in their order.
+    """The cubes that arguments name, in their order, each once.
 
     Args:
         arguments: files and folders of this machine, each one cube; URLs of cubes, of folders, of
@@ -34,7 +34,7 @@ def find_cubes(arguments: Sequence[str]) -> list[Place]:
     for argument in arguments:
         where = parse_place(argument)
         found += [where] if isinstance(where, Path) else _cubes_at(where)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _cubes_at(url: Url) -> list[Url]:

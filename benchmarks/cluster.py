@@ -1,12 +1,12 @@
 """What is gained and paid on a cluster: speed, overhead, memory, graphs; and by one machine.
 
-Each row is measured in this process and workers of one thread on this machine, on two cores in
-under ten minutes; ``--only`` takes some of them, ``--share 0.1`` makes everything a tenth as large.
-The scheduler lives in a process of its own where its memory is measured. ``--table`` writes what
-was measured as a table of Markdown. Times mean something on a machine that does nothing else;
-beside the time of one photograph stands that of filling its cube, which a busy machine slows alike.
+Each row is measured in a process of its own and workers of one thread on this machine, on two cores
+in about ten minutes; ``--only`` takes some of them, ``--share 0.1`` makes everything a tenth as
+large. The scheduler lives in a process of its own where its memory is measured. Times mean
+something on a machine that does nothing else; beside the time of one photograph stands that of
+filling its cube, which a busy machine slows alike.
 
-    python benchmarks/cluster.py --table table.md
+    python benchmarks/cluster.py --write docs/benchmarks/cluster.md
     python benchmarks/cluster.py --only speed,overhead --share 0.1
 """
 
@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pages
 
 import respectra as rs
 from respectra.cluster import Cluster, open_cluster
@@ -46,21 +47,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default=",".join(ROWS), help=f"of {', '.join(ROWS)}")
     parser.add_argument("--share", type=float, default=1.0, help="of the full sizes")
-    parser.add_argument("--table", type=Path, help="file for a table of Markdown")
+    pages.add_option(parser)
     options = parser.parse_args()
-    start = time.perf_counter()
-    print(f"{multiprocessing.cpu_count()} cores, {rs.__version__}", flush=True)
-    lines = ["| what | measured | wanted |", "|---|---|---|"]
+    page = pages.Page(
+        "Many pictures, large pictures, clusters",
+        """The default method, workers of one thread on this machine. Each row is measured in a
+        process of its own; beside what takes time stands what the machine takes for the least.""",
+    )
+    rows: list[Line] = []
     for name in options.only.split(","):
         # Each in a process of its own: the peak of a command that is started counts what the
         # process that starts it had.
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            for what, figure, wanted in process.submit(measure, name, options.share).result():
-                print(f"{name:<10} {what}: {figure} (wanted {wanted})", flush=True)
-                lines.append(f"| {what} | {figure} | {wanted} |")
-        if options.table is not None:  # what is there so far
-            options.table.write_text("\n".join(lines) + "\n", "utf-8")
-    print(f"{time.perf_counter() - start:.0f} s in all")
+            rows += process.submit(measure, name, options.share).result()
+        print(f"{name} is measured", flush=True)
+    page.table(("what", "measured", "wanted"), rows)
+    page.write(options.write)
 
 
 def measure(name: str, share: float) -> list[Line]:

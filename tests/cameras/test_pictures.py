@@ -205,7 +205,7 @@ def test_adobe_rgb_by_exif(tmp_path):
     exif = Image.Exif()
     exif.get_ifd(0x8769).update({0xA001: 0xFFFF, 0xA005: {1: "R03"}})
     exif[271], exif[272] = "NIKON ", "NIKON D810\0"
-    image = photograph(saved(tmp_path / "a.jpg", exif=exif))
+    image = photograph(saved(tmp_path / "a.jpg", exif=exif), tone="none")
     assert image.attrs["camera_make"] == "NIKON"
     assert image.attrs["camera_model"] == "NIKON D810"
     assert image.attrs["space"] == "adobe-rgb"

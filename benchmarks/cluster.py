@@ -59,8 +59,10 @@ def main() -> None:
         # Each in a process of its own: the peak of a command that is started counts what the
         # process that starts it had.
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            rows += process.submit(measure, name, options.share).result()
-        print(f"{name} is measured", flush=True)
+            lines = process.submit(measure, name, options.share).result()
+        for line in lines:
+            print(f"{name}: {': '.join(line)}", flush=True)
+        rows += lines
     page.table(("what", "measured", "wanted"), rows)
     page.write(options.write)
 
@@ -201,15 +203,6 @@ def lazy_graph(store_path: Path, side: int, across: int) -> Any:
 # --- very many pictures --------------------------------------------------------------------------
 
 
-def stub(number: int) -> int:
-    """A method that does nothing."""
-    return number
-
-
-def scheduler_memory(dask_scheduler: Any = None) -> int:
-    return peak_bytes()
-
-
 def _started(program: str, *arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", f"distributed.cli.{program}", *arguments]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -234,9 +227,12 @@ def graph(share: float, folder: Path) -> Iterator[Line]:
             client.wait_for_workers(2, timeout=60)
             cluster = Cluster(client)
             start = time.perf_counter()
-            done = sum(1 for _ in cluster.run(stub, ((k, (k,)) for k in range(count))))
+            jobs = ((k, (k,)) for k in range(count))
+            done = sum(k == result for k, result in cluster.run(lambda k: k, jobs))
             took = time.perf_counter() - start
-            peak = client.run_on_scheduler(scheduler_memory)
+            peak = client.run_on_scheduler(
+                lambda: 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            )
         assert done == count
         yield f"{count:,} jobs of a stub, submitted and done", f"{took:.0f} s", "60 s for 100,000"
         yield "memory of the scheduler at its peak", f"{peak / 1e9:.2f} GB", "2 GB"

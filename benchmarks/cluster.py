@@ -30,7 +30,7 @@ import pages
 
 import respectra as rs
 from respectra.cluster import Cluster, open_cluster
-from respectra.threads import limited_threads
+from respectra.threads import limited_blocks
 
 #: What was measured, the figure, and the figure that is wanted.
 Line = tuple[str, str, str]
@@ -129,7 +129,7 @@ def overhead(share: float, folder: Path) -> Iterator[Line]:
         seconds_of(warm, folder / "warm1", cluster)
         seconds_of(warm, folder / "warm0", None)
         for turn in range(3):
-            with limited_threads(1):  # as a worker has
+            with limited_blocks(1):  # as a worker has
                 loops.append(seconds_of(inputs, folder / f"loop{turn}", None))
             tasks.append(seconds_of(inputs, folder / f"task{turn}", cluster))
     figure = f"{100 * (min(tasks) / min(loops) - 1):.1f} % ({min(loops):.2f}, {min(tasks):.2f} s)"

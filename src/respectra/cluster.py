@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import respectra
 from respectra.allocator import keep_malloc
 from respectra.errors import ConfigError, MissingExtraError, RespectraError
-from respectra.threads import limited_threads
+from respectra.threads import limited_blocks
 
 __all__ = ["Cluster", "Helpers", "open_cluster"]
 
@@ -125,7 +125,7 @@ def _several(function: Callable[..., Any], arguments: list[list[Any]]) -> tuple[
     _prepare()
     start = time.perf_counter()
     results: list[Any] = []
-    with limited_threads(1):  # workers share the cores among themselves
+    with limited_blocks(1):  # workers share the cores among themselves
         for one in arguments:
             try:
                 results.append(function(*one))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-__all__ = ["available_cores", "for_blocks", "limited_threads", "one_behind"]
+__all__ = ["available_cores", "for_blocks", "limited_blocks", "one_behind"]
 
 _limits = threading.local()
 
@@ -36,7 +36,7 @@ def for_blocks(
         work: does not depend on the order of the calls; what it raises is raised here.
         length: what is divided.
         block: the largest block.
-        threads: as many as there are cores by default, or as :func:`limited_threads` allows.
+        threads: as many as there are cores by default, or as :func:`limited_blocks` allows.
     """
     spans = [(start, min(start + block, length)) for start in range(0, length, block)]
     threads = min(len(spans), threads or getattr(_limits, "most", 0) or available_cores())
@@ -50,11 +50,11 @@ def for_blocks(
 
 
 @contextlib.contextmanager
-def limited_threads(most: int) -> Iterator[None]:
+def limited_blocks(most: int) -> Iterator[None]:
     """Within this block, in this thread, :func:`for_blocks` takes no more threads than these.
 
     Example:
-        >>> with limited_threads(1):
+        >>> with limited_blocks(1):
         ...     for_blocks(lambda start, stop: print(start, stop), 4, 2)
         0 2
         2 4

@@ -49,13 +49,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def bucket(server: buckets.Server, scenes: Path, tmp_path: Path, monkeypatch: Any) -> Iterator[str]:
     monkeypatch.setenv("RESPECTRA_CACHE", str(tmp_path / "cache"))
-    files = buckets.files()
-    for path in scenes.iterdir():
-        files.put_file(str(path), f"flight/scenes/{path.name}")
-    yield "s3://flight"
-    if files.exists("flight"):
-        files.rm("flight", recursive=True)
-    files.mkdir("flight")
+    yield from buckets.filled(scenes, "flight/scenes")
 
 
 def words(command: str, scenes: str, output: str, *more: str) -> list[str]:

@@ -43,13 +43,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bucket(server: buckets.Server, scenes: Path) -> Iterator[str]:
-    files = buckets.files()
-    for path in scenes.iterdir():
-        files.put_file(str(path), f"flight/scenes/{path.name}")
-    yield "s3://flight"
-    if files.exists("flight"):
-        files.rm("flight", recursive=True)
-    files.mkdir("flight")
+    yield from buckets.filled(scenes, "flight/scenes")
 
 
 def rows(where: str | Path) -> list[dict[str, Any]]:

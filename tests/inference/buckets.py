@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -69,6 +70,17 @@ def serve() -> Iterator[Server]:
 def files() -> Any:
     """The file system of the server."""
     return fsspec.filesystem("s3")
+
+
+def filled(folder: Path, where: str) -> Iterator[str]:
+    """The URL of the bucket, with the files of a folder in it at a place; emptied afterwards."""
+    system = files()
+    for path in folder.iterdir():
+        system.put_file(str(path), f"{where}/{path.name}")
+    yield "s3://flight"
+    if system.exists("flight"):
+        system.rm("flight", recursive=True)
+    system.mkdir("flight")
 
 
 def forget() -> None:

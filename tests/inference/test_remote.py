@@ -46,13 +46,7 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.fixture
 def bucket(server: buckets.Server, pictures: Path) -> Iterator[str]:
     """Pictures in a bucket; gives the URL of the folder above them."""
-    files = buckets.files()
-    for path in pictures.iterdir():
-        files.put_file(str(path), f"flight/in/{path.name}")
-    yield "s3://flight"
-    if files.exists("flight"):
-        files.rm("flight", recursive=True)
-    files.mkdir("flight")
+    yield from buckets.filled(pictures, "flight/in")
 
 
 def lines(url: str) -> list[dict[str, Any]]:

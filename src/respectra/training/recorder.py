@@ -36,9 +36,8 @@ class AtomicCheckpoints(TorchCheckpointIO):
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
         """Write beside the old one, then take its place."""
-        content = (
-            io.BytesIO()
-        )  # onto a full disk torch would write until it fails in words of its own
+        # Onto a full disk torch would write until it fails in words of its own.
+        content = io.BytesIO()
         torch.save(checkpoint, content)
         with atomic_path(path, overwrite=True) as temporary, temporary.open("wb") as file:
             file.write(content.getbuffer())

@@ -373,6 +373,8 @@ class Capture:
         file = Path(path)
         try:
             text = file.read_text("utf-8")
+        except FileNotFoundError:
+            raise FormatError(f"no such file: {file}") from None
         except (OSError, UnicodeDecodeError) as error:
             raise FormatError(f"{file} cannot be read as a capture: {error}") from None
         return cls.from_json(text, where=str(file))

@@ -363,6 +363,8 @@ def read_spectral_table(file: Path, what: str) -> tuple[list[list[str]], list[st
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
             rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
+    except FileNotFoundError:
+        raise FormatError(f"no such file: {file}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FormatError(f"{file} cannot be read as {what}: {error}") from None
     header = [cell.strip().lower() for cell in rows[0]] if rows else []

@@ -26,7 +26,7 @@ def say_once(message: str) -> None:
         return
     _said.add(message)
     if hasattr(sys, "ps1") and not logger.isEnabledFor(logging.INFO):  # somebody waits at a prompt
-        print(message, file=sys.stderr)
+        sys.stderr.write(f"{message}\n")
     logger.info(message)
 
 

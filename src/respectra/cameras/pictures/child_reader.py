@@ -64,7 +64,8 @@ def _heif(question: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     for name in ("icc_profile", "exif"):
         if info.get(name):
             facts[name] = base64.b64encode(info[name]).decode()
-    return facts, np.asarray(file) if question["task"] == "decode" else None
+    # A copy: what the library holds is gone with the file.
+    return facts, np.array(file) if question["task"] == "decode" else None
 
 
 def _raw(question: dict[str, Any]) -> tuple[dict[str, Any], Any]:

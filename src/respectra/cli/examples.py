@@ -29,7 +29,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "leaderboard": ("respectra leaderboard results others --published",),
     "report": ("respectra report results -o report.html",),
-    "import-weights": ("respectra import-weights mst-plus-plus theirs.pth -o w.safetensors",),
+    "import-weights": (
+        "respectra import-weights mst-plus-plus theirs.pth --track exposed -o w.safetensors",
+    ),
     "bench": ("respectra bench default root-polynomial --sizes 0.25,2",),
     "bake": ("respectra bake root-polynomial -o table.lut --cube-file proof.cube",),
     "export": ("respectra export run/best.safetensors -o network.onnx --height 512 --width 482",),

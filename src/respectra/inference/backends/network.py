@@ -37,7 +37,7 @@ class NetworkBackend(Backend):
             replaced by faster ones of the same function, which is checked on noise; where they
             differ by more than 1e-5 of its largest value, the plain network runs. ``onnx``: the
             same, and ONNX Runtime for tiles. ``auto``: one of these two, by a trial. ``half``: in
-            half precision, where that is accurate enough; see ``backends.half``.
+            half precision, where that is accurate enough; see ``backends.precision``.
 
     Attributes:
         half_deviation: how far half precision is from float32 on noise, over the largest value;
@@ -60,7 +60,7 @@ class NetworkBackend(Backend):
         self.network: nn.Module = network
         self.half_deviation: float | None = None
         if engine == "half":
-            from respectra.inference.backends.half import require_accurate
+            from respectra.inference.backends.precision import require_accurate
 
             self.half_deviation = require_accurate(network, weights, device)
         elif engine != "plain" and device == "cpu":
@@ -102,11 +102,9 @@ class NetworkBackend(Backend):
         return spectra
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
-        if self.engine != "half":
-            return contextlib.nullcontext()
-        from respectra.inference.backends.half import half_precision
+        from respectra.inference.backends.precision import half_precision, single_precision
 
-        return half_precision(self.device)
+        return (half_precision if self.engine == "half" else single_precision)(self.device)
 
     def _there(self, batch: Tensor) -> Tensor:
         """A batch on the device; through pinned memory to a graphics processor."""

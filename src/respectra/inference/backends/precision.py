@@ -38,8 +38,8 @@ def single_precision(device: str) -> Iterator[None]:
         return
     import torch
 
-    cudnn = torch.backends.cudnn
-    places: tuple[Any, ...] = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)
+    cudnn: Any = torch.backends.cudnn  # which says its settings to nobody that checks types
+    places = (cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul)
     before = [place.fp32_precision for place in places]
     try:
         for place in places:

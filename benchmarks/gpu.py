@@ -32,8 +32,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pages
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks import pages
 
 import respectra as rs
 from respectra.datasets.still_life import still_life

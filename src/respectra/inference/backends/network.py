@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from respectra.errors import ConfigError
 from respectra.inference.backends.base import Backend
 from respectra.inference.bits import CODE_BITS
 from respectra.inference.factors import Factors, Output, Predictor
@@ -82,12 +83,24 @@ class NetworkBackend(Backend):
         return self.fetch(self.there(pixels))
 
     def there(self, pixels: Float32Array) -> Tensor:
-        """The same, on the device."""
+        """The same, on the device.
+
+        Raises:
+            ConfigError: the device has too little memory for as many pixels.
+        """
         import torch
 
-        with torch.inference_mode(), self._precision():
-            batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
-            return self._run(self._there(batch))[0].permute(1, 2, 0).float()
+        try:
+            with torch.inference_mode(), self._precision():
+                batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+                return self._run(self._there(batch))[0].permute(1, 2, 0).float()
+        except torch.OutOfMemoryError:
+            height, width = pixels.shape[:2]
+            raise ConfigError(
+                f"{self.device} has too little memory left for {height} x {width} pixels by "
+                f"{self.weights.method}; take smaller tiles (tile={max(64, width // 2)}, --tile), "
+                "or the device cpu"
+            ) from None
 
     def fetch(self, spectra: Tensor) -> Float32Array:
         """Spectra of the device in this machine's memory; from a GPU through pinned memory."""

@@ -30,7 +30,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from respectra.errors import OutputError
+from respectra.errors import OutputError, url_in
 from respectra.guards.text import read_json
 from respectra.locks import file_lock, hidden_name
 
@@ -161,12 +161,23 @@ def writing_to(path: PathLike, hint: str = "") -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {reason}; {advice}") from error
 
 
+def require_local(path: PathLike) -> None:
+    """Refuse a URL where something of this machine is written: a folder ``s3:`` is nobody's wish.
+
+    Raises:
+        OutputError: it is one, also as ``Path`` writes it.
+    """
+    if text := url_in(path):
+        raise OutputError(f"{text} is a URL, and this is written on this machine; name a file here")
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, where they are missing.
 
     Raises:
         OutputError: it cannot be made.
     """
+    require_local(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -178,8 +189,9 @@ def ensure_absent(path: PathLike, *, overwrite: bool = False) -> None:
     """Refuse an output that exists already.
 
     Raises:
-        OutputError: ``path`` exists and ``overwrite`` is false.
+        OutputError: ``path`` exists and ``overwrite`` is false, or is a URL.
     """
+    require_local(path)
     if not overwrite and os.path.lexists(path):
         raise OutputError(f"{path} exists already; choose another name or pass --overwrite")
 

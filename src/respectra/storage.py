@@ -24,8 +24,9 @@ from typing import Any
 
 from respectra.cache import cache_folder
 from respectra.errors import FormatError, OutputError, RespectraError
+from respectra.files import atomic_path
 from respectra.locks import file_lock
-from respectra.urls import Place, Url, is_url, parse_place, reaching
+from respectra.urls import Place, Url, parse_place, reaching
 
 __all__ = [
     "Copied",
@@ -276,7 +277,8 @@ def local_folder(where: str | os.PathLike[str]) -> Path:
     Raises:
         FormatError: it cannot be fetched.
     """
-    return kept_copy(Url.parse(str(where))) if is_url(where) else Path(where)
+    place = parse_place(where)
+    return kept_copy(place) if isinstance(place, Url) else place
 
 
 @dataclass(frozen=True)
@@ -379,6 +381,20 @@ def uploading(url: Url, *, overwrite: bool = False) -> Iterator[Path]:
         with named(path, url):
             yield path
         put_outputs(Path(folder), url, first=path)
+
+
+def writing(
+    where: str | os.PathLike[str] | Url, *, overwrite: bool = False
+) -> contextlib.AbstractContextManager[Path]:
+    """Where to write a file that appears at a path or a URL when it is whole.
+
+    Raises:
+        OutputError: it exists and ``overwrite`` is false, or cannot be written.
+    """
+    place = parse_place(where)
+    if isinstance(place, Url):
+        return uploading(place, overwrite=overwrite)
+    return atomic_path(place, overwrite=overwrite)
 
 
 def put_outputs(folder: Path, url: Url, *, first: Path) -> None:

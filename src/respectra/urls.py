@@ -20,6 +20,7 @@ from respectra.errors import (
     MissingExtraError,
     OutputError,
     RespectraError,
+    url_in,
 )
 
 __all__ = ["Place", "Url", "is_url", "parse_place", "reaching"]
@@ -149,10 +150,10 @@ def is_url(text: object) -> bool:
 
 
 def parse_place(where: str | os.PathLike[str] | Url) -> Place:
-    """A path of this machine or a URL, as it is written."""
+    """A path of this machine or a URL, as it is written; or as ``Path`` writes one."""
     if isinstance(where, Url):
         return where
-    text = os.fspath(where)
+    text = url_in(where) or os.fspath(where)
     if is_url(text):
         return Url.parse(text)
     return Path(_FILE.sub("", text))

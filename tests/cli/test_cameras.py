@@ -59,7 +59,7 @@ def test_options_reach_the_track(tmp_path, scene):
         (["--set", "seed=2"], "--seed 2"),
         (["--seed", "-1"], "non-negative"),
         (["--response", "nikon"], "unknown response"),
-        (["--response", "nothing.csv"], "no such file"),
+        (["--response", "nothing.csv"], "there is no file"),
     ],
 )
 def test_wrong_options_leave_nothing(tmp_path, scene, capsys, extra, message):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.responses import make_response, require_response
-from respectra.errors import FormatError, RespectraError
+from respectra.errors import FormatError, RespectraError, no_file
 from respectra.files import atomic_path
 from respectra.guards.matlab import open_matlab
 from respectra.guards.npy import read_npz
@@ -159,7 +159,7 @@ def _ascending(grid: FloatArray, table: FloatArray) -> tuple[FloatArray, FloatAr
 def _existing(path: str | os.PathLike[str]) -> Path:
     file = Path(path)
     if not file.is_file():
-        raise FormatError(f"no such file: {file}")
+        raise no_file(file)
     return file
 
 

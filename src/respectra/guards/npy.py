@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import FormatError
+from respectra.errors import FormatError, no_file
 from respectra.guards.limits import refuse_bomb
 
 _STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -84,7 +84,7 @@ def npz_members(path: str | os.PathLike[str]) -> dict[str, zipfile.ZipInfo]:
                 if info.filename.endswith(".npy")
             }
     except FileNotFoundError:
-        raise FormatError(f"there is no file {path}") from None
+        raise no_file(path) from None
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise FormatError(f"{path} is damaged or not an NPZ archive: {reason}") from None

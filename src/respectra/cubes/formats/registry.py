@@ -9,7 +9,7 @@ from typing import Any
 
 from respectra.cubes.formats.base import CubeFormat, read_head
 from respectra.cubes.formats.zarr import is_zarr
-from respectra.errors import ConfigError, FormatError, unknown_name
+from respectra.errors import ConfigError, FormatError, no_file, unknown_name
 from respectra.registry import Registry
 
 #: First bytes of files that people mistake for cubes.
@@ -129,7 +129,7 @@ class FormatRegistry:
             is_store = path.suffix.lower() == ".zarr" or is_zarr(path)
             return self.get("zarr" if is_store else "png")
         if not path.exists():
-            raise FormatError(f"there is no file {path}")
+            raise no_file(path)
         if path.stat().st_size == 0:
             raise FormatError(f"{path} is empty")
         entry = self.of_suffix(path.suffix)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from respectra.cubes.io import peek_cube
+from respectra.cubes.io import cube_copy, peek_cube
 from respectra.cubes.model import describe_wavelengths
+from respectra.urls import Url, parse_place
 
 __all__ = ["describe_wavelengths", "inspect"]
 
 
 def inspect(
-    path: str | os.PathLike[str], *, key: str | None = None, axes: str | None = None
+    path: str | os.PathLike[str] | Url, *, key: str | None = None, axes: str | None = None
 ) -> dict[str, Any]:
     """Facts about a cube file, as plain data for JSON; of any size, for no value is read.
 
@@ -37,7 +37,10 @@ def inspect(
         >>> facts["format"], facts["shape"], facts["wavelengths_nm"]
         ('netcdf', [1, 1, 2], [450.0, 550.0])
     """
-    path = Path(path)
+    path = parse_place(path)
+    if isinstance(path, Url):
+        with cube_copy(path) as copy:
+            return {**inspect(copy, key=key, axes=axes), "path": str(path)}
     entry, stored = peek_cube(path, key, axes)
     rows, columns, bands = stored.shape
     problem = {"wavelength_problem": stored.wavelength_problem} if stored.wavelength_problem else {}

@@ -30,9 +30,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from respectra.errors import OutputError, url_in
+from respectra.errors import OutputError
 from respectra.guards.text import read_json
 from respectra.locks import file_lock, hidden_name
+from respectra.urls import require_here
 
 __all__ = [
     "atomic_group",
@@ -161,23 +162,13 @@ def writing_to(path: PathLike, hint: str = "") -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {reason}; {advice}") from error
 
 
-def require_local(path: PathLike) -> None:
-    """Refuse a URL where something of this machine is written: a folder ``s3:`` is nobody's wish.
-
-    Raises:
-        OutputError: it is one, also as ``Path`` writes it.
-    """
-    if text := url_in(path):
-        raise OutputError(f"{text} is a URL, and this is written on this machine; name a file here")
-
-
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, where they are missing.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: it cannot be made, or is a URL.
     """
-    require_local(folder)
+    require_here(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -191,7 +182,7 @@ def ensure_absent(path: PathLike, *, overwrite: bool = False) -> None:
     Raises:
         OutputError: ``path`` exists and ``overwrite`` is false, or is a URL.
     """
-    require_local(path)
+    require_here(path)
     if not overwrite and os.path.lexists(path):
         raise OutputError(f"{path} exists already; choose another name or pass --overwrite")
 

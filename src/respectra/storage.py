@@ -32,6 +32,7 @@ __all__ = [
     "Copied",
     "copies_of",
     "delete",
+    "delete_folder",
     "digest",
     "ensure_absent",
     "exists",
@@ -61,6 +62,8 @@ _ORIGIN = ".origin"
 _OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
 )
+#: Ending of the hidden name under which a file is put where it does not appear whole.
+_PART = ".part"
 #: Of a Zarr store, or of an array or a group within.
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
@@ -173,6 +176,8 @@ def find(url: Url, *, stores: bool = False) -> list[tuple[Url, PurePosixPath]]:
     relative = []
     for facts in listed:
         name = str(facts["name"]).rstrip("/")
+        if _is_part(name):
+            continue
         store = stores and name.lower().endswith(".zarr")
         if facts["type"] == "file" or store:
             relative.append(PurePosixPath(name[len(base) :].lstrip("/") if base else name))
@@ -192,7 +197,11 @@ def listing(url: Url) -> dict[str, str]:
         except FileNotFoundError:
             return {}
         base = path.rstrip("/")
-        return {str(name)[len(base) :].lstrip("/"): _tag(facts) for name, facts in found.items()}
+        return {
+            str(name)[len(base) :].lstrip("/"): _tag(facts)
+            for name, facts in found.items()
+            if not _is_part(str(name))
+        }
 
 
 def names_in(folder: Place) -> set[str]:
@@ -238,7 +247,7 @@ def fetch_folder(url: Url, target: Path) -> None:
     """
     with reaching(url):
         system, path = url.open()
-        names = system.find(path)
+        names = [name for name in system.find(path) if not _is_part(str(name))]
         if not names:
             raise FileNotFoundError(path)
         base = path.rstrip("/")
@@ -457,9 +466,14 @@ def _put_files(system: Any, sources: Sequence[Path], targets: Sequence[str], url
     for source, target in zip(sources, targets, strict=True):
         parent, _, name = target.rpartition("/")
         system.makedirs(parent, exist_ok=True)
-        hidden = f"{parent}/.{name}.part"
-        system.put_file(str(source), hidden)
-        system.mv(hidden, target)
+        system.put_file(str(source), f"{parent}/.{name}{_PART}")
+        system.mv(f"{parent}/.{name}{_PART}", target)
+
+
+def _is_part(name: str) -> bool:
+    """Whether it is a file that was not put to its end."""
+    last = name.rpartition("/")[2]
+    return last.startswith(".") and last.endswith(_PART)
 
 
 def write_once(url: Url, data: bytes) -> None:
@@ -468,15 +482,22 @@ def write_once(url: Url, data: bytes) -> None:
     Raises:
         OutputError: there is one, by another process; or it cannot be written.
     """
+    taken = OutputError(f"{url} is being written by another run; wait for it to end")
     with reaching(url, writing=True):
         system, path = url.open()
+        if url.scheme not in _OBJECT_STORES:
+            if system.exists(path):
+                raise taken
+            with tempfile.TemporaryDirectory(prefix="respectra-") as folder:
+                source = Path(folder, "data")
+                source.write_bytes(data)
+                _put_files(system, [source], [path], url)
+            return
         try:
             system.pipe_file(path, data, mode="create")
         except FileExistsError:
-            raise OutputError(
-                f"{url} is being written by another run; wait for it to end"
-            ) from None
-        except (TypeError, NotImplementedError):  # a file system that cannot ask for that
+            raise taken from None
+        except (TypeError, NotImplementedError):  # a store that cannot ask for that
             system.pipe_file(path, data)
 
 
@@ -486,6 +507,14 @@ def delete(urls: Sequence[Url]) -> None:
         with contextlib.suppress(Exception):
             system, path = url.open()
             system.rm_file(path)
+
+
+def delete_folder(url: Url) -> None:
+    """Delete a folder that is empty; object stores have none."""
+    if url.scheme not in _OBJECT_STORES:
+        with contextlib.suppress(Exception):
+            system, path = url.open()
+            system.rmdir(path)
 
 
 def digest(text: str) -> str:

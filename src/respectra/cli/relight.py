@@ -9,16 +9,17 @@ import typer
 
 from respectra.cli.app import app, echo
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
+from respectra.urls import parse_place
 
 
 @app.command()
 def relight(
     cube: Annotated[
-        Path,
+        str,
         typer.Argument(metavar="CUBE", help="Reflectance, or radiance under a known light."),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="CUBE", help="The cube to write.")
+        str, typer.Option("--output", "-o", metavar="CUBE|URL", help="The cube to write.")
     ],
     light: Annotated[
         str,
@@ -44,15 +45,19 @@ def relight(
     ] = False,
 ) -> None:
     """Put a cube under another light."""
-    from respectra import cubes
+    from respectra import cubes, storage
     from respectra.files import ensure_absent
 
-    ensure_absent(output, overwrite=overwrite)
-    opened = cubes.open_cube(cube, key=key, axes=axes, quantity=cast("Any", quantity))
+    place = parse_place(output)
+    if isinstance(place, Path):
+        ensure_absent(place, overwrite=overwrite)
+    else:
+        storage.ensure_absent(place, overwrite=overwrite)
+    opened = cubes.open_cube(parse_place(cube), key=key, axes=axes, quantity=cast("Any", quantity))
     if light == "reflectance":
         result = cubes.to_reflectance(opened, present)
     else:
         result = cubes.relight(opened, light, present=present)
-    cubes.save_cube(result, output, overwrite=overwrite)
+    cubes.save_cube(result, place, overwrite=overwrite)
     under = "" if light == "reflectance" else f" under {result.attrs['light']}"
     echo(f"{output}: {result.attrs['quantity']}{under}")

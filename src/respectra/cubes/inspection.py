@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from respectra.cubes.formats import CubeFormat, Stored
-from respectra.cubes.io import OF_SEVERAL, peek_cube
+from respectra.cubes.io import cube_copy, peek_cube
 from respectra.cubes.model import describe_wavelengths
-from respectra.storage import local_copy
 from respectra.urls import Place, Url, parse_place
 
 __all__ = ["describe_wavelengths", "inspect"]
@@ -80,10 +79,9 @@ def _plain(value: Any) -> Any:
 def _peek(place: Place, key: str | None, axes: str | None) -> tuple[CubeFormat, Stored]:
     if isinstance(place, Path):
         return peek_cube(place, key, axes)
-    suffix = place.suffix.lower()
-    if suffix == ".zarr":
+    if place.suffix.lower() == ".zarr":
         from respectra.cubes.remote import peek_url
 
         return peek_url(str(place), key, axes)
-    with local_copy(place, others=suffix in OF_SEVERAL) as copy:
+    with cube_copy(place) as copy:
         return peek_cube(copy, key, axes)

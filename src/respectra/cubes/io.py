@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -34,7 +35,7 @@ from respectra.urls import Url, parse_place
 PathLike = str | os.PathLike[str]
 _OVERHEAD_BYTES = 2**17  # headers, wavelengths, attributes
 #: What a header and its data end with.
-OF_SEVERAL = (".hdr", ".img", ".bip", ".bil", ".bsq", ".dat", ".raw")
+_OF_SEVERAL = (".hdr", ".img", ".bip", ".bil", ".bsq", ".dat", ".raw")
 _SAME_NM = 0.1  # wavelengths that differ by less are the same, rounded
 
 
@@ -83,10 +84,9 @@ def open_cube(
     """
     place = parse_place(path)
     if isinstance(place, Url):
-        suffix = place.suffix.lower()
-        if suffix != ".zarr":
+        if place.suffix.lower() != ".zarr":
             given = {"wavelengths_nm": wavelengths_nm, "quantity": quantity}
-            with local_copy(place, others=suffix in OF_SEVERAL) as copy:
+            with cube_copy(place) as copy:
                 whole = open_cube(copy, key=key, axes=axes, **given).load()  # type: ignore[arg-type]
             return whole if chunks is None else whole.chunk(chunks)
         from respectra.cubes.remote import copy_of, peek_url
@@ -108,6 +108,11 @@ def open_cube(
     _require_quantity(kind, path)
     plain = {"quantity": "radiance", "units": "relative", "source": ""}
     return lazy_cube(array, grid, {**plain, **attrs, "quantity": kind}, chunks)
+
+
+def cube_copy(url: Url) -> contextlib.AbstractContextManager[Path]:
+    """A copy of a cube's files on this machine, for as long as the block; see ``local_copy``."""
+    return local_copy(url, others=url.suffix.lower() in _OF_SEVERAL)
 
 
 def _require_quantity(kind: object, path: Path) -> None:

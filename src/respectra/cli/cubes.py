@@ -10,6 +10,7 @@ import typer
 
 from respectra.cli.app import app, echo, fail, out, print_json, track_progress
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption, WavelengthsOption
+from respectra.cli.options import argument, flag, option
 from respectra.errors import ConfigError, RespectraError
 from respectra.files import ensure_present
 
@@ -18,17 +19,17 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import xarray as xr
 
-Cubes = Annotated[list[Path], typer.Argument(metavar="CUBE", help="Files or folders.")]
+Cubes = Annotated[list[Path], argument("CUBE", "Files or folders.")]
 Resample = Annotated[
     str | None,
-    typer.Option(
-        "--resample",
-        metavar="NM",
-        help="Resample to these bands in nm: 400:700:10, or a list.",
-        show_default="bands as they are",
+    option(
+        "NM",
+        "Resample to these bands in nm: 400:700:10, or a list.",
+        names=("--resample",),
+        unset="bands as they are",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+AsJson = Annotated[bool, flag("--json", "Print JSON for a program.")]
 
 
 @app.command()
@@ -36,17 +37,15 @@ def convert(
     inputs: Cubes,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE|FOLDER", help="A file; a folder for several inputs."
-        ),
+        option("FILE|FOLDER", "A file; a folder for several inputs.", names=("--output", "-o")),
     ],
     form: Annotated[
         str | None,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            help="matlab, matlab-v5, envi, netcdf, zarr, npy, npz, tiff or png (a folder).",
-            show_default="by the output's suffix",
+        option(
+            "NAME",
+            "matlab, matlab-v5, envi, netcdf, zarr, npy, npz, tiff or png (a folder).",
+            names=("--format",),
+            unset="by the output's suffix",
         ),
     ] = None,
     wavelengths: WavelengthsOption = None,
@@ -54,7 +53,7 @@ def convert(
     axes: AxesOption = None,
     quantity: QuantityOption = None,
     resample: Resample = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace what is there.")] = False,
 ) -> None:
     """Save cubes in another format."""
     from respectra.cubes import fit_bands, save_cube

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 
 
@@ -94,16 +94,13 @@ METHODS = (
             year=2022,
             reported={"arad-1k": Score(mrae=0.3277, rmse=0.0437)},
             decisions=(
-                Decision(
-                    what="Residual blocks without normalisation",
-                    origin=Origin.PUBLISHED,
-                    source="paper on super-resolution",
+                Decision.published(
+                    "Residual blocks without normalisation", "paper on super-resolution"
                 ),
-                Decision(
-                    what="32 blocks of 64 channels, residuals not scaled, no enlargement, biases, "
+                Decision.code(
+                    "32 blocks of 64 channels, residuals not scaled, no enlargement, biases, "
                     "zero padding, PyTorch's default initialisation",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/edsr.py",
+                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/edsr.py",
                 ),
             ),
             tiling=Tiling.EXACT,

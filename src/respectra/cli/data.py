@@ -147,13 +147,13 @@ def prepare(
     A run that is stopped goes on when it is started again.
     """
     from respectra.cubes import parse_wavelengths
-    from respectra.datasets.collections import open_collection
-    from respectra.datasets.prepare import (
+    from respectra.datasets import (
         PrepareOptions,
         estimate_seconds,
         plan_store,
         prepare_store,
     )
+    from respectra.datasets.collections import open_collection
 
     collection = open_collection(
         folder, layout=layout, key=key, axes=axes, quantity=cast("Any", quantity)

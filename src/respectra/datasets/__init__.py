@@ -14,12 +14,7 @@ if TYPE_CHECKING:
     from respectra.datasets.collections import Collection, Scene, list_layouts, open_collection
     from respectra.datasets.loading import patch_loader
     from respectra.datasets.patches import Patches, PatchOptions
-    from respectra.datasets.prepare import (
-        PrepareOptions,
-        estimate_seconds,
-        plan_store,
-        prepare_store,
-    )
+    from respectra.datasets.prepare import estimate_seconds, prepare_store
     from respectra.datasets.series import save_scenes
     from respectra.datasets.spectra import (
         illuminants,
@@ -34,6 +29,7 @@ if TYPE_CHECKING:
         split_officially,
     )
     from respectra.datasets.store import open_store
+    from respectra.datasets.store_plan import PrepareOptions, plan_store
     from respectra.datasets.synthesize import (
         SceneLayers,
         SynthesisOptions,
@@ -89,9 +85,9 @@ __getattr__ = lazy_names(
         "patch_loader": "loading",
         "PatchOptions": "patches",
         "Patches": "patches",
-        "PrepareOptions": "prepare",
+        "PrepareOptions": "store_plan",
         "estimate_seconds": "prepare",
-        "plan_store": "prepare",
+        "plan_store": "store_plan",
         "prepare_store": "prepare",
         "save_scenes": "series",
         "illuminants": "spectra",

@@ -53,10 +53,6 @@ class EDSR(nn.Module):
         return y
 
 
-def _halo(config: EDSRConfig) -> int:
-    return 2 * config.blocks + 3
-
-
 def _key(name: str, config: EDSRConfig) -> str:
     layer, *place, kind = name.split(".")
     if layer == "blocks":
@@ -111,7 +107,7 @@ METHODS = (
         config=EDSRConfig,
         network=EDSR,
         presets={"tiny": {"width": 12, "blocks": 3}},
-        halo=_halo,
+        halo=lambda config: 2 * config.blocks + 3,
         official=OfficialLayout(
             configure=_configure,
             key=_key,

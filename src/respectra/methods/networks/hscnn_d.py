@@ -70,10 +70,6 @@ class HscnnD(nn.Module):
         return spectra
 
 
-def _halo(config: HscnnDConfig) -> int:
-    return config.blocks + 1
-
-
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -133,6 +129,6 @@ METHODS = (
                 "growth": 8,
             },
         },
-        halo=_halo,
+        halo=lambda config: config.blocks + 1,
     ),
 )

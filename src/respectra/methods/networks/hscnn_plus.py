@@ -55,10 +55,6 @@ class HscnnPlus(nn.Module):
         return spectra
 
 
-def _halo(config: HscnnPlusConfig) -> int:
-    return config.blocks + 1
-
-
 _AUTHORS = {
     "squeeze": "conv1",
     "up1": "conv_up1",
@@ -130,7 +126,7 @@ METHODS = (
         presets={
             "tiny": {"blocks": 3, "squeeze": 32, "branch": 8, "projection": 4, "growth": 8},
         },
-        halo=_halo,
+        halo=lambda config: config.blocks + 1,
         official=OfficialLayout(
             configure=_official_config,
             key=_official_key,

@@ -61,10 +61,6 @@ class HscnnR(nn.Module):
         return spectra
 
 
-def _halo(config: HscnnRConfig) -> int:
-    return 2 * config.blocks + 3
-
-
 _AUTHORS = {"head": "input_conv", "blocks": "conv_seq", "fuse": "conv", "tail": "output_conv"}
 
 
@@ -124,7 +120,7 @@ METHODS = (
             "14x64": {"blocks": 14},
             "tiny": {"width": 32, "blocks": 3},
         },
-        halo=_halo,
+        halo=lambda config: 2 * config.blocks + 3,
         official=OfficialLayout(
             configure=_official_config,
             key=_official_key,

@@ -75,10 +75,6 @@ class HscnndPlus(nn.Module):
         return spectra
 
 
-def _halo(config: HscnndPlusConfig) -> int:
-    return 1 + config.blocks + config.fusion_blocks
-
-
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -128,6 +124,6 @@ METHODS = (
                 "growth": 8,
             },
         },
-        halo=_halo,
+        halo=lambda config: 1 + config.blocks + config.fusion_blocks,
     ),
 )

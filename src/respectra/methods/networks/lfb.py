@@ -206,10 +206,6 @@ class Lfb(nn.Module):
         return refinement if self.estimate is None else x + refinement
 
 
-def _halo(config: LfbConfig) -> int:
-    return 2 + 2 * config.blocks * len(config.widths)
-
-
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -263,6 +259,6 @@ METHODS = (
             "real-world": {"estimate": False},
             "tiny": {"widths": (16, 24)},
         },
-        halo=_halo,
+        halo=lambda config: 2 + 2 * config.blocks * len(config.widths),
     ),
 )

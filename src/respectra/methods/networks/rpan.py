@@ -85,10 +85,6 @@ class Rpan(nn.Module):
         return spectra
 
 
-def _halo(config: RpanConfig) -> int:
-    return 2 + config.groups * (2 * config.blocks + 1)
-
-
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -135,6 +131,6 @@ METHODS = (
             "real-world": {"bias": True},
             "tiny": {"width": 24, "groups": 2, "blocks": 2, "reduction": 4},
         },
-        halo=_halo,
+        halo=lambda config: 2 + config.groups * (2 * config.blocks + 1),
     ),
 )

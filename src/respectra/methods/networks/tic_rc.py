@@ -86,10 +86,6 @@ class TicRc(nn.Module):
         return spectra
 
 
-def _halo(config: TicRcConfig) -> int:
-    return 2 * config.blocks + 3
-
-
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -146,6 +142,6 @@ METHODS = (
             "6-blocks": {"blocks": 6},
             "tiny": {"width": 24, "blocks": 2, "reduction": 4},
         },
-        halo=_halo,
+        halo=lambda config: 2 * config.blocks + 3,
     ),
 )

@@ -78,10 +78,6 @@ class Viplab(nn.Module):
         return mean + residual
 
 
-def _halo(config: ViplabConfig) -> int:
-    return 2 + 2 * config.blocks
-
-
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -125,6 +121,6 @@ METHODS = (
             "swish": {"activation": "swish"},
             "tiny": {"width": 16, "blocks": 3},
         },
-        halo=_halo,
+        halo=lambda config: 2 + 2 * config.blocks,
     ),
 )

@@ -39,13 +39,13 @@ from benchmarks import pages
 
 import respectra as rs
 from respectra.datasets.still_life import still_life
+from respectra.guards.limits import free_memory
 from respectra.inference.backends.precision import (
     HALF_TOLERANCE,
     half_deviation,
     half_precision,
     single_precision,
 )
-from respectra.inference.memory import free_bytes
 from respectra.inference.on_device.guarantees import enforce
 from respectra.methods import Weights, build_network, fresh_weights, get_card, list_methods
 from respectra.methods.measure import FRAME
@@ -329,7 +329,7 @@ class Compiling:
 
     def __init__(self, names: Iterable[str], end: float, *, small: bool) -> None:
         names = tuple(names)
-        room = max(1, int(free_bytes() // COMPILING_BYTES))
+        room = max(1, int(free_memory() // COMPILING_BYTES))
         self._end, self._small = end, small
         self._compilers = threading.Semaphore(max(1, (os.cpu_count() or 1) // 2))
         self._card = threading.Lock()

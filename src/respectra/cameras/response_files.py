@@ -13,7 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.responses import make_response, require_response
-from respectra.errors import FormatError, reading
+from respectra.errors import FormatError, no_file, reading
 from respectra.files import atomic_path
 from respectra.guards.matlab import open_matlab
 from respectra.guards.npy import read_npz
@@ -158,7 +158,7 @@ def _ascending(grid: FloatArray, table: FloatArray) -> tuple[FloatArray, FloatAr
 def _existing(path: str | os.PathLike[str]) -> Path:
     file = Path(path)
     if not file.is_file():
-        raise FormatError(f"no such file: {file}")
+        raise no_file(file)
     return file
 
 

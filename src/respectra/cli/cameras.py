@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption, Wa
 from respectra.cli.options import argument, flag, option
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError, RespectraError
-from respectra.files import ensure_present
+from respectra.files import ensure_present, file_lock
 from respectra.registry import own_package, package_of
 
 if TYPE_CHECKING:
@@ -83,7 +84,10 @@ def simulate(
     jobs = ((place, (camera, place, output)) for place in places)
     failed = False
     files: list[Path] = []
-    with open_workers(workers, cluster) as helpers:
+    with contextlib.ExitStack() as stack:
+        if isinstance(output, Path):  # a bucket knows no locks
+            stack.enter_context(file_lock(output, inside=True))
+        helpers = stack.enter_context(open_workers(workers, cluster))
         done = _one_by_one(render, jobs) if helpers is None else helpers.run(render, jobs)
         for path, result in track_progress(done, "rendering", len(places)):
             if isinstance(result, RespectraError):

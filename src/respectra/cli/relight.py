@@ -8,12 +8,13 @@ from typing import Annotated, Any, cast
 from respectra.cli.app import app, echo
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.options import argument, flag, option
+from respectra.urls import parse_place
 
 
 @app.command()
 def relight(
-    cube: Annotated[Path, argument("CUBE", "Reflectance, or radiance under a known light.")],
-    output: Annotated[Path, option("CUBE", "The cube to write.", names=("--output", "-o"))],
+    cube: Annotated[str, argument("CUBE", "Reflectance, or radiance under a known light.")],
+    output: Annotated[str, option("CUBE|URL", "The cube to write.", names=("--output", "-o"))],
     light: Annotated[
         str,
         option(
@@ -32,15 +33,19 @@ def relight(
     overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.")] = False,
 ) -> None:
     """Put a cube under another light."""
-    from respectra import cubes
+    from respectra import cubes, storage
     from respectra.files import ensure_absent
 
-    ensure_absent(output, overwrite=overwrite)
-    opened = cubes.open_cube(cube, key=key, axes=axes, quantity=cast("Any", quantity))
+    place = parse_place(output)
+    if isinstance(place, Path):
+        ensure_absent(place, overwrite=overwrite)
+    else:
+        storage.ensure_absent(place, overwrite=overwrite)
+    opened = cubes.open_cube(parse_place(cube), key=key, axes=axes, quantity=cast("Any", quantity))
     if light == "reflectance":
         result = cubes.to_reflectance(opened, present)
     else:
         result = cubes.relight(opened, light, present=present)
-    cubes.save_cube(result, output, overwrite=overwrite)
+    cubes.save_cube(result, place, overwrite=overwrite)
     under = "" if light == "reflectance" else f" under {result.attrs['light']}"
     echo(f"{output}: {result.attrs['quantity']}{under}")

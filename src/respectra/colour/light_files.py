@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from respectra.errors import FormatError, reading
+from respectra.errors import FormatError, no_file, reading
 from respectra.guards.npy import read_npz
 from respectra.guards.tables import read_table
 from respectra.guards.text import read_text
@@ -54,7 +54,7 @@ def open_light_file(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArra
             f"{file} is not a known kind of light file; use one of {', '.join(LIGHT_SUFFIXES)}"
         )
     if not file.is_file():
-        raise FormatError(f"no such file: {file}")
+        raise no_file(file)
     if file.stat().st_size > _MOST_BYTES:
         raise FormatError(f"{file} is too large to be a light ({file.stat().st_size} bytes)")
     with reading(file, "a light"):

@@ -112,8 +112,9 @@ def _prepare_there(plan: Plan, url: Url, *, overwrite: bool, **options: Any) -> 
         grown = _is_grown(plan, growing)
         there = storage.names_in(url)
         of_before = grown and there <= storage.names_in(growing)  # put by a run that was stopped
-        if there and not of_before and not (overwrite and INDEX in there):
-            advice = " or pass --overwrite" if INDEX in there else ""
+        store = INDEX in there or all(name.endswith(".bin") for name in there)
+        if there and not of_before and not (overwrite and store):
+            advice = " or pass --overwrite" if store else ""
             raise OutputError(f"{url} holds files; choose another name{advice}")
         if not grown:
             if (growing / INDEX).is_file():

@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import FormatError, said_by
+from respectra.errors import FormatError, no_file, said_by
 from respectra.guards.limits import refuse_bomb
 
 _STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -83,7 +83,7 @@ def npz_members(path: str | os.PathLike[str]) -> dict[str, zipfile.ZipInfo]:
                 if info.filename.endswith(".npy")
             }
     except FileNotFoundError:
-        raise FormatError(f"there is no file {path}") from None
+        raise no_file(path) from None
     except Exception as error:
         raise FormatError(f"{path} is damaged or not an NPZ archive: {said_by(error)}") from None
     if len(members) > _MOST_MEMBERS:

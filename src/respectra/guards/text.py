@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from respectra.errors import FormatError, said_by
+from respectra.errors import FormatError, no_file, said_by
 
 #: No header, journal line or index of ours is larger; more is refused before it is parsed.
 MOST_BYTES = 2**28
@@ -75,7 +75,7 @@ def read_bytes(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
         with Path(path).open("rb") as file:
             data = file.read(most + 1)
     except FileNotFoundError:
-        raise FormatError(f"there is no file {path}") from None
+        raise no_file(path) from None
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
         raise FormatError(f"{path} cannot be read: {error}") from None
     if len(data) > most:

@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from respectra.errors import FormatError, OutputError
-from respectra.files import atomic_path
+from respectra.errors import FormatError
+from respectra.files import atomic_path, make_folder
 from respectra.guards.text import read_object
 from respectra.methods import Weights, save_weights
 
@@ -39,10 +39,7 @@ class RunFolder:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         self._made = [f for f in (self.root, *self.root.parents) if not f.exists()]
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {self.root}: {error.strerror}") from None
+        make_folder(self.root)
         self.recipe = self.root / "recipe.yaml"
         self.facts = self.root / "run.json"
         self.metrics = self.root / "metrics.csv"

@@ -23,6 +23,7 @@ from respectra.errors import (
     RespectraError,
     RespectraWarning,
     SeveralCubesError,
+    no_file,
     said_by,
 )
 from respectra.guards.limits import EXPANSION, refuse_bomb
@@ -149,7 +150,7 @@ def reading(path: Path, title: str) -> Iterator[None]:
     except PermissionError:
         raise FormatError(f"{path} may not be read: permission denied") from None
     except FileNotFoundError as error:
-        raise FormatError(f"there is no {error.filename or path}") from None
+        raise no_file(error.filename or path) from None
     except MemoryError:
         raise DataError(f"{path} does not fit into memory") from None
     except Exception as error:  # a damaged file can make a library raise anything

@@ -14,7 +14,7 @@ def option(
     *,
     names: tuple[str, ...] = (),
     unset: str | bool = True,
-    **limits: float,
+    **limits: Any,
 ) -> Any:
     """An option with a value.
 

@@ -314,6 +314,8 @@ def time_compiled(name: str, frame: tuple[int, int], device: str, *, small: bool
     compiled = torch.compile(network, backend="eager" if small else "inductor")
     with single_precision(device):
         rate_of(lambda: compiled(image), (1, 1), device)
+        if device == "cuda":
+            torch.cuda.empty_cache()  # others compile and measure meanwhile
         print("compiled", flush=True)
         if sys.stdin.readline():
             print(rate_of(lambda: compiled(image), frame, device), flush=True)

@@ -218,7 +218,7 @@ class TiledInference:
             from respectra.inference.colours import ColourFinder
 
             find = ColourFinder()
-            prepared = _LastRead(prepared) if layout.whole else prepared
+            prepared = _ReadOnce(prepared, layout) if layout.whole else prepared
         with contextlib.ExitStack() as stack:
             stack.enter_context(backend.conditioned(bits))
             needs = self.needs_means(layout)
@@ -421,17 +421,17 @@ def _same(spectra: Float32Array) -> Float32Array:
     return spectra
 
 
-class _LastRead:
-    """A reader that remembers what it gave last."""
+class _ReadOnce:
+    """A reader of a picture that is one piece; whatever is asked of it, the piece is read once."""
 
-    def __init__(self, read: Reader) -> None:
-        self._read = read
-        self._last: tuple[Region, Float32Array] | None = None
+    def __init__(self, read: Reader, layout: Layout) -> None:
+        self._read, self._all = read, (slice(0, layout.height), slice(0, layout.width))
+        self._whole: Float32Array | None = None
 
     def __call__(self, rows: slice, columns: slice) -> Float32Array:
-        if self._last is None or self._last[0] != (rows, columns):
-            self._last = (rows, columns), self._read(rows, columns)
-        return self._last[1]
+        if self._whole is None:
+            self._whole = self._read(*self._all)
+        return self._whole if (rows, columns) == self._all else self._whole[rows, columns]
 
 
 def _reader_of(array: Float32Array) -> Reader:

@@ -53,6 +53,9 @@ def serve(
     open_browser: Annotated[bool, flag("--open", "Open the page.")] = False,
 ) -> None:
     """Open a page that shows the spectrum under the pointer, and the service behind it."""
+    from respectra.viewer.extra import require_extra
+
+    require_extra()
     from respectra.viewer.limits import Limits
     from respectra.viewer.server import address, listen, make_server, secured
     from respectra.viewer.service import Settings

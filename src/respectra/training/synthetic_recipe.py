@@ -32,6 +32,10 @@ class UncertaintyRecipe(Config):
     """
     noisy_factors: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
     """The same where noise is told."""
+    level: float = 0.0
+    """The power of a pixel's light over its scene's that these are multiplied by: the brightest
+    pixels of measured scenes are known less well than those of synthetic ones. Chosen on measured
+    scenes."""
     cell: float = Field(default=0.0, ge=0)
     """What the width of a code adds to the standard deviation, in such widths: measured spectra
     are themselves noisy where they are dark. Chosen on measured scenes, as the next."""

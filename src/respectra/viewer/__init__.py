@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from respectra.renaming import lazy_names
+from respectra.viewer.extra import require_extra
 
 if TYPE_CHECKING:
     from respectra.viewer.app import create_app
@@ -22,4 +23,10 @@ _HOMES = {
     "app": ("create_app",),
 }
 
-__getattr__ = lazy_names(__name__, _HOMES)
+_load = lazy_names(__name__, _HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        require_extra()
+    return _load(name)

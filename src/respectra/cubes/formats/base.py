@@ -235,7 +235,7 @@ def _claim(stored: Stored) -> str:
     return f"{' x '.join(map(str, stored.shape))} values of {stored.dtype}"
 
 
-def read_head(path: Path, size: int = 1024) -> bytes:
+def read_head(path: Path, size: int = 8192) -> bytes:
     """The first bytes of a file."""
     with path.open("rb") as file:
         return file.read(size)

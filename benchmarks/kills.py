@@ -514,6 +514,7 @@ class Sweep:
 
     def __init__(self, folder: Path) -> None:
         self.inputs, self.out, self.kept = folder / "in", folder / "out", folder / "old"
+        mounts.register(folder)
         _import_everything()
         self._forked(lambda: make_inputs(self.inputs) or 0, "inputs")
         line = f"{_EVALUATE} -o {{in}}/evaluation --aux none"
@@ -664,7 +665,6 @@ def _import_everything() -> None:
     import respectra
     import respectra.cli
 
-    mounts.register()
     torch.set_num_threads(1)
     for package in (respectra.cli, respectra):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):

@@ -75,3 +75,14 @@ def test_tables_of_any_country(tmp_path, text):
     table = read_table(tmp_path / "a.csv")
     assert table.names == ("a", "b")
     assert table.values.tolist() == [[1.0, 2.5], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize("row", ["400,,0.2,0.3", "400,0.1,0.2,", "400,0.1,n/a,0.3"])
+def test_a_first_row_that_lacks_a_number_is_no_heading(tmp_path, row):
+    path = tmp_path / "a.csv"
+    path.write_text(f"nm,R,G,B\n{row}\n410,0.1,0.2,0.3\n")
+    with pytest.raises(FormatError, match="lacks a number: '400"):
+        read_table(path)
+    path.write_text("2\nnm 1 2 3\n400 0.1 0.2 0.3\n410 0.1 0.2 0.3\n")
+    assert read_table(path).names == ("nm", "1", "2", "3")
+    assert len(read_table(path).values) == 2

@@ -228,8 +228,8 @@ def _checkpoint(folder: Path) -> Path:
 
 def _store(folder: Path) -> Path:
     import respectra as rs
+    from respectra.datasets import PrepareOptions, plan_store, prepare_store
     from respectra.datasets.collections import open_collection
-    from respectra.datasets.prepare import PrepareOptions, plan_store, prepare_store
 
     (folder / "scenes").mkdir()
     for number in range(2):

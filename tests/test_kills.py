@@ -8,8 +8,8 @@ import tifffile
 from benchmarks import killing
 
 import respectra as rs
+from respectra.datasets import PrepareOptions, plan_store, prepare_store
 from respectra.datasets.collections import open_collection
-from respectra.datasets.prepare import PrepareOptions, plan_store, prepare_store
 from respectra.datasets.store import open_store
 from respectra.errors import FormatError, OutputError
 from respectra.inference import reconstruct_file

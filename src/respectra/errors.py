@@ -106,6 +106,30 @@ def naming(what: str) -> Iterator[None]:
         raise type(error)(f"{what}: {error}") from error
 
 
+@contextlib.contextmanager
+def reading(file: object, what: str) -> Iterator[None]:
+    """Turn whatever reading a file raises into an error that names it.
+
+    Args:
+        file: its path.
+        what: what it should hold, such as ``a light``.
+
+    Raises:
+        FormatError: the file is damaged, or something else.
+    """
+    try:
+        yield
+    except RespectraError as error:
+        raise error if str(file) in str(error) else FormatError(f"{file}: {error}") from error
+    except Exception as error:  # whatever a damaged file makes a library raise
+        raise FormatError(f"{file} cannot be read as {what}: {said_by(error)}") from None
+
+
+def said_by(error: BaseException) -> str:
+    """What a library says of a failure, in one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
     """An error for a name that does not exist, suggesting those nearest to it."""
     choices = sorted(known)

@@ -106,19 +106,24 @@ def file_lock(
     finally:
         with _guard:
             _held.pop(key, None)
-            with contextlib.suppress(OSError):  # while it is held, nobody else makes a new one
-                file.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                mine.lock.release()
+            _give_back(file, mine)
+
+
+def _give_back(file: Path, held: _Held) -> None:
+    """Release a lock, whatever comes between: nobody else makes a new file while it is held."""
+    try:
+        with contextlib.suppress(OSError):
+            file.unlink(missing_ok=True)
+    finally:
+        with contextlib.suppress(OSError):
+            held.lock.release()
 
 
 def _free_within(folder: Path) -> None:
     """Delete the locks of killed processes on files of a folder whose own lock is held."""
     for file in folder.glob(".*.lock"):
         with contextlib.suppress(OSError):
-            held = _take(file, file, 0.0)
-            file.unlink(missing_ok=True)
-            held.lock.release()
+            _give_back(file, _take(file, file, 0.0))
 
 
 def _take(file: Path, path: str | os.PathLike[str], wait_s: float) -> _Held:

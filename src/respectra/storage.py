@@ -52,6 +52,7 @@ __all__ = [
     "tag",
     "uploading",
     "write_once",
+    "writing",
 ]
 
 #: How long to wait for another process that copies the same.

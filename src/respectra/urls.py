@@ -132,6 +132,8 @@ class Url:
         try:
             system, path = fsspec.url_to_fs(str(self))
         except ImportError as error:
+            if self.scheme in ("s3", "s3a"):
+                raise MissingExtraError("s3fs", "cluster", f"a URL such as {self}") from None
             raise ConfigError(
                 f"{self}: {error}; fsspec says what a scheme needs: pip install 'fsspec[...]'"
             ) from None

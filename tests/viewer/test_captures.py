@@ -136,6 +136,20 @@ def test_what_cannot_be_is_said_in_the_words_of_the_command_line(client, request
     assert "/" not in state["error"]
 
 
+def test_what_the_command_line_warns_of_is_a_fact_of_the_scene(client):
+    """Of a photograph, whose camera is assumed, a reference may contradict the picture."""
+    bands = ",".join(str(nm) for nm in range(400, 701, 10))
+    table = f"y,x,height,width,{bands}\n4,8,4,4,{','.join(['0.02'] * 16 + ['0.9'] * 15)}\n"
+    state = client.done(png(), references=client.upload(table.encode(), "spots.csv"))
+    assert state["state"] == "done", state
+    facts = client.get(f"/api/jobs/{state['id']}/recovered").json()["facts"]
+    assert "references contradict the picture" in facts["warning"]
+    assert "/" not in facts["warning"]
+    assert facts["references"].startswith("1 reference:")
+    state = client.done(png())
+    assert "warning" not in client.get(f"/api/jobs/{state['id']}/recovered").json()["facts"]
+
+
 def test_a_capture_file_names_no_file_of_this_machine(client, tmp_path):
     record = rs.Capture(camera="srgb", light="D50").to_json()
     for changes in ({"camera": "/etc/passwd.csv"}, {"light": "/etc/passwd.csv"}):

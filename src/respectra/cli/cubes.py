@@ -10,6 +10,7 @@ import typer
 
 from respectra.cli.app import app, echo, fail, out, print_json, track_progress
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption, WavelengthsOption
+from respectra.cli.options import argument, flag, option
 from respectra.errors import ConfigError, RespectraError
 from respectra.files import ensure_present
 from respectra.urls import parse_place
@@ -21,17 +22,17 @@ if TYPE_CHECKING:
 
     from respectra.urls import Place
 
-Cubes = Annotated[list[str], typer.Argument(metavar="CUBE", help="Files, folders or their URLs.")]
+Cubes = Annotated[list[str], argument("CUBE", "Files, folders or their URLs.")]
 Resample = Annotated[
     str | None,
-    typer.Option(
-        "--resample",
-        metavar="NM",
-        help="Resample to these bands in nm: 400:700:10, or a list.",
-        show_default="bands as they are",
+    option(
+        "NM",
+        "Resample to these bands in nm: 400:700:10, or a list.",
+        names=("--resample",),
+        unset="bands as they are",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+AsJson = Annotated[bool, flag("--json", "Print JSON for a program.")]
 
 
 @app.command()
@@ -39,20 +40,15 @@ def convert(
     inputs: Cubes,
     output: Annotated[
         str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE|FOLDER|URL",
-            help="A file; a folder for several inputs.",
-        ),
+        option("FILE|FOLDER|URL", "A file; a folder for several inputs.", names=("--output", "-o")),
     ],
     form: Annotated[
         str | None,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            help="matlab, matlab-v5, envi, netcdf, zarr, npy, npz, tiff or png (a folder).",
-            show_default="by the output's suffix",
+        option(
+            "NAME",
+            "matlab, matlab-v5, envi, netcdf, zarr, npy, npz, tiff or png (a folder).",
+            names=("--format",),
+            unset="by the output's suffix",
         ),
     ] = None,
     wavelengths: WavelengthsOption = None,
@@ -60,7 +56,7 @@ def convert(
     axes: AxesOption = None,
     quantity: QuantityOption = None,
     resample: Resample = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace what is there.")] = False,
 ) -> None:
     """Save cubes in another format."""
     from respectra.cubes import fit_bands, save_cube

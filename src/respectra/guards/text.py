@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from respectra.errors import FormatError, no_file
+from respectra.errors import FormatError, no_file, said_by
 from respectra.guards.places import require_file
 
 #: No header, journal line or index of ours is larger; more is refused before it is parsed.
@@ -124,8 +124,7 @@ def parse_yaml(text: str, where: object) -> Any:
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
         if isinstance(error, FormatError):
             raise
-        reason = " ".join(str(error).split())[:300]
-        raise FormatError(f"{where} is not a YAML file: {reason}") from None
+        raise FormatError(f"{where} is not a YAML file: {said_by(error)}") from None
     return value
 
 

@@ -85,7 +85,8 @@ class Correction:
     @property
     def summary(self) -> str:
         """In words, for a cube's attributes."""
-        count = f"{len(self.values)} references"
+        number = len(self.values)
+        count = f"{number} reference" + "s" * (number != 1)
         if self.lengths.share == 0:
             return f"{count}: no correction, which cross-validation says would not help"
         return (

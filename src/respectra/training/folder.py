@@ -64,6 +64,25 @@ class RunFolder:
         """Whether a run was begun here."""
         return self.recipe.is_file() and self.facts.is_file()
 
+    def steps_done(self) -> int:
+        """Optimiser steps behind the checkpoint; 0 without one.
+
+        Raises:
+            FormatError: it is damaged.
+        """
+        import torch
+
+        if not self.checkpoint.is_file():
+            return 0
+        try:
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            return int(state["global_step"])
+        except Exception as error:  # whatever torch makes of a damaged file
+            raise FormatError(
+                f"{self.checkpoint} is damaged ({type(error).__name__}); put back a copy of it, or "
+                "begin a new run in another folder"
+            ) from None
+
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         """Write run.json."""
         with atomic_path(self.facts, overwrite=True) as temporary:

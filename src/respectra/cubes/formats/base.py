@@ -24,6 +24,7 @@ from respectra.errors import (
     RespectraWarning,
     SeveralCubesError,
     no_file,
+    said_by,
 )
 from respectra.guards.limits import EXPANSION, refuse_bomb
 from respectra.guards.text import parse_json
@@ -153,8 +154,7 @@ def reading(path: Path, title: str) -> Iterator[None]:
     except MemoryError:
         raise DataError(f"{path} does not fit into memory") from None
     except Exception as error:  # a damaged file can make a library raise anything
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FormatError(f"{path} is damaged or not a {title}: {reason}") from None
+        raise FormatError(f"{path} is damaged or not a {title}: {said_by(error)}") from None
     for warning in caught:  # what a library says of a file is for its authors; ours is for users
         if issubclass(warning.category, RespectraWarning):
             warnings.warn(str(warning.message), warning.category, stacklevel=4)
@@ -170,8 +170,7 @@ def writing(path: Path) -> Iterator[None]:
     except (RespectraError, OSError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise OutputError(f"cannot write {path}: {reason}") from None
+        raise OutputError(f"cannot write {path}: {said_by(error)}") from None
 
 
 def guard(stored: Stored, path: Path) -> None:

@@ -160,7 +160,11 @@ def _child() -> None:
     known = {kind.name: kind for kind in kinds()}
     for line in sys.stdin:
         task = json.loads(line)
-        _read_all(known[task["kind"]], task["seed"], task["start"], task["count"])
+        try:
+            _read_all(known[task["kind"]], task["seed"], task["start"], task["count"])
+        except Exception as error:
+            _say({"broken": f"{type(error).__name__}: {error}"})
+            raise
         _say({"finished": task["kind"]})
 
 
@@ -227,11 +231,13 @@ class _Watched:
         task = {"kind": kind, "seed": seed, "start": start, "count": count}
         process.stdin.write(json.dumps(task) + "\n")
         process.stdin.flush()
-        last, done = start - 1, start - 1
+        last, done, why = start - 1, start - 1, ""
         for message in _messages(process):
             if "finished" in message:
                 return max(last, done), None
-            if "begin" in message:
+            if "broken" in message:
+                why = message["broken"]
+            elif "begin" in message:
                 last = message["begin"]
             elif "end" in message:
                 done = message["end"]
@@ -240,8 +246,10 @@ class _Watched:
         code = process.poll()
         self._end()
         if last < start:
-            raise RuntimeError(f"a valid file of the kind {kind!r} cannot be made or read")
-        return last, f"the process hung or ended ({code})"
+            raise RuntimeError(
+                f"a valid file of the kind {kind!r} cannot be made or read: {why or code}"
+            )
+        return last, f"the process hung or ended ({why or code})"
 
     def _end(self) -> None:
         process, self._process = self._process, None

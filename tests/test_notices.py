@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import numba
@@ -59,3 +60,19 @@ def test_the_command_line_shows_notices_on_standard_error(
     shown = capfd.readouterr()
     assert "measuring something" in shown.err
     assert "measuring" not in shown.out
+
+
+@pytest.mark.parametrize("prompt", [False, True])
+def test_a_person_at_a_prompt_sees_them_and_a_script_stays_silent(
+    prompt: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(notices.logger, "handlers", [])
+    monkeypatch.setattr(notices.logger, "level", logging.NOTSET)
+    monkeypatch.setattr(notices.logger, "_cache", {})
+    if prompt:
+        monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    else:
+        monkeypatch.delattr(sys, "ps1", raising=False)
+    notices.say_once("measuring something")
+    notices.say_once("measuring something")
+    assert capsys.readouterr().err == ("measuring something\n" if prompt else "")

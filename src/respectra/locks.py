@@ -20,6 +20,7 @@ from typing import Any
 
 from respectra.errors import OutputError
 from respectra.guards.text import read_object
+from respectra.urls import require_here
 
 __all__ = ["LOCK", "file_lock", "hidden_name", "holder", "lock_path"]
 
@@ -80,9 +81,10 @@ def file_lock(
         wait_s: how long to wait for another process to give it back.
 
     Raises:
-        OutputError: another process or thread holds the lock, whose name is given, or the folder
-            cannot be written.
+        OutputError: another process or thread holds the lock, whose name is given, the folder
+            cannot be written, or it is a URL.
     """
+    require_here(path)
     file = lock_path(path, inside=inside)
     key = os.path.realpath(file)
     with _guard:
@@ -104,19 +106,24 @@ def file_lock(
     finally:
         with _guard:
             _held.pop(key, None)
-            with contextlib.suppress(OSError):  # while it is held, nobody else makes a new one
-                file.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                mine.lock.release()
+            _give_back(file, mine)
+
+
+def _give_back(file: Path, held: _Held) -> None:
+    """Release a lock, whatever comes between: nobody else makes a new file while it is held."""
+    try:
+        with contextlib.suppress(OSError):
+            file.unlink(missing_ok=True)
+    finally:
+        with contextlib.suppress(OSError):
+            held.lock.release()
 
 
 def _free_within(folder: Path) -> None:
     """Delete the locks of killed processes on files of a folder whose own lock is held."""
     for file in folder.glob(".*.lock"):
         with contextlib.suppress(OSError):
-            held = _take(file, file, 0.0)
-            file.unlink(missing_ok=True)
-            held.lock.release()
+            _give_back(file, _take(file, file, 0.0))
 
 
 def _take(file: Path, path: str | os.PathLike[str], wait_s: float) -> _Held:

@@ -1,12 +1,14 @@
 """What takes a moment the first time, said while one waits: compiling and measuring.
 
 Each is said once a process, through the logger ``respectra.notices`` at level INFO. The command
-line shows it as a line on standard error; from Python, ``logging.basicConfig(level="INFO")`` does.
+line shows it as a line on standard error, and so do notebooks and Python at a prompt; in scripts
+``logging.basicConfig(level="INFO")`` does.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Any
 
 __all__ = [
@@ -20,9 +22,12 @@ _said: set[str] = set()
 
 def say_once(message: str) -> None:
     """Say something, unless this process said it before."""
-    if message not in _said:
-        _said.add(message)
-        logger.info(message)
+    if message in _said:
+        return
+    _said.add(message)
+    if hasattr(sys, "ps1") and not logger.isEnabledFor(logging.INFO):  # somebody waits at a prompt
+        sys.stderr.write(f"{message}\n")
+    logger.info(message)
 
 
 def watch_compiler() -> None:

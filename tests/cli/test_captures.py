@@ -127,7 +127,7 @@ def test_pictures_of_weights_for_one_camera_are_its_codes(folder):
         (["--capture", "{}/spots.csv"], "not JSON"),
         (["--references", "{}/capture.json"], "header"),
         (["--references", "{}/spots.csv", "--materials", "{}/lib.csv"], "exclude"),
-        (["--materials", "{}/spots.csv.gone"], "library"),
+        (["--materials", "{}/spots.csv.gone"], "there is no file"),
     ],
 )
 def test_what_cannot_be_is_one_line(folder, capsys, options, message):

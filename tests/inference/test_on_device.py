@@ -214,7 +214,7 @@ def test_tiles_follow_the_memory_of_the_device_and_of_this_machine(
     there, here = [10**12], 10**12
     for module in (memory, tiled):
         monkeypatch.setattr(module, "resident_bytes", lambda: 10**8)
-        monkeypatch.setattr(module, "free_bytes", lambda: here)
+        monkeypatch.setattr(module, "free_memory", lambda: here)
     monkeypatch.setattr(tiled, "free_device_bytes", lambda device: there[0])
     monkeypatch.setattr(method.backend, "device", "cuda")
 

@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -52,8 +51,9 @@ from respectra.colour import (
     resample_light,
 )
 from respectra.cubes import Quantity, check_wavelengths
-from respectra.errors import ConfigError, DataError, FormatError, unknown_name
+from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.files import atomic_path
+from respectra.guards.text import read_text
 from respectra.typing import FloatArray
 
 #: Cameras that make codes otherwise than to the nearest.
@@ -370,12 +370,7 @@ class Capture:
         Raises:
             FormatError: no such file, not a capture, of another version, or damaged.
         """
-        file = Path(path)
-        try:
-            text = file.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise FormatError(f"{file} cannot be read as a capture: {error}") from None
-        return cls.from_json(text, where=str(file))
+        return cls.from_json(read_text(path), where=os.fspath(path))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Capture) and self._record == other._record

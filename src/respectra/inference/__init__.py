@@ -15,7 +15,7 @@ from respectra.renaming import lazy_names
 if TYPE_CHECKING:
     from respectra.inference.engines.onnx import export_onnx
 
-__getattr__ = lazy_names(__name__, {"export_onnx": "engines.onnx"}, within=["tables"])
+__getattr__ = lazy_names(__name__, {"engines.onnx": ["export_onnx"]}, within=["tables"])
 
 __all__ = [
     "Flicker",

@@ -17,6 +17,7 @@ import numpy as np
 from respectra.allocator import trim_malloc
 from respectra.devices import free_device_bytes
 from respectra.errors import ConfigError, DataError
+from respectra.guards.limits import free_memory
 from respectra.inference.backends.base import Backend
 from respectra.inference.bits import CODE_BITS, EXACT_BITS
 from respectra.inference.factors import Output, Predictor
@@ -24,7 +25,6 @@ from respectra.inference.memory import (
     AUTO_SHARE,
     Budget,
     MemoryUse,
-    free_bytes,
     parse_memory,
     resident_bytes,
 )
@@ -143,7 +143,7 @@ class TiledInference:
         if self.tile == "auto" and self.max_memory == "auto" and self._by_colour(pixels):
             # What is computed are colours, some at a time; held are the cubes and what pixels say.
             held = pixels * (4 * cubes * self.contract.bands + _COLOUR_BYTES)
-            if held <= AUTO_SHARE * free_bytes():
+            if held <= AUTO_SHARE * free_memory():
                 return Layout(height, width, card.tiling, (height, width))
         return self.layout(height, width, held=cubes * 4 * height * width * self.contract.bands)
 
@@ -414,7 +414,7 @@ class TiledInference:
         if self.max_memory != "auto":
             return None
         each = (self.backend.card.memory_gb or 0.5) * 1e9 / FRAME_PIXELS + per_pixel
-        return max(0.0, (AUTO_SHARE * free_bytes() - held) / each)
+        return max(0.0, (AUTO_SHARE * free_memory() - held) / each)
 
 
 def _same(spectra: Float32Array) -> Float32Array:

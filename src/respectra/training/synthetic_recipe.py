@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeGuard
+from typing import Literal, TypeGuard
 
 from pydantic import Field
 
 from respectra.config import Config
+from respectra.training.schedule_recipe import Positive, Share
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 #: What is named instead of folders of cubes.
 SYNTHETIC = "synthetic"
 Kind = Literal["clean", "camera", "told", "observer", "white", "stranger"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from respectra.renaming import lazy_names
+from respectra.viewer.extra import require_extra
 
 if TYPE_CHECKING:
     from respectra.viewer.app import create_app
@@ -16,11 +17,16 @@ __all__ = ["Limits", "Settings", "View", "create_app", "show"]
 
 #: Loaded when first used: the web framework is an optional extra.
 _HOMES = {
-    "Limits": "limits",
-    "Settings": "service",
-    "View": "notebook",
-    "create_app": "app",
-    "show": "notebook",
+    "limits": ("Limits",),
+    "service": ("Settings",),
+    "notebook": ("View", "show"),
+    "app": ("create_app",),
 }
 
-__getattr__ = lazy_names(__name__, _HOMES)
+_load = lazy_names(__name__, _HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        require_extra()
+    return _load(name)

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Any
 
-from respectra.errors import ConfigError, MissingExtraError, OutputError
+from respectra.errors import ConfigError, OutputError
 from respectra.viewer.security import is_loopback
 from respectra.viewer.service import Settings
 
@@ -53,15 +53,9 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def make_server(settings: Settings, *, log_level: str = "warning") -> Any:
-    """The server, not running yet.
+    """The server, not running yet."""
+    import uvicorn
 
-    Raises:
-        MissingExtraError: the extra ``serve`` is not installed.
-    """
-    try:
-        import uvicorn
-    except ImportError:
-        raise MissingExtraError("uvicorn", "serve", "the viewer") from None
     from respectra.viewer.app import create_app
     from respectra.viewer.connections import patient_protocol
 

@@ -5,6 +5,7 @@ A picture's size is read and judged before its pixels are decoded.
 
 from __future__ import annotations
 
+import importlib
 import io
 import struct
 from pathlib import Path
@@ -97,14 +98,8 @@ def profile_of(info: dict[Any, Any]) -> bytes | None:
 
 def _plugin(kind: str) -> Any:
     """The reader itself: ``PIL.Image.open`` would judge sizes by a limit of the whole process."""
-    from PIL import AvifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
-
-    return {
-        "JPEG": JpegImagePlugin.JpegImageFile,
-        "PNG": PngImagePlugin.PngImageFile,
-        "WebP": WebPImagePlugin.WebPImageFile,
-        "AVIF": AvifImagePlugin.AvifImageFile,
-    }[kind]
+    name = kind if kind == "WebP" else kind.title()
+    return getattr(importlib.import_module(f"PIL.{name}ImagePlugin"), f"{name}ImageFile")
 
 
 def _require_end(data: bytes, kind: str) -> None:

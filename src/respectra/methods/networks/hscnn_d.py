@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod
 from respectra.methods.networks.blocks import (
     DenseFusionHead,
@@ -70,10 +70,6 @@ class HscnnD(nn.Module):
         return spectra
 
 
-def _halo(config: HscnnDConfig) -> int:
-    return config.blocks + 1
-
-
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -90,24 +86,21 @@ METHODS = (
             ),
             year=2018,
             decisions=(
-                Decision(
-                    what="three branches of 58 dense-fusion blocks (widths 64, 16, 8, growth 16) "
+                Decision.code(
+                    "three branches of 58 dense-fusion blocks (widths 64, 16, 8, growth 16) "
                     "and a 1x1 tail; biases, zero padding",
-                    origin=Origin.CODE,
-                    source=_CODE,
+                    _CODE,
                 ),
-                Decision(
-                    what="He initialisation by fan-in, the tail truncated normal of deviation "
+                Decision.code(
+                    "He initialisation by fan-in, the tail truncated normal of deviation "
                     "0.001; their optional non-local module stays off",
-                    origin=Origin.CODE,
-                    source=_CODE,
+                    _CODE,
                 ),
-                Decision(
-                    what="ensemble of the clean track: b60x3 and two b40x3 with weights 0.4, 0.3, "
+                Decision.code(
+                    "ensemble of the clean track: b60x3 and two b40x3 with weights 0.4, 0.3, "
                     "0.3; of the other: b60x3, b40x3 and one wide branch b80; each averaged with "
                     "its left-right flipped run",
-                    origin=Origin.CODE,
-                    source="ngchc/HSCNN-Plus: test scripts",
+                    "ngchc/HSCNN-Plus: test scripts",
                 ),
             ),
             tiling=Tiling.EXACT,
@@ -136,6 +129,6 @@ METHODS = (
                 "growth": 8,
             },
         },
-        halo=_halo,
+        halo=lambda config: config.blocks + 1,
     ),
 )

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod
 from respectra.methods.networks.blocks import (
     DenseFusionHead,
@@ -75,10 +75,6 @@ class HscnndPlus(nn.Module):
         return spectra
 
 
-def _halo(config: HscnndPlusConfig) -> int:
-    return 1 + config.blocks + config.fusion_blocks
-
-
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -98,25 +94,19 @@ METHODS = (
                 "real-world": Score(mrae=0.07581, rmse=0.02253),
             },
             decisions=(
-                Decision(
-                    what="two parallel branches of 30 dense blocks, then a fusion block with 30 "
-                    "more",
-                    origin=Origin.PUBLISHED,
-                    source=_REPORT,
+                Decision.published(
+                    "two parallel branches of 30 dense blocks, then a fusion block with 30 more",
+                    _REPORT,
                 ),
-                Decision(
-                    what="dense block and head as in HSCNN-D (widths 64, 16, 8, growth 16), which "
-                    "has six convolutions where the report counts four layers",
-                    origin=Origin.READING,
+                Decision.reading(
+                    "dense block and head as in HSCNN-D (widths 64, 16, 8, growth 16), which "
+                    "has six convolutions where the report counts four layers"
                 ),
-                Decision(
-                    what="the branches are concatenated and merged by a rectified 1x1 layer of 64 "
-                    "channels; a 1x1 tail gives the bands",
-                    origin=Origin.READING,
+                Decision.reading(
+                    "the branches are concatenated and merged by a rectified 1x1 layer of 64 "
+                    "channels; a 1x1 tail gives the bands"
                 ),
-                Decision(
-                    what="biases, zero padding and initialisation of HSCNN-D", origin=Origin.READING
-                ),
+                Decision.reading("biases, zero padding and initialisation of HSCNN-D"),
             ),
             tiling=Tiling.EXACT,
             tiling_reason="Only convolutions: every pixel sees a bounded neighbourhood.",
@@ -134,6 +124,6 @@ METHODS = (
                 "growth": 8,
             },
         },
-        halo=_halo,
+        halo=lambda config: 1 + config.blocks + config.fusion_blocks,
     ),
 )

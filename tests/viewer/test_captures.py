@@ -174,6 +174,13 @@ def test_what_the_command_line_warns_of_is_a_fact_of_the_scene(client):
     assert "references contradict the picture" in facts["warning"]
     assert "/" not in facts["warning"]
     assert facts["references"].startswith("1 reference:")
+    camera = rs.cameras.native_response("ampas-nikon-d700")
+    rows = zip(camera["wavelength"].values / 1000, camera.values, strict=True)
+    table = "\n".join(f"{um:g}," + ",".join(map(str, row)) for um, row in rows)
+    upload = client.upload(f"wavelength,R,G,B\n{table}\n".encode(), "um.csv")
+    state = client.done(png(), camera_file=upload)
+    said = client.get(f"/api/jobs/{state['id']}/recovered").json()["facts"]["warning"]
+    assert said.startswith("um.csv: its band axis states no unit")
     state = client.done(png())
     assert "warning" not in client.get(f"/api/jobs/{state['id']}/recovered").json()["facts"]
 

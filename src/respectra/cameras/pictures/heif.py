@@ -51,7 +51,7 @@ def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
         bits,
         alpha,
         icc=profile_of({"icc_profile": icc}),
-        space=None if icc or "nclx" not in facts else coded_space(*facts["nclx"], "HEIC"),
+        space=None if icc or "nclx" not in facts else coded_space(*facts["nclx"], kind="HEIC"),
         facts=_camera(facts),
     )
 

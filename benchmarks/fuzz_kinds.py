@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -231,8 +228,8 @@ def _checkpoint(folder: Path) -> Path:
 
 def _store(folder: Path) -> Path:
     import respectra as rs
+    from respectra.datasets import PrepareOptions, plan_store, prepare_store
     from respectra.datasets.collections import open_collection
-    from respectra.datasets.prepare import PrepareOptions, plan_store, prepare_store
 
     (folder / "scenes").mkdir()
     for number in range(2):
@@ -370,46 +367,20 @@ def _read_image(path: Path) -> None:
 
 
 def _read_photograph(path: Path) -> None:
-    """As ``_read_image``; the decoder's process is a fork of this one, which starts at once."""
-    from unittest import mock
-
+    """As ``_read_image``; what is taken is taken by the decoder's process."""
     from respectra.cameras.pictures import child
 
-    if not hasattr(os, "fork"):
+    forker = child._FORKER
+    assert forker is not None
+
+    def ask(question: dict[str, Any]) -> Any:
+        answer = type(forker).ask(forker, question)
+        if answer.seconds > LONGEST_S or answer.peak_bytes > LARGEST_BYTES:
+            raise RuntimeError(f"the decoder took {answer.seconds} s, {answer.peak_bytes} bytes")
+        return answer
+
+    with mock.patch.object(forker, "ask", ask):
         _read_image(path)
-        return
-    with mock.patch.object(child.subprocess, "run", _decode_in_a_fork):
-        _read_image(path)
-
-
-def _decode_in_a_fork(arguments: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
-    import resource
-
-    from respectra.cameras.pictures import child_reader
-
-    for name in ("pi_heif", "rawpy"):  # once, not in every fork
-        if find_spec(name):
-            importlib.import_module(name)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    output, answers = os.pipe()
-    process = os.fork()
-    if process == 0:
-        code = 1
-        try:
-            os.dup2(answers, 1)
-            sys.argv = arguments[-2:]
-            child_reader.main()
-            code = 0
-        finally:
-            os._exit(code)
-    os.close(answers)
-    with os.fdopen(output, "rb") as stream:
-        data = stream.read()
-    _, status, used = os.wait4(process, 0)
-    took, grown = used.ru_utime + used.ru_stime, (used.ru_maxrss - before) * 1024
-    if took > LONGEST_S or grown > LARGEST_BYTES:
-        raise RuntimeError(f"the decoder took {took:.1f} s and {grown / 2**20:.0f} MB")
-    return subprocess.CompletedProcess(arguments, os.waitstatus_to_exitcode(status), data, b"")
 
 
 def _read_response(path: Path) -> None:

@@ -36,7 +36,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import killing
+from benchmarks import killing, mounts
 
 State = dict[str, str]
+_ROOTS = ("zarr.json", ".zgroup", ".zarray")
 _CUBES = (".npz", ".mat", ".nc", ".zarr", ".hdr", ".tif", ".npy")
 #: One copy of so many is compared with a real kill.
 _REALLY = 10
@@ -57,7 +58,10 @@ _UNSTABLE = ("seconds", "peak_memory_mib", "seal")
 
 @dataclass(frozen=True)
 class Command:
-    """A command line; ``{out}`` is the folder that is watched, ``{in}`` one with inputs."""
+    """A command line; ``{out}`` is the folder that is watched, ``{in}`` one with inputs.
+
+    ``mount://{out}`` and ``oss://{out}`` are the watched folder by URL; see ``mounts``.
+    """
 
     name: str
     line: str
@@ -67,6 +71,8 @@ class Command:
     """Outputs that grow in place, line by line or step by step, by patterns."""
     ignored: tuple[str, ...] = ()
     """Outputs whose bytes differ from run to run."""
+    by_url: bool = False
+    """Whether the output is put by URL: what is replaced is gone for a moment, header first."""
     overwrites: bool = True
     """Whether there is --overwrite for an output that is whole already."""
 
@@ -85,7 +91,49 @@ _FOLDER = (
 _EVALUATE = "evaluate pseudo-inverse --data {in}/few --timing-runs 0"
 _TRAIN = "train {in}/recipe.yaml --data {in}/scenes -o {out}/t --device cpu --resume"
 _ONE = "reconstruct {in}/a.png --weights {in}/linear.safetensors -o {out}/c"
+_BY_URL = (
+    *(
+        Command(f"convert{s} --overwrite", f"{_CONVERT}{s} --overwrite", f"{_OLD}{s}")
+        for s in (".npz", ".hdr", ".zarr")
+    ),
+    Command("picture.hdr --preview", f"{_ONE}.hdr --preview"),
+    Command("stream.zarr", f"{_LINEAR}.zarr"),
+    Command("folder npz", f"{_FOLDER} npz", growing=("*manifest.jsonl",)),
+    Command("folder zarr", f"{_FOLDER} zarr", growing=("*manifest.jsonl",)),
+    Command("prepare", "data prepare {in}/scenes -o {out}/store"),
+    Command(
+        "prepare --overwrite",
+        "data prepare {in}/scenes -o {out}/store --dtype float16 --overwrite",
+        "data prepare {in}/scenes -o {out}/store --split test=1",
+    ),
+    Command(
+        "synthesize",
+        "data synthesize -o {out}/s -n 2 --size 16x16 --suffix .hdr --layers {out}/layers",
+        overwrites=False,
+    ),
+    Command("simulate", "simulate {in}/new.npz {in}/old.npz -o {out}/s --track real-world"),
+    Command(
+        "evaluate",
+        f"{_EVALUATE} -o {{out}}/e --aux shuffle",
+        growing=("*",),
+        overwrites=False,
+    ),
+    Command("report", "report {in}/evaluation -o {out}/report.html"),
+)
+
+
+def _by_url(command: Command, scheme: str) -> Command:
+    """The same command, putting what it makes into the watched folder by URL."""
+    line, old = (
+        None if text is None else text.replace("{out}", f"{scheme}://{{out}}")
+        for text in (command.line, command.old)
+    )
+    name = f"{scheme}: {command.name}"
+    return replace(command, name=name, line=line or "", old=old, by_url=True)
+
+
 COMMANDS = (
+    *(_by_url(command, scheme) for scheme in ("mount", "oss") for command in _BY_URL),
     *(
         Command(f"convert{s}", f"{_CONVERT}{s}")
         for s in (".npz", ".mat", ".nc", ".zarr", ".bil", ".tif")
@@ -285,6 +333,8 @@ def _outputs(folder: Path) -> list[Path]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.name.startswith("."):
             continue
+        if path.suffix == ".zarr" and not any((path / name).exists() for name in _ROOTS):
+            continue  # what is put there by URL has its root last, and is nothing before
         whole = (
             path.suffix == ".zarr"
             or (path / "index.json").is_file()
@@ -295,6 +345,13 @@ def _outputs(folder: Path) -> list[Path]:
         elif not (path.is_file() and path.with_suffix(".hdr").is_file() and path.suffix != ".hdr"):
             files.append(path)
     return files
+
+
+def _is_opened(path: Path) -> bool:
+    """Whether a file is one that is opened, and not data whose header or index is missing."""
+    if path.suffix == ".img":
+        return path.with_suffix(".hdr").is_file()
+    return path.suffix != ".bin" or (path.parent / "index.json").is_file()
 
 
 def content_of(path: Path) -> str:
@@ -361,9 +418,10 @@ def _digest(*parts: bytes | str) -> str:
     return whole.hexdigest()[:16]
 
 
-def hidden(out: Path) -> list[str]:
-    """Leftovers that nobody needs any more."""
-    return sorted(p.relative_to(out).as_posix() for p in out.rglob(".*"))
+def hidden(out: Path, *, folders: bool = True) -> list[str]:
+    """Leftovers that nobody needs any more; without folders that hold nothing."""
+    found = (p for p in out.rglob(".*") if folders or p.is_file() or any(p.iterdir()))
+    return sorted(p.relative_to(out).as_posix() for p in found)
 
 
 def _anonymous(names: list[str]) -> list[str]:
@@ -412,7 +470,7 @@ class _Moments:
             return
         for torn in (False, True) if half is not None else (False,):
             place = self.kept / f"{at}{'t' if torn else ''}"
-            shutil.copytree(self.folder, place, symlinks=True)
+            self._copy(place)
             if torn and half is not None:
                 if not (place / half.file).is_file():
                     shutil.rmtree(place)
@@ -432,6 +490,16 @@ class _Moments:
             else:
                 self.distinct[digest] = Moment(at, what, torn, place)
 
+    def _copy(self, place: Path) -> None:
+        """Copy the folder; threads that were not stopped yet may still move files of it."""
+        while True:
+            try:
+                shutil.copytree(self.folder, place, symlinks=True)
+            except shutil.Error:
+                shutil.rmtree(place)
+            else:
+                return
+
 
 def _fork(work: Callable[[], int]) -> int:
     """Run a function in a forked process; gives its exit code."""
@@ -447,6 +515,7 @@ class Sweep:
 
     def __init__(self, folder: Path) -> None:
         self.inputs, self.out, self.kept = folder / "in", folder / "out", folder / "old"
+        mounts.register(folder)
         _import_everything()
         self._forked(lambda: make_inputs(self.inputs) or 0, "inputs")
         line = f"{_EVALUATE} -o {{in}}/evaluation --aux none"
@@ -473,13 +542,14 @@ class Sweep:
             result.problems.append(f"without a kill: exit code {undisturbed.code}")
             return result
         after = state_of(self.out, command.ignored)
-        if hidden(self.out):
-            result.problems.append(f"without a kill: leaves {hidden(self.out)}")
+        if left := self._hidden(command):
+            result.problems.append(f"without a kill: leaves {left}")
         result.calls, result.kills = len(undisturbed.calls), moments.count
         for number, moment in enumerate(moments.distinct.values()):
-            problem = self._go_on_from(command, moment, before, after)
+            self._restore(moment.kept)
+            problem = self._go_on(command, before, after)
             if not problem and number % _REALLY == _REALLY // 2:
-                problem = self._really_kill(command, moment)
+                problem = self._really_kill(command, moment, before, after)
             if problem:
                 what = moment.call + (" (torn)" if moment.torn else "")
                 result.problems.append(f"killed at {moment.at}, {what}: {problem}")
@@ -521,9 +591,8 @@ class Sweep:
     def _run(self, line: str) -> int:
         return _fork(lambda: call(line, self.inputs, self.out))
 
-    def _go_on_from(self, command: Command, moment: Moment, before: State, after: State) -> str:
+    def _go_on(self, command: Command, before: State, after: State) -> str:
         """What is wrong with what a kill left, or with what the next run makes of it."""
-        self._restore(moment.kept)
         problem = self._half(command, before, after)
         if problem:
             return problem
@@ -537,18 +606,34 @@ class Sweep:
         if now != after:
             names = sorted(n for n in now.keys() | after.keys() if now.get(n) != after.get(n))
             return f"again: {', '.join(f'{n}: {now.get(n)}' for n in names)} differ"
-        return f"again: leaves {hidden(self.out)}" if hidden(self.out) else ""
+        left = self._hidden(command)
+        return f"again: leaves {left}" if left else ""
 
-    def _really_kill(self, command: Command, moment: Moment) -> str:
-        """Whether a process that is killed there leaves what was copied."""
+    def _hidden(self, command: Command) -> list[str]:
+        return hidden(self.out, folders="oss://" not in command.line)  # object stores have none
+
+    def _really_kill(self, command: Command, moment: Moment, before: State, after: State) -> str:
+        """What is wrong with what a process leaves that is killed there.
+
+        It leaves what was copied, or, where threads write in whatever order, something as good.
+        """
         self._begin(command)
         work = lambda: call(command.line, self.inputs, self.out)  # noqa: E731
         if killing.run(work, self.out, moment.at, torn=moment.torn).code != -9:
             return ""  # a run of fewer calls, by chance: nothing was killed
-        left = state_of(self.out, command.ignored), _anonymous(hidden(self.out))
+        really = moment.kept.with_name("really")
+        shutil.rmtree(really, ignore_errors=True)
+        shutil.copytree(self.out, really, symlinks=True)
+        left = self._left(command)
         self._restore(moment.kept)
-        copied = state_of(self.out, command.ignored), _anonymous(hidden(self.out))
-        return "" if left == copied else f"a kill leaves {left}, the copy has {copied}"
+        if left == self._left(command):
+            return ""
+        self._restore(really)
+        problem = self._go_on(command, before, after)
+        return f"really killed: {problem}" if problem else ""
+
+    def _left(self, command: Command) -> tuple[State, list[str]]:
+        return state_of(self.out, command.ignored), _anonymous(self._hidden(command))
 
     def _half(self, command: Command, before: State, after: State) -> str:
         """What is seen after a kill that is neither old nor new."""
@@ -562,9 +647,11 @@ class Sweep:
             if any(fnmatch(name, pattern) for pattern in command.ignored):
                 continue
             grows = any(fnmatch(name, pattern) for pattern in command.growing)
+            if command.by_url and not _is_opened(self.out / name):
+                continue
             if not grows and content not in (before.get(name), after.get(name)):
                 return f"half a result: {name}: {content}"
-        for name in before:
+        for name in () if command.by_url else before:
             if name not in seen:
                 return f"{name} is gone"
         return ""

@@ -22,10 +22,10 @@ import pages
 import torch
 
 import respectra as rs
+from respectra.datasets import PrepareOptions, plan_store, prepare_store
 from respectra.datasets.collections import open_collection
 from respectra.datasets.loading import to_tensors
 from respectra.datasets.patches import Patches, PatchOptions
-from respectra.datasets.prepare import PrepareOptions, plan_store, prepare_store
 from respectra.datasets.store import open_store
 from respectra.datasets.synthesize import SynthesisOptions, synthesize_scene
 

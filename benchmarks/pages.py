@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import respectra as rs
+
 
 def add_option(parser: argparse.ArgumentParser) -> None:
     """Give a script the option ``--write``."""
@@ -77,12 +79,13 @@ def _circumstances(measured: Path | None) -> list[str]:
     if measured is not None:
         day = datetime.fromtimestamp(measured.stat().st_mtime, UTC)
     load = _load() if measured is None else "how busy it was is not known"
-    packages = ", ".join(f"{name} {version(name)}" for name in ("respectra", "numpy", "torch"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch"))
     rows = {
         "date": f"{day:%Y-%m-%d}",
         "command": f"`{command}`",
         "machine": f"{_processor()}, {os.cpu_count()} logical cores, {load}",
-        "software": f"{platform.system()}, Python {platform.python_version()}, {packages}",
+        "software": f"{platform.system()}, Python {platform.python_version()}, "
+        f"respectra {rs.__version__}, {packages}",
     }
     return ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
 

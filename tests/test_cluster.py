@@ -211,3 +211,9 @@ class OtherWorkers:
 def test_workers_that_have_something_else_are_refused(said: object, message: str):
     with pytest.raises(ConfigError, match=rf"tcp://there:1 {message}"):
         _require_same_version(OtherWorkers(said))
+
+
+def test_more_workers_than_there_is_memory_for_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("respectra.cluster.free_memory", lambda: 10**9)
+    with pytest.raises(ConfigError, match=r"1000 workers take some 300 GB .*take at most 3"):
+        open_cluster(workers=1000).__enter__()

@@ -39,5 +39,5 @@ def test_a_folder_is_the_names_and_contents_below_it(tmp_path):
 
 
 def test_what_is_not_there_is_an_error_of_ours(tmp_path):
-    with pytest.raises(FormatError, match="no such file"):
+    with pytest.raises(FormatError, match="there is no file"):
         content_hash(tmp_path / "none")

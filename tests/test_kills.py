@@ -8,8 +8,8 @@ import tifffile
 from benchmarks import killing
 
 import respectra as rs
+from respectra.datasets import PrepareOptions, plan_store, prepare_store
 from respectra.datasets.collections import open_collection
-from respectra.datasets.prepare import PrepareOptions, plan_store, prepare_store
 from respectra.datasets.store import open_store
 from respectra.errors import FormatError, OutputError
 from respectra.inference import reconstruct_file
@@ -126,3 +126,26 @@ def test_a_journal_has_whole_lines_after_every_kill(tmp_path):
         assert before == list(range(len(before)))
         work()
         assert [r["number"] for r in Journal.resume(path, {"a": 1}).records] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("scheme", ["mount", "oss"])
+@pytest.mark.parametrize(("name", "every"), [("c.hdr", 2), ("c.zarr", 7)])
+def test_what_is_put_by_url_is_whole_or_not_there(tmp_path, scheme, name, every):
+    pytest.importorskip("fsspec")
+    from benchmarks import mounts  # which needs it
+
+    mounts.register(tmp_path)
+    folder = tmp_path / "out"
+    url = f"{scheme}://{folder}/{name}"
+    for _ in kills(
+        lambda: rs.save_cube(cube(2), url, overwrite=True),
+        folder,
+        lambda: rs.save_cube(cube(1, height=6), url, overwrite=True),
+        every,
+    ):
+        with contextlib.suppress(FormatError):  # gone for a moment, its header first
+            seen = rs.open_cube(url).values
+            assert (seen.shape[0], seen.min(), seen.max()) in ((6, 1, 1), (3, 2, 2))
+        rs.save_cube(cube(3), url, overwrite=True)
+        assert float(rs.open_cube(url).values.min()) == 3
+        assert not list(folder.rglob(".*"))

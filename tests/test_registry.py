@@ -14,14 +14,16 @@ from respectra.methods.registry import methods
 from respectra.registry import Registry
 
 
-def _points(*pairs: tuple[str, str]) -> list[importlib.metadata.EntryPoint]:
-    return [importlib.metadata.EntryPoint(name, value, "g") for name, value in pairs]
+def _points(*pairs: tuple[str, str]) -> importlib.metadata.EntryPoints:
+    return importlib.metadata.EntryPoints(
+        importlib.metadata.EntryPoint(name, value, "g") for name, value in pairs
+    )
 
 
 @pytest.fixture
 def plugins(monkeypatch: pytest.MonkeyPatch) -> Registry[object]:
     found = _points(("pi", "math:pi"), ("own", "math:e"), ("bad", "no_such_module:x"))
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: found)
+    monkeypatch.setattr("respectra.registry._entry_points", lambda: found)
     registry: Registry[object] = Registry("number", group="g")
     registry.add("own", lambda: 1)
     return registry
@@ -69,7 +71,7 @@ def test_what_a_plugin_brings_is_looked_at():
     registry: Registry[float] = Registry("number", group="g", accept=positive)
     registry.__dict__["_plugins"] = {}
     with pytest.raises(ConfigError, match="TypeError: expected a number"):
-        registry._load_plugin(_points(("x", "math:sqrt"))[0])
+        registry._load_plugin(_points(("x", "math:sqrt"))["x"])
 
 
 def test_a_method_lies_in_the_file_of_its_name():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
@@ -15,12 +16,15 @@ from typing import Any, Protocol
 import respectra
 from respectra.allocator import keep_malloc
 from respectra.errors import ConfigError, MissingExtraError, RespectraError
+from respectra.guards.limits import free_memory
 from respectra.threads import limited_blocks
 
 __all__ = ["Cluster", "Helpers", "open_cluster"]
 
 #: Seconds to wait for a scheduler, and for its first worker.
 _PATIENCE_S = 10
+#: Memory of a worker that has loaded its libraries.
+_WORKER_BYTES = 3 * 10**8
 #: How often dask gives a job to another worker when one dies.
 _RETRIES = 2
 #: Tasks that wait at the scheduler for each thread of the workers.
@@ -152,8 +156,8 @@ def open_cluster(*, workers: int | None = None, address: str | None = None) -> I
         address: of a scheduler that is there, such as ``tcp://host:8786``.
 
     Raises:
-        ConfigError: both or neither, no scheduler or no worker within ten seconds, or a worker with
-            another version of Respectra or without it.
+        ConfigError: both or neither, more workers than there is memory for, no scheduler or no
+            worker within ten seconds, or a worker with another version of Respectra or without it.
         MissingExtraError: the extra ``cluster`` is not installed.
     """
     if (workers is None) == (address is None):
@@ -164,8 +168,13 @@ def open_cluster(*, workers: int | None = None, address: str | None = None) -> I
         raise MissingExtraError("distributed", "cluster", "a cluster") from None
     with contextlib.ExitStack() as stack:
         if workers is not None:
+            _require_room(workers)
             local = LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0"
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=":0",
+                silence_logs=logging.ERROR,  # of a worker that takes its time to end
             )
             client = stack.enter_context(Client(stack.enter_context(local)))
         else:
@@ -177,6 +186,15 @@ def open_cluster(*, workers: int | None = None, address: str | None = None) -> I
                 ) from None
         _require_same_version(client)
         yield Cluster(client)
+
+
+def _require_room(workers: int) -> None:
+    room = max(1, free_memory() // _WORKER_BYTES)
+    if workers > room:
+        raise ConfigError(
+            f"{workers} workers take some {workers * _WORKER_BYTES / 1e9:.0f} GB before their "
+            f"first picture, and {free_memory() / 1e9:.1f} GB are free; take at most {room}"
+        )
 
 
 def _require_same_version(client: Any) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,6 +22,13 @@ __all__ = [
     "RespectraError",
     "RespectraWarning",
 ]
+
+
+_NAME = r"[a-z][a-z0-9+.-]+"  # of a scheme; a drive of Windows is one letter
+_URL = re.compile(rf"(?:{_NAME}::)*{_NAME}://", re.IGNORECASE)
+#: ``Path`` leaves one slash of two.
+_URL_AS_PATH = re.compile(rf"(?:{_NAME}::)*{_NAME}:/[^/]", re.IGNORECASE)
+_SCHEME = re.compile(rf"(?<![a-z0-9+.-])({_NAME}):/", re.IGNORECASE)
 
 
 class RespectraError(Exception):
@@ -97,11 +106,57 @@ def naming(what: str) -> Iterator[None]:
         raise type(error)(f"{what}: {error}") from error
 
 
+@contextlib.contextmanager
+def reading(file: object, what: str) -> Iterator[None]:
+    """Turn whatever reading a file raises into an error that names it.
+
+    Args:
+        file: its path.
+        what: what it should hold, such as ``a light``.
+
+    Raises:
+        FormatError: the file is damaged, or something else.
+    """
+    try:
+        yield
+    except RespectraError as error:
+        raise error if str(file) in str(error) else FormatError(f"{file}: {error}") from error
+    except Exception as error:  # whatever a damaged file makes a library raise
+        raise FormatError(f"{file} cannot be read as {what}: {said_by(error)}") from None
+
+
+def said_by(error: BaseException) -> str:
+    """What a library says of a failure, in one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
     """An error for a name that does not exist, suggesting those nearest to it."""
     choices = sorted(known)
-    near = difflib.get_close_matches(name.lower(), choices, n=3, cutoff=0.5)
+    lower = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)
+    near = [lower[one] for one in close]
     hint = (
         f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(choices)}"
     )
     return ConfigError(f"unknown {kind} {name!r}; {hint}")
+
+
+def no_file(path: str | os.PathLike[str], what: str = "file") -> FormatError:
+    """An error for a file that is not there, which may be a URL where none is taken."""
+    if text := url_in(path):
+        return FormatError(f"{text} is a URL, and this is read from this machine; fetch it first")
+    return FormatError(f"there is no {what} {path}")
+
+
+def url_in(path: str | os.PathLike[str]) -> str | None:
+    """The URL that a path was meant as, also as ``Path`` writes it; None for a real path."""
+    text = os.fspath(path)
+    if isinstance(path, str):
+        return text if _URL.match(text) else None
+    text = text.replace("\\", "/")
+    return _SCHEME.sub(_with_slashes, text) if _URL_AS_PATH.match(text) else None
+
+
+def _with_slashes(scheme: re.Match[str]) -> str:
+    return f"{scheme[1]}:///" if scheme[1].lower() in ("file", "local") else f"{scheme[1]}://"

@@ -33,6 +33,7 @@ from pathlib import Path
 from respectra.errors import OutputError
 from respectra.guards.text import read_json
 from respectra.locks import file_lock, hidden_name
+from respectra.urls import require_here
 
 __all__ = [
     "atomic_group",
@@ -165,8 +166,9 @@ def make_folder(folder: Path) -> None:
     """Make a folder and those above it, where they are missing.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: it cannot be made, or is a URL.
     """
+    require_here(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -178,8 +180,9 @@ def ensure_absent(path: PathLike, *, overwrite: bool = False) -> None:
     """Refuse an output that exists already.
 
     Raises:
-        OutputError: ``path`` exists and ``overwrite`` is false.
+        OutputError: ``path`` exists and ``overwrite`` is false, or is a URL.
     """
+    require_here(path)
     if not overwrite and os.path.lexists(path):
         raise OutputError(f"{path} exists already; choose another name or pass --overwrite")
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from respectra.errors import FormatError
+from respectra.errors import FormatError, no_file
 from respectra.locks import LOCK
 
 __all__ = ["content_hash"]
@@ -35,7 +35,7 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     try:
         return _hash_of_folder(path) if path.is_dir() else _hash_of_file(path)
     except FileNotFoundError as error:
-        raise FormatError(f"no such file: {error.filename or path}") from None
+        raise no_file(error.filename or path) from None
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
 

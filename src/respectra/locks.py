@@ -20,6 +20,7 @@ from typing import Any
 
 from respectra.errors import OutputError
 from respectra.guards.text import read_object
+from respectra.urls import require_here
 
 __all__ = ["LOCK", "file_lock", "hidden_name", "holder", "lock_path"]
 
@@ -80,9 +81,10 @@ def file_lock(
         wait_s: how long to wait for another process to give it back.
 
     Raises:
-        OutputError: another process or thread holds the lock, whose name is given, or the folder
-            cannot be written.
+        OutputError: another process or thread holds the lock, whose name is given, the folder
+            cannot be written, or it is a URL.
     """
+    require_here(path)
     file = lock_path(path, inside=inside)
     key = os.path.realpath(file)
     with _guard:

@@ -209,6 +209,7 @@ class GrowingFile:
         """Put all of it in place of its pieces."""
         self.sync()
         self._put_together()
+        storage.delete_folder(self.pieces)
 
     def _put_together(self, *, anyhow: bool = False) -> None:
         if self._pieces or anyhow:

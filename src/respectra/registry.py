@@ -159,7 +159,7 @@ class Registry(Mapping[str, T]):
         if self.group is None:
             return {}
         found: dict[str, _Source[T]] = {}
-        points = importlib.metadata.entry_points(group=self.group)
+        points: importlib.metadata.EntryPoints = _entry_points().select(group=self.group)
         for point in sorted(points, key=lambda p: (p.name, _origin(p))):
             if point.name in self._sources or point.name in found:
                 other = {**self._sources, **found}[point.name].origin
@@ -183,6 +183,12 @@ class Registry(Mapping[str, T]):
                 f"({reason_of(error)}); update or remove that package"
             )
             raise ConfigError(self._broken[point.name]) from error
+
+
+@functools.cache
+def _entry_points() -> Any:  # of another class before Python 3.12
+    """All of what is installed, which takes a moment to read."""
+    return importlib.metadata.entry_points()
 
 
 def reason_of(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 __all__ = ["lazy_names", "renamed_arguments"]
@@ -33,7 +33,7 @@ def renamed_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]
 
 def lazy_names(
     room: str,
-    homes: Mapping[str, str] | None = None,
+    homes: Mapping[str, Sequence[str]] | None = None,
     former: Mapping[str, str] | None = None,
     *,
     within: Collection[str] = (),
@@ -42,11 +42,12 @@ def lazy_names(
 
     Args:
         room: its full name.
-        homes: public name -> the module that has it: within the room, or by its full name.
+        homes: module, within the room or by its full name -> the public names that it has.
         former: name of the version before -> present one, which warns.
         within: rooms of its own that are imported when they are first asked for.
     """
-    places, old = dict(homes or {}), dict(former or {})
+    places = {name: module for module, names in (homes or {}).items() for name in names}
+    old = dict(former or {})
 
     def load(name: str) -> Any:
         present = old.get(name, name)

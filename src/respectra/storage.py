@@ -24,13 +24,15 @@ from typing import Any
 
 from respectra.cache import cache_folder
 from respectra.errors import FormatError, OutputError, RespectraError
+from respectra.files import atomic_path
 from respectra.locks import file_lock
-from respectra.urls import Place, Url, is_url, parse_place, reaching
+from respectra.urls import Place, Url, parse_place, reaching
 
 __all__ = [
     "Copied",
     "copies_of",
     "delete",
+    "delete_folder",
     "digest",
     "ensure_absent",
     "exists",
@@ -50,6 +52,7 @@ __all__ = [
     "tag",
     "uploading",
     "write_once",
+    "writing",
 ]
 
 #: How long to wait for another process that copies the same.
@@ -60,6 +63,8 @@ _ORIGIN = ".origin"
 _OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
 )
+#: Ending of the hidden name under which a file is put where it does not appear whole.
+_PART = ".part"
 #: Of a Zarr store, or of an array or a group within.
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
@@ -172,6 +177,8 @@ def find(url: Url, *, stores: bool = False) -> list[tuple[Url, PurePosixPath]]:
     relative = []
     for facts in listed:
         name = str(facts["name"]).rstrip("/")
+        if _is_part(name):
+            continue
         store = stores and name.lower().endswith(".zarr")
         if facts["type"] == "file" or store:
             relative.append(PurePosixPath(name[len(base) :].lstrip("/") if base else name))
@@ -191,7 +198,11 @@ def listing(url: Url) -> dict[str, str]:
         except FileNotFoundError:
             return {}
         base = path.rstrip("/")
-        return {str(name)[len(base) :].lstrip("/"): _tag(facts) for name, facts in found.items()}
+        return {
+            str(name)[len(base) :].lstrip("/"): _tag(facts)
+            for name, facts in found.items()
+            if not _is_part(str(name))
+        }
 
 
 def names_in(folder: Place) -> set[str]:
@@ -237,7 +248,7 @@ def fetch_folder(url: Url, target: Path) -> None:
     """
     with reaching(url):
         system, path = url.open()
-        names = system.find(path)
+        names = [name for name in system.find(path) if not _is_part(str(name))]
         if not names:
             raise FileNotFoundError(path)
         base = path.rstrip("/")
@@ -276,7 +287,8 @@ def local_folder(where: str | os.PathLike[str]) -> Path:
     Raises:
         FormatError: it cannot be fetched.
     """
-    return kept_copy(Url.parse(str(where))) if is_url(where) else Path(where)
+    place = parse_place(where)
+    return kept_copy(place) if isinstance(place, Url) else place
 
 
 @dataclass(frozen=True)
@@ -381,6 +393,20 @@ def uploading(url: Url, *, overwrite: bool = False) -> Iterator[Path]:
         put_outputs(Path(folder), url, first=path)
 
 
+def writing(
+    where: str | os.PathLike[str] | Url, *, overwrite: bool = False
+) -> contextlib.AbstractContextManager[Path]:
+    """Where to write a file that appears at a path or a URL when it is whole.
+
+    Raises:
+        OutputError: it exists and ``overwrite`` is false, or cannot be written.
+    """
+    place = parse_place(where)
+    if isinstance(place, Url):
+        return uploading(place, overwrite=overwrite)
+    return atomic_path(place, overwrite=overwrite)
+
+
 def put_outputs(folder: Path, url: Url, *, first: Path) -> None:
     """Put the files of an output; hidden ones are left out.
 
@@ -441,9 +467,14 @@ def _put_files(system: Any, sources: Sequence[Path], targets: Sequence[str], url
     for source, target in zip(sources, targets, strict=True):
         parent, _, name = target.rpartition("/")
         system.makedirs(parent, exist_ok=True)
-        hidden = f"{parent}/.{name}.part"
-        system.put_file(str(source), hidden)
-        system.mv(hidden, target)
+        system.put_file(str(source), f"{parent}/.{name}{_PART}")
+        system.mv(f"{parent}/.{name}{_PART}", target)
+
+
+def _is_part(name: str) -> bool:
+    """Whether it is a file that was not put to its end."""
+    last = name.rpartition("/")[2]
+    return last.startswith(".") and last.endswith(_PART)
 
 
 def write_once(url: Url, data: bytes) -> None:
@@ -452,15 +483,22 @@ def write_once(url: Url, data: bytes) -> None:
     Raises:
         OutputError: there is one, by another process; or it cannot be written.
     """
+    taken = OutputError(f"{url} is being written by another run; wait for it to end")
     with reaching(url, writing=True):
         system, path = url.open()
+        if url.scheme not in _OBJECT_STORES:
+            if system.exists(path):
+                raise taken
+            with tempfile.TemporaryDirectory(prefix="respectra-") as folder:
+                source = Path(folder, "data")
+                source.write_bytes(data)
+                _put_files(system, [source], [path], url)
+            return
         try:
             system.pipe_file(path, data, mode="create")
         except FileExistsError:
-            raise OutputError(
-                f"{url} is being written by another run; wait for it to end"
-            ) from None
-        except (TypeError, NotImplementedError):  # a file system that cannot ask for that
+            raise taken from None
+        except (TypeError, NotImplementedError):  # a store that cannot ask for that
             system.pipe_file(path, data)
 
 
@@ -470,6 +508,14 @@ def delete(urls: Sequence[Url]) -> None:
         with contextlib.suppress(Exception):
             system, path = url.open()
             system.rm_file(path)
+
+
+def delete_folder(url: Url) -> None:
+    """Delete a folder that is empty; object stores have none."""
+    if url.scheme not in _OBJECT_STORES:
+        with contextlib.suppress(Exception):
+            system, path = url.open()
+            system.rmdir(path)
 
 
 def digest(text: str) -> str:

@@ -20,11 +20,14 @@ from respectra.errors import (
     MissingExtraError,
     OutputError,
     RespectraError,
+    url_in,
 )
 
-__all__ = ["Place", "Url", "is_url", "parse_place", "reaching"]
+__all__ = ["Place", "Url", "is_url", "parse_place", "reaching", "require_here"]
 
 _URL = re.compile(r"^((?:[a-z][a-z0-9+.-]+::)*)([a-z][a-z0-9+.-]+)://(.*?)(::.*)?$", re.IGNORECASE)
+#: A URL that was made a path has one of its slashes left.
+_URL_AS_PATH = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+:)[/\\\\]+(.*)$", re.DOTALL)
 _FILE = re.compile(r"^(?:file|local)://", re.IGNORECASE)
 
 
@@ -151,13 +154,28 @@ def is_url(text: object) -> bool:
 
 
 def parse_place(where: str | os.PathLike[str] | Url) -> Place:
-    """A path of this machine or a URL, as it is written."""
+    """A path of this machine or a URL, as it is written; or as ``Path`` writes one."""
     if isinstance(where, Url):
         return where
-    text = os.fspath(where)
+    text = url_in(where) or os.fspath(where)
     if is_url(text):
         return Url.parse(text)
     return Path(_FILE.sub("", text))
+
+
+def require_here(path: str | os.PathLike[str]) -> None:
+    """Refuse a URL where a path of this machine is written: it would become folders named so.
+
+    Raises:
+        OutputError: it is one, and there is no folder of this name.
+    """
+    found = _URL_AS_PATH.match(os.fspath(path))
+    if found and not os.path.isdir(found[1]):  # noqa: PTH112 - no error for whatever name
+        scheme, rest = found.groups()
+        raise OutputError(
+            f"cannot write {scheme}//{rest}: this is written to a path of this machine, not to a "
+            "URL; write it here and copy it there"
+        )
 
 
 @contextlib.contextmanager

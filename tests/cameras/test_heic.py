@@ -9,8 +9,10 @@ from respectra.cameras import open_image
 from respectra.cameras.pictures import child, icc
 from respectra.colour import rgb_space
 from respectra.errors import FormatError, MissingExtraError
+from respectra.guards.forker import Forker
 
 pytest.importorskip("pi_heif", reason="the extra heif is not installed")
+REAL = child._SCRIPT
 
 
 def photograph(path, data):
@@ -50,47 +52,83 @@ def test_bombs_and_cut_files(tmp_path):
             photograph(tmp_path / "a.heic", whole[:length])
 
 
-def test_a_decoder_that_crashes_or_hangs(tmp_path, monkeypatch):
-    script = tmp_path / "reader.py"
-    monkeypatch.setattr(child, "_SCRIPT", script)
-    script.write_text("import os; os.abort()")
-    with pytest.raises(FormatError, match="crashes its decoder"):
+@pytest.fixture(params=["copied", "started"])
+def way(request, monkeypatch):
+    """How the decoder's process begins: as a copy of one that waits, or anew."""
+    if request.param == "copied" and child._FORKER is None:
+        pytest.skip("processes are copied on Linux alone")
+    if request.param == "started":
+        monkeypatch.setattr(child, "_FORKER", None)
+    return request.param
+
+
+@pytest.fixture
+def decoder(way, tmp_path, monkeypatch):
+    """Let another function decode, of whose body the text is given."""
+    forkers = []
+
+    def replace(body):
+        script = tmp_path / f"reader{len(forkers)}.py"
+        script.write_text(
+            "import os, runpy, sys, time\n"
+            f"reader = runpy.run_path({str(REAL)!r}, run_name='reader')\n"
+            "real = reader['_TASKS']['heif']\n"
+            f"def decode(question):\n    {body}\n"
+            "reader['_TASKS']['heif'] = decode\n"
+            "reader['main']()\n"
+        )
+        monkeypatch.setattr(child, "_SCRIPT", script)
+        if way == "copied":
+            forkers.append(Forker(script))
+            monkeypatch.setattr(child, "_FORKER", forkers[-1])
+        else:
+            forkers.append(None)
+
+    yield replace
+    for forker in filter(None, forkers):
+        forker.close()
+
+
+def test_a_heic_by_either_way(way, tmp_path):
+    image = photograph(tmp_path / "a.heic", heic())
+    again = open_image(tmp_path / "a.heic", encoding="srgb")
+    assert np.array_equal(image.values, again.values)
+    with pytest.raises(FormatError, match=r"b\.heic"):
+        photograph(tmp_path / "b.heic", heic()[:300])
+    assert photograph(tmp_path / "c.heic", heic(nclx=(12, 13, 1))).attrs["space"] == "display-p3"
+
+
+def test_a_decoder_that_crashes_or_hangs(decoder, tmp_path, monkeypatch):
+    decoder("os.abort()")
+    with pytest.raises(FormatError, match=r"crashes its decoder \(code -6\)"):
         photograph(tmp_path / "a.heic", heic())
     monkeypatch.setitem(child.PATIENCE_S, "look", 0.2)
-    script.write_text("while True: pass")
-    with pytest.raises(FormatError, match="does not end"):
+    decoder("while True: pass")
+    with pytest.raises(FormatError, match="does not end within"):
         photograph(tmp_path / "a.heic", heic())
-    script.write_text("import time; time.sleep(600)")
+    decoder("time.sleep(600)")
     monkeypatch.setattr(child, "PATIENCE_FACTOR", 1)
-    with pytest.raises(FormatError, match="does not end"):
+    with pytest.raises(FormatError, match="does not end within"):
         photograph(tmp_path / "a.heic", heic())
 
 
-def test_a_decoder_that_gets_little_of_the_processor_is_waited_for(tmp_path, monkeypatch):
-    patient = tmp_path / "reader.py"
-    patient.write_text(
-        "import runpy, time\n"
-        "time.sleep(0.5)\n"
-        f"runpy.run_path({str(child._SCRIPT)!r}, run_name='__main__')\n"
-    )
-    monkeypatch.setattr(child, "_SCRIPT", patient)
+def test_a_decoder_that_gets_little_of_the_processor_is_waited_for(decoder, tmp_path, monkeypatch):
+    decoder("time.sleep(1); return real(question)")
     monkeypatch.setattr(child, "_processor_time", lambda number: 0.0)
-    monkeypatch.setitem(child.PATIENCE_S, "look", 0.05)
+    monkeypatch.setitem(child.PATIENCE_S, "look", 0.8)
     monkeypatch.setattr(child, "PATIENCE_FACTOR", 100_000)
     assert photograph(tmp_path / "a.heic", heic()).shape[2] == 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits on memory are Linux's here")
-def test_a_decoder_that_wants_too_much_memory(tmp_path, monkeypatch):
+def test_a_decoder_that_wants_too_much_memory(way, tmp_path, monkeypatch):
     monkeypatch.setattr(child, "SPACE_BYTES", 2**20)
     with pytest.raises(FormatError, match=r"a\.heic"):
         photograph(tmp_path / "a.heic", heic())
 
 
-def test_without_the_library(tmp_path, monkeypatch):
-    script = tmp_path / "reader.py"
-    script.write_text('print(\'{"missing": "pi_heif"}\')')
-    monkeypatch.setattr(child, "_SCRIPT", script)
+def test_without_the_library(decoder, tmp_path):
+    decoder("raise ModuleNotFoundError(name='pi_heif')")
     with pytest.raises(MissingExtraError, match=r"respectra\[heif\]"):
         photograph(tmp_path / "a.heic", heic())
 

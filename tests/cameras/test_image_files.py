@@ -160,7 +160,7 @@ def test_tiff_that_is_no_picture(tmp_path, array, message):
 
 
 def test_unknown_and_missing(tmp_path):
-    with pytest.raises(FormatError, match="no such file"):
+    with pytest.raises(FormatError, match="there is no file"):
         open_image(tmp_path / "a.png")
     with pytest.raises(FormatError, match="not a known kind of image"):
         open_image(tmp_path / "a.gif")

@@ -115,7 +115,7 @@ def test_what_libraw_does_not_know(tmp_path):
     (tmp_path / "b.cr2").write_bytes(b"")
     with pytest.raises(FormatError, match="empty"):
         open_image(tmp_path / "b.cr2")
-    with pytest.raises(FormatError, match="no such file"):
+    with pytest.raises(FormatError, match="there is no file"):
         open_image(tmp_path / "c.arw")
 
 

@@ -106,7 +106,7 @@ def test_missing_parts(tmp_path):
     np.savez(tmp_path / "b.npz", wavelengths=GRID, one=TABLE, two=TABLE)
     with pytest.raises(FormatError, match="exactly one array"):
         cameras.open_response(tmp_path / "b.npz")
-    with pytest.raises(FormatError, match="no such file"):
+    with pytest.raises(FormatError, match="there is no file"):
         cameras.open_response(tmp_path / "c.csv")
 
 
@@ -129,5 +129,5 @@ def test_a_folder_holds_many_cameras_in_the_order_of_their_names(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FormatError, match="no response file"):
         cameras.open_responses(tmp_path / "empty")
-    with pytest.raises(FormatError, match="no such file"):
+    with pytest.raises(FormatError, match="there is no file"):
         cameras.open_responses(tmp_path / "none.csv")

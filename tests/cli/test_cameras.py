@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -59,7 +61,7 @@ def test_options_reach_the_track(tmp_path, scene):
         (["--set", "seed=2"], "--seed 2"),
         (["--seed", "-1"], "non-negative"),
         (["--response", "nikon"], "unknown response"),
-        (["--response", "nothing.csv"], "no such file"),
+        (["--response", "nothing.csv"], "there is no file"),
     ],
 )
 def test_wrong_options_leave_nothing(tmp_path, scene, capsys, extra, message):
@@ -101,6 +103,26 @@ def test_goes_on_after_a_bad_cube(tmp_path, scene, capsys):
     assert "bad.npz: 1 pixels of the cube hold NaN" in error_line(capsys)
     assert (out / "scene_clean.png").exists()
     assert not (out / "bad_clean.png").exists()
+
+
+def test_one_command_writes_a_folder_at_a_time(tmp_path, scene, capsys):
+    out = tmp_path / "out"
+    command = ["simulate", str(scene), "-o", str(out)]
+    code = (
+        "import sys; from respectra.files import file_lock\n"
+        f"with file_lock({str(out)!r}, inside=True):\n    print('held', flush=True); input()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with other:
+        assert other.stdout.readline() == b"held\n"
+        assert run(command) == 1
+        assert f"out is being written by process {other.pid} on " in error_line(capsys)
+        assert [path.name for path in out.iterdir()] == [".lock"]
+        other.communicate(b"\n")
+    assert run(command) == 0
+    assert not (out / ".lock").exists()
 
 
 def test_two_cubes_of_one_name(tmp_path, scene, capsys):

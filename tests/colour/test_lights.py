@@ -167,7 +167,7 @@ def test_damaged_files_are_one_clear_error(tmp_path, name, text):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(FormatError, match="no such file"):
+    with pytest.raises(FormatError, match="there is no file"):
         open_light(tmp_path / "lamp.csv")
 
 

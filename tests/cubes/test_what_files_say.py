@@ -192,3 +192,85 @@ def test_a_line_between_coarse_bands_is_in_image_and_truth():
     same = fit_bands(truth, GRID)
     assert same is truth
     np.testing.assert_array_equal(fit_bands(truth, fine), resample(truth, fine, "linear"))
+
+
+@SUFFIXES
+@pytest.mark.parametrize(
+    ("attrs", "scale"),
+    [
+        ({"valid_range": np.array([0, 1000], "i2")}, 1),
+        ({"valid_max": np.int16(1000), "scale_factor": 0.001}, 0.001),
+        ({"valid_min": 0.0, "valid_max": 1.0, "scale_factor": "0.001"}, 0.001),
+        ({"missing_value": "32000"}, 1),
+        ({"missing_value": np.array([32000, -7], "i2"), "valid_range": "none"}, 1),
+    ],
+)
+def test_values_outside_their_limits_are_missing(tmp_path, values, suffix, attrs, scale):
+    codes = (values * 1000).astype(np.int16)
+    codes[0, 0] = 32000
+    path = tmp_path / f"a{suffix}"
+    coords = {"wavelength": GRID}
+    dataset_file(path, ("y", "x", "wavelength"), codes, coords)
+    if suffix == ".nc":
+        with h5py.File(path, "r+") as file:
+            file["r"].attrs.update(attrs)
+    else:
+        plain = {k: v.tolist() if hasattr(v, "tolist") else v for k, v in attrs.items()}
+        zarr.open_group(path, mode="r+")["r"].attrs.update(plain)
+    cube = rs.open_cube(path)
+    assert np.isnan(cube.values[0, 0]).all()
+    np.testing.assert_allclose(cube.values[1:], codes[1:] * scale, rtol=1e-6)
+    assert not {"valid_range", "valid_min", "valid_max"} & set(cube.attrs)
+    np.testing.assert_array_equal(cube[1:3, 2, 5:9].values, cube.values[1:3, 2, 5:9])
+
+
+@pytest.mark.parametrize(
+    ("attrs", "message"),
+    [
+        ({"scale_factor": np.nan}, "scale_factor nan, with which no value is left"),
+        ({"scale_factor": 0.0}, "scale_factor 0, with which no value is left"),
+        ({"add_offset": np.inf}, "add_offset inf"),
+        ({"scale_factor": np.full(31, 0.1)}, "31 values of scale_factor, which is one number"),
+    ],
+)
+def test_scales_that_leave_nothing_are_refused(tmp_path, values, attrs, message):
+    path = dataset_file(tmp_path / "a.nc", ("y", "x", "wavelength"), values, {"wavelength": GRID})
+    with h5py.File(path, "r+") as file:
+        file["r"].attrs.update(attrs)
+        file["other"] = np.arange(3.0)
+    with pytest.raises(FormatError, match=message):
+        rs.open_cube(path)
+    with h5py.File(path, "r+") as file:  # of what is not read nothing is asked
+        for name in attrs:
+            del file["r"].attrs[name]
+        file["other"].attrs.update(attrs)
+    assert rs.open_cube(path).shape == values.shape
+
+
+@pytest.mark.parametrize("block", [512, 1024, 4096])
+@pytest.mark.parametrize("options", [{}, {"chunks": (2, 5, 8), "compression": "gzip"}])
+@pytest.mark.parametrize("suffix", [".h5", ".nc"])
+def test_a_block_of_the_user_s_own_before_hdf5(tmp_path, values, block, options, suffix):
+    path = tmp_path / f"a{suffix}"
+    with h5py.File(path, "w", userblock_size=block) as file:
+        file.create_dataset("cube", data=values, **options)
+        file["wavelength"] = GRID
+    np.testing.assert_array_equal(rs.open_cube(path).values, values)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".mat"])
+@pytest.mark.parametrize(
+    ("name", "factor"), [("wavelengths_um", 1e-3), ("Wavelength", 1), ("Wavelength_nm", 1)]
+)
+def test_names_of_lists_of_wavelengths(tmp_path, values, suffix, name, factor):
+    path = tmp_path / f"a{suffix}"
+    parts = {"cube": values, name: GRID * factor}
+    if suffix == ".npz":
+        np.savez(path, **parts)
+    else:
+        import scipy.io
+
+        scipy.io.savemat(path, parts)
+    cube = rs.open_cube(path)
+    np.testing.assert_allclose(cube["wavelength"], GRID)
+    np.testing.assert_array_equal(cube.values, values)

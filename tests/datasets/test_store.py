@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from respectra.cameras import get_track
-from respectra.datasets.collections import Collection, open_collection
-from respectra.datasets.prepare import (
+from respectra.datasets import (
     PrepareOptions,
     estimate_seconds,
     plan_store,
     prepare_store,
 )
+from respectra.datasets.collections import Collection, open_collection
 from respectra.datasets.splits import split_by_scene, split_officially
 from respectra.datasets.store import is_store, open_store
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
@@ -129,7 +129,7 @@ def test_a_full_disk_is_refused_before_anything_is_written(scenes, tmp_path, mon
 _RUN = """
 import sys, time
 from respectra.datasets.collections import open_collection
-from respectra.datasets.prepare import plan_store, prepare_store
+from respectra.datasets import plan_store, prepare_store
 def slowly(done, total, what):
     print(done, flush=True)
     if done:

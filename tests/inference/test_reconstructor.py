@@ -152,3 +152,18 @@ def test_it_says_what_it_is():
     bound = rec.with_capture(rs.Capture(camera=rs.list_cameras()[-1], light="A"))
     assert f"a capture by {rs.list_cameras()[-1]}" in repr(bound)
     assert "&lt;Reconstructor" in rec._repr_html_()
+
+
+def test_a_device_without_room_says_what_to_do(image, monkeypatch):
+    rec = Reconstructor(network_weights("hscnn-r"))
+
+    def full(batch):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(rec.backend, "_run", full)
+    with pytest.raises(ConfigError, match=r"37 x 50 pixels by hscnn-r; take smaller tiles"):
+        rec(image)
+
+
+def test_a_single_guarantee_may_stand_alone(image):
+    assert rs.load("wiener", guarantees="smooth").guarantees.names == {"smooth"}

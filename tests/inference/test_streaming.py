@@ -350,7 +350,7 @@ def test_formats_that_cannot_grow_are_refused(tmp_path, tiff):
 def test_bad_pictures_are_refused(tmp_path, tiff, codes):
     rec = Reconstructor(tiny_weights("hscnn-r"), tile=32)
     out = tmp_path / "c.zarr"
-    with pytest.raises(FormatError, match="no such file"):
+    with pytest.raises(FormatError, match="there is no file"):
         reconstruct_file(rec, tmp_path / "none.tif", out)
     short = tmp_path / "short.tif"
     short.write_bytes(tiff.read_bytes()[:-4000])

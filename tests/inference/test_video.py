@@ -286,7 +286,7 @@ def test_matrix_and_range_are_those_that_the_clip_names(tmp_path, rng, matrix, s
 
 def test_files_that_are_no_clips_are_refused(tmp_path, clip, linear, frames):
     out = tmp_path / "out.zarr"
-    with pytest.raises(FormatError, match="no such file"):
+    with pytest.raises(FormatError, match="there is no file"):
         reconstruct_video(linear, tmp_path / "none.mp4", out)
     (tmp_path / "text.mp4").write_text("no clip")
     with pytest.raises(FormatError, match="not a video clip"):

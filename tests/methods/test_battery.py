@@ -10,7 +10,7 @@ import pytest
 from respectra.methods import get_network, list_methods
 from respectra.methods.network import NetworkMethod
 from respectra.testing import NETWORK_CHECKS, Check, NotApplicable
-from respectra.testing.network import one_thread
+from respectra.testing.network_parts import one_thread
 
 #: Cheap by its arithmetic, in which scans have no part, and yet half a minute for a frame.
 SCANS = frozenset({"gmsr"})

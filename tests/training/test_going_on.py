@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import respectra as rs
+from respectra.datasets import plan_store, prepare_store
 from respectra.datasets.collections import open_collection
-from respectra.datasets.prepare import plan_store, prepare_store
 from respectra.datasets.splits import split_by_scene
 from respectra.datasets.still_life import still_life
 from respectra.errors import ConfigError, RespectraWarning

@@ -10,9 +10,9 @@ import torch
 
 import respectra as rs
 from respectra.cameras import get_track
+from respectra.datasets import plan_store, prepare_store
 from respectra.datasets.collections import open_collection
 from respectra.datasets.patches import Patches, PatchOptions
-from respectra.datasets.prepare import plan_store, prepare_store
 from respectra.datasets.splits import split_by_scene
 from respectra.errors import ConfigError, DataError
 from respectra.methods import Contract

@@ -406,7 +406,7 @@ def test_a_known_spectrum_of_a_pin_moves_the_others(page, client):
     )
     job = computed_again(page, lambda: page.click("#known-go"))
     assert client.get(f"/api/jobs/{job}").json()["request"]["references"]
-    facts(page, "1 references")
+    facts(page, "1 reference:")
     pins(page, 2)
     assert page.inner_text("#pins li:nth-child(1) button >> nth=0") == "known"
     known = client.get(f"/api/jobs/{job}/recovered/spectra", params=place).json()["values"][0]
@@ -431,7 +431,7 @@ def test_a_known_spectrum_of_a_pin_moves_the_others(page, client):
     page.click("#pins li:nth-child(2) button >> nth=0")
     page.locator("#known[open]").wait_for()
     job = computed_again(page, lambda: page.click("#known-forget"))
-    facts(page, "1 references")
+    facts(page, "1 reference:")
     page.click("#pins li:nth-child(1) button >> nth=0")
     page.locator("#known[open]").wait_for()
     job = computed_again(page, lambda: page.click("#known-forget"))

@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -52,8 +51,9 @@ from respectra.colour import (
     resample_light,
 )
 from respectra.cubes import Quantity, check_wavelengths
-from respectra.errors import ConfigError, DataError, FormatError, unknown_name
+from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.files import atomic_path
+from respectra.guards.text import read_text
 from respectra.typing import FloatArray
 
 #: Cameras that make codes otherwise than to the nearest.
@@ -298,10 +298,14 @@ class Capture:
         seen = seen_under(self._stated_camera(), power, grid)
         white = seen.sum(axis=0)
         if not (white > 0).all():
-            dark = "RGB"[int(np.argmin(white))]
+            dark = int(np.argmin(white))
+            hint = "check the units of both"
+            if seen[:, dark].min() < 0:
+                where = grid[int(np.argmin(seen[:, dark]))]
+                hint = f"it is negative, at {where:g} nm the most: subtract no more than was dark"
             raise DataError(
-                f"channel {dark} of the camera {self.camera_name!r} sees nothing of a white under "
-                f"this light from {grid[0]:g} to {grid[-1]:g} nm; check the units of both"
+                f"channel {'RGB'[dark]} of the camera {self.camera_name!r} sees nothing of a white "
+                f"under this light from {grid[0]:g} to {grid[-1]:g} nm; {hint}"
             )
         response: FloatArray = seen * (self._told_white(white) / white)
         return response if quantity == "reflectance" else response / power[:, None]
@@ -370,14 +374,7 @@ class Capture:
         Raises:
             FormatError: no such file, not a capture, of another version, or damaged.
         """
-        file = Path(path)
-        try:
-            text = file.read_text("utf-8")
-        except FileNotFoundError:
-            raise FormatError(f"no such file: {file}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise FormatError(f"{file} cannot be read as a capture: {error}") from None
-        return cls.from_json(text, where=str(file))
+        return cls.from_json(read_text(path), where=os.fspath(path))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Capture) and self._record == other._record

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from respectra.cubes import check_wavelengths
 from respectra.errors import ConfigError, DataError, FormatError
 from respectra.files import atomic_path
+from respectra.guards.text import read_text
 from respectra.typing import FloatArray
 
 IntArray = npt.NDArray[np.int64]
@@ -360,12 +361,10 @@ def read_spectral_table(file: Path, what: str) -> tuple[list[list[str]], list[st
     Raises:
         FormatError: it cannot be read.
     """
+    lines = read_text(file).splitlines()
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
-    except FileNotFoundError:
-        raise FormatError(f"no such file: {file}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
         raise FormatError(f"{file} cannot be read as {what}: {error}") from None
     header = [cell.strip().lower() for cell in rows[0]] if rows else []
     spectral = [i for i, n in enumerate(header) if re.fullmatch(r"\d+(\.\d+)?(\s*nm)?", n)]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.responses import make_response, require_response
-from respectra.errors import FormatError, RespectraError
+from respectra.errors import FormatError, no_file, reading
 from respectra.files import atomic_path
 from respectra.guards.matlab import open_matlab
 from respectra.guards.npy import read_npz
@@ -64,7 +63,7 @@ def open_response(path: str | os.PathLike[str], *, name: str | None = None) -> x
         raise FormatError(
             f"{file} is not a known kind of response file; use one of {', '.join(_READERS)}"
         )
-    with _explained(file):
+    with reading(file, "a response"):
         grid, table = _ascending(*reader(file))
         return make_response(table, grid, name=name or file.stem, source=file.name)
 
@@ -134,7 +133,7 @@ def open_responses(path: str | os.PathLike[str]) -> tuple[xr.DataArray, ...]:
     load = _ARCHIVES.get(place.suffix.lower())
     if load is None:
         return (open_response(place),)
-    with _explained(_existing(place)):
+    with reading(_existing(place), "a response"):
         arrays = load(place)
         grid = _wavelengths(arrays)
         order = np.argsort(grid)
@@ -159,20 +158,8 @@ def _ascending(grid: FloatArray, table: FloatArray) -> tuple[FloatArray, FloatAr
 def _existing(path: str | os.PathLike[str]) -> Path:
     file = Path(path)
     if not file.is_file():
-        raise FormatError(f"no such file: {file}")
+        raise no_file(file)
     return file
-
-
-@contextlib.contextmanager
-def _explained(file: Path) -> Iterator[None]:
-    """Turn whatever reading a file raises into an error that names it."""
-    try:
-        yield
-    except RespectraError as error:
-        raise error if str(file) in str(error) else FormatError(f"{file}: {error}") from error
-    except Exception as error:  # whatever a damaged file makes a library raise
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FormatError(f"{file} cannot be read as a response: {reason}") from None
 
 
 def _read_csv(file: Path) -> tuple[FloatArray, FloatArray]:

@@ -15,8 +15,6 @@ from typing import Any, TypeVar
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 
 from respectra import __version__
 from respectra.cli.help import App, Root
@@ -40,8 +38,8 @@ app = App(
     help="Recover the spectrum behind every pixel of an RGB picture.",
 )
 #: Results go to standard output, everything else to standard error.
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -185,6 +183,9 @@ def show_progress(*, every_s: float = 0.0, plain: bool = False) -> Iterator[Prog
     if plain or not (err.is_terminal and err.file.isatty()):
         yield PlainLines(every_s)
         return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

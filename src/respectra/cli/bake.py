@@ -6,8 +6,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from respectra.cli.app import app, echo, print_json
 from respectra.cli.capture_options import (
     CameraOption,
@@ -18,6 +16,7 @@ from respectra.cli.capture_options import (
     known_facts,
 )
 from respectra.cli.help import OUTPUT
+from respectra.cli.options import argument, flag, option
 
 
 class TableGeometry(StrEnum):
@@ -30,66 +29,50 @@ class TableGeometry(StrEnum):
 
 @app.command()
 def bake(
-    source: Annotated[
-        str, typer.Argument(metavar="METHOD|WEIGHTS", help="A classical method or a weights file.")
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="NAME.lut", help="The table to write.")
-    ],
+    source: Annotated[str, argument("METHOD|WEIGHTS", "A classical method or a weights file.")],
+    output: Annotated[Path, option("NAME.lut", "The table to write.", names=("--output", "-o"))],
     nodes: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            help="Nodes along an axis: 17, 33, 65, ...",
-            show_default="as many as the method needs",
-        ),
+        option("N", "Nodes along an axis: 17, 33, 65, ...", unset="as many as the method needs"),
     ] = None,
     geometry: Annotated[
         TableGeometry,
-        typer.Option(
-            help="rays: dark pixels as accurate as bright ones, for methods whose "
-            "spectra grow with the light. cube: for any method."
+        option(
+            None,
+            "rays: dark pixels as accurate as bright ones, for methods whose "
+            "spectra grow with the light. cube: for any method.",
         ),
     ] = TableGeometry.AUTO,
     guarantee: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="What the table keeps by itself: consistent, non-negative. May be repeated.",
-            show_default="nothing",
+        option(
+            "NAME",
+            "What the table keeps by itself: consistent, non-negative. May be repeated.",
+            unset="nothing",
         ),
     ] = None,
     track: Annotated[
-        str, typer.Option(metavar="TRACK", help="Track of the pictures, for a method by name.")
+        str, option("TRACK", "Track of the pictures, for a method by name.")
     ] = "clean",
     cube_file: Annotated[
         Path | None,
-        typer.Option(
-            metavar="PROOF.cube",
-            help="Also write a proof for picture editors: sRGB to spectrum to sRGB.",
-            show_default="no proof",
-            rich_help_panel=OUTPUT,
+        option(
+            "PROOF.cube",
+            "Also write a proof for picture editors: sRGB to spectrum to sRGB.",
+            OUTPUT,
+            unset="no proof",
         ),
     ] = None,
     proof_light: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Light of the proof: D65, A, FL2, ...", rich_help_panel=OUTPUT
-        ),
+        str, option("NAME", "Light of the proof: D65, A, FL2, ...", OUTPUT)
     ] = "D65",
     camera: CameraOption = None,
     light: LightOption = None,
     white: WhiteOption = None,
     capture: CaptureOption = None,
     quantity: QuantityOption = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace existing outputs.", rich_help_panel=OUTPUT),
-    ] = False,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="Print the measured error as JSON.", rich_help_panel=OUTPUT),
-    ] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.", OUTPUT)] = False,
+    json: Annotated[bool, flag("--json", "Print the measured error as JSON.", OUTPUT)] = False,
 ) -> None:
     """Turn a method that looks at one pixel at a time into a look-up table."""
     from respectra.files import atomic_group, ensure_all_absent

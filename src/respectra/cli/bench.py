@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from respectra.cli.app import PlainLines, app, echo, out
 from respectra.cli.capture_options import (
     CameraOption,
@@ -15,6 +13,7 @@ from respectra.cli.capture_options import (
     WhiteOption,
     known_facts,
 )
+from respectra.cli.options import argument, flag, option
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,43 +26,32 @@ if TYPE_CHECKING:
 def bench(
     methods: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="METHOD|WEIGHTS",
-            help="Methods by name or weights files; by default what reconstruct uses.",
+        argument(
+            "METHOD|WEIGHTS", "Methods by name or weights files; by default what reconstruct uses."
         ),
     ] = None,
     sizes: Annotated[
-        str,
-        typer.Option(metavar="MEGAPIXELS", help="Sizes of the pictures, with commas between."),
+        str, option("MEGAPIXELS", "Sizes of the pictures, with commas between.")
     ] = "0.25,2,8.3",
-    threads: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Threads to use.", show_default="all cores", min=1),
-    ] = None,
+    threads: Annotated[int | None, option("N", "Threads to use.", unset="all cores", min=1)] = None,
     patience: Annotated[
-        float,
-        typer.Option(
-            metavar="SECONDS", help="Leave out what takes longer for one picture.", min=0.1
-        ),
+        float, option("SECONDS", "Leave out what takes longer for one picture.", min=0.1)
     ] = 60.0,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FOLDER",
-            help="Folder for bench.json and bench.png.",
-            show_default="only printed",
+        option(
+            "FOLDER",
+            "Folder for bench.json and bench.png.",
+            names=("--output", "-o"),
+            unset="only printed",
         ),
     ] = None,
     camera: CameraOption = None,
     light: LightOption = None,
     white: WhiteOption = None,
     capture: CaptureOption = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing outputs.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.")] = False,
+    json: Annotated[bool, flag("--json", "Print the result as JSON.")] = False,
 ) -> None:
     """Measure how fast methods run here, and how near to what the machine can do."""
     from rich.console import Console

@@ -6,70 +6,61 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import typer
 
 from respectra.cli.app import app, echo, print_json
+from respectra.cli.options import argument, flag, option
 from respectra.errors import ConfigError
 
 
 @app.command()
 def calibrate(
     photographs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="PHOTO", help="Photographs of a colour chart, of one camera and light."
-        ),
+        list[Path], argument("PHOTO", "Photographs of a colour chart, of one camera and light.")
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE.json", help="The capture file to write.")
+        Path, option("FILE.json", "The capture file to write.", names=("--output", "-o"))
     ],
     chart: Annotated[
         str,
-        typer.Option(
-            metavar="NAME|CSV",
-            help="classic24, passport, sg140 (Digital SG), or a CSV of the chart's spectra.",
+        option(
+            "NAME|CSV", "classic24, passport, sg140 (Digital SG), or a CSV of the chart's spectra."
         ),
     ] = "classic24",
     light: Annotated[
         str,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="Light on the chart: D50, planck:2856 (kelvin), a file, or unknown.",
-        ),
+        option("NAME|FILE", "Light on the chart: D50, planck:2856 (kelvin), a file, or unknown."),
     ] = "unknown",
     corners: Annotated[
         str | None,
-        typer.Option(
-            metavar="X,Y,...",
-            help="Centres in pixels of the first patch, the last of the first row, the last patch "
+        option(
+            "X,Y,...",
+            "Centres in pixels of the first patch, the last of the first row, the last patch "
             "and the first of the last row: x,y,x,y,x,y,x,y.",
-            show_default="found in the picture",
+            unset="found in the picture",
         ),
     ] = None,
     flat: Annotated[
         Path | None,
-        typer.Option(
-            metavar="PHOTO",
-            help="A photograph of an even white, against vignetting.",
-            show_default="light taken as even",
+        option(
+            "PHOTO",
+            "A photograph of an even white, against vignetting.",
+            unset="light taken as even",
         ),
     ] = None,
     linear: Annotated[
-        bool, typer.Option("--linear", help="PNG, TIFF: the values are linear, not developed.")
+        bool, flag("--linear", "PNG, TIFF: the values are linear, not developed.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing outputs.")
-    ] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.")] = False,
     use: Annotated[
         str,
-        typer.Option(
-            metavar="NAME",
-            help="Which of its ways the capture follows: response, matrix, root-polynomial, tone, "
+        option(
+            "NAME",
+            "Which of its ways the capture follows: response, matrix, root-polynomial, tone, "
             "gaussian-process, or auto: the Gaussian process for developed photographs, for linear "
             "ones what predicts patches best that it did not see. The file holds all.",
         ),
     ] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    json: Annotated[bool, flag("--json", "Print what was found as JSON.")] = False,
 ) -> None:
     """Calibrate a camera with photographs of a colour chart; writes FILE.json and FILE.png."""
     from respectra.cameras import open_image

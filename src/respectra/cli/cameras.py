@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +11,10 @@ import typer
 
 from respectra.cli.app import app, echo, fail, out, parse_settings, print_json, track_progress
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption, WavelengthsOption
+from respectra.cli.options import argument, flag, option
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError, RespectraError
-from respectra.files import ensure_present
+from respectra.files import ensure_present, file_lock
 from respectra.registry import own_package, package_of
 
 if TYPE_CHECKING:
@@ -25,36 +27,28 @@ if TYPE_CHECKING:
 
 @app.command()
 def simulate(
-    cubes: Annotated[
-        list[str], typer.Argument(metavar="CUBE", help="Files, folders or their URLs.")
-    ],
+    cubes: Annotated[list[str], argument("CUBE", "Files, folders or their URLs.")],
     folder: Annotated[
-        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="Folder for the images.")
+        str, option("FOLDER|URL", "Folder for the images.", names=("--output", "-o"))
     ],
-    track: Annotated[
-        str,
-        typer.Option("--track", metavar="NAME", help="clean, real-world (2020) or exposed (2022)."),
-    ] = "clean",
+    track: Annotated[str, option("NAME", "clean, real-world (2020) or exposed (2022).")] = "clean",
     response: Annotated[
         str | None,
-        typer.Option(
-            "--response",
-            metavar="NAME|FILE",
-            help="Another camera: its name, or a CSV, NPZ or MATLAB file.",
-            show_default="the track's own",
+        option(
+            "NAME|FILE",
+            "Another camera: its name, or a CSV, NPZ or MATLAB file.",
+            unset="the track's own",
         ),
     ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="SEED", help="Where the noise comes from.")
-    ] = 0,
+    seed: Annotated[int, option("SEED", "Where the noise comes from.")] = 0,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Change an option of the track, which 'respectra cameras TRACK' lists. "
+        option(
+            "NAME=VALUE",
+            "Change an option of the track, which 'respectra cameras TRACK' lists. "
             "May be repeated.",
-            show_default="as the challenge",
+            names=("--set",),
+            unset="as the challenge",
         ),
     ] = None,
     wavelengths: WavelengthsOption = None,
@@ -63,7 +57,7 @@ def simulate(
     quantity: QuantityOption = None,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace what is there.")] = False,
 ) -> None:
     """Render cubes as a camera would; writes each image and its recipe."""
     from respectra import cameras, storage
@@ -90,7 +84,10 @@ def simulate(
     jobs = ((place, (camera, place, output)) for place in places)
     failed = False
     files: list[Path] = []
-    with open_workers(workers, cluster) as helpers:
+    with contextlib.ExitStack() as stack:
+        if isinstance(output, Path):  # a bucket knows no locks
+            stack.enter_context(file_lock(output, inside=True))
+        helpers = stack.enter_context(open_workers(workers, cluster))
         done = _one_by_one(render, jobs) if helpers is None else helpers.run(render, jobs)
         for path, result in track_progress(done, "rendering", len(places)):
             if isinstance(result, RespectraError):
@@ -119,10 +116,8 @@ def _one_by_one(
 
 @app.command()
 def cameras(
-    name: Annotated[
-        str | None, typer.Argument(metavar="NAME|FILE", help="A response, a track or a file.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+    name: Annotated[str | None, argument("NAME|FILE", "A response, a track or a file.")] = None,
+    as_json: Annotated[bool, flag("--json", "Print JSON for a program.")] = False,
 ) -> None:
     """List the camera responses and the tracks, or print one of them."""
     from respectra import cameras as room

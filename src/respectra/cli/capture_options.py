@@ -6,13 +6,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from respectra.cli.help import CUBE_FILES, TOLD
+from respectra.cli.options import option
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
-    from respectra.inference.files import KnownFacts
+    from respectra.inference.known import KnownFacts
 
 
 class QuantityName(StrEnum):
@@ -24,93 +23,70 @@ class QuantityName(StrEnum):
 
 CameraOption = Annotated[
     str | None,
-    typer.Option(
-        "--camera",
-        metavar="NAME|FILE",
-        help="Camera that took the pictures: a name that 'respectra cameras' lists, srgb for "
+    option(
+        "NAME|FILE",
+        "Camera that took the pictures: a name that 'respectra cameras' lists, srgb for "
         "developed photos, or a CSV, NPZ or MATLAB file of its response.",
-        show_default="not known",
-        rich_help_panel=TOLD,
+        TOLD,
+        unset="not known",
     ),
 ]
 LightOption = Annotated[
     str | None,
-    typer.Option(
-        "--light",
-        metavar="NAME|FILE",
-        help="Light on the scene: A, D50, FL2, LED-B3, ..., planck:2856 or "
+    option(
+        "NAME|FILE",
+        "Light on the scene: A, D50, FL2, LED-B3, ..., planck:2856 or "
         "daylight:5200 (kelvin), or a file.",
-        show_default="not known",
-        rich_help_panel=TOLD,
+        TOLD,
+        unset="not known",
     ),
 ]
 WhiteOption = Annotated[
     str | None,
-    typer.Option(
-        "--white",
-        metavar="X,Y,W,H|R,G,B|auto",
-        help="What a perfect white gives: a rectangle of the (first) picture, linear R,G,B in "
+    option(
+        "X,Y,W,H|R,G,B|auto",
+        "What a perfect white gives: a rectangle of the (first) picture, linear R,G,B in "
         "shares of full scale, or auto: estimated from the (first) picture.",
-        show_default="not known",
-        rich_help_panel=TOLD,
+        TOLD,
+        unset="not known",
     ),
 ]
 ReferencesOption = Annotated[
     Path | None,
-    typer.Option(
-        "--references",
-        metavar="CSV",
-        help="Known spectra of the (first) picture: y,x[,height,width],400,410,...,700 (nm).",
-        show_default="none",
-        rich_help_panel=TOLD,
+    option(
+        "CSV",
+        "Known spectra of the (first) picture: y,x[,height,width],400,410,...,700 (nm).",
+        TOLD,
+        unset="none",
     ),
 ]
 ReferencesFromOption = Annotated[
     Path | None,
-    typer.Option(
-        "--references-from",
-        metavar="CUBE",
-        help="A cube of the same place, whose spectra serve as references.",
-        show_default="none",
-        rich_help_panel=TOLD,
+    option(
+        "CUBE", "A cube of the same place, whose spectra serve as references.", TOLD, unset="none"
     ),
 ]
 ReferencesQuantityOption = Annotated[
     QuantityName | None,
-    typer.Option(
-        "--references-quantity",
-        help="What the values of --references-from are.",
-        show_default="as the file says",
-        rich_help_panel=CUBE_FILES,
-    ),
+    option(None, "What the values of --references-from are.", CUBE_FILES, unset="as the file says"),
 ]
 MaterialsOption = Annotated[
     Path | None,
-    typer.Option(
-        "--materials",
-        metavar="CSV",
-        help="Spectra of what is in the scene, as a prior: name,400,410,...,700 (nm).",
-        show_default="none",
-        rich_help_panel=TOLD,
+    option(
+        "CSV",
+        "Spectra of what is in the scene, as a prior: name,400,410,...,700 (nm).",
+        TOLD,
+        unset="none",
     ),
 ]
 CaptureOption = Annotated[
     Path | None,
-    typer.Option(
-        "--capture",
-        metavar="JSON",
-        help="A capture, as Capture.save or calibrate writes it.",
-        show_default="none",
-        rich_help_panel=TOLD,
-    ),
+    option("JSON", "A capture, as Capture.save or calibrate writes it.", TOLD, unset="none"),
 ]
 QuantityOption = Annotated[
     QuantityName | None,
-    typer.Option(
-        "--quantity",
-        help="What comes out.",
-        show_default="reflectance of photos and where the light is known",
-        rich_help_panel=TOLD,
+    option(
+        None, "What comes out.", TOLD, unset="reflectance of photos and where the light is known"
     ),
 ]
 
@@ -139,7 +115,7 @@ def known_facts(
     """
     from respectra.cameras import Capture, References
     from respectra.datasets.scenes import Opening
-    from respectra.inference.files import KnownFacts
+    from respectra.inference.known import KnownFacts
 
     sources = [x for x in (references, references_from, materials) if x is not None]
     if len(sources) > 1:

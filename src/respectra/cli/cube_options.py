@@ -4,47 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from respectra.cli.help import CUBE_FILES
+from respectra.cli.options import option
 
 WavelengthsOption = Annotated[
     str | None,
-    typer.Option(
-        "--wavelengths",
-        metavar="NM",
-        help="Bands in nm: 400:700:10, or a list.",
-        show_default="as the file says",
-        rich_help_panel=CUBE_FILES,
-    ),
+    option("NM", "Bands in nm: 400:700:10, or a list.", CUBE_FILES, unset="as the file says"),
 ]
 KeyOption = Annotated[
     str | None,
-    typer.Option(
-        "--key",
-        metavar="NAME",
-        help="Variable, where a file holds several.",
-        show_default="the only one",
-        rich_help_panel=CUBE_FILES,
-    ),
+    option("NAME", "Variable, where a file holds several.", CUBE_FILES, unset="the only one"),
 ]
 AxesOption = Annotated[
     str | None,
-    typer.Option(
-        "--axes",
-        metavar="A,B,C",
-        help="The axes of the file's array: band,y,x.",
-        show_default="as the file says",
-        rich_help_panel=CUBE_FILES,
+    option(
+        "A,B,C", "The axes of the file's array: band,y,x.", CUBE_FILES, unset="as the file says"
     ),
 ]
 QuantityOption = Annotated[
     str | None,
-    typer.Option(
-        "--quantity",
-        metavar="NAME",
-        help="What the values are: radiance, reflectance.",
-        show_default="as the file says",
-        rich_help_panel=CUBE_FILES,
+    option(
+        "NAME", "What the values are: radiance, reflectance.", CUBE_FILES, unset="as the file says"
     ),
 ]

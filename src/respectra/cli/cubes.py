@@ -10,43 +10,45 @@ import typer
 
 from respectra.cli.app import app, echo, fail, out, print_json, track_progress
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption, WavelengthsOption
+from respectra.cli.options import argument, flag, option
 from respectra.errors import ConfigError, RespectraError
 from respectra.files import ensure_present
+from respectra.urls import parse_place
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import xarray as xr
 
-Cubes = Annotated[list[Path], typer.Argument(metavar="CUBE", help="Files or folders.")]
+    from respectra.urls import Place
+
+Cubes = Annotated[list[str], argument("CUBE", "Files, folders or their URLs.")]
 Resample = Annotated[
     str | None,
-    typer.Option(
-        "--resample",
-        metavar="NM",
-        help="Resample to these bands in nm: 400:700:10, or a list.",
-        show_default="bands as they are",
+    option(
+        "NM",
+        "Resample to these bands in nm: 400:700:10, or a list.",
+        names=("--resample",),
+        unset="bands as they are",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+AsJson = Annotated[bool, flag("--json", "Print JSON for a program.")]
 
 
 @app.command()
 def convert(
     inputs: Cubes,
     output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE|FOLDER", help="A file; a folder for several inputs."
-        ),
+        str,
+        option("FILE|FOLDER|URL", "A file; a folder for several inputs.", names=("--output", "-o")),
     ],
     form: Annotated[
         str | None,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            help="matlab, matlab-v5, envi, netcdf, zarr, npy, npz, tiff or png (a folder).",
-            show_default="by the output's suffix",
+        option(
+            "NAME",
+            "matlab, matlab-v5, envi, netcdf, zarr, npy, npz, tiff or png (a folder).",
+            names=("--format",),
+            unset="by the output's suffix",
         ),
     ] = None,
     wavelengths: WavelengthsOption = None,
@@ -54,7 +56,7 @@ def convert(
     axes: AxesOption = None,
     quantity: QuantityOption = None,
     resample: Resample = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace what is there.")] = False,
 ) -> None:
     """Save cubes in another format."""
     from respectra.cubes import fit_bands, save_cube
@@ -62,23 +64,24 @@ def convert(
 
     options = _options(wavelengths, key, axes, quantity)
     bands = _grid(resample)
+    place, sources = parse_place(output), [parse_place(path) for path in inputs]
     is_folder = os.path.isdir(output)  # noqa: PTH112 - no error for a name that is too long
-    into_folder = len(inputs) > 1 or (is_folder and output.suffix == "" and form != "png")
+    into_folder = len(inputs) > 1 or (is_folder and place.suffix == "" and form != "png")
     if into_folder:
         if form is None:
             raise ConfigError("several inputs go into a folder: say in which --format")
         suffix = FORMATS.get(form).suffix
-        targets = [output / f"{path.stem}{suffix}" for path in inputs]
-        twice = {target for target in targets if targets.count(target) > 1}
+        targets = [place / f"{path.stem}{suffix}" for path in sources]
+        twice = {str(target) for target in targets if targets.count(target) > 1}
         if twice:
             raise ConfigError(f"several inputs would become {min(twice)}; convert them apart")
     else:
-        targets = [output]
-        FORMATS.for_writing(output, form)
+        targets = [place]
+        FORMATS.for_writing(place, form)
     failures = 0
     saved: list[Path] = []
     for source, target in track_progress(
-        list(zip(inputs, targets, strict=True)), "converting", len(inputs)
+        list(zip(sources, targets, strict=True)), "converting", len(inputs)
     ):
         try:
             cube = _open(source, options)
@@ -90,7 +93,7 @@ def convert(
             failures += 1
         else:
             echo(f"saved {target}")
-            saved.append(target)
+            saved += [target] if isinstance(target, Path) else []
     ensure_present(saved)
     if failures:
         raise typer.Exit(1)
@@ -106,7 +109,7 @@ def inspect(
 
     results: list[dict[str, Any]] = []
     failed = False
-    for path in cubes:
+    for path in map(parse_place, cubes):
         try:
             facts = inspect_cube(path, key=key, axes=axes)
         except RespectraError as error:
@@ -147,7 +150,7 @@ def check(
     options = _options(wavelengths, key, axes, quantity)
     results: list[dict[str, Any]] = []
     failed = False
-    for path in cubes:
+    for path in map(parse_place, cubes):
         try:
             report = check_cube(_open(path, options))
         except RespectraError as error:
@@ -182,7 +185,7 @@ def _options(
     }
 
 
-def _open(path: Path, options: dict[str, Any]) -> xr.DataArray:
+def _open(path: Place, options: dict[str, Any]) -> xr.DataArray:
     from respectra.cubes import open_cube
 
     return open_cube(path, **options)

@@ -10,6 +10,7 @@ import typer
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import App, Group
+from respectra.cli.options import argument, flag, option
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
@@ -29,39 +30,35 @@ data = App(
 )
 app.add_typer(data)
 
-Folder = Annotated[
-    str, typer.Argument(metavar="FOLDER|URL", help="The folder that holds the cubes.")
-]
+Folder = Annotated[str, argument("FOLDER|URL", "The folder that holds the cubes.")]
 Layout = Annotated[
     str | None,
-    typer.Option(
-        "--layout",
-        metavar="NAME",
-        help="arad-2020, arad-1k, bgu, icvl, cave, archives or cubes.",
-        show_default="recognised",
+    option(
+        "NAME",
+        "arad-2020, arad-1k, bgu, icvl, cave, archives or cubes.",
+        names=("--layout",),
+        unset="recognised",
     ),
 ]
 Tracks = Annotated[
     list[str] | None,
-    typer.Option(
-        "--track",
-        metavar="NAME",
-        help="clean, real-world or exposed; may be repeated.",
-        show_default="all to check, clean to prepare",
+    option(
+        "NAME",
+        "clean, real-world or exposed; may be repeated.",
+        names=("--track",),
+        unset="all to check, clean to prepare",
     ),
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="NAME=VALUE",
-        help="Change an option of the tracks. May be repeated.",
-        show_default="as the challenge",
+    option(
+        "NAME=VALUE",
+        "Change an option of the tracks. May be repeated.",
+        names=("--set",),
+        unset="as the challenge",
     ),
 ]
-Seed = Annotated[
-    int, typer.Option("--seed", metavar="SEED", help="Where random numbers come from.")
-]
+Seed = Annotated[int, option("SEED", "Where random numbers come from.", names=("--seed",))]
 
 
 @data.command()
@@ -74,7 +71,7 @@ def check(
     tracks: Tracks = None,
     settings: Settings = None,
     seed: Seed = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+    as_json: Annotated[bool, flag("--json", "Print JSON for a program.")] = False,
 ) -> None:
     """Look for what breaks training: bad cubes, images that do not fit, duplicates.
 
@@ -110,9 +107,7 @@ def check(
 @data.command()
 def prepare(
     folder: Folder,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="The store, a folder.")
-    ],
+    output: Annotated[str, option("FOLDER|URL", "The store, a folder.", names=("--output", "-o"))],
     layout: Layout = None,
     key: KeyOption = None,
     axes: AxesOption = None,
@@ -121,50 +116,44 @@ def prepare(
     settings: Settings = None,
     seed: Seed = 0,
     dtype: Annotated[
-        str,
-        typer.Option(
-            "--dtype", metavar="NAME", help="float32 is exact, float16 takes half the space."
-        ),
+        str, option("NAME", "float32 is exact, float16 takes half the space.")
     ] = "float32",
     split: Annotated[
         str | None,
-        typer.Option(
-            "--split",
-            metavar="official|NAME=SHARE,...",
-            help="official; or shares by physical scene: train=0.8,validation=0.1,test=0.1.",
-            show_default="official where there is one, else these shares",
+        option(
+            "official|NAME=SHARE,...",
+            "official; or shares by physical scene: train=0.8,validation=0.1,test=0.1.",
+            unset="official where there is one, else these shares",
         ),
     ] = None,
     wavelengths: Annotated[
         str | None,
-        typer.Option(
-            "--resample",
-            "--wavelengths",
-            metavar="NM",
-            help="Resample to these bands in nm: 400:700:10, or a list.",
-            show_default="bands as they are",
+        option(
+            "NM",
+            "Resample to these bands in nm: 400:700:10, or a list.",
+            names=("--resample", "--wavelengths"),
+            unset="bands as they are",
         ),
     ] = None,
     estimate: Annotated[
-        bool,
-        typer.Option("--estimate", help="Only say how large it becomes and how long it takes."),
+        bool, flag("--estimate", "Only say how large it becomes and how long it takes.")
     ] = False,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store.")] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace a store.")] = False,
 ) -> None:
     """Write a memory-mapped store, from which patches come without decoding.
 
     A run that is stopped goes on when it is started again.
     """
     from respectra.cubes import parse_wavelengths
-    from respectra.datasets.collections import open_collection
-    from respectra.datasets.prepare import (
+    from respectra.datasets import (
         PrepareOptions,
         estimate_seconds,
         plan_store,
         prepare_store,
     )
+    from respectra.datasets.collections import open_collection
 
     collection = open_collection(
         folder, layout=layout, key=key, axes=axes, quantity=cast("Any", quantity)
@@ -197,78 +186,60 @@ def prepare(
 
 @data.command()
 def synthesize(
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FOLDER|URL", help="Folder for the cubes.")
-    ],
-    count: Annotated[
-        int, typer.Option("-n", "--count", metavar="N", min=1, help="How many scenes.")
-    ] = 10,
+    output: Annotated[str, option("FOLDER|URL", "Folder for the cubes.", names=("--output", "-o"))],
+    count: Annotated[int, option("N", "How many scenes.", names=("-n", "--count"), min=1)] = 10,
     seed: Seed = 0,
-    size: Annotated[
-        str, typer.Option("--size", metavar="PIXELS", help="Rows x columns.")
-    ] = "256x256",
+    size: Annotated[str, option("PIXELS", "Rows x columns.")] = "256x256",
     photos: Annotated[
         str | None,
-        typer.Option(
-            "--photos",
-            metavar="FOLDER|URL",
-            help="Photographs that lend their structure.",
-            show_default="shapes that are drawn",
-            rich_help_panel=_SCENES,
+        option(
+            "FOLDER|URL",
+            "Photographs that lend their structure.",
+            _SCENES,
+            unset="shapes that are drawn",
         ),
     ] = None,
     illuminants: Annotated[
         list[str] | None,
-        typer.Option(
-            "--illuminant",
-            metavar="NAME",
-            help="Draw from this light, such as D65; may be repeated.",
-            show_default="all that are known",
-            rich_help_panel=_SCENES,
+        option(
+            "NAME",
+            "Draw from this light, such as D65; may be repeated.",
+            _SCENES,
+            names=("--illuminant",),
+            unset="all that are known",
         ),
     ] = None,
     materials: Annotated[
         list[str] | None,
-        typer.Option(
-            "--materials",
-            metavar="NAME",
-            help="A collection of reflectances; may be repeated.",
-            show_default="those that every installation has",
-            rich_help_panel=_SCENES,
+        option(
+            "NAME",
+            "A collection of reflectances; may be repeated.",
+            _SCENES,
+            unset="those that every installation has",
         ),
     ] = None,
     wavelengths: Annotated[
-        str | None,
-        typer.Option(
-            "--wavelengths",
-            metavar="NM",
-            help="The bands in nm, or a list.",
-            show_default="400:700:10",
-        ),
+        str | None, option("NM", "The bands in nm, or a list.", unset="400:700:10")
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Another option: things=[30,600], metamers=0.12, exposure=[0.35,1], "
+        option(
+            "NAME=VALUE",
+            "Another option: things=[30,600], metamers=0.12, exposure=[0.35,1], "
             "lens_blur_px=[0.5,1], shadows, highlights, interreflections, response. "
             "May be repeated.",
-            show_default="as in SynthesisOptions",
-            rich_help_panel=_SCENES,
+            _SCENES,
+            names=("--set",),
+            unset="as in SynthesisOptions",
         ),
     ] = None,
     form: Annotated[
-        str,
-        typer.Option("--suffix", metavar=".NAME", help="Format of the cubes: .npz, .mat, .nc, ..."),
+        str, option(".NAME", "Format of the cubes: .npz, .mat, .nc, ...", names=("--suffix",))
     ] = ".npz",
     layers: Annotated[
         str | None,
-        typer.Option(
-            "--layers",
-            metavar="FOLDER|URL",
-            help="Also save reflectance, light and highlights, there.",
-            show_default="cubes only",
+        option(
+            "FOLDER|URL", "Also save reflectance, light and highlights, there.", unset="cubes only"
         ),
     ] = None,
     workers: WorkersOption = None,
@@ -313,9 +284,9 @@ def _track_options(settings: list[str], tracks: Sequence[str]) -> dict[str, dict
 
     known = {name: set(track_options(name).model_fields) for name in tracks}
     values = parse_settings(settings)
-    for option in values:
-        if not any(option in names for names in known.values()):
-            raise unknown_name("track option", option, set().union(*known.values()))
+    for name in values:
+        if not any(name in names for names in known.values()):
+            raise unknown_name("track option", name, set().union(*known.values()))
     found = {
         track: {option: value for option, value in values.items() if option in names}
         for track, names in known.items()

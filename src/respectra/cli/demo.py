@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from respectra.cli.app import app, out, print_json
+from respectra.cli.options import flag, option
 
 _WHAT = {
     "photo.png": "the picture: what a camera with known sensitivities makes of the scene",
@@ -22,13 +21,11 @@ _WHAT = {
 
 @app.command()
 def demo(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")
-    ] = Path("respectra-demo"),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the folder if it exists.")
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    output: Annotated[Path, option("FOLDER", "Folder to write.", names=("--output", "-o"))] = Path(
+        "respectra-demo"
+    ),
+    overwrite: Annotated[bool, flag("--overwrite", "Replace the folder if it exists.")] = False,
+    json: Annotated[bool, flag("--json", "Print the result as JSON.")] = False,
 ) -> None:
     """Render a small still life, recover its spectra from the picture, and score them."""
     from respectra.evaluation.demo import run_demo

@@ -12,6 +12,7 @@ from respectra.cli.blind import finite, score_blind
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import RUNNING
 from respectra.cli.leaderboard import print_tables
+from respectra.cli.options import argument, flag, option
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
@@ -27,250 +28,154 @@ _BLIND = "Blind mode"
 def evaluate(
     methods: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="METHOD|WEIGHTS",
-            help="Classical methods, 'classical' for all of them, weights that ship, or weights "
+        argument(
+            "METHOD|WEIGHTS",
+            "Classical methods, 'classical' for all of them, weights that ship, or weights "
             "files; NAME=FILE gives one a name.",
         ),
     ] = None,
     data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            metavar="FOLDER|URL",
-            help="Folder of scenes.",
-            show_default="give this or --images",
-        ),
+        str | None, option("FOLDER|URL", "Folder of scenes.", unset="give this or --images")
     ] = None,
     images: Annotated[
         str | None,
-        typer.Option(
-            "--images",
-            metavar="FOLDER|URL",
-            help="Folder of images whose truth nobody has, instead.",
-            show_default="scenes with truth",
+        option(
+            "FOLDER|URL",
+            "Folder of images whose truth nobody has, instead.",
+            unset="scenes with truth",
         ),
     ] = None,
-    track: Annotated[
-        str,
-        typer.Option("--track", metavar="NAME,...", help="Tracks: clean, real-world, exposed."),
-    ] = "clean",
+    track: Annotated[str, option("NAME,...", "Tracks: clean, real-world, exposed.")] = "clean",
     aux: Annotated[
         str,
-        typer.Option(
-            "--aux",
-            metavar="NAME,...",
-            rich_help_panel=_FURTHER,
-            help="Auxiliary tests: official (those of the challenge's report), all, none, or "
+        option(
+            "NAME,...",
+            "Auxiliary tests: official (those of the challenge's report), all, none, or "
             "names such as shuffle,brightness-0.5,camera,camera-told,camera-matrix.",
+            _FURTHER,
         ),
     ] = "official",
     lights: Annotated[
-        bool,
-        typer.Option(
-            "--lights",
-            help="Also score under eight lights, not told and told.",
-            rich_help_panel=_FURTHER,
-        ),
+        bool, flag("--lights", "Also score under eight lights, not told and told.", _FURTHER)
     ] = False,
     references: Annotated[
         int | None,
-        typer.Option(
-            "--references",
-            metavar="N",
-            help="Also score with the spectra of N pixels known (5, 10 or 24), which are left out.",
-            show_default="none known",
-            rich_help_panel=_FURTHER,
+        option(
+            "N",
+            "Also score with the spectra of N pixels known (5, 10 or 24), which are left out.",
+            _FURTHER,
+            unset="none known",
         ),
     ] = None,
     guarantees: Annotated[
         list[str] | None,
-        typer.Option(
-            "--guarantees",
-            metavar="A,B...",
-            help="Score every method a second time with its cubes made to keep these: consistent, "
+        option(
+            "A,B...",
+            "Score every method a second time with its cubes made to keep these: consistent, "
             "consistent-exact, non-negative, exposure-invariant, smooth. Given again, a third "
             "time with others.",
-            show_default="once, as they are",
-            rich_help_panel=_FURTHER,
+            _FURTHER,
+            unset="once, as they are",
         ),
     ] = None,
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FOLDER|URL",
-            help="Folder to write, or to continue.",
-            show_default="needed but in blind mode",
+        option(
+            "FOLDER|URL",
+            "Folder to write, or to continue.",
+            names=("--output", "-o"),
+            unset="needed but in blind mode",
         ),
     ] = None,
     jobs: Annotated[
-        int,
-        typer.Option(
-            "--jobs",
-            metavar="N",
-            min=0,
-            help="Processes; 0 for as many as fit. Same scores.",
-            rich_help_panel=RUNNING,
-        ),
+        int, option("N", "Processes; 0 for as many as fit. Same scores.", RUNNING, min=0)
     ] = 1,
-    threads: Annotated[
-        int,
-        typer.Option(
-            "--threads",
-            metavar="N",
-            min=1,
-            help="Threads of each process.",
-            rich_help_panel=RUNNING,
-        ),
-    ] = 1,
+    threads: Annotated[int, option("N", "Threads of each process.", RUNNING, min=1)] = 1,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,
-    scenes: Annotated[
-        str | None,
-        typer.Option("--scenes", metavar="NAME,...", help="Only these scenes.", show_default="all"),
-    ] = None,
+    scenes: Annotated[str | None, option("NAME,...", "Only these scenes.", unset="all")] = None,
     floor: Annotated[
         float,
-        typer.Option(
-            "--floor",
-            metavar="VALUE",
+        option(
+            "VALUE",
+            "Smallest denominator of MRAE, in the cubes' values; 0 is official.",
+            _SCORES,
             min=0.0,
-            help="Smallest denominator of MRAE, in the cubes' values; 0 is official.",
-            rich_help_panel=_SCORES,
         ),
     ] = 0.0,
     on_zero: Annotated[
-        str,
-        typer.Option(
-            "--on-zero",
-            metavar="NAME",
-            help="Zeros in the truth without a floor: raise, inf, exclude.",
-            rich_help_panel=_SCORES,
-        ),
+        str, option("NAME", "Zeros in the truth without a floor: raise, inf, exclude.", _SCORES)
     ] = "raise",
     crop: Annotated[
-        str,
-        typer.Option(
-            "--crop",
-            metavar="NAME",
-            help="none (2020) or ntire-2022 (128 pixels each side).",
-            rich_help_panel=_SCORES,
-        ),
+        str, option("NAME", "none (2020) or ntire-2022 (128 pixels each side).", _SCORES)
     ] = "none",
     resample: Annotated[
         str | None,
-        typer.Option(
-            "--resample",
-            metavar="NM",
-            help="Score at these bands in nm, whatever the scenes': 400:700:10. Images are "
+        option(
+            "NM",
+            "Score at these bands in nm, whatever the scenes': 400:700:10. Images are "
             "rendered of the resampled scenes.",
-            show_default="bands as they are",
-            rich_help_panel=_SCORES,
+            _SCORES,
+            unset="bands as they are",
         ),
     ] = None,
     key: KeyOption = None,
     axes: AxesOption = None,
     quantity: QuantityOption = None,
-    seeds: Annotated[
-        str, typer.Option("--seed", metavar="SEED,...", help="Seeds of the noise: 0,1.")
-    ] = "0",
+    seeds: Annotated[str, option("SEED,...", "Seeds of the noise: 0,1.", names=("--seed",))] = "0",
     out_of_scope: Annotated[
         str | None,
-        typer.Option(
-            "--out-of-scope",
-            metavar="FOLDER|URL",
-            help="A second folder, of scenes unlike those trained on.",
-            show_default="none",
-            rich_help_panel=_FURTHER,
+        option(
+            "FOLDER|URL",
+            "A second folder, of scenes unlike those trained on.",
+            _FURTHER,
+            unset="none",
         ),
     ] = None,
     out_of_scope_scenes: Annotated[
         str | None,
-        typer.Option(
-            "--out-of-scope-scenes",
-            metavar="NAME,...",
-            help="Only these scenes of it; of --data without it.",
-            show_default="all",
-            rich_help_panel=_FURTHER,
-        ),
+        option("NAME,...", "Only these scenes of it; of --data without it.", _FURTHER, unset="all"),
     ] = None,
     cameras: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--cameras",
-            metavar="PATH",
-            help="Also score through these responses, blind, by a matrix and told, unless --aux "
+        option(
+            "PATH",
+            "Also score through these responses, blind, by a matrix and told, unless --aux "
             "names tests of cameras: a file, an archive or a folder. Of more than twenty, twenty "
             "at even distances. May be repeated.",
-            show_default="known and derived ones",
-            rich_help_panel=_FURTHER,
+            _FURTHER,
+            unset="known and derived ones",
         ),
     ] = None,
     official_clusters: Annotated[
         bool,
-        typer.Option(
-            "--official-clusters",
-            help="Start k-means as the challenge did: minutes a scene.",
-            rich_help_panel=_FURTHER,
+        flag(
+            "--official-clusters", "Start k-means as the challenge did: minutes a scene.", _FURTHER
         ),
     ] = False,
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device", metavar="NAME", help="auto, cpu, cuda, ...", rich_help_panel=RUNNING
-        ),
-    ] = "cpu",
+    device: Annotated[str, option("NAME", "auto, cpu, cuda, ...", RUNNING)] = "cpu",
     force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Score weights also on tracks that they are not for.",
-            rich_help_panel=_FURTHER,
-        ),
+        bool, flag("--force", "Score weights also on tracks that they are not for.", _FURTHER)
     ] = False,
     metrics: Annotated[
         str | None,
-        typer.Option(
-            "--metrics",
-            metavar="NAME,...",
-            help="Further metrics, such as those of other packages.",
-            show_default="none further",
-            rich_help_panel=_SCORES,
+        option(
+            "NAME,...",
+            "Further metrics, such as those of other packages.",
+            _SCORES,
+            unset="none further",
         ),
     ] = None,
     timing_runs: Annotated[
-        int,
-        typer.Option(
-            "--timing-runs",
-            metavar="N",
-            min=0,
-            help="Runs that are timed; 0 for no timing.",
-            rich_help_panel=RUNNING,
-        ),
+        int, option("N", "Runs that are timed; 0 for no timing.", RUNNING, min=0)
     ] = 3,
     truth: Annotated[
-        str | None,
-        typer.Option(
-            "--truth",
-            metavar="FOLDER|URL",
-            help="Folder of hidden truths.",
-            show_default="none",
-            rich_help_panel=_BLIND,
-        ),
+        str | None, option("FOLDER|URL", "Folder of hidden truths.", _BLIND, unset="none")
     ] = None,
     submitted: Annotated[
-        str | None,
-        typer.Option(
-            "--submitted",
-            metavar="FOLDER|URL",
-            help="Folder of submitted cubes.",
-            show_default="none",
-            rich_help_panel=_BLIND,
-        ),
+        str | None, option("FOLDER|URL", "Folder of submitted cubes.", _BLIND, unset="none")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+    as_json: Annotated[bool, flag("--json", "Print JSON for a program.")] = False,
 ) -> None:
     """Score methods as the challenge did: accuracy, cost and auxiliary tests.
 

@@ -5,26 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from respectra.cli.app import app, echo
+from respectra.cli.options import argument, flag, option
 
 
 @app.command()
 def export(
-    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="Weights file of a network.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE.onnx", help="ONNX file to write.")
-    ],
-    height: Annotated[
-        int, typer.Option(metavar="PIXELS", help="Height of the pictures.", min=1)
-    ] = 512,
-    width: Annotated[
-        int, typer.Option(metavar="PIXELS", help="Width of the pictures.", min=1)
-    ] = 512,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing output.")
-    ] = False,
+    weights: Annotated[Path, argument("WEIGHTS", "Weights file of a network.")],
+    output: Annotated[Path, option("FILE.onnx", "ONNX file to write.", names=("--output", "-o"))],
+    height: Annotated[int, option("PIXELS", "Height of the pictures.", min=1)] = 512,
+    width: Annotated[int, option("PIXELS", "Width of the pictures.", min=1)] = 512,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace an existing output.")] = False,
 ) -> None:
     """Write a network as ONNX for pictures of one size, checked against PyTorch.
 

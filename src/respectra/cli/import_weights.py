@@ -5,49 +5,38 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from respectra.cli.app import app, echo
+from respectra.cli.options import argument, flag, option
 
 
 @app.command("import-weights")
 def import_weights(
     output: Annotated[
         Path,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE.safetensors",
-            help="Weights file to write (safetensors).",
+        option(
+            "FILE.safetensors", "Weights file to write (safetensors).", names=("--output", "-o")
         ),
     ],
     method: Annotated[
         str,
-        typer.Argument(
-            help="The method, as 'respectra methods' lists it, and then its file; or the file "
+        argument(
+            "METHOD|FILE",
+            "The method, as 'respectra methods' lists it, and then its file; or the file "
             "alone, whose tensors say of which method it is.",
-            metavar="METHOD|FILE",
         ),
     ],
     file: Annotated[
-        Path | None,
-        typer.Argument(
-            help="The authors' checkpoint.",
-            metavar="FILE",
-            show_default="the first one",
-        ),
+        Path | None, argument("FILE", "The authors' checkpoint.", unset="the first one")
     ] = None,
     track: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Track of the weights: clean, real-world or exposed (2022).",
-            show_default="as the file tells; needed where it does not",
+        option(
+            "NAME",
+            "Track of the weights: clean, real-world or exposed (2022).",
+            unset="as the file tells; needed where it does not",
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing output.")
-    ] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace an existing output.")] = False,
 ) -> None:
     """Turn a checkpoint of a method's authors into a weights file.
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
 from rich.markup import escape
 
 from respectra.cli.app import app, echo, out
+from respectra.cli.options import argument, flag, option
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -19,35 +19,22 @@ if TYPE_CHECKING:
 
 @app.command()
 def leaderboard(
-    folders: Annotated[
-        list[str], typer.Argument(metavar="RESULTS", help="Folders that evaluate wrote.")
-    ],
+    folders: Annotated[list[str], argument("RESULTS", "Folders that evaluate wrote.")],
     form: Annotated[
-        str, typer.Option("--format", metavar="NAME", help="terminal, markdown or html.")
+        str, option("NAME", "terminal, markdown or html.", names=("--format",))
     ] = "terminal",
-    metric: Annotated[
-        str, typer.Option("--metric", metavar="NAME", help="Score to rank by.")
-    ] = "mrae",
+    metric: Annotated[str, option("NAME", "Score to rank by.")] = "mrae",
     test: Annotated[
-        str,
-        typer.Option(
-            "--test", metavar="NAME", help="plain, or an auxiliary test such as shuffle-4."
-        ),
+        str, option("NAME", "plain, or an auxiliary test such as shuffle-4.")
     ] = "plain",
     published: Annotated[
-        bool, typer.Option("--published", help="Add the report's tables, as published on ARAD.")
+        bool, flag("--published", "Add the report's tables, as published on ARAD.")
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="File to write instead.",
-            show_default="only printed",
-        ),
+        option("FILE", "File to write instead.", names=("--output", "-o"), unset="only printed"),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace the file.")] = False,
 ) -> None:
     """Rank the methods of one or more evaluations by track."""
     from respectra.errors import unknown_name

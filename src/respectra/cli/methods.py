@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from respectra.cli.app import app, out, print_json
+from respectra.cli.options import argument, flag
 from respectra.registry import own_package
 
 if TYPE_CHECKING:
@@ -41,10 +42,8 @@ _LEGEND = (
 
 @app.command()
 def methods(
-    name: Annotated[
-        str | None, typer.Argument(metavar="METHOD", help="Show this method in full.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    name: Annotated[str | None, argument("METHOD", "Show this method in full.")] = None,
+    as_json: Annotated[bool, flag("--json", "Print everything as JSON.")] = False,
 ) -> None:
     """List the methods and what is known of each, or show one in full."""
     from respectra.methods.measure import every_method, get_facts

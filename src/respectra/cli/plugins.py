@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-import typer
 from rich.markup import escape
 from rich.table import Table
 
 from respectra.cli.app import app, out, print_json
+from respectra.cli.options import flag
 
 
 @app.command()
 def plugins(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a program.")] = False,
+    as_json: Annotated[bool, flag("--json", "Print JSON for a program.")] = False,
 ) -> None:
     """List what other packages add: methods, formats, tracks, responses, metrics, tests."""
     from respectra.plugins import find_plugins

@@ -23,6 +23,7 @@ from respectra.cli.capture_options import (
 )
 from respectra.cli.cube_options import AxesOption, KeyOption
 from respectra.cli.help import MANY, OUTPUT, PICTURES, RUNNING
+from respectra.cli.options import argument, flag, option
 from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
 from respectra.errors import ConfigError
 
@@ -47,186 +48,154 @@ class InputKind(StrEnum):
 def reconstruct(
     images: Annotated[
         list[str],
-        typer.Argument(
-            metavar="PICTURE",
-            help="Pictures (JPEG, PNG, TIFF, WebP, HEIC, AVIF, raw), video clips, folders or "
+        argument(
+            "PICTURE",
+            "Pictures (JPEG, PNG, TIFF, WebP, HEIC, AVIF, raw), video clips, folders or "
             "patterns of them; here, or by URL: s3://BUCKET/FLIGHT/*.tif.",
         ),
     ],
     output: Annotated[
         str,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="CUBE|FOLDER",
-            help="A cube to write, or a folder of cubes; here, or by URL.",
+        option(
+            "CUBE|FOLDER",
+            "A cube to write, or a folder of cubes; here, or by URL.",
+            names=("--output", "-o"),
         ),
     ],
     method: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            help="A method that needs no weights file: respectra, or a classical one.",
-            show_default="respectra",
+        option(
+            "NAME",
+            "A method that needs no weights file: respectra, or a classical one.",
+            unset="respectra",
         ),
     ] = None,
     weights: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="A weights file. Given several times, the mean of all is taken.",
-            show_default="those that ship",
+        option(
+            "FILE",
+            "A weights file. Given several times, the mean of all is taken.",
+            unset="those that ship",
         ),
     ] = None,
     kind: Annotated[
         InputKind,
-        typer.Option(
-            "--input",
-            help="What the values are. srgb: an ordinary photo. clean, real-world: pictures of the "
+        option(
+            None,
+            "What the values are. srgb: an ordinary photo. clean, real-world: pictures of the "
             "challenge's tracks. linear: linear light in sRGB's primaries. camera: codes of the "
             "camera that --camera names. auto: by the challenge's file names and --camera, else "
             "srgb.",
+            names=("--input",),
         ),
     ] = InputKind.AUTO,
     suffix: Annotated[
         str,
-        typer.Option(
-            "--format",
-            metavar="NAME",
-            help="Format of cubes in a folder: zarr, mat, hdr, nc, ...",
-            rich_help_panel=OUTPUT,
+        option(
+            "NAME",
+            "Format of cubes in a folder: zarr, mat, hdr, nc, ...",
+            OUTPUT,
+            names=("--format",),
         ),
     ] = "zarr",
     tile: Annotated[
-        int | None,
-        typer.Option(
-            metavar="PIXELS",
-            help="Side of a tile.",
-            show_default="by the memory",
-            min=1,
-            rich_help_panel=RUNNING,
-        ),
+        int | None, option("PIXELS", "Side of a tile.", RUNNING, unset="by the memory", min=1)
     ] = None,
     guarantee: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="What the cubes are made to keep: consistent, consistent-exact, non-negative, "
+        option(
+            "NAME",
+            "What the cubes are made to keep: consistent, consistent-exact, non-negative, "
             "exposure-invariant, smooth. May be repeated.",
-            show_default="what the method gives by itself",
+            unset="what the method gives by itself",
         ),
     ] = None,
     self_ensemble: Annotated[
         str,
-        typer.Option(
-            "--self-ensemble",
-            metavar="NAME",
-            help="Average over flips and turns of the picture: none, horizontal, vertical, flips "
+        option(
+            "NAME",
+            "Average over flips and turns of the picture: none, horizontal, vertical, flips "
             "or all eight.",
         ),
     ] = "none",
     max_memory: Annotated[
         str,
-        typer.Option(
-            "--max-memory",
-            metavar="SIZE",
-            rich_help_panel=RUNNING,
-            help="Memory to stay within, such as 2GB; auto: half of what is free. Zarr and ENVI "
+        option(
+            "SIZE",
+            "Memory to stay within, such as 2GB; auto: half of what is free. Zarr and ENVI "
             "cubes may be larger than it.",
+            RUNNING,
         ),
     ] = "auto",
     engine: Annotated[
         str,
-        typer.Option(
-            metavar="NAME",
-            help="What runs networks: auto, torch, plain, onnx or half (precision).",
-            rich_help_panel=RUNNING,
+        option(
+            "NAME", "What runs networks: auto, torch, plain, onnx or half (precision).", RUNNING
         ),
     ] = "auto",
     grey: Annotated[
         str,
-        typer.Option(
-            metavar="refuse|repeat",
-            help="Pictures of one channel: refuse them, or repeat it three times.",
-            rich_help_panel=PICTURES,
+        option(
+            "refuse|repeat",
+            "Pictures of one channel: refuse them, or repeat it three times.",
+            PICTURES,
         ),
     ] = "refuse",
     alpha: Annotated[
         str,
-        typer.Option(
-            metavar="refuse|white|black|drop",
-            help="Pictures that are transparent in places: refuse, show on white or black, or drop "
+        option(
+            "refuse|white|black|drop",
+            "Pictures that are transparent in places: refuse, show on white or black, or drop "
             "the opacity.",
-            rich_help_panel=PICTURES,
+            PICTURES,
         ),
     ] = "refuse",
     profile: Annotated[
         str,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="Colour profile: embedded, ignore (read as sRGB), or an ICC file.",
-            rich_help_panel=PICTURES,
+        option(
+            "NAME|FILE",
+            "Colour profile: embedded, ignore (read as sRGB), or an ICC file.",
+            PICTURES,
         ),
     ] = "embedded",
     tone: Annotated[
         str,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="Tone curve to undo: none, generic, a file, or auto: generic where EXIF names a "
+        option(
+            "NAME|FILE",
+            "Tone curve to undo: none, generic, a file, or auto: generic where EXIF names a "
             "camera.",
-            rich_help_panel=PICTURES,
+            PICTURES,
         ),
     ] = "auto",
     demosaic: Annotated[
         str,
-        typer.Option(
-            metavar="NAME",
-            help="Raw files: edge-aware, bilinear, or half (no interpolation).",
-            rich_help_panel=PICTURES,
-        ),
+        option("NAME", "Raw files: edge-aware, bilinear, or half (no interpolation).", PICTURES),
     ] = "edge-aware",
     mosaic: Annotated[
         str,
-        typer.Option(
-            metavar="PATTERN",
-            help="Grey PNG or TIFF files that are a sensor's mosaic: rggb, bggr, grbg or gbrg.",
-            rich_help_panel=PICTURES,
+        option(
+            "PATTERN",
+            "Grey PNG or TIFF files that are a sensor's mosaic: rggb, bggr, grbg or gbrg.",
+            PICTURES,
         ),
     ] = "none",
     black_level: Annotated[
-        float,
-        typer.Option(
-            "--black-level",
-            metavar="CODE",
-            help="Of a mosaic: the code that no light gives.",
-            rich_help_panel=PICTURES,
-        ),
+        float, option("CODE", "Of a mosaic: the code that no light gives.", PICTURES)
     ] = 0.0,
     white_level: Annotated[
         float | None,
-        typer.Option(
-            "--white-level",
-            metavar="CODE",
-            help="Of a mosaic: the code of full scale.",
-            show_default="the highest",
-            rich_help_panel=PICTURES,
-        ),
+        option("CODE", "Of a mosaic: the code of full scale.", PICTURES, unset="the highest"),
     ] = None,
     preview: Annotated[
-        bool,
-        typer.Option(
-            "--preview",
-            help="Also write NAME.preview.png, for pictures.",
-            rich_help_panel=OUTPUT,
-        ),
+        bool, flag("--preview", "Also write NAME.preview.png, for pictures.", OUTPUT)
     ] = False,
     low_rank: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--low-rank",
-            help="Store coefficients and their basis instead of spectra (Zarr, NetCDF, clips), "
+            "Store coefficients and their basis instead of spectra (Zarr, NetCDF, clips), "
             "for tables and methods that give them.",
-            rich_help_panel=OUTPUT,
+            OUTPUT,
         ),
     ] = False,
     camera: CameraOption = None,
@@ -242,38 +211,29 @@ def reconstruct(
     references_quantity: ReferencesQuantityOption = None,
     skip_bad_frames: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--skip-bad-frames",
-            help="Leave out frames of a clip that cannot be decoded, and say so.",
-            rich_help_panel=MANY,
+            "Leave out frames of a clip that cannot be decoded, and say so.",
+            MANY,
         ),
     ] = False,
     fail_fast: Annotated[
-        bool,
-        typer.Option(
-            "--fail-fast", help="Stop at the first picture that fails.", rich_help_panel=MANY
-        ),
+        bool, flag("--fail-fast", "Stop at the first picture that fails.", MANY)
     ] = False,
     workers: WorkersOption = None,
     cluster: ClusterOption = None,
     force: Annotated[
         bool,
-        typer.Option(
-            "--force",
-            help="Use weights on pictures of another track than theirs; cubes say so.",
-            rich_help_panel=OUTPUT,
+        flag(
+            "--force", "Use weights on pictures of another track than theirs; cubes say so.", OUTPUT
         ),
     ] = False,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace existing outputs.", rich_help_panel=OUTPUT),
-    ] = False,
-    json: Annotated[
-        bool,
-        typer.Option("--json", help="Print what was done as JSON.", rich_help_panel=OUTPUT),
-    ] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.", OUTPUT)] = False,
+    json: Annotated[bool, flag("--json", "Print what was done as JSON.", OUTPUT)] = False,
 ) -> None:
     """Recover the cube behind each picture, of files, folders or patterns."""
+    import torch  # noqa: F401 - first: as it loads, it looks through all modules that are there
+
     from respectra.cameras import PictureOptions
     from respectra.inference.files import reconstruct_files
 

@@ -5,54 +5,47 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-import typer
-
 from respectra.cli.app import app, echo
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
+from respectra.cli.options import argument, flag, option
+from respectra.urls import parse_place
 
 
 @app.command()
 def relight(
-    cube: Annotated[
-        Path,
-        typer.Argument(metavar="CUBE", help="Reflectance, or radiance under a known light."),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="CUBE", help="The cube to write.")
-    ],
+    cube: Annotated[str, argument("CUBE", "Reflectance, or radiance under a known light.")],
+    output: Annotated[str, option("CUBE|URL", "The cube to write.", names=("--output", "-o"))],
     light: Annotated[
         str,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="The new light: A, D50, FL2, LED-B3, ..., planck:2856 or daylight:5200 (kelvin), "
+        option(
+            "NAME|FILE",
+            "The new light: A, D50, FL2, LED-B3, ..., planck:2856 or daylight:5200 (kelvin), "
             "a file; or reflectance, which takes the light off.",
         ),
     ],
     present: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="The light that a radiance is under.",
-            show_default="as the cube says",
-        ),
+        option("NAME|FILE", "The light that a radiance is under.", unset="as the cube says"),
     ] = None,
     key: KeyOption = None,
     axes: AxesOption = None,
     quantity: QuantityOption = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace existing outputs.")
-    ] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.")] = False,
 ) -> None:
     """Put a cube under another light."""
-    from respectra import cubes
+    from respectra import cubes, storage
     from respectra.files import ensure_absent
 
-    ensure_absent(output, overwrite=overwrite)
-    opened = cubes.open_cube(cube, key=key, axes=axes, quantity=cast("Any", quantity))
+    place = parse_place(output)
+    if isinstance(place, Path):
+        ensure_absent(place, overwrite=overwrite)
+    else:
+        storage.ensure_absent(place, overwrite=overwrite)
+    opened = cubes.open_cube(parse_place(cube), key=key, axes=axes, quantity=cast("Any", quantity))
     if light == "reflectance":
         result = cubes.to_reflectance(opened, present)
     else:
         result = cubes.relight(opened, light, present=present)
-    cubes.save_cube(result, output, overwrite=overwrite)
+    cubes.save_cube(result, place, overwrite=overwrite)
     under = "" if light == "reflectance" else f" under {result.attrs['light']}"
     echo(f"{output}: {result.attrs['quantity']}{under}")

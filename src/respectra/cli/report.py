@@ -4,34 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from respectra.cli.app import app, echo
+from respectra.cli.options import argument, flag, option
 
 
 @app.command()
 def report(
-    folder: Annotated[str, typer.Argument(metavar="RESULTS", help="Folder that evaluate wrote.")],
+    folder: Annotated[str, argument("RESULTS", "Folder that evaluate wrote.")],
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE|URL",
-            help="File to write.",
-            show_default="report.html in the folder",
+        option(
+            "FILE|URL",
+            "File to write.",
+            names=("--output", "-o"),
+            unset="report.html in the folder",
         ),
     ] = None,
     methods: Annotated[
-        str | None,
-        typer.Option(
-            "--methods",
-            metavar="NAME,...",
-            help="Methods in the figures.",
-            show_default="the best eight",
-        ),
+        str | None, option("NAME,...", "Methods in the figures.", unset="the best eight")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace the file.")] = False,
 ) -> None:
     """Show an evaluation as one HTML page that needs no network.
 

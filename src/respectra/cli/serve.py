@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from respectra.cli.app import app, echo
+from respectra.cli.options import flag, option
 from respectra.errors import ConfigError
 
 _WHERE = "Where it listens"
@@ -16,73 +15,42 @@ _LIMITS = "Limits"
 
 @app.command()
 def serve(
-    host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to listen on.", rich_help_panel=_WHERE)
-    ] = "127.0.0.1",
+    host: Annotated[str, option("ADDRESS", "Address to listen on.", _WHERE)] = "127.0.0.1",
     port: Annotated[
-        int,
-        typer.Option(
-            metavar="PORT",
-            help="Port; 0 takes a free one.",
-            min=0,
-            max=65535,
-            rich_help_panel=_WHERE,
-        ),
+        int, option("PORT", "Port; 0 takes a free one.", _WHERE, min=0, max=65535)
     ] = 8020,
     token: Annotated[
         str | None,
-        typer.Option(
-            metavar="TEXT",
-            help="Token that clients show.",
-            show_default="none for this machine, one that is made up for other addresses",
-            rich_help_panel=_WHERE,
+        option(
+            "TEXT",
+            "Token that clients show.",
+            _WHERE,
+            unset="none for this machine, one that is made up for other addresses",
         ),
     ] = None,
     folder: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Keep results there.", show_default="a temporary folder"
-        ),
+        Path | None, option("FOLDER", "Keep results there.", unset="a temporary folder")
     ] = None,
     weights: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="A weights file to offer; may be repeated.",
-            show_default="the methods that ship",
-        ),
+        option("FILE", "A weights file to offer; may be repeated.", unset="the methods that ship"),
     ] = None,
     origin: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="URL",
-            help="Another site whose pages may use the service; may be repeated.",
-            show_default="none",
-            rich_help_panel=_WHERE,
+        option(
+            "URL",
+            "Another site whose pages may use the service; may be repeated.",
+            _WHERE,
+            unset="none",
         ),
     ] = None,
-    max_upload: Annotated[
-        int,
-        typer.Option(metavar="MIB", help="Largest upload.", min=1, rich_help_panel=_LIMITS),
-    ] = 2048,
-    max_megapixels: Annotated[
-        int,
-        typer.Option(metavar="MEGAPIXELS", help="Largest picture.", min=1, rich_help_panel=_LIMITS),
-    ] = 64,
-    max_queue: Annotated[
-        int,
-        typer.Option(metavar="N", help="Jobs that may wait.", min=1, rich_help_panel=_LIMITS),
-    ] = 16,
+    max_upload: Annotated[int, option("MIB", "Largest upload.", _LIMITS, min=1)] = 2048,
+    max_megapixels: Annotated[int, option("MEGAPIXELS", "Largest picture.", _LIMITS, min=1)] = 64,
+    max_queue: Annotated[int, option("N", "Jobs that may wait.", _LIMITS, min=1)] = 16,
     keep_minutes: Annotated[
-        float,
-        typer.Option(
-            metavar="MINUTES",
-            help="How long results are kept.",
-            min=0.1,
-            rich_help_panel=_LIMITS,
-        ),
+        float, option("MINUTES", "How long results are kept.", _LIMITS, min=0.1)
     ] = 60,
-    open_browser: Annotated[bool, typer.Option("--open", help="Open the page.")] = False,
+    open_browser: Annotated[bool, flag("--open", "Open the page.")] = False,
 ) -> None:
     """Open a page that shows the spectrum under the pointer, and the service behind it."""
     from respectra.viewer.extra import require_extra

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
 from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import RUNNING
+from respectra.cli.options import argument, flag, option
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,133 +25,101 @@ _EVERY_S = 30.0
 def train(
     recipe: Annotated[
         str | None,
-        typer.Argument(
-            metavar="RECIPE", help="A recipe (METHOD-TRACK), a YAML file, or a classical method."
-        ),
+        argument("RECIPE", "A recipe (METHOD-TRACK), a YAML file, or a classical method."),
     ] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option(
-            "--data",
-            metavar="FOLDER",
-            help="A folder of cubes, or one store from `data prepare`, here or by URL; may be "
+        option(
+            "FOLDER",
+            "A folder of cubes, or one store from `data prepare`, here or by URL; may be "
             "repeated. Or the word synthetic: scenes without end, for respectra.",
-            show_default="needed to train",
+            unset="needed to train",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FOLDER",
-            help="The run folder.",
-            show_default="needed to train",
-        ),
+        option("FOLDER", "The run folder.", names=("--output", "-o"), unset="needed to train"),
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Change a value: --set optimizer.lr=2e-4. May be repeated.",
-            show_default="as the recipe says",
-            rich_help_panel=_CHANGES,
+        option(
+            "NAME=VALUE",
+            "Change a value: --set optimizer.lr=2e-4. May be repeated.",
+            _CHANGES,
+            names=("--set",),
+            unset="as the recipe says",
         ),
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
+        option(
+            "N",
+            "Length of the run in optimiser steps; schedules shrink with it.",
+            _CHANGES,
+            unset="as the recipe says",
             min=1,
-            help="Length of the run in optimiser steps; schedules shrink with it.",
-            show_default="as the recipe says",
-            rich_help_panel=_CHANGES,
         ),
     ] = None,
     resample: Annotated[
         str | None,
-        typer.Option(
-            "--resample",
-            metavar="NM",
-            help="Learn these bands in nm, whatever the cubes': 400:700:10.",
-            show_default="the cubes' bands",
-            rich_help_panel=_CHANGES,
+        option(
+            "NM",
+            "Learn these bands in nm, whatever the cubes': 400:700:10.",
+            _CHANGES,
+            unset="the cubes' bands",
         ),
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Another size of the network, such as tiny.",
-            show_default="as the recipe says",
-            rich_help_panel=_CHANGES,
+        option(
+            "NAME",
+            "Another size of the network, such as tiny.",
+            _CHANGES,
+            unset="as the recipe says",
         ),
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(
-            metavar="SEED",
-            min=0,
-            help="Seed of everything random.",
-            show_default="as the recipe says",
-            rich_help_panel=_CHANGES,
-        ),
+        option("SEED", "Seed of everything random.", _CHANGES, unset="as the recipe says", min=0),
     ] = None,
     key: KeyOption = None,
     axes: AxesOption = None,
     quantity: QuantityOption = None,
     resume: Annotated[
         bool,
-        typer.Option(
+        flag(
             "--resume",
-            help="Continue the folder's run, if there is one; with more --steps, beyond its end.",
+            "Continue the folder's run, if there is one; with more --steps, beyond its end.",
         ),
     ] = False,
     start: Annotated[
         Path | None,
-        typer.Option(
-            "--from",
-            metavar="FILE",
-            help="Weights to start from, for fine-tuning.",
-            show_default="random weights",
+        option(
+            "FILE",
+            "Weights to start from, for fine-tuning.",
+            names=("--from",),
+            unset="random weights",
         ),
     ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto, cpu or cuda.", rich_help_panel=RUNNING)
-    ] = "auto",
+    device: Annotated[str, option("NAME", "auto, cpu or cuda.", RUNNING)] = "auto",
     processes: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=1,
-            help="Processes or GPUs of a machine that train together.",
-            rich_help_panel=RUNNING,
-        ),
+        int, option("N", "Processes or GPUs of a machine that train together.", RUNNING, min=1)
     ] = 1,
     nodes: Annotated[
         int,
-        typer.Option(
-            metavar="N",
+        option(
+            "N",
+            "Machines that train together; under torchrun or srun this follows by itself.",
+            RUNNING,
             min=1,
-            help="Machines that train together; under torchrun or srun this follows by itself.",
-            rich_help_panel=RUNNING,
         ),
     ] = 1,
     workers: Annotated[
-        int,
-        typer.Option(
-            metavar="N",
-            min=0,
-            help="Processes that cut patches; 0: the one that trains.",
-            rich_help_panel=RUNNING,
-        ),
+        int, option("N", "Processes that cut patches; 0: the one that trains.", RUNNING, min=0)
     ] = 0,
-    show: Annotated[
-        bool, typer.Option("--show", help="Print the recipe as it would be run, and stop.")
-    ] = False,
-    listing: Annotated[bool, typer.Option("--list", help="List the recipes.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    show: Annotated[bool, flag("--show", "Print the recipe as it would be run, and stop.")] = False,
+    listing: Annotated[bool, flag("--list", "List the recipes.")] = False,
+    json: Annotated[bool, flag("--json", "Print the result as JSON.")] = False,
 ) -> None:
     """Train a network by a recipe, or fit a classical method, on your cubes."""
     from respectra.training import list_recipes

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from respectra.cli.app import echo
 from respectra.cli.help import RUNNING
+from respectra.cli.options import option
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,24 +16,15 @@ if TYPE_CHECKING:
     from respectra.cluster import Cluster
 
 WorkersOption = Annotated[
-    int | None,
-    typer.Option(
-        "--workers",
-        metavar="N",
-        min=1,
-        help="Processes that share the work.",
-        show_default="this one",
-        rich_help_panel=RUNNING,
-    ),
+    int | None, option("N", "Processes that share the work.", RUNNING, unset="this one", min=1)
 ]
 ClusterOption = Annotated[
     str | None,
-    typer.Option(
-        "--cluster",
-        metavar="URL",
-        help="Scheduler of a dask cluster that shares the work: tcp://HOST:8786.",
-        show_default="none",
-        rich_help_panel=RUNNING,
+    option(
+        "URL",
+        "Scheduler of a dask cluster that shares the work: tcp://HOST:8786.",
+        RUNNING,
+        unset="none",
     ),
 ]
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from respectra.errors import FormatError, RespectraError
+from respectra.errors import FormatError, no_file, reading
 from respectra.guards.npy import read_npz
 from respectra.guards.tables import read_table
 from respectra.guards.text import read_text
@@ -54,16 +54,11 @@ def open_light_file(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArra
             f"{file} is not a known kind of light file; use one of {', '.join(LIGHT_SUFFIXES)}"
         )
     if not file.is_file():
-        raise FormatError(f"no such file: {file}")
+        raise no_file(file)
     if file.stat().st_size > _MOST_BYTES:
         raise FormatError(f"{file} is too large to be a light ({file.stat().st_size} bytes)")
-    try:
+    with reading(file, "a light"):
         grid, power = reader(file)
-    except RespectraError as error:
-        raise error if str(file) in str(error) else FormatError(f"{file}: {error}") from error
-    except Exception as error:  # whatever a damaged file makes a library raise
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FormatError(f"{file} cannot be read as a light: {reason}") from None
     order = np.argsort(grid)
     grid, power = grid[order], power[order]
     if grid.size < 2 or not (np.diff(grid) > 0).all():

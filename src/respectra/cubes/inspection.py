@@ -8,16 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from respectra.cubes.io import peek_cube
+from respectra.cubes.formats import CubeFormat, Stored
+from respectra.cubes.io import cube_copy, peek_cube
 from respectra.cubes.model import describe_wavelengths
+from respectra.urls import Place, Url, parse_place
 
 __all__ = ["describe_wavelengths", "inspect"]
 
 
 def inspect(
-    path: str | os.PathLike[str], *, key: str | None = None, axes: str | None = None
+    path: str | os.PathLike[str] | Url, *, key: str | None = None, axes: str | None = None
 ) -> dict[str, Any]:
     """Facts about a cube file, as plain data for JSON; of any size, for no value is read.
+
+    Args:
+        path: the file or folder, or its URL; of a Zarr store elsewhere, what describes it is
+            fetched, any other file whole.
+        key: name of the variable, where a file holds several.
+        axes: as for ``open_cube``.
 
     Returns:
         ``path``, ``format``, ``shape`` (y, x, band), ``stored_type``, ``stored_bytes``,
@@ -37,12 +45,12 @@ def inspect(
         >>> facts["format"], facts["shape"], facts["wavelengths_nm"]
         ('netcdf', [1, 1, 2], [450.0, 550.0])
     """
-    path = Path(path)
-    entry, stored = peek_cube(path, key, axes)
+    place = parse_place(path)
+    entry, stored = _peek(place, key, axes)
     rows, columns, bands = stored.shape
     problem = {"wavelength_problem": stored.wavelength_problem} if stored.wavelength_problem else {}
     facts = {
-        "path": str(path),
+        "path": str(place),
         "format": entry.name,
         "shape": [rows, columns, bands],
         "stored_type": str(stored.dtype),
@@ -66,3 +74,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return _plain(value.tolist())
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _peek(place: Place, key: str | None, axes: str | None) -> tuple[CubeFormat, Stored]:
+    if isinstance(place, Path):
+        return peek_cube(place, key, axes)
+    if place.suffix.lower() == ".zarr":
+        from respectra.cubes.remote import peek_url
+
+        return peek_url(str(place), key, axes)
+    with cube_copy(place) as copy:
+        return peek_cube(copy, key, axes)

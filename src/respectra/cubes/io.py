@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -29,11 +30,12 @@ from respectra.cubes.model import (
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.files import atomic_paths, ensure_all_absent, recover
 from respectra.storage import local_copy, uploading
-from respectra.urls import Url, is_url
+from respectra.urls import Url, parse_place
 
 PathLike = str | os.PathLike[str]
 _OVERHEAD_BYTES = 2**17  # headers, wavelengths, attributes
-_OF_SEVERAL = (".hdr", ".img", ".bip", ".bil", ".bsq", ".dat", ".raw")  # a header and its data
+#: What a header and its data end with.
+_OF_SEVERAL = (".hdr", ".img", ".bip", ".bil", ".bsq", ".dat", ".raw")
 _SAME_NM = 0.1  # wavelengths that differ by less are the same, rounded
 
 
@@ -80,19 +82,19 @@ def open_cube(
         >>> rs.open_cube("small.zarr").sel(wavelength=550).item()
         0.5
     """
-    if isinstance(path, Url) or is_url(path):
-        url = Url.parse(str(path))
-        if url.suffix.lower() != ".zarr":
+    place = parse_place(path)
+    if isinstance(place, Url):
+        if place.suffix.lower() != ".zarr":
             given = {"wavelengths_nm": wavelengths_nm, "quantity": quantity}
-            with local_copy(url, others=url.suffix.lower() in _OF_SEVERAL) as copy:
+            with cube_copy(place) as copy:
                 whole = open_cube(copy, key=key, axes=axes, **given).load()  # type: ignore[arg-type]
             return whole if chunks is None else whole.chunk(chunks)
         from respectra.cubes.remote import copy_of, peek_url
 
-        peek: Peek = functools.partial(peek_url, str(url), key, axes)
-        path = copy_of(str(url)).path
+        peek: Peek = functools.partial(peek_url, str(place), key, axes)
+        path = copy_of(str(place)).path
     else:
-        path = Path(path)
+        path = place
         peek = functools.partial(peek_cube, path, key, axes)
     array = StoredArray(path, peek)
     stored = array.stored
@@ -106,6 +108,11 @@ def open_cube(
     _require_quantity(kind, path)
     plain = {"quantity": "radiance", "units": "relative", "source": ""}
     return lazy_cube(array, grid, {**plain, **attrs, "quantity": kind}, chunks)
+
+
+def cube_copy(url: Url) -> contextlib.AbstractContextManager[Path]:
+    """A copy of a cube's files on this machine, for as long as the block; see ``local_copy``."""
+    return local_copy(url, others=url.suffix.lower() in _OF_SEVERAL)
 
 
 def _require_quantity(kind: object, path: Path) -> None:
@@ -167,11 +174,12 @@ def save_cube(
         >>> rs.open_cube("small.hdr").shape
         (1, 1, 2)
     """
-    if isinstance(path, Url) or is_url(path):
-        with uploading(Url.parse(str(path)), overwrite=overwrite) as here:
+    place = parse_place(path)
+    if isinstance(place, Url):
+        with uploading(place, overwrite=overwrite) as here:
             save_cube(cube, here, format=format)
         return
-    save_with(cube, Path(path), {}, overwrite=overwrite, format=format)
+    save_with(cube, place, {}, overwrite=overwrite, format=format)
 
 
 def save_with(

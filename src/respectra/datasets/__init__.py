@@ -14,12 +14,7 @@ if TYPE_CHECKING:
     from respectra.datasets.collections import Collection, Scene, list_layouts, open_collection
     from respectra.datasets.loading import patch_loader
     from respectra.datasets.patches import Patches, PatchOptions
-    from respectra.datasets.prepare import (
-        PrepareOptions,
-        estimate_seconds,
-        plan_store,
-        prepare_store,
-    )
+    from respectra.datasets.prepare import estimate_seconds, prepare_store
     from respectra.datasets.series import save_scenes
     from respectra.datasets.spectra import (
         illuminants,
@@ -34,6 +29,7 @@ if TYPE_CHECKING:
         split_officially,
     )
     from respectra.datasets.store import open_store
+    from respectra.datasets.store_plan import PrepareOptions, plan_store
     from respectra.datasets.synthesize import (
         SceneLayers,
         SynthesisOptions,
@@ -79,35 +75,23 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "CollectionReport": "checking",
-        "SceneReport": "checking",
-        "check_collection": "checking",
-        "Collection": "collections",
-        "Scene": "collections",
-        "list_layouts": "collections",
-        "open_collection": "collections",
-        "patch_loader": "loading",
-        "PatchOptions": "patches",
-        "Patches": "patches",
-        "PrepareOptions": "prepare",
-        "estimate_seconds": "prepare",
-        "plan_store": "prepare",
-        "prepare_store": "prepare",
-        "save_scenes": "series",
-        "illuminants": "spectra",
-        "list_illuminant_collections": "spectra",
-        "list_reflectances": "spectra",
-        "reflectances": "spectra",
-        "list_official_splits": "splits",
-        "official_split": "splits",
-        "split_by_scene": "splits",
-        "split_officially": "splits",
-        "open_store": "store",
-        "SceneLayers": "synthesize",
-        "SynthesisOptions": "synthesize",
-        "synthesize_layers": "synthesize",
-        "synthesize_scene": "synthesize",
-        "valid_pixels": "validity",
-        "light_of_white": "white_light",
+        "checking": ("CollectionReport", "SceneReport", "check_collection"),
+        "collections": ("Collection", "Scene", "list_layouts", "open_collection"),
+        "loading": ("patch_loader",),
+        "patches": ("PatchOptions", "Patches"),
+        "store_plan": ("PrepareOptions", "plan_store"),
+        "prepare": ("estimate_seconds", "prepare_store"),
+        "series": ("save_scenes",),
+        "spectra": (
+            "illuminants",
+            "list_illuminant_collections",
+            "list_reflectances",
+            "reflectances",
+        ),
+        "splits": ("list_official_splits", "official_split", "split_by_scene", "split_officially"),
+        "store": ("open_store",),
+        "synthesize": ("SceneLayers", "SynthesisOptions", "synthesize_layers", "synthesize_scene"),
+        "validity": ("valid_pixels",),
+        "white_light": ("light_of_white",),
     },
 )

@@ -28,33 +28,20 @@ if TYPE_CHECKING:
     )
     from respectra.evaluation.tables import ReportTable, report_tables
 
-#: Public name -> the module of this room that defines it.
+#: Module of this room -> the public names that it defines.
 _NAMES = {
-    "Benchmark": "benchmarking",
-    "DemoResult": "demo",
-    "Entry": "entries",
-    "EvaluationOptions": "protocol",
-    "Protocol": "protocol",
-    "Results": "results",
-    "Row": "results",
-    "EvaluationScene": "scenes",
-    "ReportTable": "tables",
-    "benchmark": "benchmarking",
-    "build_report": "report",
-    "evaluate": "run",
-    "find_entries": "entries",
-    "load_results": "results",
-    "make_entry": "entries",
-    "make_leaderboard": "leaderboard",
-    "published_table": "published",
-    "report_tables": "tables",
-    "run_demo": "demo",
-    "save_benchmark": "benchmarking",
-    "save_report": "report",
-    "score_submission": "blind",
-    "evaluation_scenes_of": "scenes",
-    "scenes_without_truth": "scenes",
-    "validate_submission": "blind",
+    "benchmarking": ("Benchmark", "benchmark", "save_benchmark"),
+    "demo": ("DemoResult", "run_demo"),
+    "entries": ("Entry", "find_entries", "make_entry"),
+    "protocol": ("EvaluationOptions", "Protocol"),
+    "results": ("Results", "Row", "load_results"),
+    "scenes": ("EvaluationScene", "evaluation_scenes_of", "scenes_without_truth"),
+    "tables": ("ReportTable", "report_tables"),
+    "report": ("build_report", "save_report"),
+    "run": ("evaluate",),
+    "leaderboard": ("make_leaderboard",),
+    "published": ("published_table",),
+    "blind": ("score_submission", "validate_submission"),
 }
 
 #: Names of the first version, kept for one more.

@@ -13,8 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from respectra.errors import ConfigError
 from respectra.evaluation.entries import MEMORY_GB, Entry, Methods, entries_of
 from respectra.evaluation.journal import ScoringTask, collect_rows, require_rows, tasks_of
@@ -33,6 +31,7 @@ from respectra.evaluation.scorer import Scorer, Work
 from respectra.evaluation.sharing import score_on
 from respectra.evaluation.timing import largest, measure_costs
 from respectra.files import atomic_path, file_lock, writing_to
+from respectra.guards.limits import free_memory
 from respectra.mirror import Mirror, Rules, mirrored
 from respectra.progress import Progress, as_progress, tracked
 from respectra.renaming import renamed_arguments
@@ -190,7 +189,7 @@ def suitable_jobs(subjects: int, memory_gb: float, memory_share: float = 0.6) ->
         memory_gb: what one process needs.
         memory_share: share of the free memory to use.
     """
-    free = psutil.virtual_memory().available / 1e9 * memory_share
+    free = free_memory() / 1e9 * memory_share
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(cores or 1, subjects, int(free / memory_gb)))
 

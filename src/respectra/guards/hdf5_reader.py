@@ -189,7 +189,7 @@ def _fill(data: Any) -> Any:
     value = data.fillvalue
     if value is None or np.asarray(value).dtype.kind not in "fiub":
         return None
-    return np.asarray(value).item()
+    return float(value) if np.asarray(value).dtype.kind == "f" else int(value)
 
 
 def _attributes(item: Any) -> dict[str, Any]:

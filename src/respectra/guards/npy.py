@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import FormatError
+from respectra.errors import FormatError, no_file, said_by
 from respectra.guards.limits import refuse_bomb
 
 _STORED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -42,8 +42,7 @@ def read_npy_header(file: IO[bytes], where: object) -> tuple[tuple[int, ...], np
     except FormatError:
         raise
     except Exception as error:  # the header is Python text, which can make anything be raised
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FormatError(f"{where} is damaged or not an NPY array: {reason}") from None
+        raise FormatError(f"{where} is damaged or not an NPY array: {said_by(error)}") from None
     if dtype.hasobject or any(not isinstance(n, int) or n < 0 for n in shape):
         raise FormatError(f"{where} holds Python objects, which are never loaded, or no shape")
     return shape, dtype, fortran
@@ -84,10 +83,9 @@ def npz_members(path: str | os.PathLike[str]) -> dict[str, zipfile.ZipInfo]:
                 if info.filename.endswith(".npy")
             }
     except FileNotFoundError:
-        raise FormatError(f"there is no file {path}") from None
+        raise no_file(path) from None
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FormatError(f"{path} is damaged or not an NPZ archive: {reason}") from None
+        raise FormatError(f"{path} is damaged or not an NPZ archive: {said_by(error)}") from None
     if len(members) > _MOST_MEMBERS:
         raise FormatError(f"{path} has more than {_MOST_MEMBERS} members")
     for name, info in members.items():
@@ -188,8 +186,7 @@ class _opened:  # noqa: N801 - a context manager
             self._archive = zipfile.ZipFile(self._path)
             self._member = self._archive.open(self._info)
         except Exception as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise FormatError(f"{self._where} cannot be read: {reason}") from None
+            raise FormatError(f"{self._where} cannot be read: {said_by(error)}") from None
         return self._member
 
     def __exit__(self, *args: object) -> None:

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from respectra.errors import FormatError
+from respectra.errors import FormatError, no_file, said_by
+from respectra.guards.places import require_file
 
 #: No header, journal line or index of ours is larger; more is refused before it is parsed.
 MOST_BYTES = 2**28
@@ -71,11 +72,12 @@ def read_bytes(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
     Raises:
         FormatError: missing, unreadable or larger than ``most``.
     """
+    require_file(path)
     try:
         with Path(path).open("rb") as file:
             data = file.read(most + 1)
     except FileNotFoundError:
-        raise FormatError(f"there is no file {path}") from None
+        raise no_file(path) from None
     except (OSError, ValueError) as error:  # a name with a NUL is a ValueError
         raise FormatError(f"{path} cannot be read: {error}") from None
     if len(data) > most:
@@ -122,8 +124,7 @@ def parse_yaml(text: str, where: object) -> Any:
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
         if isinstance(error, FormatError):
             raise
-        reason = " ".join(str(error).split())[:300]
-        raise FormatError(f"{where} is not a YAML file: {reason}") from None
+        raise FormatError(f"{where} is not a YAML file: {said_by(error)}") from None
     return value
 
 

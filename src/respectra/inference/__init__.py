@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from respectra.inference.ensembles import ModelEnsemble, SelfEnsemble
-from respectra.inference.files import KnownFacts, reconstruct_files
+from respectra.inference.files import reconstruct_files
 from respectra.inference.folders import Outcome
+from respectra.inference.known import KnownFacts
 from respectra.inference.loading import find_weights, load
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.streaming import Streamed, reconstruct_file, streams
@@ -15,7 +16,7 @@ from respectra.renaming import lazy_names
 if TYPE_CHECKING:
     from respectra.inference.engines.onnx import export_onnx
 
-__getattr__ = lazy_names(__name__, {"export_onnx": "engines.onnx"}, within=["tables"])
+__getattr__ = lazy_names(__name__, {"engines.onnx": ["export_onnx"]}, within=["tables"])
 
 __all__ = [
     "Flicker",

@@ -26,14 +26,19 @@ def _group(a: Any, b: Any, c: Any, groups: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def number_rows(bits: Any, keys: Any, slots: Any, number: Any) -> int:
+def number_rows(
+    bits: Any, keys: Any, slots: Any, number: Any, group: int = 0, groups: int = 1
+) -> int:
     """Number the distinct rows of bits in the order of their appearance; -1: too many.
 
-    Open addressing: ``slots`` holds the number of a key, or -1.
+    Open addressing: ``slots`` holds the number of a key, or -1. Rows of other groups than the one
+    of a power of two of ``groups`` are passed over.
     """
     mask, count, last = np.int64(len(slots) - 1), 0, -1
     for i in range(len(bits)):
         a, b, c = bits[i, 0], bits[i, 1], bits[i, 2]
+        if groups > 1 and _group(a, b, c, groups) != group:
+            continue
         if last >= 0 and keys[last, 0] == a and keys[last, 1] == b and keys[last, 2] == c:
             number[i] = last
             continue
@@ -61,33 +66,6 @@ def count_groups(bits: Any, counts: Any) -> None:
     """How many rows fall to each of ``len(counts)`` groups, a power of two."""
     for i in range(len(bits)):
         counts[_group(bits[i, 0], bits[i, 1], bits[i, 2], len(counts))] += 1
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def number_group(bits: Any, group: int, groups: int, keys: Any, slots: Any, number: Any) -> int:
-    """As ``number_rows``, of the rows of a group; the others are passed over.
-
-    ``keys`` has room for all of them.
-    """
-    mask, count = np.int64(len(slots) - 1), 0
-    for i in range(len(bits)):
-        a, b, c = bits[i, 0], bits[i, 1], bits[i, 2]
-        if _group(a, b, c, groups) != group:
-            continue
-        slot = np.int64(_mixed(a, b, c) >> np.uint64(29)) & mask
-        known = slots[slot]
-        while known >= 0 and not (
-            keys[known, 0] == a and keys[known, 1] == b and keys[known, 2] == c
-        ):
-            slot = (slot + 1) & mask
-            known = slots[slot]
-        if known < 0:
-            known = count
-            slots[slot] = known
-            keys[known, 0], keys[known, 1], keys[known, 2] = a, b, c
-            count += 1
-        number[i] = known
-    return count
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -105,7 +105,7 @@ def _numbered(rows: Bits) -> tuple[Bits, npt.NDArray[np.int32]]:
     def look(start: int, stop: int) -> None:
         for group in range(start, stop):
             slots = np.full(1 << int(2 * counts[group]).bit_length(), -1, np.int32)
-            found[group] = kernels.number_group(rows, group, _GROUPS, keys[group], slots, known)
+            found[group] = kernels.number_rows(rows, keys[group], slots, known, group, _GROUPS)
 
     for_blocks(look, _GROUPS, 1)
     starts = (np.cumsum(found) - found).astype(np.int32)

@@ -20,7 +20,7 @@ import xarray as xr
 
 from respectra.cameras import Track
 from respectra.cameras.capture_camera import CaptureCamera
-from respectra.errors import ConfigError, DataError, FormatError
+from respectra.errors import ConfigError, DataError, FormatError, no_file
 from respectra.files import atomic_path
 from respectra.guards.text import read_object
 from respectra.inference.cache import fingerprint
@@ -85,7 +85,8 @@ class Correction:
     @property
     def summary(self) -> str:
         """In words, for a cube's attributes."""
-        count = f"{len(self.values)} references"
+        number = len(self.values)
+        count = f"{number} reference" + "s" * (number != 1)
         if self.lengths.share == 0:
             return f"{count}: no correction, which cross-validation says would not help"
         return (
@@ -219,6 +220,8 @@ class Correction:
                 camera=camera,
                 noise=np.array(record["noise"]) if "noise" in record else None,
             )
+        except FileNotFoundError:
+            raise no_file(file) from None
         except (OSError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, FormatError):
                 raise

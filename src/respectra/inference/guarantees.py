@@ -67,12 +67,12 @@ class Report:
 
 
 def check_guarantees(names: Iterable[str]) -> frozenset[Guarantee]:
-    """The guarantees of these names.
+    """The guarantees of these names; a single one may stand alone.
 
     Raises:
         ConfigError: an unknown name, or two that exclude each other.
     """
-    asked = list(names)
+    asked = [names] if isinstance(names, str) else list(names)
     for name in asked:
         if name not in GUARANTEES:
             raise unknown_name("guarantee", name, GUARANTEES)

@@ -6,29 +6,19 @@ means over the whole picture are a reduction within the graph. Nothing here sche
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from respectra.cubes import make_cube
 from respectra.errors import ConfigError, DataError, MissingExtraError
+from respectra.inference import lazy_tasks as tasks
 from respectra.inference.agreement import agreeing
-from respectra.inference.bits import bits_of
-from respectra.inference.colours import (
-    ColourCounts,
-    count_colours,
-    join_counts,
-    layout_of_colours,
-    weighted_rows,
-)
-from respectra.inference.guaranteed_pieces import keeps_on_device, kept_pieces
+from respectra.inference.colours import count_colours, join_counts
 from respectra.inference.reconstructor import Reconstructor
-from respectra.inference.tiling import Layout, Region, Tile, gathered, round_up
+from respectra.inference.tiling import Layout, Tile, round_up
 from respectra.methods import Tiling
-from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from respectra.cameras import Capture
@@ -95,7 +85,7 @@ def reconstruct_lazily(
         known = _means(method, shipped, data, again, reach, attrs, top, bounds)
     bands = method.contract.bands
     spectra = da.map_blocks(
-        _recover,
+        tasks.recover,
         around,
         dtype=np.float32,
         chunks=(data.chunks[0], data.chunks[1], (bands,)),
@@ -201,9 +191,11 @@ def _whole_picture(
 
     if not method.guarantees.scales and method.contract.keeps_exposure:
         return 1.0, (0.0, 1.0)
-    parts = _of_each(_extremes, again.chunks("extremes"), method=shipped, attrs=attrs)
-    found = _merged(parts, _join_extremes)
-    return dask.delayed(_top)(found, shipped), dask.delayed(_own_bounds)(found, shipped)
+    parts = _of_each(tasks.extremes, again.chunks("extremes"), method=shipped, attrs=attrs)
+    found = _merged(parts, tasks.join_extremes)
+    return dask.delayed(tasks.top_value)(found, shipped), dask.delayed(tasks.own_bounds)(
+        found, shipped
+    )
 
 
 def _means(
@@ -221,7 +213,7 @@ def _means(
 
     if not reach and not method.sees_neighbours and int(attrs.get("bits", 32)) <= _COUNTED_BITS:
         counts = _of_each(count_colours, again.chunks("colours"))
-        return dask.delayed(_means_of_colours)(
+        return dask.delayed(tasks.means_of_colours)(
             _merged(counts, join_counts), shipped, attrs, top, bounds
         )
     known: Any = {}
@@ -230,12 +222,14 @@ def _means(
     layout = Layout(height, width, Tiling.STATISTICS, (data.chunks[0][0], data.chunks[1][0]))
     for number, wanted in enumerate(method.tiled.mean_passes()):
         blocks = again.surrounded(f"pass {number}").to_delayed().ravel()
-        sums = [
-            dask.delayed(_sums)(block, shipped, attrs, top, bounds, tile, layout, wanted, known)
+        parts = [
+            dask.delayed(tasks.sums)(
+                block, shipped, attrs, top, bounds, tile, layout, wanted, known
+            )
             for block, tile in zip(blocks, tiles, strict=True)
         ]
-        known = dask.delayed(_with_means)(_merged(sums, _join_sums), known)
-    return dask.delayed(_in_order)(known)
+        known = dask.delayed(tasks.with_means)(_merged(parts, tasks.join_sums), known)
+    return dask.delayed(tasks.in_order)(known)
 
 
 class _Again:
@@ -319,156 +313,3 @@ def _tiles(chunks: Any, reach: int) -> list[Tile]:
         for rows, keep_rows in spans[0]
         for columns, keep_columns in spans[1]
     ]
-
-
-# What runs on workers.
-
-
-def _picture(block: Float32Array, method: Reconstructor, attrs: dict[str, Any]) -> xr.DataArray:
-    image = xr.DataArray(
-        np.ascontiguousarray(block, np.float32),
-        dims=("y", "x", "channel"),
-        coords={"channel": ["R", "G", "B"]},
-        attrs=attrs,
-    )
-    return method.picture_of(image)
-
-
-def _recover(
-    block: Float32Array,
-    *,
-    method: Reconstructor,
-    attrs: dict[str, Any],
-    reach: int,
-    counts: tuple[int, ...],
-    means: Any,
-    top: float,
-    bounds: tuple[float, float],
-    block_id: tuple[int, ...] = (0, 0, 0),
-) -> Float32Array:
-    """Spectra of a block, from it and what lies around it."""
-    with method.tiled.exclusive():
-        picture = _picture(block, method, attrs)
-        scaled, factor = method.guarantees.scale(picture, top)
-        rgb = np.asarray(scaled.values, np.float32)
-        rows, columns = rgb.shape[:2]
-        layout = Layout(rows, columns, method.card.tiling, (rows, columns))
-        if method.card.tiling is Tiling.NATIVE and method.card.native_tile is not None:
-            layout = Layout(rows, columns, Tiling.NATIVE, (method.card.native_tile,) * 2)
-        kept = method.backend.kept_guarantees(bits_of(picture))
-        there = keeps_on_device(method, layout)
-        options: dict[str, Any] = {"bounds": bounds, "bits": bits_of(scaled), "means": means}
-        read = functools.partial(_part, rgb)
-        if there:
-            seen = functools.partial(_seen, picture)
-            pieces = kept_pieces(
-                method, read, layout, seen=seen, factor=factor, kept=kept, **options
-            )
-        else:
-            pieces = method.pieces(read, layout, **options)
-        spectra = gathered(pieces, layout)
-        inner = tuple(
-            slice(
-                reach if block_id[axis] > 0 else 0,
-                length - (reach if block_id[axis] < counts[axis] - 1 else 0),
-            )
-            for axis, length in enumerate((rows, columns))
-        )
-        spectra = spectra[inner]
-        if there or method.guarantees.kept_by(kept):
-            return np.ascontiguousarray(spectra)
-        cube = make_cube(spectra, method.contract.wavelengths_nm, **_quantity(method))
-        values: Float32Array = method.guarantees.enforce(cube, picture[inner], factor)[0].values
-        return values
-
-
-def _part(rgb: Float32Array, rows: slice, columns: slice) -> Float32Array:
-    return rgb[rows, columns]
-
-
-def _seen(picture: xr.DataArray, region: Region) -> xr.DataArray:
-    return picture[region]
-
-
-def _quantity(method: Reconstructor) -> dict[str, Any]:
-    return {"quantity": method.contract.quantity}
-
-
-def _extremes(
-    block: Float32Array, method: Reconstructor, attrs: dict[str, Any]
-) -> tuple[float, float, float]:
-    """The largest value of a block; the smallest and the largest of the method's own camera's."""
-    values = np.asarray(_picture(block, method, attrs).values, np.float32)
-    own = method.contract.own_values(values)
-    return float(values.max()), float(own.min()), float(own.max())
-
-
-def _join_extremes(parts: list[tuple[float, float, float]]) -> tuple[float, float, float]:
-    tops, lows, highs = zip(*parts, strict=True)
-    return max(tops), min(lows), max(highs)
-
-
-def _top(found: tuple[float, float, float], method: Reconstructor) -> float:
-    return found[0] if method.guarantees.scales else 1.0
-
-
-def _own_bounds(found: tuple[float, float, float], method: Reconstructor) -> tuple[float, float]:
-    if method.contract.keeps_exposure:
-        return 0.0, 1.0
-    factor = found[0] if method.guarantees.scales and found[0] > 0 else 1.0
-    return found[1] / factor, found[2] / factor
-
-
-def _means_of_colours(
-    counts: ColourCounts,
-    method: Reconstructor,
-    attrs: dict[str, Any],
-    top: float,
-    bounds: tuple[float, float],
-) -> list[Any]:
-    colours, weight = weighted_rows(*counts)
-    with method.tiled.exclusive():
-        picture = _picture(colours, method, attrs)
-        scaled, _ = method.guarantees.scale(picture, top)
-        rgb = np.asarray(scaled.values, np.float32)
-        return method.compute_global_means(
-            lambda y, x: rgb[y, x],
-            layout_of_colours(*rgb.shape[:2]),
-            bounds=bounds,
-            bits=bits_of(scaled),
-            weigh=lambda y, x: weight[y, x],
-        )
-
-
-def _sums(
-    block: Float32Array,
-    method: Reconstructor,
-    attrs: dict[str, Any],
-    top: float,
-    bounds: tuple[float, float],
-    tile: Tile,
-    layout: Layout,
-    wanted: frozenset[int],
-    known: dict[int, Any],
-) -> Any:
-    with method.tiled.exclusive():
-        scaled, _ = method.guarantees.scale(_picture(block, method, attrs), top)
-        rgb = np.asarray(scaled.values, np.float32)
-        return method.tiled.sums_of_tile(
-            rgb, tile, layout, wanted=wanted, known=known, bounds=bounds, bits=bits_of(scaled)
-        )
-
-
-def _join_sums(parts: list[Any]) -> Any:
-    def join(one: Any, other: Any) -> Any:
-        return {n: (one[n][0] + other[n][0], one[n][1] + other[n][1]) for n in one}
-
-    return functools.reduce(join, parts)
-
-
-def _with_means(sums: Any, known: dict[int, Any]) -> dict[int, Any]:
-    return {**known, **{n: (total / count).float() for n, (total, count) in sums.items()}}
-
-
-def _in_order(known: dict[int, Any]) -> list[Any]:
-    return [known[number] for number in sorted(known)]

@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 
 from respectra.errors import ConfigError, RespectraError
+from respectra.guards.limits import free_memory
 from respectra.inference.cache import fingerprint, machine, remember
 from respectra.methods import Weights, is_classical, save_weights
 from respectra.methods.measure import count_gmac, peak_memory_bytes
@@ -78,7 +79,7 @@ def parse_memory(limit: str | int) -> int:
         ConfigError: it is none of these, or not positive.
     """
     if isinstance(limit, str) and limit.strip().lower() == "auto":
-        return int(resident_bytes() + AUTO_SHARE * free_bytes())
+        return int(resident_bytes() + AUTO_SHARE * free_memory())
     found = re.fullmatch(r"\s*([\d.]+)\s*([A-Za-z]*)\s*", str(limit))
     try:
         if found is None:
@@ -101,18 +102,6 @@ def format_bytes(amount: float) -> str:
 def resident_bytes() -> int:
     """Memory that this process holds now."""
     return int(psutil.Process().memory_info().rss)
-
-
-def free_bytes() -> int:
-    """Memory that can be taken without swapping; a container's own limit counts."""
-    free = int(psutil.virtual_memory().available)
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text())
-        free = min(free, max(0, limit - used))
-    except (OSError, ValueError):  # no such group, or "max": no limit
-        pass
-    return free
 
 
 def measure_memory(weights: Weights, *, engine: str) -> MemoryUse:

@@ -20,7 +20,7 @@ from respectra.errors import ConfigError
 from respectra.inference.backends.base import Backend
 from respectra.inference.module_measuring import Measured, measure_module
 from respectra.inference.reconstructor import Reconstructor
-from respectra.methods import Card, Contract, Decision, Origin, Tiling, Weights
+from respectra.methods import Card, Contract, Decision, Tiling, Weights
 from respectra.registry import reason_of
 
 
@@ -145,7 +145,7 @@ def _card(name: str, module: nn.Module, found: Measured) -> Card:
         summary=f"A module of the class {type(module).__name__}, as it was given.",
         reference=f"{type(module).__module__}.{type(module).__qualname__}",
         year=0,
-        decisions=(Decision(what="the module as it was given", origin=Origin.READING),),
+        decisions=(Decision.reading("the module as it was given"),),
         tiling=tiling,
         tiling_reason=reason,
         size_multiple=found.grid,

@@ -162,42 +162,29 @@ class FactorTable:
         """
         if self.unchanged:
             return False
-
-        def work(start: int, stop: int) -> None:
-            _multiply(
-                spectra[start:stop],
-                rgb[start:stop],
-                self._white,
-                self._starts,
-                self._steps,
-                self._factors,
-                self._pinned,
-                self._left,
-                self._tolerance,
-            )
-
-        for_blocks(work, len(spectra), _BLOCK)
+        self._apply(spectra, rgb, self._factors, self._left)
         return not self.trivial
 
     def spread(self, rgb: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The share of the uncertainty that is left at colours (n, 3); shape (n,)."""
         out = np.ones((len(rgb), 1), np.float32)
+        self._apply(out, rgb, self._spread, self._left[:0, :1])
+        return np.asarray(out[:, 0])
+
+    def _apply(
+        self,
+        values: npt.NDArray[np.float32],
+        rgb: npt.NDArray[np.float32],
+        table: npt.NDArray[np.float32],
+        left: npt.NDArray[np.float32],
+    ) -> None:
+        """Multiply values (n, band) in place by a table's; by ``left`` where colours are pinned."""
+        steps = self._white, self._starts, self._steps, table, self._pinned[: len(left)], left
 
         def work(start: int, stop: int) -> None:
-            _multiply(
-                out[start:stop],
-                rgb[start:stop],
-                self._white,
-                self._starts,
-                self._steps,
-                self._spread,
-                self._pinned[:0],
-                self._left[:0, :1],
-                np.float32(0.0),
-            )
+            _multiply(values[start:stop], rgb[start:stop], *steps, self._tolerance)
 
-        for_blocks(work, len(rgb), _BLOCK)
-        return np.asarray(out[:, 0])
+        for_blocks(work, len(values), _BLOCK)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz", "arcp"})  # type: ignore[untyped-decorator]

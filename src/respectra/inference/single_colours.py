@@ -24,7 +24,7 @@ from safetensors.numpy import load_file
 
 from respectra.colour import decode_srgb, encode_srgb, open_light, resample_light, srgb_matrix
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
-from respectra.errors import DataError, FormatError
+from respectra.errors import DataError, FormatError, no_file
 from respectra.inference.tables.kernels import LANES, look_up_cube
 from respectra.methods.shipped import __file__ as _SHIPPED_ROOM
 from respectra.threads import for_blocks
@@ -164,6 +164,8 @@ class _Network:
 def _network(path: str) -> _Network:
     try:
         return _Network(load_file(path))
+    except FileNotFoundError:
+        raise no_file(path) from None
     except (OSError, SafetensorError) as error:
         raise FormatError(f"{path} cannot be read as weights for single colours: {error}") from None
     except (KeyError, ValueError) as error:

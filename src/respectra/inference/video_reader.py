@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import DataError, FormatError, MissingExtraError
+from respectra.errors import DataError, FormatError, MissingExtraError, no_file
 
 #: What to do with a frame that cannot be decoded.
 BadFrame = Literal["stop", "skip"]
@@ -160,7 +160,7 @@ class Clip:
         except ImportError:
             raise MissingExtraError("av", "video", "reading video clips") from None
         if not self.path.is_file():
-            raise FormatError(f"no such file: {self.path}")
+            raise no_file(self.path)
         try:
             # "file:" keeps FFmpeg from seeing a protocol in a name.
             options = {"format_whitelist": _CONTAINERS}

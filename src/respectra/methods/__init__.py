@@ -23,7 +23,7 @@ from respectra.renaming import lazy_names
 if TYPE_CHECKING:
     from respectra.methods.measure import MethodFacts, get_facts
 
-__getattr__ = lazy_names(__name__, {"MethodFacts": "measure", "get_facts": "measure"})
+__getattr__ = lazy_names(__name__, {"measure": ["MethodFacts", "get_facts"]})
 
 __all__ = [
     "Card",

@@ -61,6 +61,21 @@ class Decision(Config):
     source: str = ""
     """Section of the report, paper, or repository and file."""
 
+    @classmethod
+    def published(cls, what: str, source: str) -> Decision:
+        """Stated in the report or in a paper."""
+        return cls(what=what, origin=Origin.PUBLISHED, source=source)
+
+    @classmethod
+    def code(cls, what: str, source: str) -> Decision:
+        """Read from what the authors ran."""
+        return cls(what=what, origin=Origin.CODE, source=source)
+
+    @classmethod
+    def reading(cls, what: str, source: str = "") -> Decision:
+        """Not disclosed anywhere; ours."""
+        return cls(what=what, origin=Origin.READING, source=source)
+
 
 class Score(Config):
     """A score as its authors reported it, on their data; never compared with ours in one table.

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from respectra.errors import FormatError
+from respectra.errors import FormatError, no_file
 from respectra.guards.hdf5 import Hdf5Array, Hdf5File, open_hdf5
 
 _ROOT = "model_weights"
@@ -31,7 +31,7 @@ def read_keras_weights(path: Path) -> dict[str, Tensor]:
         FormatError: not an HDF5 file, truncated, or without a Keras layer tree of finite floats.
     """
     if not path.is_file():
-        raise FormatError(f"there is no file {path}")
+        raise no_file(path)
     try:
         file = open_hdf5(path)
     except FormatError as error:

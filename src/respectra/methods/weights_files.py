@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from respectra.errors import ConfigError, DataError, FormatError
+from respectra.errors import ConfigError, DataError, FormatError, no_file
 from respectra.files import atomic_path
 from respectra.guards.text import parse_object
 from respectra.methods.contract import Contract
@@ -106,7 +106,7 @@ def load_weights(path: str | os.PathLike[str]) -> Weights:
     """
     file = Path(path)
     if not file.is_file():
-        raise FormatError(f"there is no weights file {file}")
+        raise no_file(file, "weights file")
     try:
         with safe_open(file, framework="numpy") as archive:
             metadata = archive.metadata() or {}

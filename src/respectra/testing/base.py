@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from respectra.errors import RespectraError
+from respectra.methods.card import Card
 from respectra.registry import reason_of
 
 T = TypeVar("T")
@@ -105,6 +106,16 @@ def require(condition: object, message: str) -> None:
     """Raise an AssertionError with a message unless the condition holds."""
     if not condition:
         raise AssertionError(message)
+
+
+def require_card(card: Card, kind: str) -> None:
+    """Require that a card says everything that every card says."""
+    require(card.kind == kind, f"its card says that it is {card.kind}")
+    for fact in ("title", "reference", "decisions"):
+        require(getattr(card, fact), f"its card has no {fact}")
+    require(card.summary.endswith("."), "its summary is no sentence: it does not end with a stop")
+    unsourced = [d.what for d in card.decisions if d.origin != "our reading" and not d.source]
+    require(not unsourced, f"these decisions do not name where they are published: {unsourced}")
 
 
 def require_refusal(

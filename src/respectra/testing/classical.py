@@ -24,6 +24,7 @@ from respectra.testing.base import (
     Battery,
     NotApplicable,
     require,
+    require_card,
     require_refusal,
     run_checks,
 )
@@ -94,13 +95,7 @@ def fitted(
 @_check
 def card_is_complete(method: ClassicalEntry) -> None:
     """Everything that a card says is said."""
-    card = method.card
-    require(card.kind == "classical", f"its card says that it is {card.kind}")
-    for fact in ("title", "reference", "decisions"):
-        require(getattr(card, fact), f"its card has no {fact}")
-    require(card.summary.endswith("."), "its summary is no sentence: it does not end with a stop")
-    unsourced = [d.what for d in card.decisions if d.origin != "our reading" and not d.source]
-    require(not unsourced, f"these decisions do not name where they are published: {unsourced}")
+    require_card(method.card, "classical")
 
 
 @_check

@@ -6,16 +6,13 @@ value, so that a branch that begins with zeros counts.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from respectra.errors import ConfigError
 from respectra.methods import (
@@ -26,24 +23,21 @@ from respectra.methods import (
     load_weights,
     save_weights,
 )
-from respectra.methods.measure import measure_frame
-from respectra.methods.network import NetworkConfig, NetworkMethod
-from respectra.methods.networks.blocks import GlobalMean
-from respectra.methods.registry import methods
-from respectra.testing.base import (
-    Battery,
-    NotApplicable,
-    require,
-    require_refusal,
-    run_checks,
+from respectra.testing.base import Battery, require, require_card, require_refusal, run_checks
+from respectra.testing.network_field import FIELD_CHECKS
+from respectra.testing.network_parts import (
+    Method,
+    build,
+    count_gmac,
+    noise,
+    one_thread,
+    picture,
+    registered,
+    require_same,
+    run,
+    tiny_config,
 )
 
-Method = NetworkMethod[Any]
-
-#: Published sizes up to this cost have their memory claim checked, 10⁹ multiply-adds a frame.
-CHEAP_GMAC = 60
-#: Tiny networks that reach further than this are not perturbed: the image would be too large.
-LARGEST_RADIUS = 160
 #: Tiny networks have fewer parameters than this.
 TINY = 100_000
 
@@ -75,83 +69,6 @@ def check_network(method: str | Method, *, slow: bool = True) -> dict[str, str]:
         return run_checks(entry.card.name, entry, NETWORK_CHECKS, slow=slow)
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Tiny networks on one thread: no competition between processes, no changing sums."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-# --- what the checks are made of --------------------------------------------------------------
-
-
-def tiny_config(method: Method, **options: Any) -> NetworkConfig:
-    """The configuration of the tiny preset."""
-    require("tiny" in method.presets, "it has no preset 'tiny'")
-    config: NetworkConfig = method.config(**{**method.presets["tiny"], **options})
-    return config
-
-
-def build(method: Method, *, seed: int = 2020, **options: Any) -> nn.Module:
-    """The tiny network in evaluation mode, no parameter at its initial value."""
-    torch.manual_seed(seed)
-    net = method.network(tiny_config(method, **options)).eval()
-    with torch.no_grad():
-        for parameter in net.parameters():
-            scale = parameter.std().item() if parameter.numel() > 1 else 0.0
-            parameter.add_(torch.randn_like(parameter) * max(0.5 * scale, 0.02))
-    return net
-
-
-def picture(method: Method, height: int, width: int, *, n: int = 1, seed: int = 0) -> Tensor:
-    """Noise in [0, 1] with as many channels as the network takes."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(n, tiny_config(method).channels_in, height, width, generator=generator)
-
-
-def run(net: nn.Module, x: Tensor) -> Tensor:
-    """The answer of a network, without gradients."""
-    with torch.inference_mode():
-        answer: Tensor = net(x)
-    return answer
-
-
-def require_same(got: Tensor, wanted: Tensor, tolerance: float, what: str) -> None:
-    """Require that the largest difference is small against the largest value."""
-    shapes = tuple(got.shape), tuple(wanted.shape)
-    require(shapes[0] == shapes[1], f"{what}: shape {shapes[0]}, not {shapes[1]}")
-    scale = wanted.abs().max().item()
-    require(scale > 0, f"{what}: nothing to compare, the output is zero")
-    difference = (got - wanted).abs().max().item() / scale
-    require(
-        difference <= tolerance, f"{what}: differs by {difference:.3g}, more than {tolerance:g}"
-    )
-
-
-def registered(method: Method) -> str:
-    """The name under which a method is registered, or NotApplicable."""
-    name = method.card.name
-    if name not in methods() or methods()[name] is not method:
-        raise NotApplicable(f"no installed package registers {name!r} with this entry")
-    return name
-
-
-def count_gmac(method: Method, config: NetworkConfig, height: int, width: int) -> float:
-    """10⁹ multiply-accumulates on one image, counted without computing it."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with torch.device("meta"):
-        net = method.network(config).eval().requires_grad_(False)
-    image = torch.empty(1, config.channels_in, height, width, device="meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net(image)
-    return float(counter.get_total_flops()) / 2e9
-
-
 # --- the card ---------------------------------------------------------------------------------
 
 
@@ -159,12 +76,8 @@ def count_gmac(method: Method, config: NetworkConfig, height: int, width: int) -
 def card_is_complete(method: Method) -> None:
     """Everything that a card says is said."""
     card = method.card
-    require(card.kind == "network", f"its card says that it is {card.kind}")
-    for fact in ("title", "reference", "tiling_reason", "decisions"):
-        require(getattr(card, fact), f"its card has no {fact}")
-    require(card.summary.endswith("."), "its summary is no sentence: it does not end with a stop")
-    unsourced = [d.what for d in card.decisions if d.origin != "our reading" and not d.source]
-    require(not unsourced, f"these decisions do not name where they are published: {unsourced}")
+    require_card(card, "network")
+    require(card.tiling_reason, "its card has no tiling_reason")
     require(
         (card.native_tile is not None) == (card.tiling is Tiling.NATIVE),
         "native_tile belongs to Tiling.NATIVE, and to it alone",
@@ -292,7 +205,7 @@ def flat_images_give_finite_spectra(method: Method) -> None:
 @_check
 def the_input_is_left_alone(method: Method) -> None:
     """Nothing is computed in place in the image."""
-    x = _noise(method, 17, 23)
+    x = noise(method, 17, 23)
     before = x.clone()
     run(build(method), x)
     require(torch.equal(x, before), "it changes the image that it is given")
@@ -301,14 +214,14 @@ def the_input_is_left_alone(method: Method) -> None:
 @_check
 def evaluation_is_deterministic(method: Method) -> None:
     """The same image gives the same cube."""
-    net, x = build(method), _noise(method, 24, 32)
+    net, x = build(method), noise(method, 24, 32)
     require(torch.equal(run(net, x), run(net, x)), "a second run gives other values")
 
 
 @_check
 def images_of_a_batch_do_not_see_each_other(method: Method) -> None:
     """Two at once give what one by one gives."""
-    net, x = build(method), _noise(method, 20, 28, n=2)
+    net, x = build(method), noise(method, 20, 28, n=2)
     x[1] *= 0.3
     alone = torch.cat([run(net, x[:1]), run(net, x[1:])])
     require_same(run(net, x), alone, 1e-5, "two images at once, against one by one")
@@ -317,7 +230,7 @@ def images_of_a_batch_do_not_see_each_other(method: Method) -> None:
 @_check
 def channels_last_gives_the_same(method: Method) -> None:
     """The memory layout in which pictures are reconstructed."""
-    net, x = build(method), _noise(method, 20, 28)
+    net, x = build(method), noise(method, 20, 28)
     wanted = run(net, x)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     got = run(net, x.contiguous(memory_format=torch.channels_last))
@@ -327,17 +240,11 @@ def channels_last_gives_the_same(method: Method) -> None:
 @_check
 def float32_agrees_with_float64(method: Method) -> None:
     """No precision is lost by the way."""
-    net, x = build(method), _noise(method, 20, 28)
+    net, x = build(method), noise(method, 20, 28)
     single = run(net, x)
     double = run(net.double(), x.double())
     require(double.dtype == torch.float64, f"in float64 it gives {double.dtype}")
     require_same(single.double(), double, 1e-3, "float32, against float64")
-
-
-def _noise(method: Method, height: int, width: int, *, n: int = 1, seed: int = 0) -> Tensor:
-    """Noise of a size that the network accepts."""
-    low = method.card.size_minimum
-    return picture(method, max(low, height), max(low, width), n=n, seed=seed)
 
 
 # --- training ---------------------------------------------------------------------------------
@@ -368,7 +275,7 @@ def every_parameter_learns(method: Method) -> None:
 def _learning(method: Method, seed: int) -> set[str]:
     """Names of the parameters that have a gradient on one batch."""
     net = build(method, seed=seed).train()
-    out = net(_noise(method, 33, 40, n=4, seed=seed))
+    out = net(noise(method, 33, 40, n=4, seed=seed))
     out.sub(torch.rand_like(out)).square().mean().backward()
     found = {key: p.grad for key, p in net.named_parameters() if p.grad is not None}
     for key, gradient in found.items():
@@ -381,7 +288,7 @@ def training_takes_a_step_from_fresh_weights(method: Method) -> None:
     """Fresh weights have gradients, all of them finite."""
     torch.manual_seed(0)
     net = method.network(tiny_config(method)).train()
-    out = net(_noise(method, 32, 32, n=2))
+    out = net(noise(method, 32, 32, n=2))
     out.sub(0.3).abs().mean().backward()
     gradients = [p.grad for p in net.parameters() if p.grad is not None]
     moving = any(gradient.abs().max() > 0 for gradient in gradients)
@@ -396,7 +303,7 @@ def training_takes_a_step_from_fresh_weights(method: Method) -> None:
 def saved_and_loaded_weights_give_the_same(method: Method) -> None:
     """Bit for bit, through a weights file."""
     name = registered(method)
-    net, x = build(method), _noise(method, 18, 26)
+    net, x = build(method), noise(method, 18, 26)
     tensors = {key: value.numpy() for key, value in net.state_dict().items()}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "weights.safetensors"
@@ -407,113 +314,4 @@ def saved_and_loaded_weights_give_the_same(method: Method) -> None:
     require(torch.equal(run(again, x), run(net, x)), "a saved and loaded network gives others")
 
 
-# --- receptive field --------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def frozen_statistics(net: nn.Module, x: Tensor) -> Iterator[None]:
-    """Whole-image means keep the values they have on ``x``, as the tiler does it."""
-    modules = [module for module in net.modules() if isinstance(module, GlobalMean)]
-    means: list[Tensor] = []
-    hooks = [m.register_forward_hook(lambda *call: means.append(call[2])) for m in modules]
-    run(net, x)
-    for hook in hooks:
-        hook.remove()
-    replay = iter(means)
-
-    def restart(*_: object) -> None:
-        nonlocal replay
-        replay = iter(means)
-
-    hooks = [m.register_forward_hook(lambda *_: next(replay)) for m in modules]
-    hooks.append(net.register_forward_pre_hook(restart))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def bounded(method: Method) -> tuple[nn.Module, int, int]:
-    """A double-precision network with its radius and the multiple it works at."""
-    card, radius = method.card, method.halo(tiny_config(method))
-    if radius is None:
-        raise NotApplicable("every output pixel sees the whole image")
-    if card.tiling not in (Tiling.EXACT, Tiling.STATISTICS):
-        raise NotApplicable(f"not tiled with a halo: {card.tiling.value}")
-    if radius > LARGEST_RADIUS:
-        raise NotApplicable(f"a radius of {radius} px needs too large an image")
-    return build(method).double(), radius, card.size_multiple
-
-
-@_check
-def input_beyond_the_radius_changes_nothing(method: Method) -> None:
-    """The halo is not too small."""
-    net, radius, multiple = bounded(method)
-    side = -(-(2 * radius + 24) // multiple) * multiple
-    x = picture(method, side, side).double()
-    with frozen_statistics(net, x):
-        before = run(net, x)
-        for shift in {0, 1, multiple // 2, multiple - 1}:
-            at = side // 2 // multiple * multiple + shift
-            changed = x.clone()
-            changed[..., at, at] = 5.0
-            change = (run(net, changed) - before).abs().amax(dim=(0, 1))
-            distance = (torch.arange(side) - at).abs()
-            beyond = torch.maximum(distance[:, None], distance[None, :]) > radius
-            require(change[at, at] > 0, "a pixel does not change its own spectrum")
-            require(
-                change[beyond].max() <= 1e-12 * change.max(),
-                f"a pixel changes spectra farther than its halo of {radius} pixels",
-            )
-
-
-@_check
-def a_tile_with_its_halo_gives_what_the_whole_image_gives(method: Method) -> None:
-    """Tiling is exact where the card says so."""
-    net, radius, multiple = bounded(method)
-    halo = -(-radius // multiple) * multiple
-    tile = max(multiple, 16 // multiple * multiple)
-    size, top, left = tile + 2 * halo, 2 * multiple, multiple
-    x = picture(method, size + 5 * multiple, size + 3 * multiple).double()
-    with frozen_statistics(net, x):
-        whole = run(net, x)[..., top : top + size, left : left + size]
-        part = run(net, x[..., top : top + size, left : left + size])
-    inner = slice(halo, halo + tile)
-    require_same(part[..., inner, inner], whole[..., inner, inner], 1e-10, "a tile with its halo")
-
-
-# --- export -----------------------------------------------------------------------------------
-
-
-@NETWORK_CHECKS.slow_check
-def exported_and_in_onnx_runtime_it_gives_the_same(method: Method) -> None:
-    """The graph that PyTorch exports, and ONNX Runtime on it."""
-    if not method.card.exports_onnx:
-        raise NotApplicable("its card claims no export")
-    import onnxruntime
-
-    net, x = build(method), _noise(method, 24, 32)
-    wanted = run(net, x)
-    program = torch.export.export(net, (x,), strict=False)
-    require_same(program.module()(x).detach(), wanted, 1e-5, "the exported graph")
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "network.onnx"
-        torch.onnx.export(program, (), file, dynamo=True, verbose=False)
-        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-        (out,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-    require_same(torch.from_numpy(out), wanted, 1e-4, "ONNX Runtime")
-
-
-# --- cost -------------------------------------------------------------------------------------
-
-
-@NETWORK_CHECKS.slow_check
-def memory_of_one_frame_is_below_the_claim(method: Method) -> None:
-    """The published size on an image of 482 x 512, measured in a process of its own."""
-    name, claim = registered(method), method.card.memory_gb
-    if count_gmac(method, method.config(), 482, 512) > CHEAP_GMAC:
-        raise NotApplicable("takes too long here; measured by benchmarks/frame.py")
-    require(claim is not None, "its card does not claim the peak memory of one frame")
-    peak = measure_frame(name, threads=2).peak_gb
-    require(claim is None or peak <= claim, f"one frame takes {peak:.2f} GB, its card says {claim}")
+NETWORK_CHECKS.extend(FIELD_CHECKS)

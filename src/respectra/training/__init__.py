@@ -33,4 +33,4 @@ __all__ = [
     "train",
 ]
 
-__getattr__ = lazy_names(__name__, {"RunResult": "run", "train": "run"})
+__getattr__ = lazy_names(__name__, {"run": ["RunResult", "train"]})

@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from respectra.errors import FormatError, OutputError
-from respectra.files import atomic_path
+from respectra.errors import FormatError
+from respectra.files import atomic_path, make_folder
 from respectra.guards.text import read_object
 from respectra.methods import Weights, save_weights
 
@@ -39,10 +39,7 @@ class RunFolder:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
         self._made = [f for f in (self.root, *self.root.parents) if not f.exists()]
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {self.root}: {error.strerror}") from None
+        make_folder(self.root)
         self.recipe = self.root / "recipe.yaml"
         self.facts = self.root / "run.json"
         self.metrics = self.root / "metrics.csv"
@@ -66,6 +63,25 @@ class RunFolder:
     def is_started(self) -> bool:
         """Whether a run was begun here."""
         return self.recipe.is_file() and self.facts.is_file()
+
+    def steps_done(self) -> int:
+        """Optimiser steps behind the checkpoint; 0 without one.
+
+        Raises:
+            FormatError: it is damaged.
+        """
+        import torch
+
+        if not self.checkpoint.is_file():
+            return 0
+        try:
+            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            return int(state["global_step"])
+        except Exception as error:  # whatever torch makes of a damaged file
+            raise FormatError(
+                f"{self.checkpoint} is damaged ({type(error).__name__}); put back a copy of it, or "
+                "begin a new run in another folder"
+            ) from None
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         """Write run.json."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from lightning.pytorch import LightningDataModule
 import respectra
 from respectra.cameras import get_track
 from respectra.datasets.patches import Patches
-from respectra.errors import ConfigError, FormatError, OutputError
+from respectra.errors import ConfigError, OutputError
 from respectra.files import file_lock, writing_to
 from respectra.identity import content_hash
 from respectra.methods import Weights, load_weights
@@ -33,7 +33,7 @@ from respectra.training.lightning_trainer import fit, make_trainer, quiet_lightn
 from respectra.training.model_card import model_card
 from respectra.training.module import TrainingModule
 from respectra.training.nodes import Team, find_team
-from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Length, Recipe
+from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Recipe
 from respectra.training.recipe_files import differences, load_recipe, save_recipe
 from respectra.training.recorder import Recorder
 from respectra.training.source import TrainingScenes, open_scenes
@@ -130,73 +130,54 @@ def train(
     team = find_team(processes, nodes)
     where = pick_device(device)
     folder = RunFolder(out)
+    with _held(folder, team, where):
+        if team.writes and folder.is_started and not resume:
+            raise OutputError(
+                f"{folder.root} holds a run already; resume it or choose another folder"
+            )
+        begun_with = None if start is None else load_weights(start)
+        digest = None if start is None else content_hash(start)
+        if is_synthetic(data):
+            job = _synthetic_job(recipe, folder, begun_with, team=team, workers=workers)
+        else:
+            scenes = _open(recipe, data)
+            if isinstance(recipe, ClassicalRecipe):
+                if start is not None:
+                    raise ConfigError(
+                        f"{recipe.method} is fitted at once; it starts from no weights"
+                    )
+                facts = _facts(recipe, scenes)
+                if team.writes:
+                    _begin(folder, recipe, facts)
+                    folder.write_fitted(fit_classical(recipe, scenes, provenance=facts))
+                return _result(recipe, folder, team)
+            job = _job(recipe, scenes, folder, begun_with, team=team, workers=workers)
+        facts = {**_facts(recipe, job.scenes, begun_with, digest), **job.facts}
+        if team.writes:
+            _begin(folder, recipe, facts)
+        _run(
+            job,
+            folder,
+            facts,
+            device=where,
+            team=team,
+            checkpoint_minutes=checkpoint_minutes,
+            on_estimate=on_estimate,
+            progress=as_progress(progress),
+        )
+        return _result(recipe, folder, team)
+
+
+@contextlib.contextmanager
+def _held(folder: RunFolder, team: Team, device: torch.device) -> Iterator[None]:
+    """Within this block no other run writes to the folder, and processes know of one another."""
     with contextlib.ExitStack() as stack:
         if team.writes:
             stack.enter_context(folder.removed_if_empty())
             stack.enter_context(file_lock(folder.root, inside=True))
         stack.enter_context(writing_to(folder.root, _HINT))
-        stack.enter_context(team.joined(where))
-        return _train_in(
-            folder,
-            recipe,
-            data,
-            resume=resume,
-            start=start,
-            device=where,
-            team=team,
-            workers=workers,
-            checkpoint_minutes=checkpoint_minutes,
-            on_estimate=on_estimate,
-            progress=as_progress(progress),
-        )
-
-
-def _train_in(
-    folder: RunFolder,
-    recipe: AnyRecipe,
-    data: Data,
-    *,
-    resume: bool,
-    start: str | os.PathLike[str] | None,
-    device: torch.device,
-    team: Team,
-    workers: int,
-    checkpoint_minutes: float,
-    on_estimate: Callable[[Estimate], None] | None,
-    progress: Progress,
-) -> RunResult:
-    """Train in a folder whose lock the first process holds; see :func:`train`."""
-    if team.writes and folder.is_started and not resume:
-        raise OutputError(f"{folder.root} holds a run already; resume it or choose another folder")
-    begun_with = None if start is None else load_weights(start)
-    digest = None if start is None else content_hash(start)
-    if is_synthetic(data):
-        job = _synthetic_job(recipe, folder, begun_with, team=team, workers=workers)
-    else:
-        scenes = _open(recipe, data)
-        if isinstance(recipe, ClassicalRecipe):
-            if start is not None:
-                raise ConfigError(f"{recipe.method} is fitted at once; it starts from no weights")
-            facts = _facts(recipe, scenes)
-            if team.writes:
-                _begin(folder, recipe, facts)
-                folder.write_fitted(fit_classical(recipe, scenes, provenance=facts))
-            return _result(recipe, folder, team)
-        job = _job(recipe, scenes, folder, begun_with, team=team, workers=workers)
-    facts = {**_facts(recipe, job.scenes, begun_with, digest), **job.facts}
-    if team.writes:
-        _begin(folder, recipe, facts)
-    _run(
-        job,
-        folder,
-        facts,
-        device=device,
-        team=team,
-        checkpoint_minutes=checkpoint_minutes,
-        on_estimate=on_estimate,
-        progress=progress,
-    )
-    return _result(recipe, folder, team)
+        stack.enter_context(team.joined(device))
+        yield
 
 
 @dataclass(frozen=True)
@@ -294,9 +275,10 @@ def _synthetic_job(
 
 
 def _is_lengthened(folder: RunFolder, recipe: Recipe, team: Team) -> bool:
-    return team.agree(
-        lambda: folder.is_started and _length(load_recipe(folder.recipe)) != recipe.length
-    )
+    def lengthened() -> bool:
+        return folder.is_started and vars(load_recipe(folder.recipe)).get("length") != recipe.length
+
+    return team.agree(lengthened)
 
 
 def _result(recipe: AnyRecipe, folder: RunFolder, team: Team) -> RunResult:
@@ -312,10 +294,6 @@ def _result(recipe: AnyRecipe, folder: RunFolder, team: Team) -> RunResult:
         scores=dict(best.provenance["validation"]),
         step=int(best.provenance.get("step", 0)),
     )
-
-
-def _length(recipe: AnyRecipe) -> Length | None:
-    return recipe.length if isinstance(recipe, Recipe) else None
 
 
 def _facts(
@@ -388,7 +366,7 @@ def _run(
 ) -> None:
     module = job.module
     recipe, steps = module.recipe, module.steps
-    done = team.agree(lambda: _steps_done(folder))
+    done = team.agree(folder.steps_done)
     if done >= steps:
         return
     with quiet_lightning():
@@ -409,20 +387,6 @@ def _run(
         trainer = make_trainer(recipe, team, device, steps, recorder, folder.root)
         checkpoint = folder.checkpoint if done else None
         fit(trainer, module, job.data, checkpoint)
-
-
-def _steps_done(folder: RunFolder) -> int:
-    """Optimiser steps behind the checkpoint; 0 without one."""
-    if not folder.checkpoint.is_file():
-        return 0
-    try:
-        state = torch.load(folder.checkpoint, map_location="cpu", weights_only=True)
-        return int(state["global_step"])
-    except Exception as error:  # whatever torch makes of a damaged file
-        raise FormatError(
-            f"{folder.checkpoint} is damaged ({type(error).__name__}); put back a copy of it, or "
-            "begin a new run in another folder"
-        ) from None
 
 
 def _versions() -> dict[str, str]:

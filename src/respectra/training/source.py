@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 import xarray as xr
 
 from respectra.cameras import Track
@@ -24,6 +23,7 @@ from respectra.datasets.splits import list_official_splits, split_by_scene, spli
 from respectra.datasets.store import SceneArrays, StoreSplit, is_store, open_store, require_track
 from respectra.datasets.validity import valid_pixels
 from respectra.errors import ConfigError, DataError, naming
+from respectra.guards.limits import free_memory
 from respectra.identity import content_hash
 from respectra.methods import Contract
 from respectra.storage import local_folder
@@ -253,7 +253,7 @@ def _require_memory(scenes: Sequence[Scene]) -> None:
         DataError: they take more than is free.
     """
     wanted = sum(4 * math.prod(scene.peek().shape) for scene in scenes)
-    free = psutil.virtual_memory().available
+    free = free_memory()
     if wanted > _SHARE * free:
         raise DataError(
             f"the {len(scenes)} scenes take {wanted / 1e9:.3g} GB of {free / 1e9:.3g} GB that are "

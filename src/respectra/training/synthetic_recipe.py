@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeGuard
+from typing import Literal, TypeGuard
 
 from pydantic import Field
 
 from respectra.config import Config
+from respectra.training.schedule_recipe import Positive, Share
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 #: What is named instead of folders of cubes.
 SYNTHETIC = "synthetic"
 Kind = Literal["clean", "camera", "told", "observer", "white", "stranger"]
@@ -33,6 +32,10 @@ class UncertaintyRecipe(Config):
     """
     noisy_factors: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
     """The same where noise is told."""
+    level: float = 0.0
+    """The power of a pixel's light over its scene's that these are multiplied by: the brightest
+    pixels of measured scenes are known less well than those of synthetic ones. Chosen on measured
+    scenes."""
     cell: float = Field(default=0.0, ge=0)
     """What the width of a code adds to the standard deviation, in such widths: measured spectra
     are themselves noisy where they are dark. Chosen on measured scenes, as the next."""

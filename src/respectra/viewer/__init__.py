@@ -17,11 +17,10 @@ __all__ = ["Limits", "Settings", "View", "create_app", "show"]
 
 #: Loaded when first used: the web framework is an optional extra.
 _HOMES = {
-    "Limits": "limits",
-    "Settings": "service",
-    "View": "notebook",
-    "create_app": "app",
-    "show": "notebook",
+    "limits": ("Limits",),
+    "service": ("Settings",),
+    "notebook": ("View", "show"),
+    "app": ("create_app",),
 }
 
 _load = lazy_names(__name__, _HOMES)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import tempfile
+import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -27,13 +29,14 @@ from respectra.config import Config
 from respectra.cubes import open_cube, save_cube
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.io import peek_cube
-from respectra.errors import ConfigError, DataError, FormatError
+from respectra.errors import ConfigError, DataError, FormatError, RespectraWarning
 from respectra.files import atomic_path
 from respectra.inference import Reconstructor, load
 from respectra.progress import Progress, unseen
 from respectra.viewer.blocks import CubeSource
 from respectra.viewer.calibrating import ChartTask, run_calibration
 from respectra.viewer.limits import Limits
+from respectra.viewer.paths import without_paths
 from respectra.viewer.scene import FIRST_LOOK, REFERENCES_FILE
 from respectra.viewer.scene_writer import Focus, write_scene
 from respectra.viewer.sources import picture_source
@@ -69,6 +72,8 @@ class Task(Config):
     """Which cube of a file that holds several."""
     chart: ChartTask = ChartTask()
     """For calibrations."""
+    root: Path = Path("/")
+    """The folder of the service, whose path is no client's business."""
     limits: Limits = Limits()
 
 
@@ -117,7 +122,9 @@ def _scene(task: Task, folder: Path, progress: Progress, focus: Focus) -> None:
         image = _open_picture(task, kind)
         _require_same_size(image, truth)
         progress(2, 100, "getting the method ready")
-        _recover(task, image, kind, _for_file(task, kind), folder, progress, focus)
+        with _warnings_of(task) as said:
+            reconstructor = _for_file(task, kind)
+        _recover(task, image, kind, reconstructor, folder, progress, focus, said)
     if truth is not None:
         _write_truth(truth, folder, progress)
 
@@ -127,7 +134,9 @@ def _demo(task: Task, folder: Path, progress: Progress, focus: Focus) -> None:
     truth, image = _still_life()
     save_cube(truth, folder / "truth.npz")
     progress(2, 100, "getting the method ready")
-    _recover(task, image, "clean", _for_demo(task, image), folder, progress, focus)
+    with _warnings_of(task) as said:
+        reconstructor = _for_demo(task, image)
+    _recover(task, image, "clean", reconstructor, folder, progress, focus, said)
     if str(truth.attrs["quantity"]) == (task.stated.quantity or truth.attrs["quantity"]):
         _write_truth(truth, folder, progress)
 
@@ -149,6 +158,7 @@ def _recover(
     folder: Path,
     progress: Progress,
     focus: Focus,
+    said: Sequence[str] = (),
 ) -> None:
     values = image.sizes["y"] * image.sizes["x"] * reconstructor.contract.bands
     if values > task.limits.cube_values:
@@ -160,6 +170,8 @@ def _recover(
         references.to_csv(place / REFERENCES_FILE)
     facts = {"kind": "picture", "method": task.method, "title": reconstructor.card.title}
     facts |= {"input": kind, "guarantees": ", ".join(task.guarantees), **in_words(reconstructor)}
+    if said:
+        facts["warning"] = "; ".join(dict.fromkeys(said))
     progress(5, 100, "computing")
 
     with tempfile.TemporaryDirectory(dir=folder) as kept:
@@ -175,6 +187,20 @@ def _recover(
             uncertainty=uncertainty,
             facts=facts,
         )
+
+
+@contextlib.contextmanager
+def _warnings_of(task: Task) -> Iterator[list[str]]:
+    """What the package warns of meanwhile, for people who do not know this machine's folders."""
+    said: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RespectraWarning)
+        yield said
+    for found in caught:
+        if issubclass(found.category, RespectraWarning):
+            said.append(without_paths(str(found.message), task.root))
+        else:
+            warnings.warn_explicit(found.message, found.category, found.filename, found.lineno)
 
 
 def _write_truth(truth: xr.DataArray, folder: Path, progress: Progress) -> None:

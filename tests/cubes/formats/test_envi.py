@@ -247,3 +247,28 @@ def test_wavelengths_that_no_camera_has_are_not_believed(tmp_path, values, unit,
     assert "band axis" in inspect(header)["details"]["wavelength_problem"]
     given = rs.open_cube(header, wavelengths_nm=GRID)  # what cannot be is not contradicted
     np.testing.assert_array_equal(given["wavelength"], GRID)
+
+
+@pytest.mark.parametrize("unit", ["nm", "um"])
+def test_wavelengths_with_their_unit_behind_each(tmp_path, values, unit):
+    factor = 1 if unit == "nm" else 1e-3
+    spelled = "{" + ", ".join(f"{nm * factor:g} {unit}" for nm in GRID) + "}"
+    cube = rs.open_cube(written(tmp_path, values, f"wavelength = {spelled}\n"))
+    np.testing.assert_allclose(cube["wavelength"], GRID)
+
+
+def test_wavelengths_of_another_number_of_bands_are_said(tmp_path, values):
+    path = written(tmp_path, values, "wavelength = {400, 500, 600}\n")
+    with pytest.raises(FormatError, match="states 3 wavelengths and has 4 bands"):
+        rs.open_cube(path)
+    assert rs.open_cube(path, wavelengths_nm=GRID).shape == values.shape
+
+
+def test_a_scale_that_was_meant_to_multiply_is_refused(tmp_path, values):
+    codes = (values * 10_000).astype(np.uint16)
+    scale = f"{WAVES}reflectance scale factor = "
+    path = written(tmp_path, codes, f"{scale}0.0001\n", dtype=12)
+    with pytest.raises(FormatError, match="was meant to multiply, write 10000"):
+        rs.open_cube(path)
+    path = written(tmp_path, values, f"{scale}0.5\n")
+    np.testing.assert_allclose(rs.open_cube(path).values, values / 0.5)

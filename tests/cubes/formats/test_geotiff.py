@@ -54,6 +54,7 @@ def save(path, array, **options):
                  ' role="description"'),
         [(f"Band_{k + 1}", "", f"{g:g} Nanometers") for k, g in enumerate(GRID)],
         [("wavelength", "", "{400, 500, 600, 700}"), ("wavelength_units", "", "nm")],
+        of_bands("wavelength", [f"{g / 1e3:g} um" for g in GRID]),
     ],
 )  # fmt: skip
 def test_wavelengths_of_gdal(tmp_path, values, items):
@@ -61,6 +62,13 @@ def test_wavelengths_of_gdal(tmp_path, values, items):
     cube = rs.open_cube(tmp_path / "a.tif")
     np.testing.assert_allclose(cube["wavelength"], GRID)
     np.testing.assert_array_equal(cube.values, values)
+
+
+def test_a_scale_that_leaves_nothing_is_refused(tmp_path, values):
+    items = of_bands("SCALE", ["0"] * 4, ' role="scale"')
+    save(tmp_path / "a.tif", values, planarconfig="contig", extratags=tags(items))
+    with pytest.raises(FormatError, match="gains are 0"):
+        rs.open_cube(tmp_path / "a.tif", wavelengths_nm=GRID)
 
 
 def test_no_data_scale_offset_and_descriptions(tmp_path, values):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
 
 
@@ -20,7 +20,7 @@ class Ratios(ClassicalMethod):
         summary="Least squares on R, G, B and the square roots of their products; any exposure.",
         reference="Respectra, examples/plugin",
         year=2026,
-        decisions=(Decision(what="the six terms", origin=Origin.READING),),
+        decisions=(Decision.reading("the six terms"),),
         tiling=Tiling.EXACT,
         tiling_reason=PER_PIXEL,
         exports_onnx=False,

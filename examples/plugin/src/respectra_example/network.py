@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod
 
 
@@ -51,7 +51,7 @@ METHOD = NetworkMethod(
         summary="A few residual 3x3 layers, to show how a network is added from another package.",
         reference="Respectra, examples/plugin",
         year=2026,
-        decisions=(Decision(what="everything", origin=Origin.READING),),
+        decisions=(Decision.reading("everything"),),
         tiling=Tiling.EXACT,
         tiling_reason="Only 3x3 convolutions: every pixel sees a bounded neighbourhood.",
         memory_gb=0.9,

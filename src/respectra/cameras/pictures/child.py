@@ -2,14 +2,14 @@
 
 HEIC and raw files are decoded by large C++ libraries (libheif, LibRaw). They run in a process that
 knows nothing but the file, may take only so long and so much memory, and gives back an array and a
-few facts.
+few facts. On Linux it is a copy of one that has the library loaded (``guards.forker``); elsewhere,
+where copying a process is not safe with every library or not possible, it is started for each file.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from respectra.errors import FormatError, MissingExtraError
+from respectra.errors import DataError, FormatError, MissingExtraError
+from respectra.guards.forker import Forker, environment
 
 _SCRIPT = Path(__file__).with_name("child_reader.py")
 #: Seconds of processor time that reading what a file says may take, and decoding it.
@@ -29,6 +30,7 @@ PATIENCE_S = {"look": 20.0, "decode": 180.0}
 PATIENCE_FACTOR = 20
 #: Address space that the process may take: for itself, and for each pixel that is decoded.
 SPACE_BYTES, PIXEL_BYTES = 8 * 2**30, 64
+_FORKER = Forker(_SCRIPT) if sys.platform == "linux" else None
 
 
 def ask_child(
@@ -48,51 +50,64 @@ def ask_child(
 
     Raises:
         FormatError: the file is damaged, unknown to the library, crashes it, or takes for ever.
+        DataError: the decoder was ended from outside.
         MissingExtraError: the library is not installed.
     """
     what = {"path": str(path.absolute()), "kind": kind, "task": task, **options}
-    question = json.dumps({**what, "space": SPACE_BYTES + PIXEL_BYTES * pixels})
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # each takes space
+    patience = PATIENCE_S[task]
+    what |= {"patience_s": patience, "clock_s": PATIENCE_FACTOR * patience}
+    what["space"] = SPACE_BYTES + PIXEL_BYTES * pixels
     try:
-        code, said = _answer([sys.executable, "-P", str(_SCRIPT), question], environment, task)
-    except subprocess.TimeoutExpired:
+        code, said = _ask(what)
+    except TimeoutError:
         raise FormatError(
-            f"{path} is damaged: its decoder does not end within {PATIENCE_S[task]:g} s"
+            f"{path} is damaged: its decoder does not end within {patience:g} s"
         ) from None
-    line, _, rest = said.partition(b"\n")
-    if code or not line:
+    if code is None:
+        raise DataError(
+            f"the process that decodes {path} was ended from outside; if that was for want of "
+            "memory, free some and try again"
+        )
+    line = said[: said.find(b"\n") + 1]
+    if code != 0 or not line:
         raise FormatError(f"{path} is damaged: it crashes its decoder (code {code})")
     facts: dict[str, Any] = json.loads(line)
     if "missing" in facts:
         raise MissingExtraError(facts["missing"], kind, f"reading {path.suffix} files")
     if "error" in facts:
         raise FormatError(f"{path} cannot be decoded: {facts['error']}")
-    return facts, _array(facts.pop("array", None), rest)
+    return facts, _array(facts.pop("array", None), said, len(line))
 
 
-def _answer(command: list[str], environment: dict[str, str], task: str) -> tuple[int, bytes]:
-    """Exit code and output of a process.
+def _ask(question: dict[str, Any]) -> tuple[int | None, bytes]:
+    if _FORKER is None:
+        return _start(question)
+    answer = _FORKER.ask(question)
+    return answer.code, answer.said
+
+
+def _start(question: dict[str, Any]) -> tuple[int, bytes]:
+    """Exit code and output of a process that is started for this question.
 
     Raises:
-        TimeoutExpired: it was ended, having taken more than its time.
+        TimeoutError: it was ended, having taken more than its time.
     """
-    patience = PATIENCE_S[task]
-    end = time.monotonic() + PATIENCE_FACTOR * patience
+    end = time.monotonic() + question["clock_s"]
     with subprocess.Popen(
-        command,
+        [sys.executable, "-P", str(_SCRIPT), json.dumps(question)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment,
+        env=environment(),
     ) as process:
+        patience = question["patience_s"]
         try:
             while True:
                 try:
                     said, _ = process.communicate(timeout=min(patience, 1.0))
                 except subprocess.TimeoutExpired:
                     if time.monotonic() > end or _processor_time(process.pid) > patience:
-                        raise
+                        raise TimeoutError from None
                 else:
                     return process.returncode, said
         except BaseException:
@@ -108,7 +123,7 @@ def _processor_time(number: int) -> float:
     return 0.0
 
 
-def _array(layout: dict[str, Any] | None, data: bytes) -> npt.NDArray[Any] | None:
+def _array(layout: dict[str, Any] | None, data: bytes, begin: int) -> npt.NDArray[Any] | None:
     if layout is None:
         return None
-    return np.frombuffer(data, np.dtype(layout["dtype"])).reshape(layout["shape"])
+    return np.frombuffer(data, np.dtype(layout["dtype"]), offset=begin).reshape(layout["shape"])

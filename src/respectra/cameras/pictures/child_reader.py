@@ -1,26 +1,103 @@
 """The process that decodes HEIC and raw files; started by ``child``, never imported.
 
-It gets a question as JSON and answers on standard output: a line of JSON, then the values.
+It gets a question as JSON, as its argument, and answers on standard output: a line of JSON, then
+the values. With the number of a socket as its argument it serves: each message there holds a
+question and two pipes, for the answer and for how it ended; a copy of this process answers, which
+knows of no other file.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
+import select
+import signal
+import socket
 import sys
 from typing import Any
 
 import numpy as np
 
+_LIBRARIES = {"heif": "pi_heif", "raw": "rawpy"}
+_LONGEST_QUESTION = 2**17
+_LONGEST_WAIT_MS = 2**31 - 1
+
 
 def main() -> None:
-    """Answer one question."""
-    question = json.loads(sys.argv[1])
-    _limit(int(question["space"]))
+    """Answer the question that is the argument, or those that come."""
+    argument = sys.argv[1]
+    if argument.isdecimal():
+        _serve(int(argument))
+        return
     # What the libraries print must not get between the values.
-    out = os.fdopen(os.dup(1), "wb")
+    out = os.dup(1)
     os.dup2(2, 1)
+    _answer(json.loads(argument), out)
+
+
+def _serve(number: int) -> None:
+    """Answer every question by a copy of this process, until nobody can ask any more."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # copies are not waited for
+    with socket.socket(fileno=number) as channel:
+        while True:
+            message, pipes, *_ = socket.recv_fds(channel, _LONGEST_QUESTION, 2)
+            if not message:
+                break
+            question = json.loads(message)
+            with contextlib.suppress(Exception):  # a copy will find out as well, and say so
+                importlib.import_module(_LIBRARIES[question["kind"]])
+            with contextlib.suppress(OSError):  # too many processes: whoever asked hears nothing
+                if os.fork() == 0:
+                    try:
+                        channel.close()
+                        _watch(question, *pipes)
+                    finally:
+                        os._exit(0)
+            for pipe in pipes:
+                os.close(pipe)
+    os.killpg(0, signal.SIGKILL)  # whoever asked is gone
+
+
+def _watch(question: dict[str, Any], out: int, status: int) -> None:
+    """Answer in a copy; end it when its time on the clock is over or nobody reads it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    ended, alive = os.pipe()
+    copy = os.fork()
+    if copy == 0:
+        code = 1
+        try:
+            os.close(ended)
+            os.close(status)
+            _start_clocks(question)
+            _answer(question, out)
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(alive)
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    poll.register(out, 0)  # says when the other end is closed
+    events = poll.poll(min(1000 * question["clock_s"], _LONGEST_WAIT_MS))
+    if not any(descriptor == ended for descriptor, _ in events):
+        os.kill(copy, signal.SIGKILL)
+    _, how, used = os.wait4(copy, 0)
+    code = os.waitstatus_to_exitcode(how) if events else -signal.SIGALRM
+    seconds, peak = used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+    os.write(status, json.dumps([code, seconds, peak]).encode())
+
+
+def _start_clocks(question: dict[str, Any]) -> None:
+    """Let the system end this process when it computes or sleeps for longer."""
+    for name in ("SIGPROF", "SIGALRM"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, question["patience_s"])
+    signal.setitimer(signal.ITIMER_REAL, question["clock_s"])
+
+
+def _answer(question: dict[str, Any], out: int) -> None:
+    _limit(int(question["space"]))
     try:
         facts, values = _TASKS[question["kind"]](question)
     except ModuleNotFoundError as error:
@@ -32,10 +109,10 @@ def main() -> None:
     if values is not None:
         values = np.ascontiguousarray(values)
         facts["array"] = {"dtype": values.dtype.str, "shape": values.shape}
-    out.write(json.dumps(facts).encode() + b"\n")
-    if values is not None:
-        out.write(values.data)
-    out.flush()
+    with os.fdopen(out, "wb") as stream:
+        stream.write(json.dumps(facts).encode() + b"\n")
+        if values is not None:
+            stream.write(values.data)
 
 
 def _limit(space: int) -> None:
@@ -64,7 +141,7 @@ def _heif(question: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     for name in ("icc_profile", "exif"):
         if info.get(name):
             facts[name] = base64.b64encode(info[name]).decode()
-    # A copy: what the library holds is gone with the file.
+    # A copy: the values are lent, and their memory is free again when ``file`` is gone.
     return facts, np.array(file) if question["task"] == "decode" else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from respectra.errors import FormatError
+from respectra.urls import Place
 
 #: Suffix -> kind, for files that are written by their suffix as well as read.
 _OPEN: dict[str, str] = {
@@ -88,7 +89,7 @@ def kind_by_contents(data: bytes) -> str:
     raise FormatError(f"its contents are {found}; {known}" if found else f"not an image; {known}")
 
 
-def writable_kind(path: Path) -> str | None:
+def writable_kind(path: Place) -> str | None:
     """The kind to write by a suffix: PNG, JPEG, TIFF, or None."""
     kind = _OPEN.get(path.suffix.lower())
     return kind if kind in ("PNG", "JPEG", "TIFF") else None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from respectra.cameras.pictures.source import Codes, PictureSource, Said, check_cost
-from respectra.errors import FormatError
+from respectra.errors import FormatError, no_file
 
 
 class NumpySource(PictureSource):
@@ -47,6 +47,6 @@ class NumpySource(PictureSource):
         try:
             return np.asanyarray(np.load(self._path, mmap_mode="r", allow_pickle=False))
         except FileNotFoundError:
-            raise FormatError(f"no such file: {self._path}") from None
+            raise no_file(self._path) from None
         except (OSError, ValueError, SyntaxError, EOFError, RecursionError, MemoryError) as error:
             raise FormatError(f"{self._path} is not a NumPy array file ({error})") from None

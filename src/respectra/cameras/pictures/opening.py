@@ -18,9 +18,10 @@ from respectra.cameras.images import Encoding, make_image
 from respectra.cameras.pictures.kinds import kind_by_contents, kind_by_name
 from respectra.cameras.pictures.source import MAX_PIXELS, Codes, PictureSource, read_file
 from respectra.cameras.pictures.values import PictureOptions, Values
-from respectra.errors import ConfigError, DataError, FormatError
+from respectra.errors import ConfigError, DataError, FormatError, no_file
+from respectra.guards.places import require_file
 from respectra.storage import local_copy
-from respectra.urls import Url, is_url
+from respectra.urls import Url, parse_place
 
 Convert = Callable[[xr.DataArray], xr.DataArray]
 Function = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
@@ -68,10 +69,11 @@ def open_image(
         >>> (rs.open_image("small.png") * 255).round().values.tolist()
         [[[51.0, 102.0, 153.0]]]
     """
-    if isinstance(path, Url) or is_url(path):
-        with local_copy(Url.parse(str(path))) as copy:
+    place = parse_place(path)
+    if isinstance(place, Url):
+        with local_copy(place) as copy:
             return open_image(copy, encoding=encoding, max_pixels=max_pixels, **options)
-    file = Path(path)
+    file = place
     chosen = PictureOptions(**options)
     with _naming(file):
         source = _filled_in(_open_source(file, encoding, max_pixels, chosen), chosen)
@@ -212,6 +214,7 @@ def _image(values: Values, codes: Codes, name: str) -> xr.DataArray:
 def _open_source(
     path: Path, encoding: Encoding, max_pixels: int, options: PictureOptions
 ) -> PictureSource:
+    require_file(path)
     # A mosaic's pattern begins where the sensor does.
     upright = encoding == "srgb" and options.mosaic == "none"
     if path.suffix.lower() == ".npy":
@@ -260,7 +263,7 @@ def _require_kind(path: Path, kind: str) -> None:
         with path.open("rb") as file:
             start = file.read(256)
     except FileNotFoundError:
-        raise FormatError(f"no such file: {path}") from None
+        raise no_file(path) from None
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
     found = kind_by_contents(start)

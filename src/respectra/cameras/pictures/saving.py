@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,13 @@ from respectra.cameras import codec
 from respectra.cameras.images import require_image
 from respectra.cameras.pictures.kinds import writable_kind
 from respectra.errors import OutputError
-from respectra.files import atomic_path
+from respectra.storage import writing
+from respectra.urls import Url, parse_place
 
 
 def save_image(
     image: xr.DataArray,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Url,
     *,
     overwrite: bool = False,
     quality: int = 95,
@@ -31,7 +31,7 @@ def save_image(
 
     Args:
         image: dims (y, x, channel).
-        path: where to.
+        path: where to; or a URL, at which it is put when it is whole.
         overwrite: replace an existing file.
         quality: of a JPEG, 1 to 100.
 
@@ -46,12 +46,12 @@ def save_image(
         (1, 1, 3)
     """
     require_image(image)
-    target = Path(path)
+    target = parse_place(path)
     kind = writable_kind(target)
     if kind is None:
         raise OutputError(f"cannot write {target}: use one of .png, .jpg, .jpeg, .tif, .tiff")
     bits = int(image.attrs.get("bits", 8))
-    with atomic_path(target, overwrite=overwrite) as temporary:
+    with writing(target, overwrite=overwrite) as temporary:
         if kind == "PNG":
             temporary.write_bytes(codec.encode_png(_codes(image, 8 if bits <= 8 else 16)))
         elif kind == "JPEG":

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import FormatError
+from respectra.errors import FormatError, no_file
 from respectra.guards.limits import refuse_bomb
 
 Codes = npt.NDArray[Any]
@@ -129,7 +129,7 @@ def read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise FormatError(f"no such file: {path}") from None
+        raise no_file(path) from None
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
 

@@ -20,7 +20,7 @@ from respectra.cameras.pictures.source import (
     turned_size,
 )
 from respectra.cameras.pictures.with_pillow import MAX_PROFILE
-from respectra.errors import FormatError, RespectraError
+from respectra.errors import FormatError, RespectraError, no_file
 from respectra.guards.tiff import check_tiff
 
 _REDUCED, _MASK = 1, 4
@@ -59,7 +59,7 @@ def open_tiff(path: Path, *, upright: bool, max_pixels: int) -> PictureSource:
     except RespectraError:
         raise
     except FileNotFoundError:
-        raise FormatError(f"no such file: {path}") from None
+        raise no_file(path) from None
     except Exception as error:  # damaged files raise almost anything inside the reader
         raise FormatError(f"the TIFF is damaged ({error})") from error
 

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.cameras.pictures.rendering import Rendering
-from respectra.errors import ConfigError, FormatError
+from respectra.errors import ConfigError, FormatError, no_file
 from respectra.files import atomic_path
 
 _FORMAT, _VERSION = "respectra tone", 1
@@ -104,6 +104,8 @@ def open_tone(path: Path) -> Tone:
         if record.pop("format") != _FORMAT or record.pop("version") != _VERSION:
             raise FormatError(f"{path} is no tone curve of this version")
         return Tone(**record)
+    except FileNotFoundError:
+        raise no_file(path) from None
     except OSError as error:
         raise FormatError(f"the tone curve {path} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

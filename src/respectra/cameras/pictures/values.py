@@ -115,7 +115,7 @@ class Values:
         if self._profile.apply is not None:
             values = self._profile.apply(codes)
         elif self._table is not None:
-            values = self._look_up(codes)
+            values = self._table[codes]
         else:
             values = codes.astype(np.float32)
         if values.shape[2] == 1:
@@ -126,15 +126,6 @@ class Values:
         elif self._tone is not None:
             values = self._tone.undo(values)
         return np.ascontiguousarray(values)
-
-    def _look_up(self, codes: Codes) -> npt.NDArray[np.float32]:
-        assert self._table is not None
-        if codes.dtype == np.uint8 and self._table.size == 256:
-            import cv2
-
-            found = np.asarray(cv2.LUT(np.ascontiguousarray(codes), self._table))
-            return found.reshape(codes.shape)
-        return np.asarray(self._table[codes])
 
     def _opaque(self, codes: Codes) -> Codes:
         """Without the channel of opacity."""

@@ -20,6 +20,7 @@ from respectra.cubes.formats._axes import (
     role_by_attributes,
     role_by_name,
 )
+from respectra.cubes.formats._cf import PROBLEM
 from respectra.cubes.formats._low_rank import low_rank_dataset, peek_low_rank
 from respectra.cubes.formats.base import (
     MOST_BANDS,
@@ -95,6 +96,9 @@ def peek_dataset(
                 "has three: y, x, wavelength"
             )
         order, coordinate = _axes(dataset, variable, axes)
+        for part in (variable, *([] if coordinate is None else [dataset[coordinate]])):
+            if problem := part.attrs.get(PROBLEM):
+                raise FormatError(f"{path}: {part.name!r} {problem}; mend the file")
         bands = variable.sizes[order[-1]]
         attrs = dict(variable.attrs)
         if "attributes" in attrs:

@@ -168,12 +168,19 @@ def _integer(header: Header, name: str, path: Path, default: int | None = None) 
 
 def wavelengths_in(header: Header, bands: int, path: Path) -> Grid:
     """Wavelengths in nm: of their own entry, or as they stand in the names of the bands."""
+    problem: Grid = {}
     for name in ("wavelength", "wavelengths"):
-        grid = stated_grid(list_of(header, name) or None, _unit(header), bands, path)
+        entries = list_of(header, name)
+        grid = stated_grid(entries or None, _unit(header), bands, path)
+        if not grid and len(entries) == bands:  # each with its unit: 400 nm
+            grid = spelled_grid(entries, path)
         if grid:
             return grid
+        if entries and len(entries) != bands:
+            said = f"{path} states {len(entries)} wavelengths and has {bands} bands"
+            problem = {"wavelength_problem": f"{said}; say where they are (--wavelengths)"}
     names = list_of(header, "band names")
-    return spelled_grid(names, path) if len(names) == bands else {}
+    return (spelled_grid(names, path) if len(names) == bands else {}) or problem
 
 
 def _unit(header: Header) -> str | None:
@@ -181,7 +188,7 @@ def _unit(header: Header) -> str | None:
     return next((text_of(header, name) for name in names if name in header), None)
 
 
-def decoding_of(header: Header, bands: int, path: Path) -> Decoding:
+def decoding_of(header: Header, bands: int, path: Path, stored_type: np.dtype[Any]) -> Decoding:
     """What the header says of its numbers.
 
     Raises:
@@ -195,6 +202,11 @@ def decoding_of(header: Header, bands: int, path: Path) -> Decoding:
     factor = 1.0 if divisor is None else float(divisor[0])
     if not (np.isfinite(factor) and factor > 0):
         raise FormatError(f"{path}: reflectance scale factor is positive; got {factor}")
+    if factor < 1 and stored_type.kind in "iu":
+        raise FormatError(
+            f"{path}: whole numbers are divided by the reflectance scale factor; got {factor:g}, "
+            f"which would make them larger. If it was meant to multiply, write {1 / factor:g}"
+        )
     gain = unless_all(numbers("data gain values"), 1.0)
     offset = unless_all(numbers("data offset values"), 0.0)
     if gain is not None and factor != 1.0:

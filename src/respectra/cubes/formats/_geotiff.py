@@ -102,6 +102,8 @@ def wavelengths(facts: GeoTiffFacts, bands: int, path: Path) -> Grid:
         if values is None and name in facts.whole:
             values, unit = re.findall(r"[^\s,{}\[\]]+", facts.whole[name]), usual or shared
         grid = stated_grid(values, unit, bands, path)
+        if not grid and values and len(values) == bands:  # each with its unit: 400 Nanometers
+            grid = spelled_grid(values, path)
         if grid:
             return grid
     named = [facts.whole.get(f"band_{k + 1}", "") for k in range(bands)]

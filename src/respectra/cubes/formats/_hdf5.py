@@ -17,6 +17,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from respectra.cubes.formats._axes import UNNAMED
+from respectra.cubes.formats._cf import prepared
 from respectra.guards.hdf5 import SIGNATURE, Hdf5Array, Hdf5File, open_hdf5
 
 HDF5_SIGNATURE = SIGNATURE
@@ -67,9 +68,12 @@ def open_dataset(path: Path) -> Iterator[xr.Dataset]:
 
 
 def decoded(variables: Mapping[str, xr.Variable]) -> xr.Dataset:
-    """A dataset of variables as stored: missing values and scales applied, nothing read."""
+    """A dataset of variables as stored: missing values, limits and scales applied, nothing read."""
     values, _, _ = xr.conventions.decode_cf_variables(
-        dict(variables), {}, decode_times=False, decode_coords=False
+        {name: prepared(variable) for name, variable in variables.items()},
+        {},
+        decode_times=False,
+        decode_coords=False,
     )
     coordinates = [name for name, value in values.items() if value.dims == (name,)]
     return xr.Dataset(

@@ -32,6 +32,15 @@ class Decoding:
     offset: FloatArray | None = None
     divisor: float = 1.0
 
+    def __post_init__(self) -> None:
+        """Refuse a scale that leaves nothing of any value.
+
+        Raises:
+            FormatError: every gain is 0.
+        """
+        if self.gain is not None and not np.any(self.gain):
+            raise FormatError("all its gains are 0, with which no value is left; mend the file")
+
     @property
     def scales(self) -> bool:
         """Whether values are anything but the stored numbers."""

@@ -23,6 +23,8 @@ from respectra.errors import (
     RespectraError,
     RespectraWarning,
     SeveralCubesError,
+    no_file,
+    said_by,
 )
 from respectra.guards.limits import EXPANSION, refuse_bomb
 from respectra.guards.text import parse_json
@@ -148,12 +150,11 @@ def reading(path: Path, title: str) -> Iterator[None]:
     except PermissionError:
         raise FormatError(f"{path} may not be read: permission denied") from None
     except FileNotFoundError as error:
-        raise FormatError(f"there is no {error.filename or path}") from None
+        raise no_file(error.filename or path) from None
     except MemoryError:
         raise DataError(f"{path} does not fit into memory") from None
     except Exception as error:  # a damaged file can make a library raise anything
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FormatError(f"{path} is damaged or not a {title}: {reason}") from None
+        raise FormatError(f"{path} is damaged or not a {title}: {said_by(error)}") from None
     for warning in caught:  # what a library says of a file is for its authors; ours is for users
         if issubclass(warning.category, RespectraWarning):
             warnings.warn(str(warning.message), warning.category, stacklevel=4)
@@ -169,8 +170,7 @@ def writing(path: Path) -> Iterator[None]:
     except (RespectraError, OSError):
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise OutputError(f"cannot write {path}: {reason}") from None
+        raise OutputError(f"cannot write {path}: {said_by(error)}") from None
 
 
 def guard(stored: Stored, path: Path) -> None:
@@ -235,7 +235,7 @@ def _claim(stored: Stored) -> str:
     return f"{' x '.join(map(str, stored.shape))} values of {stored.dtype}"
 
 
-def read_head(path: Path, size: int = 1024) -> bytes:
+def read_head(path: Path, size: int = 8192) -> bytes:
     """The first bytes of a file."""
     with path.open("rb") as file:
         return file.read(size)
@@ -345,7 +345,10 @@ def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path
 
 
 #: Names under which files keep their wavelengths.
-WAVELENGTH_NAMES = ("wavelengths_nm", "wavelengths", "wavelength", "bands", "band", "wl", "lambda")
+WAVELENGTH_NAMES = (
+    "wavelengths_nm", "wavelengths", "wavelength", "bands", "band", "wl", "lambda",
+    "wavelength_nm", "wl_nm", "lambda_nm", "wavelengths_um", "wavelength_um", "wl_um", "lambda_um",
+)  # fmt: skip
 
 
 class Grid(TypedDict, total=False):

@@ -128,7 +128,7 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
         raise ConfigError("the header of an ENVI file says which axes it has; leave --axes out")
     header = read_header(header_path)
     layout = layout_of(header, header_path)
-    decoding = decoding_of(header, layout.shape[2], header_path)
+    decoding = decoding_of(header, layout.shape[2], header_path, layout.dtype)
 
     def window(rows: slice, columns: slice, bands: slice) -> npt.NDArray[np.float32]:
         return decoding.apply(_mapped(data_path, layout)[rows, columns, bands], bands)

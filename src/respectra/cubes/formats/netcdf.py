@@ -40,7 +40,8 @@ def _write(cube: xr.DataArray | LowRankCube, path: Path) -> None:
 
 
 def _recognises(head: bytes) -> bool:
-    return head.startswith(HDF5_SIGNATURE)
+    """A block of the user's own may come first; the larger ones that may be are nobody's."""
+    return any(head[at:].startswith(HDF5_SIGNATURE) for at in (0, 512, 1024, 2048, 4096))
 
 
 NETCDF = CubeFormat(
@@ -62,7 +63,7 @@ HDF5 = CubeFormat(
     preserves="what NetCDF keeps: it is written as NetCDF 4",
     peek=_peek_hdf5,
     write=_write,
-    recognises=lambda head: _recognises(head) or _recognises(head[512:]),
+    recognises=_recognises,
     keeps_factors=True,
 )
 FORMATS = (NETCDF, HDF5)

@@ -9,8 +9,9 @@ from typing import Any
 
 from respectra.cubes.formats.base import CubeFormat, read_head
 from respectra.cubes.formats.zarr import is_zarr
-from respectra.errors import ConfigError, FormatError, unknown_name
+from respectra.errors import ConfigError, FormatError, no_file, unknown_name
 from respectra.registry import Registry
+from respectra.urls import Place
 
 #: First bytes of files that people mistake for cubes.
 _OTHERS = (
@@ -95,7 +96,7 @@ class FormatRegistry:
             return self._by_suffix.get(suffix)
         return next((entry for entry in self._others if suffix in entry.suffixes), None)
 
-    def for_writing(self, path: Path, name: str | None = None) -> CubeFormat:
+    def for_writing(self, path: Place, name: str | None = None) -> CubeFormat:
         """The format in which a cube is saved at a path: the named one, or that of the suffix.
 
         Raises:
@@ -129,7 +130,7 @@ class FormatRegistry:
             is_store = path.suffix.lower() == ".zarr" or is_zarr(path)
             return self.get("zarr" if is_store else "png")
         if not path.exists():
-            raise FormatError(f"there is no file {path}")
+            raise no_file(path)
         if path.stat().st_size == 0:
             raise FormatError(f"{path} is empty")
         entry = self.of_suffix(path.suffix)

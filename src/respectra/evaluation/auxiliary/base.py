@@ -162,15 +162,19 @@ class Test(Config, ABC):
     columns: ClassVar[Mapping[str, str]] = {"mrae": "MRAE", "rmse": "RMSE"}
     """Scores it gives, with their titles; the first is the one that tables show."""
 
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """As on the command line and in results."""
+    name_form: ClassVar[str] = ""
+    """The name, with options in braces: ``noise-{electrons:g}``."""
+    title_form: ClassVar[str] = ""
 
     @property
-    @abstractmethod
+    def name(self) -> str:
+        """As on the command line and in results."""
+        return self.name_form.format_map(dict(self))
+
+    @property
     def title(self) -> str:
         """As in tables."""
+        return self.title_form.format_map(dict(self))
 
     @property
     def official(self) -> bool:

@@ -16,6 +16,8 @@ class Brightness(InputTest):
     """
 
     source = "NTIRE 2020 report, section 3.3"
+    name_form = "brightness-{factor:g}"
+    title_form = "Brightness ×{factor:g}"
     factor: float = Field(default=2.0, gt=0)
     """Factor on the light."""
 
@@ -23,16 +25,6 @@ class Brightness(InputTest):
     def official(self) -> bool:
         """Half and double."""
         return self.factor in (0.5, 2.0)
-
-    @property
-    def name(self) -> str:
-        """``brightness-0.5``."""
-        return f"brightness-{self.factor:g}"
-
-    @property
-    def title(self) -> str:
-        """``Brightness ×0.5``."""
-        return f"Brightness ×{self.factor:g}"
 
     def challenge(self, case: Case) -> Challenge:
         """The scaled truth and its image."""

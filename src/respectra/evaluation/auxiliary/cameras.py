@@ -46,18 +46,10 @@ class OtherCamera(InputTest):
     """
 
     source = "ours: the challenge changed no camera"
+    name_form = "camera-{number:02d}"
+    title_form = "Camera {number}"
     number: int = Field(default=1, ge=1, le=COUNT)
     """Which of the twenty."""
-
-    @property
-    def name(self) -> str:
-        """``camera-01``."""
-        return f"camera-{self.number:02d}"
-
-    @property
-    def title(self) -> str:
-        """``Camera 1``."""
-        return f"Camera {self.number}"
 
     def missing(self, case: Case) -> str:
         """Fewer cameras than this were given, or this one sees too little or is the track's own."""

@@ -19,18 +19,10 @@ class AddedNoise(InputTest):
     """
 
     source = "the real-world track's sensor"
+    name_form = "noise-{electrons:g}"
+    title_form = "Noise {electrons:g} e⁻"
     electrons: float = Field(default=5000.0, gt=0)
     """Mean photo-electrons of the green pixels."""
-
-    @property
-    def name(self) -> str:
-        """``noise-5000``."""
-        return f"noise-{self.electrons:g}"
-
-    @property
-    def title(self) -> str:
-        """``Noise 5000 e⁻``."""
-        return f"Noise {self.electrons:g} e⁻"
 
     def repeats(self, track: Track) -> bool:
         """Where it is the real-world track's own level of light."""
@@ -64,18 +56,10 @@ class Compression(InputTest):
     """JPEG of a given quality instead of the track's own file."""
 
     source = "the real-world track's codec"
+    name_form = "jpeg-{quality}"
+    title_form = "JPEG {quality}"
     quality: int = Field(default=80, ge=1, le=100)
     """OpenCV's quality, 1 to 100; the challenge's is 80."""
-
-    @property
-    def name(self) -> str:
-        """``jpeg-80``."""
-        return f"jpeg-{self.quality}"
-
-    @property
-    def title(self) -> str:
-        """``JPEG 80``."""
-        return f"JPEG {self.quality}"
 
     def repeats(self, track: Track) -> bool:
         """Where it is the track's own quality."""

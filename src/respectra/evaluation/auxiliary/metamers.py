@@ -33,6 +33,8 @@ class Metamers(OutputTest):
     """
 
     source = "Fu et al., IEEE Trans. Computational Imaging 2025"
+    name_form = "metamer-{change}"
+    title_form = "Metamer, {change}"
     columns: ClassVar[Mapping[str, str]] = {
         "mrae": "MRAE",
         "rmse": "RMSE",
@@ -40,16 +42,6 @@ class Metamers(OutputTest):
     }
     change: Change = "without"
     """What becomes of the part that the camera does not see."""
-
-    @property
-    def name(self) -> str:
-        """``metamer-without``."""
-        return f"metamer-{self.change}"
-
-    @property
-    def title(self) -> str:
-        """``Metamer, random``."""
-        return f"Metamer, {self.change}"
 
     def score(self, case: Case, estimate: xr.DataArray, recover: Recover) -> Scores:
         """Scores against the metamer, and the MRAE of the truth itself: how far the two differ."""

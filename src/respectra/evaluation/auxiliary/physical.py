@@ -42,6 +42,8 @@ class PhysicalConsistency(OutputTest):
 
     needs_truth = False
     source = "NTIRE 2020 report, section 3.4"
+    name_form = "physical"
+    title_form = "Physical"
     columns: ClassVar[Mapping[str, str]] = {
         "back_projection_mrae": "Physical MRAE",
         "image_mrae": "MRAE to the image",
@@ -57,16 +59,6 @@ class PhysicalConsistency(OutputTest):
     def official(self) -> bool:
         """Yes."""
         return True
-
-    @property
-    def name(self) -> str:
-        """``physical``."""
-        return "physical"
-
-    @property
-    def title(self) -> str:
-        """``Physical``."""
-        return "Physical"
 
     def score(self, case: Case, estimate: xr.DataArray, recover: Recover) -> Scores:
         """All scores that the case allows."""

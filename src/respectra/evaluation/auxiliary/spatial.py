@@ -26,6 +26,8 @@ class SpatialShuffle(InputTest):
     """
 
     source = "NTIRE 2020 report, section 3.2"
+    name_form = "shuffle-{block}"
+    title_form = "Spatial {block} px"
     block: int = Field(default=4, ge=1)
     """Side of a block in pixels."""
 
@@ -33,16 +35,6 @@ class SpatialShuffle(InputTest):
     def official(self) -> bool:
         """Blocks of 4 × 4."""
         return self.block == 4
-
-    @property
-    def name(self) -> str:
-        """``shuffle-4``."""
-        return f"shuffle-{self.block}"
-
-    @property
-    def title(self) -> str:
-        """``Spatial 4 px``."""
-        return f"Spatial {self.block} px"
 
     def missing(self, case: Case) -> str:
         """A scene with fewer than two blocks cannot be shuffled."""

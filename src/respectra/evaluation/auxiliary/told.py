@@ -38,13 +38,9 @@ class ToldCamera(OtherCamera):
     """As ``camera``, and the method is told: the camera itself, or the best matrix to its own."""
 
     source = "ours: as Camera, told"
+    name_form = "camera-{how}-{number:02d}"
     in_all: ClassVar[bool] = False
     how: Literal["told", "matrix"] = "told"
-
-    @property
-    def name(self) -> str:
-        """``camera-told-01`` or ``camera-matrix-01``."""
-        return f"camera-{self.how}-{self.number:02d}"
 
     @property
     def title(self) -> str:
@@ -125,18 +121,10 @@ class KnownSpectra(OutputTest):
     """Some pixels' spectra are known, and left out of the score; k-means++ over chromaticity."""
 
     source = "ours: the challenge gave no spectra"
+    name_form = "references-{count}"
+    title_form = "{count} references"
     in_all: ClassVar[bool] = False
     count: int = Field(default=24, ge=1)
-
-    @property
-    def name(self) -> str:
-        """``references-24``."""
-        return f"references-{self.count}"
-
-    @property
-    def title(self) -> str:
-        """``24 references``."""
-        return f"{self.count} references"
 
     def score(self, case: Case, estimate: xr.DataArray, recover: Recover) -> Scores:
         """Scores of the corrected cube."""

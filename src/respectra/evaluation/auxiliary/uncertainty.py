@@ -41,22 +41,14 @@ class UncertaintyCalibration(OutputTest):
     """
 
     source = "Kuleshov, Fenner and Ermon, ICML 2018"
+    name_form = "calibration"
+    title_form = "Calibration"
     columns: ClassVar[Mapping[str, str]] = {
         "calibration_error": "Calibration error",
         "coverage_68": "within 1 σ",
         "coverage_95": "within 2 σ",
         "rank_correlation": "rank correlation",
     }
-
-    @property
-    def name(self) -> str:
-        """``calibration``."""
-        return "calibration"
-
-    @property
-    def title(self) -> str:
-        """``Calibration``."""
-        return "Calibration"
 
     def score(self, case: Case, estimate: xr.DataArray, recover: Recover) -> Scores:
         """Coverage and calibration; nothing for a method that gives no uncertainty."""

@@ -18,22 +18,14 @@ class WeightedAccuracy(OutputTest):
     """
 
     source = "NTIRE 2020 report, section 3.5"
+    name_form = "weighted"
+    title_form = "Weighted"
     columns: ClassVar[Mapping[str, str]] = {"weighted_mrae": "Weighted MRAE"}
 
     @property
     def official(self) -> bool:
         """Yes."""
         return True
-
-    @property
-    def name(self) -> str:
-        """``weighted``."""
-        return "weighted"
-
-    @property
-    def title(self) -> str:
-        """``Weighted``."""
-        return "Weighted"
 
     def score(self, case: Case, estimate: xr.DataArray, recover: Recover) -> Scores:
         """The weighted score."""

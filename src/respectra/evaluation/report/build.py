@@ -7,7 +7,6 @@ import hashlib
 import importlib.resources
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from respectra.cameras import track_title
 from respectra.errors import ConfigError, unknown_name
@@ -21,9 +20,7 @@ from respectra.evaluation.report.scores import accuracy, cost, guarantees, headl
 from respectra.evaluation.report.totals import read_track
 from respectra.evaluation.results import Results, load_results
 from respectra.evaluation.templating import open_template
-from respectra.files import atomic_path
-from respectra.storage import uploading
-from respectra.urls import Url, is_url
+from respectra.storage import writing
 
 
 def build_report(results: Results, *, methods: Sequence[str] | None = None) -> str:
@@ -109,12 +106,7 @@ def save_report(
         >>> rs.evaluation.save_report(Results(protocol, (row,)), "report.html")
     """
     evaluated = results if isinstance(results, Results) else load_results(results)
-    writing = (
-        uploading(Url.parse(str(path)), overwrite=overwrite)
-        if is_url(path)
-        else atomic_path(Path(path), overwrite=overwrite)
-    )
-    with writing as temporary:
+    with writing(path, overwrite=overwrite) as temporary:
         temporary.write_text(build_report(evaluated, methods=methods), "utf-8")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -66,6 +67,8 @@ class ModuleBackend(NetworkBackend):
         height, width = batch.shape[2:]
         try:
             return _padded_run(self.network, batch.contiguous(), self._measured.multiple)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             raise RespectraError(
                 f"the module fails on an image of {height} x {width}: {reason_of(error)}"

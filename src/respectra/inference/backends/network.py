@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from respectra.errors import ConfigError
 from respectra.inference.backends.base import Backend
 from respectra.inference.bits import CODE_BITS
 from respectra.inference.factors import Factors, Output, Predictor
@@ -37,7 +38,7 @@ class NetworkBackend(Backend):
             replaced by faster ones of the same function, which is checked on noise; where they
             differ by more than 1e-5 of its largest value, the plain network runs. ``onnx``: the
             same, and ONNX Runtime for tiles. ``auto``: one of these two, by a trial. ``half``: in
-            half precision, where that is accurate enough; see ``backends.half``.
+            half precision, where that is accurate enough; see ``backends.precision``.
 
     Attributes:
         half_deviation: how far half precision is from float32 on noise, over the largest value;
@@ -60,7 +61,7 @@ class NetworkBackend(Backend):
         self.network: nn.Module = network
         self.half_deviation: float | None = None
         if engine == "half":
-            from respectra.inference.backends.half import require_accurate
+            from respectra.inference.backends.precision import require_accurate
 
             self.half_deviation = require_accurate(network, weights, device)
         elif engine != "plain" and device == "cpu":
@@ -82,12 +83,24 @@ class NetworkBackend(Backend):
         return self.fetch(self.there(pixels))
 
     def there(self, pixels: Float32Array) -> Tensor:
-        """The same, on the device."""
+        """The same, on the device.
+
+        Raises:
+            ConfigError: the device has too little memory for as many pixels.
+        """
         import torch
 
-        with torch.inference_mode(), self._precision():
-            batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
-            return self._run(self._there(batch))[0].permute(1, 2, 0).float()
+        try:
+            with torch.inference_mode(), self._precision():
+                batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+                return self._run(self._there(batch))[0].permute(1, 2, 0).float()
+        except torch.OutOfMemoryError:
+            height, width = pixels.shape[:2]
+            raise ConfigError(
+                f"{self.device} has too little memory left for {height} x {width} pixels by "
+                f"{self.weights.method}; take smaller tiles (tile={max(64, width // 2)}, --tile), "
+                "or the device cpu"
+            ) from None
 
     def fetch(self, spectra: Tensor) -> Float32Array:
         """Spectra of the device in this machine's memory; from a GPU through pinned memory."""
@@ -102,11 +115,9 @@ class NetworkBackend(Backend):
         return spectra
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
-        if self.engine != "half":
-            return contextlib.nullcontext()
-        from respectra.inference.backends.half import half_precision
+        from respectra.inference.backends.precision import half_precision, single_precision
 
-        return half_precision(self.device)
+        return (half_precision if self.engine == "half" else single_precision)(self.device)
 
     def _there(self, batch: Tensor) -> Tensor:
         """A batch on the device; through pinned memory to a graphics processor."""

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from respectra.config import Config
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
 from respectra.methods.classical.dictionary import k_svd, unit_directions
 
@@ -46,16 +46,14 @@ class APlus(ClassicalMethod):
         reference=_A_PLUS,
         year=2017,
         decisions=(
-            Decision(
-                what="anchors by K-SVD; a ridge regression from RGB to spectrum over each anchor's "
+            Decision.published(
+                "anchors by K-SVD; a ridge regression from RGB to spectrum over each anchor's "
                 "nearest training pairs; nearest anchor by correlation",
-                origin=Origin.PUBLISHED,
-                source=_A_PLUS,
+                _A_PLUS,
             ),
-            Decision(
-                what="1024 anchors, 1024 neighbours, strength 0.1, K-SVD with sparsity 3 on 5000 "
-                "spectra in 5 iterations, pairs scaled to RGB of unit norm",
-                origin=Origin.READING,
+            Decision.reading(
+                "1024 anchors, 1024 neighbours, strength 0.1, K-SVD with sparsity 3 on 5000 "
+                "spectra in 5 iterations, pairs scaled to RGB of unit norm"
             ),
         ),
         tiling=Tiling.EXACT,

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from respectra.config import Config
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
 from respectra.methods.classical.dictionary import unit_directions
 
@@ -38,12 +38,8 @@ class NearestNeighbour(ClassicalMethod):
         reference="Cover and Hart, IEEE Trans. Information Theory 13(1), 1967",
         year=1967,
         decisions=(
-            Decision(
-                what="Euclidean distance in linear RGB",
-                origin=Origin.PUBLISHED,
-                source="textbook",
-            ),
-            Decision(what="one neighbour among 20 000 stored pairs", origin=Origin.READING),
+            Decision.published("Euclidean distance in linear RGB", "textbook"),
+            Decision.reading("one neighbour among 20 000 stored pairs"),
         ),
         tiling=Tiling.EXACT,
         tiling_reason=PER_PIXEL,

@@ -8,7 +8,7 @@ import numpy as np
 
 from respectra.config import Config
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
 
 
@@ -31,14 +31,12 @@ class PCA(ClassicalMethod):
         reference="Maloney and Wandell, J. Opt. Soc. Am. A 3(1), 1986",
         year=1986,
         decisions=(
-            Decision(
-                what="three basis spectra and the inverse of their projection",
-                origin=Origin.PUBLISHED,
-                source="Maloney and Wandell 1986",
+            Decision.published(
+                "three basis spectra and the inverse of their projection",
+                "Maloney and Wandell 1986",
             ),
-            Decision(
-                what="basis from the second moments of the training spectra, mean not removed",
-                origin=Origin.READING,
+            Decision.reading(
+                "basis from the second moments of the training spectra, mean not removed"
             ),
         ),
         tiling=Tiling.EXACT,

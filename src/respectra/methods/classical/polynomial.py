@@ -8,7 +8,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 from pydantic import Field
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.classical.base import PER_PIXEL, Array
 from respectra.methods.classical.regression import Regression, RegressionConfig
 
@@ -16,20 +16,17 @@ _LIN = "Lin and Finlayson, Sensors 20(21) 6399, 2020; Sensors 21(16) 5586, 2021"
 Exponents = tuple[int, int, int]
 
 REGRESSION_DECISIONS = (
-    Decision(
-        what="relative-error least squares: weights 1 / spectrum**2 in each band",
-        origin=Origin.PUBLISHED,
-        source="Lin and Finlayson, Color and Imaging Conference 28, 2020",
+    Decision.published(
+        "relative-error least squares: weights 1 / spectrum**2 in each band",
+        "Lin and Finlayson, Color and Imaging Conference 28, 2020",
     ),
-    Decision(
-        what="the strength of the penalty may be chosen for each band",
-        origin=Origin.PUBLISHED,
-        source="Lin and Finlayson, Sensors 21(16) 5586, 2021",
+    Decision.published(
+        "the strength of the penalty may be chosen for each band",
+        "Lin and Finlayson, Sensors 21(16) 5586, 2021",
     ),
-    Decision(
-        what="5-fold cross-validation over strengths 1e-14 to 1, on features scaled to unit norm; "
-        "floor 0.001 in the weights of the relative loss",
-        origin=Origin.READING,
+    Decision.reading(
+        "5-fold cross-validation over strengths 1e-14 to 1, on features scaled to unit norm; "
+        "floor 0.001 in the weights of the relative loss"
     ),
 )
 
@@ -55,13 +52,9 @@ class Polynomial(Regression):
         reference=_LIN,
         year=2015,
         decisions=(
-            Decision(
-                what="all monomials of degree 1 to the order, no constant term",
-                origin=Origin.PUBLISHED,
-                source=_LIN,
-            ),
+            Decision.published("all monomials of degree 1 to the order, no constant term", _LIN),
             *REGRESSION_DECISIONS,
-            Decision(what="order 4 unless told otherwise", origin=Origin.READING),
+            Decision.reading("order 4 unless told otherwise"),
         ),
         tiling=Tiling.EXACT,
         tiling_reason=PER_PIXEL,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pydantic import Field
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.classical.base import PER_PIXEL, Array
 from respectra.methods.classical.polynomial import REGRESSION_DECISIONS
 from respectra.methods.classical.regression import Regression, RegressionConfig
@@ -31,9 +31,7 @@ class PseudoInverse(Regression):
         reference="Heikkinen et al., J. Opt. Soc. Am. A 24(9), 2007 (regression estimation)",
         year=2007,
         decisions=(
-            Decision(
-                what="S pinv(RGB), no constant term", origin=Origin.PUBLISHED, source="textbook"
-            ),
+            Decision.published("S pinv(RGB), no constant term", "textbook"),
             REGRESSION_DECISIONS[0],
         ),
         tiling=Tiling.EXACT,

@@ -10,7 +10,7 @@ from pydantic import Field
 from scipy.spatial.distance import cdist
 
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.classical.base import PER_PIXEL, Array
 from respectra.methods.classical.polynomial import REGRESSION_DECISIONS
 from respectra.methods.classical.regression import Regression, RegressionConfig
@@ -42,15 +42,10 @@ class RBF(Regression):
         reference=_NGUYEN,
         year=2014,
         decisions=(
-            Decision(
-                what="radial basis functions of RGB, at most 50 centres",
-                origin=Origin.PUBLISHED,
-                source=_NGUYEN,
-            ),
-            Decision(
-                what="centres by k-means, Gaussian kernel, its width from the distances between "
-                "centres, a constant term, a penalty; RGB as it is, without white balance",
-                origin=Origin.READING,
+            Decision.published("radial basis functions of RGB, at most 50 centres", _NGUYEN),
+            Decision.reading(
+                "centres by k-means, Gaussian kernel, its width from the distances between "
+                "centres, a constant term, a penalty; RGB as it is, without white balance"
             ),
             *REGRESSION_DECISIONS,
         ),

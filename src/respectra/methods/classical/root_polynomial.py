@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.classical.base import PER_PIXEL, Array
 from respectra.methods.classical.polynomial import REGRESSION_DECISIONS, Exponents, monomials
 from respectra.methods.classical.regression import Regression, RegressionConfig
@@ -40,15 +40,13 @@ class RootPolynomial(Regression):
         reference=f"{_FINLAYSON}; for spectra: Lin and Finlayson, Sensors 20(21) 6399, 2020",
         year=2015,
         decisions=(
-            Decision(
-                what="monomials of degree 1 to the order, each under the root of its degree; "
+            Decision.published(
+                "monomials of degree 1 to the order, each under the root of its degree; "
                 "those that are powers of another are left out",
-                origin=Origin.PUBLISHED,
-                source=_FINLAYSON,
+                _FINLAYSON,
             ),
-            Decision(
-                what="a fixed penalty of 1e-6 by default, so that dark 8-bit codes do no harm",
-                origin=Origin.READING,
+            Decision.reading(
+                "a fixed penalty of 1e-6 by default, so that dark 8-bit codes do no harm"
             ),
             *REGRESSION_DECISIONS,
         ),

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from respectra.config import Config
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
 from respectra.methods.classical.dictionary import k_svd, matching_pursuit, unit_directions
 
@@ -42,21 +42,15 @@ class SparseCoding(ClassicalMethod):
         reference=_ARAD,
         year=2016,
         decisions=(
-            Decision(
-                what="1000 atoms, 5 iterations of K-SVD, sparsity 28",
-                origin=Origin.CODE,
-                source=_SHRED,
-            ),
-            Decision(
-                what="pixels coded by orthogonal matching pursuit on the projected, normalised "
+            Decision.code("1000 atoms, 5 iterations of K-SVD, sparsity 28", _SHRED),
+            Decision.code(
+                "pixels coded by orthogonal matching pursuit on the projected, normalised "
                 "dictionary with the same sparsity",
-                origin=Origin.CODE,
-                source=_SHRED,
+                _SHRED,
             ),
-            Decision(
-                what="5000 training spectra; the first dictionary drawn from them; atoms that the "
-                "camera sees at less than a thousandth of the strongest are never chosen",
-                origin=Origin.READING,
+            Decision.reading(
+                "5000 training spectra; the first dictionary drawn from them; atoms that the "
+                "camera sees at less than a thousandth of the strongest are never chosen"
             ),
         ),
         tiling=Tiling.EXACT,

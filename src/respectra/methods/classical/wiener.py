@@ -9,7 +9,7 @@ from pydantic import Field
 
 from respectra.config import Config
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
 
 #: Standard deviation of the rounding of 8-bit codes, in units of the full range.
@@ -39,12 +39,10 @@ class Wiener(ClassicalMethod):
         reference="Haneishi et al., Applied Optics 39(35), 2000",
         year=2000,
         decisions=(
-            Decision(
-                what="estimate from the spectra's second moments, the response, the noise",
-                origin=Origin.PUBLISHED,
-                source="textbook",
+            Decision.published(
+                "estimate from the spectra's second moments, the response, the noise", "textbook"
             ),
-            Decision(what="noise of 8-bit rounding unless told otherwise", origin=Origin.READING),
+            Decision.reading("noise of 8-bit rounding unless told otherwise"),
         ),
         tiling=Tiling.EXACT,
         tiling_reason=PER_PIXEL,

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 
 
@@ -311,28 +311,24 @@ METHODS = (
                 "arad-1k": Score(mrae=0.2500, rmse=0.0367),
             },
             decisions=(
-                Decision(
-                    what="Dual residual attention blocks, weighted channel attention, patch-level "
+                Decision.published(
+                    "Dual residual attention blocks, weighted channel attention, patch-level "
                     "second-order non-local module; 8 x 200, 20 x 128 and 10 x 180",
-                    origin=Origin.PUBLISHED,
-                    source="report section 5.1 and paper",
+                    "report section 5.1 and paper",
                 ),
-                Decision(
-                    what="Reflection padding, no biases, one shared slope in every PReLU, quarters "
+                Decision.code(
+                    "Reflection padding, no biases, one shared slope in every PReLU, quarters "
                     "of the image in the non-local module, zero start of its projection",
-                    origin=Origin.CODE,
-                    source="Deep-imagelab/AWAN: AWAN.py",
+                    "Deep-imagelab/AWAN: AWAN.py",
                 ),
-                Decision(
-                    what="The second stream is taken before the attention, not after it",
-                    origin=Origin.CODE,
-                    source="Deep-imagelab/AWAN: AWAN.py",
+                Decision.code(
+                    "The second stream is taken before the attention, not after it",
+                    "Deep-imagelab/AWAN: AWAN.py",
                 ),
-                Decision(
-                    what="Results are clipped at zero alone: the authors compute an upper clip "
+                Decision.code(
+                    "Results are clipped at zero alone: the authors compute an upper clip "
                     "and overwrite it",
-                    origin=Origin.CODE,
-                    source="Deep-imagelab/AWAN: test scripts",
+                    "Deep-imagelab/AWAN: test scripts",
                 ),
             ),
             tiling=Tiling.APPROXIMATE,

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import pad_to_multiple, rename
 from respectra.methods.networks.mst_plus_plus import (
@@ -318,32 +318,28 @@ METHODS = (
             ),
             year=2024,
             decisions=(
-                Decision(
-                    what="Coarse to fine, each of R, G and B through shared weights, with "
+                Decision.published(
+                    "Coarse to fine, each of R, G and B through shared weights, with "
                     "attention between the three",
-                    origin=Origin.PUBLISHED,
-                    source="paper",
+                    "paper",
                 ),
-                Decision(
-                    what="31 channels, one U-shape of two levels, windows of 7 x 7 whose result is "
+                Decision.code(
+                    "31 channels, one U-shape of two levels, windows of 7 x 7 whose result is "
                     "resized and not cropped after padding; G and B are mixed with what R has "
                     "become; at full resolution the three are not mixed: the authors' code "
                     "computes it on the half resolution's features and throws it away",
-                    origin=Origin.CODE,
-                    source=_SOURCE,
+                    _SOURCE,
                 ),
-                Decision(
-                    what="Heights that are multiples of a window at one of the scales, at which "
+                Decision.reading(
+                    "Heights that are multiples of a window at one of the scales, at which "
                     "the authors' code fails (49 to 56, 97 to 112, 417 to 448, ...), are extended "
                     "by a further window, as the authors do with widths",
-                    origin=Origin.READING,
                     source=_SOURCE,
                 ),
-                Decision(
-                    what="The cubes of half and of a quarter of the resolution that the authors' "
+                Decision.code(
+                    "The cubes of half and of a quarter of the resolution that the authors' "
                     "network returns too are not given",
-                    origin=Origin.CODE,
-                    source=_SOURCE,
+                    _SOURCE,
                 ),
             ),
             tiling=Tiling.APPROXIMATE,

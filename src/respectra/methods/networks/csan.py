@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod
 from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple
 
@@ -220,18 +220,16 @@ METHODS = (
             rank={"real-world": 4},
             reported={"real-world": Score(mrae=0.06514, rmse=0.02065)},
             decisions=(
-                Decision(
-                    what="10 scale-wise residual dense groups in 4 stages, cross-scale aggregation "
+                Decision.published(
+                    "10 scale-wise residual dense groups in 4 stages, cross-scale aggregation "
                     "after each, scales added as stages proceed, inner shortcuts, global skip, "
                     "stepwise reconstruction from all scales",
-                    origin=Origin.PUBLISHED,
-                    source=_REPORT,
+                    _REPORT,
                 ),
-                Decision(
-                    what="1 + 2 + 3 + 4 groups on as many scales; widths, depths and growth; "
+                Decision.reading(
+                    "1 + 2 + 3 + 4 groups on as many scales; widths, depths and growth; "
                     "softmax attention over scales; how scales are resampled; where the global "
-                    "skip joins",
-                    origin=Origin.READING,
+                    "skip joins"
                 ),
             ),
             tiling=Tiling.STATISTICS,

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
 
@@ -201,35 +201,30 @@ METHODS = (
             ),
             year=2022,
             decisions=(
-                Decision(
-                    what="Dense residual blocks with channel re-calibration, and a purification of "
+                Decision.published(
+                    "Dense residual blocks with channel re-calibration, and a purification of "
                     "features before them",
-                    origin=Origin.PUBLISHED,
-                    source="paper",
+                    "paper",
                 ),
-                Decision(
-                    what="10 blocks of 100 channels; no skip around everything; reflection padding "
+                Decision.code(
+                    "10 blocks of 100 channels; no skip around everything; reflection padding "
                     "without biases at the ends, zero padding with biases between",
-                    origin=Origin.CODE,
-                    source="jojolee6513/DRCR-net: train/DRCR.py",
+                    "jojolee6513/DRCR-net: train/DRCR.py",
                 ),
-                Decision(
-                    what="The quarter resolution of the purification uses the convolutions of the "
+                Decision.code(
+                    "The quarter resolution of the purification uses the convolutions of the "
                     "half one; its own (100 200 values) are kept without function",
-                    origin=Origin.CODE,
-                    source="jojolee6513/DRCR-net: train/DRCR.py",
+                    "jojolee6513/DRCR-net: train/DRCR.py",
                 ),
-                Decision(
-                    what="Sides that are no multiples of 4 are padded by reflection. The authors "
+                Decision.reading(
+                    "Sides that are no multiples of 4 are padded by reflection. The authors "
                     "run rows 0-479 and 2-481 of a frame and take the last two from the second; "
-                    "the means of the two differ",
-                    origin=Origin.READING,
+                    "the means of the two differ"
                 ),
-                Decision(
-                    what="Every image is divided by its own maximum; results are not clipped: the "
+                Decision.code(
+                    "Every image is divided by its own maximum; results are not clipped: the "
                     "authors compute a clip and save the cube without it",
-                    origin=Origin.CODE,
-                    source="jojolee6513/DRCR-net: train and test scripts",
+                    "jojolee6513/DRCR-net: train and test scripts",
                 ),
             ),
             tiling=Tiling.STATISTICS,

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 
 
@@ -53,10 +53,6 @@ class EDSR(nn.Module):
         return y
 
 
-def _halo(config: EDSRConfig) -> int:
-    return 2 * config.blocks + 3
-
-
 def _key(name: str, config: EDSRConfig) -> str:
     layer, *place, kind = name.split(".")
     if layer == "blocks":
@@ -94,16 +90,13 @@ METHODS = (
             year=2022,
             reported={"arad-1k": Score(mrae=0.3277, rmse=0.0437)},
             decisions=(
-                Decision(
-                    what="Residual blocks without normalisation",
-                    origin=Origin.PUBLISHED,
-                    source="paper on super-resolution",
+                Decision.published(
+                    "Residual blocks without normalisation", "paper on super-resolution"
                 ),
-                Decision(
-                    what="32 blocks of 64 channels, residuals not scaled, no enlargement, biases, "
+                Decision.code(
+                    "32 blocks of 64 channels, residuals not scaled, no enlargement, biases, "
                     "zero padding, PyTorch's default initialisation",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/edsr.py",
+                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/edsr.py",
                 ),
             ),
             tiling=Tiling.EXACT,
@@ -114,7 +107,7 @@ METHODS = (
         config=EDSRConfig,
         network=EDSR,
         presets={"tiny": {"width": 12, "blocks": 3}},
-        halo=_halo,
+        halo=lambda config: 2 * config.blocks + 3,
         official=OfficialLayout(
             configure=_configure,
             key=_key,

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 
 
@@ -184,16 +184,14 @@ METHODS = (
             reference="Zhang et al., Pixel-aware deep function-mixture network, AAAI 2020",
             year=2020,
             decisions=(
-                Decision(
-                    what="layers, widths, 2 blocks, zero padding, initialisation",
-                    origin=Origin.CODE,
-                    source=f"{_SOURCE} : FMNet.py, main.py",
+                Decision.code(
+                    "layers, widths, 2 blocks, zero padding, initialisation",
+                    f"{_SOURCE} : FMNet.py, main.py",
                 ),
-                Decision(
-                    what="linear interpolation of R, G, B to all bands, red at the first band, "
+                Decision.code(
+                    "linear interpolation of R, G, B to all bands, red at the first band, "
                     "where the paper draws bicubic interpolation",
-                    origin=Origin.CODE,
-                    source=f"{_SOURCE} : generate_data.py",
+                    f"{_SOURCE} : generate_data.py",
                 ),
             ),
             tiling=Tiling.EXACT,

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod
 from respectra.methods.networks.blocks import SqueezeExcitation
 from respectra.methods.networks.fmnet import FunctionMixture, Mixing
@@ -117,21 +117,18 @@ METHODS = (
                 "real-world": Score(mrae=0.06212, rmse=0.01946),
             },
             decisions=(
-                Decision(
-                    what="reach by stacked 3x3 convolutions, channel attention after every branch "
+                Decision.published(
+                    "reach by stacked 3x3 convolutions, channel attention after every branch "
                     "and every block, a 3x3 convolution that lifts R, G, B, late fusion",
-                    origin=Origin.PUBLISHED,
-                    source=_REPORT,
+                    _REPORT,
                 ),
-                Decision(
-                    what="mixing, fusion and output blocks as in the original FMNet",
-                    origin=Origin.CODE,
-                    source="pppLang/FMNetforSSR : FMNet.py",
+                Decision.code(
+                    "mixing, fusion and output blocks as in the original FMNet",
+                    "pppLang/FMNetforSSR : FMNet.py",
                 ),
-                Decision(
-                    what="3 blocks; branches of 2, 6 and 10 convolutions, the reach of the "
-                    "original's; attention reduction 16; the lift added to the output",
-                    origin=Origin.READING,
+                Decision.reading(
+                    "3 blocks; branches of 2, 6 and 10 convolutions, the reach of the "
+                    "original's; attention reduction 16; the lift added to the output"
                 ),
             ),
             tiling=Tiling.STATISTICS,

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import GlobalMean, rename
 
@@ -290,41 +290,35 @@ METHODS = (
             "arXiv 2405.07777, 2024",
             year=2024,
             decisions=(
-                Decision(
-                    what="Selective scans with gradient attention along pixels and along channels",
-                    origin=Origin.PUBLISHED,
-                    source="paper",
+                Decision.published(
+                    "Selective scans with gradient attention along pixels and along channels",
+                    "paper",
                 ),
-                Decision(
-                    what="Widths 10, 20 and 31 with no resolution lost; no residual around the "
+                Decision.code(
+                    "Widths 10, 20 and 31 with no resolution lost; no residual around the "
                     "scan; one kernel of the pixels' gate for all widths; a second sigmoid on the "
                     "channels' gate",
-                    origin=Origin.CODE,
-                    source="wxy11-27/GMSR: architecture/GMSR.py",
+                    "wxy11-27/GMSR: architecture/GMSR.py",
                 ),
-                Decision(
-                    what="The last row or column takes the last but one of the differences between "
+                Decision.code(
+                    "The last row or column takes the last but one of the differences between "
                     "rows or columns",
-                    origin=Origin.CODE,
-                    source="wxy11-27/GMSR: architecture/GMSR.py",
+                    "wxy11-27/GMSR: architecture/GMSR.py",
                 ),
-                Decision(
-                    what="Gradients are stretched over the whole batch, so that its images "
+                Decision.code(
+                    "Gradients are stretched over the whole batch, so that its images "
                     "influence each other (option stretch_over; each image in the preset tiny)",
-                    origin=Origin.CODE,
-                    source="wxy11-27/GMSR: architecture/GMSR.py",
+                    "wxy11-27/GMSR: architecture/GMSR.py",
                 ),
-                Decision(
-                    what="A picture of one colour, for which the authors' code gives values that "
+                Decision.reading(
+                    "A picture of one colour, for which the authors' code gives values that "
                     "are not numbers, has gradients of zero; pictures of fewer than three rows or "
-                    "columns, at which it fails, are taken",
-                    origin=Origin.READING,
+                    "columns, at which it fails, are taken"
                 ),
-                Decision(
-                    what="The scan is written in PyTorch, in runs side by side, in place of the "
+                Decision.code(
+                    "The scan is written in PyTorch, in runs side by side, in place of the "
                     "kernel for GPUs; the result is the same",
-                    origin=Origin.CODE,
-                    source="state-spaces/mamba: the reference scan",
+                    "state-spaces/mamba: the reference scan",
                 ),
             ),
             tiling=Tiling.APPROXIMATE,

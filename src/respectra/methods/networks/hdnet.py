@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.edsr import ResidualBlock
 
@@ -154,29 +154,24 @@ METHODS = (
             year=2022,
             reported={"arad-1k": Score(mrae=0.2048, rmse=0.0317)},
             decisions=(
-                Decision(
-                    what="Spatial and spectral attention at high resolution, feature fusion in "
-                    "groups",
-                    origin=Origin.PUBLISHED,
-                    source="paper",
+                Decision.published(
+                    "Spatial and spectral attention at high resolution, feature fusion in groups",
+                    "paper",
                 ),
-                Decision(
-                    what="32 + 31 residual blocks of 48 channels; gates of a pixel and of a "
+                Decision.code(
+                    "32 + 31 residual blocks of 48 channels; gates of a pixel and of a "
                     "channel added; batch norm of momentum 0.9 in the fusion; biases, zero padding",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/HDNet.py",
+                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/HDNet.py",
                 ),
-                Decision(
-                    what="The softmax over pixels of the gates and of the fusion is kept as it is, "
+                Decision.code(
+                    "The softmax over pixels of the gates and of the fusion is kept as it is, "
                     "though on whole frames its values are so small that the gate of a pixel is "
                     "1/2 nearly everywhere and the fusion nearly nothing",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/HDNet.py",
+                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/HDNet.py",
                 ),
-                Decision(
-                    what="Trained without the loss in the frequency domain that the paper adds",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/train.py",
+                Decision.code(
+                    "Trained without the loss in the frequency domain that the paper adds",
+                    "caiyuanhao1998/MST-plus-plus: train_code/train.py",
                 ),
             ),
             tiling=Tiling.APPROXIMATE,

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
 
@@ -197,22 +197,19 @@ METHODS = (
             year=2022,
             reported={"arad-1k": Score(mrae=0.2032, rmse=0.0303)},
             decisions=(
-                Decision(
-                    what="Half instance normalisation, two U-shapes, supervised attention and "
+                Decision.published(
+                    "Half instance normalisation, two U-shapes, supervised attention and "
                     "fusion of features between them",
-                    origin=Origin.PUBLISHED,
-                    source="paper on restoration",
+                    "paper on restoration",
                 ),
-                Decision(
-                    what="31 channels and four levels, padding to a multiple of 16 where 8 would "
+                Decision.code(
+                    "31 channels and four levels, padding to a multiple of 16 where 8 would "
                     "do, statistics of each image in evaluation too, no orthogonal start",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/hinet.py",
+                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/hinet.py",
                 ),
-                Decision(
-                    what="The first U-shape's answer is not supervised",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/train.py",
+                Decision.code(
+                    "The first U-shape's answer is not supervised",
+                    "caiyuanhao1998/MST-plus-plus: train_code/train.py",
                 ),
             ),
             tiling=Tiling.STATISTICS,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.errors import DataError, MissingExtraError
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import rename
 
@@ -257,29 +257,25 @@ METHODS = (
             ),
             year=2023,
             decisions=(
-                Decision(
-                    what="Multi-residual blocks, channel relations by attention, pixel relations "
+                Decision.published(
+                    "Multi-residual blocks, channel relations by attention, pixel relations "
                     "within categories of the picture",
-                    origin=Origin.PUBLISHED,
-                    source="paper",
+                    "paper",
                 ),
-                Decision(
-                    what="10 blocks of 200 channels with 4 x 4 means a channel; windows of 64 "
+                Decision.code(
+                    "10 blocks of 200 channels with 4 x 4 means a channel; windows of 64 "
                     "pixels sorted by region attend to themselves and both neighbours; keys have "
                     "unit length, queries have not",
-                    origin=Origin.CODE,
-                    source="Deep-imagelab/HPRN: HPRN.py",
+                    "Deep-imagelab/HPRN: HPRN.py",
                 ),
-                Decision(
-                    what="Regions are SLIC's of the picture in [0, 1] with scikit-image's own "
+                Decision.reading(
+                    "Regions are SLIC's of the picture in [0, 1] with scikit-image's own "
                     "settings. The demonstration of the authors scales 8-bit values by 255 once "
-                    "more, so that they wrap around, and shows a patch of 64 x 64 alone",
-                    origin=Origin.READING,
+                    "more, so that they wrap around, and shows a patch of 64 x 64 alone"
                 ),
-                Decision(
-                    what="Pixels of one region stay in the order of the picture. The authors' sort "
-                    "leaves their order open, which moves answers by about 0.02",
-                    origin=Origin.READING,
+                Decision.reading(
+                    "Pixels of one region stay in the order of the picture. The authors' sort "
+                    "leaves their order open, which moves answers by about 0.02"
                 ),
             ),
             tiling=Tiling.APPROXIMATE,

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple
 
@@ -240,29 +240,25 @@ METHODS = (
                 "arad-1k": Score(mrae=0.3476, rmse=0.0550),
             },
             decisions=(
-                Decision(
-                    what="Four resolutions by pixel unshuffling, dense and global residual blocks",
-                    origin=Origin.PUBLISHED,
-                    source="report section 5.3 and paper",
+                Decision.published(
+                    "Four resolutions by pixel unshuffling, dense and global residual blocks",
+                    "report section 5.3 and paper",
                 ),
-                Decision(
-                    what="Widths, residuals scaled by 0.1, leaky ReLU after every convolution and "
+                Decision.code(
+                    "Widths, residuals scaled by 0.1, leaky ReLU after every convolution and "
                     "the last one too, input channels in the order B, G, R",
-                    origin=Origin.CODE,
-                    source="zhaoyuzhi/Hierarchical-Regression-Network-for-Spectral-Reconstruction-"
+                    "zhaoyuzhi/Hierarchical-Regression-Network-for-Spectral-Reconstruction-"
                     "from-RGB-Images: network_code1.py, network_code2.py, dataset.py",
                 ),
-                Decision(
-                    what="In the 2022 toolbox (preset toolbox): zero padding of the convolutions, "
+                Decision.code(
+                    "In the 2022 toolbox (preset toolbox): zero padding of the convolutions, "
                     "and gates that are computed and never applied, so that nothing looks at the "
                     "whole image; images in R, G, B order and stretched to their range",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: hrnet.py, hsi_dataset.py",
+                    "caiyuanhao1998/MST-plus-plus: hrnet.py, hsi_dataset.py",
                 ),
-                Decision(
-                    what="Any height and width: the image is padded to a multiple of 8 by "
-                    "reflection; the authors blend two crops of 480 rows",
-                    origin=Origin.READING,
+                Decision.reading(
+                    "Any height and width: the image is padded to a multiple of 8 by "
+                    "reflection; the authors blend two crops of 480 rows"
                 ),
             ),
             tiling=Tiling.STATISTICS,

@@ -7,7 +7,7 @@ import re
 from pydantic import Field
 from torch import Tensor, nn
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import (
     DenseFusionHead,
@@ -53,10 +53,6 @@ class HscnnPlus(nn.Module):
         """Recover the bands of each pixel."""
         spectra: Tensor = self.tail(self.blocks(self.head(x)))
         return spectra
-
-
-def _halo(config: HscnnPlusConfig) -> int:
-    return config.blocks + 1
 
 
 _AUTHORS = {
@@ -110,16 +106,14 @@ METHODS = (
             year=2022,
             reported={"arad-1k": Score(mrae=0.3814, rmse=0.0588)},
             decisions=(
-                Decision(
-                    what="one branch of 30 dense-fusion blocks (widths 128, 32, 16, growth 32), "
+                Decision.code(
+                    "one branch of 30 dense-fusion blocks (widths 128, 32, 16, growth 32), "
                     "1x1 tail, no biases, zero padding, PyTorch's default initialisation",
-                    origin=Origin.CODE,
-                    source=_CODE,
+                    _CODE,
                 ),
-                Decision(
-                    what="input R, G, B stretched to [0, 1] image by image",
-                    origin=Origin.CODE,
-                    source=f"{_REPOSITORY}: train_code/hsi_dataset.py",
+                Decision.code(
+                    "input R, G, B stretched to [0, 1] image by image",
+                    f"{_REPOSITORY}: train_code/hsi_dataset.py",
                 ),
             ),
             tiling=Tiling.EXACT,
@@ -132,7 +126,7 @@ METHODS = (
         presets={
             "tiny": {"blocks": 3, "squeeze": 32, "branch": 8, "projection": 4, "growth": 8},
         },
-        halo=_halo,
+        halo=lambda config: config.blocks + 1,
         official=OfficialLayout(
             configure=_official_config,
             key=_official_key,

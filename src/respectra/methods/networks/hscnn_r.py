@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 
 _CODE = "ss-hyun/HSCNN-R: train/resblock.py (keeps the authors' file; theirs is not public)"
@@ -61,10 +61,6 @@ class HscnnR(nn.Module):
         return spectra
 
 
-def _halo(config: HscnnRConfig) -> int:
-    return 2 * config.blocks + 3
-
-
 _AUTHORS = {"head": "input_conv", "blocks": "conv_seq", "fuse": "conv", "tail": "output_conv"}
 
 
@@ -100,18 +96,16 @@ METHODS = (
             ),
             year=2018,
             decisions=(
-                Decision(
-                    what="3x3 head, 16 residual blocks of width 64 with a rectifier after the "
+                Decision.code(
+                    "3x3 head, 16 residual blocks of width 64 with a rectifier after the "
                     "sum, a 3x3 layer, plus the head's features, rectifier, 3x3 tail; biases, zero "
                     "padding, weights drawn with variance 2 / (9 output channels)",
-                    origin=Origin.CODE,
-                    source=_CODE,
+                    _CODE,
                 ),
-                Decision(
-                    what="sizes 16x64, 16x256 and 14x64 (blocks x width), averaged with weights "
+                Decision.reading(
+                    "sizes 16x64, 16x256 and 14x64 (blocks x width), averaged with weights "
                     "0.4, 0.3 and 0.3, each with its left-right flipped run: read off test scripts "
-                    "that derive from the authors'",
-                    origin=Origin.READING,
+                    "that derive from the authors'"
                 ),
             ),
             tiling=Tiling.EXACT,
@@ -126,7 +120,7 @@ METHODS = (
             "14x64": {"blocks": 14},
             "tiny": {"width": 32, "blocks": 3},
         },
-        halo=_halo,
+        halo=lambda config: 2 * config.blocks + 3,
         official=OfficialLayout(
             configure=_official_config,
             key=_official_key,

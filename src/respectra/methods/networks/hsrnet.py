@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import GlobalMean, rename
 
@@ -174,17 +174,15 @@ METHODS = (
             ),
             year=2021,
             decisions=(
-                Decision(
-                    what="Channels of the picture and their differences in; three groups of 6, 10 "
+                Decision.code(
+                    "Channels of the picture and their differences in; three groups of 6, 10 "
                     "and 15 bands for blue, green and red; nine steps with gates from means and "
                     "largest values; a leaky ReLU on the output",
-                    origin=Origin.CODE,
-                    source="JiangHe96/HSRnet: HSRnet.py, class HSI_ReNet_g",
+                    "JiangHe96/HSRnet: HSRnet.py, class HSI_ReNet_g",
                 ),
-                Decision(
-                    what="For other numbers of bands the groups keep their shares of 31; for other "
-                    "numbers of channels, all neighbours' differences",
-                    origin=Origin.READING,
+                Decision.reading(
+                    "For other numbers of bands the groups keep their shares of 31; for other "
+                    "numbers of channels, all neighbours' differences"
                 ),
             ),
             tiling=Tiling.APPROXIMATE,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkMethod, OfficialLayout
 from respectra.methods.networks.blocks import GlobalMean, channel_correlation, split_heads
 from respectra.methods.networks.mst_plus_plus import (
@@ -127,22 +127,17 @@ METHODS = (
             reference="HySAT, ACM Multimedia 2023",
             year=2023,
             decisions=(
-                Decision(
-                    what="Cascade, attention and feed-forward part, biases everywhere",
-                    origin=Origin.CODE,
-                    source="vccimaging/OpticsAwareHSI-Analysis: architecture folder, a PyTorch "
+                Decision.code(
+                    "Cascade, attention and feed-forward part, biases everywhere",
+                    "vccimaging/OpticsAwareHSI-Analysis: architecture folder, a PyTorch "
                     "port of the authors' MindSpore code",
                 ),
-                Decision(
-                    what="Queries, keys and values see the input plus its positional branch; the "
+                Decision.code(
+                    "Queries, keys and values see the input plus its positional branch; the "
                     "residual of the attention is the input alone",
-                    origin=Origin.CODE,
-                    source="vccimaging/OpticsAwareHSI-Analysis: architecture/hysat.py",
+                    "vccimaging/OpticsAwareHSI-Analysis: architecture/hysat.py",
                 ),
-                Decision(
-                    what="Kaiming initialisation of the shared kernels is the normal one",
-                    origin=Origin.READING,
-                ),
+                Decision.reading("Kaiming initialisation of the shared kernels is the normal one"),
             ),
             tiling=Tiling.APPROXIMATE,
             tiling_reason="Attention between bands correlates them over the whole image.",

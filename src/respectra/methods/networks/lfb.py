@@ -14,7 +14,7 @@ from pydantic import Field, FiniteFloat, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod
 
 _REPORT = "NTIRE 2020 report, section 5.8"
@@ -206,10 +206,6 @@ class Lfb(nn.Module):
         return refinement if self.estimate is None else x + refinement
 
 
-def _halo(config: LfbConfig) -> int:
-    return 2 + 2 * config.blocks * len(config.widths)
-
-
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -229,40 +225,27 @@ METHODS = (
                 "real-world": Score(mrae=0.06732, rmse=0.02124),
             },
             decisions=(
-                Decision(
-                    what=(
-                        "a linear estimate from the camera's response and a basis made by hand, "
-                        "not trained, refined by a ResNet-18"
-                    ),
-                    origin=Origin.PUBLISHED,
-                    source=_REPORT,
+                Decision.published(
+                    "a linear estimate from the camera's response and a basis made by hand, "
+                    "not trained, refined by a ResNet-18",
+                    _REPORT,
                 ),
-                Decision(
-                    what="Fixup: no normalisation, scalar biases and multipliers, zero last layers",
-                    origin=Origin.PUBLISHED,
-                    source=f"{_REPORT}; {_FIXUP}",
+                Decision.published(
+                    "Fixup: no normalisation, scalar biases and multipliers, zero last layers",
+                    f"{_REPORT}; {_FIXUP}",
                 ),
-                Decision(
-                    what=(
-                        "basis: cosines of zero, half and one period over the bands; the one "
-                        "combination that the camera sees as the pixel, codes taken at centres"
-                    ),
-                    origin=Origin.READING,
+                Decision.reading(
+                    "basis: cosines of zero, half and one period over the bands; the one "
+                    "combination that the camera sees as the pixel, codes taken at centres"
                 ),
-                Decision(
-                    what=(
-                        "ResNet-18 without strides, pooling or classifier: 3x3 stem, 8 basic "
-                        "blocks of width 64, 3x3 tail, added to the estimate; the preset "
-                        "resnet-widths has 64, 128, 256, 512"
-                    ),
-                    origin=Origin.READING,
+                Decision.reading(
+                    "ResNet-18 without strides, pooling or classifier: 3x3 stem, 8 basic "
+                    "blocks of width 64, 3x3 tail, added to the estimate; the preset "
+                    "resnet-widths has 64, 128, 256, 512"
                 ),
-                Decision(
-                    what=(
-                        "real-world: the network alone on the image, as the report says that the "
-                        "hybrid is limited to the clean track yet lists a score"
-                    ),
-                    origin=Origin.READING,
+                Decision.reading(
+                    "real-world: the network alone on the image, as the report says that the "
+                    "hybrid is limited to the clean track yet lists a score"
                 ),
             ),
             tiling=Tiling.EXACT,
@@ -276,6 +259,6 @@ METHODS = (
             "real-world": {"estimate": False},
             "tiny": {"widths": (16, 24)},
         },
-        halo=_halo,
+        halo=lambda config: 2 + 2 * config.blocks * len(config.widths),
     ),
 )

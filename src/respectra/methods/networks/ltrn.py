@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import (
     channel_correlation,
@@ -345,24 +345,19 @@ METHODS = (
             ),
             year=2024,
             decisions=(
-                Decision(
-                    what="Features as a sum of rank-one terms of a tensor, each found in what the "
+                Decision.published(
+                    "Features as a sum of rank-one terms of a tensor, each found in what the "
                     "ones before it left",
-                    origin=Origin.PUBLISHED,
-                    source="paper",
+                    "paper",
                 ),
-                Decision(
-                    what="32 channels, 4 heads, 3 terms, tiles of 64 x 64; prediction every 32 "
+                Decision.code(
+                    "32 channels, 4 heads, 3 terms, tiles of 64 x 64; prediction every 32 "
                     "pixels and once more at the far edges, which counts them twice where they "
                     "fall on the grid (far_tile); each tile limited to [0, 1] before the mean "
                     "(clamp_tiles)",
-                    origin=Origin.CODE,
-                    source=_SOURCE,
+                    _SOURCE,
                 ),
-                Decision(
-                    what="Pictures below the size of a tile are extended by reflection",
-                    origin=Origin.READING,
-                ),
+                Decision.reading("Pictures below the size of a tile are extended by reflection"),
             ),
             tiling=Tiling.APPROXIMATE,
             tiling_reason=(

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.keras_hdf5 import read_keras_weights
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple
@@ -321,38 +321,31 @@ CARD = Card(
     rank={"clean": 12},
     reported={"clean": Score(mrae=0.04577, rmse=0.01595)},
     decisions=(
-        Decision(
-            what="Layer graph, widths, initialisers, dropout 0.2, batch normalisation with "
-            "epsilon 1e-4",
-            origin=Origin.CODE,
-            source=f"{_REPOSITORY}: the Keras file's layer graph",
+        Decision.code(
+            "Layer graph, widths, initialisers, dropout 0.2, batch normalisation with epsilon 1e-4",
+            f"{_REPOSITORY}: the Keras file's layer graph",
         ),
-        Decision(
-            what="Batch normalisation keeps nothing of the old moving statistics (Keras momentum "
+        Decision.code(
+            "Batch normalisation keeps nothing of the old moving statistics (Keras momentum "
             "0.0): evaluation uses those of the last training batch; option norm_momentum",
-            origin=Origin.CODE,
-            source=f"{_REPOSITORY}: the Keras file's layer graph",
+            f"{_REPOSITORY}: the Keras file's layer graph",
         ),
-        Decision(
-            what="Tiles of 64 x 64 from the top left without overlap; row and column coordinates "
+        Decision.code(
+            "Tiles of 64 x 64 from the top left without overlap; row and column coordinates "
             "run over the tile; input R, G, B / 255; output not clipped",
-            origin=Origin.CODE,
-            source=f"{_REPOSITORY}: test.py, coord.py",
+            f"{_REPOSITORY}: test.py, coord.py",
         ),
-        Decision(
-            what="233 059 parameters as published count 1 520 moving statistics; 231 539 are "
-            "trained",
-            origin=Origin.CODE,
-            source=f"{_PAPER}, and counted from the graph",
+        Decision.code(
+            "233 059 parameters as published count 1 520 moving statistics; 231 539 are trained",
+            f"{_PAPER}, and counted from the graph",
         ),
-        Decision(
-            what="In the published weights the U-shaped branch contributes exactly nothing (its "
+        Decision.code(
+            "In the published weights the U-shaped branch contributes exactly nothing (its "
             "last convolution gets zeros on natural images, and its kernel is below 5.4e-5): they "
             "amount to the dense branch and the output layer, 114 023 parameters. Rectifiers that "
             "died behind batch normalisation without memory are a likely cause; watch for it when "
             "training anew",
-            origin=Origin.CODE,
-            source=f"{_REPOSITORY}: measured on the published weights",
+            f"{_REPOSITORY}: measured on the published weights",
         ),
     ),
     tiling=Tiling.NATIVE,

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
 
@@ -274,22 +274,19 @@ METHODS = (
             year=2022,
             reported={"arad-1k": Score(mrae=0.1890, rmse=0.0274)},
             decisions=(
-                Decision(
-                    what="Multi-scale residual blocks with dual attention and selective fusion",
-                    origin=Origin.PUBLISHED,
-                    source="paper on restoration",
+                Decision.published(
+                    "Multi-scale residual blocks with dual attention and selective fusion",
+                    "paper on restoration",
                 ),
-                Decision(
-                    what="Three groups of one block of one column with 31, 62 and 124 channels; no "
+                Decision.code(
+                    "Three groups of one block of one column with 31, 62 and 124 channels; no "
                     "biases; one PReLU slope for all dual-attention units",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/MIRNet.py",
+                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/MIRNet.py",
                 ),
-                Decision(
-                    what="Modules that only further columns would call (two of five parameters) "
+                Decision.code(
+                    "Modules that only further columns would call (two of five parameters) "
                     "are kept without function, as in the authors' checkpoints",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/MIRNet.py",
+                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/MIRNet.py",
                 ),
             ),
             tiling=Tiling.STATISTICS,

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
 
@@ -302,28 +302,24 @@ METHODS = (
             year=2022,
             reported={"arad-1k": Score(mrae=0.1817, rmse=0.0270)},
             decisions=(
-                Decision(
-                    what="Three stages on quarters, halves and the whole image, supervised "
+                Decision.published(
+                    "Three stages on quarters, halves and the whole image, supervised "
                     "attention and fusion of features between them",
-                    origin=Origin.PUBLISHED,
-                    source="paper on restoration",
+                    "paper on restoration",
                 ),
-                Decision(
-                    what="31 channels and 31 more at every level, no biases, one PReLU slope for "
+                Decision.code(
+                    "31 channels and 31 more at every level, no biases, one PReLU slope for "
                     "all blocks, channel attention without a bottleneck",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/MPRNet.py",
+                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/MPRNet.py",
                 ),
-                Decision(
-                    what="Quarters of whatever image it is given, so that crops, tiles and shifts "
+                Decision.code(
+                    "Quarters of whatever image it is given, so that crops, tiles and shifts "
                     "change the answer (option cut)",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/MPRNet.py",
+                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/MPRNet.py",
                 ),
-                Decision(
-                    what="The answers of the first two stages are not supervised",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/train.py",
+                Decision.code(
+                    "The answers of the first two stages are not supervised",
+                    "caiyuanhao1998/MST-plus-plus: train_code/train.py",
                 ),
             ),
             tiling=Tiling.APPROXIMATE,

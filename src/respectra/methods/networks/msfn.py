@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
 from respectra.methods.networks.mst_plus_plus import (
@@ -355,26 +355,23 @@ METHODS = (
             ),
             year=2025,
             decisions=(
-                Decision(
-                    what="Spectral and spatial U-shapes in turn, with fusion modules between "
+                Decision.published(
+                    "Spectral and spatial U-shapes in turn, with fusion modules between "
                     "encoder and decoder",
-                    origin=Origin.PUBLISHED,
-                    source="paper",
+                    "paper",
                 ),
-                Decision(
-                    what="2 stages of 31 channels, windows of 8 x 8 shifted by 4, no MLP within a "
+                Decision.code(
+                    "2 stages of 31 channels, windows of 8 x 8 shifted by 4, no MLP within a "
                     "window block but one feed-forward part after both; padding to a multiple of "
                     "32 by reflection; no biases but in the transposed convolutions and the "
                     "window attention",
-                    origin=Origin.CODE,
-                    source="Matsuri247/MSFN-for-Spectral-Super-Resolution: "
+                    "Matsuri247/MSFN-for-Spectral-Super-Resolution: "
                     "train_code/architecture/MSFN.py",
                 ),
-                Decision(
-                    what="The mask of shifted windows is made for the picture at hand; the "
+                Decision.code(
+                    "The mask of shifted windows is made for the picture at hand; the "
                     "authors' files hold those of 128 x 128 pixels, which are left out",
-                    origin=Origin.CODE,
-                    source="Matsuri247/MSFN-for-Spectral-Super-Resolution: "
+                    "Matsuri247/MSFN-for-Spectral-Super-Resolution: "
                     "train_code/architecture/MSFN.py",
                 ),
             ),

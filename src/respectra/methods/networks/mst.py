@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import pad_to_multiple, rename
 from respectra.methods.networks.mst_plus_plus import (
@@ -217,23 +217,20 @@ METHODS = (
             year=2022,
             reported={"arad-1k": Score(mrae=0.1772, rmse=0.0256)},
             decisions=(
-                Decision(
-                    what="Attention between bands guided by a mask, in one U-shape",
-                    origin=Origin.PUBLISHED,
-                    source="paper on snapshot imaging",
+                Decision.published(
+                    "Attention between bands guided by a mask, in one U-shape",
+                    "paper on snapshot imaging",
                 ),
-                Decision(
-                    what="4, 7 and 5 blocks of 31, 62 and 124 channels; a second embedding of the "
+                Decision.code(
+                    "4, 7 and 5 blocks of 31, 62 and 124 channels; a second embedding of the "
                     "picture in place of the mask of a coded aperture; no norm before the "
                     "attention, PyTorch's default initialisation",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/MST.py",
+                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/MST.py",
                 ),
-                Decision(
-                    what="The mask of a batch's first image gates all its images (option mask_of; "
+                Decision.code(
+                    "The mask of a batch's first image gates all its images (option mask_of; "
                     "each image has its own in the preset tiny)",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/MST.py",
+                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/MST.py",
                 ),
             ),
             tiling=Tiling.APPROXIMATE,

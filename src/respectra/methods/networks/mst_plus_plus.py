@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import (
     channel_correlation,
@@ -265,16 +265,14 @@ METHODS = (
             year=2022,
             reported={"arad-1k": Score(mrae=0.1645, rmse=0.0248)},
             decisions=(
-                Decision(
-                    what="Three U-shapes of two levels, spectral attention with 1, 2 and 4 heads",
-                    origin=Origin.PUBLISHED,
-                    source="paper",
+                Decision.published(
+                    "Three U-shapes of two levels, spectral attention with 1, 2 and 4 heads",
+                    "paper",
                 ),
-                Decision(
-                    what="No norm before the attention, positional branch on the values, padding "
+                Decision.code(
+                    "No norm before the attention, positional branch on the values, padding "
                     "to a multiple of 8 by reflection, biases in two places alone",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: MST_Plus_Plus.py",
+                    "caiyuanhao1998/MST-plus-plus: MST_Plus_Plus.py",
                 ),
             ),
             tiling=Tiling.APPROXIMATE,

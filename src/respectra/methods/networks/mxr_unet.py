@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 
 _Width = Annotated[int, Field(ge=2)]
@@ -327,24 +327,21 @@ METHODS = (
                 "real-world": Score(mrae=0.09322, rmse=0.02255),
             },
             decisions=(
-                Decision(
-                    what="encoder of 50 layers with Mish, self-attention, weight-normalised "
+                Decision.published(
+                    "encoder of 50 layers with Mish, self-attention, weight-normalised "
                     "sub-pixel upsampling with blur",
-                    origin=Origin.PUBLISHED,
-                    source="NTIRE 2020 report, section 5.11",
+                    "NTIRE 2020 report, section 5.11",
                 ),
-                Decision(
-                    what="all layers and their order; the authors' scripts mostly run an encoder "
+                Decision.code(
+                    "all layers and their order; the authors' scripts mostly run an encoder "
                     "of 34 layers",
-                    origin=Origin.CODE,
-                    source=f"{_SOURCE} : train_mxr.py, mish/mxresnet.py; "
+                    f"{_SOURCE} : train_mxr.py, mish/mxresnet.py; "
                     "fastai 1.0.61 : vision/models/unet.py, layers.py",
                 ),
-                Decision(
-                    what="upsampling starts free of checkerboards (ICNR), as published; under "
+                Decision.published(
+                    "upsampling starts free of checkerboards (ICNR), as published; under "
                     "weight normalisation fastai 1 set that start and then lost it",
-                    origin=Origin.PUBLISHED,
-                    source="NTIRE 2020 report, section 5.11; corrected in fastai 2 : layers.py",
+                    "NTIRE 2020 report, section 5.11; corrected in fastai 2 : layers.py",
                 ),
             ),
             tiling=Tiling.APPROXIMATE,

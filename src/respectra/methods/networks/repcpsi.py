@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import rename
 
@@ -175,22 +175,18 @@ METHODS = (
             ),
             year=2023,
             decisions=(
-                Decision(
-                    what="Branches that are merged for inference, and gates that keep positions",
-                    origin=Origin.PUBLISHED,
-                    source="paper",
+                Decision.published(
+                    "Branches that are merged for inference, and gates that keep positions", "paper"
                 ),
-                Decision(
-                    what="8 blocks of 80 channels, gates over 7 channels, biases and zero padding "
+                Decision.code(
+                    "8 blocks of 80 channels, gates over 7 channels, biases and zero padding "
                     "everywhere, PyTorch's default initialisation",
-                    origin=Origin.CODE,
-                    source="Deep-imagelab/RepCPSI: RepCPSI.py",
+                    "Deep-imagelab/RepCPSI: RepCPSI.py",
                 ),
-                Decision(
-                    what="The merged kernel is that of the 3x3, plus the 1x1 in its middle, plus "
+                Decision.code(
+                    "The merged kernel is that of the 3x3, plus the 1x1 in its middle, plus "
                     "the product of the two in a row; exact, as their first has the padding",
-                    origin=Origin.CODE,
-                    source="Deep-imagelab/RepCPSI: RepCPSI.py",
+                    "Deep-imagelab/RepCPSI: RepCPSI.py",
                 ),
             ),
             tiling=Tiling.APPROXIMATE,

@@ -70,6 +70,7 @@ class Respectra(nn.Module):
     free: Tensor
     spread: Tensor
     noisy_spread: Tensor
+    level_power: Tensor
     cell_share: Tensor
     answer_share: Tensor
     contrast_share: Tensor
@@ -93,6 +94,7 @@ class Respectra(nn.Module):
         self.register_buffer("exact", torch.zeros(config.channels_in, bands))
         self.register_buffer("free", torch.zeros(bands, bands))
         self.register_buffer("spread", torch.ones(bands))
+        self.register_buffer("level_power", torch.tensor(0.0))
         self.register_buffer("cell_share", torch.tensor(0.0))
         self.register_buffer("answer_share", torch.tensor(0.0))
         # Not learned, but set from outside: the width of the cell that a value may lie in.
@@ -249,19 +251,23 @@ class Respectra(nn.Module):
         """Expected absolute error of each value of ``forward``: (n, bands, y, x).
 
         That of a normal distribution, of whose standard deviation two thirds of the errors stay
-        within one, and nineteen of twenty within two. What the layers say is joined, as variances
-        are, by a share of the cell of a code; where there is no noise, by a share of the answer
-        itself; and where there is some, by a share of the light times the contrast around the
-        pixel: mosaics and JPEG blur colours where they change.
+        within one, and nineteen of twenty within two. What the layers say is times a power of the
+        pixel's light over the scene's. It is joined, as variances are, by a share of the cell of a
+        code; where there is no noise, by a share of the answer itself; and where there is some, by
+        a share of the light times the contrast around the pixel: mosaics and JPEG blur colours
+        where they change.
         """
         middle, variance = self._middle(x)
-        total, hidden = self._encode_and_hide(middle)
+        total, maps, conditions = self.encode(middle)
+        hidden = self.hidden(maps, conditions)
         doubt = F.relu(self.uncertainty_layer(hidden), inplace=True) if self.doubt else hidden
         size = torch.exp(self.uncertainty_head(doubt).clamp(-8.0, 4.0))
         spread = self.noisy_spread if self.denoises else self.spread
         learned = total * size * spread[:, None, None] / spread.numel()
-        if self.training:  # the shares are chosen afterwards
+        if self.training:  # the power and the shares are chosen afterwards
             return learned
+        if self.scene:  # the last feature is the logarithm of the light over the scene's
+            learned = learned * torch.exp(self.level_power * maps[0][:, -1:])
         more = (self.cell_share * self.step) ** 2
         if variance is None:
             answer = self._spectra(self.project(middle, total, hidden)).clamp_min(0.0)
@@ -420,9 +426,9 @@ def _rename_former_parts(
             state[f"{prefix}{_FORMER_NAMES[part]}{dot}{rest}"] = state.pop(key)
     if hasattr(module, "noisy_spread") and f"{prefix}spread" in state:
         state.setdefault(f"{prefix}noisy_spread", state[f"{prefix}spread"])
-    for share in ("cell_share", "answer_share", "contrast_share"):
-        if hasattr(module, share) and f"{prefix}spread" in state:
-            state.setdefault(f"{prefix}{share}", torch.tensor(0.0))
+    for chosen in ("level_power", "cell_share", "answer_share", "contrast_share"):
+        if hasattr(module, chosen) and f"{prefix}spread" in state:
+            state.setdefault(f"{prefix}{chosen}", torch.tensor(0.0))
 
 
 def _halo(config: NetworkConfig) -> int:

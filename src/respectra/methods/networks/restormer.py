@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import channel_correlation, pad_to_multiple, rename
 
@@ -220,17 +220,15 @@ METHODS = (
             year=2022,
             reported={"arad-1k": Score(mrae=0.1833, rmse=0.0274)},
             decisions=(
-                Decision(
-                    what="Transposed attention and gated feed-forward parts in four levels",
-                    origin=Origin.PUBLISHED,
-                    source="paper on restoration",
+                Decision.published(
+                    "Transposed attention and gated feed-forward parts in four levels",
+                    "paper on restoration",
                 ),
-                Decision(
-                    what="2, 3, 3 and 4 blocks and 3 of refinement, no biases in convolutions; no "
+                Decision.code(
+                    "2, 3, 3 and 4 blocks and 3 of refinement, no biases in convolutions; no "
                     "residual to the picture but one to its embedding, as in the original's "
                     "dual-pixel task; PyTorch's default initialisation",
-                    origin=Origin.CODE,
-                    source="caiyuanhao1998/MST-plus-plus: train_code/architecture/Restormer.py",
+                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/Restormer.py",
                 ),
             ),
             tiling=Tiling.APPROXIMATE,

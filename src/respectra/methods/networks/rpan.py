@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod
 
 _REPORT = "NTIRE 2020 report, section 5.7"
@@ -85,10 +85,6 @@ class Rpan(nn.Module):
         return spectra
 
 
-def _halo(config: RpanConfig) -> int:
-    return 2 + config.groups * (2 * config.blocks + 1)
-
-
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -111,30 +107,18 @@ METHODS = (
                 "real-world": Score(mrae=0.06780, rmse=0.02071),
             },
             decisions=(
-                Decision(
-                    what=(
-                        "3x3 head and tail, 4 groups of 8 blocks at width 64; the groups' outputs "
-                        "concatenated, fused by a 1x1 convolution, plus the head's features"
-                    ),
-                    origin=Origin.PUBLISHED,
-                    source=_REPORT,
+                Decision.published(
+                    "3x3 head and tail, 4 groups of 8 blocks at width 64; the groups' outputs "
+                    "concatenated, fused by a 1x1 convolution, plus the head's features",
+                    _REPORT,
                 ),
-                Decision(
-                    what="zero padding; no biases for the clean track, biases for real-world",
-                    origin=Origin.PUBLISHED,
-                    source=_REPORT,
+                Decision.published(
+                    "zero padding; no biases for the clean track, biases for real-world", _REPORT
                 ),
-                Decision(
-                    what="block: 3x3, ReLU, 3x3, pixel attention, plus its input",
-                    origin=Origin.READING,
-                ),
-                Decision(
-                    what="pixel attention: 1x1 to width/16, ReLU, 1x1, sigmoid, multiply",
-                    origin=Origin.READING,
-                ),
-                Decision(
-                    what="group: its blocks, a 3x3 convolution, plus its input, as in RCAN",
-                    origin=Origin.READING,
+                Decision.reading("block: 3x3, ReLU, 3x3, pixel attention, plus its input"),
+                Decision.reading("pixel attention: 1x1 to width/16, ReLU, 1x1, sigmoid, multiply"),
+                Decision.reading(
+                    "group: its blocks, a 3x3 convolution, plus its input, as in RCAN"
                 ),
             ),
             tiling=Tiling.EXACT,
@@ -147,6 +131,6 @@ METHODS = (
             "real-world": {"bias": True},
             "tiny": {"width": 24, "groups": 2, "blocks": 2, "reduction": 4},
         },
-        halo=_halo,
+        halo=lambda config: 2 + config.groups * (2 * config.blocks + 1),
     ),
 )

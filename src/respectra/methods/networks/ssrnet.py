@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import GlobalMean, rename
 
@@ -178,34 +178,29 @@ METHODS = (
             ),
             year=2024,
             decisions=(
-                Decision(
-                    what="Steps of a model-guided optimisation between learned priors that are "
+                Decision.published(
+                    "Steps of a model-guided optimisation between learned priors that are "
                     "fused crosswise",
-                    origin=Origin.PUBLISHED,
-                    source="paper",
+                    "paper",
                 ),
-                Decision(
-                    what="Seven steps of width 64 and 32, with gates of channels over weighted "
+                Decision.code(
+                    "Seven steps of width 64 and 32, with gates of channels over weighted "
                     "positions and one hidden unit; the penalty is learned, from 1e-5",
-                    origin=Origin.CODE,
-                    source="renweidian/SSRnet-pytorch: SSR/model3.py",
+                    "renweidian/SSRnet-pytorch: SSR/model3.py",
                 ),
-                Decision(
-                    what="The camera is a buffer of the weights that set_camera changes, in place "
+                Decision.code(
+                    "The camera is a buffer of the weights that set_camera changes, in place "
                     "of the first argument of each call",
-                    origin=Origin.CODE,
-                    source="renweidian/SSRnet-pytorch: SSR/model3.py",
+                    "renweidian/SSRnet-pytorch: SSR/model3.py",
                 ),
-                Decision(
-                    what="The step's 31 x 31 inverse, which float32 takes badly (up to 1.7e-2), is "
+                Decision.code(
+                    "The step's 31 x 31 inverse, which float32 takes badly (up to 1.7e-2), is "
                     "written with a 3 x 3 one; the same in exact arithmetic",
-                    origin=Origin.CODE,
-                    source="renweidian/SSRnet-pytorch: SSR/model3.py",
+                    "renweidian/SSRnet-pytorch: SSR/model3.py",
                 ),
-                Decision(
-                    what="The authors trained on CAVE with a camera of their own; imported weights "
-                    "are given the camera of the track",
-                    origin=Origin.READING,
+                Decision.reading(
+                    "The authors trained on CAVE with a camera of their own; imported weights "
+                    "are given the camera of the track"
                 ),
             ),
             tiling=Tiling.STATISTICS,

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import channel_correlation, split_heads
 from respectra.methods.networks.mst_plus_plus import (
@@ -160,29 +160,24 @@ METHODS = (
             "reconstruction, ACCV 2024",
             year=2024,
             decisions=(
-                Decision(
-                    what="Sparse attention between bands in a cascade of U-shapes",
-                    origin=Origin.PUBLISHED,
-                    source="paper",
+                Decision.published(
+                    "Sparse attention between bands in a cascade of U-shapes", "paper"
                 ),
-                Decision(
-                    what="The largest 1/2, 2/3, 3/4 and 4/5 of all d x d correlations of a head, "
+                Decision.code(
+                    "The largest 1/2, 2/3, 3/4 and 4/5 of all d x d correlations of a head, "
                     "one softmax over all that are kept and not one a row: a row adds up to about "
                     "1/d",
-                    origin=Origin.CODE,
-                    source="MingyingLin/SSTHyper: architecture/SSTHyper.py",
+                    "MingyingLin/SSTHyper: architecture/SSTHyper.py",
                 ),
-                Decision(
-                    what="Blocks of encoders and decoders have one more residual, the bottleneck "
+                Decision.code(
+                    "Blocks of encoders and decoders have one more residual, the bottleneck "
                     "has not; no biases but in the transposed convolutions",
-                    origin=Origin.CODE,
-                    source="MingyingLin/SSTHyper: architecture/SSTHyper.py",
+                    "MingyingLin/SSTHyper: architecture/SSTHyper.py",
                 ),
-                Decision(
-                    what="What is kept changes abruptly with the correlations: precision below "
+                Decision.code(
+                    "What is kept changes abruptly with the correlations: precision below "
                     "float32 can give another answer",
-                    origin=Origin.CODE,
-                    source="MingyingLin/SSTHyper: architecture/SSTHyper.py",
+                    "MingyingLin/SSTHyper: architecture/SSTHyper.py",
                 ),
             ),
             tiling=Tiling.APPROXIMATE,

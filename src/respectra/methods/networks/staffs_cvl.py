@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod
 from respectra.methods.networks.blocks import pad_to_multiple
 
@@ -135,21 +135,18 @@ METHODS = (
                 "real-world": Score(mrae=0.07141, rmse=0.02173),
             },
             decisions=(
-                Decision(
-                    what="U-Net of four contracting steps with linear down-sampling and direct "
+                Decision.published(
+                    "U-Net of four contracting steps with linear down-sampling and direct "
                     "concatenation; 10 coefficients a pixel; a free 10 x 31 matrix",
-                    origin=Origin.PUBLISHED,
-                    source=_REPORT,
+                    _REPORT,
                 ),
-                Decision(
-                    what="widths 64 to 1024, two 3x3 convolutions with ReLU a level, transposed "
-                    "convolutions, no activation on the coefficients, start of the basis",
-                    origin=Origin.READING,
+                Decision.reading(
+                    "widths 64 to 1024, two 3x3 convolutions with ReLU a level, transposed "
+                    "convolutions, no activation on the coefficients, start of the basis"
                 ),
-                Decision(
-                    what="reflection padding to multiples of 16; the authors resized images to "
-                    "512 x 512 (option resize_to), which changes the scale of what is seen",
-                    origin=Origin.READING,
+                Decision.reading(
+                    "reflection padding to multiples of 16; the authors resized images to "
+                    "512 x 512 (option resize_to), which changes the scale of what is seen"
                 ),
             ),
             tiling=Tiling.EXACT,

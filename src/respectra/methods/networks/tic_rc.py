@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod
 from respectra.methods.networks.blocks import GlobalMean, SqueezeExcitation
 
@@ -86,10 +86,6 @@ class TicRc(nn.Module):
         return spectra
 
 
-def _halo(config: TicRcConfig) -> int:
-    return 2 * config.blocks + 3
-
-
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -110,32 +106,27 @@ METHODS = (
                 "real-world": Score(mrae=0.07032, rmse=0.02191),
             },
             decisions=(
-                Decision(
-                    what="HSCNN-R with fewer blocks, squeeze-and-excitation in each, and three "
+                Decision.published(
+                    "HSCNN-R with fewer blocks, squeeze-and-excitation in each, and three "
                     "inputs: picture, white-balanced, gamma-corrected",
-                    origin=Origin.PUBLISHED,
-                    source=_REPORT,
+                    _REPORT,
                 ),
-                Decision(
-                    what="5 blocks, from the reported epoch times (50 s against 152 s for 16 "
-                    "blocks), of width 64; attention of reduction 16 before the sum",
-                    origin=Origin.READING,
+                Decision.reading(
+                    "5 blocks, from the reported epoch times (50 s against 152 s for 16 "
+                    "blocks), of width 64; attention of reduction 16 before the sum"
                 ),
-                Decision(
-                    what="white balance by the gray-world gains of the picture, gamma 2.5 (option "
+                Decision.reading(
+                    "white balance by the gray-world gains of the picture, gamma 2.5 (option "
                     "gamma), concatenated to 9 channels, after the dehazing work that the report "
-                    "points to",
-                    origin=Origin.READING,
+                    "points to"
                 ),
-                Decision(
-                    what="the balance uses the picture that the network is given: on training "
-                    "patches the patch's own means, on whole pictures those of the whole",
-                    origin=Origin.READING,
+                Decision.reading(
+                    "the balance uses the picture that the network is given: on training "
+                    "patches the patch's own means, on whole pictures those of the whole"
                 ),
-                Decision(
-                    what="first and last layers, biases and zero padding of HSCNN-R; PyTorch's "
-                    "default initialisation",
-                    origin=Origin.READING,
+                Decision.reading(
+                    "first and last layers, biases and zero padding of HSCNN-R; PyTorch's "
+                    "default initialisation"
                 ),
             ),
             tiling=Tiling.STATISTICS,
@@ -151,6 +142,6 @@ METHODS = (
             "6-blocks": {"blocks": 6},
             "tiny": {"width": 24, "blocks": 2, "reduction": 4},
         },
-        halo=_halo,
+        halo=lambda config: 2 * config.blocks + 3,
     ),
 )

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from respectra.methods.card import Card, Decision, Origin, Score, Tiling
+from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod
 
 _REPORT = "NTIRE 2020 report, section 5.5"
@@ -78,10 +78,6 @@ class Viplab(nn.Module):
         return mean + residual
 
 
-def _halo(config: ViplabConfig) -> int:
-    return 2 + 2 * config.blocks
-
-
 METHODS = (
     NetworkMethod(
         card=Card(
@@ -98,32 +94,21 @@ METHODS = (
             rank={"clean": 4},
             reported={"clean": Score(mrae=0.03475, rmse=0.01475)},
             decisions=(
-                Decision(
-                    what="mean and residual learned apart; the residual normalised to zero mean",
-                    origin=Origin.PUBLISHED,
-                    source=_REPORT,
+                Decision.published(
+                    "mean and residual learned apart; the residual normalised to zero mean", _REPORT
                 ),
-                Decision(
-                    what=(
-                        "variants with ReLU and with Swish; the entry averages one of each and a "
-                        "fine-tuned one. The reported score is that of the average"
-                    ),
-                    origin=Origin.PUBLISHED,
-                    source=_REPORT,
+                Decision.published(
+                    "variants with ReLU and with Swish; the entry averages one of each and a "
+                    "fine-tuned one. The reported score is that of the average",
+                    _REPORT,
                 ),
-                Decision(
-                    what=(
-                        "the mean is that of each pixel's spectrum over its bands, not of the "
-                        "image; zero mean is reached by subtracting the mean at the output"
-                    ),
-                    origin=Origin.READING,
+                Decision.reading(
+                    "the mean is that of each pixel's spectrum over its bands, not of the "
+                    "image; zero mean is reached by subtracting the mean at the output"
                 ),
-                Decision(
-                    what=(
-                        "both networks after EDSR: 16 residual blocks of width 64 between a "
-                        "3x3 head and tail, the head's features added before the tail"
-                    ),
-                    origin=Origin.READING,
+                Decision.reading(
+                    "both networks after EDSR: 16 residual blocks of width 64 between a "
+                    "3x3 head and tail, the head's features added before the tail"
                 ),
             ),
             tiling=Tiling.EXACT,
@@ -136,6 +121,6 @@ METHODS = (
             "swish": {"activation": "swish"},
             "tiny": {"width": 16, "blocks": 3},
         },
-        halo=_halo,
+        halo=lambda config: 2 + 2 * config.blocks,
     ),
 )

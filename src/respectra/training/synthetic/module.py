@@ -112,6 +112,7 @@ def chosen_buffers(recipe: UncertaintyRecipe) -> dict[str, Tensor]:
     return {
         "spread": spread_of(recipe.factors),
         "noisy_spread": spread_of(recipe.noisy_factors),
+        "level_power": torch.tensor(recipe.level),
         "cell_share": torch.tensor(recipe.cell / _PER_MEAN),
         "answer_share": torch.tensor(recipe.answer / _PER_MEAN),
         "contrast_share": torch.tensor(recipe.contrast / _PER_MEAN),

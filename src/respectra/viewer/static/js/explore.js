@@ -336,6 +336,7 @@ export class Explorer {
       ["Camera", info.facts.camera ?? ""],
       ["Assumed", info.facts.assumed ?? ""],
       ["Known spectra", info.facts.references ?? ""],
+      ["Beware", info.facts.warning ?? ""],
       ["Method", info.facts.title ?? (info.facts.kind === "cube" ? "none: a cube as it was given" : "")],
       ["Camera sees again", info.differing_pixels === null ? "" : seenAgain(info)],
       ["Shown to within", `${(100 * info.largest_error / info.peak).toPrecision(2)} % of the brightest value`],

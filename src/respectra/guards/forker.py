@@ -1,0 +1,147 @@
+"""Asking a new process about every file, without starting one anew each time.
+
+Decoders of involved formats are run once a file, so that a damaged one ends that process and
+leaves nothing behind. Starting Python and a decoder takes most of a second; so one process does
+that, knows nothing but the decoder, and makes a copy of itself for every file (``fork``). The
+process that asks is never copied: it has threads, which copies of it would lack.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+#: A copy that is ended for its time on the clock says so, whichever way it was ended.
+_OUT_OF_TIME = tuple(
+    -getattr(signal, name) for name in ("SIGPROF", "SIGALRM", "SIGXCPU") if hasattr(signal, name)
+)
+_ENDED = ("code", "seconds", "peak_bytes")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a copy said and took.
+
+    Attributes:
+        code: exit code, negative for signals; None if someone ended the processes from outside.
+        said: its output.
+        seconds: of processor time.
+        peak_bytes: the most memory that it had.
+    """
+
+    code: int | None
+    said: bytes
+    seconds: float
+    peak_bytes: int
+
+
+class Forker:
+    """A process that copies itself for every question, started when the first one comes.
+
+    Args:
+        script: is run with the number of a socket as its argument. Each message that comes holds
+            a question in JSON and the writing ends of two pipes: for the answer, and for exit code,
+            seconds and peak of memory in JSON.
+    """
+
+    def __init__(self, script: Path) -> None:
+        self.script = script
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self._owner = 0
+        self._lock = threading.Lock()
+        atexit.register(self.close)
+
+    def ask(self, question: dict[str, Any]) -> Answer:
+        """What a copy says to a question.
+
+        Raises:
+            TimeoutError: it took more than its time, and was ended.
+            OSError: no process can be started.
+        """
+        output, status = self._send(json.dumps(question).encode())
+        with os.fdopen(output, "rb") as stream, os.fdopen(status, "rb") as end:
+            said = stream.read()  # the copy is ended when this stops reading
+            ended = end.read()
+        if not ended:
+            return Answer(None, b"", 0.0, 0)
+        answer = Answer(said=said, **dict(zip(_ENDED, json.loads(ended), strict=True)))
+        if answer.code in _OUT_OF_TIME:
+            raise TimeoutError
+        return answer
+
+    def close(self) -> None:
+        """End the process and its copies; the next question starts another."""
+        process, self._process = self._process, None
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+        if process is None or self._owner != os.getpid():
+            return
+        with contextlib.suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def _send(self, question: bytes) -> tuple[int, int]:
+        """Send a question; the reading ends of its answer and of how it ended."""
+        for again in (True, False):
+            channel = self._running()
+            pipes = [*os.pipe(), *os.pipe()]
+            try:
+                socket.send_fds(channel, [question], pipes[1::2])
+            except OSError:
+                for pipe in pipes[::2]:
+                    os.close(pipe)
+                if not again:
+                    raise
+                with self._lock:
+                    if self._channel is channel:  # it was ended from outside; once more
+                        self.close()
+            else:
+                return pipes[0], pipes[2]
+            finally:
+                for pipe in pipes[1::2]:
+                    os.close(pipe)
+        raise AssertionError
+
+    def _running(self) -> socket.socket:
+        if self._owner != os.getpid():  # a forked copy: that process belongs to another
+            self._lock = threading.Lock()
+            self.close()
+            self._owner = os.getpid()
+        with self._lock:
+            if self._process is not None and self._process.poll() is not None:
+                self.close()
+            if self._channel is None:
+                self._channel = self._start()
+            return self._channel
+
+    def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(self.script), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment(),
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        return ours
+
+
+def environment() -> dict[str, str]:
+    """The environment of a process that decodes: it finds the same packages, in one thread."""
+    one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # each takes address space
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **one}

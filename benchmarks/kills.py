@@ -418,9 +418,10 @@ def _digest(*parts: bytes | str) -> str:
     return whole.hexdigest()[:16]
 
 
-def hidden(out: Path) -> list[str]:
-    """Leftovers that nobody needs any more."""
-    return sorted(p.relative_to(out).as_posix() for p in out.rglob(".*"))
+def hidden(out: Path, *, folders: bool = True) -> list[str]:
+    """Leftovers that nobody needs any more; without folders that hold nothing."""
+    found = (p for p in out.rglob(".*") if folders or p.is_file() or any(p.iterdir()))
+    return sorted(p.relative_to(out).as_posix() for p in found)
 
 
 def _anonymous(names: list[str]) -> list[str]:
@@ -514,6 +515,7 @@ class Sweep:
 
     def __init__(self, folder: Path) -> None:
         self.inputs, self.out, self.kept = folder / "in", folder / "out", folder / "old"
+        mounts.register(folder)
         _import_everything()
         self._forked(lambda: make_inputs(self.inputs) or 0, "inputs")
         line = f"{_EVALUATE} -o {{in}}/evaluation --aux none"
@@ -540,8 +542,8 @@ class Sweep:
             result.problems.append(f"without a kill: exit code {undisturbed.code}")
             return result
         after = state_of(self.out, command.ignored)
-        if hidden(self.out):
-            result.problems.append(f"without a kill: leaves {hidden(self.out)}")
+        if left := self._hidden(command):
+            result.problems.append(f"without a kill: leaves {left}")
         result.calls, result.kills = len(undisturbed.calls), moments.count
         for number, moment in enumerate(moments.distinct.values()):
             self._restore(moment.kept)
@@ -604,7 +606,11 @@ class Sweep:
         if now != after:
             names = sorted(n for n in now.keys() | after.keys() if now.get(n) != after.get(n))
             return f"again: {', '.join(f'{n}: {now.get(n)}' for n in names)} differ"
-        return f"again: leaves {hidden(self.out)}" if hidden(self.out) else ""
+        left = self._hidden(command)
+        return f"again: leaves {left}" if left else ""
+
+    def _hidden(self, command: Command) -> list[str]:
+        return hidden(self.out, folders="oss://" not in command.line)  # object stores have none
 
     def _really_kill(self, command: Command, moment: Moment, before: State, after: State) -> str:
         """What is wrong with what a process leaves that is killed there.
@@ -627,7 +633,7 @@ class Sweep:
         return f"really killed: {problem}" if problem else ""
 
     def _left(self, command: Command) -> tuple[State, list[str]]:
-        return state_of(self.out, command.ignored), _anonymous(hidden(self.out))
+        return state_of(self.out, command.ignored), _anonymous(self._hidden(command))
 
     def _half(self, command: Command, before: State, after: State) -> str:
         """What is seen after a kill that is neither old nor new."""
@@ -664,7 +670,6 @@ def _import_everything() -> None:
     import respectra
     import respectra.cli
 
-    mounts.register()
     torch.set_num_threads(1)
     for package in (respectra.cli, respectra):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):

@@ -30,6 +30,8 @@ class Bucket(Mount):
     """An object store: what is put is there whole, or not at all."""
 
     protocol = "oss"
+    #: Where objects are before they are there: on the disk of the bucket, not in it.
+    scratch: str | None = None
 
     def exists(self, path: str, **options: Any) -> bool:
         """Whether an object is there; of buckets, all are."""
@@ -38,7 +40,7 @@ class Bucket(Mount):
     def put_file(self, lpath: str, rpath: str, **options: Any) -> None:
         """Put an object in one step."""
         Path(rpath).parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=Path(lpath).parent) as folder:
+        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
             whole = shutil.copy(lpath, folder)
             os.replace(whole, rpath)  # noqa: PTH105
 
@@ -52,7 +54,12 @@ class Bucket(Mount):
             self.put_file(str(source), path)
 
 
-def register() -> None:
-    """Let fsspec, and so Respectra, know both."""
+def register(scratch: Path) -> None:
+    """Let fsspec, and so Respectra, know both.
+
+    Args:
+        scratch: a folder on the disk of the buckets, and in none of them.
+    """
+    Bucket.scratch = str(scratch)
     for system in (Mount, Bucket):
         fsspec.register_implementation(system.protocol, system, clobber=True)

@@ -134,7 +134,7 @@ def test_what_is_put_by_url_is_whole_or_not_there(tmp_path, scheme, name, every)
     pytest.importorskip("fsspec")
     from benchmarks import mounts  # which needs it
 
-    mounts.register()
+    mounts.register(tmp_path)
     folder = tmp_path / "out"
     url = f"{scheme}://{folder}/{name}"
     for _ in kills(

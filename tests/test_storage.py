@@ -206,7 +206,7 @@ def test_what_a_file_system_has_of_a_stopped_run_is_not_seen(tmp_path: Path):
     """Where files grow, they do so under a hidden name; nobody takes that for a file."""
     from benchmarks import mounts  # which needs fsspec
 
-    mounts.register()
+    mounts.register(tmp_path)
     url = Url.parse(f"mount://{tmp_path}/new/folder/a.json")
     storage.write_once(url, b"{}")
     assert (tmp_path / "new/folder/a.json").read_bytes() == b"{}"

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image, ImageCms
 from respectra.cameras import open_image, open_picture, to_track_values
 from respectra.cameras.pictures import icc
 from respectra.colour import decode_srgb, rgb_space
-from respectra.errors import ConfigError, DataError, FormatError
+from respectra.errors import ConfigError, DataError, FormatError, RespectraWarning
 
 RGB = np.random.default_rng(3).integers(0, 256, (8, 6, 3)).astype(np.uint8)
 LINEAR_P3 = icc.write_profile("P3, gamma 1", rgb_space("display-p3").to_xyz_d50, 1.0)
@@ -362,3 +363,44 @@ def test_what_is_no_mosaic(tmp_path):
     grey = saved(tmp_path / "g.png", RGB[..., 0])
     with pytest.raises(ConfigError, match="below the white level"):
         open_image(grey, mosaic="rggb", black_level=300)
+
+
+def with_part(path, name, content):
+    """A PNG with one more part before its pixels."""
+    data = saved(path).read_bytes()
+    part = struct.pack(">I", len(content)) + name + content
+    part += struct.pack(">I", zlib.crc32(name + content))
+    at = data.index(b"IDAT") - 4
+    path.write_bytes(data[:at] + part + data[at:])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("coded", "space"),
+    [((1, 13, 0, 1), None), ((12, 13, 0, 1), "display-p3"), ((9, 1, 0, 1), "rec2020")],
+)
+def test_colour_that_a_png_states_by_numbers(tmp_path, coded, space):
+    image = photograph(with_part(tmp_path / "a.png", b"cICP", bytes(coded)))
+    assert image.attrs.get("space") == space
+
+
+@pytest.mark.parametrize("curve", [8, 16, 18])
+def test_high_dynamic_range_is_refused_in_png_and_avif(tmp_path, curve):
+    with pytest.raises(FormatError, match=f"the PNG is of high dynamic.*curve {curve}"):
+        photograph(with_part(tmp_path / "a.png", b"cICP", bytes((9, curve, 0, 1))))
+    data = bytearray(saved(tmp_path / "a.avif").read_bytes())
+    at = data.index(b"colrnclx") + 8
+    data[at : at + 4] = struct.pack(">HH", 9, curve)
+    (tmp_path / "a.avif").write_bytes(data)
+    with pytest.raises(FormatError, match="the AVIF is of high dynamic range"):
+        photograph(tmp_path / "a.avif")
+
+
+def test_a_gamma_that_is_not_applied_is_said(tmp_path):
+    path = with_part(tmp_path / "a.png", b"gAMA", struct.pack(">I", 100_000))
+    with pytest.warns(RespectraWarning, match="states the gamma 1, which is not applied"):
+        photograph(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        photograph(with_part(tmp_path / "b.png", b"gAMA", struct.pack(">I", 45_455)))
+        open_image(path, encoding="linear")

@@ -69,5 +69,5 @@ def test_a_file_of_one(tmp_path):
         (tmp_path / "tone.json").write_text(text)
         with pytest.raises((FormatError, ConfigError)):
             open_tone(tmp_path / "tone.json")
-    with pytest.raises(FormatError, match="cannot be read"):
+    with pytest.raises(FormatError, match="there is no file"):
         open_image(tmp_path / "a.png", encoding="srgb", tone=str(tmp_path / "none.json"))

@@ -256,3 +256,21 @@ def test_a_block_of_the_user_s_own_before_hdf5(tmp_path, values, block, options,
         file.create_dataset("cube", data=values, **options)
         file["wavelength"] = GRID
     np.testing.assert_array_equal(rs.open_cube(path).values, values)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".mat"])
+@pytest.mark.parametrize(
+    ("name", "factor"), [("wavelengths_um", 1e-3), ("Wavelength", 1), ("Wavelength_nm", 1)]
+)
+def test_names_of_lists_of_wavelengths(tmp_path, values, suffix, name, factor):
+    path = tmp_path / f"a{suffix}"
+    parts = {"cube": values, name: GRID * factor}
+    if suffix == ".npz":
+        np.savez(path, **parts)
+    else:
+        import scipy.io
+
+        scipy.io.savemat(path, parts)
+    cube = rs.open_cube(path)
+    np.testing.assert_allclose(cube["wavelength"], GRID)
+    np.testing.assert_array_equal(cube.values, values)

@@ -1,5 +1,8 @@
+import os
+
 import pytest
 
+from respectra import open_cube, open_image
 from respectra.errors import FormatError
 from respectra.guards.tables import read_table
 from respectra.guards.text import parse_json, parse_object, parse_yaml, read_json, read_text
@@ -75,3 +78,28 @@ def test_tables_of_any_country(tmp_path, text):
     table = read_table(tmp_path / "a.csv")
     assert table.names == ("a", "b")
     assert table.values.tolist() == [[1.0, 2.5], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize("row", ["400,,0.2,0.3", "400,0.1,0.2,", "400,0.1,n/a,0.3"])
+def test_a_first_row_that_lacks_a_number_is_no_heading(tmp_path, row):
+    path = tmp_path / "a.csv"
+    path.write_text(f"nm,R,G,B\n{row}\n410,0.1,0.2,0.3\n")
+    with pytest.raises(FormatError, match=r"lacks a number: '400|differs from the first"):
+        read_table(path)
+    path.write_text("nm,1,2,3\n400,0.1,0.2,0.3\n410,0.1,0.2,0.3\n")
+    assert read_table(path).names == ("nm", "1", "2", "3")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a system with pipes by name")
+def test_pipes_and_devices_are_no_files(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(FormatError, match="pipe or a device"):
+        read_json(tmp_path / "a.json")
+    for name in ("b.png", "b.dng", "b.tif", "b.npy"):
+        (tmp_path / name).symlink_to(tmp_path / "a.json")
+        with pytest.raises(FormatError, match="pipe or a device"):
+            open_image(tmp_path / name, encoding="srgb")
+    for name in ("c.nc", "c.mat", "c.tif", "c.hdr", "c.npz"):
+        (tmp_path / name).symlink_to(tmp_path / "a.json")
+        with pytest.raises(FormatError, match=r"pipe or a device|is empty"):
+            open_cube(tmp_path / name)

@@ -5,6 +5,7 @@ library that reads it. What is read of files passes through here, whoever asks a
 cubes, pictures, responses, lights, weights, stores, tables, journals, recipes.
 
 * :mod:`limits`: what opening will cost, compared with the file, the limits and the free memory;
+* :mod:`places`: that it is a file at all;
 * :mod:`text`: JSON, YAML and tables of numbers;
 * :mod:`hdf5`: HDF5, whose library only ever runs in a process of its own (:mod:`reader`);
 * :mod:`matlab`: MATLAB 4 and 5, read without any library;

@@ -55,6 +55,9 @@ def read_table(path: str | os.PathLike[str]) -> TextTable:
         if wrong is not None:
             text = rows[start + wrong][:60]
             raise FormatError(f"{path}: a row differs from the first of {width} numbers: {text!r}")
+        for n, row in enumerate(split[:start]):
+            if _lacks_a_number(row, separator, width):
+                raise FormatError(f"{path}: a row lacks a number: {rows[n][:60]!r}")
         headings = [row for row in split[:start] if len(row) == width]
         names = tuple(headings[-1]) if headings else ()
         return TextTable(names, np.array(numbers, dtype=np.float64))
@@ -81,6 +84,12 @@ def _split(row: str, separator: str) -> list[str]:
     while len(cells) > 1 and not cells[-1]:  # a separator at the end of the line
         cells.pop()
     return cells
+
+
+def _lacks_a_number(cells: list[str], separator: str, width: int) -> bool:
+    """Whether a row before the first whole one is no heading but begins as that does."""
+    known = [_numbers([cell], separator) is not None for cell in cells[:width]]
+    return known[0] and len(cells) >= max(2, width - 1) and 2 * sum(known) >= width
 
 
 def _numbers(cells: list[str], separator: str) -> list[float] | None:

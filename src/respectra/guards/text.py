@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from respectra.errors import FormatError, no_file, said_by
+from respectra.guards.places import require_file
 
 #: No header, journal line or index of ours is larger; more is refused before it is parsed.
 MOST_BYTES = 2**28
@@ -71,6 +72,7 @@ def read_bytes(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
     Raises:
         FormatError: missing, unreadable or larger than ``most``.
     """
+    require_file(path)
     try:
         with Path(path).open("rb") as file:
             data = file.read(most + 1)

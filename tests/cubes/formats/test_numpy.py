@@ -30,7 +30,7 @@ def test_real_values_are_not_scaled(tmp_path, rng):
     np.testing.assert_array_equal(rs.open_cube(tmp_path / "a.npz").values, values)
 
 
-@pytest.mark.parametrize("scale", [[1.0, 2.0], np.nan, "a"])
+@pytest.mark.parametrize("scale", [[1.0, 2.0], np.nan, 0.0, "a"])
 def test_scales_that_cannot_be(tmp_path, scale):
     np.savez(
         tmp_path / "a.npz", cube_u8=np.ones((2, 2, 4), np.uint8), scale=scale, wavelengths=GRID

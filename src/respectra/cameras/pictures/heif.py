@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from respectra.cameras.pictures.child import ask_child
+from respectra.cameras.pictures.coded_space import coded_space
 from respectra.cameras.pictures.exif import exif_facts
 from respectra.cameras.pictures.source import Codes, Said, WholeSource, check_cost
 from respectra.cameras.pictures.with_pillow import profile_of
 from respectra.errors import FormatError
 
-#: ITU-T H.273 colour primaries -> space; and the transfer curves that are sRGB's or near it.
-_PRIMARIES = {1: "srgb", 9: "rec2020", 12: "display-p3"}
-_SRGB_CURVES = (1, 2, 6, 13, 14, 15)
 _PIXEL_BYTES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 
 
@@ -53,7 +51,7 @@ def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
         bits,
         alpha,
         icc=profile_of({"icc_profile": icc}),
-        space=None if icc else _space(facts.get("nclx")),
+        space=None if icc or "nclx" not in facts else coded_space(*facts["nclx"], kind="HEIC"),
         facts=_camera(facts),
     )
 
@@ -65,19 +63,6 @@ def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
         return np.asarray(codes >> (16 - bits) if codes.dtype == np.uint16 else codes)
 
     return WholeSource((facts["height"], facts["width"]), said, load)
-
-
-def _space(nclx: list[int] | None) -> str | None:
-    if nclx is None:
-        return None
-    primaries, curve = nclx
-    if curve not in _SRGB_CURVES:
-        raise FormatError(
-            f"the HEIC is of high dynamic range (transfer curve {curve}), which is not read; "
-            "save it for an ordinary display"
-        )
-    space = _PRIMARIES.get(primaries)
-    return None if space == "srgb" else space
 
 
 def _camera(facts: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from respectra.cameras.pictures.kinds import kind_by_contents, kind_by_name
 from respectra.cameras.pictures.source import MAX_PIXELS, Codes, PictureSource, read_file
 from respectra.cameras.pictures.values import PictureOptions, Values
 from respectra.errors import ConfigError, DataError, FormatError, no_file
+from respectra.guards.places import require_file
 from respectra.storage import local_copy
 from respectra.urls import Url, parse_place
 
@@ -213,6 +214,7 @@ def _image(values: Values, codes: Codes, name: str) -> xr.DataArray:
 def _open_source(
     path: Path, encoding: Encoding, max_pixels: int, options: PictureOptions
 ) -> PictureSource:
+    require_file(path)
     # A mosaic's pattern begins where the sensor does.
     upright = encoding == "srgb" and options.mosaic == "none"
     if path.suffix.lower() == ".npy":

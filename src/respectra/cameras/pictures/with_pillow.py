@@ -8,11 +8,13 @@ from __future__ import annotations
 import importlib
 import io
 import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from respectra.cameras.pictures.coded_space import coded_space, other_gamma, stated_in
 from respectra.cameras.pictures.exif import exif_facts, exif_space, orientation_of
 from respectra.cameras.pictures.source import (
     Codes,
@@ -22,7 +24,7 @@ from respectra.cameras.pictures.source import (
     turn,
     turned_size,
 )
-from respectra.errors import FormatError, RespectraError
+from respectra.errors import FormatError, RespectraError, RespectraWarning
 
 #: A profile in a file may be this large, in bytes.
 MAX_PROFILE = 16 * 2**20
@@ -65,7 +67,14 @@ def open_with_pillow(
         if kind == "PNG":
             _plugin(kind)(io.BytesIO(data)).verify()  # the checksums of its parts
         has_exif = kind != "PNG" or any(mark in data for mark in _EXIF_OF_PNG)
-        said = _said(picture, data, deep, has_exif)
+        said = _said(picture, data, deep, has_exif, kind)
+        if upright and kind == "PNG" and (gamma := other_gamma(data)) is not None:
+            warnings.warn(
+                f"{path} states the gamma {gamma:.3g}, which is not applied: it is read as sRGB; "
+                "say what its values are if they are no display's",
+                RespectraWarning,
+                stacklevel=2,
+            )
         orientation = orientation_of(picture) if upright and has_exif else 1
     except RespectraError:
         raise
@@ -172,10 +181,12 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return height, width
 
 
-def _said(picture: Any, data: bytes, deep: bool, has_exif: bool) -> Said:
+def _said(picture: Any, data: bytes, deep: bool, has_exif: bool, kind: str) -> Said:
     """What is said of the codes, by the header."""
     facts, space = (exif_facts(picture), exif_space(picture)) if has_exif else ({}, None)
     icc = profile_of(picture.info)
+    if (coded := stated_in(data, kind)) is not None:
+        space = coded_space(*coded, kind)
     mode, transparent = picture.mode, "transparency" in picture.info
     if deep:
         grey, alpha = data[25] in (0, 4), data[25] in (4, 6) or transparent

@@ -345,7 +345,10 @@ def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path
 
 
 #: Names under which files keep their wavelengths.
-WAVELENGTH_NAMES = ("wavelengths_nm", "wavelengths", "wavelength", "bands", "band", "wl", "lambda")
+WAVELENGTH_NAMES = (
+    "wavelengths_nm", "wavelengths", "wavelength", "bands", "band", "wl", "lambda",
+    "wavelength_nm", "wl_nm", "lambda_nm", "wavelengths_um", "wavelength_um", "wl_um", "lambda_um",
+)  # fmt: skip
 
 
 class Grid(TypedDict, total=False):

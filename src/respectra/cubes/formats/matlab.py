@@ -161,6 +161,7 @@ def _beside(arrays: Mapping[str, MatlabArray], name: str) -> dict[str, MatlabArr
     for place in dict.fromkeys((group, "")):
         for full, array in arrays.items():
             head, _, bare = full.rpartition("/")
+            bare = bare.lower()
             known = bare in WAVELENGTH_NAMES and array.kind in ("numbers", "outside")
             known = known or bare in ("attributes", "norm_factor", *UNIT_NAMES)
             if full != name and head == place and known and 0 < array.size <= _SMALL:

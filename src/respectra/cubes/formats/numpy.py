@@ -78,10 +78,11 @@ def _peek_npz(path: Path, key: str | None, axes: Axes | None) -> Stored:
     name = _choose(headers, key, path)
     shape, dtype = headers[name]
     info = members[name]
+    beside = {other.lower(): members[other] for other in members if other != name}
     small = {
-        other: read_member(path, members[other])
+        other: read_member(path, beside[other])
         for other in (*WAVELENGTH_NAMES, *UNIT_NAMES, "scale", "attributes", "note")
-        if other in members and other != name and members[other].file_size <= _SMALL
+        if other in beside and beside[other].file_size <= _SMALL
     }
     lists = [small[n] for n in WAVELENGTH_NAMES if n in small and small[n].dtype.kind in "fiu"]
     order = _order(shape, [values.size for values in lists], axes)
@@ -132,8 +133,11 @@ def _grid(small: dict[str, npt.NDArray[Any]], bands: int, path: Path) -> Grid:
 
 
 def _scale(values: npt.NDArray[Any], path: Path) -> np.float32:
-    if values.size != 1 or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
-        raise FormatError(f"{path}: scale is one finite number; got {values.dtype} {values.shape}")
+    number = values.size == 1 and values.dtype.kind in "fiu" and np.isfinite(values).all()
+    if not number or not values.any():
+        raise FormatError(
+            f"{path}: scale is one finite number and not 0; got {values.dtype} {values.shape}"
+        )
     return np.float32(values.item())
 
 

@@ -45,13 +45,17 @@ def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
     colours: Any = "grey" if mode in ("L", "LA") else "rgb"
     alpha: Any = "straight" if mode in ("LA", "RGBA") else None
     icc = base64.b64decode(facts["icc_profile"]) if "icc_profile" in facts else None
+    space = None
+    if not icc and "nclx" in facts:
+        primaries, curve = facts["nclx"]
+        space = coded_space(primaries, curve, "HEIC")
     said = Said(
         colours,
         float(2**bits - 1),
         bits,
         alpha,
         icc=profile_of({"icc_profile": icc}),
-        space=None if icc or "nclx" not in facts else coded_space(*facts["nclx"], kind="HEIC"),
+        space=space,
         facts=_camera(facts),
     )
 

@@ -51,7 +51,7 @@ def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
         bits,
         alpha,
         icc=profile_of({"icc_profile": icc}),
-        space=None if icc or "nclx" not in facts else coded_space(*facts["nclx"], "HEIC"),
+        space=None if icc else _space(facts),
         facts=_camera(facts),
     )
 
@@ -63,6 +63,13 @@ def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
         return np.asarray(codes >> (16 - bits) if codes.dtype == np.uint16 else codes)
 
     return WholeSource((facts["height"], facts["width"]), said, load)
+
+
+def _space(facts: dict[str, Any]) -> str | None:
+    if "nclx" not in facts:
+        return None
+    primaries, curve = facts["nclx"]
+    return coded_space(int(primaries), int(curve), "HEIC")
 
 
 def _camera(facts: dict[str, Any]) -> dict[str, Any]:

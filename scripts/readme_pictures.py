@@ -184,7 +184,7 @@ def take_calibrate(path: Path) -> None:
         right.fill_between(GRID_NM, values - spread, values + spread, color=colour, alpha=0.2)
         balance = found.response.values[:, channel].sum() / found.response.values.max()
         right.plot(GRID_NM, true[:, channel] * balance / true[:, channel].sum(), "--", color=colour)
-    right.set(xlabel="wavelength, nm", title="its camera: fitted ± deviation, dashed: measured")
+    right.set(xlabel="wavelength (nm)", title="its camera: fitted ± deviation, dashed: measured")
     save_figure(figure, path)
 
 

@@ -33,3 +33,4 @@ def test_unknown_names_suggest_near_ones():
     error = unknown_name("method", "hrnt", ["hrnet", "awan"])
     assert isinstance(error, RespectraError)
     assert "did you mean 'hrnet'" in str(error)
+    assert "did you mean 'D65'" in str(unknown_name("light", "d66", ["D65", "FL2", "planck:2856"]))

@@ -14,6 +14,6 @@ grid = np.arange(400, 701, 10.0)
 for name in ("D65", "A", "FL2", "LED-B3", "planck:4000"):
     light = resample_light(open_light(name), grid)
     plt.plot(grid, light / light.max(), label=name)
-plt.xlabel("wavelength / nm")
+plt.xlabel("wavelength (nm)")
 plt.legend()
 plt.show()

@@ -19,5 +19,5 @@ metamer = spectrum + unseen @ (0.25 * np.cos(grid / 17))
 
 print("seen:", np.round(spectrum @ camera, 6), np.round(metamer @ camera, 6))
 plt.plot(grid, spectrum, grid, metamer)
-plt.xlabel("wavelength / nm")
+plt.xlabel("wavelength (nm)")
 plt.show()

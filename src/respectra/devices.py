@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import platform
+from pathlib import Path
+
 from respectra.errors import ConfigError
 
-__all__ = ["free_device_bytes", "pick_device"]
+__all__ = ["free_device_bytes", "pick_device", "processor_name"]
 
 #: Kinds of device that networks are run on.
 KINDS = ("cpu", "cuda", "mps")
@@ -48,3 +52,12 @@ def free_device_bytes(device: str) -> int:
         return int(torch.cuda.mem_get_info(device)[0]) + cached
     held = torch.mps.current_allocated_memory()
     return int(torch.mps.recommended_max_memory()) - held
+
+
+def processor_name() -> str:
+    """What the system calls its processor."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

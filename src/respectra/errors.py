@@ -133,7 +133,9 @@ def said_by(error: BaseException) -> str:
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> ConfigError:
     """An error for a name that does not exist, suggesting those nearest to it."""
     choices = sorted(known)
-    near = difflib.get_close_matches(name.lower(), choices, n=3, cutoff=0.5)
+    lower = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)
+    near = [lower[one] for one in close]
     hint = (
         f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(choices)}"
     )

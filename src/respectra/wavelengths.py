@@ -103,13 +103,14 @@ def to_nanometres(values: npt.ArrayLike, unit: str | None, *, where: str) -> Flo
     else:
         raise FormatError(
             f"{where}: its band axis is in {unit!r}, which is no unit of wavelength (nm, um, mm, "
-            "m, angstrom, cm-1, THz, eV); state the wavelengths in nm (--wavelengths 400:700:10)"
+            "m, angstrom, cm-1, THz, eV); state the wavelengths in nm (of cubes: --wavelengths "
+            "400:700:10)"
         )
     if not is_plausible(nm):
         raise FormatError(
             f"{where}: its band axis reaches from {axis.min():g} to {axis.max():g} {unit}, which "
             f"is {nm.min():g} to {nm.max():g} nm; no camera measures that ({_RANGE}). "
-            f"{_suggestion(axis)}state the wavelengths in nm (--wavelengths 400:700:10)"
+            f"{_suggestion(axis)}state the wavelengths in nm (of cubes: --wavelengths 400:700:10)"
         )
     return nm
 
@@ -237,7 +238,8 @@ def _guess(axis: FloatArray, where: str) -> FloatArray:
         problem = "fits " + " and ".join(name for name, _ in fitting) if fitting else "fits none"
         raise FormatError(
             f"{where}: its band axis reaches from {axis.min():g} to {axis.max():g} without a "
-            f"unit, which {problem}; state the wavelengths in nm (--wavelengths 400:700:10)"
+            f"unit, which {problem}; state the wavelengths in nm (of cubes: --wavelengths "
+            "400:700:10)"
         )
     name, factor = fitting[0]
     nm = axis * factor

@@ -1,9 +1,11 @@
+import warnings
+
 import numpy as np
 import pytest
 
 from respectra.cameras import Capture, make_image
-from respectra.cameras.white import estimate_white
-from respectra.errors import DataError, FormatError
+from respectra.cameras.white import estimate_white, measure_white
+from respectra.errors import DataError, FormatError, RespectraWarning
 
 
 def scene(white, seed=0):
@@ -42,3 +44,14 @@ def test_a_capture_with_an_estimated_white():
     assert not resolved.needs_picture
     with pytest.raises((DataError, FormatError)):
         Capture(white="white")
+
+
+def test_a_dark_white_is_warned_of():
+    values = np.full((10, 10, 3), 0.6)
+    values[:2, :2] = 0.05
+    with pytest.warns(RespectraWarning, match="96% of the picture is brighter than the white 0,0"):
+        assert measure_white(values, (0, 0, 2, 2)) == pytest.approx((0.05, 0.05, 0.05))
+    values[5, 5] = 0.98  # a gleam is no reason
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        measure_white(values, (4, 0, 2, 2))

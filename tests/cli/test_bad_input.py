@@ -15,7 +15,7 @@ import pytest
 import respectra as rs
 from respectra.cli import cubes as _cubes  # noqa: F401 - registers the commands
 from respectra.cli import reconstruct as _reconstruct  # noqa: F401
-from respectra.cli.app import run
+from respectra.cli.app import echo, run
 
 GRID = np.arange(400, 701, 10)
 
@@ -171,3 +171,8 @@ def test_names_and_places_that_the_system_refuses(tmp_path, capsys):
         # How far it is may be said too, on a slow machine.
         assert sum(line.startswith("error:") for line in said.splitlines()) == 1
         assert "Traceback" not in said
+
+
+def test_a_name_is_printed_as_it_is(capsys):
+    echo("a:car:.png, [bold]b.png")
+    assert capsys.readouterr().err == "a:car:.png, [bold]b.png\n"

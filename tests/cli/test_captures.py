@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 
 import respectra as rs
+from respectra.cameras import PictureOptions
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.cli import bake, reconstruct, relight  # noqa: F401 - registers them
 from respectra.cli.app import run
 from respectra.datasets.collections import Opening
-from respectra.inference.files import KnownFacts
+from respectra.errors import DataError
+from respectra.inference.folders import Job
+from respectra.inference.known import Chosen, KnownFacts
 from respectra.methods import save_weights
 
 GRID = np.arange(400.0, 701.0, 10.0)
@@ -146,3 +149,49 @@ def test_references_and_low_rank_cubes_exclude_each_other(folder, capsys):
     assert run([*arguments, "--references", str(folder / "spots.csv")]) == 1
     assert "references and self-ensembles change" in capsys.readouterr().err.splitlines()[-1]
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--camera", "ampas-nikon-d700", "--light", "{}/dark.csv"], "is zero at 400"),
+        (["--camera", "ampas-nikon-d700", "--white", "0,0,90,90"], "beyond"),
+        (["--capture", "{}/capture.json", "--references", "{}/far.csv"], "reference 1 at y=90"),
+        (["--capture", "{}/capture.json", "--materials", "{}/spots.csv.gone"], "there is no file"),
+    ],
+)
+def test_what_cannot_be_of_the_first_picture_ends_a_folder_before_it_begins(
+    folder, capsys, options, message
+):
+    (folder / "shots").mkdir()
+    for name in ("a.png", "b.png"):
+        (folder / "shots" / name).write_bytes((folder / "raw.png").read_bytes())
+    (folder / "dark.csv").write_text("nm,power\n400,0\n550,1\n700,1\n")
+    rs.References([[90, 0]], np.full((1, 31), 0.4), GRID).to_csv(folder / "far.csv")
+    arguments = ["reconstruct", str(folder / "shots"), "-o", str(folder / "cubes")]
+    assert run([*arguments, "--method", "wiener", *[o.format(folder) for o in options]]) == 1
+    text = capsys.readouterr().err
+    assert message in text
+    assert text.strip().count("\n") == 0
+    assert not (folder / "cubes").exists()
+
+
+def test_places_of_the_first_picture_are_of_no_other(folder):
+    refs = rs.References([[5, 6]], np.full((1, 31), 0.4), GRID)
+    chosen = Chosen("wiener", KnownFacts(CAPTURE, references=refs), PictureOptions(), {})
+    small = rs.make_image(np.full((3, 3, 3), 0.5), bits=8)
+    rs.save_image(small, folder / "small.png")
+    for name in ("small.png", "raw.png"):
+        with pytest.raises(DataError, match="outside the picture of 3 rows"):
+            chosen(Job(folder / name, folder / "out.zarr", "camera"))
+
+
+def test_a_damaged_first_picture_of_a_told_light_stops_no_other(folder, capsys):
+    (folder / "shots").mkdir()
+    (folder / "shots" / "a.png").write_bytes((folder / "raw.png").read_bytes()[:60])
+    (folder / "shots" / "b.png").write_bytes((folder / "raw.png").read_bytes())
+    arguments = ["reconstruct", str(folder / "shots"), "-o", str(folder / "cubes")]
+    told = ["--method", "wiener", "--camera", "ampas-nikon-d700", "--light", "A"]
+    assert run([*arguments, *told]) == 1
+    assert "1 of 2 failed" in capsys.readouterr().err
+    assert rs.open_cube(folder / "cubes" / "b.zarr").attrs["light"] == "A"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import shlex
 import subprocess
 import sys
 import typing
@@ -18,6 +19,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from respectra.cli import app, load_commands
 from respectra.cli.app import run
+from respectra.cli.examples import EXAMPLES
 from respectra.cli.help import GROUPS
 
 load_commands()
@@ -155,3 +157,19 @@ def test_the_command_lines_of_the_kills_are_understood(command: Command) -> None
     values, left, _ = parser.parse_args(list(words))  # an unknown option is an error
     assert values
     assert not left
+
+
+def test_every_command_has_examples_that_can_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert EXAMPLES.keys() == _COMMANDS.keys()
+    root: Any = typer.main.get_command(app)
+    for name, lines in EXAMPLES.items():
+        for line in lines:
+            first, *words = shlex.split(line)
+            assert first == "respectra"
+            command = root
+            for part in name.split():
+                assert words.pop(0) == part
+                command = command.commands[part]
+            command.make_context(name, words)  # refuses what is unknown or left out
+    assert run(["data", "prepare", "--help"]) == 0
+    assert EXAMPLES["data prepare"][0] in capsys.readouterr().out

@@ -17,6 +17,7 @@ import resource, sys
 import numpy as np
 import respectra as rs
 
+sys.dont_write_bytecode = True  # modules that are compiled now would be cut off for good
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 cube = rs.make_cube(np.random.default_rng(0).random((60, 60, 31)), np.arange(400, 701, 10))
 for name in sys.argv[2:]:

@@ -138,3 +138,18 @@ def test_small_pictures_and_large_ones_tell_colours_apart_alike(monkeypatch: pyt
     np.testing.assert_array_equal(same.number, many.number)
     noise = rng.random((300, 300, 3)).astype(np.float32)
     assert find_colours(noise) is None
+
+
+def test_colours_of_a_picture_in_memory_are_looked_for_once(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[tuple[int, ...]] = []
+
+    def counted(pixels: np.ndarray) -> object:
+        asked.append(pixels.shape)
+        return find_colours(pixels)
+
+    monkeypatch.setattr("respectra.inference.colours.find_colours", counted)
+    # More colours than are worth it: means are then taken of all pixels, and spectra too.
+    rs.load()(rs.make_image(rng.random((260, 260, 3), np.float32)))
+    assert asked == [(260, 260, 3)]

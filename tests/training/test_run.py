@@ -80,11 +80,15 @@ def _tiny() -> Recipe:
 
 
 @pytest.mark.posix
-def test_a_checkpoint_on_a_full_disk_is_an_error_of_ours(tmp_path: Path) -> None:
+def test_a_checkpoint_on_a_full_disk_is_an_error_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import resource
 
     from respectra.training.recorder import AtomicCheckpoints
 
+    # Modules that are compiled under the limit would be cut off for good.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:

@@ -1,8 +1,10 @@
 """What a client may say of how its picture was taken: as on the command line, to the bit."""
 
+import asyncio
 import json
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 from tests.viewer.conftest import npz, png
@@ -12,6 +14,8 @@ from respectra.cameras.calibration import open_chart
 from respectra.cameras.response_prior import GRID_NM
 from respectra.cli import reconstruct  # noqa: F401 - registers it
 from respectra.cli.app import run
+from respectra.viewer.app import create_app
+from respectra.viewer.service import Settings
 
 #: Corners of squares of one colour.
 PLACES = [(0, 0), (4, 8), (12, 16), (20, 28), (16, 4)]
@@ -122,6 +126,30 @@ def test_only_names_and_uploads_pass(client, request_, words):
 
 
 @pytest.mark.parametrize(
+    "named", [{"camera": "ampas-nikon-d700"}, {"light": "A"}, {"guarantees": ["consistent"]}]
+)
+def test_names_wait_for_the_worker_to_say_which_there_are(tmp_path, named):
+    app = create_app(Settings(folder=tmp_path / "store"))  # nobody has started its worker
+    jobs = app.state.service.jobs
+
+    async def ask() -> int:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            answer = asyncio.create_task(client.post("/api/jobs", json=named))
+            done, _ = await asyncio.wait([answer], timeout=0.2)
+            assert not done
+            jobs.offer = {
+                "cameras": ["ampas-nikon-d700"],
+                "scene_lights": ["A"],
+                "guarantees": [{"name": "consistent"}],
+            }
+            jobs.ready.set()
+            return (await answer).status_code
+
+    assert asyncio.run(ask()) == 202
+
+
+@pytest.mark.parametrize(
     ("request_", "words"),
     [
         ({"white": [30, 20, 40, 40]}, "white"),
@@ -146,6 +174,13 @@ def test_what_the_command_line_warns_of_is_a_fact_of_the_scene(client):
     assert "references contradict the picture" in facts["warning"]
     assert "/" not in facts["warning"]
     assert facts["references"].startswith("1 reference:")
+    camera = rs.cameras.native_response("ampas-nikon-d700")
+    rows = zip(camera["wavelength"].values / 1000, camera.values, strict=True)
+    table = "\n".join(f"{um:g}," + ",".join(map(str, row)) for um, row in rows)
+    upload = client.upload(f"wavelength,R,G,B\n{table}\n".encode(), "um.csv")
+    state = client.done(png(), camera_file=upload)
+    said = client.get(f"/api/jobs/{state['id']}/recovered").json()["facts"]["warning"]
+    assert said.startswith("um.csv: its band axis states no unit")
     state = client.done(png())
     assert "warning" not in client.get(f"/api/jobs/{state['id']}/recovered").json()["facts"]
 

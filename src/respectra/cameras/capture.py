@@ -298,10 +298,14 @@ class Capture:
         seen = seen_under(self._stated_camera(), power, grid)
         white = seen.sum(axis=0)
         if not (white > 0).all():
-            dark = "RGB"[int(np.argmin(white))]
+            dark = int(np.argmin(white))
+            hint = "check the units of both"
+            if seen[:, dark].min() < 0:
+                where = grid[int(np.argmin(seen[:, dark]))]
+                hint = f"it is negative, at {where:g} nm the most: subtract no more than was dark"
             raise DataError(
-                f"channel {dark} of the camera {self.camera_name!r} sees nothing of a white under "
-                f"this light from {grid[0]:g} to {grid[-1]:g} nm; check the units of both"
+                f"channel {'RGB'[dark]} of the camera {self.camera_name!r} sees nothing of a white "
+                f"under this light from {grid[0]:g} to {grid[-1]:g} nm; {hint}"
             )
         response: FloatArray = seen * (self._told_white(white) / white)
         return response if quantity == "reflectance" else response / power[:, None]

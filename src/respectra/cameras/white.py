@@ -12,12 +12,13 @@ Both are guesses: scenes of one colour deceive them.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import DataError
+from respectra.errors import DataError, RespectraWarning
 from respectra.typing import FloatArray
 
 __all__ = ["AUTO", "Rectangle", "White", "check_white", "estimate_white", "measure_white"]
@@ -34,6 +35,8 @@ _LEAST_PIXELS = 16
 #: From this share of full scale on, a told white says only that it was at least so bright; below
 #: the other one it says nothing.
 _TOLD_CLIPPED, _TOLD_BLACK = 0.995, 0.01
+#: Where more than this share of a picture is brighter than its white by this factor, it is none.
+_BRIGHTER, _BRIGHTER_SHARE = 1.5, 0.1
 
 
 def estimate_white(values: npt.ArrayLike) -> tuple[float, float, float]:
@@ -106,6 +109,8 @@ def check_white(white: Any) -> White | Rectangle | str:
 def measure_white(values: FloatArray, rectangle: Rectangle) -> White:
     """The mean of linear values, shape (y, x, 3), in the rectangle that shows a white.
 
+    It warns where much of the picture is brighter by half.
+
     Raises:
         DataError: it reaches beyond the picture, or is clipped or black.
     """
@@ -128,5 +133,14 @@ def measure_white(values: FloatArray, rectangle: Rectangle) -> White:
         raise DataError(
             f"the white {x},{y},{width},{height} is black (R, G, B {r:.4f}, {g:.4f}, {b:.4f} of "
             "full scale); point at a white or light grey surface"
+        )
+    brighter = float((values.mean(axis=2) > _BRIGHTER * patch.mean()).mean())
+    if brighter > _BRIGHTER_SHARE:
+        warnings.warn(
+            f"{brighter:.0%} of the picture is brighter than the white {x},{y},{width},{height} by "
+            "more than half, and would reflect more light than falls on it; point at something "
+            "brighter, unless those are lamps",
+            RespectraWarning,
+            stacklevel=2,
         )
     return r, g, b

@@ -38,8 +38,8 @@ app = App(
     help="Recover the spectrum behind every pixel of an RGB picture.",
 )
 #: Results go to standard output, everything else to standard error.
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 @app.callback(invoke_without_command=True)

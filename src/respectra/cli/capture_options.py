@@ -11,7 +11,7 @@ from respectra.cli.options import option
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
-    from respectra.inference.files import KnownFacts
+    from respectra.inference.known import KnownFacts
 
 
 class QuantityName(StrEnum):
@@ -115,7 +115,7 @@ def known_facts(
     """
     from respectra.cameras import Capture, References
     from respectra.datasets.scenes import Opening
-    from respectra.inference.files import KnownFacts
+    from respectra.inference.known import KnownFacts
 
     sources = [x for x in (references, references_from, materials) if x is not None]
     if len(sources) > 1:

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from respectra.cli.examples import EXAMPLES
+
 #: The commands by what one wants, in the order of the help.
 GROUPS: dict[str, tuple[str, ...]] = {
     "Start here": ("demo", "reconstruct", "serve"),
@@ -38,7 +40,11 @@ class Command(TyperCommand):
     """A command whose options stand in groups: those of the heading they name, the rest first."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write arguments, then options by heading."""
+        """Write what one types, then arguments, then options by heading."""
+        lines = EXAMPLES.get(ctx.command_path.partition(" ")[2], ())
+        if lines:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"  {line}\n" for line in lines))
         _write_options(self, ctx, formatter)
 
 

@@ -75,7 +75,7 @@ class CubeAccessor:
         for number, (y, x) in enumerate(places):
             spectrum = np.asarray(cube[y, x].values)
             ax.plot(grid, spectrum, color=f"C{number % 10}", label=f"y {y}, x {x}")
-        ax.set_xlabel("wavelength / nm")
+        ax.set_xlabel("wavelength (nm)")
         quantity, units = cube.attrs.get("quantity", "radiance"), cube.attrs.get("units", "")
         ax.set_ylabel(f"{quantity} ({units})" if units else str(quantity))
         ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))

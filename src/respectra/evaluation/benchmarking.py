@@ -21,9 +21,10 @@ import numpy as np
 from respectra.allocator import trim_malloc
 from respectra.cameras import Capture
 from respectra.config import Config
+from respectra.devices import processor_name
 from respectra.errors import ConfigError, RespectraError
 from respectra.evaluation.figures import PALETTE, new_figure, save_figure
-from respectra.evaluation.measuring import limited_threads, measured, processor_name
+from respectra.evaluation.measuring import limited_threads, measured
 from respectra.files import atomic_paths
 from respectra.inference import Reconstructor, find_weights
 from respectra.inference.capture import bind

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import psutil
 import xarray as xr
 
 from respectra.config import Config
+from respectra.devices import processor_name
 from respectra.evaluation.auxiliary import Recover
 from respectra.inference import Reconstructor
 from respectra.inference.backends.network import TRIAL_PIXELS
+from respectra.methods.measure import peak_memory_bytes
 
 T = TypeVar("T")
 
@@ -177,15 +178,6 @@ def limited_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def processor_name() -> str:
-    """What the system calls its processor."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 @contextlib.contextmanager
 def _peak_memory(process: psutil.Process) -> Iterator[Callable[[], int]]:
     """Gives a function that says the largest resident memory in bytes since the block began.
@@ -193,7 +185,7 @@ def _peak_memory(process: psutil.Process) -> Iterator[Callable[[], int]]:
     Linux keeps that itself and lets it be reset; elsewhere a thread looks every two milliseconds.
     """
     if _reset_high_water():
-        yield _high_water
+        yield peak_memory_bytes
         return
     peak = process.memory_info().rss
     done = threading.Event()
@@ -218,10 +210,3 @@ def _reset_high_water() -> bool:
     except OSError:
         return False
     return True
-
-
-def _high_water() -> int:
-    status: Any = Path("/proc/self/status").read_text("utf-8")
-    return next(
-        int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")
-    )

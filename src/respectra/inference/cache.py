@@ -6,10 +6,10 @@ import contextlib
 import json
 import platform
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from respectra.cache import cache_folder, fingerprint
+from respectra.devices import processor_name
 from respectra.files import atomic_path
 from respectra.guards.text import read_json
 from respectra.notices import say_once
@@ -26,7 +26,7 @@ def machine() -> tuple[str, ...]:
 
     return (
         platform.machine(),
-        _processor(),
+        processor_name(),
         str(torch.get_num_threads()),
         torch.__version__,
         platform.python_version(),
@@ -49,11 +49,3 @@ def remember(kind: str, key: str, measure: Callable[[], Any]) -> Any:
     with contextlib.suppress(OSError), atomic_path(file, overwrite=True, shared=True) as temporary:
         temporary.write_text(json.dumps(value))
     return value
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()

@@ -7,7 +7,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,23 +15,19 @@ from respectra.cameras import (
     InputKind,
     PictureOptions,
     References,
-    described_capture,
     input_kind_of,
-    open_picture,
     options_for,
-    track_of_kind,
 )
 from respectra.cameras.colour import INPUT_KINDS
 from respectra.cubes import Quantity
 from respectra.cubes.formats import FORMATS
-from respectra.cubes.parts import cube_hash
 from respectra.datasets.scenes import AS_THE_FILES_SAY, Opening
 from respectra.errors import ConfigError, OutputError, unknown_name
-from respectra.identity import content_hash
-from respectra.inference.ensembles import ModelEnsemble, Recovers, mapped
+from respectra.inference.ensembles import ModelEnsemble
 from respectra.inference.folders import Job, Outcome
 from respectra.inference.growing import growing_folder
-from respectra.inference.loading import DEFAULT, load
+from respectra.inference.known import Chosen, KnownFacts, Method, PathLike
+from respectra.inference.loading import DEFAULT
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.remote import Mirror, RemoteWork, find_places, mirrored
 from respectra.inference.video_reader import CLIP_SUFFIXES
@@ -42,107 +37,6 @@ from respectra.urls import Place, parse_place
 
 if TYPE_CHECKING:
     from respectra.cluster import Cluster
-
-PathLike = str | os.PathLike[str]
-#: What can recover pictures, or be loaded to.
-Method = PathLike | Sequence[PathLike] | Recovers | Callable[[str], Recovers]
-#: Reconstructors for other cameras, whites or colour spaces that are kept ready.
-_KEPT_READY = 8
-
-
-@dataclass(frozen=True)
-class KnownFacts:
-    """What is known of how pictures were taken and of what they show.
-
-    Raises:
-        ConfigError: spectra from more than one source.
-
-    Example:
-        >>> import respectra as rs
-        >>> bool(rs.inference.KnownFacts(rs.Capture(light="A")))
-        True
-    """
-
-    capture: Capture | None = None
-    quantity: Quantity | None = None
-    references: References | None = None
-    """Known spectra of the (first) picture."""
-    references_from: Path | None = None
-    """A cube of the same place, whose spectra serve as references."""
-    materials: Path | None = None
-    """Spectra of what is in the scene, as a prior."""
-    references_opening: Opening = AS_THE_FILES_SAY
-    """How that cube is opened, where its file does not say."""
-
-    def __post_init__(self) -> None:
-        given = (self.references, self.references_from, self.materials)
-        if sum(one is not None for one in given) > 1:
-            raise ConfigError("references, references_from and materials exclude each other")
-
-    def __bool__(self) -> bool:
-        return self != KnownFacts()
-
-    def plain(self) -> dict[str, Any]:
-        """As plain values, on which finished cubes depend."""
-        if not self:
-            return {}
-        return {
-            "capture": None if self.capture is None else self.capture.to_json(),
-            "quantity": self.quantity,
-            "references": None if self.references is None else self.references.to_json(),
-            "references_from": self.references_from and cube_hash(self.references_from),
-            "materials": self.materials and content_hash(self.materials),
-            **(
-                {"references_opening": opening}
-                if (opening := self.references_opening.to_dict())
-                else {}
-            ),
-        }
-
-    def bind(
-        self,
-        reconstructor: Recovers,
-        path: Path,
-        kind: InputKind,
-        picture_options: PictureOptions | None = None,
-    ) -> Recovers:
-        """What recovers pictures of a kind, of which this is the first.
-
-        Raises:
-            RespectraError: what is known cannot be, or not of this picture.
-        """
-        return mapped(
-            reconstructor, lambda member: self._bound(member, path, kind, picture_options)
-        )
-
-    def _bound(
-        self,
-        reconstructor: Reconstructor,
-        path: Path,
-        kind: InputKind,
-        picture_options: PictureOptions | None,
-    ) -> Reconstructor:
-        if path.suffix.lower() in CLIP_SUFFIXES:
-            if not self:
-                return reconstructor.for_kind(kind)
-            from respectra.inference.video import first_frame
-
-            with first_frame(path, kind) as picture:
-                return self._bound(reconstructor, picture, kind, picture_options)
-        from respectra.inference.binding import for_first_picture
-
-        facts = self.capture, self.quantity, self.references
-        bound = for_first_picture(reconstructor, path, kind, *facts, picture_options)
-        if self.references_from is None and self.materials is None:
-            return bound
-        from respectra.inference.libraries import correct_by_cube, correct_by_materials
-
-        if self.references_from is not None:
-            return correct_by_cube(
-                bound, path, kind, self.references_from, **self.references_opening.to_dict()
-            )
-        assert self.materials is not None
-        return correct_by_materials(bound, path, kind, self.materials)
 
 
 def reconstruct_files(
@@ -238,7 +132,7 @@ def reconstruct_files(
     if kind not in (*INPUT_KINDS, "auto"):
         raise unknown_name("kind of input", kind, (*INPUT_KINDS, "auto"))
     writing = Writing(reading, preview, low_rank, skip_bad_frames, overwrite)
-    choose = _Chosen(method, known, reading, options)
+    choose = Chosen(method, known, reading, options)
     taken = capture or choose.own_capture()
     told, shown = on_outcome or (lambda outcome: None), as_progress(progress)
     with mirrored(target) as mirror:
@@ -255,6 +149,10 @@ def reconstruct_files(
             told(outcome)
             return [outcome]
         outcomes: list[Outcome] = []
+        if known.has_places:
+            mirror.choose(choose)(jobs[0])
+        else:
+            choose.check(jobs[0].kind)
         shown(0, len(jobs), "reconstructing")
         for outcome in mirror.run(
             jobs,
@@ -272,59 +170,10 @@ def reconstruct_files(
         return outcomes
 
 
-class _Chosen:
-    """The reconstructor for a job: by its kind, and what its file says of its camera."""
-
-    def __init__(
-        self,
-        method: Method,
-        known: KnownFacts,
-        reading: PictureOptions,
-        options: Mapping[str, Any],
-    ) -> None:
-        self.method, self.known, self.reading, self.options = method, known, reading, options
-        self._plain: dict[str, Recovers] = {}
-        self._bound: dict[tuple[str, Any], Recovers] = {}
-
-    def __call__(self, job: Job) -> Recovers:
-        key = job.kind, _said_of(job, self.reading)
-        if key not in self._bound:
-            plain = self._for_track(track_of_kind(job.kind))
-            # The first picture of a kind is the one in which places are stated: what was learned
-            # from it stays.
-            while len(self._bound) >= _KEPT_READY and not self.known:
-                self._bound.pop(next(iter(self._bound)))
-            self._bound[key] = self.known.bind(plain, job.source, job.kind, self.reading)
-        return self._bound[key]
-
-    def own_capture(self) -> Capture | None:
-        """What a reconstructor or a weights file that is for one capture says of its pictures."""
-        made = isinstance(self.method, Reconstructor | ModelEnsemble)
-        if not made and not (
-            isinstance(self.method, str | os.PathLike) and Path(self.method).is_file()
-        ):
-            return None
-        plain = self._for_track("clean")
-        return (plain.members[0] if isinstance(plain, ModelEnsemble) else plain).capture
-
-    def _for_track(self, track: str) -> Recovers:
-        if track not in self._plain:
-            if isinstance(self.method, Reconstructor | ModelEnsemble):
-                self._plain[track] = self.method
-            elif callable(self.method):
-                self._plain[track] = self.method(track)
-            elif isinstance(self.method, str | os.PathLike):
-                self._plain[track] = load(self.method, track=track, **self.options)
-            else:
-                members = [load(one, track=track, **self.options) for one in self.method]
-                self._plain[track] = ModelEnsemble(members)
-        return self._plain[track]
-
-
 def _single(
     job: Job,
     mirror: Mirror,
-    choose: _Chosen,
+    choose: Chosen,
     writing: Writing,
     progress: Progress,
     *,
@@ -356,13 +205,6 @@ def _manifest_options(
         **known.plain(),
         **({"force": True} if options.get("force") else {}),
     }
-
-
-def _said_of(job: Job, options: PictureOptions) -> Any:
-    """What the file says of its camera or colour space: pictures that differ in it are apart."""
-    if job.kind not in ("srgb", "camera") or job.source.suffix.lower() in CLIP_SUFFIXES:
-        return None
-    return described_capture(open_picture(job.source, job.kind, **options.model_dump()).attrs)
 
 
 def _targets(inputs: list[tuple[Place, PurePath]], output: Place, suffix: str) -> list[Place]:

@@ -72,17 +72,19 @@ def move_into(
     ceiling = np.minimum(high, UNBOUNDED)
     floor = np.float32(metric_floor)
 
-    def move(start: int, stop: int) -> None:
-        part = slice(start, stop)
-        _move(spectra[part], rows, low[part], ceiling[part], non_negative, floor, status[part])
+    def move(values: Any, low: Any, ceiling: Any, status: Any) -> None:
+        def some(start: int, stop: int) -> None:
+            part = slice(start, stop)
+            _move(values[part], rows, low[part], ceiling[part], non_negative, floor, status[part])
 
-    for_blocks(move, len(spectra), _BLOCK)
+        for_blocks(some, len(values), _BLOCK)
+
+    move(spectra, low, ceiling, status)
     # A few of a hundred thousand end just beside bounds that can be met: once more from there.
     left = np.flatnonzero(status == UNREACHABLE)
     if left.size:
         again, second = np.ascontiguousarray(spectra[left]), np.zeros(left.size, np.uint8)
-        bounds = np.ascontiguousarray(low[left]), np.ascontiguousarray(ceiling[left])
-        _move(again, rows, *bounds, non_negative, floor, second)
+        move(again, np.ascontiguousarray(low[left]), np.ascontiguousarray(ceiling[left]), second)
         reached = second <= MOVED
         spectra[left[reached]] = again[reached]
         status[left[reached]] = MOVED

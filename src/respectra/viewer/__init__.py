@@ -27,6 +27,6 @@ _load = lazy_names(__name__, _HOMES)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
+    if name in __all__:
         require_extra()
     return _load(name)

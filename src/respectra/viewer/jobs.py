@@ -7,7 +7,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import sys
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from typing import Any, Literal
 from respectra.allocator import trim_malloc
 from respectra.viewer.limits import Limits
 from respectra.viewer.models import JobOut, NewJob, State
+from respectra.viewer.paths import without_paths
 from respectra.viewer.scene import FIRST_LOOK
 from respectra.viewer.store import JobStore, UploadFiles, new_id
 
@@ -25,8 +25,6 @@ logger = logging.getLogger("respectra.viewer")
 
 #: How long a cancelled job may take to notice before its worker is ended.
 _PATIENCE_S = 6.0
-#: Folders and the name that ends them.
-_ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:[^\s/:;,'\"]+/)+[^\s/:;,'\"]*")
 _ENDED = (State.DONE, State.FAILED, State.CANCELLED)
 
 
@@ -231,7 +229,8 @@ class Jobs:
     async def _do(self, entry: ServiceJob) -> None:
         process = await self._worker()
         assert process.stdout is not None
-        task = {**entry.task, "output": str(self.store.job_folder(entry.id))}
+        place = {"output": str(self.store.job_folder(entry.id)), "root": str(self.store.root)}
+        task = {**entry.task, **place}
         await self._send({"command": "run", "job": entry.id, "task": task})
         while not entry.ended:
             line = await process.stdout.readline()
@@ -259,12 +258,7 @@ class Jobs:
                 self._finish(entry, State.CANCELLED)
             case "failed":
                 entry.choices = tuple(message.get("choices", ()))
-                self._finish(entry, State.FAILED, self._without_paths(message["error"]))
-
-    def _without_paths(self, text: str) -> str:
-        """Errors are for people who do not know this machine, and need not."""
-        text = text.replace(f"{self.store.root}/", "/x/x/")
-        return _ABSOLUTE.sub(lambda path: path[0].rsplit("/", 1)[-1], text)
+                self._finish(entry, State.FAILED, without_paths(message["error"], self.store.root))
 
     def _finish(self, entry: ServiceJob, state: State, error: str | None = None) -> None:
         if entry.ended:

@@ -89,6 +89,12 @@ class NewJob(_Model):
         default=None, max_length=300, description="Which cube of a file that holds several."
     )
 
+    @property
+    def names_something(self) -> bool:
+        """Whether it names what only the worker knows."""
+        named = self.camera or self.light or self.guarantees
+        return bool(named) or self.method != "default"
+
 
 class NewCalibration(_Model):
     """A photograph of a colour chart, to calibrate a camera with."""

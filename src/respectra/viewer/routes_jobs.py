@@ -56,6 +56,14 @@ def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"model": Problem} for code in codes}
 
 
+async def _ready(service: Service) -> None:
+    """Wait until the worker has said what is on offer, without which no name is known."""
+    try:
+        await asyncio.wait_for(service.jobs.ready.wait(), 120.0)
+    except TimeoutError:
+        raise HTTPException(503, "the worker is not ready; try again") from None
+
+
 def jobs_router(service: Service) -> APIRouter:
     """The routes of a service."""
     router = APIRouter(prefix="/api", responses=_problems(400, 401, 403, 503))
@@ -65,10 +73,7 @@ def jobs_router(service: Service) -> APIRouter:
         """What this server offers, in plain words."""
         settings = service.settings
         if settings.uploads:
-            try:
-                await asyncio.wait_for(service.jobs.ready.wait(), 120.0)
-            except TimeoutError:
-                raise HTTPException(503, "the worker is not ready; try again") from None
+            await _ready(service)
         offered: dict[str, Any] = dict(service.jobs.offer)
         if not settings.uploads:
             from respectra.viewer.options import views
@@ -134,6 +139,8 @@ def jobs_router(service: Service) -> APIRouter:
     async def new_job(request: NewJob) -> JobOut:
         """Recover a picture's spectra, or look at a cube; without an upload, a demonstration."""
         _require_uploads(service)
+        if request.names_something:
+            await _ready(service)
         return _submit(service, service.new_entry(request))
 
     @router.get("/charts/{chart}", response_model=ChartOut, tags=["calibrations"])
@@ -151,6 +158,8 @@ def jobs_router(service: Service) -> APIRouter:
     async def calibrate(request: NewCalibration) -> JobOut:
         """Calibrate a camera with a photograph of a colour chart."""
         _require_uploads(service)
+        if request.light != "unknown":
+            await _ready(service)
         return _submit(service, service.new_calibration(request))
 
     @router.get(

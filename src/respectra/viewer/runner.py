@@ -36,6 +36,7 @@ from respectra.progress import Progress, unseen
 from respectra.viewer.blocks import CubeSource
 from respectra.viewer.calibrating import ChartTask, run_calibration
 from respectra.viewer.limits import Limits
+from respectra.viewer.paths import without_paths
 from respectra.viewer.scene import FIRST_LOOK, REFERENCES_FILE
 from respectra.viewer.scene_writer import Focus, write_scene
 from respectra.viewer.sources import picture_source
@@ -71,6 +72,8 @@ class Task(Config):
     """Which cube of a file that holds several."""
     chart: ChartTask = ChartTask()
     """For calibrations."""
+    root: Path = Path("/")
+    """The folder of the service, whose path is no client's business."""
     limits: Limits = Limits()
 
 
@@ -119,7 +122,7 @@ def _scene(task: Task, folder: Path, progress: Progress, focus: Focus) -> None:
         image = _open_picture(task, kind)
         _require_same_size(image, truth)
         progress(2, 100, "getting the method ready")
-        with _warnings_of(task.source) as said:
+        with _warnings_of(task) as said:
             reconstructor = _for_file(task, kind)
         _recover(task, image, kind, reconstructor, folder, progress, focus, said)
     if truth is not None:
@@ -131,7 +134,7 @@ def _demo(task: Task, folder: Path, progress: Progress, focus: Focus) -> None:
     truth, image = _still_life()
     save_cube(truth, folder / "truth.npz")
     progress(2, 100, "getting the method ready")
-    with _warnings_of(None) as said:
+    with _warnings_of(task) as said:
         reconstructor = _for_demo(task, image)
     _recover(task, image, "clean", reconstructor, folder, progress, focus, said)
     if str(truth.attrs["quantity"]) == (task.stated.quantity or truth.attrs["quantity"]):
@@ -187,7 +190,7 @@ def _recover(
 
 
 @contextlib.contextmanager
-def _warnings_of(source: Path | None) -> Iterator[list[str]]:
+def _warnings_of(task: Task) -> Iterator[list[str]]:
     """What the package warns of meanwhile, for people who do not know this machine's folders."""
     said: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
@@ -195,8 +198,7 @@ def _warnings_of(source: Path | None) -> Iterator[list[str]]:
         yield said
     for found in caught:
         if issubclass(found.category, RespectraWarning):
-            words = str(found.message)
-            said.append(words if source is None else words.replace(str(source), source.name))
+            said.append(without_paths(str(found.message), task.root))
         else:
             warnings.warn_explicit(found.message, found.category, found.filename, found.lineno)
 

@@ -105,10 +105,12 @@ def find_chart(image: xr.DataArray, chart: Chart) -> FloatArray:
             "the chart in the picture is mirrored, as a scanner or a selfie camera leaves it; flip "
             "the picture from left to right"
         )
+    developed = picture.attrs.get("encoding") == "srgb"
+    linear = "; where the file's values are linear, say so (--linear)" if developed else ""
     raise DataError(
         "no colour chart was found in the picture, or it is clipped or lies half in shadow; state "
         "its corners: x,y of the centres of the first patch, the last of the first row, the last, "
-        "and the first of the last row (--corners)"
+        f"and the first of the last row (--corners){linear}"
     )
 
 

@@ -122,7 +122,7 @@ def _draw_response(axes: Any, calibration: Calibration) -> None:
         axes.fill_between(GRID_NM, low, line + width, color=colour, alpha=0.2, lw=0)
     guessed = " (the likeliest)" if calibration.lights else ""
     axes.set(
-        xlim=(GRID_NM[0], GRID_NM[-1]), ylim=(0, None), xlabel="wavelength, nm",
+        xlim=(GRID_NM[0], GRID_NM[-1]), ylim=(0, None), xlabel="wavelength (nm)",
         ylabel="relative response",
         title=f"response ± deviation, under {response.light}{guessed}",
     )  # fmt: skip

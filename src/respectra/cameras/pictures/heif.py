@@ -45,13 +45,17 @@ def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
     colours: Any = "grey" if mode in ("L", "LA") else "rgb"
     alpha: Any = "straight" if mode in ("LA", "RGBA") else None
     icc = base64.b64decode(facts["icc_profile"]) if "icc_profile" in facts else None
+    space = None
+    if not icc and "nclx" in facts:
+        primaries, curve = facts["nclx"]
+        space = coded_space(primaries, curve, "HEIC")
     said = Said(
         colours,
         float(2**bits - 1),
         bits,
         alpha,
         icc=profile_of({"icc_profile": icc}),
-        space=None if icc else _space(facts),
+        space=space,
         facts=_camera(facts),
     )
 
@@ -63,13 +67,6 @@ def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
         return np.asarray(codes >> (16 - bits) if codes.dtype == np.uint16 else codes)
 
     return WholeSource((facts["height"], facts["width"]), said, load)
-
-
-def _space(facts: dict[str, Any]) -> str | None:
-    if "nclx" not in facts:
-        return None
-    primaries, curve = facts["nclx"]
-    return coded_space(int(primaries), int(curve), "HEIC")
 
 
 def _camera(facts: dict[str, Any]) -> dict[str, Any]:

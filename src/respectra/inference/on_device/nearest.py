@@ -2,8 +2,8 @@
 
 The programme, its bounds and its steps are those described there; sums are taken in float64. Each
 Newton step tries all 27 combinations of channels that are free, at their lower or at their upper
-bound, instead of an active set, and pixels that are done leave the block. The few that the steps
-do not bring into their bounds, most of them because no spectrum lies there, are left to the
+bound, instead of an active set, and pixels that are done leave the block. Those that the first
+steps do not bring into their bounds, most of them because no spectrum lies there, are left to the
 compiled loop of the processor.
 """
 
@@ -16,12 +16,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from respectra.devices import free_device_bytes
 from respectra.inference import nearest_spectra
 from respectra.inference.nearest_spectra import KEPT, MOVED, NOT_FINITE, UNBOUNDED
 
-#: Pixels that are worked on at a time: some hundred megabytes.
-BLOCK = 1 << 16
+#: Pixels that are worked on at a time: at most a gigabyte, or so much of what is free.
+BLOCK, _BLOCK_BYTES_A_PIXEL = 1 << 18, 8 * 27 * 40
 _STEPS = 40
+#: Steps end where so few of a block's pixels are left, or where this many steps brought in less
+#: than a fiftieth of them: a processor is faster with what is left than a device with few pixels.
+_FEW, _WINDOW = 1 / 500, 5
 #: Rows and columns of the entries of a symmetric matrix that is held as six numbers.
 _PRODUCTS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 _DIAGONAL = (0, 3, 5)
@@ -53,8 +57,9 @@ def move_into(
     """
     response = torch.as_tensor(camera, dtype=torch.float64, device=spectra.device)
     status = torch.full((len(spectra),), KEPT, dtype=torch.uint8, device=spectra.device)
-    for start in range(0, len(spectra), BLOCK):
-        part = slice(start, start + BLOCK)
+    block = _block(spectra.device)
+    for start in range(0, len(spectra), block):
+        part = slice(start, start + block)
         lower, upper = (
             torch.as_tensor(bounds[part]).to(spectra.device, torch.float64)
             for bounds in (low, high)
@@ -85,6 +90,13 @@ def move_into(
     return status
 
 
+def _block(device: torch.device) -> int:
+    if device.type == "cpu":
+        return BLOCK
+    room = free_device_bytes(str(device)) // _BLOCK_BYTES_A_PIXEL
+    return max(1 << 12, min(BLOCK, room))
+
+
 def _weights(spectra: Tensor, low: Tensor, floor: float) -> Tensor:
     """w² of each band: changes count relative to it."""
     top = torch.maximum(spectra.abs().amax(dim=1), low.amax(dim=1).clamp_min(1e-4))
@@ -101,6 +113,7 @@ def _solve(
     which = torch.arange(len(start), device=start.device)
     inner, mu = start, torch.zeros_like(low)
     whole = weights @ products
+    left: list[int] = []
     for step in range(_STEPS):
         outer = inner.clamp_min(0.0) if cut else inner
         values = outer @ response
@@ -108,7 +121,9 @@ def _solve(
         spectra[which] = outer
         count[which[met]] = step
         open_ = ~met
-        if not bool(open_.any()):
+        left.append(int(open_.sum()))
+        stalled = step >= _WINDOW and left[step] > 0.98 * left[step - _WINDOW]
+        if stalled or left[step] <= _FEW * len(start):
             break
         which, inner, mu, values = which[open_], inner[open_], mu[open_], values[open_]
         weights, whole, low, high = weights[open_], whole[open_], low[open_], high[open_]

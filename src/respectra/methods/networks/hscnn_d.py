@@ -43,31 +43,47 @@ class HscnnD(nn.Module):
 
     def __init__(self, config: HscnnDConfig) -> None:
         super().__init__()
-        widths = DenseFusionWidths(config.squeeze, config.branch, config.projection, config.growth)
-        width = 4 * config.branch
-        self.branches = nn.ModuleList(
-            nn.Sequential(
-                DenseFusionHead(config.channels_in, config.branch, bias=True),
-                dense_fusion_blocks(width, config.blocks, widths, bias=True),
-            )
-            for _ in range(config.branches)
-        )
-        channels = config.branches * (width + config.blocks * config.growth)
-        self.tail = nn.Conv2d(channels, config.bands, 1)
+        self.branches = dense_branches(config)
+        self.tail = nn.Conv2d(sum_of_widths(config), config.bands, 1)
         initialise_dense_fusion(self)
         nn.init.trunc_normal_(self.tail.weight, std=1e-3, a=-2e-3, b=2e-3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Recover the bands of each pixel.
+        """Recover the bands of each pixel."""
+        return apply_to_branches(self.tail, self.branches, x)
 
-        The last layer acts on the concatenated branches; its sum is taken branch by branch, so
-        that only one of them is in memory at a time.
-        """
-        weights = self.tail.weight.chunk(len(self.branches), dim=1)
-        spectra = F.conv2d(self.branches[0](x), weights[0], self.tail.bias)
-        for branch, weight in zip(self.branches[1:], weights[1:], strict=True):
-            spectra = spectra + F.conv2d(branch(x), weight)
-        return spectra
+
+def widths_of(config: HscnnDConfig) -> DenseFusionWidths:
+    """Channels of a block's layers."""
+    return DenseFusionWidths(config.squeeze, config.branch, config.projection, config.growth)
+
+
+def sum_of_widths(config: HscnnDConfig) -> int:
+    """Channels of all branches together."""
+    return config.branches * (4 * config.branch + config.blocks * config.growth)
+
+
+def dense_branches(config: HscnnDConfig) -> nn.ModuleList:
+    """The branches, which have the same input: a head and dense-fusion blocks each."""
+    return nn.ModuleList(
+        nn.Sequential(
+            DenseFusionHead(config.channels_in, config.branch, bias=True),
+            dense_fusion_blocks(4 * config.branch, config.blocks, widths_of(config), bias=True),
+        )
+        for _ in range(config.branches)
+    )
+
+
+def apply_to_branches(layer: nn.Conv2d, branches: nn.ModuleList, x: Tensor) -> Tensor:
+    """A 1x1 layer of the concatenated branches of x.
+
+    The sum is taken branch by branch, so that only one of them is in memory at a time.
+    """
+    weights = layer.weight.chunk(len(branches), dim=1)
+    out = F.conv2d(branches[0](x), weights[0], layer.bias)
+    for branch, weight in zip(branches[1:], weights[1:], strict=True):
+        out = out + F.conv2d(branch(x), weight)
+    return out
 
 
 METHODS = (

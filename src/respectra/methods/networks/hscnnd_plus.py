@@ -7,18 +7,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod
-from respectra.methods.networks.blocks import (
-    DenseFusionHead,
-    DenseFusionWidths,
-    dense_fusion_blocks,
-    initialise_dense_fusion,
+from respectra.methods.network import NetworkMethod
+from respectra.methods.networks.blocks import dense_fusion_blocks, initialise_dense_fusion
+from respectra.methods.networks.hscnn_d import (
+    HscnnDConfig,
+    apply_to_branches,
+    dense_branches,
+    sum_of_widths,
+    widths_of,
 )
 
 _REPORT = "NTIRE 2020 report, section 5.9"
 
 
-class HscnndPlusConfig(NetworkConfig):
+class HscnndPlusConfig(HscnnDConfig):
     """Configuration of :class:`HscnndPlus`; heads and merged features have 4 * branch channels."""
 
     branches: int = Field(default=2, ge=1)
@@ -27,14 +29,6 @@ class HscnndPlusConfig(NetworkConfig):
     """Dense-fusion blocks of a branch."""
     fusion_blocks: int = Field(default=30, ge=1)
     """Dense-fusion blocks after the branches are merged."""
-    squeeze: int = Field(default=64, ge=1)
-    """Channels after the first layer of a block."""
-    branch: int = Field(default=16, ge=1)
-    """Channels of each of the two parallel 3x3 layers of a block and of the head."""
-    projection: int = Field(default=8, ge=1)
-    """Channels of the 1x1 layer behind each 3x3 layer of a block."""
-    growth: int = Field(default=16, ge=1)
-    """Channels that a block adds."""
 
 
 class HscnndPlus(nn.Module):
@@ -45,33 +39,18 @@ class HscnndPlus(nn.Module):
 
     def __init__(self, config: HscnndPlusConfig) -> None:
         super().__init__()
-        widths = DenseFusionWidths(config.squeeze, config.branch, config.projection, config.growth)
-        width = 4 * config.branch
-        self.branches = nn.ModuleList(
-            nn.Sequential(
-                DenseFusionHead(config.channels_in, config.branch, bias=True),
-                dense_fusion_blocks(width, config.blocks, widths, bias=True),
-            )
-            for _ in range(config.branches)
-        )
-        channels = config.branches * (width + config.blocks * config.growth)
-        self.merge = nn.Conv2d(channels, width, 1)
-        self.fusion = dense_fusion_blocks(width, config.fusion_blocks, widths, bias=True)
-        self.tail = nn.Conv2d(width + config.fusion_blocks * config.growth, config.bands, 1)
+        width, blocks = 4 * config.branch, config.fusion_blocks
+        self.branches = dense_branches(config)
+        self.merge = nn.Conv2d(sum_of_widths(config), width, 1)
+        self.fusion = dense_fusion_blocks(width, blocks, widths_of(config), bias=True)
+        self.tail = nn.Conv2d(width + blocks * config.growth, config.bands, 1)
         initialise_dense_fusion(self)
         nn.init.trunc_normal_(self.tail.weight, std=1e-3, a=-2e-3, b=2e-3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Recover the bands of each pixel.
-
-        The merging layer acts on the concatenated branches; its sum is taken branch by branch, so
-        that only one of them is in memory at a time.
-        """
-        weights = self.merge.weight.chunk(len(self.branches), dim=1)
-        merged = F.conv2d(self.branches[0](x), weights[0], self.merge.bias)
-        for branch, weight in zip(self.branches[1:], weights[1:], strict=True):
-            merged = merged + F.conv2d(branch(x), weight)
-        spectra: Tensor = self.tail(self.fusion(F.relu(merged)))
+        """Recover the bands of each pixel."""
+        merged = F.relu(apply_to_branches(self.merge, self.branches, x))
+        spectra: Tensor = self.tail(self.fusion(merged))
         return spectra
 
 

@@ -357,7 +357,7 @@ export class Explorer {
     } catch { /* shown each time then */ }
     if (this.again?.task || (on && seen)) return;
     by("ask").hidden = !on;
-    by("ask-words").textContent = "Point at the picture: its spectrum is drawn beside it. Click to keep it.";
+    by("ask-words").textContent = "Point at the picture to see its spectrum; click to keep it.";
   }
 
   remember() {

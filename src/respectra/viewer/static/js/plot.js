@@ -8,7 +8,7 @@ const THEMES = {
 };
 const LIVE = MOST_PINS; // the slot after those of the pins
 const EACH = 4; // series of a slot: lower and upper end of the band, the line, the other spectrum
-const FONT = "11.5px system-ui, sans-serif";
+const FONT = "12px system-ui, sans-serif";
 
 export class SpectrumPlot {
   constructor(host) {
@@ -41,7 +41,7 @@ export class SpectrumPlot {
         x: { time: false, range: () => [this.nm[0] - margin, this.nm.at(-1) + margin] },
         y: { range: () => [-0.035 * this.top, this.top] },
       },
-      axes: [axis("wavelength, nm", 28), axis(scene.info.quantity, 48)],
+      axes: [axis("wavelength (nm)", 28), axis(scene.info.quantity, 48)],
       series: [{}, ...this.slots.flatMap((slot, i) => this.series(slot, i))],
       bands: this.slots.map((slot, i) => ({ series: [i * EACH + 2, i * EACH + 1], fill: () => `${slot.colour}29` })),
       hooks: { drawClear: [(chart) => this.strip(chart)], draw: [(chart) => this.drawGuides(chart)] },

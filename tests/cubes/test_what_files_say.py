@@ -88,6 +88,31 @@ def test_axes_by_their_names(tmp_path, values, suffix, dims):
     np.testing.assert_array_equal(cube["wavelength"], GRID)
 
 
+def test_a_zarr_store_that_names_no_dimensions(tmp_path, values):
+    for version in (2, 3):
+        path = tmp_path / f"{version}.zarr"
+        group = zarr.open_group(path, mode="w", zarr_format=version)
+        group.create_array("cube", data=values)
+        group.create_array("wavelength", data=GRID / 1e3).attrs["units"] = "um"
+        cube = rs.open_cube(path)
+        np.testing.assert_array_equal(cube.values, values)
+        np.testing.assert_allclose(cube["wavelength"], GRID)
+        square = group.create_group("other").create_array("square", data=values[:, :4])
+        assert square.shape[0] == square.shape[1]
+        np.testing.assert_array_equal(rs.open_cube(path).values, values)
+        found = rs.open_cube(path, key="other/square", wavelengths_nm=GRID)
+        np.testing.assert_array_equal(found.values, values[:, :4])
+
+
+def test_cubes_in_several_groups_of_a_zarr_store_are_listed(tmp_path, values):
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    for name in ("morning", "evening"):
+        group.create_array(f"{name}/cube", data=values)
+    with pytest.raises(FormatError, match=r"evening/cube .*--key"):
+        rs.open_cube(tmp_path / "a.zarr", wavelengths_nm=GRID)
+    assert rs.open_cube(tmp_path / "a.zarr", key="evening/cube", wavelengths_nm=GRID).shape
+
+
 @SUFFIXES
 def test_an_index_beside_wavelengths_is_none(tmp_path, values, suffix):
     coords = {"band": np.arange(101, 132), "wavelength": ("band", GRID)}

@@ -54,8 +54,10 @@ def prepared(variable: xr.Variable) -> xr.Variable:
         for name, value in variable.attrs.items()
     }
     for name in (*_SCALES, *_MISSING, *_LIMITS):
-        if isinstance(attrs.get(name), str):  # a number as text; other text says nothing
-            number = _number(attrs.pop(name))
+        text = attrs.get(name)
+        if isinstance(text, str):  # a number as text; other text says nothing
+            del attrs[name]
+            number = _number(text)
             if number is not None:
                 attrs[name] = number
     problem = _problem(attrs)
@@ -66,7 +68,7 @@ def prepared(variable: xr.Variable) -> xr.Variable:
         )
     limits = _limits(attrs, variable.dtype)
     attrs = {name: value for name, value in attrs.items() if name not in _LIMITS}
-    data = variable._data
+    data: Any = variable._data
     if limits is not None:
         data = indexing.LazilyIndexedArray(_Within(data, *limits))
     return xr.Variable(variable.dims, data, attrs, variable.encoding)
@@ -84,6 +86,8 @@ def _problem(attrs: Mapping[str, Any]) -> str:
         value = attrs.get(name)
         if value is None:
             continue
+        if not isinstance(value, int | float | np.number | np.ndarray | list):
+            return f"has a {name} that is no number: {str(value)[:40]}"
         if np.size(value) != 1:
             return f"has {np.size(value)} values of {name}, which is one number"
         if not np.isfinite(value) or (name == "scale_factor" and value == 0):

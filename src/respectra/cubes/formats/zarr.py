@@ -14,12 +14,18 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from respectra.cubes.formats._axes import Axes
+from respectra.cubes.formats._axes import UNNAMED, Axes
 from respectra.cubes.formats._dataset import peek_dataset
 from respectra.cubes.formats._hdf5 import decoded
 from respectra.cubes.formats._low_rank import low_rank_dataset
 from respectra.cubes.formats._writer import CubeWriter, Region
-from respectra.cubes.formats.base import DEFLATE_RATIO, CubeFormat, Stored, encode_attrs
+from respectra.cubes.formats.base import (
+    DEFLATE_RATIO,
+    CubeFormat,
+    Stored,
+    choose_variable,
+    encode_attrs,
+)
 from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import DIMS
 from respectra.errors import FormatError
@@ -53,19 +59,28 @@ def peek_store(
     if not store.arrays and store.refused:
         raise FormatError(next(iter(store.refused.values())))
     # What is not let through, and groups besides that of the cube, are not opened.
-    group = _group(store, key)
+    group = _group(store, key, path)
     name = None if key is None else key.strip("/").removeprefix(f"{group}/")
     opener = functools.partial(_open, store=store, group=group)
     inside = [a.stored_bytes for n, a in store.arrays.items() if n.rpartition("/")[0] == group]
     return peek_dataset(path, name, axes, opener, sum(inside), DEFLATE_RATIO)
 
 
-def _group(store: ZarrStore, key: str | None) -> str:
-    """The group of the cube: that of the key, the store's own, or the only one with arrays."""
+def _group(store: ZarrStore, key: str | None, path: Path) -> str:
+    """The group of the cube: that of the key, the store's own, or the only one with a cube.
+
+    Raises:
+        FormatError: several have one.
+    """
     if key is not None:
         return key.strip("/").rpartition("/")[0]
     groups = {name.rpartition("/")[0] for name in store.arrays}
-    return "" if "" in groups or len(groups) != 1 else groups.pop()
+    if "" in groups:
+        return ""
+    solid = {name: array.shape for name, array in store.arrays.items() if len(array.shape) == 3}
+    if len({name.rpartition("/")[0] for name in solid}) > 1:
+        choose_variable(solid, None, path)
+    return next(iter(solid or groups)).rpartition("/")[0] if solid else sorted(groups)[0]
 
 
 @contextlib.contextmanager
@@ -74,6 +89,11 @@ def _open(path: Path, *, store: ZarrStore, group: str) -> Iterator[xr.Dataset]:
         yield decoded({"cube": _single(path, store.arrays[""])})
         return
     prefix = f"{group}/" if group else ""
+    inside = {n: array for n, array in store.arrays.items() if n.rpartition("/")[0] == group}
+    if not all(_dims(path / name) for name in inside):  # which xarray does not open
+        single = {n.removeprefix(prefix): _single(path / n, a) for n, a in inside.items()}
+        yield decoded(single)
+        return
     with xr.open_dataset(
         path,
         engine="zarr",
@@ -99,18 +119,36 @@ def _open(path: Path, *, store: ZarrStore, group: str) -> Iterator[xr.Dataset]:
         yield decoded({str(name): variable for name, variable in variables.items()})
 
 
+def _dims(folder: Path) -> list[str]:
+    """Names of the dimensions of an array; empty where it does not name them all.
+
+    Raises:
+        FormatError: it gives one name to several.
+    """
+    import zarr
+
+    array = zarr.open_array(folder, mode="r")
+    names = array.attrs.get("_ARRAY_DIMENSIONS", getattr(array.metadata, "dimension_names", None))
+    if not (isinstance(names, list | tuple) and len(names) == array.ndim and all(names)):
+        return []
+    dims = [str(name) for name in names]
+    if len(set(dims)) != len(dims):
+        raise FormatError(f"{folder} gives one name to several dimensions: {dims}")
+    return dims
+
+
 def _single(path: Path, facts: ZarrArray) -> xr.Variable:
-    """The variable of a store that is one array."""
+    """The variable of an array that stands alone, or whose dimensions have no names."""
     import zarr
 
     array = zarr.open_array(path, mode="r")
-    attrs = dict(array.attrs)
-    names = attrs.pop("_ARRAY_DIMENSIONS", getattr(array.metadata, "dimension_names", None))
-    dims = [f"dim_{axis}" for axis in range(array.ndim)]
-    if isinstance(names, list | tuple) and len(names) == array.ndim and all(names):
-        dims = [str(name) for name in names]
-    if len(set(dims)) != len(dims):
-        raise FormatError(f"{path} gives one name to several dimensions: {dims}")
+    attrs = {name: value for name, value in array.attrs.items() if name != "_ARRAY_DIMENSIONS"}
+    # Axes of one length have one name: that of a list of wavelengths is the band's.
+    sides = list(array.shape)
+    dims = _dims(path) or [
+        f"{UNNAMED}{n}" + (f"_{sides[:axis].count(n)}" if n in sides[:axis] else "")
+        for axis, n in enumerate(sides)
+    ]
     return xr.Variable(
         dims, indexing.LazilyIndexedArray(_Checked(array, facts)), attrs, {"chunks": array.chunks}
     )

@@ -11,7 +11,8 @@ differs from the others the command goes on. Every tenth copy is compared with a
 really killed there.
 
 Swept at every call on 27 November 2026, 0 half results: convert --resample 47 kills, train
-192, train further 119, train classical 85, evaluate 422, evaluate another 344.
+192, train further 119, train classical 85, evaluate 422, evaluate another 344. At every second
+call: demo 140, all that is put by URL 228 as file systems and 114 as object stores do.
 
     python benchmarks/kills.py                        all of it
     python benchmarks/kills.py --only prepare,train   some commands

@@ -202,6 +202,7 @@ def test_folders_of_the_command_line(memory: Any, tmp_path: Path, rng: np.random
         assert memory.cat_file(f"/mixed/{name}") == expected
 
 
+@pytest.mark.posix
 def test_what_a_file_system_has_of_a_stopped_run_is_not_seen(tmp_path: Path):
     """Where files grow, they do so under a hidden name; nobody takes that for a file."""
     from benchmarks import mounts  # which needs fsspec

@@ -13,6 +13,7 @@ from respectra.errors import OutputError
 from respectra.files import atomic_path, ensure_absent, file_lock, make_folder
 
 fsspec = pytest.importorskip("fsspec")
+pytestmark = pytest.mark.posix
 for module in pkgutil.iter_modules(respectra.cli.__path__):
     importlib.import_module(f"respectra.cli.{module.name}")
 

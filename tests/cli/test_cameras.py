@@ -105,6 +105,7 @@ def test_goes_on_after_a_bad_cube(tmp_path, scene, capsys):
     assert not (out / "bad_clean.png").exists()
 
 
+@pytest.mark.posix
 def test_one_command_writes_a_folder_at_a_time(tmp_path, scene, capsys):
     out = tmp_path / "out"
     command = ["simulate", str(scene), "-o", str(out)]

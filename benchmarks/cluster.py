@@ -16,6 +16,7 @@ import argparse
 import multiprocessing
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ import numpy as np
 import pages
 
 import respectra as rs
+from respectra.allocator import keep_malloc
 from respectra.cluster import Cluster, open_cluster
 from respectra.threads import limited_blocks
 
@@ -106,14 +108,18 @@ def speed(share: float, folder: Path) -> Iterator[Line]:
     """Two workers against one; and two processes that share nothing, which the machine decides."""
     inputs = pictures(folder / "in", max(4, round(200 * share)))
     warm = pictures(folder / "warm", 4, 10_000)
-    found = []
-    for workers in (1, 2):
+    found: dict[int, list[float]] = {1: [], 2: []}
+    for workers in (1, 2, 1, 2):  # a virtual machine takes its time for what it first writes
         with open_cluster(workers=workers) as cluster:
-            seconds_of(warm, folder / f"warm{workers}", cluster)
-            found.append(seconds_of(inputs, folder / f"out{workers}", cluster))
+            seconds_of(warm, folder / "warm-out", cluster)
+            found[workers].append(seconds_of(inputs, folder / "out", cluster))
+        for used in ("warm-out", "out"):
+            shutil.rmtree(folder / used)
     files = sorted(inputs.iterdir())
-    figure = f"{found[0] / found[1]:.2f} x ({found[0]:.1f} s, {found[1]:.1f} s)"
-    yield f"{len(files)} pictures of 0.25 MP, two workers against one", figure, "1.8 x"
+    one, two = min(found[1]), min(found[2])
+    figure = f"{one / two:.2f} x ({one:.1f} s, {two:.1f} s)"
+    what = f"{len(files)} pictures of 0.25 MP, two workers against one, least of two turns"
+    yield what, figure, "1.8 x"
     alone = apart(folder / "alone", warm, [files])
     both = apart(folder / "both", warm, [files[::2], files[1::2]])
     figure = f"{alone / both:.2f} x ({alone:.1f} s, {both:.1f} s)"
@@ -143,6 +149,7 @@ def plain_loop(files: list[Path], output: Path, warm: Path, begin: Any) -> None:
     import torch
 
     torch.set_num_threads(1)
+    keep_malloc()  # dask leaves its setting of the allocator to whatever is started after it
     with limited_blocks(1):
         seconds_of(warm, output / "warm", None)
         begin.wait()

@@ -92,6 +92,16 @@ _FOLDER = (
 _EVALUATE = "evaluate pseudo-inverse --data {in}/few --timing-runs 0"
 _TRAIN = "train {in}/recipe.yaml --data {in}/scenes -o {out}/t --device cpu --resume"
 _ONE = "reconstruct {in}/a.png --weights {in}/linear.safetensors -o {out}/c"
+#: To a path and to a URL by the same line.
+_ANYWHERE = (
+    Command("prepare", "data prepare {in}/scenes -o {out}/store"),
+    Command(
+        "prepare --overwrite",
+        "data prepare {in}/scenes -o {out}/store --dtype float16 --overwrite",
+        "data prepare {in}/scenes -o {out}/store --split test=1",
+    ),
+    Command("simulate", "simulate {in}/new.npz {in}/old.npz -o {out}/s --track real-world"),
+)
 _BY_URL = (
     *(
         Command(f"convert{s} --overwrite", f"{_CONVERT}{s} --overwrite", f"{_OLD}{s}")
@@ -101,18 +111,12 @@ _BY_URL = (
     Command("stream.zarr", f"{_LINEAR}.zarr"),
     Command("folder npz", f"{_FOLDER} npz", growing=("*manifest.jsonl",)),
     Command("folder zarr", f"{_FOLDER} zarr", growing=("*manifest.jsonl",)),
-    Command("prepare", "data prepare {in}/scenes -o {out}/store"),
-    Command(
-        "prepare --overwrite",
-        "data prepare {in}/scenes -o {out}/store --dtype float16 --overwrite",
-        "data prepare {in}/scenes -o {out}/store --split test=1",
-    ),
+    *_ANYWHERE,
     Command(
         "synthesize",
         "data synthesize -o {out}/s -n 2 --size 16x16 --suffix .hdr --layers {out}/layers",
         overwrites=False,
     ),
-    Command("simulate", "simulate {in}/new.npz {in}/old.npz -o {out}/s --track real-world"),
     Command(
         "evaluate",
         f"{_EVALUATE} -o {{out}}/e --aux shuffle",
@@ -182,18 +186,12 @@ COMMANDS = (
         "reconstruct {in}/clip.mkv --weights {in}/linear.safetensors -o {out}/c.zarr --overwrite",
         "reconstruct {in}/clip.mkv --weights {in}/wiener.safetensors -o {out}/c.zarr",
     ),
-    Command("prepare", "data prepare {in}/scenes -o {out}/store"),
-    Command(
-        "prepare --overwrite",
-        "data prepare {in}/scenes -o {out}/store --dtype float16 --overwrite",
-        "data prepare {in}/scenes -o {out}/store --split test=1",
-    ),
+    *_ANYWHERE,
     Command(
         "synthesize",
         "data synthesize -o {out}/s -n 2 --size 16x16 --suffix .bip --layers {out}/layers",
         overwrites=False,
     ),
-    Command("simulate", "simulate {in}/new.npz {in}/old.npz -o {out}/s --track real-world"),
     Command(
         "simulate --overwrite",
         "simulate {in}/new.npz -o {out}/s --track exposed --overwrite",

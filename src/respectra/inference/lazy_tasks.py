@@ -28,6 +28,14 @@ def _picture(block: Float32Array, method: Reconstructor, attrs: dict[str, Any]) 
     return method.picture_of(image)
 
 
+def _scaled(
+    block: Float32Array, method: Reconstructor, attrs: dict[str, Any], top: float
+) -> tuple[Float32Array, int]:
+    """The values of a block that the method sees, and of how many bits they are."""
+    scaled, _ = method.guarantees.scale(_picture(block, method, attrs), top)
+    return np.asarray(scaled.values, np.float32), bits_of(scaled)
+
+
 def recover(
     block: Float32Array,
     *,
@@ -126,14 +134,12 @@ def means_of_colours(
     """Means over the whole picture, from its colours and how often each comes."""
     colours, weight = weighted_rows(*counts)
     with method.tiled.exclusive():
-        picture = _picture(colours, method, attrs)
-        scaled, _ = method.guarantees.scale(picture, top)
-        rgb = np.asarray(scaled.values, np.float32)
+        rgb, bits = _scaled(colours, method, attrs, top)
         return method.compute_global_means(
             lambda y, x: rgb[y, x],
             layout_of_colours(*rgb.shape[:2]),
             bounds=bounds,
-            bits=bits_of(scaled),
+            bits=bits,
             weigh=lambda y, x: weight[y, x],
         )
 
@@ -151,10 +157,9 @@ def sums(
 ) -> Any:
     """Sums of the means that are wanted, and their counts, of what a block keeps."""
     with method.tiled.exclusive():
-        scaled, _ = method.guarantees.scale(_picture(block, method, attrs), top)
-        rgb = np.asarray(scaled.values, np.float32)
+        rgb, bits = _scaled(block, method, attrs, top)
         return method.tiled.sums_of_tile(
-            rgb, tile, layout, wanted=wanted, known=known, bounds=bounds, bits=bits_of(scaled)
+            rgb, tile, layout, wanted=wanted, known=known, bounds=bounds, bits=bits
         )
 
 

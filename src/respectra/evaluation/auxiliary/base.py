@@ -18,7 +18,7 @@ import xarray as xr
 
 from respectra.cameras import Track
 from respectra.config import Config
-from respectra.errors import DataError, unknown_name
+from respectra.errors import DataError
 from respectra.evaluation import metrics
 from respectra.evaluation.metrics.structure import WINDOW
 from respectra.methods import ResponseRecord
@@ -30,6 +30,8 @@ Recover = Callable[[xr.DataArray], xr.DataArray]
 Scores = Mapping[str, float]
 #: What most challenges are scored by.
 SHORT = ("mrae", "rmse")
+#: Tests that the challenge's report has.
+OFFICIAL = ("shuffle-4", "brightness-0.5", "brightness-2", "physical", "weighted")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +181,7 @@ class Test(Config, ABC):
     @property
     def official(self) -> bool:
         """Whether the challenge's report has it."""
-        return False
+        return self.name in OFFICIAL
 
     def missing(self, case: Case) -> str:
         """Why the test does not apply to a case; empty if it does."""
@@ -288,20 +290,6 @@ def score(
     too_small = min(truth.shape[:2]) < WINDOW
     chosen = [name for name in names if not (name == "ssim" and too_small)]
     return metrics.score(truth, estimate, settings, chosen)
-
-
-def changed_track(track: Track, **options: object) -> Track:
-    """The track with other options, checked.
-
-    Raises:
-        ConfigError: it has no such option, or refuses the value.
-    """
-    known = type(track.options).model_fields
-    for name in options:
-        if name not in known:
-            raise unknown_name(f"option of the track {track.name}", name, known)
-    values = {**track.options.model_dump(), **options}
-    return dataclasses.replace(track, options=type(track.options)(**values))
 
 
 def _pixels(cube: xr.DataArray, valid: npt.NDArray[np.bool_]) -> xr.DataArray:

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from respectra.cameras import track_title
 from respectra.errors import ConfigError, unknown_name
 from respectra.evaluation.report.background import protocol, published
-from respectra.evaluation.report.details import MOST_METHODS, charted_methods
+from respectra.evaluation.report.details import MOST_METHODS, charted_methods, read_track
 from respectra.evaluation.report.errors import breakdown, consistency
 from respectra.evaluation.report.markup import Markup
 from respectra.evaluation.report.page import Context
 from respectra.evaluation.report.scenes import scenes
 from respectra.evaluation.report.scores import accuracy, cost, guarantees, headline, tests
-from respectra.evaluation.report.totals import read_track
 from respectra.evaluation.results import Results, load_results
 from respectra.evaluation.templating import open_template
 from respectra.storage import writing

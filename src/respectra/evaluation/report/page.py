@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from respectra.cameras import track_title
+from respectra.evaluation.report.details import TrackView
 from respectra.evaluation.report.markup import Child, Markup, join, tag
-from respectra.evaluation.report.totals import TrackView
 from respectra.evaluation.results import Results
 from respectra.evaluation.tables import ReportTable
 from respectra.evaluation.templating import open_template

@@ -9,9 +9,9 @@ from respectra.cameras import track_title
 from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.measuring import Cost
 from respectra.evaluation.report.charts import Scale, plot, show_value, text
+from respectra.evaluation.report.details import TrackView
 from respectra.evaluation.report.markup import Child, Markup, join, number, tag
 from respectra.evaluation.report.page import Context, figure, names_of, prose, section, table
-from respectra.evaluation.report.totals import TrackView
 from respectra.evaluation.results import PLAIN
 from respectra.evaluation.tables import (
     accuracy_table,

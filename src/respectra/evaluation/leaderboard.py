@@ -11,8 +11,7 @@ from respectra.errors import ConfigError, unknown_name
 from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Results, Row, load_results
-from respectra.evaluation.tables import NONE, ReportTable, ranking, show
-from respectra.evaluation.templating import open_template
+from respectra.evaluation.tables import NONE, ReportTable, open_template, ranking, show
 from respectra.evaluation.train_overlap import learned_notes, without_learned
 
 _UNSEEN = "scenes that no method has learned from"

@@ -18,7 +18,7 @@ from respectra.evaluation.report.page import Context
 from respectra.evaluation.report.scenes import scenes
 from respectra.evaluation.report.scores import accuracy, cost, guarantees, headline, tests
 from respectra.evaluation.results import Results, load_results
-from respectra.evaluation.templating import open_template
+from respectra.evaluation.tables import open_template
 from respectra.storage import writing
 
 

@@ -10,8 +10,7 @@ from respectra.cameras import track_title
 from respectra.evaluation.report.details import TrackView
 from respectra.evaluation.report.markup import Child, Markup, join, tag
 from respectra.evaluation.results import Results
-from respectra.evaluation.tables import ReportTable
-from respectra.evaluation.templating import open_template
+from respectra.evaluation.tables import ReportTable, open_template
 
 _LEADING_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 

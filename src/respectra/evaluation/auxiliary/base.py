@@ -70,7 +70,6 @@ class Case:
         seed: of the noise, and of whatever a test draws.
         rules: how to score.
         valid: pixels that count, shape (y, x); None for all.
-        renderer: what makes an image of a cube; the track by default.
         kept: what :meth:`once` made.
 
     Example:
@@ -89,7 +88,6 @@ class Case:
     seed: int = 0
     rules: Rules = dataclasses.field(default_factory=Rules)
     valid: npt.NDArray[np.bool_] | None = None
-    renderer: Callable[[xr.DataArray], xr.DataArray] | None = None
     kept: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def once(self, name: str, make: Callable[[], T]) -> T:
@@ -111,8 +109,6 @@ class Case:
 
     def render(self, cube: xr.DataArray) -> xr.DataArray:
         """The image of another cube, through the same track with the same noise."""
-        if self.renderer is not None:
-            return self.renderer(cube)
         return self.track.render(cube, seed=self.seed, key=self.scene)
 
     def random(self, what: str) -> np.random.Generator:

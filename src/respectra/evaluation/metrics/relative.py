@@ -192,6 +192,7 @@ def relative_error_quantiles(
     xp, rows = pair.xp, []
     for image in np.ndindex(*pair.lead):
         one = Pair(pair.truth[image], pair.estimate[image])
+        errors: Array
         if xp is np:
             errors = np.empty(one.truth.shape, np.result_type(one.truth, np.float32))
             with np.errstate(all="ignore"):

@@ -10,9 +10,19 @@ import numpy.typing as npt
 
 from respectra.cameras import keeps_exposure
 from respectra.evaluation.details import BRIGHTNESS_STEPS, CONSISTENCY_EDGES, DELTA_E_EDGES
-from respectra.evaluation.report.charts import Plot, Scale, plot, show_value, text
+from respectra.evaluation.report.charts import (
+    Child,
+    Markup,
+    Plot,
+    Scale,
+    join,
+    number,
+    plot,
+    show_value,
+    tag,
+    text,
+)
 from respectra.evaluation.report.details import MethodView, TrackView, known
-from respectra.evaluation.report.markup import Child, Markup, join, number, tag
 from respectra.evaluation.report.page import Context, figure, prose, section, table
 from respectra.evaluation.tables import ReportTable, consistency_table
 from respectra.typing import FloatArray
@@ -191,8 +201,9 @@ def _track_consistency(context: Context, track: TrackView) -> Child:
     parts: list[Child] = [intro, tag("div", {"class": "pair"}, cards)]
     if tested:
         best = {1: "lower", 2: "lower", 3: "higher", 4: "lower", 5: "lower"}
-        marks = {method: context.kind(method) for method in context.methods}
-        parts.append(table(consistency_table(context.results, track.name), best=best, marks=marks))
+        parts.append(
+            table(consistency_table(context.results, track.name), best=best, marks=context.marks)
+        )
     return join(parts)
 
 

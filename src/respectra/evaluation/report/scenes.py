@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from respectra.cameras import track_title
-from respectra.evaluation.report.charts import Plot, Scale, plot, show_value, text
+from respectra.evaluation.report.charts import (
+    Child,
+    Markup,
+    Plot,
+    Scale,
+    join,
+    number,
+    plot,
+    show_value,
+    tag,
+    text,
+)
 from respectra.evaluation.report.details import (
     MOST_SCENES,
     MethodView,
@@ -16,8 +27,7 @@ from respectra.evaluation.report.details import (
     SceneView,
     plain_scores,
 )
-from respectra.evaluation.report.markup import Child, Markup, join, number, tag
-from respectra.evaluation.report.page import Context, figure, names_of, prose, section
+from respectra.evaluation.report.page import Context, figure, prose, section
 from respectra.evaluation.report.pictures import ErrorScale, colour_table, data_uri
 
 #: Characters that all error maps may take together, and one of them.
@@ -275,7 +285,7 @@ def _spectra(context: Context, scene: SceneView) -> Child:
         row, column = scene.pixels[kind]
         label = (
             f"Pixel {kind + 1} of {scene.name}: true spectrum, and as recovered by "
-            f"{names_of(tuple(lines))}"
+            f"{', '.join(lines)}"
         )
         drawing = chart.figure(
             label,

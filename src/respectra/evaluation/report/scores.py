@@ -8,10 +8,19 @@ from collections.abc import Sequence
 from respectra.cameras import track_title
 from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.measuring import Cost
-from respectra.evaluation.report.charts import Scale, plot, show_value, text
+from respectra.evaluation.report.charts import (
+    Child,
+    Markup,
+    Scale,
+    join,
+    number,
+    plot,
+    show_value,
+    tag,
+    text,
+)
 from respectra.evaluation.report.details import TrackView
-from respectra.evaluation.report.markup import Child, Markup, join, number, tag
-from respectra.evaluation.report.page import Context, figure, names_of, prose, section, table
+from respectra.evaluation.report.page import Context, figure, prose, section, table
 from respectra.evaluation.results import PLAIN
 from respectra.evaluation.tables import (
     accuracy_table,
@@ -43,7 +52,7 @@ def headline(context: Context) -> Markup:
                 {"class": "tile"},
                 prose(f"{track_title(track.name)} track", kind="tile-name"),
                 prose(tag("b", None, f"{mean:.5f}"), " MRAE", kind="tile-value"),
-                prose(tag("strong", None, names_of(first)), f", {of}", kind="tile-note"),
+                prose(tag("strong", None, ", ".join(first)), f", {of}", kind="tile-note"),
                 _colour_said(context, first[0], track.name),
             )
         )
@@ -78,7 +87,7 @@ def accuracy(context: Context) -> Markup:
             "MRAE is the mean relative error over all pixels and bands; RMSE the root of the mean "
             "square error. Lower is better; the best value of a column is marked."
         ),
-        [table(one, best=best, marks=_marks(context)) for one in content],
+        [table(one, best=best, marks=context.marks) for one in content],
     )
 
 
@@ -91,7 +100,7 @@ def cost(context: Context) -> Markup:
     return section(
         "cost",
         "Cost",
-        table(content, marks=_marks(context)),
+        table(content, marks=context.marks),
         charts,
     )
 
@@ -119,7 +128,7 @@ def guarantees(context: Context) -> Markup:
 
     def compared(track: TrackView) -> Child:
         content = guarantees_table(results, track.name)
-        return table(content, marks=_marks(context)) if content.rows else None
+        return table(content, marks=context.marks) if content.rows else None
 
     blocks = context.each_track(compared)
     if not blocks:
@@ -134,10 +143,6 @@ def guarantees(context: Context) -> Markup:
         ),
         blocks,
     )
-
-
-def _marks(context: Context) -> dict[str, str]:
-    return {method: context.kind(method) for method in context.methods}
 
 
 def _cost_chart(context: Context, track: TrackView) -> Child:
@@ -253,7 +258,7 @@ def _track_tests(context: Context, track: TrackView) -> Markup:
     results = context.results
     official = auxiliary_table(results, track.name)
     best = dict.fromkeys(range(1, len(official.columns)), "lower")
-    parts: list[Child] = [table(official, best=best, marks=_marks(context))]
+    parts: list[Child] = [table(official, best=best, marks=context.marks)]
     if any(not TESTS[name].official for name in results.protocol.options.tests):
         parts.append(table(further_table(results, track.name), by_row=True))
     return join([_test_chart(context, track), parts])
@@ -294,7 +299,7 @@ def _test_chart(context: Context, track: TrackView) -> Child:
                 dot = tag("circle", {"cx": x(value), "cy": y + beside, "r": 4.5})
                 content.append(tag("g", {"class": f"point {context.kind(method)}"}, tip, dot))
     box = {"viewBox": f"0 0 {width} {bottom + 42}", "role": "img", "class": "chart"}
-    label = f"MRAE of {names_of(context.methods)} in each test; the tables below say the same."
+    label = f"MRAE of {', '.join(context.methods)} in each test; the tables below say the same."
     return figure(
         tag("svg", {**box, "aria-label": label}, content),
         "Every test at a glance",

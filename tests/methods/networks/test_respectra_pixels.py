@@ -12,7 +12,7 @@ import xarray as xr
 
 import respectra as rs
 from respectra.errors import ConfigError, FormatError
-from respectra.inference.backends.making import make_backend
+from respectra.inference.backends import make_backend
 from respectra.inference.backends.network import NetworkBackend
 from respectra.inference.backends.pixels import PixelBackend
 from respectra.inference.loading import find_weights

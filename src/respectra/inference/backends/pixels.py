@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from respectra.errors import FormatError
-from respectra.inference.backends.base import Backend, Means, Sums
-from respectra.inference.bits import CODE_BITS
-from respectra.inference.factors import Factors
+from respectra.inference.backends.base import CODE_BITS, Backend, Factors, Means, Sums
 from respectra.inference.memory import MARGIN, RESERVE, MemoryUse
 from respectra.inference.tiling import Layout, Tile
 from respectra.methods import Weights, get_network

@@ -24,7 +24,7 @@ from respectra.evaluation.report.scenes import scenes
 from respectra.evaluation.report.scores import accuracy, cost, guarantees, headline, tests
 from respectra.evaluation.results import Results, load_results
 from respectra.evaluation.tables import ReportTable, open_template
-from respectra.storage import writing
+from respectra.uploads import writing
 
 #: The report of the challenge.
 PAPER = "https://arxiv.org/abs/2005.03412"

@@ -32,7 +32,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -244,24 +243,18 @@ def cost(data: Path, names, options, done: set[str]) -> Iterator[dict]:
     refs = rs.References(np.stack([y, x], axis=1)[chosen], values[y, x][chosen], GRID)
     corrected = base.with_references(frame, refs)
 
-    def fit() -> object:
-        return base.with_references(frame, refs)
-
-    times, worked = defaultdict(list), defaultdict(list)
-    for _ in range(3):
-        for name, work in (
-            ("method", lambda: base(frame)),
-            ("capture", lambda: bound(frame)),
-            ("corrected", lambda: corrected(frame)),
-            ("fit", fit),
-            ("bind", lambda: base.with_capture(capture)),
-        ):
-            start, begun = time.perf_counter(), time.process_time()
-            work()
-            times[name].append(time.perf_counter() - start)
-            worked[name].append(time.process_time() - begun)
-    least = {name: min(seconds) for name, seconds in times.items()}
-    yield {"key": key, **least, "processor": {n: min(spent) for n, spent in worked.items()}}
+    least = pages.in_turns(
+        {
+            "method": lambda: base(frame),
+            "capture": lambda: bound(frame),
+            "corrected": lambda: corrected(frame),
+            "fit": lambda: base.with_references(frame, refs),
+            "bind": lambda: base.with_capture(capture),
+        },
+        3,
+    )
+    walls, spent = ({name: times[k] for name, times in least.items()} for k in (0, 1))
+    yield {"key": key, **walls, "processor": spent}
 
 
 def show(rows: list[dict], page: pages.Page) -> None:

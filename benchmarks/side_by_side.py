@@ -36,7 +36,6 @@ from respectra.datasets.still_life import still_life
 from respectra.datasets.synthesize import SynthesisOptions, synthesize_scene
 from respectra.evaluation import (
     EvaluationOptions,
-    Results,
     evaluate,
     evaluation_scenes_of,
     find_entries,
@@ -56,8 +55,8 @@ TESTS = ("shuffle-4", "brightness-0.5", "brightness-2")
 #: Rows and columns of the image whose time and memory are measured.
 FRAME = (482, 512)
 PARTS = ("train", "validation", "test", "other")
-#: Column of the table -> role, test and metric, or None for facts of the method.
-COLUMNS: Mapping[str, tuple[str, str, str] | None] = {
+#: Column of the table -> role, test and metric.
+COLUMNS = {
     "MRAE": ("main", "plain", "mrae"),
     "RMSE": ("main", "plain", "rmse"),
     "PSNR": ("main", "plain", "psnr"),
@@ -240,7 +239,10 @@ def score(name: str, source: str, out: Path, lines: Lines, **facts: Any) -> dict
     entry = find_entries([f"{name}={source}"], tracks=options.tracks)
     report = out / "scored" / key.replace("/", "_").replace(" ", "_")
     results = evaluate(entry, subjects, report, options, timing_runs=0)
-    scores = {column: _mean(results, name, where) for column, where in COLUMNS.items()}
+    scores = {
+        column: results.mean(name, "clean", test, metric, role=role).value
+        for column, (role, test, metric) in COLUMNS.items()
+    }
     return lines.add(key, method=name, source=source, scores=scores, **facts)
 
 
@@ -267,12 +269,6 @@ def costs_of(entries: Sequence[Mapping[str, Any]], out: Path) -> dict[str, dict[
             ) as process:
                 lines.add(name, **process.submit(cost, source).result())
     return lines.found
-
-
-def _mean(results: Results, name: str, where: tuple[str, str, str] | None) -> float | None:
-    assert where is not None
-    role, test, metric = where
-    return results.mean(name, "clean", test, metric, role=role).value
 
 
 def run_all(options: argparse.Namespace, plan: Plan) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ from respectra.evaluation.measuring import Cost
 from respectra.evaluation.report.charts import (
     Child,
     Markup,
+    Plot,
     Scale,
     join,
     number,
@@ -272,36 +273,26 @@ def _test_chart(context: Context, track: TrackView) -> Child:
     values = [v for _, scores in rows for v in scores.values() if v > 0]
     if not values:
         return None
-    step, left, top, width = 30, 140, 8, 460
-    bottom = top + step * len(rows)
+    top, bottom, width = 8.0, 8.0 + 30 * len(rows), 460.0
+    x = Scale.over(values, 140, width - 14, logarithmic=True)
+    y = Scale(-len(rows), 0, bottom, top)
+    chart = Plot(width, bottom + 42, x, y, "MRAE (logarithmic)")
+    ticks = [(v, show_value(v)) for v in x.ticks(7)]
     lane_step = min(5.0, 20.0 / len(context.methods))
-    x = Scale.over(values, left, width - 14, logarithmic=True)
-    ticks = x.ticks(7)
-    content: list[Child] = [
-        tag(
-            "path",
-            {"class": "grid", "d": "".join(f"M{number(x(v))} {top}V{bottom}" for v in ticks)},
-        ),
-        [text(x(v), bottom + 16, show_value(v), "middle") for v in ticks],
-        text((left + width) / 2, bottom + 34, "MRAE (logarithmic)", "middle", "title"),
-    ]
+    dots = []
     for place, (title, scores) in enumerate(rows):
-        y = top + step * (place + 0.5)
-        content.append(text(left - 10, y + 4, title, "end"))
-        if place:
-            edge = f"M{left} {number(y - step / 2)}H{width - 14}"
-            content.append(tag("path", {"class": "grid", "d": edge}))
         for lane, method in enumerate(context.methods):
             value = scores.get(method, 0.0)
             if value > 0:
                 beside = (lane - (len(context.methods) - 1) / 2) * lane_step
                 tip = tag("title", None, f"{method}, {title}: {value:.5f}")
-                dot = tag("circle", {"cx": x(value), "cy": y + beside, "r": 4.5})
-                content.append(tag("g", {"class": f"point {context.kind(method)}"}, tip, dot))
-    box = {"viewBox": f"0 0 {width} {bottom + 42}", "role": "img", "class": "chart"}
+                at = {"cx": x(value), "cy": y(-place - 0.5) + beside, "r": 4.5}
+                kind = {"class": f"point {context.kind(method)}"}
+                dots.append(tag("g", kind, tip, tag("circle", at)))
+    axes = chart.axes(ticks, [(-place - 0.5, title) for place, (title, _) in enumerate(rows)])
     label = f"MRAE of {', '.join(context.methods)} in each test; the tables below say the same."
     return figure(
-        tag("svg", {**box, "aria-label": label}, content),
+        chart.figure(label, axes, dots),
         "Every test at a glance",
         [
             "One dot a method, always in the same order; further to the right is a larger error. "

@@ -64,7 +64,7 @@ class ReportTable:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
 
-    @property
+    @functools.cached_property
     def left(self) -> tuple[bool, ...]:
         """Whether each column is words, which stand on the left; numbers stand on the right."""
         return tuple(
@@ -72,7 +72,7 @@ class ReportTable:
             for place in range(len(self.columns))
         )
 
-    @property
+    @functools.cached_property
     def widths(self) -> tuple[int, ...]:
         """Characters of the longest cell of each column."""
         lines = (self.columns, *self.rows)

@@ -54,8 +54,7 @@ def _names(folder: str) -> Iterator[str]:
 
 def _load(folder: str, name: str) -> Method:
     module = importlib.import_module(f"respectra.methods.{folder}.{name.replace('-', '_')}")
-    (entry,) = module.METHODS
-    return _accept(name, entry)
+    return _accept(name, module.METHOD)
 
 
 def _accept(name: str, entry: Any) -> Method:

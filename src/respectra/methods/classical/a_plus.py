@@ -10,8 +10,8 @@ from scipy.spatial import cKDTree
 
 from respectra.config import Config
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
+from respectra.methods.card import Decision
+from respectra.methods.classical.base import Array, ClassicalCard, ClassicalMethod
 from respectra.methods.classical.dictionary import k_svd, unit_directions
 
 _A_PLUS = "Aeschbacher, Wu and Timofte, In defense of shallow learned spectral reconstruction, 2017"
@@ -37,10 +37,9 @@ class APlusConfig(Config):
 class APlus(ClassicalMethod):
     """The matrix of the anchor that correlates best with the pixel."""
 
-    card = Card(
+    card = ClassicalCard(
         name="a-plus",
         title="A+ (Aeschbacher et al.)",
-        kind="classical",
         summary="A ridge regression for each of 1024 anchor colours; a pixel takes that of the "
         "anchor nearest in direction. Local accuracy; any exposure.",
         reference=_A_PLUS,
@@ -56,9 +55,6 @@ class APlus(ClassicalMethod):
                 "spectra in 5 iterations, pairs scaled to RGB of unit norm"
             ),
         ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
     )
     config = APlusConfig
     needs_response = True
@@ -118,4 +114,4 @@ class APlus(ClassicalMethod):
         return predict
 
 
-METHODS = (APlus,)
+METHOD = APlus

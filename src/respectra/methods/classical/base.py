@@ -5,22 +5,31 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from respectra.config import Config
 from respectra.errors import ConfigError, DataError, FormatError
-from respectra.methods.card import Card
+from respectra.methods.card import Card, Tiling
 from respectra.methods.contract import Contract
 from respectra.methods.weights import Weights
 
 Array = npt.NDArray[Any]
-#: Why every classical method may be cut anywhere.
-PER_PIXEL = "Every pixel is recovered from its own RGB alone: the receptive field is one pixel."
 #: Pixels predicted at a time: what they need in between stays in the processor's cache.
 _BLOCK = 8192
+
+
+class ClassicalCard(Card):
+    """The card of a classical method, with what is true of all of them."""
+
+    kind: Literal["classical", "network"] = "classical"
+    tiling: Tiling = Tiling.EXACT
+    tiling_reason: str = (
+        "Every pixel is recovered from its own RGB alone: the receptive field is one pixel."
+    )
+    exports_onnx: bool = False
 
 
 class ClassicalMethod(ABC):

@@ -10,8 +10,8 @@ from scipy.spatial import cKDTree
 
 from respectra.config import Config
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
+from respectra.methods.card import Decision
+from respectra.methods.classical.base import Array, ClassicalCard, ClassicalMethod
 from respectra.methods.classical.dictionary import unit_directions
 
 
@@ -29,10 +29,9 @@ class NearestNeighbourConfig(Config):
 class NearestNeighbour(ClassicalMethod):
     """Answers with spectra that were measured, never with others (or with their mean)."""
 
-    card = Card(
+    card = ClassicalCard(
         name="nearest-neighbour",
         title="Nearest neighbour",
-        kind="classical",
         summary="The spectrum of the training pixel whose RGB is nearest. A baseline that shows "
         "how much of a score is memory.",
         reference="Cover and Hart, IEEE Trans. Information Theory 13(1), 1967",
@@ -41,9 +40,6 @@ class NearestNeighbour(ClassicalMethod):
             Decision.published("Euclidean distance in linear RGB", "textbook"),
             Decision.reading("one neighbour among 20 000 stored pairs"),
         ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
     )
     config = NearestNeighbourConfig
 
@@ -91,4 +87,4 @@ class NearestNeighbour(ClassicalMethod):
         return predict
 
 
-METHODS = (NearestNeighbour,)
+METHOD = NearestNeighbour

@@ -8,8 +8,8 @@ import numpy as np
 
 from respectra.config import Config
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
+from respectra.methods.card import Decision
+from respectra.methods.classical.base import Array, ClassicalCard, ClassicalMethod
 
 
 class PCAConfig(Config):
@@ -22,10 +22,9 @@ class PCAConfig(Config):
 class PCA(ClassicalMethod):
     """s = B (F'B)^-1 rgb: the one combination of three basis spectra that has this RGB."""
 
-    card = Card(
+    card = ClassicalCard(
         name="pca",
         title="Principal-component metamer",
-        kind="classical",
         summary="Three basis spectra, combined so that the camera sees exactly the given RGB. "
         "Physically consistent by construction.",
         reference="Maloney and Wandell, J. Opt. Soc. Am. A 3(1), 1986",
@@ -39,9 +38,6 @@ class PCA(ClassicalMethod):
                 "basis from the second moments of the training spectra, mean not removed"
             ),
         ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
     )
     config = PCAConfig
     needs_response = True
@@ -80,4 +76,4 @@ class PCA(ClassicalMethod):
         return lambda rgb: rgb @ matrix + offset
 
 
-METHODS = (PCA,)
+METHOD = PCA

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from respectra.config import Config
-from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
+from respectra.methods.card import Decision
+from respectra.methods.classical.base import Array, ClassicalCard, ClassicalMethod
 from respectra.methods.classical.dictionary import k_svd, matching_pursuit, unit_directions
 
 _ARAD = "Arad and Ben-Shahar, Sparse recovery of hyperspectral signal from natural RGB images, 2016"
@@ -33,10 +33,9 @@ class SparseCodingConfig(Config):
 class SparseCoding(ClassicalMethod):
     """Code a pixel with the projected dictionary; rebuild it with the spectral one."""
 
-    card = Card(
+    card = ClassicalCard(
         name="sparse-coding",
         title="Sparse coding (Arad and Ben-Shahar)",
-        kind="classical",
         summary="A dictionary of spectra learned by K-SVD; a pixel is written with at most three "
         "of its atoms as the camera sees them. Reproduces the RGB; any exposure.",
         reference=_ARAD,
@@ -53,9 +52,6 @@ class SparseCoding(ClassicalMethod):
                 "camera sees at less than a thousandth of the strongest are never chosen"
             ),
         ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
     )
     config = SparseCodingConfig
     needs_response = True
@@ -99,4 +95,4 @@ class SparseCoding(ClassicalMethod):
         return predict
 
 
-METHODS = (SparseCoding,)
+METHOD = SparseCoding

@@ -11,6 +11,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def conv2d(ci: int, co: int, size: int = 3, *, bias: bool = True) -> nn.Conv2d:
+    """A convolution that keeps the size of the picture, with zeros around it."""
+    return nn.Conv2d(ci, co, size, padding=size // 2, bias=bias)
+
+
+def reflecting(ci: int, co: int, size: int = 3) -> nn.Conv2d:
+    """The same with the picture reflected at its edges, without biases."""
+    return nn.Conv2d(ci, co, size, padding=size // 2, padding_mode="reflect", bias=False)
+
+
+def depthwise(channels: int, size: int = 3, *, bias: bool = True) -> nn.Conv2d:
+    """The same as :func:`conv2d` for each channel by itself."""
+    return nn.Conv2d(channels, channels, size, padding=size // 2, groups=channels, bias=bias)
+
+
 class GlobalMean(nn.Module):
     """Mean over all positions, (n, c, y, x) -> (n, c, 1, 1).
 
@@ -178,7 +193,12 @@ def channel_correlation(k: Tensor, q: Tensor) -> Tensor:
     """
     k_length = torch.linalg.vector_norm(k, dim=-1).clamp_min(1e-12)
     q_length = torch.linalg.vector_norm(q, dim=-1).clamp_min(1e-12)
-    return torch.as_tensor((k @ q.mT) / k_length.unsqueeze(-1) / q_length.unsqueeze(-2))
+    return (k @ q.mT) / k_length.unsqueeze(-1) / q_length.unsqueeze(-2)
+
+
+def count_matches(state: Iterable[str], pattern: str) -> int:
+    """How many values the group of a regular expression has at the beginning of tensor names."""
+    return len({found[1] for name in state if (found := re.match(pattern, name))})
 
 
 def rename(name: str, renaming: Iterable[tuple[str, str]]) -> str:

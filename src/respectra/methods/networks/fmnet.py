@@ -15,15 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import conv2d
 
 
 class FMNetConfig(NetworkConfig):
     """Options of FMNet; the defaults are the configuration of the authors' published run."""
 
-    width: int = Field(default=64, ge=1)
+    width: Count = 64
     """Channels between blocks and inside branches."""
-    blocks: int = Field(default=2, ge=1)
+    blocks: Count = 2
     """Function-mixture blocks before the fusion; the authors' class defaults to 4, they ran 2."""
     functions: int = Field(default=3, ge=2, le=8)
     """Branches of a block; branch i has convolutions of side 3 + 4 i."""
@@ -40,11 +41,9 @@ class Mixing(nn.Module):
 
     def __init__(self, channels: int, width: int, functions: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, width, 3, padding=1, bias=False)
-        self.hidden = nn.ModuleList(
-            nn.Conv2d(width, width, 3, padding=1, bias=False) for _ in range(3)
-        )
-        self.last = nn.Conv2d(width, functions, 3, padding=1, bias=False)
+        self.first = conv2d(channels, width, bias=False)
+        self.hidden = nn.ModuleList(conv2d(width, width, bias=False) for _ in range(3))
+        self.last = conv2d(width, functions, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> (n, functions, y, x)."""
@@ -66,7 +65,7 @@ class FunctionMixture(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels in, y, x) -> (n, channels out, y, x)."""
         weights = self.mixing(x)
-        mixture: Tensor = weights[:, :1] * self.branches[0](x)
+        mixture = weights[:, :1] * self.branches[0](x)
         for i, branch in enumerate(list(self.branches)[1:], start=1):
             mixture = mixture + weights[:, i : i + 1] * branch(x)
         return mixture
@@ -91,10 +90,8 @@ class FMNet(nn.Module):
         c = config
         matrix = spectral_interpolation(c.channels_in, c.bands)
         self.register_buffer("interpolation", matrix[:, :, None, None], persistent=False)
-        self.stem = nn.Conv2d(c.bands, c.width, 3, padding=1, bias=False)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(c.width, c.width, 3, padding=1, bias=False) for _ in range(c.blocks)
-        )
+        self.stem = conv2d(c.bands, c.width, bias=False)
+        self.convs = nn.ModuleList(conv2d(c.width, c.width, bias=False) for _ in range(c.blocks))
         self.blocks = nn.ModuleList(_block(c, c.width, c.width) for _ in range(c.blocks))
         self.fusion = _block(c, c.width * c.blocks, c.width)
         self.out = _block(c, c.width, c.bands)
@@ -110,8 +107,7 @@ class FMNet(nn.Module):
         for conv, block in zip(self.convs, self.blocks, strict=True):
             f = block(F.relu(conv(f)))
             features.append(f)
-        out: Tensor = self.out(self.fusion(torch.cat(features, dim=1))) + spectrum
-        return out
+        return self.out(self.fusion(torch.cat(features, dim=1))) + spectrum
 
 
 def _block(config: FMNetConfig, channels: int, channels_out: int) -> FunctionMixture:
@@ -121,9 +117,9 @@ def _block(config: FMNetConfig, channels: int, channels_out: int) -> FunctionMix
         side = 3 + 4 * i
         branches.append(
             nn.Sequential(
-                nn.Conv2d(channels, width, side, padding=side // 2),
+                conv2d(channels, width, side),
                 nn.ReLU(),
-                nn.Conv2d(width, channels_out, side, padding=side // 2),
+                conv2d(width, channels_out, side),
             )
         )
     return FunctionMixture(branches, Mixing(channels, width, config.functions))
@@ -171,45 +167,42 @@ def _official_key(name: str, config: FMNetConfig) -> str:
 
 _SOURCE = "pppLang/FMNetforSSR"
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="fmnet",
-            title="FMNet",
-            kind="network",
-            summary=(
-                "Mixes convolutions of reach 3, 7 and 11 with weights chosen for every pixel. "
-                "The original that the MDISL-lab entry of 2020 improves on; see fmnet-plus."
-            ),
-            reference="Zhang et al., Pixel-aware deep function-mixture network, AAAI 2020",
-            year=2020,
-            decisions=(
-                Decision.code(
-                    "layers, widths, 2 blocks, zero padding, initialisation",
-                    f"{_SOURCE} : FMNet.py, main.py",
-                ),
-                Decision.code(
-                    "linear interpolation of R, G, B to all bands, red at the first band, "
-                    "where the paper draws bicubic interpolation",
-                    f"{_SOURCE} : generate_data.py",
-                ),
-            ),
-            tiling=Tiling.EXACT,
-            tiling_reason="Only convolutions: an output pixel sees a bounded neighbourhood.",
-            memory_gb=1.6,
+METHOD = NetworkMethod(
+    card=Card(
+        name="fmnet",
+        title="FMNet",
+        summary=(
+            "Mixes convolutions of reach 3, 7 and 11 with weights chosen for every pixel. "
+            "The original that the MDISL-lab entry of 2020 improves on; see fmnet-plus."
         ),
-        config=FMNetConfig,
-        network=FMNet,
-        presets={
-            "tiny": {"width": 6},
-            "4-blocks": {"blocks": 4},
-        },
-        halo=_halo,
-        official=OfficialLayout(
-            configure=_configure,
-            key=_official_key,
-            contract={"clean": {}, "real-world": {}},
-            source=_SOURCE,
+        reference="Zhang et al., Pixel-aware deep function-mixture network, AAAI 2020",
+        year=2020,
+        decisions=(
+            Decision.code(
+                "layers, widths, 2 blocks, zero padding, initialisation",
+                f"{_SOURCE} : FMNet.py, main.py",
+            ),
+            Decision.code(
+                "linear interpolation of R, G, B to all bands, red at the first band, "
+                "where the paper draws bicubic interpolation",
+                f"{_SOURCE} : generate_data.py",
+            ),
         ),
+        tiling=Tiling.EXACT,
+        tiling_reason="Only convolutions: an output pixel sees a bounded neighbourhood.",
+        memory_gb=1.6,
+    ),
+    config=FMNetConfig,
+    network=FMNet,
+    presets={
+        "tiny": {"width": 6},
+        "4-blocks": {"blocks": 4},
+    },
+    halo=_halo,
+    official=OfficialLayout(
+        configure=_configure,
+        key=_official_key,
+        contract={"clean": {}, "real-world": {}},
+        source=_SOURCE,
     ),
 )

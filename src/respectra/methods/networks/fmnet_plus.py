@@ -15,21 +15,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod
-from respectra.methods.networks.blocks import SqueezeExcitation
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod
+from respectra.methods.networks.blocks import SqueezeExcitation, conv2d
 from respectra.methods.networks.fmnet import FunctionMixture, Mixing
 
 
 class FMNetPlusConfig(NetworkConfig):
     """Options of the improved FMNet; the defaults are our reading of the report."""
 
-    width: int = Field(default=64, ge=1)
+    width: Count = 64
     """Channels between blocks and inside branches."""
-    blocks: int = Field(default=3, ge=1)
+    blocks: Count = 3
     """Function-mixture blocks before the fusion."""
     functions: int = Field(default=3, ge=2, le=8)
     """Branches of a block; branch i stacks 2 + 4 i convolutions of side 3."""
-    reduction: int = Field(default=16, ge=1)
+    reduction: Count = 16
     """Channel attention narrows by this factor."""
 
 
@@ -51,8 +51,7 @@ class AttendedMixture(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> (n, channels_out, y, x)."""
-        out: Tensor = self.attention(self.mixture(x))
-        return out
+        return self.attention(self.mixture(x))
 
 
 class FMNetPlus(nn.Module):
@@ -61,32 +60,29 @@ class FMNetPlus(nn.Module):
     def __init__(self, config: FMNetPlusConfig) -> None:
         super().__init__()
         c = config
-        self.lift = nn.Conv2d(c.channels_in, c.bands, 3, padding=1)
-        self.stem = nn.Conv2d(c.bands, c.width, 3, padding=1, bias=False)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(c.width, c.width, 3, padding=1, bias=False) for _ in range(c.blocks)
-        )
+        self.lift = conv2d(c.channels_in, c.bands)
+        self.stem = conv2d(c.bands, c.width, bias=False)
+        self.convs = nn.ModuleList(conv2d(c.width, c.width, bias=False) for _ in range(c.blocks))
         self.blocks = nn.ModuleList(AttendedMixture(c, c.width, c.width) for _ in range(c.blocks))
         self.fusion = AttendedMixture(c, c.width * c.blocks, c.width)
         self.out = AttendedMixture(c, c.width, c.bands)
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruct; see the class."""
-        spectrum: Tensor = self.lift(x)
+        spectrum = self.lift(x)
         f = self.stem(spectrum)
         features = []
         for conv, block in zip(self.convs, self.blocks, strict=True):
             f = block(F.relu(conv(f)))
             features.append(f)
-        out: Tensor = self.out(self.fusion(torch.cat(features, dim=1))) + spectrum
-        return out
+        return self.out(self.fusion(torch.cat(features, dim=1))) + spectrum
 
 
 def _stack(channels: int, width: int, channels_out: int, depth: int) -> list[nn.Module]:
     layers: list[nn.Module] = []
     sizes = [channels] + [width] * (depth - 1) + [channels_out]
     for a, b in itertools.pairwise(sizes):
-        layers += [nn.Conv2d(a, b, 3, padding=1), nn.ReLU()]
+        layers += [conv2d(a, b), nn.ReLU()]
     return layers[:-1]
 
 
@@ -97,54 +93,50 @@ def _halo(config: FMNetPlusConfig) -> int:
 
 _REPORT = "NTIRE 2020 report, section 5.2"
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="fmnet-plus",
-            title="Improved pixel-aware deep function-mixture network",
-            kind="network",
-            summary=(
-                "Mixes convolution stacks of reach 5, 13 and 21 with weights chosen for every "
-                "pixel, with channel attention. Second on both tracks of 2020, as a mean of ten "
-                "models."
-            ),
-            reference=_REPORT,
-            team="MDISL-lab",
-            year=2020,
-            rank={"clean": 2, "real-world": 2},
-            reported={
-                "clean": Score(mrae=0.03075, rmse=0.01268),
-                "real-world": Score(mrae=0.06212, rmse=0.01946),
-            },
-            decisions=(
-                Decision.published(
-                    "reach by stacked 3x3 convolutions, channel attention after every branch "
-                    "and every block, a 3x3 convolution that lifts R, G, B, late fusion",
-                    _REPORT,
-                ),
-                Decision.code(
-                    "mixing, fusion and output blocks as in the original FMNet",
-                    "pppLang/FMNetforSSR : FMNet.py",
-                ),
-                Decision.reading(
-                    "3 blocks; branches of 2, 6 and 10 convolutions, the reach of the "
-                    "original's; attention reduction 16; the lift added to the output"
-                ),
-            ),
-            tiling=Tiling.STATISTICS,
-            tiling_reason=(
-                "Channel attention takes means over the whole image, in several layers one after "
-                "the other; all else is convolution."
-            ),
-            memory_gb=1.5,
+METHOD = NetworkMethod(
+    card=Card(
+        name="fmnet-plus",
+        title="Improved pixel-aware deep function-mixture network",
+        summary=(
+            "Mixes convolution stacks of reach 5, 13 and 21 with weights chosen for every pixel, "
+            "with channel attention. Second on both tracks of 2020, as a mean of ten models."
         ),
-        config=FMNetPlusConfig,
-        network=FMNetPlus,
-        presets={
-            "tiny": {"width": 12, "blocks": 2, "functions": 2, "reduction": 2},
-            "2-blocks": {"blocks": 2},
-            "4-blocks": {"blocks": 4},
+        reference=_REPORT,
+        team="MDISL-lab",
+        year=2020,
+        rank={"clean": 2, "real-world": 2},
+        reported={
+            "clean": Score(mrae=0.03075, rmse=0.01268),
+            "real-world": Score(mrae=0.06212, rmse=0.01946),
         },
-        halo=_halo,
+        decisions=(
+            Decision.published(
+                "reach by stacked 3x3 convolutions, channel attention after every branch "
+                "and every block, a 3x3 convolution that lifts R, G, B, late fusion",
+                _REPORT,
+            ),
+            Decision.code(
+                "mixing, fusion and output blocks as in the original FMNet",
+                "pppLang/FMNetforSSR : FMNet.py",
+            ),
+            Decision.reading(
+                "3 blocks; branches of 2, 6 and 10 convolutions, the reach of the "
+                "original's; attention reduction 16; the lift added to the output"
+            ),
+        ),
+        tiling=Tiling.STATISTICS,
+        tiling_reason=(
+            "Channel attention takes means over the whole image, in several layers one after "
+            "the other; all else is convolution."
+        ),
+        memory_gb=1.5,
     ),
+    config=FMNetPlusConfig,
+    network=FMNetPlus,
+    presets={
+        "tiny": {"width": 12, "blocks": 2, "functions": 2, "reduction": 2},
+        "2-blocks": {"blocks": 2},
+        "4-blocks": {"blocks": 4},
+    },
+    halo=_halo,
 )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import (
+    GlobalMean,
+    conv2d,
+    count_matches,
+    pad_to_multiple,
+    rename,
+)
 from respectra.methods.networks.mst_plus_plus import (
     SPECTRAL_BLOCK,
     FeedForward,
@@ -24,9 +28,9 @@ LEVELS = 2
 class MSFNConfig(NetworkConfig):
     """Configuration of MSFN; the defaults are the authors'."""
 
-    width: int = Field(default=31, ge=1)
+    width: Count = 31
     """Channels at full resolution and of one attention head; doubled at every level down."""
-    stages: int = Field(default=2, ge=1)
+    stages: Count = 2
     """Pairs of U-shapes in a row."""
     window: int = Field(default=8, ge=2, multiple_of=2)
     """Rows and columns of the windows of the spatial attention; an even number."""
@@ -48,9 +52,7 @@ class SpectralFusion(nn.Module):
         """Both (n, channels, y, x) -> the same shape."""
         a = self._gate(encoded, self.encoder_mean, self.encoder_max)
         b = self._gate(decoded, self.decoder_mean, self.decoder_max)
-        return torch.as_tensor(
-            self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1))
-        )
+        return self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1))
 
     def _gate(self, x: Tensor, of_mean: nn.Module, of_max: nn.Module) -> Tensor:
         mean, largest = self.mean(x).flatten(1), x.amax(dim=(2, 3))
@@ -62,19 +64,17 @@ class SpatialFusion(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.encoder_mean = nn.Conv2d(1, 1, 3, padding=1)
-        self.encoder_max = nn.Conv2d(1, 1, 3, padding=1)
-        self.decoder_mean = nn.Conv2d(1, 1, 3, padding=1)
-        self.decoder_max = nn.Conv2d(1, 1, 3, padding=1)
+        self.encoder_mean = conv2d(1, 1)
+        self.encoder_max = conv2d(1, 1)
+        self.decoder_mean = conv2d(1, 1)
+        self.decoder_max = conv2d(1, 1)
         self.join = nn.Conv2d(4 * channels, channels, 1, bias=False)
 
     def forward(self, encoded: Tensor, decoded: Tensor) -> Tensor:
         """Both (n, channels, y, x) -> the same shape."""
         a = self._gate(encoded, self.encoder_mean, self.encoder_max)
         b = self._gate(decoded, self.decoder_mean, self.decoder_max)
-        return torch.as_tensor(
-            self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1))
-        )
+        return self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1))
 
     def _gate(self, x: Tensor, of_mean: nn.Module, of_max: nn.Module) -> Tensor:
         mean, largest = x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
@@ -170,7 +170,7 @@ class SpatialAttentionBlock(nn.Module):
         """(n, channels, y, x), y and x multiples of the window -> the same shape."""
         x = x + self.attention(x)
         x = x + self.shifted(x)
-        return torch.as_tensor(x + self.feed_forward(x))
+        return x + self.feed_forward(x)
 
 
 def _ladder(width: int) -> tuple[nn.ModuleList, nn.ModuleList]:
@@ -235,7 +235,7 @@ class SpatialU(nn.Module):
         x = self.bottleneck(x)
         for up, fusion, decoder in zip(self.ups, self.fusions, self.decoders, strict=True):
             x = decoder(fusion(kept.pop(), up(x)))
-        return torch.as_tensor(x)
+        return x
 
 
 class Stage(nn.Module):
@@ -243,14 +243,14 @@ class Stage(nn.Module):
 
     def __init__(self, width: int, window: int) -> None:
         super().__init__()
-        self.embedding = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.embedding = conv2d(width, width, bias=False)
         self.spectral = SpectralU(width)
         self.spatial = SpatialU(width, window)
-        self.mapping = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.mapping = conv2d(width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x), y and x multiples of 4 windows -> the same shape."""
-        return torch.as_tensor(self.mapping(self.spatial(self.spectral(self.embedding(x)))) + x)
+        return self.mapping(self.spatial(self.spectral(self.embedding(x)))) + x
 
 
 class MSFN(nn.Module):
@@ -264,9 +264,9 @@ class MSFN(nn.Module):
         super().__init__()
         width, bands = config.width, config.bands
         self.multiple = config.window * 2**LEVELS
-        self.conv_in = nn.Conv2d(config.channels_in, width, 3, padding=1, bias=False)
+        self.conv_in = conv2d(config.channels_in, width, bias=False)
         self.stages = nn.Sequential(*(Stage(width, config.window) for _ in range(config.stages)))
-        self.conv_out = nn.Conv2d(width, bands, 3, padding=1, bias=False)
+        self.conv_out = conv2d(width, bands, bias=False)
         self.skip = nn.Identity() if width == bands else nn.Conv2d(width, bands, 1, bias=False)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -274,7 +274,7 @@ class MSFN(nn.Module):
         height, width = image.shape[-2:]
         x = self.conv_in(pad_to_multiple(image, self.multiple))
         out = self.conv_out(self.stages(x)) + self.skip(x)
-        return torch.as_tensor(out)[..., :height, :width]
+        return out[..., :height, :width]
 
 
 _RENAMING = (
@@ -325,75 +325,67 @@ def _key(name: str, config: MSFNConfig) -> str:
 
 def _configure(state: State) -> MSFNConfig:
     width, channels_in = state["conv_in.weight"].shape[:2]
-    stages = {m[1] for key in state if (m := re.match(r"body\.(\d+)\.", key))}
     table = "body.0.Spatial_Block_0.blocks.0.0.attn.relative_position_bias_table"
     return MSFNConfig(
         channels_in=channels_in,
         bands=state["conv_out.weight"].shape[0],
         width=width,
-        stages=len(stages),
+        stages=count_matches(state, r"body\.(\d+)\."),
         window=(round(state[table].shape[0] ** 0.5) + 1) // 2,
     )
 
 
 _INPUT = {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="msfn",
-            title="MSFN",
-            kind="network",
-            summary=(
-                "Multistage network of two U-shapes a stage: one of attention between bands, as in "
-                "MST++, and one of attention in windows that takes in the features of the first; "
-                "skips are fused with gates instead of being put side by side."
-            ),
-            reference=(
-                "Multistage spatial-spectral fusion network for spectral super-resolution, IEEE "
-                "Transactions on Neural Networks and Learning Systems 36(7), 2025"
-            ),
-            year=2025,
-            decisions=(
-                Decision.published(
-                    "Spectral and spatial U-shapes in turn, with fusion modules between "
-                    "encoder and decoder",
-                    "paper",
-                ),
-                Decision.code(
-                    "2 stages of 31 channels, windows of 8 x 8 shifted by 4, no MLP within a "
-                    "window block but one feed-forward part after both; padding to a multiple of "
-                    "32 by reflection; no biases but in the transposed convolutions and the "
-                    "window attention",
-                    "Matsuri247/MSFN-for-Spectral-Super-Resolution: "
-                    "train_code/architecture/MSFN.py",
-                ),
-                Decision.code(
-                    "The mask of shifted windows is made for the picture at hand; the "
-                    "authors' files hold those of 128 x 128 pixels, which are left out",
-                    "Matsuri247/MSFN-for-Spectral-Super-Resolution: "
-                    "train_code/architecture/MSFN.py",
-                ),
-            ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason=(
-                "Attention between bands correlates them over the whole image, and the gates of "
-                "channels look at its largest values."
-            ),
-            size_multiple=32,
-            memory_gb=2.0,
-            licence_note="The authors' repository states no licence.",
+METHOD = NetworkMethod(
+    card=Card(
+        name="msfn",
+        title="MSFN",
+        summary=(
+            "Multistage network of two U-shapes a stage: one of attention between bands, as in "
+            "MST++, and one of attention in windows that takes in the features of the first; "
+            "skips are fused with gates instead of being put side by side."
         ),
-        config=MSFNConfig,
-        network=MSFN,
-        presets={"tiny": {"width": 6, "stages": 1}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=_key,
-            contract={"clean": _INPUT, "exposed": _INPUT},
-            source="github.com/Matsuri247/MSFN-for-Spectral-Super-Resolution",
-            ignored=(r"\.attn_mask$", r"\.relative_position_index$"),
+        reference=(
+            "Multistage spatial-spectral fusion network for spectral super-resolution, IEEE "
+            "Transactions on Neural Networks and Learning Systems 36(7), 2025"
         ),
+        year=2025,
+        decisions=(
+            Decision.published(
+                "Spectral and spatial U-shapes in turn, with fusion modules between "
+                "encoder and decoder",
+                "paper",
+            ),
+            Decision.code(
+                "2 stages of 31 channels, windows of 8 x 8 shifted by 4, no MLP within a window "
+                "block but one feed-forward part after both; padding to a multiple of 32 by "
+                "reflection; no biases but in the transposed convolutions and the window attention",
+                "Matsuri247/MSFN-for-Spectral-Super-Resolution: train_code/architecture/MSFN.py",
+            ),
+            Decision.code(
+                "The mask of shifted windows is made for the picture at hand; the "
+                "authors' files hold those of 128 x 128 pixels, which are left out",
+                "Matsuri247/MSFN-for-Spectral-Super-Resolution: train_code/architecture/MSFN.py",
+            ),
+        ),
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason=(
+            "Attention between bands correlates them over the whole image, and the gates of "
+            "channels look at its largest values."
+        ),
+        size_multiple=32,
+        memory_gb=2.0,
+        licence_note="The authors' repository states no licence.",
+    ),
+    config=MSFNConfig,
+    network=MSFN,
+    presets={"tiny": {"width": 6, "stages": 1}},
+    official=OfficialLayout(
+        configure=_configure,
+        key=_key,
+        contract={"clean": _INPUT, "exposed": _INPUT},
+        source="github.com/Matsuri247/MSFN-for-Spectral-Super-Resolution",
+        ignored=(r"\.attn_mask$", r"\.relative_position_index$"),
     ),
 )

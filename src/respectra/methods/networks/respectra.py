@@ -291,7 +291,7 @@ class Respectra(nn.Module):
             return middle, None
         assert self.denoiser is not None
         variance = self._variance(middle)
-        quiet = torch.as_tensor(self.denoiser(middle, variance))
+        quiet = self.denoiser(middle, variance)
         if not self.training:  # in training, gradients reach it wherever it is
             most = _MOST_NOISE * variance.sqrt()
             quiet = middle + (quiet - middle).clamp(-most, most)
@@ -303,8 +303,7 @@ class Respectra(nn.Module):
         middle = x.shape[1] // 2
         mean = self.mean_light(x[:, middle : middle + 1])
         fixed = read**2 + (relative * mean) ** 2 + self.step**2 / 12
-        variance: Tensor = fixed + (gain + photons * mean) * x.clamp_min(0.0)
-        return variance
+        return fixed + (gain + photons * mean) * x.clamp_min(0.0)
 
     def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """All that is not of each pixel alone.
@@ -395,8 +394,7 @@ class Respectra(nn.Module):
     def scene_code(self, features: Tensor) -> Tensor:
         """(n, features, y, x) -> (n, scene, 1, 1)."""
         seen = F.relu(self.scene_encoder1(features), inplace=True)
-        code: Tensor = self.mean(F.relu(self.scene_encoder2(seen), inplace=True))
-        return code
+        return self.mean(F.relu(self.scene_encoder2(seen), inplace=True))
 
 
 def _contrast(read: Tensor, quiet: Tensor, variance: Tensor) -> Tensor:
@@ -437,63 +435,60 @@ def _halo(config: NetworkConfig) -> int:
     return 0 if idle else max(config.windows, default=1) // 2
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="respectra",
-            title="Respectra",
-            kind="network",
-            summary=(
-                "The project's own: a small network that predicts only what the camera does not "
-                "see, pixel by pixel in the light of a code of the whole scene. Made for machines "
-                "without a GPU."
-            ),
-            reference="docs/method.md",
-            year=2026,
-            decisions=(
-                Decision(
-                    what="exact linear part P v with P = CA(AᵀCA)⁻¹, and a prediction in the "
-                    "camera's null space on top: any answer has the pixel's values",
-                    origin=Origin.PUBLISHED,
-                    source="range-null-space decomposition; docs/method.md",
-                ),
-                Decision(
-                    what="features are ratios, the scene code is a mean over pixels: exposure "
-                    "scales the answer, the order of the pixels has no influence",
-                    origin=Origin.PUBLISHED,
-                    source="docs/method.md",
-                ),
-                Decision(
-                    what="a code is a cell of values, whose width follows from the picture's bits; "
-                    "the place within it is predicted and cannot leave it",
-                    origin=Origin.PUBLISHED,
-                    source="docs/method.md",
-                ),
-            ),
-            tiling=Tiling.STATISTICS,
-            tiling_reason="Pixels are independent once the scene's mean code is known.",
-            memory_gb=1.2,
+METHOD = NetworkMethod(
+    card=Card(
+        name="respectra",
+        title="Respectra",
+        summary=(
+            "The project's own: a small network that predicts only what the camera does not "
+            "see, pixel by pixel in the light of a code of the whole scene. Made for machines "
+            "without a GPU."
         ),
-        config=RespectraConfig,
-        network=Respectra,
-        presets={
-            "any-camera": {
-                "width": 84,
-                "rank": 14,
-                "told": 24,
-                "residual": True,
-                "doubt": 20,
-                "windows": (3, 7, 15),
-                "denoiser": 32,
-            },
-            "xs": {"width": 34, "scene": 12},
-            "pixel": {"scene": 0},
-            "tiny": {"width": 24, "layers": 1, "scene": 8},
-        },
-        halo=_halo,
-        untrained={
-            r"uncertainty_head\..*": "trained by its own loss, through uncertainty()",
-            r"offset_head\..*": "learns once set_step() has said how coarse values are",
-        },
+        reference="docs/method.md",
+        year=2026,
+        decisions=(
+            Decision(
+                what="exact linear part P v with P = CA(AᵀCA)⁻¹, and a prediction in the "
+                "camera's null space on top: any answer has the pixel's values",
+                origin=Origin.PUBLISHED,
+                source="range-null-space decomposition; docs/method.md",
+            ),
+            Decision(
+                what="features are ratios, the scene code is a mean over pixels: exposure "
+                "scales the answer, the order of the pixels has no influence",
+                origin=Origin.PUBLISHED,
+                source="docs/method.md",
+            ),
+            Decision(
+                what="a code is a cell of values, whose width follows from the picture's bits; "
+                "the place within it is predicted and cannot leave it",
+                origin=Origin.PUBLISHED,
+                source="docs/method.md",
+            ),
+        ),
+        tiling=Tiling.STATISTICS,
+        tiling_reason="Pixels are independent once the scene's mean code is known.",
+        memory_gb=1.2,
     ),
+    config=RespectraConfig,
+    network=Respectra,
+    presets={
+        "any-camera": {
+            "width": 84,
+            "rank": 14,
+            "told": 24,
+            "residual": True,
+            "doubt": 20,
+            "windows": (3, 7, 15),
+            "denoiser": 32,
+        },
+        "xs": {"width": 34, "scene": 12},
+        "pixel": {"scene": 0},
+        "tiny": {"width": 24, "layers": 1, "scene": 8},
+    },
+    halo=_halo,
+    untrained={
+        r"uncertainty_head\..*": "trained by its own loss, through uncertainty()",
+        r"offset_head\..*": "learns once set_step() has said how coarse values are",
+    },
 )

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.network import NetworkConfig
+from respectra.methods.network import Count, NetworkConfig
 
 #: Hidden units of the encoder of what is told.
 _UNITS = 32
@@ -20,11 +20,11 @@ _TINY = 1e-6
 class RespectraConfig(NetworkConfig):
     """Configuration of :class:`Respectra`."""
 
-    width: int = Field(default=80, ge=1)
+    width: Count = 80
     """Channels of the per-pixel layers."""
-    layers: int = Field(default=2, ge=1)
+    layers: Count = 2
     """Hidden layers after the first."""
-    rank: int = Field(default=12, ge=1)
+    rank: Count = 12
     """Basis spectra; only their part that the camera does not see is used."""
     scene: int = Field(default=24, ge=0)
     """Length of the code that describes the scene, its light above all; 0: every pixel alone."""
@@ -135,7 +135,7 @@ class Denoiser(nn.Module):
         hidden = F.relu(self.between(hidden), inplace=True)
         n, channels, height, width = x.shape
         weights = self.out(hidden).view(n, self.count, channels, height, width).softmax(dim=1)
-        result: Tensor = weights[:, 0] * offered[0]
+        result = weights[:, 0] * offered[0]
         for i, values in enumerate(offered[1:], start=1):
             result = result + weights[:, i] * values
         return result

@@ -179,7 +179,9 @@ def build_network(name: str, *, preset: str = "published", **options: object) ->
     return get_network(name).network(configure(name, preset=preset, **options))
 
 
-def build_classical(name: str, *, preset: str = "published", **options: object) -> ClassicalMethod:
+def build_classical(
+    name: str, *, preset: str = "published", **options: object
+) -> ClassicalMethod[Any]:
     """A classical method, not fitted yet.
 
     Raises:

@@ -34,7 +34,7 @@ class APlusConfig(Config):
     """Training spectra that the anchors are learned from; the regressions use all pairs."""
 
 
-class APlus(ClassicalMethod):
+class APlus(ClassicalMethod[APlusConfig]):
     """The matrix of the anchor that correlates best with the pixel."""
 
     card = ClassicalCard(
@@ -58,17 +58,12 @@ class APlus(ClassicalMethod):
     )
     config = APlusConfig
     needs_response = True
-
-    @property
-    def exposure_equivariant(self) -> bool:
-        """True: the anchor depends on the direction of the RGB value alone."""
-        return True
+    exposure_equivariant = True  # the anchor depends on the direction of the RGB value alone
 
     def _fit(
         self, rgb: Array, spectra: Array, response: Array | None, rng: np.random.Generator
     ) -> None:
         options = self.options
-        assert isinstance(options, APlusConfig)
         assert response is not None
         directions, norms = unit_directions(rgb)
         lit = norms[:, 0] > 0

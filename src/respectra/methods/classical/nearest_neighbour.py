@@ -26,7 +26,7 @@ class NearestNeighbourConfig(Config):
     """Training pairs kept, drawn at random from those given."""
 
 
-class NearestNeighbour(ClassicalMethod):
+class NearestNeighbour(ClassicalMethod[NearestNeighbourConfig]):
     """Answers with spectra that were measured, never with others (or with their mean)."""
 
     card = ClassicalCard(
@@ -46,14 +46,12 @@ class NearestNeighbour(ClassicalMethod):
     @property
     def exposure_equivariant(self) -> bool:
         """True with ``any_exposure``."""
-        assert isinstance(self.options, NearestNeighbourConfig)
         return self.options.any_exposure
 
     def _fit(
         self, rgb: Array, spectra: Array, response: Array | None, rng: np.random.Generator
     ) -> None:
         options = self.options
-        assert isinstance(options, NearestNeighbourConfig)
         if options.any_exposure:
             rgb, norms = unit_directions(rgb)
             lit = norms[:, 0] > 0
@@ -70,7 +68,6 @@ class NearestNeighbour(ClassicalMethod):
 
     def _predictor(self) -> Callable[[Array], Array]:
         options = self.options
-        assert isinstance(options, NearestNeighbourConfig)
         spectra, count = self.tensors["spectra"], options.neighbours
         if not count <= len(self.tensors["rgb"]) == len(spectra):
             raise ValueError(f"{len(self.tensors['rgb'])} colours, {len(spectra)} spectra")

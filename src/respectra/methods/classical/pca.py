@@ -19,7 +19,7 @@ class PCAConfig(Config):
     """Add the mean spectrum to the basis's combinations; the estimate then depends on exposure."""
 
 
-class PCA(ClassicalMethod):
+class PCA(ClassicalMethod[PCAConfig]):
     """s = B (F'B)^-1 rgb: the one combination of three basis spectra that has this RGB."""
 
     card = ClassicalCard(
@@ -45,13 +45,11 @@ class PCA(ClassicalMethod):
     @property
     def exposure_equivariant(self) -> bool:
         """True unless the mean spectrum is added."""
-        assert isinstance(self.options, PCAConfig)
         return not self.options.centred
 
     def _fit(
         self, rgb: Array, spectra: Array, response: Array | None, rng: np.random.Generator
     ) -> None:
-        assert isinstance(self.options, PCAConfig)
         assert response is not None
         mean = spectra.mean(axis=0) if self.options.centred else np.zeros(spectra.shape[1])
         departures = spectra - mean

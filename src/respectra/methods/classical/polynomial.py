@@ -40,7 +40,7 @@ class PolynomialConfig(RegressionConfig):
     """Whether a constant term is added."""
 
 
-class Polynomial(Regression):
+class Polynomial(Regression[PolynomialConfig]):
     """Regression on all monomials of R, G, B up to a degree."""
 
     card = ClassicalCard(
@@ -60,7 +60,6 @@ class Polynomial(Regression):
 
     def _features(self) -> Callable[[Array], Array]:
         options = self.options
-        assert isinstance(options, PolynomialConfig)
         terms = monomials(options.order)
         constant = options.constant
 

@@ -19,7 +19,7 @@ class PseudoInverseConfig(RegressionConfig):
     """Strength of the penalty; 0 is the pseudo-inverse itself."""
 
 
-class PseudoInverse(Regression):
+class PseudoInverse(Regression[PseudoInverseConfig]):
     """The best 3 x bands matrix in the sense of least squares."""
 
     card = ClassicalCard(
@@ -39,10 +39,7 @@ class PseudoInverse(Regression):
     def _features(self) -> Callable[[Array], Array]:
         return lambda rgb: rgb
 
-    @property
-    def exposure_equivariant(self) -> bool:
-        """True: every term is linear."""
-        return True
+    exposure_equivariant = True  # every term is linear
 
 
 METHOD = PseudoInverse

@@ -30,7 +30,7 @@ class RBFConfig(RegressionConfig):
     distance between a centre and its nearest neighbour."""
 
 
-class RBF(Regression):
+class RBF(Regression[RBFConfig]):
     """A linear function of distances to a few centres, and a constant."""
 
     card = ClassicalCard(
@@ -55,7 +55,6 @@ class RBF(Regression):
         from sklearn.cluster import KMeans
 
         options = self.options
-        assert isinstance(options, RBFConfig)
         if len(np.unique(rgb, axis=0)) < options.centres:
             raise DataError(
                 f"{options.centres} centres need as many different colours; "
@@ -71,7 +70,6 @@ class RBF(Regression):
 
     def _features(self) -> Callable[[Array], Array]:
         options = self.options
-        assert isinstance(options, RBFConfig)
         centres, width = self.tensors["centres"], float(self.tensors["width"][0])
         gaussian = options.kernel == "gaussian"
 

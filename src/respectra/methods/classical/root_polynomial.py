@@ -28,7 +28,7 @@ class RootPolynomialConfig(RegressionConfig):
     pairs do not show to cross-validation; this strength survives 8-bit pictures."""
 
 
-class RootPolynomial(Regression):
+class RootPolynomial(Regression[RootPolynomialConfig]):
     """Regression on roots of monomials, each of which grows as the exposure does."""
 
     card = ClassicalCard(
@@ -54,7 +54,6 @@ class RootPolynomial(Regression):
 
     def _features(self) -> Callable[[Array], Array]:
         options = self.options
-        assert isinstance(options, RootPolynomialConfig)
         terms = root_monomials(options.order)
 
         def features(rgb: Array) -> Array:
@@ -76,10 +75,7 @@ class RootPolynomial(Regression):
 
         return features
 
-    @property
-    def exposure_equivariant(self) -> bool:
-        """True: every term grows as the light does."""
-        return True
+    exposure_equivariant = True  # every term grows as the light does
 
 
 def root_monomials(order: int) -> list[Exponents]:

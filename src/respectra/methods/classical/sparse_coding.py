@@ -30,7 +30,7 @@ class SparseCodingConfig(Config):
     """Training spectra used, drawn at random from those given."""
 
 
-class SparseCoding(ClassicalMethod):
+class SparseCoding(ClassicalMethod[SparseCodingConfig]):
     """Code a pixel with the projected dictionary; rebuild it with the spectral one."""
 
     card = ClassicalCard(
@@ -55,17 +55,12 @@ class SparseCoding(ClassicalMethod):
     )
     config = SparseCodingConfig
     needs_response = True
-
-    @property
-    def exposure_equivariant(self) -> bool:
-        """True: the choice of atoms depends on the direction of the RGB value alone."""
-        return True
+    exposure_equivariant = True  # atoms are chosen by the direction of the RGB value alone
 
     def _fit(
         self, rgb: Array, spectra: Array, response: Array | None, rng: np.random.Generator
     ) -> None:
         options = self.options
-        assert isinstance(options, SparseCodingConfig)
         assert response is not None
         if len(spectra) > options.samples:
             spectra = spectra[rng.choice(len(spectra), options.samples, replace=False)]
@@ -80,7 +75,6 @@ class SparseCoding(ClassicalMethod):
 
     def _predictor(self) -> Callable[[Array], Array]:
         options = self.options
-        assert isinstance(options, SparseCodingConfig)
         projected, dictionary = self.tensors["projected"], self.tensors["dictionary"]
 
         def predict(rgb: Array) -> Array:

@@ -27,7 +27,7 @@ class WienerConfig(Config):
     """Estimate departures from the mean spectrum; the estimate then depends on the exposure."""
 
 
-class Wiener(ClassicalMethod):
+class Wiener(ClassicalMethod[WienerConfig]):
     """s = K F' (F K F' + N)^-1 rgb, with K the second moments of the training spectra."""
 
     card = ClassicalCard(
@@ -50,14 +50,12 @@ class Wiener(ClassicalMethod):
     @property
     def exposure_equivariant(self) -> bool:
         """True unless the mean spectrum is added."""
-        assert isinstance(self.options, WienerConfig)
         return not self.options.centred
 
     def _fit(
         self, rgb: Array, spectra: Array, response: Array | None, rng: np.random.Generator
     ) -> None:
         options = self.options
-        assert isinstance(options, WienerConfig)
         assert response is not None
         mean = spectra.mean(axis=0) if options.centred else np.zeros(spectra.shape[1])
         departures = spectra - mean

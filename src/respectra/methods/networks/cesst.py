@@ -9,7 +9,13 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import conv2d, depthwise, pad_to_multiple, rename
+from respectra.methods.networks.blocks import (
+    conv2d,
+    depthwise,
+    pad_to_multiple,
+    relative_places,
+    rename,
+)
 from respectra.methods.networks.mst_plus_plus import (
     SPECTRAL_BLOCK,
     CascadeConfig,
@@ -53,10 +59,7 @@ class WindowAttention(nn.Module):
         self.to_qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
         self.project = nn.Conv2d(channels, channels, 1)
         nn.init.trunc_normal_(self.bias_table, std=0.02)
-        at = torch.arange(window * window)
-        down = at[:, None] // window - at // window + window - 1
-        right = at[:, None] % window - at % window + window - 1
-        self.register_buffer("places", down * (2 * window - 1) + right, persistent=False)
+        self.register_buffer("places", relative_places(window), persistent=False)
 
     places: Tensor
 

@@ -6,8 +6,8 @@ that a small network chooses for every pixel.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import torch
 from pydantic import Field
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import conv2d
+from respectra.methods.networks.blocks import conv2d, count_matches, rename
 
 
 class FMNetConfig(NetworkConfig):
@@ -82,32 +82,60 @@ def spectral_interpolation(channels_in: int, bands: int) -> Tensor:
     return (1 - distance).clamp(min=0).float()
 
 
-class FMNet(nn.Module):
-    """(n, channels_in, y, x) -> (n, bands, y, x), any size; zero padding throughout."""
+class Interpolation(nn.Module):
+    """:func:`spectral_interpolation` of every pixel."""
 
-    def __init__(self, config: FMNetConfig) -> None:
+    def __init__(self, channels_in: int, bands: int) -> None:
+        super().__init__()
+        matrix = spectral_interpolation(channels_in, bands)
+        self.register_buffer("matrix", matrix[:, :, None, None], persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, channels_in, y, x) -> (n, bands, y, x)."""
+        return F.conv2d(x, self.get_buffer("matrix"))
+
+
+class MixtureNetwork(nn.Module):
+    """(n, channels_in, y, x) -> (n, bands, y, x), any size; zero padding throughout.
+
+    Args:
+        config: of the network.
+        lift: gives each pixel a first spectrum, which the network corrects.
+        block: makes a function-mixture block from its channels in and out.
+    """
+
+    def __init__(
+        self, config: FMNetConfig, lift: nn.Module, block: Callable[[int, int], nn.Module]
+    ) -> None:
         super().__init__()
         c = config
-        matrix = spectral_interpolation(c.channels_in, c.bands)
-        self.register_buffer("interpolation", matrix[:, :, None, None], persistent=False)
+        self.lift = lift
         self.stem = conv2d(c.bands, c.width, bias=False)
         self.convs = nn.ModuleList(conv2d(c.width, c.width, bias=False) for _ in range(c.blocks))
-        self.blocks = nn.ModuleList(_block(c, c.width, c.width) for _ in range(c.blocks))
-        self.fusion = _block(c, c.width * c.blocks, c.width)
-        self.out = _block(c, c.width, c.bands)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self.blocks = nn.ModuleList(block(c.width, c.width) for _ in range(c.blocks))
+        self.fusion = block(c.width * c.blocks, c.width)
+        self.out = block(c.width, c.bands)
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruct; see the class."""
-        spectrum = F.conv2d(x, self.get_buffer("interpolation"))
+        spectrum = self.lift(x)
         f = self.stem(spectrum)
         features = []
         for conv, block in zip(self.convs, self.blocks, strict=True):
             f = block(F.relu(conv(f)))
             features.append(f)
         return self.out(self.fusion(torch.cat(features, dim=1))) + spectrum
+
+
+class FMNet(MixtureNetwork):
+    """Pixel-aware deep function mixture (Zhang et al., 2020)."""
+
+    def __init__(self, config: FMNetConfig) -> None:
+        lift = Interpolation(config.channels_in, config.bands)
+        super().__init__(config, lift, functools.partial(_block, config))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def _block(config: FMNetConfig, channels: int, channels_out: int) -> FunctionMixture:
@@ -136,7 +164,7 @@ def _configure(state: State) -> FMNetConfig:
     return FMNetConfig(
         width=width,
         bands=bands,
-        blocks=sum(re.fullmatch(r"convs\.\d+\.0\.conv\.weight", key) is not None for key in state),
+        blocks=count_matches(state, r"convs\.(\d+)\.0\.conv\.weight$"),
         functions=state["orep.output.weight"].shape[0],
     )
 
@@ -157,12 +185,6 @@ _RENAMES = (
     (r"\.hidden\.(\d+)\.", r".conv2.\1.conv."),
     (r"\.last\.", ".output."),
 )
-
-
-def _official_key(name: str, config: FMNetConfig) -> str:
-    for pattern, replacement in _RENAMES:
-        name = re.sub(pattern, replacement, name)
-    return name
 
 
 _SOURCE = "pppLang/FMNetforSSR"
@@ -201,7 +223,7 @@ METHOD = NetworkMethod(
     halo=_halo,
     official=OfficialLayout(
         configure=_configure,
-        key=_official_key,
+        key=lambda name, config: rename(name, _RENAMES),
         contract={"clean": {}, "real-world": {}},
         source=_SOURCE,
     ),

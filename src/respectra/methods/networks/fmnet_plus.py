@@ -7,28 +7,25 @@ no numbers: depths, reduction and the number of blocks are ours.
 
 from __future__ import annotations
 
+import functools
 import itertools
 
-import torch
-from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import Count, NetworkConfig, NetworkMethod
+from respectra.methods.network import Count, NetworkMethod
 from respectra.methods.networks.blocks import SqueezeExcitation, conv2d
-from respectra.methods.networks.fmnet import FunctionMixture, Mixing
+from respectra.methods.networks.fmnet import FMNetConfig, FunctionMixture, Mixing, MixtureNetwork
 
 
-class FMNetPlusConfig(NetworkConfig):
-    """Options of the improved FMNet; the defaults are our reading of the report."""
+class FMNetPlusConfig(FMNetConfig):
+    """Options of the improved FMNet; the defaults are our reading of the report.
 
-    width: Count = 64
-    """Channels between blocks and inside branches."""
+    Branch i of a block stacks 2 + 4 i convolutions of side 3.
+    """
+
     blocks: Count = 3
     """Function-mixture blocks before the fusion."""
-    functions: int = Field(default=3, ge=2, le=8)
-    """Branches of a block; branch i stacks 2 + 4 i convolutions of side 3."""
     reduction: Count = 16
     """Channel attention narrows by this factor."""
 
@@ -54,28 +51,12 @@ class AttendedMixture(nn.Module):
         return self.attention(self.mixture(x))
 
 
-class FMNetPlus(nn.Module):
-    """(n, channels_in, y, x) -> (n, bands, y, x), any size; zero padding throughout."""
+class FMNetPlus(MixtureNetwork):
+    """FMNet with attention and a learned lift of R, G, B."""
 
     def __init__(self, config: FMNetPlusConfig) -> None:
-        super().__init__()
-        c = config
-        self.lift = conv2d(c.channels_in, c.bands)
-        self.stem = conv2d(c.bands, c.width, bias=False)
-        self.convs = nn.ModuleList(conv2d(c.width, c.width, bias=False) for _ in range(c.blocks))
-        self.blocks = nn.ModuleList(AttendedMixture(c, c.width, c.width) for _ in range(c.blocks))
-        self.fusion = AttendedMixture(c, c.width * c.blocks, c.width)
-        self.out = AttendedMixture(c, c.width, c.bands)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Reconstruct; see the class."""
-        spectrum = self.lift(x)
-        f = self.stem(spectrum)
-        features = []
-        for conv, block in zip(self.convs, self.blocks, strict=True):
-            f = block(F.relu(conv(f)))
-            features.append(f)
-        return self.out(self.fusion(torch.cat(features, dim=1))) + spectrum
+        lift = conv2d(config.channels_in, config.bands)
+        super().__init__(config, lift, functools.partial(AttendedMixture, config))
 
 
 def _stack(channels: int, width: int, channels_out: int, depth: int) -> list[nn.Module]:

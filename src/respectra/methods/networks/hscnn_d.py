@@ -6,10 +6,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import Count, NetworkConfig, NetworkMethod
+from respectra.methods.network import Count, NetworkMethod
 from respectra.methods.networks.blocks import (
+    DenseFusionConfig,
     DenseFusionHead,
-    DenseFusionWidths,
     dense_fusion_blocks,
     initialise_dense_fusion,
 )
@@ -17,21 +17,11 @@ from respectra.methods.networks.blocks import (
 _CODE = "ngchc/HSCNN-Plus: hscnn-d_*/train/model.py, ops.py"
 
 
-class HscnnDConfig(NetworkConfig):
-    """Configuration of :class:`HscnnD`; a branch's head has 4 * branch channels."""
+class HscnnDConfig(DenseFusionConfig):
+    """Configuration of :class:`HscnnD`. The authors' depth counts two more: their b60 has 58."""
 
     branches: Count = 3
     """Parallel branches."""
-    blocks: Count = 58
-    """Dense-fusion blocks of a branch. The authors' depth counts two more: their b60 has 58."""
-    squeeze: Count = 64
-    """Channels after the first layer of a block."""
-    branch: Count = 16
-    """Channels of each of the two parallel 3x3 layers of a block and of the head."""
-    projection: Count = 8
-    """Channels of the 1x1 layer behind each 3x3 layer of a block."""
-    growth: Count = 16
-    """Channels that a block adds."""
 
 
 class HscnnD(nn.Module):
@@ -52,11 +42,6 @@ class HscnnD(nn.Module):
         return apply_to_branches(self.tail, self.branches, x)
 
 
-def widths_of(config: HscnnDConfig) -> DenseFusionWidths:
-    """Channels of a block's layers."""
-    return DenseFusionWidths(config.squeeze, config.branch, config.projection, config.growth)
-
-
 def sum_of_widths(config: HscnnDConfig) -> int:
     """Channels of all branches together."""
     return config.branches * (4 * config.branch + config.blocks * config.growth)
@@ -66,8 +51,8 @@ def dense_branches(config: HscnnDConfig) -> nn.ModuleList:
     """The branches, which have the same input: a head and dense-fusion blocks each."""
     return nn.ModuleList(
         nn.Sequential(
-            DenseFusionHead(config.channels_in, config.branch, bias=True),
-            dense_fusion_blocks(4 * config.branch, config.blocks, widths_of(config), bias=True),
+            DenseFusionHead(config, bias=True),
+            dense_fusion_blocks(config, config.blocks, bias=True),
         )
         for _ in range(config.branches)
     )

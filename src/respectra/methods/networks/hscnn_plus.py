@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import (
+    DenseFusionConfig,
     DenseFusionHead,
-    DenseFusionWidths,
     count_matches,
     dense_fusion_blocks,
 )
@@ -17,19 +17,14 @@ _REPOSITORY = "caiyuanhao1998/MST-plus-plus"
 _CODE = f"{_REPOSITORY}: train_code/architecture/HSCNN_Plus.py"
 
 
-class HscnnPlusConfig(NetworkConfig):
-    """Configuration of :class:`HscnnPlus`; the head has 4 * branch channels."""
+class HscnnPlusConfig(DenseFusionConfig):
+    """Configuration of :class:`HscnnPlus`; the defaults are the toolbox's."""
 
     blocks: Count = 30
-    """Dense-fusion blocks."""
     squeeze: Count = 128
-    """Channels after the first layer of a block."""
     branch: Count = 32
-    """Channels of each of the two parallel 3x3 layers of a block and of the head."""
     projection: Count = 16
-    """Channels of the 1x1 layer behind each 3x3 layer of a block."""
     growth: Count = 32
-    """Channels that a block adds."""
 
 
 class HscnnPlus(nn.Module):
@@ -41,11 +36,10 @@ class HscnnPlus(nn.Module):
 
     def __init__(self, config: HscnnPlusConfig) -> None:
         super().__init__()
-        widths = DenseFusionWidths(config.squeeze, config.branch, config.projection, config.growth)
-        width = 4 * config.branch
-        self.head = DenseFusionHead(config.channels_in, config.branch, bias=False)
-        self.blocks = dense_fusion_blocks(width, config.blocks, widths, bias=False)
-        self.tail = nn.Conv2d(width + config.blocks * config.growth, config.bands, 1, bias=False)
+        width = 4 * config.branch + config.blocks * config.growth
+        self.head = DenseFusionHead(config, bias=False)
+        self.blocks = dense_fusion_blocks(config, config.blocks, bias=False)
+        self.tail = nn.Conv2d(width, config.bands, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Recover the bands of each pixel."""

@@ -36,27 +36,34 @@ class ResidualBlock(nn.Module):
         return F.relu(x + self.conv2(F.relu(self.conv1(x))))
 
 
-class HscnnR(nn.Module):
-    """HSCNN-R (Shi et al., 2018): residual blocks between a first and a last 3x3 layer.
+class ResidualNetwork(nn.Module):
+    """Blocks between a first and a last 3x3 layer, with the first one's features added.
 
     (n, channels_in, y, x) -> (n, bands, y, x); zero padding, biases everywhere.
     """
 
-    def __init__(self, config: HscnnRConfig) -> None:
+    def __init__(self, channels_in: int, width: int, bands: int, blocks: list[nn.Module]) -> None:
         super().__init__()
-        width = config.width
-        self.head = conv2d(config.channels_in, width)
-        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(config.blocks)))
+        self.head = conv2d(channels_in, width)
+        self.blocks = nn.Sequential(*blocks)
         self.fuse = conv2d(width, width)
-        self.tail = conv2d(width, config.bands)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=math.sqrt(2 / (9 * module.out_channels)))
+        self.tail = conv2d(width, bands)
 
     def forward(self, x: Tensor) -> Tensor:
         """Recover the bands of each pixel."""
         head = self.head(x)
         return self.tail(F.relu(head + self.fuse(self.blocks(head))))
+
+
+class HscnnR(ResidualNetwork):
+    """HSCNN-R (Shi et al., 2018)."""
+
+    def __init__(self, config: HscnnRConfig) -> None:
+        blocks: list[nn.Module] = [ResidualBlock(config.width) for _ in range(config.blocks)]
+        super().__init__(config.channels_in, config.width, config.bands, blocks)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=math.sqrt(2 / (9 * module.out_channels)))
 
 
 _AUTHORS = {"head": "input_conv", "blocks": "conv_seq", "fuse": "conv", "tail": "output_conv"}

@@ -13,7 +13,6 @@ from respectra.methods.networks.hscnn_d import (
     apply_to_branches,
     dense_branches,
     sum_of_widths,
-    widths_of,
 )
 
 _REPORT = "NTIRE 2020 report, section 5.9"
@@ -41,7 +40,7 @@ class HscnndPlus(nn.Module):
         width, blocks = 4 * config.branch, config.fusion_blocks
         self.branches = dense_branches(config)
         self.merge = nn.Conv2d(sum_of_widths(config), width, 1)
-        self.fusion = dense_fusion_blocks(width, blocks, widths_of(config), bias=True)
+        self.fusion = dense_fusion_blocks(config, blocks, bias=True)
         self.tail = nn.Conv2d(width + blocks * config.growth, config.bands, 1)
         initialise_dense_fusion(self)
         nn.init.trunc_normal_(self.tail.weight, std=1e-3, a=-2e-3, b=2e-3)

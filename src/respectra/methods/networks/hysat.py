@@ -24,10 +24,6 @@ from respectra.methods.networks.mst_plus_plus import (
 )
 
 
-class HySATConfig(CascadeConfig):
-    """Configuration of HySAT; the defaults are the published ones."""
-
-
 class SharedDepthwise(nn.Module):
     """Three depthwise 3x3 convolutions in a row; all channels of a head share a kernel."""
 
@@ -100,10 +96,6 @@ class HybridAttentionBlock(nn.Module):
         return x + self.feed_forward(x)
 
 
-def _network(config: HySATConfig) -> nn.Module:
-    return Cascade(config, HybridAttentionBlock, bias=True)
-
-
 #: Parts of our names of a block and what the port calls them, in the order of replacement.
 _BLOCK = (
     (r"position\.", "0.pos_emb."),
@@ -149,11 +141,11 @@ METHOD = NetworkMethod(
         licence_note="The port is under the Apache 2.0 licence, its repository under MIT; the "
         "authors' MindSpore code could not be read.",
     ),
-    config=HySATConfig,
-    network=_network,
+    config=CascadeConfig,
+    network=lambda config: Cascade(config, HybridAttentionBlock, bias=True),
     presets={"tiny": {"width": 12, "stages": 1}},
     official=OfficialLayout(
-        configure=lambda state: HySATConfig(**cascade_shape(state)),
+        configure=lambda state: CascadeConfig(**cascade_shape(state)),
         key=lambda name, config: cascade_key(name, _BLOCK),
         contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
         source="github.com/vccimaging/OpticsAwareHSI-Analysis, a port to PyTorch",

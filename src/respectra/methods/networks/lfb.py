@@ -14,6 +14,7 @@ from pydantic import Field, FiniteFloat, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from respectra.colour.observers import colour_matching
 from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import Count, NetworkConfig, NetworkMethod
 from respectra.methods.networks.blocks import conv2d
@@ -21,41 +22,8 @@ from respectra.methods.networks.blocks import conv2d
 _REPORT = "NTIRE 2020 report, section 5.8"
 _FIXUP = "H. Zhang, Y. Dauphin, T. Ma, Fixup initialization, ICLR 2019"
 
-#: CIE 1964 10-degree colour-matching functions at 400, 410, ..., 700 nm: what the R, G and B of
-#: the clean track are proportional to.
-_OBSERVER = (
-    (0.0191097, 0.0020044, 0.0860109),
-    (0.084736, 0.008756, 0.389366),
-    (0.204492, 0.021391, 0.972542),
-    (0.314679, 0.038676, 1.55348),
-    (0.383734, 0.062077, 1.96728),
-    (0.370702, 0.089456, 1.9948),
-    (0.302273, 0.128201, 1.74537),
-    (0.195618, 0.18519, 1.31756),
-    (0.080507, 0.253589, 0.772125),
-    (0.016172, 0.339133, 0.415254),
-    (0.003816, 0.460777, 0.218502),
-    (0.037465, 0.606741, 0.112044),
-    (0.117749, 0.761757, 0.060709),
-    (0.236491, 0.875211, 0.030451),
-    (0.376772, 0.961988, 0.013676),
-    (0.529826, 0.991761, 0.003988),
-    (0.705224, 0.99734, 0.0),
-    (0.878655, 0.955552, 0.0),
-    (1.01416, 0.868934, 0.0),
-    (1.11852, 0.777405, 0.0),
-    (1.12399, 0.658341, 0.0),
-    (1.03048, 0.527963, 0.0),
-    (0.856297, 0.398057, 0.0),
-    (0.647467, 0.283493, 0.0),
-    (0.431567, 0.179828, 0.0),
-    (0.268329, 0.107633, 0.0),
-    (0.152568, 0.060281, 0.0),
-    (0.0812606, 0.0318004, 0.0),
-    (0.0408508, 0.0159051, 0.0),
-    (0.0199413, 0.0077488, 0.0),
-    (0.00957688, 0.00371774, 0.0),
-)
+#: Where the bands of the observer below lie, nm: those of the challenge.
+_WAVELENGTHS_NM = range(400, 701, 10)
 #: Responses of the clean track sum to this over the bands.
 _WHITE = 255.0
 
@@ -102,7 +70,9 @@ def response_of(config: LfbConfig) -> Tensor:
     """The camera's response of a configuration, (bands, 3), float64."""
     if config.response is not None:
         return torch.tensor(config.response, dtype=torch.float64, device="cpu")
-    table = torch.tensor(_OBSERVER, dtype=torch.float64, device="cpu")
+    # What the R, G and B of the clean track are proportional to.
+    observer = colour_matching("cie1964", _WAVELENGTHS_NM)
+    table = torch.tensor(observer.tolist(), dtype=torch.float64, device="cpu")
     if config.bands == 1:
         table = table.mean(dim=0, keepdim=True)
     elif config.bands != len(table):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -14,6 +15,7 @@ from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import (
     GlobalMean,
+    Rule,
     conv2d,
     count_matches,
     pad_to_multiple,
@@ -217,38 +219,9 @@ class MPRNet(nn.Module):
         return x.chunk(2, dim=axis) if self.cut else (x,)
 
 
-def _place(name: str) -> str:
-    """Levels are counted from 0 here and from 1 by the authors."""
-    name = re.sub(r"^encoder(\d)\.downs\.(\d)\.conv\.", _down, name)
-    name = re.sub(r"^decoder(\d)\.ups\.(\d)\.conv\.", _up, name)
-    name = re.sub(r"^(en|de)coder(\d)\.levels\.(\d)\.", _level, name)
-    name = re.sub(r"^decoder(\d)\.skips\.(\d)\.", _skip, name)
-    name = re.sub(r"^encoder(\d)\.fuse_(enc|dec)oder\.(\d)\.", _fuse, name)
-    name = re.sub(r"^shallow\.(\d)\.", lambda m: f"shallow_feat{int(m[1]) + 1}.", name)
-    name = re.sub(r"^last\.runs\.(\d)\.", lambda m: f"stage3_orsnet.orb{int(m[1]) + 1}.body.", name)
-    return re.sub(r"^last\.from_(enc|dec)oder\.(\d)\.(.*)", _way, name)
-
-
-def _down(m: re.Match[str]) -> str:
-    n = int(m[2]) + 1
-    return f"stage{m[1]}_encoder.down{n}{n + 1}.down.1."
-
-
-def _up(m: re.Match[str]) -> str:
-    n = int(m[2]) + 1
-    return f"stage{m[1]}_decoder.up{n + 1}{n}.up.1."
-
-
-def _level(m: re.Match[str]) -> str:
-    return f"stage{m[2]}_{m[1]}coder.{m[1]}coder_level{int(m[3]) + 1}."
-
-
-def _skip(m: re.Match[str]) -> str:
-    return f"stage{m[1]}_decoder.skip_attn{int(m[2]) + 1}."
-
-
-def _fuse(m: re.Match[str]) -> str:
-    return f"stage{m[1]}_encoder.csff_{m[2]}{int(m[3]) + 1}."
+def _level(rest: str) -> Callable[[re.Match[str]], str]:
+    """The last group of a match is a level: 0 is 1 to the authors. ``rest`` takes the groups."""
+    return lambda m: rest.format(*m.groups(), int(m[m.re.groups]) + 1, int(m[m.re.groups]) + 2)
 
 
 def _way(m: re.Match[str]) -> str:
@@ -259,7 +232,15 @@ def _way(m: re.Match[str]) -> str:
     return f"stage3_orsnet.up_{kind}{level}.{place}up.1.{step[2]}"
 
 
-_RENAMING = (
+_RENAMING: tuple[Rule, ...] = (
+    (r"^encoder(\d)\.downs\.(\d)\.conv\.", _level("stage{0}_encoder.down{2}{3}.down.1.")),
+    (r"^decoder(\d)\.ups\.(\d)\.conv\.", _level("stage{0}_decoder.up{3}{2}.up.1.")),
+    (r"^(en|de)coder(\d)\.levels\.(\d)\.", _level("stage{1}_{0}coder.{0}coder_level{3}.")),
+    (r"^decoder(\d)\.skips\.(\d)\.", _level("stage{0}_decoder.skip_attn{2}.")),
+    (r"^encoder(\d)\.fuse_(enc|dec)oder\.(\d)\.", _level("stage{0}_encoder.csff_{1}{3}.")),
+    (r"^shallow\.(\d)\.", _level("shallow_feat{1}.")),
+    (r"^last\.runs\.(\d)\.", _level("stage3_orsnet.orb{1}.body.")),
+    (r"^last\.from_(enc|dec)oder\.(\d)\.(.*)", _way),
     (r"\.conv1\.", ".body.0."),
     (r"\.act\.", ".body.1."),
     (r"\.conv2\.", ".body.2."),
@@ -336,7 +317,7 @@ METHOD = NetworkMethod(
     presets={"tiny": {"width": 4, "width_step": 2, "last_step": 2, "blocks": 1}},
     official=OfficialLayout(
         configure=_configure,
-        key=lambda name, config: rename(_place(name), _RENAMING),
+        key=lambda name, config: rename(name, _RENAMING),
         contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
         source="github.com/caiyuanhao1998/MST-plus-plus",
     ),

@@ -12,12 +12,13 @@ from respectra.methods.networks.blocks import (
     GlobalMean,
     conv2d,
     count_matches,
-    pad_to_multiple,
+    relative_places,
     rename,
 )
 from respectra.methods.networks.mst_plus_plus import (
     SPECTRAL_BLOCK,
     FeedForward,
+    Frame,
     SpectralAttentionBlock,
 )
 
@@ -36,8 +37,27 @@ class MSFNConfig(NetworkConfig):
     """Rows and columns of the windows of the spatial attention; an even number."""
 
 
-class SpectralFusion(nn.Module):
-    """Features of an encoder and of a decoder, each with a gate for every channel, joined."""
+class Fusion(nn.Module):
+    """Features of an encoder and of a decoder, each with gates from means and maxima, joined."""
+
+    encoder_mean: nn.Module
+    encoder_max: nn.Module
+    decoder_mean: nn.Module
+    decoder_max: nn.Module
+    join: nn.Conv2d
+
+    def forward(self, encoded: Tensor, decoded: Tensor) -> Tensor:
+        """Both (n, channels, y, x) -> the same shape."""
+        a = self._gate(encoded, self.encoder_mean, self.encoder_max)
+        b = self._gate(decoded, self.decoder_mean, self.decoder_max)
+        return self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1))
+
+    def _gate(self, x: Tensor, of_mean: nn.Module, of_max: nn.Module) -> Tensor:
+        raise NotImplementedError
+
+
+class SpectralFusion(Fusion):
+    """A gate for every channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -48,19 +68,13 @@ class SpectralFusion(nn.Module):
         self.decoder_max = nn.Linear(channels, channels)
         self.join = nn.Conv2d(4 * channels, channels, 1, bias=False)
 
-    def forward(self, encoded: Tensor, decoded: Tensor) -> Tensor:
-        """Both (n, channels, y, x) -> the same shape."""
-        a = self._gate(encoded, self.encoder_mean, self.encoder_max)
-        b = self._gate(decoded, self.decoder_mean, self.decoder_max)
-        return self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1))
-
     def _gate(self, x: Tensor, of_mean: nn.Module, of_max: nn.Module) -> Tensor:
         mean, largest = self.mean(x).flatten(1), x.amax(dim=(2, 3))
         return torch.sigmoid((of_mean(mean) + of_max(largest)) / 2)[:, :, None, None]
 
 
-class SpatialFusion(nn.Module):
-    """Features of an encoder and of a decoder, each with a gate for every pixel, joined."""
+class SpatialFusion(Fusion):
+    """A gate for every pixel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -69,12 +83,6 @@ class SpatialFusion(nn.Module):
         self.decoder_mean = conv2d(1, 1)
         self.decoder_max = conv2d(1, 1)
         self.join = nn.Conv2d(4 * channels, channels, 1, bias=False)
-
-    def forward(self, encoded: Tensor, decoded: Tensor) -> Tensor:
-        """Both (n, channels, y, x) -> the same shape."""
-        a = self._gate(encoded, self.encoder_mean, self.encoder_max)
-        b = self._gate(decoded, self.decoder_mean, self.decoder_max)
-        return self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1))
 
     def _gate(self, x: Tensor, of_mean: nn.Module, of_max: nn.Module) -> Tensor:
         mean, largest = x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
@@ -99,7 +107,7 @@ class WindowAttention(nn.Module):
             nn.init.trunc_normal_(weight, std=0.02)
         for linear in (self.to_qkv, self.project):
             nn.init.zeros_(linear.bias)
-        self.register_buffer("places", _relative_places(window), persistent=False)
+        self.register_buffer("places", relative_places(window), persistent=False)
 
     places: Tensor
 
@@ -123,14 +131,6 @@ class WindowAttention(nn.Module):
         if self.shift:
             out = out.roll((self.shift, self.shift), dims=(1, 2))
         return out.permute(0, 3, 1, 2)
-
-
-def _relative_places(window: int) -> Tensor:
-    """Row of the table for each pair of pixels of a window, (window², window²)."""
-    at = torch.arange(window * window)
-    down = at[:, None] // window - at // window + window - 1
-    right = at[:, None] % window - at % window + window - 1
-    return down * (2 * window - 1) + right
 
 
 def _windows(x: Tensor, side: int) -> Tensor:
@@ -253,55 +253,35 @@ class Stage(nn.Module):
         return self.mapping(self.spatial(self.spectral(self.embedding(x)))) + x
 
 
-class MSFN(nn.Module):
-    """Multistage spatial-spectral fusion network (2025).
-
-    The authors' skip around everything needs as many bands as channels; where they differ, a 1x1
-    convolution makes the one from the other.
-    """
+class MSFN(Frame):
+    """Multistage spatial-spectral fusion network (2025)."""
 
     def __init__(self, config: MSFNConfig) -> None:
-        super().__init__()
-        width, bands = config.width, config.bands
-        self.multiple = config.window * 2**LEVELS
-        self.conv_in = conv2d(config.channels_in, width, bias=False)
-        self.stages = nn.Sequential(*(Stage(width, config.window) for _ in range(config.stages)))
-        self.conv_out = conv2d(width, bands, bias=False)
-        self.skip = nn.Identity() if width == bands else nn.Conv2d(width, bands, 1, bias=False)
+        width, window = config.width, config.window
+        stages = (Stage(width, window) for _ in range(config.stages))
+        super().__init__(config, stages, window * 2**LEVELS, width=width)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """(n, channels_in, y, x) -> (n, bands, y, x)."""
-        height, width = image.shape[-2:]
-        x = self.conv_in(pad_to_multiple(image, self.multiple))
-        out = self.conv_out(self.stages(x)) + self.skip(x)
-        return out[..., :height, :width]
+
+def _u_shape(ours: str, theirs: str, mean: str, largest: str) -> tuple[tuple[str, str], ...]:
+    """Our names within a U-shape and the authors', who number what goes down and up in one."""
+    return (
+        (rf"{ours}\.encoders\.(\d)\.", rf"{theirs}_Block_\1.blocks.0."),
+        (rf"{ours}\.decoders\.0\.", f"{theirs}_Block_2.blocks.0."),
+        (rf"{ours}\.decoders\.1\.", f"{theirs}_Block_3.blocks.0."),
+        (rf"{ours}\.bottleneck\.", f"bottleneck_{theirs}.blocks.0."),
+        (rf"{ours}\.downs\.(\d)\.", rf"{theirs}_down_\1."),
+        (rf"{ours}\.ups\.(\d)\.", rf"{theirs}_up_\1."),
+        (rf"{ours}\.joins\.(\d)\.", rf"{theirs}_conv_\1."),
+        (rf"{ours}\.fusions\.(\d)\.(en|de)coder_mean\.", rf"{theirs}FM_\1.{mean}."),
+        (rf"{ours}\.fusions\.(\d)\.(en|de)coder_max\.", rf"{theirs}FM_\1.{largest}."),
+        (rf"{ours}\.fusions\.(\d)\.join\.", rf"{theirs}FM_\1.conv."),
+    )
 
 
 _RENAMING = (
     (r"^stages\.(\d+)\.", r"body.\1."),
-    (r"spectral\.encoders\.(\d)\.", r"Spectral_Block_\1.blocks.0."),
-    (r"spectral\.decoders\.0\.", r"Spectral_Block_2.blocks.0."),
-    (r"spectral\.decoders\.1\.", r"Spectral_Block_3.blocks.0."),
-    (r"spectral\.bottleneck\.", "bottleneck_Spectral.blocks.0."),
-    (r"spectral\.downs\.(\d)\.", r"Spectral_down_\1."),
-    (r"spectral\.ups\.(\d)\.", r"Spectral_up_\1."),
-    (r"spectral\.fusions\.(\d)\.encoder_mean\.", r"SpectralFM_\1.mlp_gap_enc.1."),
-    (r"spectral\.fusions\.(\d)\.encoder_max\.", r"SpectralFM_\1.mlp_gmp_enc.1."),
-    (r"spectral\.fusions\.(\d)\.decoder_mean\.", r"SpectralFM_\1.mlp_gap_dec.1."),
-    (r"spectral\.fusions\.(\d)\.decoder_max\.", r"SpectralFM_\1.mlp_gmp_dec.1."),
-    (r"spectral\.fusions\.(\d)\.join\.", r"SpectralFM_\1.conv."),
-    (r"spatial\.encoders\.(\d)\.", r"Spatial_Block_\1.blocks.0."),
-    (r"spatial\.decoders\.0\.", r"Spatial_Block_2.blocks.0."),
-    (r"spatial\.decoders\.1\.", r"Spatial_Block_3.blocks.0."),
-    (r"spatial\.bottleneck\.", "bottleneck_Spatial.blocks.0."),
-    (r"spatial\.downs\.(\d)\.", r"Spatial_down_\1."),
-    (r"spatial\.ups\.(\d)\.", r"Spatial_up_\1."),
-    (r"spatial\.joins\.(\d)\.", r"Spatial_conv_\1."),
-    (r"spatial\.fusions\.(\d)\.encoder_mean\.", r"SpatialFM_\1.conv_gap_enc."),
-    (r"spatial\.fusions\.(\d)\.encoder_max\.", r"SpatialFM_\1.conv_gmp_enc."),
-    (r"spatial\.fusions\.(\d)\.decoder_mean\.", r"SpatialFM_\1.conv_gap_dec."),
-    (r"spatial\.fusions\.(\d)\.decoder_max\.", r"SpatialFM_\1.conv_gmp_dec."),
-    (r"spatial\.fusions\.(\d)\.join\.", r"SpatialFM_\1.conv."),
+    *_u_shape("spectral", "Spectral", r"mlp_gap_\2c.1", r"mlp_gmp_\2c.1"),
+    *_u_shape("spatial", "Spatial", r"conv_gap_\2c", r"conv_gmp_\2c"),
 )
 #: Within the blocks of the spatial U-shape.
 _SPATIAL_BLOCK = (

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import (
+    Rule,
     channel_correlation,
     conv2d,
     count_matches,
@@ -112,21 +113,27 @@ class UShape(nn.Module):
         return self.mapping(x) + image
 
 
-class Cascade(nn.Module):
-    """The frame of MST++ and its successors: U-shapes in a row between two convolutions.
+class Frame(nn.Module):
+    """What MST++ and its successors have around their stages: two convolutions and a skip.
 
     The authors' skip around everything needs as many bands as channels; where they differ, a 1x1
     convolution makes the one from the other.
     """
 
-    def __init__(self, config: CascadeConfig, block: BlockFactory, *, bias: bool = False) -> None:
+    def __init__(
+        self,
+        config: NetworkConfig,
+        stages: Iterable[nn.Module],
+        multiple: int,
+        *,
+        width: int,
+        bias: bool = False,
+    ) -> None:
         super().__init__()
-        width, bands = config.width, config.bands
-        self.multiple = max(8, 2**config.levels)
+        bands = config.bands
+        self.multiple = multiple
         self.conv_in = conv2d(config.channels_in, width, bias=bias)
-        self.stages = nn.Sequential(
-            *(UShape(config, block, bias=bias) for _ in range(config.stages))
-        )
+        self.stages = nn.Sequential(*stages)
         self.conv_out = conv2d(width, bands, bias=bias)
         self.skip = nn.Identity() if width == bands else nn.Conv2d(width, bands, 1, bias=False)
 
@@ -136,6 +143,15 @@ class Cascade(nn.Module):
         x = self.conv_in(pad_to_multiple(image, self.multiple))
         out = self.conv_out(self.stages(x)) + self.skip(x)
         return out[..., :height, :width]
+
+
+class Cascade(Frame):
+    """U-shapes in a row, whose blocks are MST++'s or a successor's."""
+
+    def __init__(self, config: CascadeConfig, block: BlockFactory, *, bias: bool = False) -> None:
+        stages = (UShape(config, block, bias=bias) for _ in range(config.stages))
+        multiple = max(8, 2**config.levels)
+        super().__init__(config, stages, multiple, width=config.width, bias=bias)
 
 
 class SpectralAttention(nn.Module):
@@ -192,14 +208,6 @@ class SpectralAttentionBlock(nn.Module):
         return x + self.feed_forward(x)
 
 
-class MSTPlusPlusConfig(CascadeConfig):
-    """Configuration of MST++; the defaults are the published ones."""
-
-
-def _network(config: MSTPlusPlusConfig) -> nn.Module:
-    return Cascade(config, SpectralAttentionBlock)
-
-
 #: Parts of our names of the frame and what the authors call them, in the order of replacement.
 _FRAME = (
     (r"^stages\.", "body."),
@@ -226,7 +234,7 @@ SPECTRAL_BLOCK = (
 )
 
 
-def cascade_key(name: str, block: Iterable[tuple[str, str]]) -> str:
+def cascade_key(name: str, block: Iterable[Rule]) -> str:
     """The authors' name of a tensor of :class:`Cascade`; ``block`` renames within its blocks."""
     return rename(name, (*_FRAME, *block))
 
@@ -234,16 +242,13 @@ def cascade_key(name: str, block: Iterable[tuple[str, str]]) -> str:
 def cascade_shape(state: State) -> dict[str, int]:
     """The options of :class:`CascadeConfig`, read off the authors' keys and shapes."""
 
-    def count(pattern: str) -> int:
-        return count_matches(state, pattern)
-
     width, channels_in = state["conv_in.weight"].shape[:2]
     return {
         "channels_in": channels_in,
         "bands": state["conv_out.weight"].shape[0],
         "width": width,
-        "stages": count(r"body\.(\d+)\."),
-        "levels": count(r"body\.0\.encoder_layers\.(\d+)\."),
+        "stages": count_matches(state, r"body\.(\d+)\."),
+        "levels": count_matches(state, r"body\.0\.encoder_layers\.(\d+)\."),
     }
 
 
@@ -279,11 +284,11 @@ METHOD = NetworkMethod(
         memory_gb=1.1,
         licence_note="The authors' code and weights are under the MIT licence.",
     ),
-    config=MSTPlusPlusConfig,
-    network=_network,
+    config=CascadeConfig,
+    network=lambda config: Cascade(config, SpectralAttentionBlock),
     presets={"tiny": {"width": 12, "stages": 1}},
     official=OfficialLayout(
-        configure=lambda state: MSTPlusPlusConfig(**cascade_shape(state)),
+        configure=lambda state: CascadeConfig(**cascade_shape(state)),
         key=lambda name, config: cascade_key(name, SPECTRAL_BLOCK),
         contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
         source="github.com/caiyuanhao1998/MST-plus-plus",

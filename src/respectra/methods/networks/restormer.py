@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -10,6 +13,7 @@ from torch.nn import functional as F
 from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import (
+    Rule,
     channel_correlation,
     conv2d,
     count_matches,
@@ -147,21 +151,17 @@ class Restormer(nn.Module):
         return x[..., :height, :width]
 
 
-def _shift(name: str) -> str:
+def _level(rest: str) -> Callable[[re.Match[str]], str]:
     """Levels are counted from 0 here and from 1 by the authors."""
-    part, _, rest = name.partition(".")
-    level, _, rest = rest.partition(".")
-    n = int(level) + 1
-    if part == "encoders":
-        return f"encoder_level{n}.{rest}"
-    if part == "decoders":
-        return f"decoder_level{n}.{rest}"
-    if part == "downs":
-        return f"down{n}_{n + 1}.body.0.{rest}"
-    return f"up{n + 1}_{n}.body.0.{rest}" if part == "ups" else f"reduce_chan_level{n}.{rest}"
+    return lambda m: rest.format(int(m[1]) + 1, int(m[1]) + 2)
 
 
-_RENAMING = (
+_RENAMING: tuple[Rule, ...] = (
+    (r"^encoders\.(\d)\.", _level("encoder_level{0}.")),
+    (r"^decoders\.(\d)\.", _level("decoder_level{0}.")),
+    (r"^downs\.(\d)\.", _level("down{0}_{1}.body.0.")),
+    (r"^ups\.(\d)\.", _level("up{1}_{0}.body.0.")),
+    (r"^fuses\.(\d)\.", _level("reduce_chan_level{0}.")),
     (r"^embedding\.", "patch_embed.proj."),
     (r"^skip\.", "skip_conv."),
     (r"norm([12])\.", r"norm\1.body."),
@@ -173,11 +173,6 @@ _RENAMING = (
     (r"feed_forward\.mix\.", "ffn.dwconv."),
     (r"feed_forward\.reduce\.", "ffn.project_out."),
 )
-
-
-def _key(name: str, config: RestormerConfig) -> str:
-    levelled = name.startswith(("encoders.", "decoders.", "downs.", "ups.", "fuses."))
-    return rename(_shift(name) if levelled else name, _RENAMING)
 
 
 def _configure(state: State) -> RestormerConfig:
@@ -240,7 +235,7 @@ METHOD = NetworkMethod(
     presets={"tiny": {"width": 4, "blocks": (1, 1, 1, 1), "refinement": 1}},
     official=OfficialLayout(
         configure=_configure,
-        key=_key,
+        key=lambda name, config: rename(name, _RENAMING),
         contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
         source="github.com/caiyuanhao1998/MST-plus-plus",
     ),

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import Count, NetworkConfig, NetworkMethod
-from respectra.methods.networks.blocks import GlobalMean, SqueezeExcitation, conv2d
+from respectra.methods.networks.blocks import GlobalMean, SqueezeExcitation
+from respectra.methods.networks.hscnn_r import ResidualBlock, ResidualNetwork
 
 _REPORT = "NTIRE 2020 report, section 5.6"
 #: Channel means below this are a black picture's: nothing to balance.
@@ -48,13 +49,11 @@ class DerivedInputs(nn.Module):
         return torch.cat([x, x * gain, x.clamp(min=0) ** self.gamma], dim=1)
 
 
-class AttentionBlock(nn.Module):
+class AttentionBlock(ResidualBlock):
     """HSCNN-R's residual block with channel attention before the sum."""
 
     def __init__(self, width: int, reduction: int) -> None:
-        super().__init__()
-        self.conv1 = conv2d(width, width)
-        self.conv2 = conv2d(width, width)
+        super().__init__(width)
         self.attention = SqueezeExcitation(width, reduction)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,27 +61,18 @@ class AttentionBlock(nn.Module):
         return F.relu(x + self.attention(self.conv2(F.relu(self.conv1(x)))))
 
 
-class TicRc(nn.Module):
-    """Improved HSCNN+ of team TIC-RC: HSCNN-R with derived inputs, attention and fewer blocks.
-
-    (n, channels_in, y, x) -> (n, bands, y, x); zero padding, biases everywhere.
-    """
+class TicRc(ResidualNetwork):
+    """Improved HSCNN+ of team TIC-RC: HSCNN-R with derived inputs, attention and fewer blocks."""
 
     def __init__(self, config: TicRcConfig) -> None:
-        super().__init__()
-        width = config.width
+        width, reduction = config.width, config.reduction
+        blocks: list[nn.Module] = [AttentionBlock(width, reduction) for _ in range(config.blocks)]
+        super().__init__(3 * config.channels_in, width, config.bands, blocks)
         self.inputs = DerivedInputs(config.gamma)
-        self.head = conv2d(3 * config.channels_in, width)
-        self.blocks = nn.Sequential(
-            *(AttentionBlock(width, config.reduction) for _ in range(config.blocks))
-        )
-        self.fuse = conv2d(width, width)
-        self.tail = conv2d(width, config.bands)
 
     def forward(self, x: Tensor) -> Tensor:
         """Recover the bands of each pixel."""
-        head = self.head(self.inputs(x))
-        return self.tail(F.relu(head + self.fuse(self.blocks(head))))
+        return super().forward(self.inputs(x))
 
 
 METHOD = NetworkMethod(

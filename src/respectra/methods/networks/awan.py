@@ -287,16 +287,12 @@ METHOD = NetworkMethod(
     card=Card(
         name="awan",
         title="AWAN",
-        summary=(
-            "Adaptive weighted attention network: dual residual blocks with channel attention "
-            "over weighted positions, and non-local attention at the end. The most accurate "
-            "method of the clean track in 2020, and one of the slowest."
-        ),
-        reference=(
-            "Li et al., Adaptive Weighted Attention Network with Camera Spectral Sensitivity "
-            "Prior for Spectral Reconstruction from RGB Images, CVPR Workshops 2020; "
-            "NTIRE 2020 report, section 5.1"
-        ),
+        summary="Adaptive weighted attention network: dual residual blocks with channel attention "
+        "over weighted positions, and non-local attention at the end. The most accurate method of "
+        "the clean track in 2020, and one of the slowest.",
+        reference="Li et al., Adaptive Weighted Attention Network with Camera Spectral Sensitivity "
+        "Prior for Spectral Reconstruction from RGB Images, CVPR Workshops 2020; NTIRE 2020 "
+        "report, section 5.1",
         team="IPIC_SSR",
         year=2020,
         rank={"clean": 1, "real-world": 3},
@@ -327,10 +323,8 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.APPROXIMATE,
-        tiling_reason=(
-            "Channel attention weighs all positions of the image, and each pixel attends to "
-            "its whole quarter."
-        ),
+        tiling_reason="Channel attention weighs all positions of the image, and each pixel attends "
+        "to its whole quarter.",
         size_minimum=3,
         memory_gb=2.2,
         licence_note="The authors' repository states no licence; the toolbox and its weights "

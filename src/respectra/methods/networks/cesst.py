@@ -306,15 +306,11 @@ METHOD = NetworkMethod(
     card=Card(
         name="cesst",
         title="CESST",
-        summary=(
-            "R, G and B pass one after the other through the same U-shape of attention between "
-            "bands and in windows, at a quarter, at half and at all of the resolution; "
-            "attention between the three mixes them at the coarse scales."
-        ),
-        reference=(
-            "Yang et al., Learning exhaustive correlation for spectral super-resolution: "
-            "where unified spatial-spectral attention meets mutual dependence, AAAI 2024"
-        ),
+        summary="R, G and B pass one after the other through the same U-shape of attention between "
+        "bands and in windows, at a quarter, at half and at all of the resolution; attention "
+        "between the three mixes them at the coarse scales.",
+        reference="Yang et al., Learning exhaustive correlation for spectral super-resolution: "
+        "where unified spatial-spectral attention meets mutual dependence, AAAI 2024",
         year=2024,
         decisions=(
             Decision.published(
@@ -342,10 +338,8 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.APPROXIMATE,
-        tiling_reason=(
-            "Attention between bands correlates them over the whole image, and the fusion "
-            "takes means of whole rows and columns."
-        ),
+        tiling_reason="Attention between bands correlates them over the whole image, and the "
+        "fusion takes means of whole rows and columns.",
         size_minimum=17,
         size_multiple=8,
         memory_gb=3.0,

@@ -201,10 +201,8 @@ METHOD = NetworkMethod(
     card=Card(
         name="csan",
         title="Cross-scale aggregation network",
-        summary=(
-            "Residual dense groups on up to four scales in parallel, every scale fed from all "
-            "after each stage. Fourth on the real-world track of 2020."
-        ),
+        summary="Residual dense groups on up to four scales in parallel, every scale fed from all "
+        "after each stage. Fourth on the real-world track of 2020.",
         reference=_REPORT,
         team="AIDAR",
         year=2020,
@@ -223,10 +221,8 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.STATISTICS,
-        tiling_reason=(
-            "Attention over scales takes means over the whole image, in several layers one "
-            "after the other; all else is convolution on grids that halve three times."
-        ),
+        tiling_reason="Attention over scales takes means over the whole image, in several layers "
+        "one after the other; all else is convolution on grids that halve three times.",
         size_multiple=8,
         memory_gb=1.6,
     ),

@@ -183,15 +183,11 @@ METHOD = NetworkMethod(
     card=Card(
         name="drcr-net",
         title="DRCR-Net",
-        summary=(
-            "Dense residual blocks whose channels are weighed again and again by their means, "
-            "after features of three resolutions have been purified of noise. Third in the "
-            "2022 challenge."
-        ),
-        reference=(
-            "Li et al., DRCR Net: Dense Residual Channel Re-calibration Network with Non-local "
-            "Purification for Spectral Super Resolution, CVPR Workshops 2022"
-        ),
+        summary="Dense residual blocks whose channels are weighed again and again by their means, "
+        "after features of three resolutions have been purified of noise. Third in the 2022 "
+        "challenge.",
+        reference="Li et al., DRCR Net: Dense Residual Channel Re-calibration Network with "
+        "Non-local Purification for Spectral Super Resolution, CVPR Workshops 2022",
         year=2022,
         decisions=(
             Decision.published(

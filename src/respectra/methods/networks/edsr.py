@@ -71,15 +71,11 @@ METHOD = NetworkMethod(
     card=Card(
         name="edsr",
         title="EDSR (2022 toolbox)",
-        summary=(
-            "Residual blocks of two convolutions at full resolution, borrowed from "
-            "super-resolution. The plainest network of the 2022 toolbox, and the only one "
-            "beside HSCNN+ and its HRNet that looks at a bounded neighbourhood."
-        ),
-        reference=(
-            "Lim et al., Enhanced Deep Residual Networks for Single Image Super-Resolution, "
-            "CVPR Workshops 2017; as adapted with Cai et al., MST++, CVPR Workshops 2022"
-        ),
+        summary="Residual blocks of two convolutions at full resolution, borrowed from "
+        "super-resolution. The plainest network of the 2022 toolbox, and the only one beside "
+        "HSCNN+ and its HRNet that looks at a bounded neighbourhood.",
+        reference="Lim et al., Enhanced Deep Residual Networks for Single Image Super-Resolution, "
+        "CVPR Workshops 2017; as adapted with Cai et al., MST++, CVPR Workshops 2022",
         year=2022,
         reported={"arad-1k": Score(mrae=0.3277, rmse=0.0437)},
         decisions=(

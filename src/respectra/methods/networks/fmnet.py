@@ -193,10 +193,8 @@ METHOD = NetworkMethod(
     card=Card(
         name="fmnet",
         title="FMNet",
-        summary=(
-            "Mixes convolutions of reach 3, 7 and 11 with weights chosen for every pixel. "
-            "The original that the MDISL-lab entry of 2020 improves on; see fmnet-plus."
-        ),
+        summary="Mixes convolutions of reach 3, 7 and 11 with weights chosen for every pixel. The "
+        "original that the MDISL-lab entry of 2020 improves on; see fmnet-plus.",
         reference="Zhang et al., Pixel-aware deep function-mixture network, AAAI 2020",
         year=2020,
         decisions=(

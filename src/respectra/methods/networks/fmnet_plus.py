@@ -78,10 +78,8 @@ METHOD = NetworkMethod(
     card=Card(
         name="fmnet-plus",
         title="Improved pixel-aware deep function-mixture network",
-        summary=(
-            "Mixes convolution stacks of reach 5, 13 and 21 with weights chosen for every pixel, "
-            "with channel attention. Second on both tracks of 2020, as a mean of ten models."
-        ),
+        summary="Mixes convolution stacks of reach 5, 13 and 21 with weights chosen for every "
+        "pixel, with channel attention. Second on both tracks of 2020, as a mean of ten models.",
         reference=_REPORT,
         team="MDISL-lab",
         year=2020,
@@ -106,10 +104,8 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.STATISTICS,
-        tiling_reason=(
-            "Channel attention takes means over the whole image, in several layers one after "
-            "the other; all else is convolution."
-        ),
+        tiling_reason="Channel attention takes means over the whole image, in several layers one "
+        "after the other; all else is convolution.",
         memory_gb=1.5,
     ),
     config=FMNetPlusConfig,

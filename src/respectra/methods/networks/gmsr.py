@@ -279,11 +279,9 @@ METHOD = NetworkMethod(
     card=Card(
         name="gmsr",
         title="GMSR-Net",
-        summary=(
-            "Very small network of selective scans (Mamba) over the picture in four orders, "
-            "guided by gradients between pixels and between channels. Few parameters, but "
-            "every scan passes the whole picture."
-        ),
+        summary="Very small network of selective scans (Mamba) over the picture in four orders, "
+        "guided by gradients between pixels and between channels. Few parameters, but every scan "
+        "passes the whole picture.",
         reference="GMSR: gradient-guided Mamba for spectral reconstruction from RGB images, "
         "arXiv 2405.07777, 2024",
         year=2024,
@@ -319,10 +317,8 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.APPROXIMATE,
-        tiling_reason=(
-            "Scans carry along what they met anywhere before, and gradients are stretched by "
-            "those of the whole image."
-        ),
+        tiling_reason="Scans carry along what they met anywhere before, and gradients are "
+        "stretched by those of the whole image.",
         memory_gb=3.0,
         licence_note="The authors' repository states no licence.",
     ),

@@ -138,14 +138,10 @@ METHOD = NetworkMethod(
     card=Card(
         name="hdnet",
         title="HDNet (2022 toolbox)",
-        summary=(
-            "Two runs of residual blocks with one attention between them that weighs all "
-            "pixels of the image, borrowed from snapshot imaging."
-        ),
-        reference=(
-            "Hu et al., HDNet: High-resolution Dual-domain Learning for Spectral Compressive "
-            "Imaging, CVPR 2022; as adapted with Cai et al., MST++, CVPR Workshops 2022"
-        ),
+        summary="Two runs of residual blocks with one attention between them that weighs all "
+        "pixels of the image, borrowed from snapshot imaging.",
+        reference="Hu et al., HDNet: High-resolution Dual-domain Learning for Spectral Compressive "
+        "Imaging, CVPR 2022; as adapted with Cai et al., MST++, CVPR Workshops 2022",
         year=2022,
         reported={"arad-1k": Score(mrae=0.2048, rmse=0.0317)},
         decisions=(

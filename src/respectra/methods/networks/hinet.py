@@ -183,14 +183,10 @@ METHOD = NetworkMethod(
     card=Card(
         name="hinet",
         title="HINet (2022 toolbox)",
-        summary=(
-            "Two U-shapes in a row whose encoders normalise half of their channels image by "
-            "image, borrowed from picture restoration. Fast for its size."
-        ),
-        reference=(
-            "Chen et al., HINet: Half Instance Normalization Network for Image Restoration, "
-            "CVPR Workshops 2021; as adapted with Cai et al., MST++, CVPR Workshops 2022"
-        ),
+        summary="Two U-shapes in a row whose encoders normalise half of their channels image by "
+        "image, borrowed from picture restoration. Fast for its size.",
+        reference="Chen et al., HINet: Half Instance Normalization Network for Image Restoration, "
+        "CVPR Workshops 2021; as adapted with Cai et al., MST++, CVPR Workshops 2022",
         year=2022,
         reported={"arad-1k": Score(mrae=0.2032, rmse=0.0303)},
         decisions=(
@@ -210,9 +206,8 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.STATISTICS,
-        tiling_reason=(
-            "Its only view of the whole image are means and variances of channels in the encoders."
-        ),
+        tiling_reason="Its only view of the whole image are means and variances of channels in the "
+        "encoders.",
         size_multiple=16,
         memory_gb=1.2,
         licence_note="The toolbox and its published weights are under the MIT licence.",

@@ -238,15 +238,11 @@ METHOD = NetworkMethod(
     card=Card(
         name="hprn",
         title="HPRN",
-        summary=(
-            "Residual blocks of 200 channels whose gates relate all channels to each other, "
-            "and at the end attention between pixels of the same superpixel. The largest of "
-            "the later peers in arithmetic."
-        ),
-        reference=(
-            "Wu et al., HPRN: Holistic Prior-Embedded Relation Network for Spectral "
-            "Super-Resolution, IEEE Transactions on Neural Networks and Learning Systems, 2023"
-        ),
+        summary="Residual blocks of 200 channels whose gates relate all channels to each other, "
+        "and at the end attention between pixels of the same superpixel. The largest of the later "
+        "peers in arithmetic.",
+        reference="Wu et al., HPRN: Holistic Prior-Embedded Relation Network for Spectral "
+        "Super-Resolution, IEEE Transactions on Neural Networks and Learning Systems, 2023",
         year=2023,
         decisions=(
             Decision.published(
@@ -271,9 +267,8 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.APPROXIMATE,
-        tiling_reason=(
-            "Regions are those of the whole image, and so are the 4 x 4 means of a channel."
-        ),
+        tiling_reason="Regions are those of the whole image, and so are the 4 x 4 means of a "
+        "channel.",
         size_minimum=6,
         exports_onnx=True,
         memory_gb=1.8,

@@ -221,15 +221,11 @@ METHOD = NetworkMethod(
     card=Card(
         name="hrnet",
         title="HRNet",
-        summary=(
-            "Hierarchical regression network: four resolutions made by pixel unshuffling, "
-            "residual dense blocks for artefacts of the picture and global blocks for its "
-            "tone. First on the real-world track in 2020."
-        ),
-        reference=(
-            "Zhao et al., Hierarchical Regression Network for Spectral Reconstruction from "
-            "RGB Images, CVPR Workshops 2020; NTIRE 2020 report, section 5.3"
-        ),
+        summary="Hierarchical regression network: four resolutions made by pixel unshuffling, "
+        "residual dense blocks for artefacts of the picture and global blocks for its tone. First "
+        "on the real-world track in 2020.",
+        reference="Zhao et al., Hierarchical Regression Network for Spectral Reconstruction from "
+        "RGB Images, CVPR Workshops 2020; NTIRE 2020 report, section 5.3",
         team="OrangeCat",
         year=2020,
         rank={"clean": 3, "real-world": 1},

@@ -74,14 +74,10 @@ METHOD = NetworkMethod(
     card=Card(
         name="hscnn-d",
         title="HSCNN-D",
-        summary=(
-            "Three parallel branches of densely connected blocks, one of the two networks "
-            "that won the 2018 challenge. Deep and slow; purely convolutional, tiles exactly."
-        ),
-        reference=(
-            "Z. Shi et al., HSCNN+: Advanced CNN-based hyperspectral recovery from RGB images, "
-            "CVPR Workshops 2018"
-        ),
+        summary="Three parallel branches of densely connected blocks, one of the two networks that "
+        "won the 2018 challenge. Deep and slow; purely convolutional, tiles exactly.",
+        reference="Z. Shi et al., HSCNN+: Advanced CNN-based hyperspectral recovery from RGB "
+        "images, CVPR Workshops 2018",
         year=2018,
         decisions=(
             Decision.code(

@@ -82,15 +82,10 @@ METHOD = NetworkMethod(
     card=Card(
         name="hscnn-plus",
         title="HSCNN+ (2022 toolbox)",
-        summary=(
-            "The 2022 toolbox's reading of HSCNN-D: a single wide dense branch without biases. "
-            "Weights from that toolbox stretch every image to its own range, so that exposure "
-            "is lost."
-        ),
-        reference=(
-            "Z. Shi et al., HSCNN+, CVPR Workshops 2018; as re-implemented with Y. Cai et al., "
-            "MST++, CVPR Workshops 2022"
-        ),
+        summary="The 2022 toolbox's reading of HSCNN-D: a single wide dense branch without biases. "
+        "Weights from that toolbox stretch every image to its own range, so that exposure is lost.",
+        reference="Z. Shi et al., HSCNN+, CVPR Workshops 2018; as re-implemented with Y. Cai et "
+        "al., MST++, CVPR Workshops 2022",
         year=2022,
         reported={"arad-1k": Score(mrae=0.3814, rmse=0.0588)},
         decisions=(

@@ -88,14 +88,10 @@ METHOD = NetworkMethod(
     card=Card(
         name="hscnn-r",
         title="HSCNN-R",
-        summary=(
-            "A plain residual network, one of the two that won the 2018 challenge, and the "
-            "usual reference since. Small, purely convolutional, tiles exactly."
-        ),
-        reference=(
-            "Z. Shi et al., HSCNN+: Advanced CNN-based hyperspectral recovery from RGB images, "
-            "CVPR Workshops 2018"
-        ),
+        summary="A plain residual network, one of the two that won the 2018 challenge, and the "
+        "usual reference since. Small, purely convolutional, tiles exactly.",
+        reference="Z. Shi et al., HSCNN+: Advanced CNN-based hyperspectral recovery from RGB "
+        "images, CVPR Workshops 2018",
         year=2018,
         decisions=(
             Decision.code(

@@ -55,10 +55,8 @@ METHOD = NetworkMethod(
     card=Card(
         name="hscnnd-plus",
         title="HSCNND++",
-        summary=(
-            "HSCNN-D's dense blocks in two branches and a fusing third, trained with a loss of "
-            "differences, structure and edges that its authors found to avoid local minima."
-        ),
+        summary="HSCNN-D's dense blocks in two branches and a fusing third, trained with a loss of "
+        "differences, structure and edges that its authors found to avoid local minima.",
         reference=_REPORT,
         team="CI Lab",
         year=2020,

@@ -157,15 +157,11 @@ METHOD = NetworkMethod(
     card=Card(
         name="hsrnet",
         title="HSRNet",
-        summary=(
-            "An optimisation of nine unrolled steps whose every part is learned: a filter, a gated "
-            "last estimate and a prior. Small, though without a camera in it despite its title."
-        ),
-        reference=(
-            "He et al., Spectral Response Function-Guided Deep Optimization-Driven Network for "
-            "Spectral Super-Resolution, IEEE Transactions on Neural Networks and Learning "
-            "Systems, 2021"
-        ),
+        summary="An optimisation of nine unrolled steps whose every part is learned: a filter, a "
+        "gated last estimate and a prior. Small, though without a camera in it despite its title.",
+        reference="He et al., Spectral Response Function-Guided Deep Optimization-Driven Network "
+        "for Spectral Super-Resolution, IEEE Transactions on Neural Networks and Learning Systems, "
+        "2021",
         year=2021,
         decisions=(
             Decision.code(
@@ -180,9 +176,8 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.APPROXIMATE,
-        tiling_reason=(
-            "The gates of channels look at the largest values of the whole image beside means."
-        ),
+        tiling_reason="The gates of channels look at the largest values of the whole image beside "
+        "means.",
         memory_gb=0.9,
         licence_note="The authors' repository states no licence.",
     ),

@@ -114,11 +114,9 @@ METHOD = NetworkMethod(
     card=Card(
         name="hysat",
         title="HySAT",
-        summary=(
-            "The cascade of MST++ with queries, keys and values from small shared kernels, and "
-            "attention that also looks at the mean of each band. A later peer, slightly "
-            "smaller than MST++."
-        ),
+        summary="The cascade of MST++ with queries, keys and values from small shared kernels, and "
+        "attention that also looks at the mean of each band. A later peer, slightly smaller than "
+        "MST++.",
         reference="HySAT, ACM Multimedia 2023",
         year=2023,
         decisions=(

@@ -180,10 +180,8 @@ METHOD = NetworkMethod(
     card=Card(
         name="lfb",
         title="LFB",
-        summary=(
-            "Starts from a smooth spectrum that the known camera sees exactly as the image, "
-            "and refines it with a small residual network."
-        ),
+        summary="Starts from a smooth spectrum that the known camera sees exactly as the image, "
+        "and refines it with a small residual network.",
         reference="LFB in Arad et al., NTIRE 2020 challenge on spectral reconstruction",
         team="LFB",
         year=2020,

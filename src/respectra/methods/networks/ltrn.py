@@ -331,15 +331,11 @@ METHOD = NetworkMethod(
     card=Card(
         name="ltrn",
         title="LTRN",
-        summary=(
-            "Small network whose features are multiplied by sums of rank-one terms: a vector "
-            "over channels, one over rows and one over columns, each found by attention along "
-            "its axis. Its layers fit tiles of 64 x 64 pixels alone."
-        ),
-        reference=(
-            "Dian et al., Spectral super-resolution via deep low-rank tensor representation "
-            "(LTRN), IEEE Transactions on Neural Networks and Learning Systems"
-        ),
+        summary="Small network whose features are multiplied by sums of rank-one terms: a vector "
+        "over channels, one over rows and one over columns, each found by attention along its "
+        "axis. Its layers fit tiles of 64 x 64 pixels alone.",
+        reference="Dian et al., Spectral super-resolution via deep low-rank tensor representation "
+        "(LTRN), IEEE Transactions on Neural Networks and Learning Systems",
         year=2024,
         decisions=(
             Decision.published(
@@ -356,10 +352,8 @@ METHOD = NetworkMethod(
             Decision.reading("Pictures below the size of a tile are extended by reflection"),
         ),
         tiling=Tiling.APPROXIMATE,
-        tiling_reason=(
-            "Attention sees the whole of a tile of its own, and a picture that is cut has its "
-            "tiles at other places."
-        ),
+        tiling_reason="Attention sees the whole of a tile of its own, and a picture that is cut "
+        "has its tiles at other places.",
         memory_gb=1.5,
         licence_note="The authors' repository states no licence.",
     ),

@@ -299,11 +299,9 @@ def _read_official(path: Path) -> State:
 CARD = Card(
     name="lwrdanet",
     title="LWRDANet",
-    summary=(
-        "Light-weight residual dense attention network: a three-level U-shape of gated blocks "
-        "beside a densely connected branch, on 64 x 64 tiles. The one entry of the 2020 challenge "
-        "whose trained weights are public under a permissive licence."
-    ),
+    summary="Light-weight residual dense attention network: a three-level U-shape of gated blocks "
+    "beside a densely connected branch, on 64 x 64 tiles. The one entry of the 2020 challenge "
+    "whose trained weights are public under a permissive licence.",
     reference=f"Nathan, Uma, Vinothini, Bama and Roomi, {_PAPER}; challenge report 5.12",
     team="Image Lab",
     year=2020,
@@ -338,11 +336,9 @@ CARD = Card(
         ),
     ),
     tiling=Tiling.NATIVE,
-    tiling_reason=(
-        "The coordinate channels and the gates run over one 64 x 64 tile: tiles are cut from the "
-        "top left without overlap, incomplete ones are filled with zeros at the bottom and right "
-        "and cropped after prediction."
-    ),
+    tiling_reason="The coordinate channels and the gates run over one 64 x 64 tile: tiles are cut "
+    "from the top left without overlap, incomplete ones are filled with zeros at the bottom and "
+    "right and cropped after prediction.",
     size_multiple=4,
     native_tile=64,
     memory_gb=0.7,

@@ -264,14 +264,10 @@ METHOD = NetworkMethod(
     card=Card(
         name="mirnet",
         title="MIRNet (2022 toolbox)",
-        summary=(
-            "Features of three resolutions side by side, gated by pixel and by channel and "
-            "fused by their means, borrowed from picture restoration."
-        ),
-        reference=(
-            "Zamir et al., Learning Enriched Features for Real Image Restoration and "
-            "Enhancement, ECCV 2020; as adapted with Cai et al., MST++, CVPR Workshops 2022"
-        ),
+        summary="Features of three resolutions side by side, gated by pixel and by channel and "
+        "fused by their means, borrowed from picture restoration.",
+        reference="Zamir et al., Learning Enriched Features for Real Image Restoration and "
+        "Enhancement, ECCV 2020; as adapted with Cai et al., MST++, CVPR Workshops 2022",
         year=2022,
         reported={"arad-1k": Score(mrae=0.1890, rmse=0.0274)},
         decisions=(
@@ -291,9 +287,8 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.STATISTICS,
-        tiling_reason=(
-            "Its only view of the whole image are channel means in the attention and fusion."
-        ),
+        tiling_reason="Its only view of the whole image are channel means in the attention and "
+        "fusion.",
         size_multiple=8,
         memory_gb=1.2,
         licence_note="The toolbox and its published weights are under the MIT licence.",

@@ -274,15 +274,11 @@ METHOD = NetworkMethod(
     card=Card(
         name="mprnet",
         title="MPRNet (2022 toolbox)",
-        summary=(
-            "Three stages: U-shapes on quarters and on halves of the image, then blocks at "
-            "full resolution on all of it; borrowed from picture restoration. Its answer "
-            "depends on where the image is cut."
-        ),
-        reference=(
-            "Zamir et al., Multi-Stage Progressive Image Restoration, CVPR 2021; as adapted "
-            "with Cai et al., MST++, CVPR Workshops 2022"
-        ),
+        summary="Three stages: U-shapes on quarters and on halves of the image, then blocks at "
+        "full resolution on all of it; borrowed from picture restoration. Its answer depends on "
+        "where the image is cut.",
+        reference="Zamir et al., Multi-Stage Progressive Image Restoration, CVPR 2021; as adapted "
+        "with Cai et al., MST++, CVPR Workshops 2022",
         year=2022,
         reported={"arad-1k": Score(mrae=0.1817, rmse=0.0270)},
         decisions=(

@@ -321,15 +321,11 @@ METHOD = NetworkMethod(
     card=Card(
         name="msfn",
         title="MSFN",
-        summary=(
-            "Multistage network of two U-shapes a stage: one of attention between bands, as in "
-            "MST++, and one of attention in windows that takes in the features of the first; "
-            "skips are fused with gates instead of being put side by side."
-        ),
-        reference=(
-            "Multistage spatial-spectral fusion network for spectral super-resolution, IEEE "
-            "Transactions on Neural Networks and Learning Systems 36(7), 2025"
-        ),
+        summary="Multistage network of two U-shapes a stage: one of attention between bands, as in "
+        "MST++, and one of attention in windows that takes in the features of the first; skips are "
+        "fused with gates instead of being put side by side.",
+        reference="Multistage spatial-spectral fusion network for spectral super-resolution, IEEE "
+        "Transactions on Neural Networks and Learning Systems 36(7), 2025",
         year=2025,
         decisions=(
             Decision.published(
@@ -350,10 +346,8 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.APPROXIMATE,
-        tiling_reason=(
-            "Attention between bands correlates them over the whole image, and the gates of "
-            "channels look at its largest values."
-        ),
+        tiling_reason="Attention between bands correlates them over the whole image, and the gates "
+        "of channels look at its largest values.",
         size_multiple=32,
         memory_gb=2.0,
         licence_note="The authors' repository states no licence.",

@@ -206,15 +206,11 @@ METHOD = NetworkMethod(
     card=Card(
         name="mst",
         title="MST-L (2022 toolbox)",
-        summary=(
-            "Mask-guided spectral-wise transformer: the forerunner of MST++, one U-shape of "
-            "attention between bands whose values are gated by a mask that the network makes "
-            "from the picture. Second to MST++ in the 2022 toolbox."
-        ),
-        reference=(
-            "Cai et al., Mask-guided Spectral-wise Transformer for Efficient Hyperspectral Image "
-            "Reconstruction, CVPR 2022; as adapted with Cai et al., MST++, CVPR Workshops 2022"
-        ),
+        summary="Mask-guided spectral-wise transformer: the forerunner of MST++, one U-shape of "
+        "attention between bands whose values are gated by a mask that the network makes from the "
+        "picture. Second to MST++ in the 2022 toolbox.",
+        reference="Cai et al., Mask-guided Spectral-wise Transformer for Efficient Hyperspectral "
+        "Image Reconstruction, CVPR 2022; as adapted with Cai et al., MST++, CVPR Workshops 2022",
         year=2022,
         reported={"arad-1k": Score(mrae=0.1772, rmse=0.0256)},
         decisions=(

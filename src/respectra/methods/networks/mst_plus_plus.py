@@ -256,15 +256,11 @@ METHOD = NetworkMethod(
     card=Card(
         name="mst-plus-plus",
         title="MST++",
-        summary=(
-            "Multi-stage spectral-wise transformer: three U-shaped networks in a row whose "
-            "attention runs between bands and not between pixels. Winner of the 2022 "
-            "challenge and small for its accuracy."
-        ),
-        reference=(
-            "Cai et al., MST++: Multi-stage Spectral-wise Transformer for Efficient Spectral "
-            "Reconstruction, CVPR Workshops 2022"
-        ),
+        summary="Multi-stage spectral-wise transformer: three U-shaped networks in a row whose "
+        "attention runs between bands and not between pixels. Winner of the 2022 challenge and "
+        "small for its accuracy.",
+        reference="Cai et al., MST++: Multi-stage Spectral-wise Transformer for Efficient Spectral "
+        "Reconstruction, CVPR Workshops 2022",
         year=2022,
         reported={"arad-1k": Score(mrae=0.1645, rmse=0.0248)},
         decisions=(

@@ -307,10 +307,8 @@ METHOD = NetworkMethod(
     card=Card(
         name="mxr-unet",
         title="MXR-U-Net",
-        summary=(
-            "U-Net with a residual encoder, sub-pixel upsampling and "
-            "self-attention: fast for its size, since most of it works on small grids."
-        ),
+        summary="U-Net with a residual encoder, sub-pixel upsampling and self-attention: fast for "
+        "its size, since most of it works on small grids.",
         reference="Banerjee and Palrecha, MXR-U-Nets for real time hyperspectral "
         "reconstruction, 2020; NTIRE 2020 report, section 5.11",
         team="Pixxel AI",
@@ -339,10 +337,9 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.APPROXIMATE,
-        tiling_reason=(
-            "Self-attention lets every pixel see all others; without it the neighbourhood is "
-            "bounded, but the grids of an encoder that halves five times shift with the tile."
-        ),
+        tiling_reason="Self-attention lets every pixel see all others; without it the "
+        "neighbourhood is bounded, but the grids of an encoder that halves five times shift with "
+        "the tile.",
         size_minimum=33,
         memory_gb=4.0,
     ),

@@ -156,16 +156,12 @@ METHOD = NetworkMethod(
     card=Card(
         name="repcpsi",
         title="RepCPSI",
-        summary=(
-            "Residual blocks whose convolutions have three branches in training and one "
-            "kernel afterwards, with gates along rows, columns and neighbouring channels. "
-            "Merged, it is a light convolutional network without anything unusual in it."
-        ),
-        reference=(
-            "RepCPSI: Coordinate-Preserving Proximity Spectral Interaction Network With "
-            "Reparameterization for Lightweight Spectral Super-Resolution, IEEE Transactions "
-            "on Geoscience and Remote Sensing, 2023"
-        ),
+        summary="Residual blocks whose convolutions have three branches in training and one kernel "
+        "afterwards, with gates along rows, columns and neighbouring channels. Merged, it is a "
+        "light convolutional network without anything unusual in it.",
+        reference="RepCPSI: Coordinate-Preserving Proximity Spectral Interaction Network With "
+        "Reparameterization for Lightweight Spectral Super-Resolution, IEEE Transactions on "
+        "Geoscience and Remote Sensing, 2023",
         year=2023,
         decisions=(
             Decision.published(

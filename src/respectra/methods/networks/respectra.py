@@ -439,11 +439,9 @@ METHOD = NetworkMethod(
     card=Card(
         name="respectra",
         title="Respectra",
-        summary=(
-            "The project's own: a small network that predicts only what the camera does not "
-            "see, pixel by pixel in the light of a code of the whole scene. Made for machines "
-            "without a GPU."
-        ),
+        summary="The project's own: a small network that predicts only what the camera does not "
+        "see, pixel by pixel in the light of a code of the whole scene. Made for machines without "
+        "a GPU.",
         reference="docs/method.md",
         year=2026,
         decisions=(

@@ -201,15 +201,11 @@ METHOD = NetworkMethod(
     card=Card(
         name="restormer",
         title="Restormer (2022 toolbox)",
-        summary=(
-            "Attention between channels and gated feed-forward parts in a U-shape of four "
-            "levels, borrowed from picture restoration; close to MST++ in accuracy with six "
-            "times as many parameters."
-        ),
-        reference=(
-            "Zamir et al., Restormer: Efficient Transformer for High-Resolution Image "
-            "Restoration, CVPR 2022; as adapted with Cai et al., MST++, CVPR Workshops 2022"
-        ),
+        summary="Attention between channels and gated feed-forward parts in a U-shape of four "
+        "levels, borrowed from picture restoration; close to MST++ in accuracy with six times as "
+        "many parameters.",
+        reference="Zamir et al., Restormer: Efficient Transformer for High-Resolution Image "
+        "Restoration, CVPR 2022; as adapted with Cai et al., MST++, CVPR Workshops 2022",
         year=2022,
         reported={"arad-1k": Score(mrae=0.1833, rmse=0.0274)},
         decisions=(

@@ -87,14 +87,10 @@ METHOD = NetworkMethod(
     card=Card(
         name="rpan",
         title="RPAN",
-        summary=(
-            "A residual network with attention for every channel of every pixel. Purely "
-            "convolutional: it tiles exactly, and without biases in the clean track."
-        ),
-        reference=(
-            "H. Peng et al., Residual pixel attention network for spectral reconstruction "
-            "from RGB images, CVPR Workshops 2020"
-        ),
+        summary="A residual network with attention for every channel of every pixel. Purely "
+        "convolutional: it tiles exactly, and without biases in the clean track.",
+        reference="H. Peng et al., Residual pixel attention network for spectral reconstruction "
+        "from RGB images, CVPR Workshops 2020",
         team="GD322",
         year=2020,
         rank={"clean": 7, "real-world": 6},

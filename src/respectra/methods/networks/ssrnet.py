@@ -164,15 +164,11 @@ METHOD = NetworkMethod(
     card=Card(
         name="ssrnet",
         title="SSRNet",
-        summary=(
-            "An optimisation of seven unrolled steps that is told the camera: each step "
-            "weighs what the camera saw against two learned estimates. For one camera at a "
-            "time, and for others by telling them."
-        ),
-        reference=(
-            "Dian et al., Spectral Super-Resolution via Model-Guided Cross-Fusion Network, "
-            "IEEE Transactions on Neural Networks and Learning Systems 35(7), 2024"
-        ),
+        summary="An optimisation of seven unrolled steps that is told the camera: each step weighs "
+        "what the camera saw against two learned estimates. For one camera at a time, and for "
+        "others by telling them.",
+        reference="Dian et al., Spectral Super-Resolution via Model-Guided Cross-Fusion Network, "
+        "IEEE Transactions on Neural Networks and Learning Systems 35(7), 2024",
         year=2024,
         decisions=(
             Decision.published(
@@ -201,10 +197,8 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.STATISTICS,
-        tiling_reason=(
-            "Its only views of the whole image are weighted means of channels, each a quotient "
-            "of two means."
-        ),
+        tiling_reason="Its only views of the whole image are weighted means of channels, each a "
+        "quotient of two means.",
         memory_gb=0.9,
         licence_note="The authors' repository states no licence.",
     ),

@@ -147,11 +147,8 @@ METHOD = NetworkMethod(
     card=Card(
         name="ssthyper",
         title="SSTHyper",
-        summary=(
-            "The cascade of MST++ whose attention between bands keeps only the strongest "
-            "correlations, at four degrees of sparseness. A later peer, slightly smaller than "
-            "MST++."
-        ),
+        summary="The cascade of MST++ whose attention between bands keeps only the strongest "
+        "correlations, at four degrees of sparseness. A later peer, slightly smaller than MST++.",
         reference="SSTHyper: sparse spectral transformer for hyperspectral image "
         "reconstruction, ACCV 2024",
         year=2024,

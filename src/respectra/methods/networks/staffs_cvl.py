@@ -119,10 +119,8 @@ METHOD = NetworkMethod(
     card=Card(
         name="staffs-cvl",
         title="RGB to spectral reconstruction via learned basis functions and weights",
-        summary=(
-            "A U-Net gives 10 coefficients a pixel, and 10 learned spectra make the cube of "
-            "them: little output to write, and smooth spectra by construction."
-        ),
+        summary="A U-Net gives 10 coefficients a pixel, and 10 learned spectra make the cube of "
+        "them: little output to write, and smooth spectra by construction.",
         reference=f"{_REPORT}; Fubara, Sedky and Dyke, CVPR Workshops 2020",
         team="StaffsCVL",
         year=2020,
@@ -147,10 +145,8 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.EXACT,
-        tiling_reason=(
-            "Only convolutions on grids that halve four times: tiles that start at multiples "
-            "of 16 see the same neighbourhoods."
-        ),
+        tiling_reason="Only convolutions on grids that halve four times: tiles that start at "
+        "multiples of 16 see the same neighbourhoods.",
         size_multiple=16,
         memory_gb=1.2,
     ),

@@ -79,11 +79,9 @@ METHOD = NetworkMethod(
     card=Card(
         name="tic-rc",
         title="Improved HSCNN+",
-        summary=(
-            "HSCNN-R with a third of its blocks and channel attention, fed a white-balanced "
-            "and a gamma-corrected picture beside the picture itself: a third of the training "
-            "time for better scores."
-        ),
+        summary="HSCNN-R with a third of its blocks and channel attention, fed a white-balanced "
+        "and a gamma-corrected picture beside the picture itself: a third of the training time for "
+        "better scores.",
         reference=_REPORT,
         team="TIC-RC",
         year=2020,
@@ -116,10 +114,8 @@ METHOD = NetworkMethod(
             ),
         ),
         tiling=Tiling.STATISTICS,
-        tiling_reason=(
-            "White balance and channel attention use means of the whole picture; once these "
-            "are given, every pixel sees a bounded neighbourhood."
-        ),
+        tiling_reason="White balance and channel attention use means of the whole picture; once "
+        "these are given, every pixel sees a bounded neighbourhood.",
         memory_gb=1.2,
     ),
     config=TicRcConfig,

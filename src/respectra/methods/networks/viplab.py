@@ -80,10 +80,8 @@ METHOD = NetworkMethod(
     card=Card(
         name="viplab",
         title="VIPLab",
-        summary=(
-            "Two residual networks side by side: one recovers the mean of each spectrum, the "
-            "other its shape, with zero mean by construction."
-        ),
+        summary="Two residual networks side by side: one recovers the mean of each spectrum, the "
+        "other its shape, with zero mean by construction.",
         reference="VIPLab in Arad et al., NTIRE 2020 challenge on spectral reconstruction",
         team="VIPLab1",
         year=2020,

@@ -43,6 +43,29 @@ class GlobalMean(nn.Module):
         return x.mean(dim=(2, 3), keepdim=True)
 
 
+def enlarged(x: Tensor, factor: int) -> Tensor:
+    """Bilinear interpolation to a multiple of the size, between the centres of pixels."""
+    return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
+
+
+def three_layer_gate(width: int, hidden: int) -> nn.Sequential:
+    """Means of channels (n, width) -> what is turned into gates, through two hidden layers."""
+    return nn.Sequential(
+        nn.Linear(width, hidden, bias=False),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden, bias=False),
+        nn.ReLU(),
+        nn.Linear(hidden, width, bias=False),
+    )
+
+
+def smooth_camera(bands: int, channels: int) -> Tensor:
+    """Smooth lobes (bands, channels) of sum 1, which stand in until the camera is told."""
+    peaks, grid = torch.linspace(0.75, 0.15, channels), torch.linspace(0, 1, bands)
+    lobes = torch.exp(-(((grid[:, None] - peaks) / 0.15) ** 2))
+    return lobes / lobes.sum(dim=0)
+
+
 class SqueezeExcitation(nn.Module):
     """Channel attention: mean, two 1x1 layers, sigmoid, multiply (Hu et al., 2018).
 
@@ -192,6 +215,19 @@ def relative_places(window: int) -> Tensor:
 def count_matches(state: Iterable[str], pattern: str) -> int:
     """How many values the group of a regular expression has at the beginning of tensor names."""
     return len({found[1] for name in state if (found := re.match(pattern, name))})
+
+
+def from_one(template: str) -> Callable[[re.Match[str]], str]:
+    """A replacement for names whose last group is a number, from 0 here, from 1 by the authors.
+
+    ``template`` is formatted with the groups of the match, that number and the next one.
+    """
+
+    def replacement(found: re.Match[str]) -> str:
+        number = int(found[found.re.groups]) + 1
+        return template.format(*found.groups(), number, number + 1)
+
+    return replacement
 
 
 def rename(name: str, renaming: Iterable[Rule]) -> str:

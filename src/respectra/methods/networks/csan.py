@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import Count, NetworkConfig, NetworkMethod
-from respectra.methods.networks.blocks import GlobalMean, conv2d, pad_to_multiple
+from respectra.methods.networks.blocks import GlobalMean, conv2d, enlarged, pad_to_multiple
 
 
 class CSANConfig(NetworkConfig):
@@ -154,21 +154,8 @@ class CSAN(nn.Module):
         f = scales.pop()
         for refine in self.refine:
             finer = scales.pop()
-            f = F.relu(refine(torch.cat([_enlarge(f, 2), finer], dim=1)))
+            f = F.relu(refine(torch.cat([enlarged(f, 2), finer], dim=1)))
         return self.out(f + entered)[..., :height, :width]
-
-
-class _Enlarge(nn.Module):
-    def __init__(self, factor: int) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return _enlarge(x, self.factor)
-
-
-def _enlarge(x: Tensor, factor: int) -> Tensor:
-    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 def _resample(width: int, scale: int, target: int) -> nn.Module:
@@ -176,7 +163,10 @@ def _resample(width: int, scale: int, target: int) -> nn.Module:
     if scale == target:
         return nn.Identity()
     if scale > target:
-        return nn.Sequential(nn.Conv2d(width, width, 1), _Enlarge(2 ** (scale - target)))
+        return nn.Sequential(
+            nn.Conv2d(width, width, 1),
+            nn.Upsample(scale_factor=2 ** (scale - target), mode="bilinear"),
+        )
     steps: list[nn.Module] = []
     for _ in range(target - scale):
         steps += [nn.Conv2d(width, width, 3, stride=2, padding=1), nn.ReLU()]

@@ -12,9 +12,11 @@ from respectra.methods.networks.blocks import (
     GlobalMean,
     conv2d,
     count_matches,
+    enlarged,
     pad_to_multiple,
     reflecting,
     rename,
+    three_layer_gate,
 )
 
 
@@ -38,15 +40,8 @@ class ChannelGate(nn.Module):
 
     def __init__(self, width: int, reduction: int) -> None:
         super().__init__()
-        hidden = max(1, width // reduction)
         self.mean = GlobalMean()
-        self.gate = nn.Sequential(
-            nn.Linear(width, hidden, bias=False),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden, bias=False),
-            nn.ReLU(),
-            nn.Linear(hidden, width, bias=False),
-        )
+        self.gate = three_layer_gate(width, max(1, width // reduction))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> the same shape."""
@@ -87,12 +82,8 @@ class Purification(nn.Module):
         full = _leaky(self.fuse_full(self.at_full(x)))
         quarter = _leaky(self.fuse_quarter(self.at_half(F.avg_pool2d(half, 2))))
         half = _leaky(self.fuse_half(self.at_half(half)))
-        parts = [full, _enlarged(half, 2), _enlarged(quarter, 4)]
+        parts = [full, enlarged(half, 2), enlarged(quarter, 4)]
         return _leaky(self.join(torch.cat(parts, dim=1))) + x
-
-
-def _enlarged(x: Tensor, factor: int) -> Tensor:
-    return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
 
 
 class DenseResidualBlock(nn.Module):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple
+from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, three_layer_gate
 
 #: The resolution is halved this many times.
 LEVELS = 3
@@ -72,24 +72,16 @@ class GlobalBlock(nn.Module):
     def __init__(self, channels: int, padding: str, *, gated: bool) -> None:
         super().__init__()
         self.gated = gated
-        hidden = max(1, channels // 4)
         self.conv1 = ConvBlock(channels, channels, padding)
         self.mean = GlobalMean()
-        self.gate = nn.Sequential(
-            nn.Linear(channels, hidden, bias=False),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden, bias=False),
-            nn.ReLU(),
-            nn.Linear(hidden, channels, bias=False),
-            nn.Sigmoid(),
-        )
+        self.gate = three_layer_gate(channels, max(1, channels // 4))
         self.conv2 = ConvBlock(channels, channels, padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
         t = self.conv1(x)
         if self.gated:
-            t = t * self.gate(self.mean(t).flatten(1))[:, :, None, None]
+            t = t * torch.sigmoid(self.gate(self.mean(t).flatten(1)))[:, :, None, None]
         return x + 0.1 * self.conv2(t)
 
 

@@ -10,8 +10,10 @@ from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkMethod, OfficialLayout
 from respectra.methods.networks.blocks import (
     GlobalMean,
+    Rule,
     channel_correlation,
     depthwise,
+    from_one,
     split_heads,
 )
 from respectra.methods.networks.mst_plus_plus import (
@@ -97,11 +99,9 @@ class HybridAttentionBlock(nn.Module):
 
 
 #: Parts of our names of a block and what the port calls them, in the order of replacement.
-_BLOCK = (
+_BLOCK: tuple[Rule, ...] = (
     (r"position\.", "0.pos_emb."),
-    (r"attention\.to_([qkv])\.weight\.0", r"0.to_\1_share1"),
-    (r"attention\.to_([qkv])\.weight\.1", r"0.to_\1_share2"),
-    (r"attention\.to_([qkv])\.weight\.2", r"0.to_\1_share3"),
+    (r"attention\.to_([qkv])\.weight\.(\d)", from_one("0.to_{0}_share{2}")),
     (r"attention\.correlation_gain", "0.rescale"),
     (r"attention\.mean_gain", "0.rescale2"),
     (r"attention\.neighbours\.", "0.conv."),

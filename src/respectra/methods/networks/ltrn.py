@@ -13,8 +13,10 @@ from torch.nn import functional as F
 from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import (
+    Rule,
     channel_correlation,
     conv2d,
+    from_one,
     reflect_pad,
     rename,
     split_heads,
@@ -268,7 +270,7 @@ class LTRN(nn.Module):
 
 
 #: Our names within the tile network and the authors', in the order of replacement.
-_RENAMING = (
+_RENAMING: tuple[Rule, ...] = (
     (r"^tile\.", ""),
     (r"^embed\.", "conv0."),
     (r"^skip\.", "conv00."),
@@ -290,9 +292,7 @@ _RENAMING = (
     (r"^(cp\d)\.refine\.2\.", r"\1.resnet.conv2.0."),
     (r"^(cp\d)\.refine\.4\.", r"\1.resnet.conv3.0."),
     (r"^(cp\d)\.refine\.6\.", r"\1.resnet.conv3.2."),
-    (r"terms\.0\.", "transformer_DRTLM.rtgb1."),
-    (r"terms\.1\.", "transformer_DRTLM.rtgb2."),
-    (r"terms\.2\.", "transformer_DRTLM.rtgb3."),
+    (r"terms\.(\d)\.", from_one("transformer_DRTLM.rtgb{1}.")),
     # The authors call rows w and columns h.
     (r"\.channels\.", ".c."),
     (r"\.rows\.", ".w."),

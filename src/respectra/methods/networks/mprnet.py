@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -18,6 +17,7 @@ from respectra.methods.networks.blocks import (
     Rule,
     conv2d,
     count_matches,
+    from_one,
     pad_to_multiple,
     rename,
 )
@@ -219,11 +219,6 @@ class MPRNet(nn.Module):
         return x.chunk(2, dim=axis) if self.cut else (x,)
 
 
-def _level(rest: str) -> Callable[[re.Match[str]], str]:
-    """The last group of a match is a level: 0 is 1 to the authors. ``rest`` takes the groups."""
-    return lambda m: rest.format(*m.groups(), int(m[m.re.groups]) + 1, int(m[m.re.groups]) + 2)
-
-
 def _way(m: re.Match[str]) -> str:
     kind, level, rest = m[1], int(m[2]), m[3]
     if (step := re.match(r"(\d)\.conv\.(.*)", rest)) is None:
@@ -233,13 +228,13 @@ def _way(m: re.Match[str]) -> str:
 
 
 _RENAMING: tuple[Rule, ...] = (
-    (r"^encoder(\d)\.downs\.(\d)\.conv\.", _level("stage{0}_encoder.down{2}{3}.down.1.")),
-    (r"^decoder(\d)\.ups\.(\d)\.conv\.", _level("stage{0}_decoder.up{3}{2}.up.1.")),
-    (r"^(en|de)coder(\d)\.levels\.(\d)\.", _level("stage{1}_{0}coder.{0}coder_level{3}.")),
-    (r"^decoder(\d)\.skips\.(\d)\.", _level("stage{0}_decoder.skip_attn{2}.")),
-    (r"^encoder(\d)\.fuse_(enc|dec)oder\.(\d)\.", _level("stage{0}_encoder.csff_{1}{3}.")),
-    (r"^shallow\.(\d)\.", _level("shallow_feat{1}.")),
-    (r"^last\.runs\.(\d)\.", _level("stage3_orsnet.orb{1}.body.")),
+    (r"^encoder(\d)\.downs\.(\d)\.conv\.", from_one("stage{0}_encoder.down{2}{3}.down.1.")),
+    (r"^decoder(\d)\.ups\.(\d)\.conv\.", from_one("stage{0}_decoder.up{3}{2}.up.1.")),
+    (r"^(en|de)coder(\d)\.levels\.(\d)\.", from_one("stage{1}_{0}coder.{0}coder_level{3}.")),
+    (r"^decoder(\d)\.skips\.(\d)\.", from_one("stage{0}_decoder.skip_attn{2}.")),
+    (r"^encoder(\d)\.fuse_(enc|dec)oder\.(\d)\.", from_one("stage{0}_encoder.csff_{1}{3}.")),
+    (r"^shallow\.(\d)\.", from_one("shallow_feat{1}.")),
+    (r"^last\.runs\.(\d)\.", from_one("stage3_orsnet.orb{1}.body.")),
     (r"^last\.from_(enc|dec)oder\.(\d)\.(.*)", _way),
     (r"\.conv1\.", ".body.0."),
     (r"\.act\.", ".body.1."),

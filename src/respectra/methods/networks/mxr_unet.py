@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import Annotated, Literal
 
 import torch
@@ -14,7 +13,7 @@ from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import conv2d, count_matches
+from respectra.methods.networks.blocks import conv2d, count_matches, rename
 
 _Width = Annotated[int, Field(ge=2)]
 
@@ -295,12 +294,6 @@ _RENAMES = (
 )
 
 
-def _official_key(name: str, config: MXRUNetConfig) -> str:
-    for pattern, replacement in _RENAMES:
-        name = re.sub(pattern, replacement, name)
-    return name
-
-
 _SOURCE = "akashpalrecha/hyperspectral-reconstruction"
 
 METHOD = NetworkMethod(
@@ -369,7 +362,7 @@ METHOD = NetworkMethod(
     halo=_halo,
     official=OfficialLayout(
         configure=_configure,
-        key=_official_key,
+        key=lambda name, config: rename(name, _RENAMES),
         contract={
             "clean": {
                 "scaling": "standardised",

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from respectra.errors import ConfigError
 from respectra.methods.card import Card, Decision, Origin, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod
-from respectra.methods.networks.blocks import GlobalMean
+from respectra.methods.networks.blocks import GlobalMean, smooth_camera
 from respectra.methods.networks.respectra_parts import (
     CaptureEncoder,
     Denoiser,
@@ -83,10 +83,8 @@ class Respectra(nn.Module):
         bands, width, code = config.bands, config.width, config.scene
         channels, self.windows = config.channels_in, config.windows
         grid = torch.linspace(0, 1, bands)
-        # Three smooth lobes and a smooth prior: a start that any trained weights replace.
-        peaks = torch.linspace(0.75, 0.15, config.channels_in)
-        lobes = torch.exp(-(((grid[:, None] - peaks) / 0.15) ** 2))
-        lobes = lobes / lobes.sum(dim=0)
+        # Smooth lobes and a smooth prior: a start that any trained weights replace.
+        lobes = smooth_camera(bands, channels)
         distance = grid[:, None] - grid
         self.register_buffer("standard", lobes.clone())
         self.register_buffer("covariance", torch.exp(-((distance / 0.2) ** 2)) + 0.01)
@@ -244,8 +242,8 @@ class Respectra(nn.Module):
     def coefficients(self, x: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, channels_in + rank, y, x)."""
         middle = self.middle(x)
-        total, hidden = self._encode_and_hide(middle)
-        return self.project(middle, total, hidden)
+        total, maps, conditions = self.encode(middle)
+        return self.project(middle, total, self.hidden(maps, conditions))
 
     def uncertainty(self, x: Tensor) -> Tensor:
         """Expected absolute error of each value of ``forward``: (n, bands, y, x).
@@ -346,11 +344,6 @@ class Respectra(nn.Module):
         """Coefficients of pixels."""
         placed = middle + _REACH * self.step * torch.tanh(self.offset_head(hidden))
         return torch.cat([placed, total * self.last(hidden)], dim=1)
-
-    def _encode_and_hide(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of a pixel's values, and what the last layers see of it."""
-        total, maps, condition = self.encode(x)
-        return total, self.hidden(maps, condition)
 
     def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of the values, and ratios: of channels, of cells to values, to the scene's light."""

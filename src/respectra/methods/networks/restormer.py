@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -18,6 +15,7 @@ from respectra.methods.networks.blocks import (
     conv2d,
     count_matches,
     depthwise,
+    from_one,
     pad_to_multiple,
     rename,
 )
@@ -151,17 +149,12 @@ class Restormer(nn.Module):
         return x[..., :height, :width]
 
 
-def _level(rest: str) -> Callable[[re.Match[str]], str]:
-    """Levels are counted from 0 here and from 1 by the authors."""
-    return lambda m: rest.format(int(m[1]) + 1, int(m[1]) + 2)
-
-
 _RENAMING: tuple[Rule, ...] = (
-    (r"^encoders\.(\d)\.", _level("encoder_level{0}.")),
-    (r"^decoders\.(\d)\.", _level("decoder_level{0}.")),
-    (r"^downs\.(\d)\.", _level("down{0}_{1}.body.0.")),
-    (r"^ups\.(\d)\.", _level("up{1}_{0}.body.0.")),
-    (r"^fuses\.(\d)\.", _level("reduce_chan_level{0}.")),
+    (r"^encoders\.(\d)\.", from_one("encoder_level{1}.")),
+    (r"^decoders\.(\d)\.", from_one("decoder_level{1}.")),
+    (r"^downs\.(\d)\.", from_one("down{1}_{2}.body.0.")),
+    (r"^ups\.(\d)\.", from_one("up{2}_{1}.body.0.")),
+    (r"^fuses\.(\d)\.", from_one("reduce_chan_level{1}.")),
     (r"^embedding\.", "patch_embed.proj."),
     (r"^skip\.", "skip_conv."),
     (r"norm([12])\.", r"norm\1.body."),

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, conv2d, rename
+from respectra.methods.networks.blocks import GlobalMean, conv2d, rename, smooth_camera
 
 
 class SSRNetConfig(NetworkConfig):
@@ -85,10 +85,7 @@ class SSRNet(nn.Module):
     def __init__(self, config: SSRNetConfig) -> None:
         super().__init__()
         bands, channels = config.bands, config.channels_in
-        # Three smooth lobes stand in until the camera is told.
-        peaks, grid = torch.linspace(0.75, 0.15, channels), torch.linspace(0, 1, bands)
-        lobes = torch.exp(-(((grid[:, None] - peaks) / 0.15) ** 2))
-        self.register_buffer("camera", lobes / lobes.sum(dim=0))
+        self.register_buffer("camera", smooth_camera(bands, channels))
         self.penalty = nn.Parameter(torch.full((config.stages,), 1e-5))
         self.priors = nn.ModuleList(
             Prior(bands if i else channels, config.width if i else config.width_first, bands)

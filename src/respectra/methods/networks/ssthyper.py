@@ -9,7 +9,13 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import channel_correlation, depthwise, split_heads
+from respectra.methods.networks.blocks import (
+    Rule,
+    channel_correlation,
+    depthwise,
+    from_one,
+    split_heads,
+)
 from respectra.methods.networks.mst_plus_plus import (
     Cascade,
     CascadeConfig,
@@ -120,12 +126,9 @@ def _network(config: SSTHyperConfig) -> nn.Module:
 
 
 #: Parts of our names of a block and what the authors call them, in the order of replacement.
-_BLOCK = (
+_BLOCK: tuple[Rule, ...] = (
     (r"^body\.", "ssags."),
-    (r"attention\.shares\.0", "0.attn1"),
-    (r"attention\.shares\.1", "0.attn2"),
-    (r"attention\.shares\.2", "0.attn3"),
-    (r"attention\.shares\.3", "0.attn4"),
+    (r"attention\.shares\.(\d)", from_one("0.attn{1}")),
     (r"attention\.temperature", "0.temperature"),
     (r"attention\.project_in\.", "0.qkv."),
     (r"attention\.mix\.", "0.qkv_dwconv."),

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import reflecting
+from respectra.methods.networks.blocks import count_matches, reflecting
 
 
 class AWANConfig(NetworkConfig):
@@ -266,13 +266,12 @@ def _key(name: str, config: AWANConfig) -> str:
 
 def _configure(state: State) -> AWANConfig:
     width, channels_in = state["input_conv2D.conv2d.weight"].shape[:2]
-    indices = {int(key.split(".")[1]) for key in state if key.startswith("backbone.")}
     hidden = state["backbone.0.se.fc.0.weight"].shape[0]
     return AWANConfig(
         channels_in=channels_in,
         bands=state["output_conv2D.conv2d.weight"].shape[0],
         width=width,
-        blocks=len(indices),
+        blocks=count_matches(state, r"backbone\.(\d+)\."),
         reduction=16 if width // 16 == hidden else width // max(1, hidden),
     )
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
 from respectra.methods.networks.blocks import conv2d, count_matches
 
 
@@ -57,16 +57,6 @@ def _key(name: str, config: EDSRConfig) -> str:
     return f"body.{config.blocks}.{kind}" if layer == "fuse" else f"{layer}.0.{kind}"
 
 
-def _configure(state: State) -> EDSRConfig:
-    width, channels_in = state["head.0.weight"].shape[:2]
-    return EDSRConfig(
-        channels_in=channels_in,
-        bands=state["tail.0.weight"].shape[0],
-        width=width,
-        blocks=count_matches(state, r"body\.(\d+)\.body\."),
-    )
-
-
 METHOD = NetworkMethod(
     card=Card(
         name="edsr",
@@ -98,7 +88,12 @@ METHOD = NetworkMethod(
     presets={"tiny": {"width": 12, "blocks": 3}},
     halo=lambda config: 2 * config.blocks + 3,
     official=OfficialLayout(
-        configure=_configure,
+        configure=lambda state: EDSRConfig(
+            channels_in=state["head.0.weight"].shape[1],
+            bands=state["tail.0.weight"].shape[0],
+            width=state["head.0.weight"].shape[0],
+            blocks=count_matches(state, r"body\.(\d+)\.body\."),
+        ),
         key=_key,
         contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
         source="github.com/caiyuanhao1998/MST-plus-plus",

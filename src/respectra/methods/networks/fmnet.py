@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
 from respectra.methods.networks.blocks import conv2d, count_matches, rename
 
 
@@ -159,16 +159,6 @@ def _halo(config: FMNetConfig) -> int:
     return 1 + config.blocks * (1 + block) + 2 * block
 
 
-def _configure(state: State) -> FMNetConfig:
-    width, bands = state["input.weight"].shape[:2]
-    return FMNetConfig(
-        width=width,
-        bands=bands,
-        blocks=count_matches(state, r"convs\.(\d+)\.0\.conv\.weight$"),
-        functions=state["orep.output.weight"].shape[0],
-    )
-
-
 #: Our names -> the authors', applied in this order.
 _RENAMES = (
     (r"^stem\.", "input."),
@@ -220,7 +210,12 @@ METHOD = NetworkMethod(
     },
     halo=_halo,
     official=OfficialLayout(
-        configure=_configure,
+        configure=lambda state: FMNetConfig(
+            width=state["input.weight"].shape[0],
+            bands=state["input.weight"].shape[1],
+            blocks=count_matches(state, r"convs\.(\d+)\.0\.conv\.weight$"),
+            functions=state["orep.output.weight"].shape[0],
+        ),
         key=lambda name, config: rename(name, _RENAMES),
         contract={"clean": {}, "real-world": {}},
         source=_SOURCE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from typing import Annotated, Literal
 
 import torch
@@ -14,7 +13,7 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, conv2d, depthwise, rename
+from respectra.methods.networks.blocks import GlobalMean, conv2d, count_matches, depthwise, rename
 
 #: Numbers that a scan carries along for each of its channels.
 STATES = 16
@@ -268,7 +267,7 @@ def _key(name: str, config: GMSRConfig) -> str:
 
 
 def _configure(state: State) -> GMSRConfig:
-    count = len({key for key in state if re.fullmatch(r"output\d+\.weight", key)})
+    count = count_matches(state, r"output(\d+)\.weight$")
     widths = [state[f"output{i + 1}.weight"].shape for i in range(count)]
     return GMSRConfig(
         channels_in=widths[0][1], widths=tuple(w[0] for w in widths[:-1]), bands=widths[-1][0]

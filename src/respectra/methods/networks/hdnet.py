@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
 from respectra.methods.networks.blocks import conv2d, count_matches
 from respectra.methods.networks.edsr import ResidualBlock
 
@@ -124,16 +124,6 @@ def _key(name: str, config: HDNetConfig) -> str:
     return f"body.{index}.body.{0 if place[1] == 'conv1' else 2}.{kind}"
 
 
-def _configure(state: State) -> HDNetConfig:
-    width, channels_in = state["head.0.weight"].shape[:2]
-    return HDNetConfig(
-        channels_in=channels_in,
-        bands=state["tail.0.weight"].shape[0],
-        width=width,
-        blocks=(count_matches(state, r"body\.(\d+)\.body\.") + 1) // 2,
-    )
-
-
 METHOD = NetworkMethod(
     card=Card(
         name="hdnet",
@@ -174,7 +164,12 @@ METHOD = NetworkMethod(
     network=HDNet,
     presets={"tiny": {"width": 8, "blocks": 2}},
     official=OfficialLayout(
-        configure=_configure,
+        configure=lambda state: HDNetConfig(
+            channels_in=state["head.0.weight"].shape[1],
+            bands=state["tail.0.weight"].shape[0],
+            width=state["head.0.weight"].shape[0],
+            blocks=(count_matches(state, r"body\.(\d+)\.body\.") + 1) // 2,
+        ),
         key=_key,
         contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
         source="github.com/caiyuanhao1998/MST-plus-plus",

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
 from respectra.methods.networks.blocks import (
     GlobalMean,
     conv2d,
@@ -170,15 +170,6 @@ _RENAMING = (
 )
 
 
-def _configure(state: State) -> HINetConfig:
-    return HINetConfig(
-        channels_in=state["conv_in.weight"].shape[1],
-        bands=state["last.weight"].shape[0],
-        width=state["conv_01.weight"].shape[0],
-        depth=count_matches(state, r"down_path_1\.(\d+)\."),
-    )
-
-
 METHOD = NetworkMethod(
     card=Card(
         name="hinet",
@@ -217,7 +208,12 @@ METHOD = NetworkMethod(
     presets={"tiny": {"width": 4, "depth": 3}},
     halo=_halo,
     official=OfficialLayout(
-        configure=_configure,
+        configure=lambda state: HINetConfig(
+            channels_in=state["conv_in.weight"].shape[1],
+            bands=state["last.weight"].shape[0],
+            width=state["conv_01.weight"].shape[0],
+            depth=count_matches(state, r"down_path_1\.(\d+)\."),
+        ),
         key=lambda name, config: rename(name, _RENAMING),
         contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
         source="github.com/caiyuanhao1998/MST-plus-plus",

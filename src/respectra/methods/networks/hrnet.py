@@ -13,7 +13,12 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, three_layer_gate
+from respectra.methods.networks.blocks import (
+    GlobalMean,
+    count_matches,
+    pad_to_multiple,
+    three_layer_gate,
+)
 
 #: The resolution is halved this many times.
 LEVELS = 3
@@ -176,8 +181,7 @@ def _conv_name(rest: str) -> str:
 def _configure(state: State) -> HRNetConfig:
     def blocks(level: int) -> int:
         stem = f"{_LEVEL_NAMES[level]}{2 if level == LEVELS else 3}"
-        found = {m[1] for key in state if (m := re.match(rf"{stem}(\d+)\.", key))}
-        return len(found) - 1
+        return count_matches(state, rf"{stem}(\d+)\.") - 1
 
     width, channels_in = state["main1.conv2d.weight"].shape[:2]
     return HRNetConfig(

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import conv2d, count_matches
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
+from respectra.methods.networks.blocks import conv2d, count_matches, rename
 
 _CODE = "ss-hyun/HSCNN-R: train/resblock.py (keeps the authors' file; theirs is not public)"
 
@@ -66,22 +66,12 @@ class HscnnR(ResidualNetwork):
                 nn.init.normal_(module.weight, std=math.sqrt(2 / (9 * module.out_channels)))
 
 
-_AUTHORS = {"head": "input_conv", "blocks": "conv_seq", "fuse": "conv", "tail": "output_conv"}
-
-
-def _official_key(name: str, _: HscnnRConfig) -> str:
-    first, rest = name.split(".", maxsplit=1)
-    return f"{_AUTHORS[first]}.{rest}"
-
-
-def _official_config(state: State) -> HscnnRConfig:
-    head = state["input_conv.weight"]
-    return HscnnRConfig(
-        channels_in=head.shape[1],
-        bands=state["output_conv.weight"].shape[0],
-        width=head.shape[0],
-        blocks=count_matches(state, r"conv_seq\.(\d+)\."),
-    )
+_RENAMING = (
+    (r"^head\.", "input_conv."),
+    (r"^blocks\.", "conv_seq."),
+    (r"^fuse\.", "conv."),
+    (r"^tail\.", "output_conv."),
+)
 
 
 METHOD = NetworkMethod(
@@ -120,8 +110,13 @@ METHOD = NetworkMethod(
     },
     halo=lambda config: 2 * config.blocks + 3,
     official=OfficialLayout(
-        configure=_official_config,
-        key=_official_key,
+        configure=lambda state: HscnnRConfig(
+            channels_in=state["input_conv.weight"].shape[1],
+            bands=state["output_conv.weight"].shape[0],
+            width=state["input_conv.weight"].shape[0],
+            blocks=count_matches(state, r"conv_seq\.(\d+)\."),
+        ),
+        key=lambda name, _: rename(name, _RENAMING),
         contract={"clean": {}, "real-world": {}},
         source="ss-hyun/HSCNN-R, abse4411/hscnn-plus",
     ),

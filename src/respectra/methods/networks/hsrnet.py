@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import re
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, conv2d, rename
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
+from respectra.methods.networks.blocks import GlobalMean, conv2d, count_matches, rename
 
 
 class HSRNetConfig(NetworkConfig):
@@ -143,16 +142,6 @@ def _key(name: str, config: HSRNetConfig) -> str:
     return rename(name, _RENAMING).format(number)
 
 
-def _configure(state: State) -> HSRNetConfig:
-    steps = {key for key in state if re.fullmatch(r"e\d+\.fc1\.weight", key)}
-    return HSRNetConfig(
-        channels_in=(state["conv_R.1.weight"].shape[1] + 1) // 2,
-        bands=state["convf.1.weight"].shape[0],
-        blocks=len(steps),
-        hidden=state["HSI1.conv1.1.weight"].shape[0],
-    )
-
-
 METHOD = NetworkMethod(
     card=Card(
         name="hsrnet",
@@ -185,7 +174,12 @@ METHOD = NetworkMethod(
     network=HSRNet,
     presets={"tiny": {"blocks": 2, "hidden": 8}},
     official=OfficialLayout(
-        configure=_configure,
+        configure=lambda state: HSRNetConfig(
+            channels_in=(state["conv_R.1.weight"].shape[1] + 1) // 2,
+            bands=state["convf.1.weight"].shape[0],
+            blocks=count_matches(state, r"e(\d+)\.fc1\.weight$"),
+            hidden=state["HSI1.conv1.1.weight"].shape[0],
+        ),
         key=_key,
         contract={"clean": {}},
         source="github.com/JiangHe96/HSRnet",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
 from respectra.methods.networks.blocks import (
     GlobalMean,
     conv2d,
@@ -43,11 +43,9 @@ class DualAttention(nn.Module):
     def __init__(self, channels: int, slope: nn.PReLU) -> None:
         super().__init__()
         hidden = max(1, channels // 8)
-        self.conv1, self.act, self.conv2 = (
-            _conv(channels, channels),
-            slope,
-            _conv(channels, channels),
-        )
+        self.conv1 = _conv(channels, channels)
+        self.act = slope
+        self.conv2 = _conv(channels, channels)
         self.pixel = _conv(2, 1, 5)
         self.mean = GlobalMean()
         self.squeeze, self.excite = _conv(channels, hidden, 1), _conv(hidden, channels, 1)
@@ -250,16 +248,6 @@ def _renaming(width: int) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _configure(state: State) -> MIRNetConfig:
-    width, channels_in = state["conv_in.weight"].shape[:2]
-    return MIRNetConfig(
-        channels_in=channels_in,
-        bands=state["conv_out.weight"].shape[0],
-        width=width,
-        groups=count_matches(state, r"body\.(\d+)\."),
-    )
-
-
 METHOD = NetworkMethod(
     card=Card(
         name="mirnet",
@@ -298,7 +286,12 @@ METHOD = NetworkMethod(
     presets={"tiny": {"width": 4, "groups": 1}},
     halo=_halo,
     official=OfficialLayout(
-        configure=_configure,
+        configure=lambda state: MIRNetConfig(
+            channels_in=state["conv_in.weight"].shape[1],
+            bands=state["conv_out.weight"].shape[0],
+            width=state["conv_in.weight"].shape[0],
+            groups=count_matches(state, r"body\.(\d+)\."),
+        ),
         key=lambda name, config: rename(name, _renaming(config.width)),
         contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
         source="github.com/caiyuanhao1998/MST-plus-plus",

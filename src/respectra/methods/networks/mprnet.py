@@ -54,11 +54,9 @@ class ChannelAttentionBlock(nn.Module):
 
     def __init__(self, channels: int, slope: nn.PReLU) -> None:
         super().__init__()
-        self.conv1, self.act, self.conv2 = (
-            _conv(channels, channels),
-            slope,
-            _conv(channels, channels),
-        )
+        self.conv1 = _conv(channels, channels)
+        self.act = slope
+        self.conv2 = _conv(channels, channels)
         self.mean = GlobalMean()
         self.squeeze, self.excite = _conv(channels, channels, 1), _conv(channels, channels, 1)
 

@@ -190,8 +190,7 @@ _RENAMING = (
 
 def _configure(state: State) -> MSTConfig:
     def blocks(place: str) -> int:
-        pattern = re.escape(place) + r"\.blocks\.(\d+)\."
-        return count_matches(state, pattern)
+        return count_matches(state, re.escape(place) + r"\.blocks\.(\d+)\.")
 
     width, channels_in = state["embedding_2.weight"].shape[:2]
     return MSTConfig(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
 from respectra.methods.networks.blocks import conv2d, count_matches, rename
 
 
@@ -140,18 +140,6 @@ _RENAMING = (
 )
 
 
-def _configure(state: State) -> RepCPSIConfig:
-    width, channels_in = state["in_conv2D.weight"].shape[:2]
-    return RepCPSIConfig(
-        channels_in=channels_in,
-        bands=state["out_conv2D.weight"].shape[0],
-        width=width,
-        blocks=count_matches(state, r"seq_spaspe\.(\d+)\."),
-        gate_kernel=state["seq_spaspe.0.att_spe.gate_h.weight"].shape[2],
-        merged="seq_spaspe.0.stage1_conv.combine_conv.weight" in state,
-    )
-
-
 METHOD = NetworkMethod(
     card=Card(
         name="repcpsi",
@@ -187,7 +175,14 @@ METHOD = NetworkMethod(
     network=RepCPSI,
     presets={"merged": {"merged": True}, "tiny": {"width": 8, "blocks": 2}},
     official=OfficialLayout(
-        configure=_configure,
+        configure=lambda state: RepCPSIConfig(
+            channels_in=state["in_conv2D.weight"].shape[1],
+            bands=state["out_conv2D.weight"].shape[0],
+            width=state["in_conv2D.weight"].shape[0],
+            blocks=count_matches(state, r"seq_spaspe\.(\d+)\."),
+            gate_kernel=state["seq_spaspe.0.att_spe.gate_h.weight"].shape[2],
+            merged="seq_spaspe.0.stage1_conv.combine_conv.weight" in state,
+        ),
         key=lambda name, config: rename(name, _RENAMING),
         contract={"clean": {}},
         source="github.com/Deep-imagelab/RepCPSI",

@@ -18,7 +18,7 @@ from respectra.inference import Reconstructor, find_weights
 from respectra.inference.binding import what_fits
 from respectra.inference.guarantees import GUARANTEES, Guarantee, Guarantees, check_guarantees
 from respectra.methods import Weights, get_card, list_methods
-from respectra.methods.identity import weights_hash
+from respectra.methods.weights import weights_hash
 
 T = TypeVar("T")
 

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from tests.datasets.memory import MemoryScenes
 
 import respectra as rs
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.loading import PatchSampler, patch_loader
-from respectra.datasets.patches import MemoryScenes, Patches, PatchOptions
+from respectra.datasets.patches import Patches, PatchOptions
 from respectra.errors import ConfigError
 
 

@@ -139,12 +139,12 @@ def patch_loader(
         ConfigError: a number is out of its range, or no batch fits into an epoch.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> from respectra.datasets.patches import MemoryScenes
-        >>> values = np.random.default_rng(0).random((16, 16, 31))
-        >>> cube = rs.make_cube(values, range(400, 701, 10))
-        >>> scenes = MemoryScenes({"a": cube}, [rs.get_track("clean")])
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(16, 16), "cubes/a.npz")
+        >>> plan = rs.datasets.plan_store({"train": rs.open_collection("cubes")})
+        >>> rs.datasets.prepare_store(plan, "store")
+        >>> scenes = rs.datasets.open_store("store")["train"]
         >>> options = rs.datasets.PatchOptions(size=8, per_scene=4)
         >>> loader = rs.datasets.patch_loader(rs.datasets.Patches(scenes, options, seed=1), 2)
         >>> [tuple(images.shape) for images, *_ in loader]

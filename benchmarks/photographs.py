@@ -35,8 +35,8 @@ from respectra.cameras.calibration.fitting import (
 )
 from respectra.cameras.correction import light_of
 from respectra.cameras.pictures.profiles import open_profile
-from respectra.cameras.pictures.rendering import LIGHT_SPACE, Rendering
 from respectra.cameras.pictures.source import Said
+from respectra.cameras.pictures.tone import LIGHT_SPACE, Rendering
 from respectra.cameras.response_prior import GRID_NM, response_prior
 from respectra.cameras.responses import make_response
 from respectra.colour import encode_srgb, open_light, resample_light, rgb_space, xyz_weights

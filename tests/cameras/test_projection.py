@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from respectra.cameras import projection
-from respectra.cameras.mosaic import mosaic
+from respectra.cameras.projection import mosaic
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (64, 33), (150, 47)])

@@ -7,7 +7,7 @@ from tests.datasets.memory import MemoryScenes
 
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
-from respectra.datasets.metamers import metamers
+from respectra.datasets.palette import metamers
 from respectra.datasets.patches import Patches, PatchOptions, turn
 from respectra.datasets.textures import power_law_fields
 

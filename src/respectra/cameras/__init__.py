@@ -18,7 +18,7 @@ from respectra.cameras.described import (
 )
 from respectra.cameras.effective import PHOTOGRAPH
 from respectra.cameras.images import CHANNELS, Encoding, make_image, require_image
-from respectra.cameras.noise import Noise
+from respectra.cameras.levels import Noise
 from respectra.cameras.pictures import (
     PICTURE_SUFFIXES,
     Picture,

@@ -32,8 +32,7 @@ from respectra.cameras.effective import (
     sensitivity,
 )
 from respectra.cameras.images import require_image
-from respectra.cameras.levels import check_levels, decoded, level_shares
-from respectra.cameras.noise import Noise
+from respectra.cameras.levels import Noise, check_levels, decoded, level_shares
 from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.references import References, require_references
 from respectra.cameras.responses import CLEAN_RESPONSE

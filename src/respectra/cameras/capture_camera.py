@@ -12,7 +12,7 @@ from respectra.cameras import projection
 from respectra.cameras.capture import Capture
 from respectra.cameras.codec import Rounding
 from respectra.cameras.images import make_image, require_image
-from respectra.cameras.noise import Noise
+from respectra.cameras.levels import Noise
 from respectra.colour import encode_srgb
 from respectra.colour.transfer import decode_srgb_exact
 from respectra.cubes import Quantity, require_cube, wavelengths_of

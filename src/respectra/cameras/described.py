@@ -19,9 +19,9 @@ import xarray as xr
 
 from respectra.cameras.capture import Capture
 from respectra.cameras.colour import InputKind
-from respectra.cameras.noise import Noise
+from respectra.cameras.levels import Noise
 from respectra.cameras.pictures import PictureOptions
-from respectra.cameras.pictures.kinds import RAW_SUFFIXES
+from respectra.cameras.pictures.opening import RAW_SUFFIXES
 from respectra.cameras.response_prior import fit_matrices
 from respectra.cameras.responses import list_responses, native_response
 from respectra.cameras.tracks import track_of_file

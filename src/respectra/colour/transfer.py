@@ -177,7 +177,7 @@ def space_matrix(start: str, end: str) -> FloatArray:
 
 @functools.cache
 def _adapted(name: str, *white: float) -> FloatArray:
-    from respectra.colour.rendering import bradford
+    from respectra.colour.observers import bradford
 
     own = rgb_space(name).to_xyz
     matrix: FloatArray = bradford(own.sum(axis=1), np.array(white)) @ own

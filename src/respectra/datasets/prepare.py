@@ -15,9 +15,15 @@ import numpy.typing as npt
 
 from respectra import storage
 from respectra.cache import cache_folder
-from respectra.datasets.scene_block import make_block, make_scene, sources_of
 from respectra.datasets.store import INDEX, PART, Index, SceneEntry, SplitEntry
-from respectra.datasets.store_plan import Plan, PreparedScene, tracks_of
+from respectra.datasets.store_plan import (
+    Plan,
+    PreparedScene,
+    make_block,
+    make_scene,
+    sources_of,
+    tracks_of,
+)
 from respectra.errors import FormatError, OutputError
 from respectra.files import (
     ensure_present,

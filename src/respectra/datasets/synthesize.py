@@ -23,8 +23,7 @@ from respectra.colour import decode_srgb
 from respectra.config import Config
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, make_cube
 from respectra.datasets.lighting import light_maps
-from respectra.datasets.metamers import metamers
-from respectra.datasets.palette import DEFAULT_MATERIALS, Lights, lights, materials
+from respectra.datasets.palette import DEFAULT_MATERIALS, Lights, lights, materials, metamers
 from respectra.datasets.textures import Arrangement, dead_leaves, photo_layout, power_law_fields
 from respectra.errors import ConfigError, DataError, RespectraError
 from respectra.storage import local_folder

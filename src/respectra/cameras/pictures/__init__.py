@@ -5,8 +5,13 @@ orientation, colour and camera are heeded, and whoever reads by rows gets what a
 gets.
 """
 
-from respectra.cameras.pictures.kinds import PICTURE_SUFFIXES, RAW_SUFFIXES
-from respectra.cameras.pictures.opening import Picture, open_image, open_picture
+from respectra.cameras.pictures.opening import (
+    PICTURE_SUFFIXES,
+    RAW_SUFFIXES,
+    Picture,
+    open_image,
+    open_picture,
+)
 from respectra.cameras.pictures.saving import save_image
 from respectra.cameras.pictures.source import MAX_PIXELS
 from respectra.cameras.pictures.tone import Tone

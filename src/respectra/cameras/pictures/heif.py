@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from respectra.cameras.pictures.child import ask_child
-from respectra.cameras.pictures.coded_space import coded_space
-from respectra.cameras.pictures.exif import exif_facts
 from respectra.cameras.pictures.source import Codes, Said, WholeSource, check_cost
+from respectra.cameras.pictures.stated import coded_space, exif_facts
 from respectra.cameras.pictures.with_pillow import profile_of
 from respectra.errors import FormatError
 

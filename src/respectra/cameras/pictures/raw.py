@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.cameras.pictures.child import ask_child
-from respectra.cameras.pictures.demosaicing import Way, cell_size, fill_in
+from respectra.cameras.pictures.demosaicing import Way, cell_size, develop_mosaic
 from respectra.cameras.pictures.raw_headers import read_raw_header
 from respectra.cameras.pictures.source import (
     Codes,
@@ -101,33 +101,6 @@ def _develop(
     pattern = np.array(facts["pattern"])
     channel = np.array(["RGB".index(letter) for letter in letters])[pattern]
     return develop_mosaic(codes, channel, black[pattern], white[pattern], way)
-
-
-def develop_mosaic(
-    codes: Codes,
-    channel: npt.NDArray[Any],
-    black: npt.NDArray[Any],
-    white: npt.NDArray[Any],
-    way: Way,
-) -> npt.NDArray[np.float32]:
-    """Linear values (y, x, 3) of a mosaic.
-
-    Args:
-        codes: shape (y, x).
-        channel: the pattern's channels, 0 to 2, shape of one period.
-        black, white: levels, of the same shape.
-        way: how the missing channels are filled in.
-    """
-    period = channel.shape
-    repeats = (-(-codes.shape[0] // period[0]), -(-codes.shape[1] // period[1]))
-    height, width = codes.shape
-
-    def spread(table: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        return np.tile(table.astype(np.float32), repeats)[:height, :width]
-
-    low = spread(black)
-    values = (codes.astype(np.float32) - low) / (spread(white) - low)
-    return fill_in(np.clip(values, 0.0, 1.0), channel, way)
 
 
 def _colour(facts: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from respectra.cameras.pictures.exif import clean_text
+from respectra.cameras.pictures.stated import clean_text
 from respectra.errors import FormatError
 
 _MAKE, _MODEL, _EXIF, _SUB = 271, 272, 0x8769, 330

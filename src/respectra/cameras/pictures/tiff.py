@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from respectra.cameras.pictures.exif import clean_text
 from respectra.cameras.pictures.source import (
     Codes,
     PictureSource,
@@ -19,6 +18,7 @@ from respectra.cameras.pictures.source import (
     turn,
     turned_size,
 )
+from respectra.cameras.pictures.stated import clean_text
 from respectra.cameras.pictures.with_pillow import MAX_PROFILE
 from respectra.errors import FormatError, RespectraError, no_file
 from respectra.guards.tiff import check_tiff

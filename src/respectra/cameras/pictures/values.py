@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.cameras.images import Encoding
-from respectra.cameras.pictures.demosaicing import Way
-from respectra.cameras.pictures.mosaics import Pattern
+from respectra.cameras.pictures.demosaicing import Pattern, Way
 from respectra.cameras.pictures.profiles import (
     SRGB,
     Profile,
@@ -18,9 +17,8 @@ from respectra.cameras.pictures.profiles import (
     read_profile_file,
     space_profile,
 )
-from respectra.cameras.pictures.rendering import LIGHT_SPACE, Rendering
 from respectra.cameras.pictures.source import Codes, Said
-from respectra.cameras.pictures.tone import Tone, choose_tone
+from respectra.cameras.pictures.tone import LIGHT_SPACE, Rendering, Tone, choose_tone
 from respectra.config import Config
 from respectra.errors import DataError
 

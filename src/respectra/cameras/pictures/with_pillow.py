@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from respectra.cameras.pictures.coded_space import coded_space, other_gamma, stated_in
-from respectra.cameras.pictures.exif import exif_facts, exif_space, orientation_of
 from respectra.cameras.pictures.source import (
     Codes,
     Said,
@@ -23,6 +21,14 @@ from respectra.cameras.pictures.source import (
     check_cost,
     turn,
     turned_size,
+)
+from respectra.cameras.pictures.stated import (
+    coded_space,
+    exif_facts,
+    exif_space,
+    orientation_of,
+    other_gamma,
+    stated_in,
 )
 from respectra.errors import FormatError, RespectraError, RespectraWarning
 

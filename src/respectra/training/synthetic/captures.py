@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from respectra.cameras import codec
-from respectra.cameras.mosaic import demosaic, mosaic
+from respectra.cameras.projection import demosaic, mosaic
 from respectra.cameras.responses import get_response
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.spectra import illuminants

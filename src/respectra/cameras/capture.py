@@ -19,7 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras.capture_records import capture_record, open_camera, read_record
+from respectra.cameras.capture_records import (
+    capture_record,
+    explained,
+    open_camera,
+    read_facts,
+    read_record,
+)
 from respectra.cameras.codec import Rounding
 from respectra.cameras.correction import Correction, check_correction, correct
 from respectra.cameras.effective import (
@@ -346,13 +352,12 @@ class Capture:
         Raises:
             FormatError: it is no capture, of another version, or damaged.
         """
-        facts = read_record(record, where)
-        with facts.explained():
-            ways = facts.take("ways", dict)
-            held = None if ways is None else {n: cls.from_json(r) for n, r in ways.items()}
-            capture = cls(**facts.arguments(), ways=held)
-            facts.done()
-        return capture
+        stated = read_record(record, where)
+        with explained(where):
+            facts = read_facts(stated)
+            if "ways" in facts:
+                facts["ways"] = {n: cls.from_json(r) for n, r in facts["ways"].items()}
+            return cls(**facts)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write one JSON file, with the other ways that the capture holds.

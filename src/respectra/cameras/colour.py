@@ -28,23 +28,6 @@ from respectra.colour.transfer import SRGB_TO_XYZ, decode_srgb, encode_srgb, rgb
 from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.typing import FloatArray
 
-__all__ = [
-    "CLEAN_WHITE_D65",
-    "EXPOSURE",
-    "INPUT_KINDS",
-    "OBSERVER_2_TO_10",
-    "SRGB_TO_XYZ",
-    "Gamut",
-    "InputKind",
-    "clean_to_srgb",
-    "decode_srgb",
-    "encode_srgb",
-    "input_encoding",
-    "srgb_to_clean",
-    "to_track_values",
-]
-
-
 #: What the values of an image are: a photograph encoded for a display, images of the clean or of
 #: the real-world track as their files hold them, or linear light in the primaries of sRGB (what a
 #: raw converter writes without a tone curve), or the codes of a camera that a capture names.

@@ -19,19 +19,6 @@ import numpy.typing as npt
 from respectra.errors import ConfigError
 from respectra.typing import FloatArray
 
-__all__ = [
-    "Correction",
-    "ProcessCorrection",
-    "check_correction",
-    "correct",
-    "correction_record",
-    "fit_process",
-    "light_of",
-    "read_correction",
-    "root_polynomial",
-    "within_range",
-]
-
 #: Below this share of full scale, logarithms flatten.
 _FLOOR = 0.004
 #: Steps a channel of the table through which pictures are corrected, and pixels at a time.
@@ -190,7 +177,7 @@ def correction_record(correction: Correction) -> Any:
     return [list(row) for row in correction]
 
 
-def read_correction(record: Any) -> Correction | None:
+def read_correction(record: Any) -> Correction:
     """The correction of a record."""
     return ProcessCorrection(**record) if isinstance(record, dict) else record
 

@@ -30,9 +30,6 @@ from respectra.errors import ConfigError, DataError
 
 #: Prefixes and endings of the names of measured responses.
 _PREFIX, _SUFFIX = "ampas-", "-npl"
-#: Mean error of reflectance (MRAE) that a camera's response of each origin was measured to give on
-#: real raw files; see docs/photographs.md.
-ORIGINS = ("measured", "fitted to the file's colour matrices")
 
 
 def described_capture(attrs: Mapping[Any, Any]) -> Capture | None:

@@ -1,7 +1,4 @@
-"""A camera and a light as one: what a response sees of reflectance.
-
-Under light L the camera A sees a reflectance as the camera diag(L)·A would.
-"""
+"""A camera and a light as one: what a response sees of reflectance; see :mod:`capture`."""
 
 from __future__ import annotations
 
@@ -19,16 +16,6 @@ from respectra.colour import (
 )
 from respectra.cubes import check_wavelengths
 from respectra.typing import FloatArray
-
-__all__ = [
-    "ASSUMED_LIGHT",
-    "PHOTOGRAPH",
-    "PHOTOGRAPH_LIGHT",
-    "is_observer",
-    "nearest_light",
-    "seen_under",
-    "sensitivity",
-]
 
 #: The camera of developed photographs: linear sRGB as the 2° observer adapted to the light.
 PHOTOGRAPH = "srgb"

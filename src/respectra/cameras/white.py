@@ -21,8 +21,6 @@ import numpy.typing as npt
 from respectra.errors import DataError, RespectraWarning
 from respectra.typing import FloatArray
 
-__all__ = ["AUTO", "Rectangle", "White", "check_white", "estimate_white", "measure_white"]
-
 White = tuple[float, float, float]
 #: x, y, width, height of a part of the picture, in pixels.
 Rectangle = tuple[int, int, int, int]

@@ -79,7 +79,7 @@ def illuminant(name: str, wavelengths_nm: npt.ArrayLike) -> FloatArray:
     names = {known.lower(): known for known in tabulated_illuminants()}
     if name.lower() not in names:
         raise unknown_name("illuminant", name, names)
-    table_nm, table = _illuminant_table(names[name.lower()])
+    table_nm, table = illuminant_table(names[name.lower()])
     if grid[0] < table_nm[0] or grid[-1] > table_nm[-1]:
         raise DataError(
             f"illuminant {name} is known from {table_nm[0]:g} to {table_nm[-1]:g} nm, "
@@ -95,11 +95,6 @@ def tabulated_illuminants() -> tuple[str, ...]:
         return tuple(str(name) for name in tables["illuminants"])
 
 
-def illuminant_table(name: str) -> tuple[FloatArray, FloatArray]:
-    """Wavelengths in nm and relative power of an illuminant as published, each of shape (n,)."""
-    return _illuminant_table(name)
-
-
 @functools.cache
 def _kept_table(name: str) -> tuple[FloatArray, FloatArray]:
     """A table that is in the package."""
@@ -108,7 +103,8 @@ def _kept_table(name: str) -> tuple[FloatArray, FloatArray]:
 
 
 @functools.cache
-def _illuminant_table(name: str) -> tuple[FloatArray, FloatArray]:
+def illuminant_table(name: str) -> tuple[FloatArray, FloatArray]:
+    """Wavelengths in nm and relative power of an illuminant as published, each of shape (n,)."""
     if name == _KEPT:
         return _kept_table(name)
     import colour

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from respectra.colour.observers import bradford
 from respectra.errors import unknown_name
 from respectra.threads import for_blocks
 from respectra.typing import FloatArray
@@ -177,8 +178,6 @@ def space_matrix(start: str, end: str) -> FloatArray:
 
 @functools.cache
 def _adapted(name: str, *white: float) -> FloatArray:
-    from respectra.colour.observers import bradford
-
     own = rgb_space(name).to_xyz
     matrix: FloatArray = bradford(own.sum(axis=1), np.array(white)) @ own
     matrix.setflags(write=False)

@@ -20,13 +20,10 @@ _BAYER = {"RGGB": "BG", "BGGR": "RG", "GRBG": "GB", "GBRG": "GR"}
 
 
 def fill_in(values: Float32Array, channel: npt.NDArray[Any], way: Way) -> Float32Array:
-    """Three channels a pixel.
+    """Three channels a pixel, of values (y, x) in [0, 1].
 
-    Args:
-        values: shape (y, x), in [0, 1].
-        channel: the channels of one period of the pattern, 0 to 2: 2 x 2 (Bayer) or 6 x 6
-            (X-Trans, whose cells of 3 x 3 hold all channels).
-        way: see ``Way``; where edges cannot be heeded, bilinear.
+    ``channel`` are the channels of one period of the pattern, 0 to 2: 2 x 2 (Bayer) or 6 x 6
+    (X-Trans, whose cells of 3 x 3 hold all channels). Where edges cannot be heeded, bilinear.
 
     Raises:
         DataError: smaller than the pattern, or a pattern that lacks a channel.
@@ -49,13 +46,9 @@ def develop_mosaic(
     white: npt.NDArray[Any],
     way: Way,
 ) -> npt.NDArray[np.float32]:
-    """Linear values (y, x, 3) of a mosaic.
+    """Linear values (y, x, 3) of the codes (y, x) of a mosaic.
 
-    Args:
-        codes: shape (y, x).
-        channel: the pattern's channels, 0 to 2, shape of one period.
-        black, white: levels, of the same shape.
-        way: how the missing channels are filled in.
+    The pattern's channels and its black and white levels are those of one period.
     """
     period = channel.shape
     repeats = (-(-codes.shape[0] // period[0]), -(-codes.shape[1] // period[1]))
@@ -127,12 +120,7 @@ def fill_in_source(
 ) -> WholeSource:
     """The picture behind a grey mosaic: linear values of the camera in [0, 1].
 
-    Args:
-        source: of one channel, its pixels as they lie on the sensor.
-        pattern: see ``Pattern``.
-        way: how the missing channels are filled in.
-        black_level: the code that no light gives.
-        white_level: the code of full scale; the highest one by default.
+    Its levels are codes; full scale is the highest one by default.
 
     Raises:
         DataError: the picture has colours already.

@@ -17,18 +17,10 @@ from respectra.errors import FormatError
 _PIXEL_BYTES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 
 
-def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
-    """Decode the main picture of a HEIC file; libheif puts it upright.
+def open_heif(path: Path, *, max_pixels: int) -> WholeSource:
+    """The main picture of a HEIC file; high dynamic range is refused.
 
-    Args:
-        path: the file.
-        upright: of no account: the orientation is part of how the file is coded.
-        max_pixels: the largest picture to read.
-
-    Raises:
-        FormatError: damaged, cut short, too large, or high dynamic range.
-        DataError: it does not fit into memory.
-        MissingExtraError: pi-heif is not installed.
+    libheif puts it upright: the orientation is part of how the file is coded.
     """
     facts, _ = ask_child(path, "heif", "look")
     mode = str(facts["mode"]).split(";")[0]

@@ -82,12 +82,9 @@ def open_image(
     if isinstance(place, Url):
         with local_copy(place) as copy:
             return open_image(copy, encoding=encoding, max_pixels=max_pixels, **options)
-    file = place
-    chosen = PictureOptions(**options)
-    with _naming(file):
-        source = _filled_in(_open_source(file, encoding, max_pixels, chosen), chosen)
-        values = Values(source.said, encoding, chosen)
-        return _image(values, source.read(slice(0, source.height)), file.name)
+    with _naming(place):
+        source, values = _opened(place, encoding, max_pixels, options)
+        return _image(values, source.read(slice(0, source.height)), place.name)
 
 
 class Picture:
@@ -208,16 +205,22 @@ def open_picture(
     """
     file = Path(path)
     encoding = input_encoding(kind)
-    chosen = PictureOptions(**options)
     with _naming(file):
-        source = _filled_in(_open_source(file, encoding, max_pixels, chosen), chosen)
-        return Picture(file, kind, source, Values(source.said, encoding, chosen), convert)
+        return Picture(file, kind, *_opened(file, encoding, max_pixels, options), convert)
 
 
 def _image(values: Values, codes: Codes, name: str) -> xr.DataArray:
     return make_image(
         values(codes), encoding=values.encoding, bits=values.bits, source=name, **values.attrs
     )
+
+
+def _opened(
+    path: Path, encoding: Encoding, max_pixels: int, options: dict[str, Any]
+) -> tuple[PictureSource, Values]:
+    chosen = PictureOptions(**options)
+    source = _filled_in(_open_source(path, encoding, max_pixels, chosen), chosen)
+    return source, Values(source.said, encoding, chosen)
 
 
 def _open_source(
@@ -243,7 +246,7 @@ def _open_source(
     if kind == "HEIC":
         from respectra.cameras.pictures.heif import open_heif
 
-        return open_heif(path, upright=upright, max_pixels=whole)
+        return open_heif(path, max_pixels=whole)
     from respectra.cameras.pictures.with_pillow import open_with_pillow
 
     return open_with_pillow(path, data, kind, upright=upright, max_pixels=whole)
@@ -328,11 +331,7 @@ _KNOWN = ("PNG", "JPEG", "TIFF", "WebP", "HEIC", "AVIF")
 
 
 def kind_by_name(path: Path) -> str:
-    """What the suffix says: PNG, JPEG, TIFF, WebP, HEIC, AVIF or RAW.
-
-    Raises:
-        FormatError: it is none of a picture.
-    """
+    """What the suffix says: PNG, JPEG, TIFF, WebP, HEIC, AVIF or RAW; others are refused."""
     suffix = path.suffix.lower()
     if suffix in RAW_SUFFIXES:
         return "RAW"
@@ -346,11 +345,7 @@ def kind_by_name(path: Path) -> str:
 
 
 def kind_by_contents(data: bytes) -> str:
-    """What the first bytes say.
-
-    Raises:
-        FormatError: empty, or of an unknown format.
-    """
+    """What the first bytes say; empty files and unknown formats are refused."""
     if not data:
         raise FormatError("the file is empty")
     found = next((kind for magic, kind in _BEGINNINGS.items() if data.startswith(magic)), None)

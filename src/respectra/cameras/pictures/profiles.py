@@ -12,7 +12,6 @@ import functools
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,11 +55,7 @@ SRGB = Profile("sRGB", None, None)
 
 
 def open_profile(data: bytes, said: Said) -> Profile:
-    """Read a profile for codes of a kind.
-
-    Raises:
-        FormatError: damaged, of a class that describes no picture, or for other channels.
-    """
+    """A profile for codes of a kind; one that is damaged or for other channels is refused."""
     sound = _sound(data)
     name = _name(sound)
     wanted, found = _MODES.get(said.colours, "RGB "), sound.xcolor_space
@@ -78,18 +73,6 @@ def open_profile(data: bytes, said: Said) -> Profile:
     if found == "RGB " and {b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"} <= set(tables):
         return _matrix_profile(tables, name, said)
     return _table_profile(data, name, said)
-
-
-def read_profile_file(path: Path) -> bytes:
-    """The bytes of a profile on disk.
-
-    Raises:
-        FormatError: there is none.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"the profile {path} cannot be read: {error.strerror}") from None
 
 
 def space_profile(name: str, said: Said) -> Profile:

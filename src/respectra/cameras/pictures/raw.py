@@ -31,18 +31,7 @@ _FLIPS = {3: 3, 5: 8, 6: 6}
 
 
 def open_raw(path: Path, *, demosaic: Way, max_pixels: int) -> WholeSource:
-    """Unpack a raw file to linear values in [0, 1], upright.
-
-    Args:
-        path: the file.
-        demosaic: how the missing channels are filled in.
-        max_pixels: the largest picture to read.
-
-    Raises:
-        FormatError: unknown to LibRaw, damaged, cut short or too large.
-        DataError: a sensor whose colours are not red, green and blue.
-        MissingExtraError: rawpy is not installed.
-    """
+    """A raw file as linear values in [0, 1], upright; of red, green and blue alone."""
     data = read_file(path)
     if not data:
         raise FormatError("the file is empty")

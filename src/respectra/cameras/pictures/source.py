@@ -121,11 +121,7 @@ def turned_size(height: int, width: int, orientation: int) -> tuple[int, int]:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        FormatError: there is none, or it cannot be read.
-    """
+    """The bytes of a file; a FormatError where there is none or it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -147,15 +143,8 @@ def check_cost(
 ) -> None:
     """Refuse a picture by what its header claims, before anything is allocated.
 
-    Args:
-        where: name of the file.
-        height: rows.
-        width: columns.
-        value_bytes: of one pixel's codes.
-        stored_bytes: size of the file.
-        max_pixels: the most that were asked for.
-        compressed: whether codes may take less room in the file.
-        pieces: strips, tiles or frames.
+    ``value_bytes`` are those of one pixel's codes, ``stored_bytes`` those of the file, in which
+    ``compressed`` codes may take less room, in so many ``pieces`` (strips, tiles or frames).
 
     Raises:
         FormatError: no pixel, too many, or more than such a file can hold.

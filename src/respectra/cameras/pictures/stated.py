@@ -77,11 +77,7 @@ _SRGB_GAMMAS = range(43_000, 48_000)
 
 
 def coded_space(primaries: int, curve: int, kind: str) -> str | None:
-    """The colour space; None for sRGB and for primaries that are not named.
-
-    Raises:
-        FormatError: a curve that no ordinary display has.
-    """
+    """The colour space; None for sRGB and unnamed primaries. High dynamic range is refused."""
     if curve not in _SRGB_CURVES:
         raise FormatError(
             f"the {kind} is of high dynamic range (transfer curve {curve}), which is not read; "

@@ -29,19 +29,7 @@ _EXIF_FACTS = {"Make": "camera_make", "Model": "camera_model", "Software": "soft
 
 
 def open_tiff(path: Path, *, upright: bool, max_pixels: int) -> PictureSource:
-    """Open the picture of a TIFF file.
-
-    Previews and masks beside the picture are passed over.
-
-    Args:
-        path: the file.
-        upright: apply the orientation that the file states.
-        max_pixels: the largest picture to read.
-
-    Raises:
-        FormatError: damaged, cut short, too large, of several pictures, or of an unknown type.
-        DataError: it does not fit into memory.
-    """
+    """The picture of a TIFF file; previews and masks beside it are passed over."""
     import tifffile
 
     try:

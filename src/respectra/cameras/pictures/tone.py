@@ -8,8 +8,8 @@ The model is, for each channel of linear light v in [0, 1],
 
 a power law whose exponent changes with the value, but is nowhere below a least one. It is fitted to
 a chart in the picture. Where nothing is known of the camera, :class:`Rendering` undoes what cameras
-do on the whole: what light is likely behind a value, in relative error, was learned from simulated cameras
-alone; no photograph was used. See ``scripts/fit_rendering.py`` and docs/photographs.md.
+do on the whole: what light is likely behind a value, in relative error, was learned from simulated
+cameras alone; no photograph was used. See ``scripts/fit_rendering.py`` and docs/photographs.md.
 """
 
 from __future__ import annotations
@@ -98,11 +98,7 @@ class Tone:
 
 
 def open_tone(path: Path) -> Tone:
-    """Read what :meth:`Tone.save` wrote.
-
-    Raises:
-        FormatError: no such file, or no tone curve.
-    """
+    """Read what :meth:`Tone.save` wrote; a FormatError where it is no tone curve."""
     try:
         record: Any = json.loads(path.read_text("utf-8"))
         if record.pop("format") != _FORMAT or record.pop("version") != _VERSION:
@@ -117,13 +113,7 @@ def open_tone(path: Path) -> Tone:
 
 
 def choose_tone(wish: str, facts: dict[str, Any]) -> tuple[Tone | Rendering | None, str]:
-    """What to undo and what to say of it.
-
-    Args:
-        wish: ``auto``: as ``generic`` where the file names the camera that rendered it; ``none``;
-            ``generic``: what cameras do; or a file.
-        facts: what the file says: ``camera_make``, ``camera_model``.
-    """
+    """What to undo and what to say of it, by :attr:`PictureOptions.tone` and what the file says."""
     camera = str(facts.get("camera_model") or facts.get("camera_make") or "")
     if wish == "none" or (wish == "auto" and not camera):
         return None, "none"
@@ -164,17 +154,11 @@ class Rendering:
     weights: Path = SHIPPED
 
     def undo(self, values: npt.NDArray[np.floating], space: str) -> Float32Array:
-        """Light on the scene, linear R, G, B of ``LIGHT_SPACE`` from 0 to 1.
+        """Light on the scene, linear R, G, B of ``LIGHT_SPACE``, of linear values of a space.
 
-        The network's answers are read off a table of 33 steps a channel between which they are
-        linear, so that a pixel's does not depend on what is computed beside it.
-
-        Args:
-            values: shape (…, 3), linear, from 0 to 1.
-            space: their colour space, a name of :func:`respectra.colour.list_rgb_spaces`.
-
-        Raises:
-            ConfigError: there is no such space.
+        Both have shape (…, 3) and are from 0 to 1. The network's answers are read off a table of 33
+        steps a channel between which they are linear, so that a pixel's does not depend on what is
+        computed beside it.
         """
         flat = np.ascontiguousarray(np.reshape(values, (-1, 3)), np.float32)
         out = np.empty_like(flat)

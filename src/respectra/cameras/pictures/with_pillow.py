@@ -44,19 +44,7 @@ _LAST_PART = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
 def open_with_pillow(
     path: Path, data: bytes, kind: str, *, upright: bool, max_pixels: int
 ) -> WholeSource:
-    """Decode a picture.
-
-    Args:
-        path: its name, for messages.
-        data: the whole file.
-        kind: JPEG, PNG, WebP or AVIF.
-        upright: apply the orientation that the file states.
-        max_pixels: the largest picture to read.
-
-    Raises:
-        FormatError: damaged, cut short, too large, or of several pictures.
-        DataError: it does not fit into memory.
-    """
+    """The picture of a JPEG, PNG, WebP or AVIF file, whose bytes are given."""
     try:
         if kind == "PNG" and data[12:16] == b"IHDR" and len(data) > 25:
             width, height = struct.unpack(">II", data[16:24])
@@ -100,11 +88,7 @@ def open_with_pillow(
 
 
 def profile_of(info: dict[Any, Any]) -> bytes | None:
-    """The profile that a file carries.
-
-    Raises:
-        FormatError: it is larger than any profile.
-    """
+    """The profile that a file carries; refused where it is larger than any profile."""
     icc = info.get("icc_profile")
     if icc is not None and len(icc) > MAX_PROFILE:
         raise FormatError(f"its colour profile has {len(icc):,} bytes, more than {MAX_PROFILE:,}")

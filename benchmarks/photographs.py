@@ -26,9 +26,9 @@ from PIL import Image
 import respectra as rs
 from respectra.cameras import Capture, Tone
 from respectra.cameras.calibration import open_chart
+from respectra.cameras.calibration.charts import colours_of
 from respectra.cameras.calibration.fitting import (
     DEVELOPED_WAYS,
-    colours_of,
     cross_validate,
     fit_tone,
     fit_way,

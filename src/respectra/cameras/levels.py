@@ -22,16 +22,10 @@ def decoded(
     space: str | None = None,
     levels: tuple[float, float] | None = None,
 ) -> xr.DataArray:
-    """A picture as linear values in [0, 1].
+    """A picture of so many bits as linear values in [0, 1]; see :meth:`Capture.linear`.
 
-    Args:
-        picture: dims (y, x, channel).
-        bits: depth of its codes.
-        space: to which a photograph is brought; None: values of a camera, which stay its own.
-        levels: black and white as shares of the highest code.
-
-    Returns:
-        with the attributes ``code_bits`` and ``code_curve``; see :meth:`Capture.linear`.
+    ``space`` is that to which a photograph is brought; the values of a camera stay its own. Its
+    ``levels`` are black and white as shares of the highest code.
     """
     encoded = picture.attrs.get("encoding") == "srgb"
     values = np.asarray(picture.values, np.float32)
@@ -76,11 +70,7 @@ def level_shares(
 
 
 def check_levels(black: float | None, white: float | None, bits: int | None) -> None:
-    """Refuse levels that are none.
-
-    Raises:
-        ConfigError: they are not codes, or black lies above white.
-    """
+    """Refuse levels that are not codes, and a black above white."""
     if bits is not None and not (isinstance(bits, int) and 1 <= bits <= 32):
         raise ConfigError(f"bits are a whole number from 1 to 32; got {bits!r}")
     for name, level in (("black", black), ("white", white)):

@@ -23,16 +23,7 @@ MOST_ELECTRONS = 1e15
 
 
 def noise_generator(seed: int, key: str, block: int) -> np.random.Generator:
-    """The random numbers of one block of rows.
-
-    Args:
-        seed: a non-negative integer.
-        key: tells scenes apart that share a seed, such as a file's name.
-        block: number of the block of 64 rows.
-
-    Raises:
-        ConfigError: the seed is negative.
-    """
+    """The random numbers of one block of rows; the key tells scenes apart that share a seed."""
     if seed < 0:
         raise ConfigError(f"a seed is a non-negative integer; got {seed}")
     digest = hashlib.sha256(key.encode()).digest()
@@ -61,8 +52,7 @@ def expose(
         electrons_per_unit: photo-electrons of a signal of 1.
         finish: from a block's noisy electrons (which it may overwrite) to what goes to ``out``.
         out: where to, of the signal's shape; may be ``signal`` itself.
-        seed: a non-negative integer.
-        key: tells scenes apart that share a seed.
+        seed, key: of the noise; see :func:`noise_generator`.
         shot: replace each mean by a draw from the Poisson distribution of that mean.
         dark_sigma_e: standard deviation of the normal noise added to it, in electrons.
 

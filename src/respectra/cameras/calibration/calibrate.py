@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras.calibration.charts import Chart, open_chart
+from respectra.cameras.calibration.charts import Chart, colours_of, open_chart
 from respectra.cameras.calibration.detection import (
     ChartPatches,
     check_corners,
@@ -21,7 +21,6 @@ from respectra.cameras.calibration.detection import (
 from respectra.cameras.calibration.fitting import (
     Response,
     choose_way,
-    colours_of,
     cross_validate,
     fit_correction,
     fit_lights,

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras.calibration.charts import Chart
+from respectra.cameras.calibration.charts import Chart, colours_of
 from respectra.cameras.images import require_image
-from respectra.colour import SRGB_TO_XYZ, encode_srgb, open_light, resample_light, srgb_matrix
+from respectra.colour import SRGB_TO_XYZ, encode_srgb
 from respectra.errors import DataError
 from respectra.typing import FloatArray
 
@@ -286,8 +286,7 @@ def _mirrored(box: FloatArray) -> bool:
 
 def _turned(picture: xr.DataArray, corners: FloatArray, chart: Chart) -> tuple[FloatArray, float]:
     """The corners from the first patch on, by the colours, and how alike they are."""
-    power = resample_light(open_light("D65"), _grid_nm())
-    truth = chart.spectra @ srgb_matrix(power, _grid_nm())
+    truth = colours_of(chart.spectra)
     best, likeness = corners, -1.0
     for turn in (0, 2):
         points = np.roll(corners, turn, axis=0)
@@ -355,9 +354,3 @@ def _project(places: FloatArray, points: npt.ArrayLike, chart: Chart) -> FloatAr
 
     turn = cv2.getPerspectiveTransform(_outer(chart), np.asarray(points, np.float32))
     return np.asarray(cv2.perspectiveTransform(places[None], turn)[0], np.float64)
-
-
-def _grid_nm() -> FloatArray:
-    from respectra.cameras.response_prior import GRID_NM
-
-    return GRID_NM

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import re
 from collections.abc import Callable
@@ -176,8 +177,7 @@ class References:
 
     def replace(self, **changes: Any) -> References:
         """The references with something changed."""
-        facts = {n: getattr(self, n) for n in self.__dataclass_fields__}
-        return References(**{**facts, **changes})
+        return dataclasses.replace(self, **changes)
 
     def on(self, wavelengths_nm: npt.ArrayLike) -> References:
         """The references on other wavelengths, linear between their own.
@@ -198,9 +198,8 @@ class References:
         def across(rows: FloatArray) -> FloatArray:
             return np.stack([np.interp(grid, known, row) for row in rows])
 
-        return References(
-            self.points, across(self.spectra), grid, across(self.uncertainty), self.values
-        )
+        spectra, spread = across(self.spectra), across(self.uncertainty)
+        return self.replace(spectra=spectra, wavelengths_nm=grid, uncertainty=spread)
 
     @classmethod
     def from_csv(

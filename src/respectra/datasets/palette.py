@@ -99,13 +99,7 @@ class Lights:
 
 @functools.lru_cache(maxsize=8)
 def materials(sources: tuple[str, ...], grid_nm: tuple[float, ...]) -> Materials:
-    """The materials of collections of reflectances on a grid.
-
-    Raises:
-        ConfigError: no collection is named, or one is unknown.
-        MissingExtraError: the package that brings one is not installed.
-        DataError: a collection does not cover the grid.
-    """
+    """The materials of collections on a grid; errors are those of :func:`reflectances`."""
     if not sources:
         raise ConfigError("name at least one collection of reflectances to make materials of")
     blocks, families, weights, first = [], [], [], 0
@@ -174,9 +168,6 @@ def metamers(
         rng: where the curves come from.
         strength: standard deviation of the curves, as a share of each reflectance's mean.
         smoothness_nm: length scale of the process.
-
-    Returns:
-        shape (n, band), within [0, 1] and with the same response.
 
     Raises:
         DataError: the shapes disagree.

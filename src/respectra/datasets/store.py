@@ -266,7 +266,7 @@ def open_store(folder: str | os.PathLike[str]) -> Store:
     path = local_folder(folder)
     recover(path / INDEX, others=["*.bin"])
     if not (path / INDEX).is_file():
-        unfinished = (path / PART).is_dir() or (path / "plan.json").is_file()
+        unfinished = (path / PART).is_dir()
         raise FormatError(
             f"{path} is an unfinished store; run the same `respectra data prepare` again"
             if unfinished

@@ -56,7 +56,7 @@ def power_law_fields(
 
 
 def dead_leaves(height: int, width: int, count: int, rng: np.random.Generator) -> Arrangement:
-    """Things of all sizes that hide one another, and the ground: ellipses, polygons, lobed blobs."""
+    """Things of all sizes that hide one another: ellipses, polygons and lobed blobs."""
     thing = np.zeros((height, width), np.int32)
     slope = np.zeros((2, height, width), np.float32)
     slope += rng.normal(0, 0.15, (2, 1, 1)).astype(np.float32)

@@ -24,6 +24,7 @@ __all__ = [
     "PLAUSIBLE_NM",
     "UNIT_NAMES",
     "axis_of_archive",
+    "band_widths",
     "check_wavelengths",
     "is_plausible",
     "is_unit",
@@ -149,6 +150,11 @@ def check_wavelengths(wavelengths_nm: npt.ArrayLike) -> FloatArray:
             f"got {np.array2string(grid, threshold=6, precision=4)}: sort the bands first"
         )
     return grid
+
+
+def band_widths(grid_nm: FloatArray) -> FloatArray:
+    """How far each band reaches, nm, shape (band,); 1 for a band that has no neighbours."""
+    return np.asarray(np.gradient(grid_nm) if grid_nm.size > 1 else np.ones(1), np.float64)
 
 
 def is_plausible(wavelengths_nm: npt.ArrayLike) -> bool:

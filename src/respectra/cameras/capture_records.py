@@ -25,7 +25,6 @@ from respectra.cameras.responses import (
 )
 from respectra.cameras.white import AUTO
 from respectra.colour import (
-    SRGB_TO_XYZ,
     colour_matching,
     list_rgb_spaces,
     make_light,
@@ -88,7 +87,7 @@ def open_camera(camera: str | os.PathLike[str] | xr.DataArray) -> xr.DataArray:
 def _photograph(space: str) -> xr.DataArray:
     """Linear R, G, B of radiance in a colour space; a capture adapts it to its light."""
     matching = colour_matching("cie1931", _FINE_NM)
-    to_xyz = SRGB_TO_XYZ if space == "srgb" else rgb_space(space).to_xyz_d65
+    to_xyz = rgb_space(space).to_xyz_d65
     source = "CIE 1931 2° observer adapted to the light"
     source = f"IEC 61966-2-1: linear sRGB, {source}" if space == "srgb" else f"{space}, {source}"
     return make_response(matching @ np.linalg.inv(to_xyz).T, _FINE_NM, name=space, source=source)

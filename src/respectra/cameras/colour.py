@@ -211,7 +211,7 @@ def _to_clean_matrix(exposure: float, space: str = "srgb") -> FloatArray:
     """Linear light of a colour space to clean-track values; of sRGB, no element is negative."""
     if not (np.isfinite(exposure) and exposure > 0):
         raise ConfigError(f"exposure is a positive number; got {exposure}")
-    to_xyz = SRGB_TO_XYZ if space == "srgb" else rgb_space(space).to_xyz_d65
+    to_xyz = rgb_space(space).to_xyz_d65
     over_white = to_xyz / to_xyz.sum(axis=1, keepdims=True)
     # A perfect reflector in the light that gives G = 255 reaches 255 / 256 of full scale.
     scale = exposure * 255.0 / 256.0

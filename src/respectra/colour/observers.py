@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from respectra.errors import DataError, unknown_name
 from respectra.typing import FloatArray
-from respectra.wavelengths import check_wavelengths
+from respectra.wavelengths import band_widths, check_wavelengths
 
 #: ``cie1931`` (2 degrees) and ``cie1964`` (10 degrees).
 OBSERVERS = ("cie1931", "cie1964")
@@ -161,8 +161,7 @@ def xyz_weights(
 def band_matching(observer: str, wavelengths_nm: npt.ArrayLike) -> FloatArray:
     """Colour-matching functions times the width of each band in nm, shape (band, 3)."""
     grid = check_wavelengths(wavelengths_nm)
-    widths = np.gradient(grid) if grid.size > 1 else np.ones(1)
-    return colour_matching(observer, grid) * widths[:, None]
+    return colour_matching(observer, grid) * band_widths(grid)[:, None]
 
 
 def srgb_matrix(

@@ -96,16 +96,16 @@ class RGBSpace:
     Attributes:
         name: ours.
         to_xyz: shape (3, 3), linear R, G, B to XYZ of the 2° observer, white's Y = 1.
-        white_xy: chromaticity of white.
     """
 
     name: str
     to_xyz: FloatArray
-    white_xy: tuple[float, float]
 
     @property
     def to_xyz_d65(self) -> FloatArray:
         """Linear R, G, B to XYZ of an eye that is adapted to D65 (Bradford), white's Y = 1."""
+        if self.name == "srgb":
+            return SRGB_TO_XYZ
         return _adapted(self.name, *SRGB_TO_XYZ.sum(axis=1))
 
     @property
@@ -118,12 +118,6 @@ class RGBSpace:
         if self.name in ("srgb", "display-p3"):  # which share their curve
             return decode_srgb(values)
         return np.asarray(_table(self.name).cctf_decoding(values), np.float32)
-
-    def encode(self, linear: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """The space's values of linear light, both in [0, 1]."""
-        if self.name in ("srgb", "display-p3"):
-            return encode_srgb(linear)
-        return np.asarray(_table(self.name).cctf_encoding(np.clip(linear, 0.0, 1.0)), np.float32)
 
 
 def list_rgb_spaces() -> list[str]:
@@ -150,14 +144,12 @@ def rgb_space(name: str) -> RGBSpace:
     if name not in _SPACES:
         raise unknown_name("colour space", name, _SPACES)
     if name == "srgb":
-        return RGBSpace(name, SRGB_TO_XYZ, _D65_XY)
+        return RGBSpace(name, SRGB_TO_XYZ)
     if name in _PRIMARIES:  # of phones: these need no library
-        return RGBSpace(name, _to_xyz(np.array(_PRIMARIES[name])), _D65_XY)
-    table = _table(name)
-    matrix = np.array(table.matrix_RGB_to_XYZ, np.float64)
+        return RGBSpace(name, _to_xyz(np.array(_PRIMARIES[name])))
+    matrix = np.array(_table(name).matrix_RGB_to_XYZ, np.float64)
     matrix.setflags(write=False)
-    x, y = (float(value) for value in table.whitepoint)
-    return RGBSpace(name, matrix, (x, y))
+    return RGBSpace(name, matrix)
 
 
 @functools.cache
@@ -168,10 +160,8 @@ def space_matrix(start: str, end: str) -> FloatArray:
         >>> (space_matrix("srgb", "aces") @ [1, 1, 1]).round(4).tolist()  # white to white
         [1.0, 1.0, 1.0]
     """
-    matrices = [
-        SRGB_TO_XYZ if name == "srgb" else rgb_space(name).to_xyz_d65 for name in (start, end)
-    ]
-    matrix = np.asarray(np.linalg.solve(matrices[1], matrices[0]), np.float64)
+    to_xyz = (rgb_space(name).to_xyz_d65 for name in (end, start))
+    matrix = np.asarray(np.linalg.solve(*to_xyz), np.float64)
     matrix.setflags(write=False)
     return matrix
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from respectra.cameras.correction import PIECE, look_up, node_logs
 from respectra.colour.transfer import space_matrix
 from respectra.errors import ConfigError, FormatError, no_file
 from respectra.files import atomic_path
@@ -130,12 +131,6 @@ Float32Array = npt.NDArray[np.float32]
 SHIPPED = Path(__file__).parents[1] / "data" / "rendering.safetensors"
 #: Light comes out in this colour space, which holds the colours of phones and cameras.
 LIGHT_SPACE = "rec2020"
-#: Below this share of full scale, logarithms flatten.
-FLOOR = 0.004
-#: Nodes of the table along each axis, evenly spaced in logarithms.
-NODES = 33
-_PIECE = 1 << 15
-_LOW, _HIGH = float(np.log(FLOOR)), float(np.log1p(FLOOR))
 
 
 @dataclass(frozen=True)
@@ -156,9 +151,8 @@ class Rendering:
     def undo(self, values: npt.NDArray[np.floating], space: str) -> Float32Array:
         """Light on the scene, linear R, G, B of ``LIGHT_SPACE``, of linear values of a space.
 
-        Both have shape (…, 3) and are from 0 to 1. The network's answers are read off a table of 33
-        steps a channel between which they are linear, so that a pixel's does not depend on what is
-        computed beside it.
+        Both have shape (…, 3) and are from 0 to 1. The network's answers are read off a table; see
+        :func:`respectra.cameras.correction.look_up`.
         """
         flat = np.ascontiguousarray(np.reshape(values, (-1, 3)), np.float32)
         out = np.empty_like(flat)
@@ -168,27 +162,11 @@ class Rendering:
         def run(start: int, stop: int) -> None:
             r, g, b = flat[start:stop].T
             light = np.stack([r * row[0] + g * row[1] + b * row[2] for row in matrix])
-            out[start:stop] = _look_up(np.clip(light, 0.0, 1.0), table).T
+            logs = look_up(np.clip(light, 0.0, 1.0), table)
+            out[start:stop] = np.minimum(np.exp(logs), np.float32(1.0)).T
 
-        for_blocks(run, len(flat), _PIECE)
+        for_blocks(run, len(flat), PIECE)
         return out.reshape(np.shape(values))
-
-
-def _look_up(values: Float32Array, table: Float32Array) -> Float32Array:
-    """Light of values in ``LIGHT_SPACE``, both (3, n)."""
-    logs = np.log(values + np.float32(FLOOR))
-    places = (logs - np.float32(_LOW)) * np.float32((NODES - 1) / (_HIGH - _LOW))
-    node = np.clip(places.astype(np.int32), 0, NODES - 2)
-    high = np.clip(places - node, 0.0, 1.0)
-    shares = (1 - high, high)
-    first = (node[0] * NODES + node[1]) * NODES + node[2]
-    more = np.zeros_like(logs)
-    for corner in np.ndindex(2, 2, 2):
-        weight = shares[corner[0]][0] * shares[corner[1]][1] * shares[corner[2]][2]
-        at = first + ((corner[0] * NODES + corner[1]) * NODES + corner[2])
-        for channel in range(3):
-            more[channel] += weight * table[channel].take(at)
-    return np.asarray(np.minimum(np.exp(logs + more), 1.0), np.float32)
 
 
 @functools.lru_cache(maxsize=2)
@@ -201,8 +179,7 @@ def _table(weights: Path) -> Float32Array:
     def layer(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
         return np.asarray(values @ arrays[f"{name}.weight"].T + arrays[f"{name}.bias"])
 
-    axis = np.linspace(_LOW, _HIGH, NODES)
-    logs = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    logs = node_logs()
     hidden = np.concatenate([logs / 2 + 1, logs - logs.mean(axis=1, keepdims=True)], axis=1)
     for name in ("first", "second"):
         sums = layer(hidden, name)

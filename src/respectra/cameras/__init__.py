@@ -16,9 +16,14 @@ from respectra.cameras.described import (
     options_for,
     require_capture,
 )
-from respectra.cameras.effective import PHOTOGRAPH
-from respectra.cameras.images import CHANNELS, Encoding, make_image, require_image
-from respectra.cameras.levels import Noise
+from respectra.cameras.images import (
+    CHANNELS,
+    PHOTOGRAPH,
+    Encoding,
+    Noise,
+    make_image,
+    require_image,
+)
 from respectra.cameras.pictures import (
     PICTURE_SUFFIXES,
     Picture,

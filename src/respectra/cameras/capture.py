@@ -30,15 +30,20 @@ from respectra.cameras.codec import Rounding
 from respectra.cameras.correction import Correction, check_correction, correct
 from respectra.cameras.effective import (
     ASSUMED_LIGHT,
-    PHOTOGRAPH,
     PHOTOGRAPH_LIGHT,
     is_observer,
     nearest_light,
     seen_under,
     sensitivity,
 )
-from respectra.cameras.images import require_image
-from respectra.cameras.levels import Noise, check_levels, decoded, level_shares
+from respectra.cameras.images import (
+    PHOTOGRAPH,
+    Noise,
+    check_levels,
+    decoded,
+    level_shares,
+    require_image,
+)
 from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.references import References, require_references
 from respectra.cameras.responses import CLEAN_RESPONSE

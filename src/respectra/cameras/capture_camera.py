@@ -11,8 +11,7 @@ import xarray as xr
 from respectra.cameras import projection
 from respectra.cameras.capture import Capture
 from respectra.cameras.codec import Rounding
-from respectra.cameras.images import make_image, require_image
-from respectra.cameras.levels import Noise
+from respectra.cameras.images import Noise, make_image, require_image
 from respectra.colour import encode_srgb
 from respectra.colour.transfer import decode_srgb_exact
 from respectra.cubes import Quantity, require_cube, wavelengths_of

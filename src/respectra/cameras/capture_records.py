@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from respectra.cameras.correction import correction_record, read_correction
-from respectra.cameras.levels import Noise
+from respectra.cameras.images import Noise
 from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.references import References
 from respectra.cameras.response_files import open_response

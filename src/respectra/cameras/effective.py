@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from respectra.cameras.images import PHOTOGRAPH
 from respectra.cameras.responses import band_weights, resample_response
 from respectra.colour import (
     list_rgb_spaces,
@@ -17,8 +18,6 @@ from respectra.colour import (
 from respectra.cubes import check_wavelengths
 from respectra.typing import FloatArray
 
-#: The camera of developed photographs: linear sRGB as the 2° observer adapted to the light.
-PHOTOGRAPH = "srgb"
 #: The light that a developed photograph is taken to be under.
 PHOTOGRAPH_LIGHT = "D65"
 #: Light that stands for one of which nothing is known, not even the colour of white.

@@ -1,19 +1,25 @@
-"""The image: an RGB picture as a labelled array."""
+"""The image: an RGB picture as a labelled array; its codes as linear values, and their noise."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.arrays import labelled_array
-from respectra.errors import DataError
+from respectra.arrays import labelled_array, with_values
+from respectra.colour import decode_srgb, space_matrix
+from respectra.errors import ConfigError, DataError
+from respectra.typing import FloatArray
 
 #: Dimensions of an image, in order.
 DIMS = ("y", "x", "channel")
 CHANNELS = ("R", "G", "B")
+#: The camera of developed photographs, and the colour space of those that name none: linear sRGB as
+#: the 2° observer adapted to the light.
+PHOTOGRAPH = "srgb"
 #: ``linear``: codes / (2**bits - 1) as the camera gave them. ``srgb``: encoded for a display.
 Encoding = Literal["linear", "srgb"]
 
@@ -96,3 +102,107 @@ def require_image(image: object) -> xr.DataArray:
             "infinite values, which a network would spread; fill or crop them first"
         )
     return image
+
+
+def decoded(
+    picture: xr.DataArray,
+    bits: int,
+    *,
+    space: str | None = None,
+    levels: tuple[float, float] | None = None,
+) -> xr.DataArray:
+    """A picture of so many bits as linear values in [0, 1]; see :meth:`Capture.linear`.
+
+    ``space`` is that to which a photograph is brought; the values of a camera stay its own. Its
+    ``levels`` are black and white as shares of the highest code.
+    """
+    encoded = picture.attrs.get("encoding") == "srgb"
+    values = np.asarray(picture.values, np.float32)
+    if encoded:
+        values = decode_srgb(values)
+    own = str(picture.attrs.get("space", PHOTOGRAPH))
+    if space is not None and own != space:
+        values = _to_space(values, own, space)
+        picture = picture.assign_attrs(space=space)
+        encoded, bits = False, 32
+    elif levels is not None:
+        low, high = levels
+        values = np.clip((values - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
+    computed = encoded or levels is not None
+    curve = "srgb" if encoded else "levels" if levels is not None else "linear"
+    attrs = {**picture.attrs, "encoding": "linear", "bits": 32 if computed else bits}
+    attrs |= {"code_bits": bits, "code_curve": curve}
+    return with_values(picture, values).assign_attrs(attrs)
+
+
+def level_shares(
+    black_level: float | None, white_level: float | None, bits: int
+) -> tuple[float, float]:
+    """Black and white as shares of the highest code.
+
+    Raises:
+        ConfigError: the depth of the codes is not known, or too small for the levels.
+    """
+    if bits > 16:
+        raise ConfigError(
+            "black and white levels are codes, and the picture does not say of how many bits; "
+            "state bits"
+        )
+    top = float(2**bits - 1)
+    high = top if white_level is None else white_level
+    if not (black_level or 0.0) < high <= top:
+        raise ConfigError(
+            f"black level {black_level or 0:g} and white level {high:g} do not fit "
+            f"{bits}-bit codes, from 0 to {top:g}"
+        )
+    return (black_level or 0.0) / top, high / top
+
+
+def check_levels(black: float | None, white: float | None, bits: int | None) -> None:
+    """Refuse levels that are not codes, and a black above white."""
+    if bits is not None and not (isinstance(bits, int) and 1 <= bits <= 32):
+        raise ConfigError(f"bits are a whole number from 1 to 32; got {bits!r}")
+    for name, level in (("black", black), ("white", white)):
+        if level is not None and not (np.isfinite(level) and level >= 0):
+            raise ConfigError(f"the {name} level is a code from 0 on; got {level!r}")
+    if black is not None and white is not None and not black < white:
+        raise ConfigError(f"the black level lies below the white level; got {black:g}, {white:g}")
+
+
+def _to_space(values: npt.NDArray[np.float32], start: str, end: str) -> npt.NDArray[np.float32]:
+    """Linear light from one colour space to another; what that cannot hold is clipped."""
+    matrix = space_matrix(start, end).T.astype(np.float32)
+    return np.asarray(np.clip(values @ matrix, 0.0, 1.0), np.float32)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise of linear values: their variance is ``gain`` times the value plus ``read`` squared.
+
+    Attributes:
+        gain: variance per unit of value, in full scale; one over the electrons at full scale.
+        read: standard deviation in the dark, in full scale.
+
+    Example:
+        >>> import numpy as np
+        >>> Noise(gain=0.01, read=0.002).deviation(np.array([0.0, 0.25])).round(4).tolist()
+        [0.002, 0.05]
+    """
+
+    gain: float = 0.0
+    read: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.gain < 1 and 0 <= self.read < 1):
+            raise ConfigError(
+                f"noise is stated in full scale, from 0 to 1; got gain {self.gain!r}, "
+                f"read {self.read!r}"
+            )
+
+    def __bool__(self) -> bool:
+        return self.gain > 0 or self.read > 0
+
+    def deviation(self, values: npt.ArrayLike) -> FloatArray:
+        """Standard deviation of the noise of linear values, in the shape of them."""
+        signal = np.maximum(np.asarray(values, np.float64), 0.0)
+        return np.asarray(np.sqrt(self.gain * signal + self.read**2))

@@ -31,8 +31,7 @@ from respectra.cameras.calibration.fitting import (
 )
 from respectra.cameras.capture import Capture
 from respectra.cameras.correction import light_of, within_range
-from respectra.cameras.images import require_image
-from respectra.cameras.levels import Noise
+from respectra.cameras.images import Noise, require_image
 from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.response_prior import GRID_NM
 from respectra.cameras.responses import make_response

@@ -8,16 +8,16 @@ smoothest reflectance reconstruction, Color Research and Application 45, 2020).
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from respectra.cameras.references import read_spectral_table
 from respectra.cameras.response_prior import GRID_NM
 from respectra.colour import open_light, resample_light, srgb_matrix, xyz_weights
-from respectra.errors import FormatError, unknown_name
+from respectra.errors import FormatError, reading, unknown_name
 from respectra.typing import FloatArray
 from respectra.wavelengths import check_wavelengths
 
@@ -125,22 +125,15 @@ def _reflected(z: FloatArray) -> FloatArray:
 
 
 def _read(path: Path) -> Chart:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = [line for line in csv.reader(file) if line]
-        grid = check_wavelengths(np.array([float(v) for v in lines[0][1:]]))
-        table = np.array([[float(v) for v in line[1:]] for line in lines[1:]])
-    except OSError as error:
-        raise FormatError(f"the chart {path} cannot be read: {error.strerror}") from None
-    except (ValueError, IndexError, UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(f"the chart {path} is not a table of spectra: {error}") from None
-    rows, columns = _LAYOUTS["sg140" if len(table) == 140 else "classic24"]
-    if table.shape != (rows * columns, grid.size):
-        raise FormatError(f"the chart {path} holds {len(table)} spectra; 24 or 140 are needed")
-    if not (np.isfinite(table).all() and table.min() >= 0 and table.max() <= 2):
-        raise FormatError(f"the chart {path} holds values that are no reflectances, 0 to 1")
-    if grid[0] > 420 or grid[-1] < 680:
-        raise FormatError(f"the chart {path} covers {grid[0]:g} to {grid[-1]:g} nm; 420 to 680 is "
-                          "the least")  # fmt: skip
+    with reading(path, "a chart"):
+        found = read_spectral_table(path, "a chart")
+        table, grid = found.spectra, check_wavelengths(found.grid_nm)
+        rows, columns = _LAYOUTS["sg140" if len(table) == 140 else "classic24"]
+        if len(table) != rows * columns:
+            raise FormatError(f"holds {len(table)} spectra; 24 or 140 are needed")
+        if not (np.isfinite(table).all() and table.min() >= 0 and table.max() <= 2):
+            raise FormatError("holds values that are no reflectances, 0 to 1")
+        if grid[0] > 420 or grid[-1] < 680:
+            raise FormatError(f"covers {grid[0]:g} to {grid[-1]:g} nm; 420 to 680 is the least")
     spectra = np.array([np.interp(GRID_NM, grid, line) for line in table])
     return Chart(path.stem, rows, columns, spectra)

@@ -43,7 +43,7 @@ def ask_child(path: Path, kind: str, task: str, *, pixels: int = 0) -> tuple[dic
         DataError: the decoder was ended from outside.
         MissingExtraError: the library is not installed.
     """
-    what = {"path": str(path.absolute()), "kind": kind, "task": task}
+    what: dict[str, Any] = {"path": str(path.absolute()), "kind": kind, "task": task}
     patience = PATIENCE_S[task]
     what |= {"patience_s": patience, "clock_s": PATIENCE_FACTOR * patience}
     what["space"] = SPACE_BYTES + PIXEL_BYTES * pixels

@@ -41,7 +41,6 @@ from respectra.cameras.images import (
     Noise,
     check_levels,
     decoded,
-    level_shares,
     require_image,
 )
 from respectra.cameras.pictures.tone import Tone
@@ -259,7 +258,20 @@ class Capture:
         Raises:
             ConfigError: the depth of the codes is not known, or too small for the levels.
         """
-        return level_shares(self.black_level, self.white_level, bits)
+        if bits > 16:
+            raise ConfigError(
+                "black and white levels are codes, and the picture does not say of how many bits; "
+                "state bits"
+            )
+        top = float(2**bits - 1)
+        low = self.black_level or 0.0
+        high = top if self.white_level is None else self.white_level
+        if not low < high <= top:
+            raise ConfigError(
+                f"black level {low:g} and white level {high:g} do not fit {bits}-bit codes, from 0 "
+                f"to {top:g}"
+            )
+        return low / top, high / top
 
     def power(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
         """The light in bands, scaled to the luminance of equal energy; shape (band,).

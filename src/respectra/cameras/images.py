@@ -135,29 +135,6 @@ def decoded(
     return with_values(picture, values).assign_attrs(attrs)
 
 
-def level_shares(
-    black_level: float | None, white_level: float | None, bits: int
-) -> tuple[float, float]:
-    """Black and white as shares of the highest code.
-
-    Raises:
-        ConfigError: the depth of the codes is not known, or too small for the levels.
-    """
-    if bits > 16:
-        raise ConfigError(
-            "black and white levels are codes, and the picture does not say of how many bits; "
-            "state bits"
-        )
-    top = float(2**bits - 1)
-    high = top if white_level is None else white_level
-    if not (black_level or 0.0) < high <= top:
-        raise ConfigError(
-            f"black level {black_level or 0:g} and white level {high:g} do not fit "
-            f"{bits}-bit codes, from 0 to {top:g}"
-        )
-    return (black_level or 0.0) / top, high / top
-
-
 def check_levels(black: float | None, white: float | None, bits: int | None) -> None:
     """Refuse levels that are not codes, and a black above white."""
     if bits is not None and not (isinstance(bits, int) and 1 <= bits <= 32):

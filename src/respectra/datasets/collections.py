@@ -22,6 +22,8 @@ from respectra.datasets.splits import list_official_splits, official_split
 from respectra.errors import DataError, RespectraError, RespectraWarning, unknown_name
 from respectra.storage import local_folder
 
+__all__ = ["Collection", "Opening", "Scene", "list_layouts", "open_collection"]
+
 
 def open_collection(
     folder: str | os.PathLike[str],

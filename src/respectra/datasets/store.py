@@ -34,14 +34,13 @@ VERSION = 1
 ALIGNMENT = 64
 
 CubeType = Literal["float16", "float32"]
-CodeType = Literal["uint8", "uint16"]
 
 
 class ImageEntry(Config):
     """An image of a scene within its split's file."""
 
     offset: int = Field(ge=0)
-    dtype: CodeType
+    dtype: Literal["uint8", "uint16"]
     full_scale: float = Field(gt=0)
     """Value = code / full_scale."""
     origin: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +62,9 @@ def open_heif(path: Path, *, max_pixels: int) -> WholeSource:
 
 
 def _camera(facts: dict[str, Any]) -> dict[str, Any]:
-    if "exif" not in facts:
-        return {}
     from PIL import Image
 
-    class _Carrier:
-        @staticmethod
-        def getexif() -> Image.Exif:
-            exif = Image.Exif()
-            exif.load(base64.b64decode(facts["exif"]))
-            return exif
-
-    return exif_facts(_Carrier)
+    exif = Image.Exif()
+    with contextlib.suppress(Exception):  # damaged EXIF says nothing
+        exif.load(base64.b64decode(facts.get("exif", "")))
+    return exif_facts(exif)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from respectra.errors import FormatError
 
@@ -19,43 +22,48 @@ _ISO, _EXPOSURE = 0x8827, 0x829A
 _LONGEST = 100
 
 
-def orientation_of(picture: Any) -> int:
-    """The orientation, 1 to 8; 1 where it is not stated or damaged."""
+def exif_of(picture: Any) -> Any:
+    """The EXIF data of Pillow's picture; nothing where they are damaged."""
     with contextlib.suppress(Exception):  # EXIF is free text to its writers
-        return _valid(picture.getexif().get(_ORIENTATION, 1))
+        return picture.getexif()
+    return {}
+
+
+def orientation_of(exif: Any) -> int:
+    """The orientation, 1 to 8; 1 where it is not stated or damaged."""
+    with contextlib.suppress(Exception):
+        number = int(exif.get(_ORIENTATION, 1))
+        return number if 1 <= number <= 8 else 1
     return 1
 
 
-def _valid(value: Any) -> int:
-    number = int(value)
-    return number if 1 <= number <= 8 else 1
+def exif_facts(exif: Any) -> dict[str, Any]:
+    """What EXIF data say of the camera; see :func:`camera_facts`."""
+    return camera_facts(exif.get) | camera_facts(lambda tag: exif.get_ifd(_EXIF).get(tag))
 
 
-def exif_facts(picture: Any) -> dict[str, Any]:
-    """Make and model of the camera, software, ISO, exposure time: what of them is stated."""
+def camera_facts(read: Callable[[int], Any]) -> dict[str, Any]:
+    """Make and model of the camera, software, ISO, exposure time: what of them is stated.
+
+    Of a directory of tags, by what reads one of them: None where it is not there.
+    """
     facts: dict[str, Any] = {}
     with contextlib.suppress(Exception):
-        exif = picture.getexif()
         for tag, name in _FACTS.items():
-            text = clean_text(exif.get(tag))
+            text = clean_text(read(tag))
             if text:
                 facts[name] = text
-        inner = exif.get_ifd(_EXIF)
-        iso = inner.get(_ISO)
-        if isinstance(iso, tuple):
-            iso = iso[0]
-        if iso:
-            facts["iso"] = float(iso)
-        if inner.get(_EXPOSURE):
-            facts["exposure_s"] = float(inner[_EXPOSURE])
+        if iso := read(_ISO):
+            facts["iso"] = float(np.atleast_1d(iso)[0])
+        if exposure := read(_EXPOSURE):
+            facts["exposure_s"] = float(exposure)
     return facts
 
 
-def exif_space(picture: Any) -> str | None:
+def exif_space(exif: Any) -> str | None:
     """``adobe-rgb`` where the camera says so by EXIF's interoperability index R03."""
     with contextlib.suppress(Exception):
-        index = picture.getexif().get_ifd(_INTEROP).get(1)
-        if index in ("R03", b"R03", "R03\0"):
+        if exif.get_ifd(_INTEROP).get(1) in ("R03", b"R03", "R03\0"):
             return "adobe-rgb"
     return None
 
@@ -90,7 +98,7 @@ def coded_space(primaries: int, curve: int, kind: str) -> str | None:
 def stated_in(data: bytes, kind: str) -> tuple[int, int] | None:
     """Primaries and transfer curve that a PNG or AVIF states; None if it states none."""
     if kind == "PNG":
-        part = _png_part(data, b"cICP")
+        part = png_part(data, b"cICP")
         return (part[0], part[1]) if len(part) >= 2 else None
     if kind == "AVIF":
         at = data.find(b"colrnclx", 0, 2**16)
@@ -102,15 +110,15 @@ def stated_in(data: bytes, kind: str) -> tuple[int, int] | None:
 
 def other_gamma(data: bytes) -> float | None:
     """The exponent that a PNG states where it is not sRGB's, and nothing better is stated."""
-    part = _png_part(data, b"gAMA")
-    better = any(_png_part(data, name) for name in (b"iCCP", b"sRGB", b"cICP"))
+    part = png_part(data, b"gAMA")
+    better = any(png_part(data, name) for name in (b"iCCP", b"sRGB", b"cICP"))
     if len(part) != 4 or better:
         return None
     gamma = int.from_bytes(part, "big")
     return None if gamma == 0 or gamma in _SRGB_GAMMAS else 100_000 / gamma
 
 
-def _png_part(data: bytes, name: bytes) -> bytes:
+def png_part(data: bytes, name: bytes) -> bytes:
     """What a part before the pixels holds; nothing where there is none."""
     at = 8
     while at + 8 <= len(data):

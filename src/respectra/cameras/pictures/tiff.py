@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,13 @@ from respectra.cameras.pictures.source import (
     turn,
     turned_size,
 )
-from respectra.cameras.pictures.stated import clean_text
+from respectra.cameras.pictures.stated import camera_facts
 from respectra.cameras.pictures.with_pillow import MAX_PROFILE
 from respectra.errors import FormatError, RespectraError, no_file
 from respectra.guards.tiff import check_tiff
 
 _REDUCED, _MASK = 1, 4
 _DNG_VERSION, _ICC = 50706, 34675
-_EXIF_FACTS = {"Make": "camera_make", "Model": "camera_model", "Software": "software"}
 
 
 def open_tiff(path: Path, *, upright: bool, max_pixels: int) -> PictureSource:
@@ -218,12 +216,9 @@ def _profile(page: Any) -> bytes | None:
 
 
 def _facts(page: Any) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    with contextlib.suppress(Exception):  # what was written there is anybody's guess
-        for name, key in _EXIF_FACTS.items():
-            text = clean_text(page.tags[name].value) if name in page.tags else ""
-            if text and not text.startswith("tifffile"):
-                facts[key] = text
+    facts = camera_facts(lambda tag: page.tags[tag].value if tag in page.tags else None)
+    if str(facts.get("software")).startswith("tifffile"):
+        del facts["software"]
     return facts
 
 

@@ -25,9 +25,11 @@ from respectra.cameras.pictures.source import (
 from respectra.cameras.pictures.stated import (
     coded_space,
     exif_facts,
+    exif_of,
     exif_space,
     orientation_of,
     other_gamma,
+    png_part,
     stated_in,
 )
 from respectra.errors import FormatError, RespectraError, RespectraWarning
@@ -61,7 +63,8 @@ def open_with_pillow(
         if kind == "PNG":
             _plugin(kind)(io.BytesIO(data)).verify()  # the checksums of its parts
         has_exif = kind != "PNG" or any(mark in data for mark in _EXIF_OF_PNG)
-        said = _said(picture, data, deep, has_exif, kind)
+        exif = exif_of(picture) if has_exif else {}
+        said = _said(picture, data, deep, exif, kind)
         if upright and kind == "PNG" and (gamma := other_gamma(data)) is not None:
             warnings.warn(
                 f"{path} states the gamma {gamma:.3g}, which is not applied: it is read as sRGB; "
@@ -69,7 +72,7 @@ def open_with_pillow(
                 RespectraWarning,
                 stacklevel=2,
             )
-        orientation = orientation_of(picture) if upright and has_exif else 1
+        orientation = orientation_of(exif) if upright else 1
     except RespectraError:
         raise
     except Exception as error:  # damaged files raise almost anything inside the reader
@@ -120,12 +123,9 @@ def _require_honest_profile(data: bytes) -> None:
     """Refuse a compressed profile that is damaged or does not end."""
     import zlib
 
-    start = data.find(b"iCCP", 0, data.find(b"IDAT"))
-    if start < 0:
+    name, _, packed = png_part(data, b"iCCP").partition(b"\0")
+    if not packed:
         return
-    (length,) = struct.unpack(">I", data[start - 4 : start])
-    part = data[start + 4 : start + 4 + length]
-    name, _, packed = part.partition(b"\0")
     label = name.decode("latin-1")[:40]
     engine = zlib.decompressobj()
     try:
@@ -171,9 +171,9 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return height, width
 
 
-def _said(picture: Any, data: bytes, deep: bool, has_exif: bool, kind: str) -> Said:
+def _said(picture: Any, data: bytes, deep: bool, exif: Any, kind: str) -> Said:
     """What is said of the codes, by the header."""
-    facts, space = (exif_facts(picture), exif_space(picture)) if has_exif else ({}, None)
+    space = exif_space(exif)
     icc = profile_of(picture.info)
     if (coded := stated_in(data, kind)) is not None:
         space = coded_space(*coded, kind)
@@ -187,7 +187,7 @@ def _said(picture: Any, data: bytes, deep: bool, has_exif: bool, kind: str) -> S
     colours: Any = "cmyk" if mode == "CMYK" else "grey" if grey else "rgb"
     opacity: Any = "straight" if alpha else None
     full, bits = (65535, 16) if deep else (255, 8)
-    return Said(colours, full, bits, opacity, icc=icc, space=space, facts=facts)
+    return Said(colours, full, bits, opacity, icc=icc, space=space, facts=exif_facts(exif))
 
 
 def _decode(picture: Any, said: Said) -> Codes:

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -67,6 +67,15 @@ from respectra.typing import FloatArray
 
 #: Cameras that make codes otherwise than to the nearest.
 _ROUNDING: dict[str | None, Rounding] = {CLEAN_RESPONSE: "truncate"}
+#: What is made of facts as they are stated.
+_READ: dict[str, Callable[[Any], Any]] = {
+    "camera": open_camera,
+    "light": open_light,
+    "assumed": open_light,
+    "white": check_white,
+    "references": require_references,
+    "correction": check_correction,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,24 +136,15 @@ class Capture:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        if self.camera is not None:
-            put(self, "camera", open_camera(self.camera))
-        if self.light is not None:
-            put(self, "light", open_light(self.light))
-        if self.assumed is not None:
-            put(self, "assumed", open_light(self.assumed))
-        if self.white is not None:
-            put(self, "white", check_white(self.white))
+        for name, read in _READ.items():
+            if getattr(self, name) is not None:
+                put(self, name, read(getattr(self, name)))
         if isinstance(self.noise, (int, float)):
             put(self, "noise", Noise(read=float(self.noise)))
         if self.noise is not None and not isinstance(self.noise, Noise):
             raise ConfigError(f"noise is a number or Noise(gain, read); got {self.noise!r}")
-        if self.references is not None:
-            require_references(self.references)
         if self.tone is not None and not isinstance(self.tone, Tone):
             raise ConfigError(f"tone is a respectra.cameras.Tone; got {type(self.tone).__name__}")
-        if self.correction is not None:
-            put(self, "correction", check_correction(self.correction))
         if self.rounding is None:
             put(self, "rounding", _ROUNDING.get(self.camera_name, "nearest"))
         if self.rounding not in get_args(Rounding):

@@ -19,7 +19,7 @@ from respectra.cameras.responses import (
     native_response,
     resample_response,
 )
-from respectra.colour import open_light, resample_light, xyz_weights
+from respectra.colour import normalise_light, open_light, resample_light, xyz_weights
 from respectra.errors import DataError
 from respectra.typing import FloatArray
 
@@ -114,6 +114,19 @@ def _scale(
     return scale
 
 
+def classic_spectra() -> FloatArray:
+    """The patches of a ColorChecker, (24, band): BabelColor's average of 30 (colour-science)."""
+    import colour
+
+    chart = colour.SDS_COLOURCHECKERS["BabelColor Average"]
+    return np.array([np.interp(GRID_NM, sd.wavelengths, sd.values) for sd in chart.values()])
+
+
+def light_seen(spectra: FloatArray, light: str) -> FloatArray:
+    """Spectra of light from surfaces, shape (n, band), white's luminance 1."""
+    return spectra * normalise_light(resample_light(open_light(light), GRID_NM), GRID_NM)
+
+
 def fit_matrices(matrices: list[tuple[FloatArray, str]], *, name: str) -> xr.DataArray:
     """The response that gives what matrices from XYZ to a camera give, for real surfaces.
 
@@ -122,11 +135,7 @@ def fit_matrices(matrices: list[tuple[FloatArray, str]], *, name: str) -> xr.Dat
     Raises:
         DataError: matrices that no camera has.
     """
-    import colour
-
-    chart = colour.SDS_COLOURCHECKERS["BabelColor Average"]
-    surfaces = np.array([np.interp(GRID_NM, sd.wavelengths, sd.values) for sd in chart.values()])
-    surfaces = np.concatenate([surfaces, np.ones((1, GRID_NM.size))])
+    surfaces = np.concatenate([classic_spectra(), np.ones((1, GRID_NM.size))])
     seen, values = [], []
     for matrix, light in matrices:
         power = resample_light(open_light(light), GRID_NM)
@@ -134,17 +143,16 @@ def fit_matrices(matrices: list[tuple[FloatArray, str]], *, name: str) -> xr.Dat
         camera = xyz @ matrix.T
         if not (np.isfinite(camera).all() and (camera[-1] > 0).all()):
             raise DataError(f"the colour matrix of {name!r} under {light} gives no white")
-        luminance = float(power @ xyz_weights(np.ones_like(power), GRID_NM)[:, 1])
         values.append(camera)
-        seen.append(surfaces * power / luminance)
-    light_seen, codes = np.concatenate(seen), np.concatenate(values) / values[0][-1]
+        seen.append(light_seen(surfaces, light))
+    spectra, codes = np.concatenate(seen), np.concatenate(values) / values[0][-1]
     prior = response_prior()
     columns = []
     for channel in range(3):
         column = codes[:, channel]
         deviation = _MATRIX_ERROR * np.maximum(np.abs(column), 0.1)
         # Negative values come of the matrix, not of a camera.
-        fitted, _ = fit_channel(light_seen, np.maximum(column, 0.0), deviation, channel, prior)
+        fitted, _ = fit_channel(spectra, np.maximum(column, 0.0), deviation, channel, prior)
         columns.append(fitted / fitted.max())
     return make_response(
         np.stack(columns, axis=1),

@@ -27,13 +27,12 @@ from respectra.cameras.calibration.fitting import (
     fit_response,
     fit_tone,
     fit_way,
-    light_seen,
 )
 from respectra.cameras.capture import Capture
 from respectra.cameras.correction import light_of, within_range
 from respectra.cameras.images import Noise, require_image
 from respectra.cameras.pictures.tone import Tone
-from respectra.cameras.response_prior import GRID_NM
+from respectra.cameras.response_prior import GRID_NM, light_seen
 from respectra.cameras.responses import make_response
 from respectra.errors import DataError, unknown_name
 from respectra.typing import FloatArray

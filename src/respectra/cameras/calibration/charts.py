@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from respectra.cameras.references import read_spectral_table
-from respectra.cameras.response_prior import GRID_NM
+from respectra.cameras.response_prior import GRID_NM, classic_spectra
 from respectra.colour import open_light, resample_light, srgb_matrix, xyz_weights
 from respectra.errors import FormatError, reading, unknown_name
 from respectra.typing import FloatArray
@@ -71,14 +71,12 @@ def open_chart(chart: str | os.PathLike[str]) -> Chart:
         >>> open_chart("classic24").spectra.shape
         (24, 31)
     """
-    import colour
-
     text = os.fspath(chart)
     if text in ("classic24", "passport"):
-        table = colour.SDS_COLOURCHECKERS["BabelColor Average"]
-        spectra = [np.interp(GRID_NM, sd.wavelengths, sd.values) for sd in table.values()]
-        return Chart(text, *_LAYOUTS[text], np.array(spectra))
+        return Chart(text, *_LAYOUTS[text], classic_spectra())
     if text == "sg140":
+        import colour
+
         table = colour.CCS_COLOURCHECKERS[_SG_COLOURS]
         colours = np.array([colour.xyY_to_XYZ(xyy) for xyy in table.data.values()])
         return Chart(text, *_LAYOUTS[text], smoothest_spectra(colours), _SMOOTHEST)

@@ -10,8 +10,12 @@ import numpy as np
 from respectra.cameras.calibration.charts import colours_of
 from respectra.cameras.correction import Correction, fit_process, light_of, root_polynomial
 from respectra.cameras.pictures.tone import Tone
-from respectra.cameras.response_prior import GRID_NM, ResponsePrior, fit_channel, response_prior
-from respectra.colour import open_light, resample_light, xyz_weights
+from respectra.cameras.response_prior import (
+    ResponsePrior,
+    fit_channel,
+    light_seen,
+    response_prior,
+)
 from respectra.errors import DataError, RespectraError
 from respectra.typing import FloatArray
 
@@ -47,13 +51,6 @@ class Response:
     deviation: FloatArray
     light: str
     evidence: float
-
-
-def light_seen(spectra: FloatArray, light: str) -> FloatArray:
-    """Spectra of light from surfaces, shape (n, band), white's luminance 1."""
-    power = resample_light(open_light(light), GRID_NM)
-    luminance = float(power @ xyz_weights(np.ones(GRID_NM.size), GRID_NM)[:, 1])
-    return spectra * power / luminance
 
 
 def error_of(values: FloatArray, relative: float = _PATCH_ERROR) -> FloatArray:

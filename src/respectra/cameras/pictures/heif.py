@@ -25,14 +25,8 @@ def open_heif(path: Path, *, max_pixels: int) -> WholeSource:
     """
     facts, _ = ask_child(path, "heif", "look")
     mode = str(facts["mode"]).split(";")[0]
-    check_cost(
-        path,
-        facts["height"],
-        facts["width"],
-        value_bytes=_PIXEL_BYTES.get(mode, 4) * (1 if facts["bits"] == 8 else 2),
-        stored_bytes=path.stat().st_size,
-        max_pixels=max_pixels,
-    )
+    value_bytes = _PIXEL_BYTES.get(mode, 4) * (1 if facts["bits"] == 8 else 2)
+    check_cost(path, facts["height"], facts["width"], value_bytes, max_pixels)
     bits = int(facts["bits"])
     colours: Any = "grey" if mode in ("L", "LA") else "rgb"
     alpha: Any = "straight" if mode in ("LA", "RGBA") else None

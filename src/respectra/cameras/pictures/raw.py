@@ -36,18 +36,10 @@ def open_raw(path: Path, *, demosaic: Way, max_pixels: int) -> WholeSource:
     if not data:
         raise FormatError("the file is empty")
     said = read_raw_header(data)
-    size = len(data)
     del data
     look, _ = ask_child(path, "raw", "look")
-    check_cost(
-        path,
-        int(look["raw_height"]),
-        int(look["raw_width"]),
-        value_bytes=2,
-        stored_bytes=size,
-        max_pixels=max_pixels,
-    )
-    pixels = int(look["raw_height"]) * int(look["raw_width"])
+    raw_height, raw_width = int(look["raw_height"]), int(look["raw_width"])
+    check_cost(path, raw_height, raw_width, 2, max_pixels)
     letters = str(look["description"])
     if not set(letters) <= set("RGB"):
         raise DataError(f"the sensor's colours are {letters}, not red, green and blue")
@@ -58,7 +50,7 @@ def open_raw(path: Path, *, demosaic: Way, max_pixels: int) -> WholeSource:
     attrs["black_level"], attrs["white_level"] = float(black.mean()), float(white.mean())
 
     def load() -> Codes:
-        facts, codes = ask_child(path, "raw", "decode", pixels=pixels)
+        facts, codes = ask_child(path, "raw", "decode", pixels=raw_height * raw_width)
         if codes is None or codes.size == 0:
             raise FormatError("the raw file holds no picture")
         values = _develop(codes, facts, letters, demosaic)

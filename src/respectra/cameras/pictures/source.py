@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -131,20 +130,19 @@ def read_file(path: Path) -> bytes:
 
 
 def check_cost(
-    where: str | os.PathLike[str],
+    path: Path,
     height: int,
     width: int,
-    *,
     value_bytes: int,
-    stored_bytes: int,
     max_pixels: int,
+    *,
     compressed: bool = True,
     pieces: int = 1,
 ) -> None:
     """Refuse a picture by what its header claims, before anything is allocated.
 
-    ``value_bytes`` are those of one pixel's codes, ``stored_bytes`` those of the file, in which
-    ``compressed`` codes may take less room, in so many ``pieces`` (strips, tiles or frames).
+    ``value_bytes`` are those of one pixel's codes. ``compressed`` ones may take less room in the
+    file, in so many ``pieces`` (strips, tiles or frames).
 
     Raises:
         FormatError: no pixel, too many, or more than such a file can hold.
@@ -159,9 +157,9 @@ def check_cost(
             "or raise max_pixels if the memory allows"
         )
     refuse_bomb(
-        where,
+        path,
         needed_bytes=pixels * value_bytes,
-        stored_bytes=stored_bytes,
+        stored_bytes=path.stat().st_size,
         compressed=compressed,
         working_bytes=2 * 3 * 4 * pixels,
         pieces=pieces,
@@ -192,14 +190,8 @@ class NumpySource(PictureSource):
             raise FormatError(f"{path} holds {array.dtype}; use 8 or 16 bits or floating point")
         self.height, self.width = array.shape[:2]
         samples, itemsize = array.shape[2], array.dtype.itemsize
-        check_cost(
-            path,
-            self.height,
-            self.width,
-            value_bytes=0,  # a map of the file takes no memory
-            stored_bytes=path.stat().st_size,
-            max_pixels=max_pixels,
-        )
+        # A map of the file takes no memory.
+        check_cost(path, self.height, self.width, 0, max_pixels)
         self.row_bytes = samples * self.width * itemsize
         floating = array.dtype.kind == "f"
         full = 1.0 if floating else float(np.iinfo(array.dtype).max)

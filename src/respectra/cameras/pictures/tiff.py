@@ -35,8 +35,7 @@ def open_tiff(path: Path, *, upright: bool, max_pixels: int) -> PictureSource:
         # Closed when the page is known: every strip opens the file anew.
         with tifffile.TiffFile(path) as tiff:
             page = _the_picture(tiff)
-            size = path.stat().st_size
-            _check(path, page, size, max_pixels)
+            _check(path, page, max_pixels)
             said = _said(page)
             colormap = page.colormap if page.photometric.name == "PALETTE" else None
             turned = _orientation(page) if upright else 1
@@ -147,17 +146,18 @@ def _the_picture(tiff: Any) -> Any:
     return page
 
 
-def _check(path: Path, page: Any, size: int, max_pixels: int) -> None:
+def _check(path: Path, page: Any, max_pixels: int) -> None:
+    size = path.stat().st_size
     offsets = zip(page.dataoffsets, page.databytecounts, strict=True)
     if any(offset + length > size for offset, length in offsets):
         raise FormatError("the TIFF is cut short; copy it again")
+    value_bytes = int(page.samplesperpixel) * max(1, int(page.bitspersample) // 8)
     check_cost(
         path,
         int(page.imagelength),
         int(page.imagewidth),
-        value_bytes=int(page.samplesperpixel) * max(1, int(page.bitspersample) // 8),
-        stored_bytes=size,
-        max_pixels=max_pixels,
+        value_bytes,
+        max_pixels,
         compressed=page.compression != 1,
         pieces=len(page.dataoffsets),
     )

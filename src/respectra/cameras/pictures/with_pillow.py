@@ -50,16 +50,16 @@ def open_with_pillow(
     try:
         if kind == "PNG" and data[12:16] == b"IHDR" and len(data) > 25:
             width, height = struct.unpack(">II", data[16:24])
-            _check(path, data, height, width, 1, max_pixels)
+            check_cost(path, height, width, 1, max_pixels)
         _require_end(data, kind)
         if kind == "WebP":  # whose reader allocates when it is opened
-            _check(path, data, *_webp_size(data), 4, max_pixels)
+            check_cost(path, *_webp_size(data), 4, max_pixels)
         picture = _plugin(kind)(io.BytesIO(data))
         if getattr(picture, "n_frames", 1) > 1:
             raise FormatError(f"the {kind} holds {picture.n_frames} pictures; save one of them")
         deep = picture.mode.startswith("I") or (kind == "PNG" and _depth(data) == 16)
         channels = _CHANNELS.get(picture.mode, 4) * (2 if deep else 1)
-        _check(path, data, picture.height, picture.width, channels, max_pixels)
+        check_cost(path, picture.height, picture.width, channels, max_pixels)
         if kind == "PNG":
             _plugin(kind)(io.BytesIO(data)).verify()  # the checksums of its parts
         has_exif = kind != "PNG" or any(mark in data for mark in _EXIF_OF_PNG)
@@ -141,19 +141,6 @@ def _require_honest_profile(data: bytes) -> None:
 
 def _depth(data: bytes) -> int:
     return data[24] if len(data) > 24 else 0
-
-
-def _check(
-    path: Path, data: bytes, height: int, width: int, value_bytes: int, max_pixels: int
-) -> None:
-    check_cost(
-        path,
-        height,
-        width,
-        value_bytes=value_bytes,
-        stored_bytes=len(data),
-        max_pixels=max_pixels,
-    )
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:

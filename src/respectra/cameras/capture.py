@@ -28,14 +28,6 @@ from respectra.cameras.capture_records import (
 )
 from respectra.cameras.codec import Rounding
 from respectra.cameras.correction import Correction, check_correction, correct
-from respectra.cameras.effective import (
-    ASSUMED_LIGHT,
-    PHOTOGRAPH_LIGHT,
-    is_observer,
-    nearest_light,
-    seen_under,
-    sensitivity,
-)
 from respectra.cameras.images import (
     PHOTOGRAPH,
     Noise,
@@ -45,7 +37,15 @@ from respectra.cameras.images import (
 )
 from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.references import References, require_references
-from respectra.cameras.responses import CLEAN_RESPONSE
+from respectra.cameras.responses import (
+    ASSUMED_LIGHT,
+    CLEAN_RESPONSE,
+    PHOTOGRAPH_LIGHT,
+    is_observer,
+    nearest_light,
+    seen_under,
+    sensitivity,
+)
 from respectra.cameras.white import (
     AUTO,
     Rectangle,

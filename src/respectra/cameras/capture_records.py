@@ -221,11 +221,7 @@ def explained(where: str) -> Iterator[None]:
 
 
 def read_record(record: Any, where: str) -> dict[str, Any]:
-    """The facts of a capture, its format and version checked.
-
-    Raises:
-        FormatError: it is no capture, or of another version.
-    """
+    """The facts of a capture; a FormatError where its format or version is another."""
     if isinstance(record, str):
         record = parse_json(record, where)
     if not isinstance(record, dict) or record.get("format") != FORMAT:

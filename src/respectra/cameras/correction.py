@@ -176,11 +176,7 @@ Correction = tuple[tuple[float, ...], ...] | ProcessCorrection
 
 
 def check_correction(correction: Any) -> Correction:
-    """Three or six rows of three finite numbers, or a process.
-
-    Raises:
-        ConfigError: it is none of them.
-    """
+    """Three or six rows of three finite numbers, or a process; a ConfigError else."""
     if isinstance(correction, ProcessCorrection):
         return correction
     matrix = _table(correction, "rows")
@@ -229,12 +225,7 @@ def within_range(correction: Correction) -> tuple[Correction, float]:
 
 
 def fit_process(values: FloatArray, truth: FloatArray) -> ProcessCorrection:
-    """The likeliest process for patches.
-
-    Args:
-        values: shape (n, 3), linear, of the camera.
-        truth: shape (n, 3), linear sRGB.
-    """
+    """The likeliest process from linear values of a camera to linear sRGB, both of shape (n, 3)."""
     prior = ProcessCorrection(_rows(values), _rows(np.zeros_like(values)))
     off = (_logarithms(truth) - _logarithms(values)).T.ravel()
     noise = _CHANNEL_NOISE**2 * np.eye(3 * len(values))

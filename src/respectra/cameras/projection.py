@@ -118,7 +118,7 @@ def for_row_blocks(rows: int, work: Callable[[int, int], None]) -> None:
     for_blocks(quietly, rows, BLOCK_ROWS)
 
 
-#: How the missing channels are filled in; the names of OpenCV's algorithms.
+#: How the missing channels are filled in; OpenCV's algorithms. ``edge-aware`` is the challenge's.
 Demosaic = Literal["edge-aware", "bilinear"]
 
 #: Channel at [row parity, column parity]: the RGGB pattern.
@@ -144,10 +144,6 @@ def demosaic(
 
     OpenCV names the pattern by its second row and columns, so that RGGB is its ``BayerBG``. The
     outermost pixels repeat their neighbours.
-
-    Args:
-        raw: 16-bit codes.
-        algorithm: ``edge-aware`` is the challenge's.
 
     Raises:
         DataError: the mosaic is too small to have neighbours.

@@ -1,4 +1,4 @@
-"""Camera responses: the spectral sensitivity of each channel, labelled and resampled.
+"""Camera responses: the spectral sensitivity of each channel, labelled, resampled, under a light.
 
 A response tells how strongly each channel answers to light of each wavelength. Its values are per
 band of the challenge's grid (10 nm): summing ``spectrum * response`` over the 31 bands gives the
@@ -19,7 +19,14 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.arrays import labelled_array
-from respectra.cameras.images import CHANNELS
+from respectra.cameras.images import CHANNELS, PHOTOGRAPH
+from respectra.colour import (
+    list_rgb_spaces,
+    open_light,
+    resample_light,
+    space_matrix,
+    srgb_matrix,
+)
 from respectra.colour.observers import colour_matching
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, wavelengths_of
 from respectra.errors import DataError, unknown_name
@@ -38,6 +45,13 @@ EXAMPLE_RESPONSE = "ntire2020-example-d40"
 NEAR_ZERO = 0.02
 #: Step of the grid on which a spectrum is summed without weights.
 REFERENCE_STEP_NM = 10.0
+#: The light that a developed photograph is taken to be under.
+PHOTOGRAPH_LIGHT = "D65"
+#: Light that stands for one of which nothing is known, not even the colour of white.
+ASSUMED_LIGHT = "E"
+#: Temperatures of the lights that are compared with a told white, K.
+_PLANCK_K = (2000, 2300, 2600, 2856, 3200, 3600, 4000, 4500)
+_DAYLIGHT_K = (4500, 5000, 5500, 6000, 6500, 7500, 9000, 12000)
 
 
 def make_response(
@@ -306,3 +320,52 @@ def _read_table(name: str) -> tuple[list[str], FloatArray]:
     lines = [line for line in file.read_text("utf-8").splitlines() if not line.startswith("#")]
     header, *rows = csv.reader(lines)
     return header, np.array(rows, dtype=np.float64)
+
+
+def is_observer(camera: xr.DataArray | None) -> bool:
+    """Whether a camera is the observer of a colour space: its pictures are developed."""
+    return camera is not None and camera.attrs["name"] in list_rgb_spaces()
+
+
+def sensitivity(camera: xr.DataArray, wavelengths_nm: npt.ArrayLike) -> FloatArray:
+    """A camera alone in bands, shape (band, 3), in the true proportions of its channels."""
+    if is_observer(camera):
+        power = resample_light(open_light(PHOTOGRAPH_LIGHT), wavelengths_nm)
+        seen = _observed(camera, power, check_wavelengths(wavelengths_nm))
+        return np.asarray(seen / power[:, None], np.float64)
+    sampled = resample_response(camera, wavelengths_nm)
+    return np.asarray(sampled.values * band_weights(wavelengths_nm)[:, None], np.float64)
+
+
+def seen_under(camera: xr.DataArray, power: FloatArray, grid: FloatArray) -> FloatArray:
+    """A camera times a light, shape (band, 3), in no particular scale."""
+    if is_observer(camera):
+        return _observed(camera, power, grid)
+    return sensitivity(camera, grid) * power[:, None]
+
+
+def nearest_light(
+    camera: xr.DataArray, white: npt.ArrayLike, wavelengths_nm: npt.ArrayLike
+) -> xr.DataArray:
+    """Of equal energy, black bodies and daylights the light whose white is nearest in colour."""
+    told = np.log(np.asarray(white) / np.sum(white))
+    best, least = open_light(ASSUMED_LIGHT), np.inf
+    response = sensitivity(camera, wavelengths_nm)
+    names = [*(f"planck:{k}" for k in _PLANCK_K), *(f"daylight:{k}" for k in _DAYLIGHT_K)]
+    for light in (best, *map(open_light, names)):
+        given = resample_light(light, wavelengths_nm) @ response
+        if (given <= 0).any():
+            continue
+        distance = float(np.abs(np.log(given / given.sum()) - told).sum())
+        if distance < least:
+            best, least = light, distance
+    return best
+
+
+def _observed(camera: xr.DataArray, power: FloatArray, grid: FloatArray) -> FloatArray:
+    """Linear R, G, B of a photograph's colour space, of reflectance under a light."""
+    seen = srgb_matrix(power, grid)
+    name = str(camera.attrs["name"])
+    if name == PHOTOGRAPH:
+        return seen
+    return seen @ space_matrix(PHOTOGRAPH, name).T

@@ -66,11 +66,7 @@ def estimate_white(values: npt.ArrayLike) -> tuple[float, float, float]:
 
 
 def check_white(white: Any) -> White | Rectangle | str:
-    """A white as told: three values, four numbers of pixels, or auto.
-
-    Raises:
-        DataError: it is none of them.
-    """
+    """A white as told: three values, four numbers of pixels, or auto; a DataError else."""
     if isinstance(white, str) and white == AUTO:
         return AUTO
     try:

@@ -169,10 +169,6 @@ def walk(root: Path, opening: Opening = AS_THE_FILES_SAY) -> Files:
     """Everything below a folder, in the order of paths; hidden files are passed over.
 
     Links to folders are followed, each folder once.
-
-    Args:
-        root: the folder.
-        opening: how the cubes in it are opened.
     """
     files: list[Path] = []
     folders: list[Path] = []

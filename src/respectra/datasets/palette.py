@@ -123,10 +123,6 @@ def lights(names: tuple[str, ...], grid_nm: tuple[float, ...]) -> Lights:
     """Illuminants on a grid: all that are known, or those of some names.
 
     A light with next to no power in a band (sodium vapour) is left out unless it is named.
-
-    Raises:
-        ConfigError: a name is unknown.
-        DataError: no illuminant covers the grid.
     """
     labels: list[str] = []
     kinds: list[str] = []

@@ -220,11 +220,7 @@ class Store:
         return len(self.splits)
 
     def __getitem__(self, split: str) -> StoreSplit:
-        """A split by name.
-
-        Raises:
-            ConfigError: the store has none of that name.
-        """
+        """A split by name; a ConfigError where there is none."""
         if split not in self.index.splits:
             raise unknown_name("split", split, self.index.splits)
         return StoreSplit(self.folder, self.index, split)

@@ -137,11 +137,7 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
 
 
 def tracks_of(options: PrepareOptions) -> list[Track]:
-    """The tracks whose images are kept.
-
-    Raises:
-        ConfigError: an unknown track, or options for one that is not asked for.
-    """
+    """The tracks whose images are kept; options for others are refused."""
     changes = options.track_options
     others = set(changes) - set(options.tracks)
     if others:

@@ -221,11 +221,7 @@ def _endmembers(
 ) -> Float32Array:
     """Three reflectances for each thing, shape (count, 3, band).
 
-    Args:
-        o: the options.
-        layout: things, with their colours where a photograph gave them.
-        seen: shape (band, 3), the camera's response times the scene's light.
-        rng: draws them.
+    ``seen``, shape (band, 3), is the camera's response times the scene's light.
     """
     source = materials(o.materials, o.wavelengths_nm)
     palette = source.draw(_PALETTE if layout.colours is None else 6 * _PALETTE, rng)
@@ -254,8 +250,7 @@ def _endmembers(
 
 def _relit(layout: Arrangement, colours: npt.NDArray[np.floating]) -> Arrangement:
     """Light on each thing that makes it as light, beside the others, as in the photograph."""
-    if layout.colours is None:
-        return layout
+    assert layout.colours is not None
     wanted, have = (c.mean(axis=1) / c.mean() for c in (layout.colours, colours))
     gain = np.clip((wanted + 0.02) / (have + 0.02), 0.2, 4.0).astype(np.float32)
     return dataclasses.replace(layout, detail=layout.detail * gain[layout.thing])

@@ -98,11 +98,7 @@ def _evidence(
 def fit_lights(
     spectra: FloatArray, values: FloatArray, error: float = _PATCH_ERROR
 ) -> list[Response]:
-    """Responses under each of the lights that may have been, the likeliest first.
-
-    Raises:
-        DataError: none of them fits.
-    """
+    """Responses under each light that may have been, the likeliest first; a DataError if none fits."""
     found = []
     for light in LIGHTS:
         try:

@@ -98,7 +98,7 @@ def _evidence(
 def fit_lights(
     spectra: FloatArray, values: FloatArray, error: float = _PATCH_ERROR
 ) -> list[Response]:
-    """Responses under each light that may have been, the likeliest first; a DataError if none fits."""
+    """Responses under each light that may have been, the likeliest first."""
     found = []
     for light in LIGHTS:
         try:

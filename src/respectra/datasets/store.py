@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from respectra.config import Config
 from respectra.cubes import make_cube
@@ -39,7 +39,7 @@ CubeType = Literal["float16", "float32"]
 class ImageEntry(Config):
     """An image of a scene within its split's file."""
 
-    offset: int = Field(ge=0)
+    offset: NonNegativeInt
     dtype: Literal["uint8", "uint16"]
     full_scale: float = Field(gt=0)
     """Value = code / full_scale."""
@@ -55,16 +55,16 @@ class SceneEntry(Config):
     source: str
     source_sha256: str
     quantity: Literal["radiance", "reflectance"]
-    shape: tuple[int, int]
+    shape: tuple[NonNegativeInt, NonNegativeInt]
     """Rows and columns."""
-    cube: int = Field(ge=0)
+    cube: NonNegativeInt
     """Offset of the cube."""
     images: dict[str, ImageEntry]
-    valid: int = Field(ge=0)
+    valid: NonNegativeInt
     """Offset of the mask, one byte a pixel."""
     valid_share: float
-    start: int = Field(ge=0)
-    stop: int = Field(ge=0)
+    start: NonNegativeInt
+    stop: NonNegativeInt
     """The bytes that belong to the scene."""
     sha256: str
     """Of these bytes."""
@@ -74,7 +74,7 @@ class SplitEntry(Config):
     """A split: one file of scenes one after another."""
 
     file: str
-    size: int = Field(ge=0)
+    size: NonNegativeInt
     scenes: tuple[SceneEntry, ...]
 
 
@@ -188,12 +188,7 @@ class StoreSplit:
         return self._bytes
 
     def _view(self, offset: int, shape: tuple[int, ...], dtype: str) -> npt.NDArray[Any]:
-        try:
-            kind = np.dtype(dtype).newbyteorder("<")
-        except TypeError:
-            kind = np.dtype("O")
-        if kind.kind not in "fiub" or offset < 0 or min(shape, default=1) < 0:
-            raise FormatError(f"{self.folder / INDEX} describes data that cannot be")
+        kind = np.dtype(dtype).newbyteorder("<")
         stop = offset + math.prod(shape) * kind.itemsize
         data = self._map()
         if stop > data.size:

@@ -26,8 +26,9 @@ import numpy.typing as npt
 
 from respectra.cameras.correction import PIECE, look_up, node_logs
 from respectra.colour.transfer import space_matrix
-from respectra.errors import ConfigError, FormatError, no_file
+from respectra.errors import ConfigError, FormatError, reading
 from respectra.files import atomic_path
+from respectra.guards.text import read_object
 from respectra.threads import for_blocks
 
 _FORMAT, _VERSION = "respectra tone", 1
@@ -100,17 +101,11 @@ class Tone:
 
 def open_tone(path: Path) -> Tone:
     """Read what :meth:`Tone.save` wrote; a FormatError where it is no tone curve."""
-    try:
-        record: Any = json.loads(path.read_text("utf-8"))
-        if record.pop("format") != _FORMAT or record.pop("version") != _VERSION:
-            raise FormatError(f"{path} is no tone curve of this version")
+    with reading(path, "a tone curve"):
+        record = dict(read_object(path))
+        if record.pop("format", None) != _FORMAT or record.pop("version", None) != _VERSION:
+            raise FormatError("is no tone curve of this version")
         return Tone(**record)
-    except FileNotFoundError:
-        raise no_file(path) from None
-    except OSError as error:
-        raise FormatError(f"the tone curve {path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"{path} is not a tone curve: {error}") from None
 
 
 def choose_tone(wish: str, facts: dict[str, Any]) -> tuple[Tone | Rendering | None, str]:

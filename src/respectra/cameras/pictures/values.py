@@ -16,10 +16,11 @@ from respectra.cameras.pictures.profiles import (
     open_profile,
     space_profile,
 )
-from respectra.cameras.pictures.source import Codes, Said, read_file
+from respectra.cameras.pictures.source import Codes, Said
 from respectra.cameras.pictures.tone import LIGHT_SPACE, Rendering, Tone, choose_tone
 from respectra.config import Config
 from respectra.errors import DataError
+from respectra.guards.text import read_bytes
 
 Grey = Literal["refuse", "repeat"]
 Alpha = Literal["refuse", "white", "black", "drop"]
@@ -159,7 +160,7 @@ def _choose(said: Said, options: PictureOptions) -> tuple[Profile, str]:
         return SRGB, "ignored as asked: read as sRGB" if stated else "none: read as sRGB"
     if options.profile != "embedded":
         path = Path(options.profile)
-        profile = open_profile(read_file(path), said)
+        profile = open_profile(read_bytes(path), said)
         return profile, f"{profile.name}, of {path.name}"
     if said.icc is not None:
         profile = open_profile(said.icc, said)

@@ -2,14 +2,7 @@
 
 from respectra.cameras.capture import Capture
 from respectra.cameras.capture_records import list_cameras, open_camera
-from respectra.cameras.colour import (
-    INPUT_KINDS,
-    InputKind,
-    clean_to_srgb,
-    input_encoding,
-    srgb_to_clean,
-    to_track_values,
-)
+from respectra.cameras.colour import clean_to_srgb, srgb_to_clean, to_track_values
 from respectra.cameras.described import (
     described_capture,
     input_kind_of,
@@ -18,9 +11,12 @@ from respectra.cameras.described import (
 )
 from respectra.cameras.images import (
     CHANNELS,
+    INPUT_KINDS,
     PHOTOGRAPH,
     Encoding,
+    InputKind,
     Noise,
+    input_encoding,
     make_image,
     require_image,
 )

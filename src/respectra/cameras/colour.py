@@ -23,16 +23,11 @@ from typing import Literal, get_args
 import numpy as np
 import xarray as xr
 
-from respectra.cameras.images import Encoding, make_image, require_image
+from respectra.cameras.images import InputKind, input_encoding, make_image, require_image
 from respectra.colour.transfer import SRGB_TO_XYZ, decode_srgb, encode_srgb, rgb_space
 from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.typing import FloatArray
 
-#: What the values of an image are: a photograph encoded for a display, images of the clean or of
-#: the real-world track as their files hold them, or linear light in the primaries of sRGB (what a
-#: raw converter writes without a tone curve), or the codes of a camera that a capture names.
-InputKind = Literal["srgb", "clean", "real-world", "linear", "camera"]
-INPUT_KINDS: tuple[InputKind, ...] = get_args(InputKind)
 #: What to do with colours that sRGB cannot show.
 Gamut = Literal["desaturate", "clip", "refuse"]
 
@@ -99,21 +94,6 @@ def to_track_values(
     if input_kind in ("srgb", "linear"):
         return srgb_to_clean(image, exposure=exposure)
     return image.assign_attrs(track=input_kind)
-
-
-def input_encoding(input_kind: str) -> Encoding:
-    """The encoding with which to open an image of this kind.
-
-    Raises:
-        ConfigError: unknown kind.
-
-    Example:
-        >>> input_encoding("srgb"), input_encoding("clean")
-        ('srgb', 'linear')
-    """
-    if input_kind not in INPUT_KINDS:
-        raise unknown_name("kind of input", input_kind, INPUT_KINDS)
-    return "srgb" if input_kind == "srgb" else "linear"
 
 
 def srgb_to_clean(image: xr.DataArray, *, exposure: float = EXPOSURE) -> xr.DataArray:

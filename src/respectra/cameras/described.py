@@ -18,8 +18,7 @@ import numpy as np
 import xarray as xr
 
 from respectra.cameras.capture import Capture
-from respectra.cameras.colour import InputKind
-from respectra.cameras.images import Noise
+from respectra.cameras.images import InputKind, Noise
 from respectra.cameras.pictures import PictureOptions
 from respectra.cameras.pictures.opening import RAW_SUFFIXES
 from respectra.cameras.response_prior import fit_matrices

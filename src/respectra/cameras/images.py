@@ -11,7 +11,7 @@ import xarray as xr
 
 from respectra.arrays import labelled_array, with_values
 from respectra.colour import decode_srgb, space_matrix
-from respectra.errors import ConfigError, DataError
+from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.typing import FloatArray
 
 #: Dimensions of an image, in order.
@@ -22,6 +22,11 @@ CHANNELS = ("R", "G", "B")
 PHOTOGRAPH = "srgb"
 #: ``linear``: codes / (2**bits - 1) as the camera gave them. ``srgb``: encoded for a display.
 Encoding = Literal["linear", "srgb"]
+#: What the values of an image are: a photograph encoded for a display, images of the clean or of
+#: the real-world track as their files hold them, or linear light in the primaries of sRGB (what a
+#: raw converter writes without a tone curve), or the codes of a camera that a capture names.
+InputKind = Literal["srgb", "clean", "real-world", "linear", "camera"]
+INPUT_KINDS: tuple[InputKind, ...] = get_args(InputKind)
 
 
 def make_image(
@@ -102,6 +107,21 @@ def require_image(image: object) -> xr.DataArray:
             "infinite values, which a network would spread; fill or crop them first"
         )
     return image
+
+
+def input_encoding(input_kind: str) -> Encoding:
+    """The encoding with which to open an image of this kind.
+
+    Raises:
+        ConfigError: unknown kind.
+
+    Example:
+        >>> input_encoding("srgb"), input_encoding("clean")
+        ('srgb', 'linear')
+    """
+    if input_kind not in INPUT_KINDS:
+        raise unknown_name("kind of input", input_kind, INPUT_KINDS)
+    return "srgb" if input_kind == "srgb" else "linear"
 
 
 def decoded(

@@ -18,7 +18,7 @@ from respectra.cameras import (
     input_kind_of,
     options_for,
 )
-from respectra.cameras.colour import INPUT_KINDS
+from respectra.cameras.images import INPUT_KINDS
 from respectra.cubes import Quantity
 from respectra.cubes.formats import FORMATS
 from respectra.datasets.scenes import AS_THE_FILES_SAY, Opening

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
 from respectra.cameras import PICTURE_SUFFIXES
-from respectra.cameras.colour import InputKind
+from respectra.cameras.images import InputKind
 from respectra.cubes.formats import FORMATS
 from respectra.errors import ConfigError, DataError, FormatError, OutputError, RespectraError
 from respectra.files import file_lock, make_folder, recover, remove

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras.colour import InputKind, input_encoding, to_track_values
-from respectra.cameras.images import Encoding, make_image
+from respectra.cameras.colour import to_track_values
+from respectra.cameras.images import Encoding, InputKind, input_encoding, make_image
 from respectra.cameras.pictures.demosaicing import fill_in_source
 from respectra.cameras.pictures.source import (
     MAX_PIXELS,

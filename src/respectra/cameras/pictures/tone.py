@@ -30,6 +30,7 @@ from respectra.errors import ConfigError, FormatError, reading
 from respectra.files import atomic_path
 from respectra.guards.text import read_object
 from respectra.threads import for_blocks
+from respectra.typing import Float32Array
 
 _FORMAT, _VERSION = "respectra tone", 1
 #: Nothing below this share of full scale is told apart from black.
@@ -107,21 +108,6 @@ def open_tone(path: Path) -> Tone:
             raise FormatError("is no tone curve of this version")
         return Tone(**record)
 
-
-def choose_tone(wish: str, facts: dict[str, Any]) -> tuple[Tone | Rendering | None, str]:
-    """What to undo and what to say of it, by :attr:`PictureOptions.tone` and what the file says."""
-    camera = str(facts.get("camera_model") or facts.get("camera_make") or "")
-    if wish == "none" or (wish == "auto" and not camera):
-        return None, "none"
-    if wish == "generic":
-        return Rendering(), "generic, undone as asked"
-    if wish == "auto":
-        return Rendering(), f"generic, undone: developed by a camera ({camera})"
-    tone = open_tone(Path(wish))
-    return tone, f"{tone.name}, undone"
-
-
-Float32Array = npt.NDArray[np.float32]
 
 SHIPPED = Path(__file__).parents[1] / "data" / "rendering.safetensors"
 #: Light comes out in this colour space, which holds the colours of phones and cameras.

@@ -17,7 +17,7 @@ from respectra.cameras.pictures.profiles import (
     space_profile,
 )
 from respectra.cameras.pictures.source import Codes, Said
-from respectra.cameras.pictures.tone import LIGHT_SPACE, Rendering, Tone, choose_tone
+from respectra.cameras.pictures.tone import LIGHT_SPACE, Rendering, Tone, open_tone
 from respectra.config import Config
 from respectra.errors import DataError
 from respectra.guards.text import read_bytes
@@ -88,7 +88,7 @@ class Values:
             self.attrs["profile"] = "not applied: the values are the camera's own"
         self._tone: Tone | Rendering | None = None
         if encoding == "srgb" and said.colours != "camera":
-            self._tone, self.attrs["tone"] = choose_tone(options.tone, said.facts)
+            self._tone, self.attrs["tone"] = _choose_tone(options.tone, said.facts)
         if self._tone is not None and self._profile.space is None:
             self._profile = space_profile("srgb", said)
         if self._profile.space is not None:
@@ -169,6 +169,19 @@ def _choose(said: Said, options: PictureOptions) -> tuple[Profile, str]:
         return space_profile(said.space, said), f"{said.space}, stated by the file"
     _refuse_cmyk(said)
     return SRGB, "none: read as sRGB"
+
+
+def _choose_tone(wish: str, facts: dict[str, Any]) -> tuple[Tone | Rendering | None, str]:
+    """What to undo and what to say of it, by :attr:`PictureOptions.tone` and what the file says."""
+    camera = str(facts.get("camera_model") or facts.get("camera_make") or "")
+    if wish == "none" or (wish == "auto" and not camera):
+        return None, "none"
+    if wish == "generic":
+        return Rendering(), "generic, undone as asked"
+    if wish == "auto":
+        return Rendering(), f"generic, undone: developed by a camera ({camera})"
+    tone = open_tone(Path(wish))
+    return tone, f"{tone.name}, undone"
 
 
 def _refuse_cmyk(said: Said) -> None:

@@ -18,9 +18,7 @@ import numpy.typing as npt
 
 from respectra.errors import ConfigError
 from respectra.threads import for_blocks
-from respectra.typing import FloatArray
-
-Float32Array = npt.NDArray[np.float32]
+from respectra.typing import Float32Array, FloatArray
 
 #: Below this share of full scale, logarithms flatten.
 FLOOR = 0.004
@@ -197,7 +195,7 @@ def read_correction(record: Any) -> Correction:
     return ProcessCorrection(**record) if isinstance(record, dict) else record
 
 
-def correct(values: npt.NDArray[np.float32], correction: Correction) -> npt.NDArray[np.float32]:
+def correct(values: Float32Array, correction: Correction) -> Float32Array:
     """Linear R, G, B of a camera's values, both of shape (…, 3), cut to [0, 1]."""
     if isinstance(correction, ProcessCorrection):
         return correction(values)

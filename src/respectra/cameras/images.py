@@ -10,9 +10,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.arrays import labelled_array, with_values
-from respectra.colour import decode_srgb, space_matrix
+from respectra.cameras.codec import Rounding
+from respectra.colour import decode_srgb, encode_srgb, space_matrix
+from respectra.colour.transfer import decode_srgb_exact
 from respectra.errors import ConfigError, DataError, unknown_name
-from respectra.typing import FloatArray
+from respectra.typing import Float32Array, FloatArray
 
 #: Dimensions of an image, in order.
 DIMS = ("y", "x", "channel")
@@ -155,6 +157,43 @@ def decoded(
     return with_values(picture, values).assign_attrs(attrs)
 
 
+def code_bounds(
+    values: FloatArray,
+    bits: int,
+    rounding: Rounding,
+    *,
+    curve: str = "linear",
+    levels: tuple[float, float] = (0.0, 1.0),
+) -> tuple[FloatArray, FloatArray]:
+    """Between which linear values each code of a picture lies: low ≤ v < high, float64.
+
+    The highest code has no upper bound (infinity); codes of more than 16 bits are as good as exact.
+
+    Args:
+        values: linear, as :func:`decoded` gives them.
+        bits, curve: of the codes that they were decoded from.
+        rounding: how the codes were made.
+        levels: black and white as shares of the highest code, of the curve ``levels``.
+    """
+    if bits > 16:
+        return values, values
+    top = float(2**bits - 1)
+    start, full = levels
+    shares = encode_srgb(values) if curve == "srgb" else start + values * (full - start)
+    codes = np.rint(shares.astype(np.float64) * top)
+    below, above = (0.5, 0.5) if rounding == "nearest" else (0.0, 1.0)
+    bounds = []
+    for edge in (codes - below, codes + above):
+        share = (edge / top - start) / (full - start)
+        bounds.append(decode_srgb_exact(share) if curve == "srgb" else share)
+    return np.maximum(bounds[0], 0.0), np.where(codes >= full * top, np.inf, bounds[1])
+
+
+def middle_of_codes(low: FloatArray, high: FloatArray) -> FloatArray:
+    """The linear value in the middle of each code's bounds; full scale for the highest."""
+    return np.where(np.isinf(high), 1.0, 0.5 * (low + np.minimum(high, 2.0)))
+
+
 def check_levels(black: float | None, white: float | None, bits: int | None) -> None:
     """Refuse levels that are not codes, and a black above white."""
     if bits is not None and not (isinstance(bits, int) and 1 <= bits <= 32):
@@ -166,7 +205,7 @@ def check_levels(black: float | None, white: float | None, bits: int | None) -> 
         raise ConfigError(f"the black level lies below the white level; got {black:g}, {white:g}")
 
 
-def _to_space(values: npt.NDArray[np.float32], start: str, end: str) -> npt.NDArray[np.float32]:
+def _to_space(values: Float32Array, start: str, end: str) -> Float32Array:
     """Linear light from one colour space to another; what that cannot hold is clipped."""
     matrix = space_matrix(start, end).T.astype(np.float32)
     return np.asarray(np.clip(values @ matrix, 0.0, 1.0), np.float32)

@@ -15,7 +15,7 @@ import xarray as xr
 
 from respectra.errors import DataError
 from respectra.threads import for_blocks
-from respectra.typing import FloatArray
+from respectra.typing import Float32Array, FloatArray
 
 AnyFloats = TypeVar("AnyFloats", bound=npt.NDArray[np.floating])
 
@@ -26,7 +26,7 @@ _VECTOR_PRODUCTS = 8_200
 BLOCK_ROWS = 64
 
 
-def cube_values(cube: xr.DataArray) -> npt.NDArray[np.float32]:
+def cube_values(cube: xr.DataArray) -> Float32Array:
     """The values of a cube as a contiguous array, shape (y, x, band), float32."""
     return np.ascontiguousarray(cube.values, dtype=np.float32)
 
@@ -36,7 +36,7 @@ def piece_pixels(bands: int) -> int:
     return max(16, _MATRIX_PRODUCTS // (3 * bands))
 
 
-def project(values: npt.NDArray[np.float32], matrix: FloatArray) -> FloatArray:
+def project(values: Float32Array, matrix: FloatArray) -> FloatArray:
     """Sum over the bands: shape (y, x, band) to (y, x, channel), float64.
 
     Raises:
@@ -59,7 +59,7 @@ def project(values: npt.NDArray[np.float32], matrix: FloatArray) -> FloatArray:
     return check_finite(result, axis=2)
 
 
-def project_mosaic(values: npt.NDArray[np.float32], matrix: FloatArray) -> FloatArray:
+def project_mosaic(values: Float32Array, matrix: FloatArray) -> FloatArray:
     """What an RGGB sensor sees: ``mosaic(project(values, matrix))``, without the rest.
 
     Shape (y, x, band) to (y, x), float64.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from respectra.colour.observers import bradford
 from respectra.errors import unknown_name
 from respectra.threads import for_blocks
-from respectra.typing import FloatArray
+from respectra.typing import Float32Array, FloatArray
 
 #: Linear sRGB to XYZ of the 2° observer, as IEC 61966-2-1 prints it.
 SRGB_TO_XYZ: FloatArray = np.array(
@@ -43,7 +43,7 @@ _PRIMARIES = {
 _D65_XY = (0.3127, 0.3290)
 
 
-def decode_srgb(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+def decode_srgb(values: npt.NDArray[np.floating]) -> Float32Array:
     """Linear light of sRGB's values, both in [0, 1] (IEC 61966-2-1).
 
     Example:
@@ -64,7 +64,7 @@ def decode_srgb(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     return linear.reshape(np.shape(values))
 
 
-def encode_srgb(linear: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+def encode_srgb(linear: npt.NDArray[np.floating]) -> Float32Array:
     """sRGB's values of linear light, both in [0, 1] (IEC 61966-2-1); what is beyond is clipped.
 
     Computed in the precision of ``linear``.
@@ -113,11 +113,17 @@ class RGBSpace:
         """Linear R, G, B to XYZ adapted to D50, as colour profiles hold it."""
         return _adapted(self.name, 0.9642, 1.0, 0.8249)
 
-    def decode(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    def decode(self, values: npt.NDArray[np.floating]) -> Float32Array:
         """Linear light of the space's values, both in [0, 1]."""
         if self.name in ("srgb", "display-p3"):  # which share their curve
             return decode_srgb(values)
         return np.asarray(_table(self.name).cctf_decoding(values), np.float32)
+
+    def encode(self, linear: npt.NDArray[np.floating]) -> Float32Array:
+        """The space's values of linear light, both in [0, 1]."""
+        if self.name in ("srgb", "display-p3"):
+            return encode_srgb(linear)
+        return np.asarray(_table(self.name).cctf_encoding(np.clip(linear, 0.0, 1.0)), np.float32)
 
 
 def list_rgb_spaces() -> list[str]:

@@ -19,7 +19,7 @@ from respectra.config import Config
 from respectra.cubes import make_cube, wavelengths_of
 from respectra.datasets.store import SceneArrays, require_track
 from respectra.errors import ConfigError, DataError
-from respectra.typing import Float32Array
+from respectra.typing import Float32Array, FloatArray
 
 Symmetries = Literal["none", "horizontal", "vertical", "flips", "all"]
 
@@ -95,7 +95,7 @@ class SceneSource(Protocol):
     def __getitem__(self, number: int, /) -> SceneArrays: ...
 
     @property
-    def wavelengths_nm(self) -> npt.NDArray[np.float64]:
+    def wavelengths_nm(self) -> FloatArray:
         """Shape (band,)."""
         ...
 
@@ -312,9 +312,7 @@ class Patches:
         return np.array(places, dtype=np.int64)
 
 
-def _tracks(
-    render: RenderOptions, wavelengths_nm: npt.NDArray[np.float64]
-) -> dict[str | None, Track]:
+def _tracks(render: RenderOptions, wavelengths_nm: FloatArray) -> dict[str | None, Track]:
     """The track with each response, brought to the scale of its own."""
     own = get_track(render.track, **render.options)
     white = own.signal_matrix(wavelengths_nm).sum(axis=0)

@@ -25,6 +25,7 @@ from respectra.errors import ConfigError, DataError, FormatError, unknown_name
 from respectra.files import recover
 from respectra.guards.text import read_object
 from respectra.storage import local_folder
+from respectra.typing import FloatArray
 
 INDEX = "index.json"
 #: Folder within a store in which it grows until it is complete.
@@ -145,7 +146,7 @@ class StoreSplit:
         return {**self.__dict__, "_bytes": None}
 
     @property
-    def wavelengths_nm(self) -> npt.NDArray[np.float64]:
+    def wavelengths_nm(self) -> FloatArray:
         """Shape (band,)."""
         return np.asarray(self.index.wavelengths_nm, dtype=np.float64)
 

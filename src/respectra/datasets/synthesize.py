@@ -27,7 +27,7 @@ from respectra.datasets.palette import DEFAULT_MATERIALS, Lights, lights, materi
 from respectra.datasets.textures import Arrangement, dead_leaves, photo_layout, power_law_fields
 from respectra.errors import ConfigError, DataError, RespectraError
 from respectra.storage import local_folder
-from respectra.typing import Float32Array
+from respectra.typing import Float32Array, FloatArray
 
 _FIELDS = 6
 _PALETTE = 36
@@ -189,9 +189,7 @@ def synthesize_layers(
     )
 
 
-def _labelled(
-    available: Lights, chosen: npt.NDArray[np.int64], grid: npt.NDArray[np.float64]
-) -> xr.DataArray:
+def _labelled(available: Lights, chosen: npt.NDArray[np.int64], grid: FloatArray) -> xr.DataArray:
     return xr.DataArray(
         available.spectra[chosen],
         dims=("illuminant", "wavelength"),
@@ -216,7 +214,7 @@ def _layout(o: SynthesisOptions, rng: np.random.Generator) -> Arrangement:
 def _endmembers(
     o: SynthesisOptions,
     layout: Arrangement,
-    seen: npt.NDArray[np.float64],
+    seen: FloatArray,
     rng: np.random.Generator,
 ) -> Float32Array:
     """Three reflectances for each thing, shape (count, 3, band).
@@ -256,9 +254,7 @@ def _relit(layout: Arrangement, colours: npt.NDArray[np.floating]) -> Arrangemen
     return dataclasses.replace(layout, detail=layout.detail * gain[layout.thing])
 
 
-def _nearest(
-    colours: npt.NDArray[np.float64], wanted: npt.NDArray[np.floating]
-) -> npt.NDArray[np.int64]:
+def _nearest(colours: FloatArray, wanted: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """The colour nearest to each wanted one, by chromaticity first, then by lightness."""
 
     def describe(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

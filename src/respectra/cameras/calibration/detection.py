@@ -13,7 +13,7 @@ from respectra.cameras.calibration.charts import Chart, colours_of
 from respectra.cameras.images import require_image
 from respectra.colour import SRGB_TO_XYZ, encode_srgb
 from respectra.errors import DataError
-from respectra.typing import FloatArray
+from respectra.typing import Float32Array, FloatArray
 
 #: OpenCV's model of a chart: patches of 2.5 units, 0.25 apart.
 _PATCH, _GAP = 2.5, 0.25
@@ -323,7 +323,7 @@ def _apart(found: list[FloatArray]) -> list[FloatArray]:
 
 
 def _rectify(
-    values: npt.NDArray[np.float32], points: npt.ArrayLike, chart: Chart, share: float = _INNER
+    values: Float32Array, points: npt.ArrayLike, chart: Chart, share: float = _INNER
 ) -> FloatArray:
     """The inner parts of all patches, shape (patch, side, side, 3)."""
     import cv2
@@ -338,7 +338,7 @@ def _rectify(
     return np.asarray(inner.reshape(chart.rows * chart.columns, *inner.shape[2:]), np.float64)
 
 
-def _outer(chart: Chart) -> npt.NDArray[np.float32]:
+def _outer(chart: Chart) -> Float32Array:
     half = _PIXELS / 2
     right, low = chart.columns * _PIXELS - half, chart.rows * _PIXELS - half
     return np.array([[half, half], [right, half], [right, low], [half, low]], np.float32)

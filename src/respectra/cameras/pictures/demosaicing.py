@@ -45,7 +45,7 @@ def develop_mosaic(
     black: npt.NDArray[Any],
     white: npt.NDArray[Any],
     way: Way,
-) -> npt.NDArray[np.float32]:
+) -> Float32Array:
     """Linear values (y, x, 3) of the codes (y, x) of a mosaic.
 
     The pattern's channels and its black and white levels are those of one period.
@@ -54,7 +54,7 @@ def develop_mosaic(
     repeats = (-(-codes.shape[0] // period[0]), -(-codes.shape[1] // period[1]))
     height, width = codes.shape
 
-    def spread(table: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def spread(table: npt.NDArray[Any]) -> Float32Array:
         return np.tile(table.astype(np.float32), repeats)[:height, :width]
 
     low = spread(black)

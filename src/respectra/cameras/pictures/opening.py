@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras.colour import to_track_values
@@ -30,10 +29,11 @@ from respectra.cameras.pictures.values import PictureOptions, Values
 from respectra.errors import ConfigError, DataError, FormatError, no_file
 from respectra.guards.places import require_file
 from respectra.storage import local_copy
+from respectra.typing import Float32Array
 from respectra.urls import Place, Url, parse_place
 
 Convert = Callable[[xr.DataArray], xr.DataArray]
-Function = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+Function = Callable[[Float32Array], Float32Array]
 #: Rows that are looked at together when the range of values is wanted.
 _ROWS = 256
 
@@ -143,7 +143,7 @@ class Picture:
         """Whether less than the whole picture is in memory."""
         return self.row_bytes > 0
 
-    def read(self, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
+    def read(self, rows: slice, columns: slice) -> Float32Array:
         """Linear values (rows, columns, 3) in the units of the track; see :meth:`image`."""
         return np.asarray(self.image(rows, columns).values, np.float32)
 

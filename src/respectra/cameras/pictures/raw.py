@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.cameras.pictures.child import ask_child
 from respectra.cameras.pictures.demosaicing import Way, cell_size, develop_mosaic
@@ -25,6 +24,7 @@ from respectra.cameras.pictures.source import (
     turned_size,
 )
 from respectra.errors import DataError, FormatError
+from respectra.typing import Float32Array
 
 #: LibRaw's flip -> EXIF's orientation.
 _FLIPS = {3: 3, 5: 8, 6: 6}
@@ -61,7 +61,7 @@ def open_raw(path: Path, *, demosaic: Way, max_pixels: int) -> WholeSource:
     return WholeSource(shape, Said("camera", 1.0, 32, facts=attrs), load)
 
 
-def _levels(facts: dict[str, Any]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _levels(facts: dict[str, Any]) -> tuple[Float32Array, Float32Array]:
     """Black level and saturation of each of LibRaw's channels."""
     black = np.array(facts["black"], np.float32)
     white = np.array(facts.get("white_per_channel") or [0.0], np.float32)
@@ -72,9 +72,7 @@ def _levels(facts: dict[str, Any]) -> tuple[npt.NDArray[np.float32], npt.NDArray
     return black, white
 
 
-def _develop(
-    codes: Codes, facts: dict[str, Any], letters: str, way: Way
-) -> npt.NDArray[np.float32]:
+def _develop(codes: Codes, facts: dict[str, Any], letters: str, way: Way) -> Float32Array:
     black, white = _levels(facts)
     if codes.ndim == 3:
         values = ((codes[..., :3] - black[:3]) / (white - black)[:3]).astype(np.float32)

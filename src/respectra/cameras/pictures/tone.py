@@ -30,7 +30,7 @@ from respectra.errors import ConfigError, FormatError, reading
 from respectra.files import atomic_path
 from respectra.guards.text import read_object
 from respectra.threads import for_blocks
-from respectra.typing import Float32Array
+from respectra.typing import Float32Array, FloatArray
 
 _FORMAT, _VERSION = "respectra tone", 1
 #: Nothing below this share of full scale is told apart from black.
@@ -70,7 +70,7 @@ class Tone:
         if 1 + self.slope < _LEAST_EXPONENT or darkest > 20:
             raise ConfigError(f"slope {self.slope:g} and bend {self.bend:g} are no tone curve")
 
-    def undo(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    def undo(self, values: npt.NDArray[np.floating]) -> Float32Array:
         """Light on the scene of linear values, both in [0, 1], in the shape of them."""
         table = self._table()
         places = np.linspace(0.0, 1.0, table.size)
@@ -78,7 +78,7 @@ class Tone:
         root = np.sqrt(np.clip(np.asarray(values, np.float64), 0.0, 1.0))
         return np.interp(root, places, table).astype(np.float32)
 
-    def _table(self) -> npt.NDArray[np.float64]:
+    def _table(self) -> FloatArray:
         values = np.linspace(0.0, 1.0, 4096) ** 2
         log = np.log(np.maximum(values, _DARKEST))
         # From here on down the exponent is the least one.
@@ -90,7 +90,7 @@ class Tone:
             (1 + self.slope) * upper + self.bend * upper**2 + _LEAST_EXPONENT * (log - upper)
         )
         light[values < _DARKEST] = 0.0
-        table: npt.NDArray[np.float64] = np.clip((light - self.flare) / (1 - self.flare), 0.0, 1.0)
+        table: FloatArray = np.clip((light - self.flare) / (1 - self.flare), 0.0, 1.0)
         return table
 
     def save(self, path: Path, *, overwrite: bool = False) -> None:

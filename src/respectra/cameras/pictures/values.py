@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.cameras.images import Encoding
 from respectra.cameras.pictures.demosaicing import Pattern, Way
@@ -21,6 +20,7 @@ from respectra.cameras.pictures.tone import LIGHT_SPACE, Rendering, Tone, open_t
 from respectra.config import Config
 from respectra.errors import DataError
 from respectra.guards.text import read_bytes
+from respectra.typing import Float32Array
 
 Grey = Literal["refuse", "repeat"]
 Alpha = Literal["refuse", "white", "black", "drop"]
@@ -95,12 +95,12 @@ class Values:
             self.encoding, self.bits = "linear", 32
             generic = isinstance(self._tone, Rendering)
             self.attrs["space"] = LIGHT_SPACE if generic else self._profile.space
-        self._table: npt.NDArray[np.float32] | None = None
+        self._table: Float32Array | None = None
         if said.bits <= 16:
             top = int(np.iinfo(np.uint8 if said.bits <= 8 else np.uint16).max)
             self._table = (np.arange(top + 1) / np.float64(said.full)).astype(np.float32)
 
-    def __call__(self, codes: Codes) -> npt.NDArray[np.float32]:
+    def __call__(self, codes: Codes) -> Float32Array:
         """Values (rows, width, 3) of codes (rows, width, samples).
 
         Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 from pydantic import Field
 
@@ -16,7 +15,7 @@ from respectra.cameras.track import Track, refuse_negative
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of
 from respectra.errors import DataError
-from respectra.typing import FloatArray
+from respectra.typing import Float32Array, FloatArray
 
 
 class CleanOptions(Config):
@@ -89,7 +88,7 @@ class CleanTrack(Track):
         return codec.quantise(linear * 255.0, self.options.rounding)
 
 
-def _truncated_codes(values: npt.NDArray[np.float32], matrix: FloatArray) -> codec.Codes | None:
+def _truncated_codes(values: Float32Array, matrix: FloatArray) -> codec.Codes | None:
     """``floor(255 · min(1, values @ matrix))`` as float64 gives it, at the speed of float32.
 
     The sums are taken in float32. Rounding moves a sum of n products, none of them negative, by

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras import projection
+from respectra.cameras import sensor
 from respectra.cameras.capture import Capture
 from respectra.cameras.codec import Rounding
 from respectra.cameras.images import Noise, code_bounds, make_image, middle_of_codes, require_image
@@ -67,7 +67,7 @@ class CaptureCamera:
                 f"{cube.attrs['quantity']}; use respectra.to_reflectance or to_radiance"
             )
         matrix = self.response_matrix(wavelengths_of(cube))
-        values = projection.project(projection.cube_values(cube), matrix)
+        values = sensor.project(sensor.cube_values(cube), matrix)
         if seed is not None:
             noise = np.random.default_rng(seed).standard_normal(values.shape)
             values += self.deviation(values) * noise

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import xarray as xr
 
 import respectra
-from respectra.cameras import codec, projection
+from respectra.cameras import codec, sensor
 from respectra.cameras.images import (
     CHANNELS,
     DIMS,
@@ -182,7 +182,7 @@ class Track(abc.ABC):
         """
         cube = require_cube(cube)
         matrix = self.response_matrix(wavelengths_of(cube))
-        linear = projection.project(projection.cube_values(cube), matrix)
+        linear = sensor.project(sensor.cube_values(cube), matrix)
         return xr.DataArray(
             linear,
             dims=DIMS,

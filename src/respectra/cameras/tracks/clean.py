@@ -9,8 +9,8 @@ import xarray as xr
 from pydantic import Field
 
 from respectra.cameras import codec
-from respectra.cameras.projection import cube_values, for_row_blocks, piece_pixels, project
 from respectra.cameras.responses import CLEAN_RESPONSE
+from respectra.cameras.sensor import cube_values, for_row_blocks, piece_pixels, project
 from respectra.cameras.track import Track, refuse_negative
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of

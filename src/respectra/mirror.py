@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from respectra import storage
-from respectra.errors import FormatError, OutputError
+from respectra.errors import FormatError, OutputError, RespectraError
 from respectra.urls import Place, Url
 
 __all__ = ["GrowingFile", "Mirror", "Rules", "mirrored"]
@@ -164,6 +164,18 @@ class GrowingFile:
     def pieces(self) -> Url:
         """The folder of its pieces."""
         return self.url.with_name(f".{PurePosixPath(self.url.name).stem}")
+
+    @contextlib.contextmanager
+    def growing(self) -> Iterator[None]:
+        """Fetch it; put what is new of it when the block ends, however it ends."""
+        self.begin()
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(RespectraError):
+                self.end()
+            raise
+        self.end()
 
     def begin(self) -> None:
         """Fetch it and its pieces."""

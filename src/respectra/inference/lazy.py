@@ -14,7 +14,7 @@ import xarray as xr
 
 from respectra.errors import ConfigError, DataError, MissingExtraError
 from respectra.inference import lazy_tasks as tasks
-from respectra.inference.agreement import agreeing
+from respectra.inference.binding import agreeing
 from respectra.inference.colours import count_colours, join_counts
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Tile, round_up

@@ -74,6 +74,8 @@ def for_picture(
     """
     picture = require_image(image)
     said = described_capture(picture.attrs)
+    if capture is None and "capture" in picture.attrs and reconstructor.capture is None:
+        capture = said
     if capture is None and quantity is not None:
         capture = reconstructor.capture or said or Capture()
     if capture is not None:

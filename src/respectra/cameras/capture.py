@@ -421,7 +421,7 @@ class Capture:
             return np.ones(3) if self.is_photograph else white / white.max()
         if len(self.white) == 4:
             raise ConfigError(
-                "the white is a rectangle of the picture, which is not at hand here; call "
+                "the white is to be found in the picture, which is not at hand here; call "
                 "capture.resolve(image), or state its R, G, B"
             )
         return np.asarray(self.white, np.float64)

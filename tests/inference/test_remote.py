@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import respectra as rs
-from respectra import storage
+from respectra import storage, uploads
 from respectra.cli import reconstruct as _reconstruct  # noqa: F401 - registers the command
 from respectra.cli import run
 from respectra.errors import ConfigError, FormatError, OutputError
@@ -209,7 +209,7 @@ def test_a_server_that_stops_in_the_middle(
     server: buckets.Server, bucket: str, monkeypatch: Any, capsys: Any
 ):
     done: list[str] = []
-    put = storage.put_outputs
+    put = uploads.put_outputs
     stack = contextlib.ExitStack()
 
     def put_and_stop(folder: Path, url: Url, *, first: Path) -> None:
@@ -218,7 +218,7 @@ def test_a_server_that_stops_in_the_middle(
         done.append(str(url))
         put(folder, url, first=first)
 
-    monkeypatch.setattr(storage, "put_outputs", put_and_stop)
+    monkeypatch.setattr(uploads, "put_outputs", put_and_stop)
     command = ["reconstruct", f"{bucket}/in", "-o", f"{bucket}/cubes", *METHOD]
     with stack:
         assert run(command) == 1

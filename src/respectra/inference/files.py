@@ -37,6 +37,7 @@ from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.streaming import reconstruct_file, streams
 from respectra.inference.video import reconstruct_video
 from respectra.progress import Progress, as_progress
+from respectra.storage import ensure_absent
 from respectra.urls import Place, Url, parse_place
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _single(job: Job, choose: Chosen, writing: Writing, progress: Progress) -> O
     """A picture or clip by its name, without a manifest; errors are raised."""
     # What a killed run left is taken up.
     if isinstance(job.target, Url) or not growing_folder(job.target).exists():
-        job.ensure_absent(overwrite=writing.overwrite)
+        ensure_absent(job.target, overwrite=writing.overwrite)
     reconstructor = choose_for(job, choose)
     start = time.perf_counter()
     with job.here() as (source, target):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -203,7 +202,7 @@ class _Run:
             OutputError: something else is there.
         """
         files = self._files_of(job)
-        there = [file for file in files if _is_there(file)]
+        there = [file for file in files if storage.exists(file)]
         before = self.manifest.status(identity)
         whole = there == files and all(isinstance(file, Url) or file.exists() for file in files)
         if not self.overwrite and before in ("started", "done") and whole:
@@ -285,10 +284,6 @@ def _hash_of(source: Place) -> str:
     if isinstance(source, Path):
         return content_hash(source)
     return hashlib.sha256(storage.fingerprint(source).encode()).hexdigest()
-
-
-def _is_there(file: Place) -> bool:
-    return os.path.lexists(file) if isinstance(file, Path) else storage.exists(file)
 
 
 class Manifest:

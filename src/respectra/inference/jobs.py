@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from respectra import files, storage
+from respectra import storage, uploads
 from respectra.cameras import PICTURE_SUFFIXES, InputKind
 from respectra.cubes.formats import FORMATS
 from respectra.errors import ConfigError, FormatError
@@ -45,17 +45,6 @@ class Job:
         """The cube, as it is named in messages."""
         return str(self.target)
 
-    def ensure_absent(self, *, overwrite: bool) -> None:
-        """Refuse a cube that exists already.
-
-        Raises:
-            OutputError: it does, and ``overwrite`` is false.
-        """
-        if isinstance(self.target, Url):
-            storage.ensure_absent(self.target, overwrite=overwrite)
-        else:
-            files.ensure_absent(self.target, overwrite=overwrite)
-
     @contextlib.contextmanager
     def here(self) -> Iterator[tuple[Path, Path]]:
         """The picture, and where to write the cube; which is put where it belongs afterwards.
@@ -73,7 +62,7 @@ class Job:
             target = folder / self.target.name
             with storage.named(target, self.target):
                 yield source, target
-            storage.put_outputs(folder, self.target, first=cube_files(target)[0])
+            uploads.put_outputs(folder, self.target, first=cube_files(target)[0])
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,11 @@ class Reconstructor:
         self.compute_global_means = self.tiled.compute_global_means
         self.pieces = self.answers.pieces
 
+    @property
+    def is_told(self) -> bool:
+        """Whether a capture was stated for this reconstructor; it may also come with weights."""
+        return self._told is not None
+
     def with_capture(self, capture: Capture, *, quantity: Quantity | None = None) -> Self:
         """The same method for the pictures of a capture.
 

@@ -94,12 +94,7 @@ class Mirror:
                     self._replace(name)
 
     def end(self) -> None:
-        """Put the rest, and fetch what others put.
-
-        Raises:
-            OutputError: as for ``sync``.
-            FormatError: the place cannot be reached.
-        """
+        """Put the rest, and fetch what others put; may raise as ``begin`` and ``sync``."""
         if self.url is None:
             return
         for name in self._changed():

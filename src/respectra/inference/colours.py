@@ -206,10 +206,8 @@ class ColourFinder:
 class ByColour:
     """A predictor that computes each colour of a piece once.
 
-    Args:
-        predict: looks at one pixel at a time: (y, x, 3) -> (y, x, band).
-        find: finds the colours of a piece.
-        finish: the last that is done to spectra; of each colour once.
+    ``predict`` looks at one pixel at a time, (y, x, 3) -> (y, x, band); ``finish`` is the last that
+    is done to spectra, of each colour once.
     """
 
     def __init__(
@@ -279,10 +277,7 @@ def weighted_picture(
 ) -> tuple[Float32Array, Float32Array, Layout] | None:
     """A picture of the colours of a picture, and how often each counts: for means over pixels.
 
-    Args:
-        read: gives the picture's pixels as the method expects them.
-        layout: how it is cut; tiles without a halo.
-        find: finds the colours of a tile.
+    The layout is one of tiles without a halo; ``find`` finds the colours of one.
 
     Returns:
         (y, x, 3), (y, x), and how that is cut; None where a tile has too many colours.

@@ -9,6 +9,7 @@ from respectra.devices import free_device_bytes
 from respectra.errors import ConfigError, DataError
 from respectra.guards.limits import free_memory
 from respectra.inference.backends.base import Backend
+from respectra.inference.colours import LEAST_PIXELS, TOGETHER
 from respectra.inference.memory import (
     AUTO_SHARE,
     Budget,
@@ -56,11 +57,8 @@ class Cutter:
     ) -> Layout:
         """How a picture of this size is cut up.
 
-        Args:
-            height: rows.
-            width: columns.
-            held: bytes that the caller will hold besides, such as the cube itself.
-            per_pixel: bytes that the caller takes for every pixel of a piece.
+        ``held`` are bytes that the caller will hold besides, such as the cube itself, ``per_pixel``
+        those that it takes for every pixel of a piece.
 
         Raises:
             DataError: the picture is smaller than the method accepts.
@@ -104,11 +102,7 @@ class Cutter:
     def _by_colour(self, pixels: int) -> bool:
         """Whether each colour of a picture is computed once: where nothing but a pixel's own
         values, and means over all pixels, decides on its spectrum."""
-        if not self.backend.runs_by_colour:
-            return False
-        from respectra.inference.colours import LEAST_PIXELS
-
-        return pixels >= LEAST_PIXELS
+        return self.backend.runs_by_colour and pixels >= LEAST_PIXELS
 
     def _budget(self, pixels: int, held: float, per_pixel: float) -> Budget | None:
         """What a piece may take; None where the question does not arise."""
@@ -125,8 +119,6 @@ class Cutter:
             return None
         use = self.backend.memory()  # measured first: it loads libraries, which then are held
         if self._by_colour(pixels):
-            from respectra.inference.colours import TOGETHER
-
             each = _COLOUR_BYTES + 4 * self.contract.bands
             use = MemoryUse(use.of(TOGETHER), min(each, use.per_pixel))
         use = dataclasses.replace(use, per_pixel=use.per_pixel + per_pixel)

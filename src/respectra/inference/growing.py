@@ -13,6 +13,7 @@ import numpy as np
 from respectra.cubes.writers import GrowingCube
 from respectra.errors import FormatError, OutputError
 from respectra.files import make_folder, remove
+from respectra.inference.ensembles import Recovers
 from respectra.inference.tiling import Layout, Region
 from respectra.journal import Journal
 from respectra.locks import hidden_name
@@ -25,6 +26,21 @@ if TYPE_CHECKING:
 def growing_folder(target: Path) -> Path:
     """Where a cube or a clip grows until it is complete; an earlier run may have left it."""
     return target.with_name(hidden_name(target.name, ".part"))
+
+
+def identity_of(reconstructor: Recovers) -> dict[str, Any]:
+    """What another method would have otherwise, for what a half-done cube must agree on."""
+    return {
+        "method": reconstructor.signature(),
+        "guarantees": sorted(reconstructor.guarantees.names),
+        "correction": reconstructor.guarantees.correction_key,
+    }
+
+
+def facts_of_file(reconstructor: Recovers, layout: Layout, source: Path) -> dict[str, Any]:
+    """What is written down with the cube of a file, besides the guarantees."""
+    facts: dict[str, Any] = {"units": "relative", **reconstructor.cube_facts(layout)}
+    return facts | {"source": f"{source.name}, {facts['source']}"}
 
 
 class Pieces:

@@ -20,9 +20,9 @@ from respectra.cameras.references import MOST, read_spectral_table
 from respectra.cubes import open_cube, to_radiance, to_reflectance, wavelengths_of
 from respectra.errors import DataError, FormatError
 from respectra.inference.guarantees import camera_of
+from respectra.inference.pieces import SeenPicture
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.references import fit_correction, spectra_at
-from respectra.inference.seen import SeenPicture
 from respectra.typing import FloatArray
 
 #: Spectra of a cube that are taken, and how well a cube and a library know what is in a picture.
@@ -40,13 +40,9 @@ def correct_by_cube(
 ) -> Reconstructor:
     """The reconstructor, corrected by a cube of the place that a picture shows.
 
-    Args:
-        reconstructor: for the picture's capture.
-        path: the picture.
-        kind: what its values are.
-        cube_path: a cube of the same place or part of it, in the quantity that the reconstructor
-            gives or with a light that is known; it need not fit the picture pixel by pixel.
-        opening: how it is opened; see :func:`respectra.open_cube`.
+    The cube, opened as :func:`respectra.open_cube` does, is of the same place or part of it, in the
+    quantity that the reconstructor gives or with a light that is known; it need not fit the picture
+    pixel by pixel.
 
     Raises:
         RespectraError: the cube cannot be read, does not cover the bands, or none of its spectra
@@ -72,14 +68,8 @@ def correct_by_materials(
 ) -> Reconstructor:
     """The reconstructor, corrected by a library of what is in a scene: pigments, leaves, skin.
 
-    Args:
-        reconstructor: for the picture's capture.
-        path: the picture.
-        kind: what its values are.
-        library: CSV with a header ``name,400,410,...,700`` and one spectrum a line.
-
-    Raises:
-        RespectraError: as :func:`correct_by_cube`.
+    As :func:`correct_by_cube`; the library is a CSV with a header ``name,400,410,...,700`` and one
+    spectrum a line.
     """
     spectra, grid = read_library(library)
     picture = _open(reconstructor, path, kind)

@@ -19,6 +19,7 @@ from respectra.cameras import Capture, References, require_references
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.errors import DataError, RespectraWarning
 from respectra.inference.corrections import Correction, camera_and_response
+from respectra.inference.pieces import SeenPicture
 from respectra.inference.reference_process import (
     FLOOR,
     ReferenceErrors,
@@ -27,7 +28,6 @@ from respectra.inference.reference_process import (
     thin,
 )
 from respectra.inference.reference_tables import features
-from respectra.inference.seen import SeenPicture
 from respectra.methods import Tiling
 from respectra.typing import FloatArray
 
@@ -58,7 +58,7 @@ def fit_references(
         DataError: references outside the picture, on clipped or black pixels, that contradict one
             another or the picture, or do not cover the bands.
     """
-    picture = reconstructor.picture_of(image)
+    picture = reconstructor.values_of(image)
     measured = require_references(references).measure(np.asarray(picture.values, np.float64))
     recovered = spectra_at(reconstructor, SeenPicture.in_memory(reconstructor, picture), measured)
     return fit_correction(reconstructor, measured, recovered, picture.attrs)
@@ -67,11 +67,7 @@ def fit_references(
 def correct_picture(
     reconstructor: Reconstructor, picture: Picture, references: References
 ) -> Correction:
-    """As :func:`fit_references`, of a picture on disk that is read piece by piece.
-
-    Raises:
-        DataError: as :func:`fit_references`.
-    """
+    """As :func:`fit_references`, of a picture on disk that is read piece by piece."""
     measured = references.measure_in(picture.height, picture.width, picture.read)
     recovered = spectra_at(reconstructor, SeenPicture.on_disk(reconstructor, picture), measured)
     corner = picture.image(slice(0, 1), slice(0, 1))
@@ -94,8 +90,7 @@ def fit_correction(
             exact.
 
     Raises:
-        DataError: references that contradict one another or their pixels, or do not cover the
-            bands.
+        DataError: as :func:`fit_references`.
     """
     grid = np.array(reconstructor.contract.wavelengths_nm)
     known = references.on(grid)
@@ -117,15 +112,9 @@ def fit_correction(
 def spectra_at(
     reconstructor: Reconstructor, picture: SeenPicture, references: References
 ) -> FloatArray:
-    """What a reconstructor gives at references, without recovering the rest of the picture.
+    """What a reconstructor gives at references, shape (n, band), which know their pixels' values.
 
-    Args:
-        reconstructor: its guarantees and corrections play no part.
-        picture: the picture.
-        references: with the values of their pixels.
-
-    Returns:
-        shape (n, band).
+    The rest of the picture is not recovered; guarantees and corrections play no part.
     """
     factor = picture.factor
     if reconstructor.sees_neighbours and references.points is not None:

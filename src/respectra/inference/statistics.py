@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -22,18 +22,10 @@ from respectra.methods import Weights, get_card
 from respectra.methods.networks.blocks import GlobalMean
 from respectra.typing import Float32Array
 
+if TYPE_CHECKING:
+    from respectra.inference.backends.network import NetworkBackend
+
 Hook = Any
-
-
-class NetworkInTorch(Protocol):
-    """What runs a network, and the network with its weights."""
-
-    weights: Weights
-    network: nn.Module
-
-    def __call__(self, pixels: Float32Array) -> Float32Array:
-        """(y, x, 3) -> (y, x, band)."""
-        ...
 
 
 class _Enough(Exception):  # noqa: N818 - not an error: it ends a pass that has what it wanted
@@ -74,11 +66,8 @@ class _Calls:
 def mean_order(network: nn.Module, image: Tensor) -> list[int]:
     """The pass in which each whole-image mean can be taken, in the order of the calls.
 
-    Read off the graph that PyTorch records for gradients, so that it does not depend on values.
-
-    Args:
-        network: in evaluation mode.
-        image: any image that it accepts, (1, channels, y, x).
+    Read off the graph that PyTorch records for gradients, so that it does not depend on the values
+    of the image, which may be any that the network accepts, (1, channels, y, x).
     """
     inputs: list[Tensor] = []
     outputs: list[Tensor] = []
@@ -101,7 +90,7 @@ def mean_order(network: nn.Module, image: Tensor) -> list[int]:
 
 
 def compute_global_means(
-    predictor: NetworkInTorch,
+    predictor: NetworkBackend,
     read: Reader,
     layout: Layout,
     *,
@@ -109,12 +98,8 @@ def compute_global_means(
 ) -> list[Tensor]:
     """Every whole-image mean of a network, (1, channels, 1, 1) each, in the order of the calls.
 
-    Args:
-        predictor: the network.
-        read: gives the pixels as the method expects them.
-        layout: tiles with a halo.
-        weigh: how often each pixel counts, (rows, columns); once by default. For networks that
-            look at one pixel at a time beside their means: the picture is then its colours.
+    ``weigh`` says how often each pixel counts, (rows, columns); once by default. It is for networks
+    that look at one pixel at a time beside their means: the picture is then its colours.
     """
     multiple = get_card(predictor.weights.method).size_multiple
     means: dict[int, Tensor] = {}
@@ -139,7 +124,7 @@ def mean_passes(weights: Weights) -> list[frozenset[int]]:
 
 
 def sums_of_tile(
-    predictor: NetworkInTorch,
+    predictor: NetworkBackend,
     pixels: Float32Array,
     tile: Tile,
     layout: Layout,
@@ -149,13 +134,8 @@ def sums_of_tile(
 ) -> dict[int, tuple[Tensor, float]]:
     """Sums over one tile, and the pixels that they are over, of the means of one pass.
 
-    Args:
-        predictor: the network.
-        pixels: what the tile reads, as the method expects it.
-        tile: where it lies.
-        layout: of the whole picture.
-        wanted: the numbers of the means, one of ``mean_passes``.
-        known: the means of earlier passes.
+    ``pixels`` is what the tile reads, as the method expects it; ``wanted`` the numbers of the
+    means, one of ``mean_passes``; ``known`` the means of earlier passes.
     """
     multiple = get_card(predictor.weights.method).size_multiple
     sums = _Sums(wanted, dict(known), layout, multiple, None)

@@ -15,6 +15,12 @@ import numpy as np
 
 from respectra.allocator import trim_malloc
 from respectra.inference.backends.base import CODE_BITS, EXACT_BITS, Backend, Output
+from respectra.inference.colours import (
+    ByColour,
+    ColourFinder,
+    layout_of_colours,
+    weighted_picture,
+)
 from respectra.inference.cutting import Cutter, TileSide
 from respectra.inference.tiling import (
     Layout,
@@ -32,24 +38,16 @@ from respectra.typing import Float32Array
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from respectra.inference.colours import ColourFinder
-    from respectra.inference.statistics import NetworkInTorch
+    from respectra.inference.backends.network import NetworkBackend
 
 #: Makes of the finished spectra of a region, on the device, what is copied here.
 Keep = Callable[[Region, "Tensor"], "Tensor"]
 
 
 class TiledInference(Cutter):
-    """A backend with the size of its tiles.
+    """A backend with the size of its tiles; see :class:`Cutter`.
 
-    Args:
-        backend: what runs a tile.
-        tile: ``auto``, a side in pixels, or None for the whole picture at once.
-        max_memory: what this process may hold at its peak; see :func:`parse_memory`.
-        rounded: whether codes of the pictures are the nearest to their values.
-
-    Raises:
-        ConfigError: no such tile or size of memory.
+    ``rounded`` says whether codes of the pictures are the nearest to their values.
     """
 
     def __init__(
@@ -58,7 +56,9 @@ class TiledInference(Cutter):
         super().__init__(backend, tile=tile, max_memory=max_memory)
         self._rounded = rounded
         self._given: Sequence[Tensor] | None = None
-        self._lock = threading.RLock()
+        #: Of the thread that works with the method: networks are told of pictures by what is set
+        #: on them.
+        self.exclusive = threading.RLock()
 
     #: Memory for each pixel of a piece besides what the backend itself takes, bytes.
     answer_bytes = 0
@@ -75,13 +75,9 @@ class TiledInference(Cutter):
         layout: Layout | None = None,
         output: Output | Predictor | None = None,
     ) -> tuple[Float32Array, Layout]:
-        """Spectra of a picture in memory, (y, x, band), and how it was cut.
+        """Spectra (y, x, band) of a picture (y, x, 3) in memory, and how it was cut.
 
-        Args:
-            rgb: shape (y, x, 3).
-            bits: as for :meth:`pieces`.
-            layout: as for :meth:`pieces`; as memory allows by default.
-            output: as for :meth:`pieces`.
+        The layout is as memory allows by default; the rest is as for :meth:`pieces`.
         """
         layout = layout or self.layout_in_memory(*rgb.shape[:2])
         pieces = self.pieces(
@@ -135,8 +131,6 @@ class TiledInference(Cutter):
         by_colour = self._by_colour(layout.height * layout.width)
         find: ColourFinder | None = None
         if by_colour:
-            from respectra.inference.colours import ColourFinder
-
             find = ColourFinder()
             prepared = _ReadOnce(prepared, layout) if layout.whole else prepared
         with contextlib.ExitStack() as stack:
@@ -156,8 +150,6 @@ class TiledInference(Cutter):
             elif not by_colour:
                 predict = backend.for_tiles(layout, bits, means=needs)
             if find is not None:
-                from respectra.inference.colours import ByColour
-
                 predict = ByColour(predict, find, self.contract.finish if output is None else _same)
             if keep is not None:
                 yield from self._kept_there(keep, prepared, layout, done)
@@ -199,12 +191,7 @@ class TiledInference(Cutter):
     ) -> list[Tensor]:
         """Means over the whole picture that the network uses, for :meth:`pieces`.
 
-        Args:
-            read: as for :meth:`pieces`.
-            layout: as for :meth:`pieces`.
-            bounds: as for :meth:`pieces`.
-            bits: as for :meth:`pieces`.
-            weigh: how often each pixel counts, (rows, columns); once by default.
+        The arguments are its; ``weigh`` says how often each pixel counts, (rows, columns).
         """
         return self._global_means(self._prepared(read, bounds, bits), layout, bits, weigh=weigh)
 
@@ -220,12 +207,6 @@ class TiledInference(Cutter):
         from respectra.inference.statistics import compute_global_means
 
         if weigh is None and self._by_colour(layout.height * layout.width):
-            from respectra.inference.colours import (
-                ColourFinder,
-                layout_of_colours,
-                weighted_picture,
-            )
-
             found = weighted_picture(prepared, layout, find or ColourFinder())
             if found is not None:
                 colours, weight, layout = found
@@ -248,13 +229,6 @@ class TiledInference(Cutter):
                 yield
         finally:
             self._given = before
-
-    @contextlib.contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Within this block no other thread works with the method: networks are told of pictures
-        by what is set on them."""
-        with self._lock:
-            yield
 
     def mean_passes(self) -> list[frozenset[int]]:
         """The numbers of the means that each pass over a picture takes, for its pieces."""
@@ -281,9 +255,9 @@ class TiledInference(Cutter):
             return sums_of_tile(self._network, pixels, tile, layout, wanted=wanted, known=known)
 
     @property
-    def _network(self) -> NetworkInTorch:
+    def _network(self) -> NetworkBackend:
         assert self.backend.takes_means
-        return cast("NetworkInTorch", self.backend)
+        return cast("NetworkBackend", self.backend)
 
     def _prepared(self, read: Reader, bounds: tuple[float, float], bits: int) -> Reader:
         """Gives pixels as the backend takes them."""

@@ -30,7 +30,12 @@ from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
 from respectra.inference.backends.base import Factors, bits_of
 from respectra.inference.ensembles import Recovers
-from respectra.inference.growing import growing_folder, keeping_complete
+from respectra.inference.growing import (
+    facts_of_file,
+    growing_folder,
+    identity_of,
+    keeping_complete,
+)
 from respectra.inference.low_rank import factorise
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Reader, Region
@@ -157,12 +162,7 @@ def reconstruct_video(
                 shown(done, max(done, clip.expected), "frame")
             else:
                 store.write(*piece)
-        attrs = {"units": "relative", **reconstructor.cube_facts(layout)}
-        attrs["source"] = f"{clip.path.name}, {attrs['source']}"
-        if reconstructor.guarantees.correction is not None:
-            attrs["references"] = reconstructor.guarantees.correction.summary
-        if reconstructor.guarantees.names:
-            attrs["guarantees"] = ", ".join(sorted(reconstructor.guarantees.names))
+        attrs = facts_of_file(reconstructor, layout, clip.path) | reconstructor.guarantees.facts()
         if skipped:
             attrs["skipped_s"] = skipped
         flicker = store.flicker()
@@ -272,15 +272,7 @@ def _pieces(
 
 @contextlib.contextmanager
 def first_frame(clip: Path, kind: InputKind) -> Iterator[Path]:
-    """The first frame of a clip as a picture, in a file that goes again afterwards.
-
-    Args:
-        clip: a video.
-        kind: what its values are.
-
-    Raises:
-        MissingExtraError, FormatError, DataError: as for :class:`Clip`.
-    """
+    """The first frame of a clip as a picture, in a file that goes again afterwards."""
     with tempfile.TemporaryDirectory(prefix="respectra-") as folder:
         codes = next(Clip(clip).frames(on_bad_frame="skip")).codes
         values = codes / np.float32(np.iinfo(codes.dtype).max)
@@ -335,9 +327,7 @@ def _facts(
     """What a half-done clip must agree on to be taken up."""
     return {
         "version": _VERSION,
-        "method": reconstructor.signature(),
-        "guarantees": sorted(reconstructor.guarantees.names),
-        "correction": reconstructor.guarantees.correction_key,
+        **identity_of(reconstructor),
         "clip": content_hash(clip.path),
         "kind": kind,
         "dtype": dtype,

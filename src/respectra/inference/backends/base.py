@@ -128,12 +128,9 @@ class Backend(ABC):
         return self.halo == 0 and self.device == "cpu"
 
     def for_tiles(self, layout: Layout, bits: int, *, means: bool) -> Predictor:
-        """What runs the tiles of a layout fastest.
+        """What runs the tiles of a layout fastest, of codes of so many bits.
 
-        Args:
-            layout: how the picture is cut.
-            bits: depth of its codes.
-            means: whether means over the whole picture are given.
+        ``means`` says whether means over the whole picture are given to it.
         """
         return self
 

@@ -20,16 +20,8 @@ from respectra.registry import reason_of
 class ModuleBackend(NetworkBackend):
     """A module in PyTorch, whose image is filled up to the multiple of sides that it takes.
 
-    Args:
-        weights: which hold the module's values.
-        module: the module.
-        card: what was measured of it, in words.
-        measured: what was measured of it.
-        device: ``cpu``, ``cuda``, ...
-        engine: PyTorch, with the module as it is.
-
     Raises:
-        ConfigError: another engine.
+        ConfigError: another engine than PyTorch, with the module as it is.
     """
 
     takes_means = False

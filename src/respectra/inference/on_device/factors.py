@@ -12,11 +12,7 @@ from respectra.inference.reference_tables import FactorTable, TableArrays
 
 
 def multiply(table: FactorTable, spectra: Tensor, rgb: npt.NDArray[np.float32]) -> bool:
-    """Multiply spectra (n, band) in place by the factors of their colours (n, 3).
-
-    Returns:
-        whether others than the pinned colours may have changed.
-    """
+    """As ``FactorTable.multiply``."""
     if table.unchanged:
         return False
     there = TableArrays(*(torch.as_tensor(a).to(spectra.device) for a in table.arrays))

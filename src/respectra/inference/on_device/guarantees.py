@@ -45,18 +45,11 @@ def enforce(
     factor: float,
     wavelengths_nm: Sequence[float],
 ) -> tuple[Tensor, host.Report]:
-    """``Guarantees.enforce`` for a cube (y, x, band) on a device.
+    """``Guarantees.enforce`` for a cube (y, x, band) on a device, finished, which may be changed.
 
     Its values are those that the processor computes to a few millionths of a spectrum's largest;
     single pixels beside a threshold, such as how rough a spectrum may be, may fall on its other
     side.
-
-    Args:
-        guarantees: what is kept.
-        cube: finished, float32; may be changed.
-        image: the image itself, linear values of the track.
-        factor: what ``Guarantees.scale`` gave.
-        wavelengths_nm: of the bands.
 
     Raises:
         DataError: the method gave values that are not finite.
@@ -113,9 +106,7 @@ def _move(
         low, high = (b.reshape(-1, 3) for b in guarantees.bounds(track, image))
     else:
         low = high = _denoised_values(track, image, spectra, camera).view(-1, 3)
-    status = move_into(
-        spectra, camera, low, high, non_negative=non_negative, metric_floor=host.METRIC_FLOOR
-    )
+    status = move_into(spectra, camera, low, high, non_negative=non_negative)
     host.require_finite(int((status == 3).sum()))
     return status
 
@@ -180,12 +171,4 @@ def _correct(correction: Correction, spectra: Tensor, image: xr.DataArray, grid:
     for part, some in correction.strips(image, spectra):
         rgb = np.ascontiguousarray(part.values, np.float32).reshape(-1, 3)
         if multiply(correction.table, some, rgb) and correction.response is not None:
-            low, high = correction.bounds(part)
-            move_into(
-                some,
-                correction.response,
-                low,
-                high,
-                non_negative=False,
-                metric_floor=host.METRIC_FLOOR,
-            )
+            move_into(some, correction.response, *correction.bounds(part))

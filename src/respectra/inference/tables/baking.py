@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterable
@@ -149,7 +150,7 @@ def bake(
         deviation = _deviation(table.apply(probes), expected)
         if best is None or deviation.mean < best.facts.error.anywhere.mean:
             facts = facts.model_copy(update={"error": BakingError(anywhere=deviation)})
-            best = _replace_facts(table, facts)
+            best = dataclasses.replace(table, facts=facts)
         if deviation.mean < _EXACT:
             break
     assert best is not None
@@ -158,7 +159,7 @@ def bake(
         return best
     deviation = _deviation(best.apply(surfaces), np.clip(answer(surfaces), *clip))
     error = BakingError(anywhere=best.facts.error.anywhere, surfaces=deviation)
-    return _replace_facts(best, best.facts.model_copy(update={"error": error}))
+    return dataclasses.replace(best, facts=best.facts.model_copy(update={"error": error}))
 
 
 def _weights_of(
@@ -236,10 +237,6 @@ def _table(weights: Weights, method: Method, facts: TableFacts) -> Table:
     own |= {"camera_matrix": None, "band_scale": None}
     folded = Contract(**{**contract.model_dump(), **own, "clip_low": None, "clip_high": None})
     return Table(weights.method, weights.config, folded, facts, spectra, weights.provenance)
-
-
-def _replace_facts(table: Table, facts: TableFacts) -> Table:
-    return Table(table.method, table.config, table.contract, facts, table.spectra, table.provenance)
 
 
 def _evaluate(

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from respectra.errors import ConfigError
 from respectra.inference.backends.base import TABLE_BITS
-from respectra.inference.guarantees import METRIC_FLOOR, Guarantee, camera_of, check_guarantees
+from respectra.inference.guarantees import Guarantee, camera_of, check_guarantees
 from respectra.inference.tables.geometry import Geometry
 from respectra.methods import Contract
 
@@ -69,13 +69,15 @@ def move_to_colours(
 ) -> None:
     """Move spectra, in place and by the least relative change, to where the camera sees colours.
 
+    With rays everything is in proportion to the light, so what is added to a colour has to be, too;
+    part of it is in proportion to the largest channel, so that no other channel is rounded to less
+    than nothing.
+
     Args:
         spectra: shape (n, bands).
         rgb: shape (n, 3), linear values in [0, 1] as images hold them.
         contract: of the weights; its camera is exact.
-        geometry: of the table that the spectra are for. With rays everything is in proportion to
-            the light, so what is added to a colour has to be, too; part of it is in proportion to
-            the largest channel, so that no other channel is rounded to less than nothing.
+        geometry: of the table that the spectra are for.
     """
     from respectra.inference.nearest_spectra import move_into
 
@@ -86,11 +88,4 @@ def move_to_colours(
         seen = seen + 0.5 * beyond * (seen + seen.max(axis=1, keepdims=True))
     else:
         seen = seen + beyond
-    move_into(
-        spectra,
-        track.response_matrix(contract.wavelengths_nm),
-        seen,
-        seen,
-        non_negative=False,
-        metric_floor=METRIC_FLOOR,
-    )
+    move_into(spectra, track.response_matrix(contract.wavelengths_nm), seen, seen)

@@ -20,7 +20,7 @@ from respectra.datasets.still_life import still_life
 from respectra.errors import DataError
 from respectra.inference import Reconstructor, cutting, memory, nearest_spectra
 from respectra.inference.backends.network import NetworkBackend
-from respectra.inference.on_device import factors, guarantees, nearest
+from respectra.inference.on_device import guarantees, nearest
 from respectra.inference.reference_tables import FactorTable, axes, features
 from respectra.inference.soft_consistency import denoised_values
 from respectra.methods import fresh_weights
@@ -88,7 +88,7 @@ def test_a_table_gives_the_same_factors(rng: np.random.Generator):
     rgb[:40], rgb[40:50] = known, 0.0
     spectra = rng.uniform(0.1, 1, (2000, 31)).astype(np.float32)
     there = torch.from_numpy(spectra.copy()).to(DEVICE)
-    assert table.multiply(spectra, rgb) == factors.multiply(table, there, rgb)
+    assert table.multiply(spectra, rgb) == guarantees.multiply(table, there, rgb)
     assert off(there.cpu().numpy(), spectra).max() < TOLERANCE
 
 

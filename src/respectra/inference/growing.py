@@ -43,7 +43,7 @@ def facts_of_file(reconstructor: Recovers, layout: Layout, source: Path) -> dict
     return facts | {"source": f"{source.name}, {facts['source']}"}
 
 
-class Pieces:
+class PiecesDone:
     """Which pieces of a growing cube are complete, by the journal beside it.
 
     Its first record holds the layout and which file or folder the values grow in, by its number
@@ -61,7 +61,7 @@ class Pieces:
         self._grown: list[int] | None = None
 
     @classmethod
-    def resume(cls, folder: Path, facts: dict[str, Any]) -> Pieces:
+    def resume(cls, folder: Path, facts: dict[str, Any]) -> PiecesDone:
         """The pieces of an earlier run with the same facts, or none."""
         pieces = cls(folder, facts)
         with contextlib.suppress(FormatError, KeyError, TypeError, ValueError):

@@ -30,7 +30,7 @@ from respectra.identity import content_hash
 from respectra.inference.binding import for_opened
 from respectra.inference.ensembles import Recovers
 from respectra.inference.growing import (
-    Pieces,
+    PiecesDone,
     facts_of_file,
     growing_folder,
     identity_of,
@@ -67,7 +67,7 @@ class Streamed:
 
     path: Path
     pieces: int
-    """Pieces of the cube."""
+    """PiecesDone of the cube."""
     resumed: int
     """Those that a run before this one had completed."""
     layout: Layout
@@ -136,7 +136,7 @@ def reconstruct_file(
         )
     with file_lock(files[0]):
         recover(files[0])
-        pieces = Pieces.resume(folder, _facts(reconstructor, picture, dtype))
+        pieces = PiecesDone.resume(folder, _facts(reconstructor, picture, dtype))
         with keeping_complete(target, folder, lambda: bool(pieces.done)):
             layout = _layout(reconstructor, picture, pieces)
             grid = np.array(reconstructor.contract.wavelengths_nm)
@@ -186,7 +186,7 @@ def _grow(
     picture: Picture,
     cube: GrowingCube,
     layout: Layout,
-    pieces: Pieces,
+    pieces: PiecesDone,
     progress: Progress,
 ) -> None:
     """Write the pieces that are not there yet, each while the next one is computed."""
@@ -248,7 +248,7 @@ def _facts(reconstructor: Recovers, picture: Picture, dtype: CubeType) -> dict[s
     }
 
 
-def _layout(reconstructor: Recovers, picture: Picture, pieces: Pieces) -> Layout:
+def _layout(reconstructor: Recovers, picture: Picture, pieces: PiecesDone) -> Layout:
     """As the journal has it, where that still fits; else the largest tiles that fit."""
     held, bands = float(picture.held_bytes), reconstructor.contract.bands
     # What a tile takes before and after the method itself: its values in double precision on the
@@ -271,7 +271,7 @@ def _layout(reconstructor: Recovers, picture: Picture, pieces: Pieces) -> Layout
 
 
 def _pieces(
-    reconstructor: Recovers, picture: Picture, layout: Layout, written: Pieces
+    reconstructor: Recovers, picture: Picture, layout: Layout, written: PiecesDone
 ) -> Iterator[tuple[Region, Any, int]]:
     """Rows and columns, spectra, and the number of unreachable pixels of pieces."""
     if isinstance(reconstructor, Reconstructor):
@@ -287,7 +287,7 @@ def _pieces(
 
 
 def _pieces_of(
-    reconstructor: Reconstructor, picture: Picture, layout: Layout, written: Pieces, number: int
+    reconstructor: Reconstructor, picture: Picture, layout: Layout, written: PiecesDone, number: int
 ) -> Iterator[tuple[Region, Any, int]]:
     """The pieces of one of several methods."""
     picture = _seen_by(reconstructor, picture)

@@ -70,8 +70,8 @@ class VideoStore:
     """A Zarr store that grows by frames, and its journal: one record a complete frame.
 
     The first record says which folder the store is, by its number on the disk; see
-    ``respectra.inference.growing.Pieces``. The facts are what a half-done clip must agree on to be
-    taken up; coefficients are stored with the basis of their factors.
+    ``growing.PiecesDone``. The facts are what a half-done clip must agree on to be taken up;
+    coefficients are stored with the basis of their factors.
     """
 
     def __init__(self, folder: Path, facts: dict[str, Any], factors: Factors | None = None) -> None:

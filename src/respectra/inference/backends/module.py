@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +12,12 @@ from torch.nn import functional as F
 from respectra.errors import ConfigError, RespectraError
 from respectra.inference.backends.network import NetworkBackend
 from respectra.inference.memory import MARGIN, RESERVE, MemoryUse, measure_here
-from respectra.inference.module_measuring import Measured
 from respectra.inference.tiling import Layout, Predictor
 from respectra.methods import Card, Weights
 from respectra.registry import reason_of
+
+if TYPE_CHECKING:
+    from respectra.inference.modules import Measured
 
 
 class ModuleBackend(NetworkBackend):

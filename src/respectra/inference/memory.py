@@ -20,7 +20,7 @@ import psutil
 from respectra.errors import ConfigError, RespectraError
 from respectra.guards.limits import free_memory
 from respectra.inference.cache import fingerprint, machine, remember
-from respectra.methods import Weights, is_classical, load_weights, save_weights
+from respectra.methods import Weights, is_classical, save_weights
 from respectra.methods.measure import count_gmac, peak_memory_bytes
 
 #: Share of the free memory that ``auto`` takes.
@@ -149,7 +149,7 @@ def _measure_apart(weights: Weights, engine: str) -> tuple[float, float]:
             "threads": torch.get_num_threads(),
             "sides": _sides(weights),
         }
-        code = "from respectra.inference.memory import probe; probe()"
+        code = "from respectra.inference.memory_probe import main; main()"
         done = subprocess.run(
             [sys.executable, "-c", code],
             input=json.dumps(task),
@@ -170,25 +170,6 @@ def _measure_apart(weights: Weights, engine: str) -> tuple[float, float]:
     per_pixel = max(peaks[1] - peaks[0], 0.0) / (second - first)
     fixed = max(peaks[0] - start - per_pixel * first, 0.0)
     return MARGIN * fixed + RESERVE, MARGIN * per_pixel
-
-
-def probe() -> None:
-    """In a process of its own: a task of ``_measure_apart`` from standard input, peaks out."""
-    import torch
-
-    from respectra.inference.backends import make_backend
-
-    task: dict[str, Any] = json.loads(sys.stdin.read())
-    torch.set_num_threads(task["threads"])
-    engine = "plain" if task["engine"] == "plain" else "torch"
-    predict = make_backend(load_weights(task["weights"]), device="cpu", engine=engine)
-    rng = np.random.default_rng(0)
-    forget_peak()
-    results = [peak_memory_bytes()]
-    for side in task["sides"]:
-        predict(rng.random((side, side, 3), dtype=np.float32))
-        results.append(peak_memory_bytes())
-    sys.stdout.write("\n" + json.dumps(results) + "\n")
 
 
 def forget_peak() -> None:

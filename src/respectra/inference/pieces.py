@@ -100,7 +100,7 @@ def kept_pieces(
     *,
     kept: frozenset[str],
     tell: Callable[[Report], None] = lambda report: None,
-    means: Sequence[Tensor] | None = None,
+    means: Sequence[Float32Array] | None = None,
     done: frozenset[tuple[int, int]] = frozenset(),
 ) -> Pieces:
     """Spectra of a picture piece by piece, with the guarantees kept; see ``TiledInference.pieces``.

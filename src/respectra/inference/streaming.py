@@ -42,9 +42,10 @@ from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Region
 from respectra.progress import Progress, as_progress
 from respectra.threads import one_behind
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 PathLike = str | os.PathLike[str]
 #: Cubes above this many bytes are written piece by piece where they can be.
@@ -292,7 +293,7 @@ def _pieces_of(
     """The pieces of one of several methods."""
     picture = _seen_by(reconstructor, picture)
     seen = SeenPicture.on_disk(reconstructor, picture)
-    means: list[Tensor] | None = None
+    means: list[Float32Array] | None = None
     if reconstructor.tiled.needs_means(layout) and len(written.done) < layout.count:
         means = written.means(number)
         if means is None:

@@ -1,7 +1,8 @@
 """Backends: what runs the weights of a method, behind one interface.
 
-``network`` (PyTorch), ``onnx`` (ONNX Runtime, for the tiles of a network), ``fitted`` (classical
-methods in NumPy, look-up tables), ``module`` (a module of the user's own).
+``network`` (PyTorch), ``pixels`` (networks of single pixels in NumPy), ``onnx`` (ONNX Runtime, for
+the tiles of a network), ``fitted`` (classical methods in NumPy, look-up tables), ``module`` (a
+module of the user's own).
 """
 
 from __future__ import annotations
@@ -48,7 +49,13 @@ def make_backend(weights: Weights, *, device: str = "auto", engine: str = "torch
         from respectra.inference.backends.fitted import ClassicalBackend, TableBackend
 
         return ClassicalBackend(weights) if weights.baked is None else TableBackend(weights)
+    device = "cpu" if engine == "onnx" else pick_device(device)
+    if engine == "auto" and device == "cpu":
+        from respectra.inference.backends.pixels import PixelBackend, in_numpy
+
+        network = in_numpy(weights)
+        if network is not None:
+            return PixelBackend(weights, network)
     from respectra.inference.backends.network import NetworkBackend
 
-    device = "cpu" if engine == "onnx" else pick_device(device)
     return NetworkBackend(weights, device=device, engine=engine)

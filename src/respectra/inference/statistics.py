@@ -26,42 +26,35 @@ from respectra.typing import Float32Array
 if TYPE_CHECKING:
     from respectra.inference.backends.network import NetworkBackend
 
-Hook = Any
-
 
 class _Enough(Exception):  # noqa: N818 - not an error: it ends a pass that has what it wanted
     """Raised within a network once a pass has seen what it was for."""
 
 
-class _Calls:
-    """Handles the calls of a network's whole-image means by their number within one forward."""
+@contextlib.contextmanager
+def _handled(network: nn.Module, handle: Any) -> Iterator[None]:
+    """Within this block ``handle(number, input, output)`` may give another output for each mean.
 
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network
-        self._modules = [module for module in network.modules() if isinstance(module, GlobalMean)]
+    The number is that of the call within one forward pass of the network.
+    """
+    number = 0
 
-    @contextlib.contextmanager
-    def handled(self, handle: Any) -> Iterator[None]:
-        """``handle(number, input, output)`` may give another output for each call."""
+    def restart(*_: object) -> None:
+        nonlocal number
         number = 0
 
-        def restart(*_: object) -> None:
-            nonlocal number
-            number = 0
+    def called(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        nonlocal number
+        number += 1
+        result: Tensor | None = handle(number - 1, inputs[0], output)
+        return result
 
-        def called(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-            nonlocal number
-            number += 1
-            result: Tensor | None = handle(number - 1, inputs[0], output)
-            return result
-
-        hooks: list[Hook] = [self._network.register_forward_pre_hook(restart)]
-        hooks += [module.register_forward_hook(called) for module in self._modules]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
+    means = [module for module in network.modules() if isinstance(module, GlobalMean)]
+    with contextlib.ExitStack() as hooks:
+        hooks.callback(network.register_forward_pre_hook(restart).remove)
+        for module in means:
+            hooks.callback(module.register_forward_hook(called).remove)
+        yield
 
 
 def mean_order(network: nn.Module, image: Tensor) -> list[int]:
@@ -78,7 +71,7 @@ def mean_order(network: nn.Module, image: Tensor) -> list[int]:
         outputs.append(output if output.requires_grad else output.clone().requires_grad_())
         return outputs[-1]
 
-    with torch.enable_grad(), _Calls(network).handled(record):
+    with torch.enable_grad(), _handled(network, record):
         network(image)
     order: list[int] = []
     for i, x in enumerate(inputs):
@@ -131,7 +124,7 @@ def sums_of_tile(
                 raise _Enough
         return _like(known[number], output) if number in known else output
 
-    with _Calls(predictor.network).handled(handle), contextlib.suppress(_Enough):
+    with _handled(predictor.network, handle), contextlib.suppress(_Enough):
         predictor(pixels)
     return sums
 
@@ -139,7 +132,7 @@ def sums_of_tile(
 @contextlib.contextmanager
 def given_means(network: nn.Module, means: Sequence[Float32Array]) -> Iterator[None]:
     """Within this block the network uses these means in place of those of what it sees."""
-    with _Calls(network).handled(lambda number, x, output: _like(means[number], output)):
+    with _handled(network, lambda number, x, output: _like(means[number], output)):
         yield
 
 

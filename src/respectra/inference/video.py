@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import tempfile
-import threading
+from collections import deque
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -174,49 +174,23 @@ def reconstruct_video(
     return ReconstructedVideo(target, len(store.times_s), resumed, tuple(skipped), flicker)
 
 
-def _ahead(items: Iterator[T], size: int) -> Generator[T, None, None]:
+def _ahead(items: Generator[T, None, None], size: int) -> Generator[T, None, None]:
     """Yield items that another thread makes meanwhile; at most ``size`` of them wait.
 
     An error there is raised here. When this generator is closed, the thread ends after the item
     that it is at, and closes ``items``.
     """
-    waiting: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(size)
-    stop = threading.Event()
-
-    def work() -> None:
-        failure: BaseException | None = None
+    with ThreadPoolExecutor(1) as thread:
+        waiting = deque(thread.submit(next, items, None) for _ in range(size + 1))
         try:
-            for item in items:
-                waiting.put((item, None, False))
+            while (item := waiting.popleft().result()) is not None:
+                waiting.append(thread.submit(next, items, None))
+                yield item
                 del item
-                if stop.is_set():
-                    break
-        except BaseException as error:  # raised again where the items are used
-            failure = error
         finally:
-            close = getattr(items, "close", None)
-            if close is not None:
-                close()
-        if not stop.is_set():
-            waiting.put((None, failure, True))
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, failure, last = waiting.get()
-            if failure is not None:
-                raise failure
-            if last:
-                return
-            yield item  # type: ignore[misc]
-            del item
-    finally:
-        stop.set()
-        with contextlib.suppress(queue.Empty):  # the thread may be waiting for room
-            while True:
-                waiting.get_nowait()
-        thread.join()
+            for future in waiting:
+                future.cancel()
+            thread.submit(items.close).result()
 
 
 def _reconstructed(
@@ -226,7 +200,7 @@ def _reconstructed(
     kind: InputKind,
     resumed: int,
     factors: Factors | None,
-) -> Iterator[tuple[int, Region, Float32Array] | Written]:
+) -> Generator[tuple[int, Region, Float32Array] | Written, None, None]:
     """Number of the frame, region and spectra of every piece; after a frame's pieces its end.
 
     Where there are factors, coefficients are given instead of spectra.

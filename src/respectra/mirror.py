@@ -143,12 +143,7 @@ class Mirror:
 
 
 class GrowingFile:
-    """A file here to which lines are added, and what stands for it at a place.
-
-    Args:
-        path: the file.
-        url: where it belongs.
-    """
+    """A file here to which lines are added, and what stands for it at a place."""
 
     def __init__(self, path: Path, url: Url) -> None:
         self.path, self.url = path, url

@@ -34,12 +34,7 @@ TileSide = int | Literal["auto"] | None
 
 
 class Cutter:
-    """Cuts pictures for a backend.
-
-    Args:
-        backend: what runs a tile.
-        tile: ``auto``, a side in pixels, or None for the whole picture at once.
-        max_memory: what this process may hold at its peak; see :func:`parse_memory`.
+    """Cuts pictures for a backend; see :class:`Reconstructor` for tiles and memory.
 
     Raises:
         ConfigError: no such tile or size of memory.

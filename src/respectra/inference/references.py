@@ -47,12 +47,7 @@ _CONTRADICTION = 4.0
 def fit_references(
     reconstructor: Reconstructor, image: xr.DataArray, references: References
 ) -> Correction:
-    """What references in a picture teach of a reconstructor's errors.
-
-    Args:
-        reconstructor: for the picture's capture.
-        image: the picture in which the references' places are.
-        references: their spectra in the quantity that the reconstructor gives.
+    """What references in a picture, of the quantity that comes out, teach of a method's errors.
 
     Raises:
         DataError: references outside the picture, on clipped or black pixels, that contradict one

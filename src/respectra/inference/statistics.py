@@ -102,12 +102,7 @@ def sums_of_tile(
     known: Means,
     weight: Float32Array | None = None,
 ) -> Sums:
-    """Sums over one tile, and the pixels that they are over, of the means of one pass.
-
-    ``pixels`` is what the tile reads, as the method expects it; ``wanted`` the numbers of the
-    means, one of ``mean_passes``; ``known`` the means of earlier passes. ``weight`` says how often
-    each pixel that the tile keeps counts, (y, x); once by default.
-    """
+    """As :meth:`Backend.sums`, of a network in PyTorch."""
     multiple = get_card(predictor.weights.method).size_multiple
     sums: Sums = {}
 

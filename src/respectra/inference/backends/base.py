@@ -79,15 +79,11 @@ class Factors:
 
 
 class Backend(ABC):
-    """One set of weights, ready to run.
+    """One set of weights, ready to run on a device: ``cpu``, ``cuda``, ...
 
     A call takes pixels (y, x, 3) as the contract prepares them and gives what the method makes of
     them, (y, x, band), float32; the contract finishes it. What only some methods have (means over
     the whole picture, an uncertainty, a basis) is here too, with the answer of those that lack it.
-
-    Args:
-        weights: of the kind of method that the backend runs.
-        device: ``cpu``, ``cuda``, ...
     """
 
     #: Whether means over the whole picture can be computed first and given to it.

@@ -52,10 +52,6 @@ class PixelBackend(Backend):
     """A network of single pixels and of means over them, in NumPy.
 
     What it says of its uncertainty is computed in PyTorch, which is loaded when that is asked for.
-
-    Args:
-        weights: of the network.
-        network: it, in NumPy.
     """
 
     takes_means = True

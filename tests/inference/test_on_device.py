@@ -18,7 +18,7 @@ from respectra.cameras import References, get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.still_life import still_life
 from respectra.errors import DataError
-from respectra.inference import Reconstructor, cutting, memory, nearest_spectra
+from respectra.inference import Reconstructor, memory, nearest_spectra, tiled
 from respectra.inference.backends.network import NetworkBackend
 from respectra.inference.on_device import guarantees, nearest
 from respectra.inference.reference_tables import FactorTable, axes, features
@@ -212,10 +212,10 @@ def test_tiles_follow_the_memory_of_the_device_and_of_this_machine(
 ):
     method = Reconstructor(fresh_weights("hscnn-r", preset="tiny"), device="cpu", engine="plain")
     there, here = [10**12], 10**12
-    for module in (memory, cutting):
+    for module in (memory, tiled):
         monkeypatch.setattr(module, "resident_bytes", lambda: 10**8)
         monkeypatch.setattr(module, "free_memory", lambda: here)
-    monkeypatch.setattr(cutting, "free_device_bytes", lambda device: there[0])
+    monkeypatch.setattr(tiled, "free_device_bytes", lambda device: there[0])
     monkeypatch.setattr(method.backend, "device", "cuda")
 
     def pixels(limit: str | int) -> int:

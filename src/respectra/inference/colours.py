@@ -203,6 +203,20 @@ class ColourFinder:
         return self._found
 
 
+class ReadOnce:
+    """A reader of a picture that is one piece; whatever is asked of it, the piece is read once."""
+
+    def __init__(self, read: Reader, layout: Layout) -> None:
+        self._read, self._all = read, (slice(0, layout.height), slice(0, layout.width))
+        self._whole: Float32Array | None = None
+
+    def __call__(self, rows: slice, columns: slice) -> Float32Array:
+        """What is asked of it."""
+        if self._whole is None:
+            self._whole = self._read(*self._all)
+        return self._whole if (rows, columns) == self._all else self._whole[rows, columns]
+
+
 class ByColour:
     """A predictor that computes each colour of a piece once.
 

@@ -26,11 +26,10 @@ from respectra.inference import binding
 from respectra.inference.backends import make_backend
 from respectra.inference.backends.base import EXACT_BITS, TABLE_BITS, bits_of
 from respectra.inference.capture import bind, capture_of
-from respectra.inference.cutting import TileSide
 from respectra.inference.engines import Engine
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.pieces import keeps_on_device, recover_on_device
-from respectra.inference.tiled import TiledInference
+from respectra.inference.tiled import TiledInference, TileSide
 from respectra.inference.tiling import Layout
 from respectra.methods import Contract, Tiling, Weights
 from respectra.methods.identity import weights_hash

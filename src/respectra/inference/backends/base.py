@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 Means = Mapping[int, Float32Array]
 #: What they are means of: sums over pixels, and how many these are.
 Sums = dict[int, tuple[FloatArray, float]]
+#: Methods of a network, besides its forward pass.
+Output = Literal["coefficients", "uncertainty"]
+#: What is said of values that are no codes.
+EXACT_BITS = 32
+#: Codes of more bits than these are as good as exact values.
+CODE_BITS = 16
+#: Look-up tables that are consistent are so with codes of this many bits.
+TABLE_BITS = 8
 
 
 def join_sums(parts: Iterable[Sums]) -> Sums:
@@ -40,16 +48,6 @@ def join_sums(parts: Iterable[Sums]) -> Sums:
 def means_of(sums: Sums) -> dict[int, Float32Array]:
     """The means."""
     return {n: (total / count).astype(np.float32) for n, (total, count) in sums.items()}
-
-
-#: Methods of a network, besides its forward pass.
-Output = Literal["coefficients", "uncertainty"]
-#: What is said of values that are no codes.
-EXACT_BITS = 32
-#: Codes of more bits than these are as good as exact values.
-CODE_BITS = 16
-#: Look-up tables that are consistent are so with codes of this many bits.
-TABLE_BITS = 8
 
 
 def bits_of(image: xr.DataArray) -> int:

@@ -123,7 +123,7 @@ class KnownFacts:
         bound = for_first_picture(reconstructor, path, kind, *facts, picture_options)
         if self.references_from is None and self.materials is None:
             return bound
-        from respectra.inference.libraries import correct_by_cube, correct_by_materials
+        from respectra.inference.references import correct_by_cube, correct_by_materials
 
         if self.references_from is not None:
             return correct_by_cube(

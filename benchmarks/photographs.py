@@ -26,17 +26,17 @@ from PIL import Image
 import respectra as rs
 from respectra.cameras import Capture, Tone
 from respectra.cameras.calibration import open_chart
+from respectra.cameras.calibration.charts import colours_of
 from respectra.cameras.calibration.fitting import (
     DEVELOPED_WAYS,
-    colours_of,
     cross_validate,
     fit_tone,
     fit_way,
 )
 from respectra.cameras.correction import light_of
 from respectra.cameras.pictures.profiles import open_profile
-from respectra.cameras.pictures.rendering import LIGHT_SPACE, Rendering
 from respectra.cameras.pictures.source import Said
+from respectra.cameras.pictures.tone import LIGHT_SPACE, Rendering
 from respectra.cameras.response_prior import GRID_NM, response_prior
 from respectra.cameras.responses import make_response
 from respectra.colour import encode_srgb, open_light, resample_light, rgb_space, xyz_weights

@@ -16,10 +16,10 @@ from respectra.errors import ConfigError
 from respectra.evaluation.auxiliary import Recover
 from respectra.evaluation.measuring import limited_threads
 from respectra.inference import Reconstructor, find_weights
-from respectra.inference.binding import what_fits
+from respectra.inference.binding import serves, what_fits, what_for
 from respectra.inference.guarantees import GUARANTEES, Guarantee, Guarantees, check_guarantees
 from respectra.methods import Weights, get_card, list_methods
-from respectra.methods.identity import weights_hash
+from respectra.methods.weights import weights_hash
 
 T = TypeVar("T")
 
@@ -256,10 +256,9 @@ def _weights_for(source: str | os.PathLike[str], track: str, force: bool) -> Wei
         ConfigError: there are none, or they are for another track, unless that is meant.
     """
     weights = find_weights(source, track=track)
-    own = weights.contract.track
-    if own != track and not force:
+    if not serves(weights.contract, track) and not force:
         raise ConfigError(
-            f"{os.fspath(source)} was made for images of the track {own!r}, not {track!r}; "
+            f"{os.fspath(source)} was made for {what_for(weights.contract)}, not {track!r}; "
             f"{what_fits(track)}, or score it all the same with force=True (--force)"
         )
     return weights

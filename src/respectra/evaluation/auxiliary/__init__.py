@@ -118,6 +118,7 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
 
 __all__ = [
     "COUNT",
+    "COUNTS",
     "TESTS",
     "AddedNoise",
     "Brightness",

@@ -329,4 +329,5 @@ def _told(recover: Recover, capture: Capture, *, matrix: bool = False) -> Recove
         tile=method.tile,
         device=method.device,
         guarantees=sorted(method.guarantees.names),
+        force=True,  # the image says that it is of the track, whose camera is replaced here
     )

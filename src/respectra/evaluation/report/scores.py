@@ -29,6 +29,7 @@ from respectra.evaluation.tables import (
     cost_table,
     further_table,
     guarantees_table,
+    pooled_cameras,
     ranking,
     scenes_of,
     unseen_table,
@@ -309,8 +310,8 @@ def _test_rows(context: Context, track: TrackView) -> list[tuple[str, dict[str, 
     results = context.results
     chosen = [TESTS[name] for name in results.protocol.options.tests]
     chosen = [t for t in chosen if next(iter(t.columns)) in ("mrae", "weighted_mrae")]
-    cameras = [t for t in chosen if t.name.startswith("camera-")]
-    pooled = len(cameras) > 1
+    pooled = pooled_cameras(results, track.name)
+    means_only = [test for test in chosen if pooled and test.name.startswith("camera-")]
 
     def scores(test: str, metric: str, role: str = "main") -> dict[str, float]:
         means = {m: results.mean(m, track.name, test, metric, role=role) for m in context.methods}
@@ -323,13 +324,11 @@ def _test_rows(context: Context, track: TrackView) -> list[tuple[str, dict[str, 
     rows = [("Plain", scores(PLAIN, "mrae"))]
     rows.append(("Out of scope", scores(PLAIN, "mrae", "out-of-scope")))
     rows += [
-        (t.title, scores(t.name, next(iter(t.columns))))
-        for t in chosen
-        if not (pooled and t in cameras)
+        (t.title, scores(t.name, next(iter(t.columns)))) for t in chosen if t not in means_only
     ]
-    if pooled:
-        every = [scores(t.name, "mrae") for t in cameras]
-        rows.append((f"{len(cameras)} other cameras", _mean_of(every, context.methods)))
+    for title, tests in pooled.items():
+        every = [scores(t.name, "mrae") for t in tests]
+        rows.append((title, _mean_of(every, context.methods)))
     return rows
 
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
@@ -16,7 +15,6 @@ from respectra.cameras import list_tracks
 from respectra.cameras.tracks import has_no_noise
 from respectra.config import Config
 from respectra.errors import ConfigError, unknown_name
-from respectra.evaluation import auxiliary
 from respectra.evaluation.metrics import METRICS, OnZero
 from respectra.methods import ResponseRecord
 
@@ -35,6 +33,8 @@ PLAIN_METRICS = (
     "delta_e_2000",
     "delta_e_2000_p95",
 )
+#: Other cameras that the test with them has.
+MOST_CAMERAS = 20
 #: Rows and columns that the 2022 challenge left out on each side.
 BORDER_2022 = 128
 #: Rules that hold for every evaluation, in words, kept with each result.
@@ -101,14 +101,16 @@ class EvaluationOptions(Config):
     @field_validator("tests")
     @classmethod
     def _known_tests(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(test.name for test in auxiliary.select_tests(names))
+        from respectra.evaluation.auxiliary import select_tests  # which score by these options
+
+        return tuple(test.name for test in select_tests(names))
 
     @field_validator("cameras")
     @classmethod
     def _distinct_cameras(cls, cameras: tuple[ResponseRecord, ...]) -> tuple[ResponseRecord, ...]:
         names = [camera.name for camera in cameras]
-        if len(set(names)) < len(names) or len(names) > auxiliary.COUNT:
-            raise ValueError(f"up to {auxiliary.COUNT} cameras of different names are needed")
+        if len(set(names)) < len(names) or len(names) > MOST_CAMERAS:
+            raise ValueError(f"up to {MOST_CAMERAS} cameras of different names are needed")
         return cameras
 
     @field_validator("seeds")
@@ -121,18 +123,6 @@ class EvaluationOptions(Config):
     def seeds_of(self, track: str) -> tuple[int, ...]:
         """Seeds that a track uses: one where there is no noise."""
         return self.seeds[:1] if has_no_noise(track) else self.seeds
-
-    def rules(self, cluster_cache: Path | None) -> auxiliary.Rules:
-        """What the tests need of this."""
-        return auxiliary.Rules(
-            floor=self.floor,
-            on_zero=self.on_zero,
-            metrics=self.metrics,
-            clusters=self.clusters,
-            cluster_init_size=self.cluster_init_size,
-            cluster_cache=cluster_cache,
-            cameras=self.cameras,
-        )
 
 
 class SceneRecord(Config):

@@ -14,11 +14,11 @@ from respectra.evaluation.auxiliary import (
     Case,
     InputTest,
     OutputTest,
-    Rules,
     Test,
 )
 from respectra.evaluation.metrics import METRICS, Metric
 from respectra.evaluation.metrics.registry import MetricSettings, ScenePair
+from respectra.evaluation.protocol import EvaluationOptions
 from respectra.inference import Reconstructor
 from respectra.methods import Contract, build_classical
 from respectra.testing.base import Battery, NotApplicable, require, run_checks
@@ -141,7 +141,7 @@ def example_case() -> Case:
     truth, _ = cubes()
     track = get_track("clean")
     image = track.render(truth, key="scene")
-    return Case("scene", truth, image, track, rules=Rules(clusters=5))
+    return Case("scene", truth, image, track, rules=EvaluationOptions(clusters=5))
 
 
 @functools.cache

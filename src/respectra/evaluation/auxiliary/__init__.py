@@ -12,7 +12,6 @@ from respectra.evaluation.auxiliary.base import (
     InputTest,
     OutputTest,
     Recover,
-    Rules,
     Scores,
     Test,
     score,
@@ -50,6 +49,7 @@ from respectra.evaluation.auxiliary.outputs import (
     mismatching_pixels,
 )
 from respectra.registry import Registry
+from respectra.renaming import lazy_names
 
 _FAMILIES: Mapping[str, tuple[Test, ...]] = {
     "shuffle": tuple(SpatialShuffle(block=b) for b in (4, 64, 16, 8, 2, 1)),
@@ -133,7 +133,6 @@ __all__ = [
     "OutputTest",
     "PhysicalConsistency",
     "Recover",
-    "Rules",
     "Scores",
     "SpatialShuffle",
     "Test",
@@ -154,3 +153,7 @@ __all__ = [
     "shuffle",
     "unshuffle",
 ]
+
+__getattr__ = lazy_names(
+    __name__, former={"Rules": "respectra.evaluation.protocol.EvaluationOptions"}
+)

@@ -88,6 +88,31 @@ def fail(message: str) -> None:
     err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
 
 
+class Failures:
+    """What goes wrong with one of many files: it is said, and the others go on."""
+
+    def __init__(self) -> None:
+        self._any = False
+
+    def add(self, message: str) -> None:
+        """Print an error that ends with exit code 1, once the others are done."""
+        fail(message)
+        self._any = True
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[None]:
+        """Within this block an error of ours is of one file."""
+        try:
+            yield
+        except RespectraError as error:
+            self.add(str(error))
+
+    def end(self) -> None:
+        """End the command with exit code 1 if anything failed."""
+        if self._any:
+            raise typer.Exit(1)
+
+
 def warn(message: str) -> None:
     """Print a warning as one line on standard error."""
     err.print(f"[yellow]warning:[/] {escape(' '.join(message.split()))}")

@@ -6,15 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from respectra.cli.app import PlainLines, app, echo, out
-from respectra.cli.capture_options import (
-    CameraOption,
-    CaptureOption,
-    LightOption,
-    WhiteOption,
-    known_facts,
-)
-from respectra.cli.options import argument, flag, option
-from respectra.errors import ConfigError
+from respectra.cli.options import CaptureOptions, argument, flag, option, split_numbers
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,6 +22,7 @@ def bench(
             "METHOD|WEIGHTS", "Methods by name or weights files; by default what reconstruct uses."
         ),
     ] = None,
+    *,
     sizes: Annotated[
         str, option("MEGAPIXELS", "Sizes of the pictures, with commas between.")
     ] = "0.25,2,8.3",
@@ -46,10 +39,7 @@ def bench(
             unset="only printed",
         ),
     ] = None,
-    camera: CameraOption = None,
-    light: LightOption = None,
-    white: WhiteOption = None,
-    capture: CaptureOption = None,
+    pictures: CaptureOptions,
     overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.")] = False,
     json: Annotated[bool, flag("--json", "Print the result as JSON.")] = False,
 ) -> None:
@@ -59,10 +49,7 @@ def bench(
     from respectra.evaluation.benchmarking import benchmark, save_benchmark
     from respectra.files import ensure_all_absent
 
-    try:
-        megapixels = [float(size) for size in sizes.split(",")]
-    except ValueError:
-        raise ConfigError(f"--sizes takes numbers such as 0.25,2,8.3; got {sizes!r}") from None
+    megapixels = split_numbers("--sizes", sizes, "numbers such as 0.25,2,8.3", float)
     if output is not None:
         ensure_all_absent([output / "bench.json", output / "bench.png"], overwrite=overwrite)
 
@@ -72,7 +59,7 @@ def bench(
         threads=threads,
         patience_s=patience,
         progress=PlainLines(),
-        capture=known_facts(camera=camera, light=light, white=white, capture=capture).capture,
+        capture=pictures.known().capture,
     )
     if output is not None:
         save_benchmark(result, output, overwrite=overwrite)

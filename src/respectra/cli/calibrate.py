@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from respectra.cli.app import app, echo, print_json
-from respectra.cli.options import argument, flag, option
+from respectra.cli.options import argument, flag, option, split_numbers
 from respectra.errors import ConfigError
 
 
@@ -70,7 +70,10 @@ def calibrate(
 
     picture = output.with_suffix(".png")
     ensure_all_absent([output, picture], overwrite=overwrite)
-    points = None if corners is None else _corners(corners)
+    points = None
+    if corners is not None:
+        wanted = "eight numbers x,y,x,y,x,y,x,y"
+        points = np.reshape(split_numbers("--corners", corners, wanted, float, counts=(8,)), (4, 2))
     if points is not None and len(photographs) > 1:
         raise ConfigError("--corners are those of one photograph; give one")
     encoding: Any = "linear" if linear else "srgb"
@@ -100,13 +103,3 @@ def calibrate(
     if found.left_out:
         echo(f"left out, clipped or in shadow: {', '.join(map(str, found.left_out))}")
     echo(f"{output}, {picture}")
-
-
-def _corners(text: str) -> Any:
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 8:
-        raise ConfigError(f"--corners takes eight numbers x,y,x,y,x,y,x,y; got {text!r}")
-    return np.reshape(numbers, (4, 2))

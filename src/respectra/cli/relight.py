@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 from respectra.cli.app import app, echo
-from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
-from respectra.cli.options import argument, flag, option
+from respectra.cli.options import CubeOptions, argument, flag, option
 from respectra.urls import parse_place
 
 
@@ -23,13 +22,12 @@ def relight(
             "a file; or reflectance, which takes the light off.",
         ),
     ],
+    *,
     present: Annotated[
         str | None,
         option("NAME|FILE", "The light that a radiance is under.", unset="as the cube says"),
     ] = None,
-    key: KeyOption = None,
-    axes: AxesOption = None,
-    quantity: QuantityOption = None,
+    reading: CubeOptions,
     overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.")] = False,
 ) -> None:
     """Put a cube under another light."""
@@ -41,7 +39,7 @@ def relight(
         ensure_absent(place, overwrite=overwrite)
     else:
         storage.ensure_absent(place, overwrite=overwrite)
-    opened = cubes.open_cube(parse_place(cube), key=key, axes=axes, quantity=cast("Any", quantity))
+    opened = cubes.open_cube(parse_place(cube), **reading.opening())
     if light == "reflectance":
         result = cubes.to_reflectance(opened, present)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from respectra.cli.app import app, echo
-from respectra.cli.options import argument, flag, option
+from respectra.cli.options import argument, flag, option, split_words
 
 
 @app.command()
@@ -34,6 +34,6 @@ def report(
     from respectra.urls import parse_place
 
     target = str(parse_place(folder) / "report.html") if output is None else output
-    chosen = None if methods is None else [m.strip() for m in methods.split(",") if m.strip()]
+    chosen = None if methods is None else split_words(methods)
     save_report(folder, target, methods=chosen, overwrite=overwrite)
     echo(f"saved {target}")

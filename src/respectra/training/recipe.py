@@ -10,14 +10,14 @@ from pydantic import Field, model_validator
 from respectra.config import Config
 from respectra.cubes import Quantity
 from respectra.datasets.patches import PatchOptions, RenderOptions, Symmetries
-from respectra.training.schedule_recipe import (
+from respectra.training.recipe_parts import (
     ConstantSchedule,
     OptimizerRecipe,
     Positive,
     Schedule,
     Share,
+    SyntheticRecipe,
 )
-from respectra.training.synthetic_recipe import SyntheticRecipe
 
 if TYPE_CHECKING:
     from respectra.methods import Contract

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from respectra.methods import Weights, load_weights
 from respectra.progress import Progress, as_progress
 from respectra.renaming import renamed_arguments
 from respectra.training.classical import fit_classical
-from respectra.training.data import TrainingData
+from respectra.training.data import StepBatches, TrainingData
 from respectra.training.folder import RunFolder
 from respectra.training.guards import leave_out_small, require_trainable
 from respectra.training.hardware import Estimate, estimate_cost, pick_device
@@ -35,9 +36,9 @@ from respectra.training.module import TrainingModule
 from respectra.training.nodes import Team, find_team
 from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Recipe
 from respectra.training.recipe_files import differences, load_recipe, save_recipe
+from respectra.training.recipe_parts import is_synthetic
 from respectra.training.recorder import Recorder
-from respectra.training.source import TrainingScenes, open_scenes
-from respectra.training.synthetic_recipe import is_synthetic
+from respectra.training.source import SceneList, TrainingScenes, open_scenes
 
 _HINT = "see to the folder, and resume the run"
 Data = Literal["synthetic"] | Sequence[str | os.PathLike[str]] | TrainingScenes
@@ -223,7 +224,8 @@ def _job(
     )
     require_trainable(module, patches, processes=team.size)
     with_bounds = not recipe.contract().keeps_exposure
-    data = TrainingData(patches, recipe.batch, with_bounds=with_bounds, workers=workers)
+    batches = functools.partial(StepBatches, patches, recipe.batch, with_bounds=with_bounds)
+    data = TrainingData(batches, workers=workers)
 
     def estimate(device: torch.device) -> Estimate:
         return estimate_cost(
@@ -248,10 +250,8 @@ def _synthetic_job(
     """
     from respectra.training.synthetic.data import (
         SyntheticBatches,
-        SyntheticData,
         require_synthetic,
         spectra_facts,
-        synthetic_scenes,
     )
     from respectra.training.synthetic.module import SyntheticModule, synthetic_cost
 
@@ -264,14 +264,13 @@ def _synthetic_job(
         start=begun_with,
         lengthened=_is_lengthened(folder, recipe, team),
     )
-    data = SyntheticData(batches, workers=workers)
+    data = TrainingData(lambda **_: batches, workers=workers)
+    measured = TrainingScenes(SceneList((), module.contract.wavelengths_nm), None, {})
 
     def estimate(device: torch.device) -> Estimate:
         return synthetic_cost(module, batches[0], device)
 
-    return _Job(
-        module, data, synthetic_scenes(), estimate, {"spectra": spectra_facts(recipe.synthetic)}
-    )
+    return _Job(module, data, measured, estimate, {"spectra": spectra_facts(recipe.synthetic)})
 
 
 def _is_lengthened(folder: RunFolder, recipe: Recipe, team: Team) -> bool:

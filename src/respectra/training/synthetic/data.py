@@ -5,17 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 from typing import Any
 
-import lightning.pytorch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from respectra.datasets.patches import SceneSource
 from respectra.errors import ConfigError
-from respectra.training.data import steps_from
 from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Recipe
-from respectra.training.source import TrainingScenes
+from respectra.training.recipe_parts import SyntheticRecipe
 from respectra.training.synthetic.materials import LIGHTS, OBJECTS
 from respectra.training.synthetic.scenes import Sampler, Scenes
-from respectra.training.synthetic_recipe import SyntheticRecipe
 
 
 class SyntheticBatches(Dataset[list[Scenes]]):
@@ -39,45 +35,6 @@ class SyntheticBatches(Dataset[list[Scenes]]):
     def __getstate__(self) -> dict[str, Any]:
         """Without the sampler."""
         return {**vars(self), "_sampler": None}
-
-
-class SyntheticData(lightning.pytorch.LightningDataModule):
-    """Batches for the trainer, from the step at which it starts or continues."""
-
-    def __init__(self, batches: SyntheticBatches, *, workers: int = 0) -> None:
-        super().__init__()
-        self.batches, self.workers = batches, workers
-
-    def train_dataloader(self) -> DataLoader[list[Scenes]]:
-        """An endless loader."""
-        assert self.trainer is not None
-        return DataLoader(
-            self.batches,
-            batch_size=None,
-            sampler=steps_from(self.trainer.global_step),
-            num_workers=self.workers,
-            multiprocessing_context="spawn" if self.workers else None,
-        )
-
-
-class _NoScenes:
-    """Nothing that was measured trains."""
-
-    def __len__(self) -> int:
-        return 0
-
-    def __getitem__(self, number: int) -> Any:
-        raise IndexError(number)
-
-    @property
-    def wavelengths_nm(self) -> Any:
-        raise NotImplementedError("there are no scenes")
-
-
-def synthetic_scenes() -> TrainingScenes:
-    """No measured scene."""
-    source: SceneSource = _NoScenes()
-    return TrainingScenes(source, None, {})
 
 
 def spectra_facts(recipe: SyntheticRecipe) -> dict[str, Any]:

@@ -17,9 +17,9 @@ from respectra.methods import Weights
 from respectra.training.hardware import Estimate
 from respectra.training.module import TrainingModule
 from respectra.training.recipe import Recipe
+from respectra.training.recipe_parts import UncertaintyRecipe
 from respectra.training.synthetic.materials import BANDS
 from respectra.training.synthetic.scenes import Sampler, Scenes
-from respectra.training.synthetic_recipe import UncertaintyRecipe
 
 #: Shares of a normal distribution within one and two standard deviations.
 _WITHIN = (0.683, 0.954)

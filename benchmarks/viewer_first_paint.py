@@ -16,7 +16,7 @@ import numpy as np
 from playwright.sync_api import sync_playwright
 
 from respectra.viewer.server import BackgroundServer
-from respectra.viewer.service import Settings
+from respectra.viewer.settings import Settings
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
 TIMES = """() => ({

@@ -25,7 +25,7 @@ import psutil
 from playwright.sync_api import sync_playwright
 
 from respectra.viewer.server import BackgroundServer
-from respectra.viewer.service import Settings
+from respectra.viewer.settings import Settings
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
 READOUT = "document.querySelector('#readout').textContent"

@@ -12,7 +12,7 @@ from tests.viewer.conftest import BYTES, PATIENCE_S, Client, npz, png, wait_unti
 from respectra.errors import DataError, OutputError
 from respectra.viewer.security import is_loopback
 from respectra.viewer.server import BackgroundServer, secured
-from respectra.viewer.service import Settings
+from respectra.viewer.settings import Settings
 from respectra.viewer.store import JobStore, safe_path
 
 

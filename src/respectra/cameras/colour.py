@@ -45,10 +45,10 @@ __all__ = [
 ]
 
 
-#: What the values of an image are: a photograph encoded for a display, images of the clean or of
-#: the real-world track as their files hold them, or linear light in the primaries of sRGB (what a
-#: raw converter writes without a tone curve), or the codes of a camera that a capture names.
-InputKind = Literal["srgb", "clean", "real-world", "linear", "camera"]
+#: What the values of an image are: a photograph encoded for a display, images of a track as their
+#: files hold them, or linear light in the primaries of sRGB (what a raw converter writes without a
+#: tone curve), or the codes of a camera that a capture names.
+InputKind = Literal["srgb", "clean", "real-world", "exposed", "linear", "camera"]
 INPUT_KINDS: tuple[InputKind, ...] = get_args(InputKind)
 #: What to do with colours that sRGB cannot show.
 Gamut = Literal["desaturate", "clip", "refuse"]
@@ -80,13 +80,14 @@ def to_track_values(
       attribute ``space`` names: turned into clean-track values.
     * ``linear``: linear light in sRGB's primaries, encoding ``linear``: turned into clean-track
       values without decoding.
-    * ``clean``, ``real-world``: values of that track, encoding ``linear``: passed on as they are.
+    * ``clean``, ``real-world``, ``exposed``: values of that track, encoding ``linear``: passed on as
+      they are.
 
     Args:
         image: dims (y, x, channel).
         input_kind: what its values are.
         exposure: signal of display white over that of a perfect white reflector; of no account
-            for ``clean`` and ``real-world``.
+            for images of a track.
 
     Returns:
         linear, with the attribute ``track``; ``bits`` is 32 where values were computed.

@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -21,6 +21,9 @@ from respectra.cli.help import App, Root
 from respectra.errors import ConfigError, FormatError, RespectraError, RespectraWarning
 from respectra.guards.text import parse_json
 from respectra.progress import Progress, tracked
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 T = TypeVar("T")
 
@@ -152,6 +155,16 @@ def echo(message: str) -> None:
 def print_json(value: Any) -> None:
     """Print a result for a machine, on standard output."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def make_table(*headings: str, gap: int = 2) -> Table:
+    """A table without lines, whose columns do not wrap."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold underline")
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    return table
 
 
 def track_progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:

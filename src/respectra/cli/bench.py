@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from respectra.cli.app import PlainLines, app, echo, out
+from respectra.cli.app import PlainLines, app, echo, make_table, out
 from respectra.cli.options import CaptureOptions, argument, flag, option, split_numbers
 
 if TYPE_CHECKING:
@@ -73,11 +73,7 @@ def bench(
 
 
 def _table(result: Benchmark) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
-    for name in ("method", "engine", "type"):
-        table.add_column(name, no_wrap=True)
+    table = make_table("method", "engine", "type")
     for name in ("MP", "s", "MP/s", "peak MiB", "added MiB", "memory", "arithmetic"):
         table.add_column(name, justify="right", no_wrap=True)
 

@@ -227,19 +227,14 @@ class CaptureOptions:
             ConfigError: options that exclude each other, or a white that is none.
             RespectraError: a file or a name that is not known.
         """
-        from respectra.cameras import Capture
-        from respectra.inference.known import KnownFacts
+        from respectra.inference.known import KnownFacts, stated_capture
 
         white: Any = self.white
         if white not in (None, "auto"):
             wanted = "R,G,B in shares of full scale, or x,y,width,height of a rectangle in pixels"
             white = split_numbers("--white", white, wanted, float, counts=(3, 4))
-        stated = None if self.capture is None else Capture.load(self.capture)
-        told = {"camera": self.camera, "light": self.light, "white": white}
-        facts: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
-        if facts:
-            stated = Capture(**facts) if stated is None else stated.replace(**facts)
-        return KnownFacts(stated)
+        facts = {"camera": self.camera, "light": self.light, "white": white}
+        return KnownFacts(stated_capture(self.capture, **facts))
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,11 @@ def reconstruct(
         ),
     ] = None,
     kind: Annotated[
-        Literal["auto", "srgb", "clean", "real-world", "linear", "camera"],
+        Literal["auto", "srgb", "clean", "real-world", "exposed", "linear", "camera"],
         option(
             None,
-            "What the values are. srgb: an ordinary photo. clean, real-world: pictures of the "
-            "challenge's tracks. linear: linear light in sRGB's primaries. camera: codes of the "
+            "What the values are. srgb: an ordinary photo. clean, real-world, exposed (2022): "
+            "pictures of the challenge's tracks. linear: linear light in sRGB's primaries. camera: codes of the "
             "camera that --camera names. auto: by the challenge's file names and --camera, else "
             "srgb.",
             names=("--input",),

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import os
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from respectra.allocator import trim_malloc
-from respectra.viewer.limits import Limits
 from respectra.viewer.models import JobOut, NewJob, State
-from respectra.viewer.paths import without_paths
 from respectra.viewer.scene import FIRST_LOOK
-from respectra.viewer.store import JobStore, UploadFiles, new_id
+from respectra.viewer.settings import Limits
+from respectra.viewer.store import JobStore, UploadFiles, new_id, without_paths
 
 logger = logging.getLogger("respectra.viewer")
 
 #: How long a cancelled job may take to notice before its worker is ended.
 _PATIENCE_S = 6.0
 _ENDED = (State.DONE, State.FAILED, State.CANCELLED)
-
-
-_NO_REQUEST = NewJob()
 
 
 class QueueFull(Exception):  # noqa: N818 - an answer, not a failure
@@ -110,7 +108,7 @@ class Jobs:
 
     def add_finished(self, job: str, name: str, *, forever: bool = False) -> ServiceJob:
         """Take a result in that is on the disk already; it may be kept without end."""
-        entry = ServiceJob(name, "scene", _NO_REQUEST, {}, id=job, state=State.DONE, share=1.0)
+        entry = ServiceJob(name, "scene", NewJob(), {}, id=job, state=State.DONE, share=1.0)
         entry.phase, entry.viewable, entry.forever = "done", True, forever
         self.entries[job] = entry
         return entry
@@ -320,18 +318,12 @@ class Jobs:
 
     def tidy(self) -> None:
         """Remove what has expired, and the oldest of what is too much."""
-        now, limits = time.monotonic(), self.limits
-        ended = [e for e in self.entries.values() if e.ended and not e.forever]
-        ended.sort(key=lambda e: e.touched)
-        idle = sorted((u for u in self.store.uploads.values() if not u.busy), key=_touched)
-        surplus = max(0, len(ended) - limits.kept)
-        for number, entry in enumerate(ended):
-            if number < surplus or self.has_expired(entry):
-                self.remove(entry)
-        surplus = max(0, len(idle) - limits.kept)
-        for number, upload in enumerate(idle):
-            if number < surplus or now - upload.touched > limits.expire_s:
-                self.store.remove_upload(upload)
+        oldest = time.monotonic() - self.limits.expire_s
+        for kept in self._removable():
+            surplus = len(kept) - self.limits.kept
+            for number, one in enumerate(sorted(kept, key=_touched)):
+                if number < surplus or one.touched < oldest:
+                    self._drop(one)
         self.make_room()
 
     def make_room(self) -> bool:
@@ -341,17 +333,22 @@ class Jobs:
             whether it is; what still arrives, waits or runs is never removed.
         """
         while self.store.used_bytes() > self.limits.stored_bytes:
-            ended = [e for e in self.entries.values() if e.ended and not e.forever]
-            idle = [u for u in self.store.uploads.values() if not u.busy]
-            kept: list[ServiceJob | UploadFiles] = [*ended, *idle]
-            oldest = min(kept, key=_touched, default=None)
+            oldest = min(itertools.chain(*self._removable()), key=_touched, default=None)
             if oldest is None:
                 return False
-            if isinstance(oldest, ServiceJob):
-                self.remove(oldest)
-            else:
-                self.store.remove_upload(oldest)
+            self._drop(oldest)
         return True
+
+    def _removable(self) -> tuple[Sequence[ServiceJob | UploadFiles], ...]:
+        """Results that may go, and uploads that no job reads."""
+        ended = [entry for entry in self.entries.values() if entry.ended and not entry.forever]
+        return ended, [upload for upload in self.store.uploads.values() if not upload.busy]
+
+    def _drop(self, one: ServiceJob | UploadFiles) -> None:
+        if isinstance(one, ServiceJob):
+            self.remove(one)
+        else:
+            self.store.remove_upload(one)
 
 
 def _touched(kept: UploadFiles | ServiceJob) -> float:

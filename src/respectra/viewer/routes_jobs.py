@@ -6,10 +6,10 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path as FolderPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import FileResponse
 from sse_starlette import EventSourceResponse
 
@@ -29,15 +29,13 @@ from respectra.viewer.models import (
     NewFocus,
     NewJob,
     Options,
-    Problem,
     State,
     UploadOut,
 )
 from respectra.viewer.security import next_chunk
-from respectra.viewer.service import Service, refuse
+from respectra.viewer.service import Id, Service, problems
 from respectra.viewer.store import UploadFiles, safe_path
 
-JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 FileName = Annotated[str, Query(min_length=1, max_length=300)]
 _HEARTBEAT_S = 15
 _BODY: dict[str, Any] = {
@@ -52,10 +50,6 @@ _BODY: dict[str, Any] = {
 _BODY_PROBLEMS = (408, 413)
 
 
-def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
-    return {code: {"model": Problem} for code in codes}
-
-
 async def _ready(service: Service) -> None:
     """Wait until the worker has said what is on offer, without which no name is known."""
     try:
@@ -66,7 +60,7 @@ async def _ready(service: Service) -> None:
 
 def jobs_router(service: Service) -> APIRouter:
     """The routes of a service."""
-    router = APIRouter(prefix="/api", responses=_problems(400, 401, 403, 503))
+    router = APIRouter(prefix="/api", responses=problems(400, 401, 403, 503))
 
     @router.get("/options", response_model=Options, tags=["options"])
     async def options() -> Options:
@@ -97,7 +91,7 @@ def jobs_router(service: Service) -> APIRouter:
         response_model=UploadOut,
         status_code=201,
         openapi_extra=_BODY,
-        responses=_problems(408, 413, 415, 422, 507),
+        responses=problems(408, 413, 415, 422, 507),
         tags=["uploads"],
     )
     async def upload(request: Request, name: FileName) -> UploadOut:
@@ -116,12 +110,10 @@ def jobs_router(service: Service) -> APIRouter:
         "/uploads/{upload_id}",
         response_model=UploadOut,
         openapi_extra=_BODY,
-        responses=_problems(404, 408, 413, 415, 422, 507),
+        responses=problems(404, 408, 413, 415, 422, 507),
         tags=["uploads"],
     )
-    async def upload_more(
-        request: Request, upload_id: Annotated[str, Path(pattern="^[0-9a-f]{32}$")], name: FileName
-    ) -> UploadOut:
+    async def upload_more(request: Request, upload_id: Id, name: FileName) -> UploadOut:
         """Add a file to an upload: the data of an ENVI header, the next part of a folder."""
         _require_bytes(request)
         files = service.upload(upload_id)
@@ -133,7 +125,7 @@ def jobs_router(service: Service) -> APIRouter:
         "/jobs",
         response_model=JobOut,
         status_code=202,
-        responses=_problems(404, 422, 429, *_BODY_PROBLEMS),
+        responses=problems(404, 422, 429, *_BODY_PROBLEMS),
         tags=["jobs"],
     )
     async def new_job(request: NewJob) -> JobOut:
@@ -152,7 +144,7 @@ def jobs_router(service: Service) -> APIRouter:
         "/calibrations",
         response_model=JobOut,
         status_code=202,
-        responses=_problems(404, 422, 429, *_BODY_PROBLEMS),
+        responses=problems(404, 422, 429, *_BODY_PROBLEMS),
         tags=["calibrations"],
     )
     async def calibrate(request: NewCalibration) -> JobOut:
@@ -165,22 +157,22 @@ def jobs_router(service: Service) -> APIRouter:
     @router.get(
         "/jobs/{job}/calibration",
         response_model=CalibrationOut,
-        responses=_problems(404),
+        responses=problems(404),
         tags=["calibrations"],
     )
-    def calibration(job: JobId) -> CalibrationOut:
+    def calibration(job: Id) -> CalibrationOut:
         """What was found; the capture alone is the job's file."""
         folder = _finished_folder(service, job, "calibration")
         facts = read_object(folder / FACTS_FILE)
         return CalibrationOut(**facts, capture=read_object(folder / CAPTURE_FILE))
 
-    @router.get("/jobs/{job}", response_model=JobOut, responses=_problems(404), tags=["jobs"])
-    async def job_status(job: JobId) -> JobOut:
+    @router.get("/jobs/{job}", response_model=JobOut, responses=problems(404), tags=["jobs"])
+    async def job_status(job: Id) -> JobOut:
         """How far a job is."""
         return service.jobs.describe(service.entry(job))
 
-    @router.delete("/jobs/{job}", response_model=JobOut, responses=_problems(404), tags=["jobs"])
-    async def delete_job(job: JobId) -> JobOut:
+    @router.delete("/jobs/{job}", response_model=JobOut, responses=problems(404), tags=["jobs"])
+    async def delete_job(job: Id) -> JobOut:
         """Cancel a job that has not ended; delete the result of one that has."""
         entry = service.entry(job)
         if entry.ended:
@@ -189,18 +181,18 @@ def jobs_router(service: Service) -> APIRouter:
             await service.jobs.cancel(entry)
         return service.jobs.describe(entry)
 
-    @router.put("/jobs/{job}/focus", status_code=204, responses=_problems(404, 422), tags=["jobs"])
-    async def focus(job: JobId, request: NewFocus) -> None:
+    @router.put("/jobs/{job}/focus", status_code=204, responses=problems(404, 422), tags=["jobs"])
+    async def focus(job: Id, request: NewFocus) -> None:
         """Say where somebody looks: what is still to be computed goes on from there."""
         await service.jobs.focus(service.entry(job), request.y, request.x)
 
     @router.get(
         "/jobs/{job}/events",
         response_class=EventSourceResponse,
-        responses={200: {"content": {"text/event-stream": {}}}, **_problems(404)},
+        responses={200: {"content": {"text/event-stream": {}}}, **problems(404)},
         tags=["jobs"],
     )
-    async def events(job: JobId) -> EventSourceResponse:
+    async def events(job: Id) -> EventSourceResponse:
         """Progress as server-sent events, each a job; the stream ends with the job."""
         entry = service.entry(job)
         if service.event_streams >= service.settings.limits.event_streams:
@@ -212,10 +204,10 @@ def jobs_router(service: Service) -> APIRouter:
         "/jobs/{job}/exports",
         response_model=JobOut,
         status_code=202,
-        responses=_problems(404, 409, 422, 429, *_BODY_PROBLEMS),
+        responses=problems(404, 409, 422, 429, *_BODY_PROBLEMS),
         tags=["results"],
     )
-    async def export(job: JobId, request: NewExport) -> JobOut:
+    async def export(job: Id, request: NewExport) -> JobOut:
         """Compute the whole cube exactly and save it; the file belongs to the new job."""
         entry = service.entry(job)
         if not entry.viewable:
@@ -228,10 +220,10 @@ def jobs_router(service: Service) -> APIRouter:
     @router.get(
         "/jobs/{job}/file",
         response_class=FileResponse,
-        responses={200: {"content": {"application/octet-stream": {}}}, **_problems(404)},
+        responses={200: {"content": {"application/octet-stream": {}}}, **problems(404)},
         tags=["results"],
     )
-    def file(job: JobId) -> FileResponse:
+    def file(job: Id) -> FileResponse:
         """The file of an export, or the capture of a calibration."""
         entry = service.entry(job)
         folder = _finished_folder(service, job, "export", "calibration")
@@ -245,7 +237,7 @@ def jobs_router(service: Service) -> APIRouter:
     return router
 
 
-def _finished_folder(service: Service, job: str, *kinds: str) -> FolderPath:
+def _finished_folder(service: Service, job: str, *kinds: str) -> Path:
     """Where the files of a job are that has ended well, or the answer that there are none."""
     entry = service.entry(job)
     folder = service.store.job_folder(entry.id)
@@ -284,7 +276,7 @@ async def _receive(service: Service, files: UploadFiles, request: Request, name:
     try:
         target = files.folder / safe_path(name)
     except DataError as error:
-        raise refuse(error) from None
+        raise HTTPException(422, str(error)) from None
     stream = aiter(request.stream())
     size = 0
     files.busy += 1

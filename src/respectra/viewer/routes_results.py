@@ -13,8 +13,6 @@ from respectra.cameras import References
 from respectra.colour import encode_srgb
 from respectra.errors import RespectraError
 from respectra.viewer.models import (
-    PlaneOut,
-    Problem,
     ReferencesOut,
     RegionOut,
     RenderingOut,
@@ -23,15 +21,15 @@ from respectra.viewer.models import (
 )
 from respectra.viewer.pyramid import TILE, Plane, level_sizes
 from respectra.viewer.rendering import band_colours, rendering_matrix, scene_light
-from respectra.viewer.scene import BLOCK, REFERENCES_FILE, SceneManifest, StoredScene
-from respectra.viewer.service import Service
+from respectra.viewer.scene import BLOCK, REFERENCES_FILE, StoredScene
+from respectra.viewer.service import Id, Service, problems
 
-JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 SceneName = Literal["recovered", "truth"]
 PlaneName = Literal["coefficients", "picture", "rerendered", "difference", "deviation"]
 Index = Annotated[int, Path(ge=0, le=10_000_000)]
 Offset = Annotated[int, Query(ge=0, le=10_000_000)]
 Light = Annotated[str, Query(max_length=20)]
+Pixels = Annotated[str, Query(pattern=r"^\d{1,7},\d{1,7}(;\d{1,7},\d{1,7})*$", max_length=9000)]
 #: Points in one request.
 _MOST_POINTS = 1000
 #: Rows of a region that are read at once.
@@ -58,24 +56,21 @@ class RetryRoute(APIRoute):
 
 def results_router(service: Service) -> APIRouter:
     """The routes of a service."""
-    responses: dict[int | str, dict[str, Any]] = {
-        code: {"model": Problem} for code in (400, 401, 403, 404, 422, 503)
-    }
     router = APIRouter(
         prefix="/api/jobs/{job}/{scene}",
-        responses=responses,
+        responses=problems(400, 401, 403, 404, 422, 503),
         tags=["results"],
         route_class=RetryRoute,
     )
 
     @router.get("", response_model=SceneOut)
-    def manifest(job: JobId, scene: SceneName) -> SceneOut:
+    def manifest(job: Id, scene: SceneName) -> SceneOut:
         """What is needed to evaluate spectra from coefficients."""
         return _describe(service.scene(job, scene))
 
     @router.get("/tiles/{plane}/{level}/{row}/{column}", response_class=Response, responses=_TILES)
     def tile(
-        job: JobId, scene: SceneName, plane: PlaneName, level: Index, row: Index, column: Index
+        job: Id, scene: SceneName, plane: PlaneName, level: Index, row: Index, column: Index
     ) -> Response:
         """Values of a tile: one channel after another, row by row, little-endian."""
         found = service.scene(job, scene)
@@ -101,7 +96,7 @@ def results_router(service: Service) -> APIRouter:
         )
 
     @router.get("/references", response_model=ReferencesOut)
-    def references(job: JobId, scene: SceneName) -> ReferencesOut:
+    def references(job: Id, scene: SceneName) -> ReferencesOut:
         """The known spectra of places that were given with the picture; often none."""
         file = service.scene(job, scene).folder / REFERENCES_FILE
         if not file.exists():
@@ -115,7 +110,7 @@ def results_router(service: Service) -> APIRouter:
 
     @router.get("/rendering", response_model=RenderingOut)
     def rendering(
-        job: JobId,
+        job: Id,
         scene: SceneName,
         illuminant: Light = "D65",
         observer: Light = "cie1931",
@@ -138,7 +133,7 @@ def results_router(service: Service) -> APIRouter:
         return RenderingOut(matrix=rows)
 
     @router.get("/preview.png", response_class=Response, responses=_PNG)
-    def preview(job: JobId, scene: SceneName) -> Response:
+    def preview(job: Id, scene: SceneName) -> Response:
         """The scene as an eye would see it, at its coarsest level."""
         found = service.scene(job, scene)
         manifest = found.manifest
@@ -150,7 +145,7 @@ def results_router(service: Service) -> APIRouter:
         return _png(np.rint(encode_srgb(linear) * 255).astype(np.uint8))
 
     @router.get("/bands/{band}.png", response_class=Response, responses=_PNG)
-    def band(job: JobId, scene: SceneName, band: Index) -> Response:
+    def band(job: Id, scene: SceneName, band: Index) -> Response:
         """One band in grey, at the finest level that has at most a megapixel."""
         found = service.scene(job, scene)
         manifest = found.manifest
@@ -164,9 +159,9 @@ def results_router(service: Service) -> APIRouter:
 
     @router.get("/spectra", response_model=SpectraOut)
     def spectra(
-        job: JobId,
+        job: Id,
         scene: SceneName,
-        at: Annotated[str, Query(pattern=r"^\d{1,7},\d{1,7}(;\d{1,7},\d{1,7})*$", max_length=9000)],
+        at: Pixels,
     ) -> SpectraOut:
         """Spectra of pixels, given as ``y,x;y,x;...``."""
         found = service.scene(job, scene)
@@ -178,9 +173,9 @@ def results_router(service: Service) -> APIRouter:
 
     @router.get("/spectra.csv", response_class=Response)
     def spectra_csv(
-        job: JobId,
+        job: Id,
         scene: SceneName,
-        at: Annotated[str, Query(pattern=r"^\d{1,7},\d{1,7}(;\d{1,7},\d{1,7})*$", max_length=9000)],
+        at: Pixels,
     ) -> Response:
         """The same as a table: a row a wavelength, a column a pixel."""
         found = service.scene(job, scene)
@@ -193,7 +188,7 @@ def results_router(service: Service) -> APIRouter:
 
     @router.get("/region", response_model=RegionOut)
     def region(
-        job: JobId, scene: SceneName, y: Offset, x: Offset, height: Offset, width: Offset
+        job: Id, scene: SceneName, y: Offset, x: Offset, height: Offset, width: Offset
     ) -> RegionOut:
         """Mean and standard deviation over the pixels of a rectangle."""
         found = service.scene(job, scene)
@@ -208,39 +203,17 @@ def results_router(service: Service) -> APIRouter:
 
 def _describe(scene: StoredScene) -> SceneOut:
     manifest = scene.manifest
-    basis: Any = [list(row) for row in manifest.basis]
-    deviations: Any = [list(row) for row in manifest.deviation_basis]
+    light = scene_light(manifest.quantity, manifest.light)
+    unseen = {"light": True, "stored_from": True, "planes": {"__all__": {"reduce"}}}
     return SceneOut(
-        height=manifest.height,
-        width=manifest.width,
+        **manifest.model_dump(exclude=unseen),
         tile=TILE,
         levels=level_sizes(manifest.height, manifest.width),
-        finest=manifest.finest,
         block=BLOCK,
-        ready=list(manifest.ready),
         rank=manifest.rank,
-        wavelengths_nm=list(manifest.wavelengths_nm),
-        basis=basis,
-        deviation_basis=deviations,
         band_colours=list(band_colours(manifest.wavelengths_nm)),
-        quantity=manifest.quantity,
-        scene_light=_light_name(manifest),
-        planes=[PlaneOut(**p.model_dump(exclude={"reduce"})) for p in manifest.planes],
-        largest_error=manifest.largest_error,
-        peak=manifest.peak,
-        exposure=manifest.exposure,
-        invalid_pixels=manifest.invalid_pixels,
-        differing_pixels=manifest.differing_pixels,
-        largest_difference=manifest.largest_difference,
-        uncertainty=list(manifest.uncertainty) if manifest.uncertainty else None,
-        facts=manifest.facts,
+        scene_light=light if isinstance(light, str) else manifest.facts.get("light", "known"),
     )
-
-
-def _light_name(manifest: SceneManifest) -> str:
-    """The light that the scene is taken to be under."""
-    named = scene_light(manifest.quantity, manifest.light)
-    return named if isinstance(named, str) else manifest.facts.get("light", "known")
 
 
 def _plane(scene: StoredScene, name: str) -> Plane:

@@ -32,16 +32,16 @@ from respectra.cubes.io import peek_cube
 from respectra.errors import ConfigError, DataError, FormatError, RespectraWarning
 from respectra.files import atomic_path
 from respectra.inference import Reconstructor, load
+from respectra.inference.binding import for_first_picture, for_picture
 from respectra.progress import Progress, unseen
 from respectra.viewer.blocks import CubeSource
 from respectra.viewer.calibrating import ChartTask, run_calibration
-from respectra.viewer.limits import Limits
-from respectra.viewer.paths import without_paths
 from respectra.viewer.scene import FIRST_LOOK, REFERENCES_FILE
 from respectra.viewer.scene_writer import Focus, write_scene
-from respectra.viewer.sources import picture_source
+from respectra.viewer.settings import Limits
+from respectra.viewer.sources import picture_source, typical_error
 from respectra.viewer.stated import Stated, in_words
-from respectra.viewer.uncertainty import typical_error
+from respectra.viewer.store import without_paths
 
 #: Cubes have more bands than a picture has channels, alpha included.
 _MOST_CHANNELS = 4
@@ -351,12 +351,18 @@ def _for_file(task: Task, kind: InputKind) -> Reconstructor:
     """The method, told all that is known of the picture."""
     assert task.source is not None
     plain = _reconstructor(task.method, track_of_kind(kind), task.guarantees)
-    return task.stated.bind(plain, task.source, kind, task.picture)
+    known = task.stated.known()
+    facts = known.capture, known.quantity, known.references
+    reading = options_for(task.picture, known.capture)
+    return for_first_picture(plain, task.source, kind, *facts, reading)
 
 
 def _for_demo(task: Task, image: xr.DataArray) -> Reconstructor:
     plain = _reconstructor(task.method, "clean", task.guarantees)
-    return task.stated.bind_to(plain, image) if task.stated else plain
+    if not task.stated:
+        return plain
+    known = task.stated.known()
+    return for_picture(plain, image, known.capture, known.references, known.quantity)
 
 
 @functools.lru_cache(maxsize=_KEPT_READY)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import secrets
+from collections.abc import AsyncIterator, Awaitable
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+T = TypeVar("T")
 
 #: Name of the cookie that carries the token after the first visit.
 COOKIE = "respectra_token"
@@ -142,20 +145,6 @@ class SecurityMiddleware:
             headers["Cache-Control"] = "no-store"
 
 
-class BodyTooLarge(HTTPException):
-    """More bytes than are taken."""
-
-    def __init__(self) -> None:
-        super().__init__(413, f"a request of this kind has at most {_LARGEST_JSON} bytes")
-
-
-class TooSlow(HTTPException):
-    """Nothing came for too long."""
-
-    def __init__(self) -> None:
-        super().__init__(408, "the request did not arrive in time")
-
-
 def _bounded(receive: Receive, patience_s: float) -> Receive:
     """Receive a small body within a set time; what comes after it may take forever."""
     received = 0
@@ -165,32 +154,31 @@ def _bounded(receive: Receive, patience_s: float) -> Receive:
         nonlocal received, complete
         if complete:
             return await receive()
-        try:
-            message = await asyncio.wait_for(receive(), patience_s)
-        except TimeoutError:
-            raise TooSlow from None
+        message = await _within(receive(), patience_s)
         received += len(message.get("body", b""))
         complete = not message.get("more_body", False)
         if received > _LARGEST_JSON:
-            raise BodyTooLarge
+            text = f"a request of this kind has at most {_LARGEST_JSON} bytes"
+            raise HTTPException(413, text)
         return message
 
     return bounded
 
 
-async def next_chunk(stream: Any, idle_s: float) -> bytes | None:
+async def next_chunk(stream: AsyncIterator[bytes], idle_s: float) -> bytes | None:
     """The next piece of a body, or None at its end.
 
     Raises:
-        TooSlow: the client sends nothing for ``idle_s``.
+        HTTPException: 408, the client sends nothing for ``idle_s``.
     """
+    return await _within(anext(stream, None), idle_s)
+
+
+async def _within(coming: Awaitable[T], patience_s: float) -> T:
     try:
-        chunk: bytes = await asyncio.wait_for(anext(stream), idle_s)
-    except StopAsyncIteration:
-        return None
+        return await asyncio.wait_for(coming, patience_s)
     except TimeoutError:
-        raise TooSlow from None
-    return chunk
+        raise HTTPException(408, "the request did not arrive in time") from None
 
 
 def _problem(status: int, detail: str, *, retry: bool = False) -> JSONResponse:

@@ -4,47 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import re
-from pathlib import Path
-from typing import Any, Literal
+import time
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
 
-from fastapi import HTTPException
-from pydantic import Field
+from fastapi import HTTPException, Path
 
-from respectra.config import Config
-from respectra.errors import ConfigError, DataError
+from respectra.errors import ConfigError
 from respectra.viewer.jobs import Jobs, ServiceJob
-from respectra.viewer.limits import Limits
-from respectra.viewer.models import NewCalibration, NewJob
+from respectra.viewer.models import NewCalibration, NewJob, Problem
 from respectra.viewer.scene import StoredScene
+from respectra.viewer.settings import Settings
 from respectra.viewer.store import JobStore, UploadFiles, is_id
 
+#: How jobs and uploads are named in addresses.
+Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 #: Lights by temperature.
 _TEMPERATURE = re.compile(r"(planck|daylight):[0-9]{1,6}(\.[0-9]{1,6})?", re.IGNORECASE)
-
-
-class Settings(Config):
-    """How a server is set up.
-
-    Example:
-        >>> Settings(token="a long secret").uploads
-        True
-    """
-
-    folder: Path | None = None
-    """Where uploads and results are kept; a temporary folder without it."""
-    token: str | None = None
-    """What clients must show; None trusts everybody who reaches the server."""
-    hosts: tuple[str, ...] | None = ("127.0.0.1", "localhost", "::1")
-    """Names by which it may be addressed; None for any."""
-    origins: tuple[str, ...] = ()
-    """Other sites whose pages may use the service."""
-    embed: tuple[str, ...] = ()
-    """Sites that may show the page in a frame."""
-    weights: dict[str, Path] = Field(default_factory=dict)
-    """Weights files to offer, by name."""
-    uploads: bool = True
-    """Whether clients may bring pictures; without, only what the server shows is there."""
-    limits: Limits = Limits()
 
 
 class Service:
@@ -61,8 +37,6 @@ class Service:
 
     def entry(self, job: str) -> ServiceJob:
         """A job by identifier, or the answer that there is none."""
-        import time
-
         entry = self.jobs.entries.get(job) if is_id(job) else None
         if entry is not None and self.jobs.has_expired(entry):
             self.jobs.remove(entry)
@@ -162,7 +136,7 @@ class Service:
         if any(upload.id not in self.store.uploads for upload in entry.uploads):
             raise HTTPException(409, "a file behind this result has expired; upload it again")
         task = {**entry.task, "kind": "export", "suffix": suffix, "truth": None}
-        stem = Path(entry.name).stem or "cube"
+        stem = PurePath(entry.name).stem or "cube"
         name = f"{stem}{suffix}"
         return ServiceJob(
             name, "export", entry.request, task, upload=entry.upload, beside=entry.beside
@@ -185,6 +159,6 @@ class _Files:
         return str(upload.path)
 
 
-def refuse(error: DataError) -> HTTPException:
-    """An error of ours as an answer."""
-    return HTTPException(422, str(error))
+def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """How a route states that it may answer so."""
+    return {code: {"model": Problem} for code in codes}

@@ -80,8 +80,8 @@ def to_track_values(
       attribute ``space`` names: turned into clean-track values.
     * ``linear``: linear light in sRGB's primaries, encoding ``linear``: turned into clean-track
       values without decoding.
-    * ``clean``, ``real-world``, ``exposed``: values of that track, encoding ``linear``: passed on as
-      they are.
+    * ``clean``, ``real-world``, ``exposed``: values of that track, encoding ``linear``: passed on
+      as they are.
 
     Args:
         image: dims (y, x, channel).

@@ -167,7 +167,9 @@ class App(typer.Typer):
 def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with the fields of its dataclasses in their places among its parameters."""
     hints = get_type_hints(function, include_extras=True)
-    groups = {name: kind for name, kind in hints.items() if dataclasses.is_dataclass(kind)}
+    groups: dict[str, Any] = {
+        name: kind for name, kind in hints.items() if dataclasses.is_dataclass(kind)
+    }
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if name not in groups:

@@ -58,9 +58,9 @@ def reconstruct(
         option(
             None,
             "What the values are. srgb: an ordinary photo. clean, real-world, exposed (2022): "
-            "pictures of the challenge's tracks. linear: linear light in sRGB's primaries. camera: codes of the "
-            "camera that --camera names. auto: by the challenge's file names and --camera, else "
-            "srgb.",
+            "pictures of the challenge's tracks. linear: linear light in sRGB's primaries. "
+            "camera: codes of the camera that --camera names. auto: by the challenge's file names "
+            "and --camera, else srgb.",
             names=("--input",),
         ),
     ] = "auto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -155,7 +156,7 @@ class Loss(nn.Module):
             if name in _SIMPLE:
                 self._simple[name] = _SIMPLE[name]
             elif name in _RELATIVE and isinstance(term, RelativeTerm):
-                self._simple[name] = _Floored(_RELATIVE[name], term.floor)
+                self._simple[name] = functools.partial(_RELATIVE[name], floor=term.floor)
             else:
                 self._modules_by_name[name] = _module(term, camera, contract)
 
@@ -180,17 +181,7 @@ class Loss(nn.Module):
         return total, terms
 
 
-class _Floored:
-    """A relative error with its floor; a class so that it can be sent to another process."""
-
-    def __init__(self, function: Callable[[Tensor, Tensor, float], Tensor], floor: float) -> None:
-        self.function, self.floor = function, floor
-
-    def __call__(self, estimate: Tensor, truth: Tensor) -> Tensor:
-        return self.function(estimate, truth, self.floor)
-
-
-_RELATIVE: Mapping[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+_RELATIVE: Mapping[str, Callable[..., Tensor]] = {
     "mrae": mrae,
     "relative_l2": relative_l2,
 }

@@ -137,10 +137,10 @@ def results_router(service: Service) -> APIRouter:
         """The scene as an eye would see it, at its coarsest level."""
         found = service.scene(job, scene)
         manifest = found.manifest
-        spectra = _level(found, len(level_sizes(manifest.height, manifest.width)) - 1)
-        light = "D65"
+        coarsest = len(level_sizes(manifest.height, manifest.width)) - 1
+        spectra = found.spectra(slice(None), slice(None), coarsest)
         under = scene_light(manifest.quantity, manifest.light)
-        matrix = rendering_matrix(manifest.wavelengths_nm, illuminant=light, scene=under)
+        matrix = rendering_matrix(manifest.wavelengths_nm, illuminant="D65", scene=under)
         linear = spectra @ matrix.astype(np.float32) * np.float32(manifest.exposure)
         return _png(np.rint(encode_srgb(linear) * 255).astype(np.uint8))
 
@@ -154,7 +154,7 @@ def results_router(service: Service) -> APIRouter:
         sizes = level_sizes(manifest.height, manifest.width)
         small = (n for n, (h, w) in enumerate(sizes) if h * w <= 2**20 and n >= manifest.finest)
         level = next(small, len(sizes) - 1)
-        grey = _level(found, level, band) / (manifest.peak or 1.0)
+        grey = found.spectra(slice(None), slice(None), level, band) / (manifest.peak or 1.0)
         return _png(np.rint(np.clip(grey, 0.0, 1.0) ** (1 / 2.2) * 255).astype(np.uint8))
 
     @router.get("/spectra", response_model=SpectraOut)
@@ -221,15 +221,6 @@ def _plane(scene: StoredScene, name: str) -> Plane:
     if plane is None:
         raise HTTPException(404, "this scene has no such plane")
     return plane
-
-
-def _level(scene: StoredScene, level: int, band: int | None = None) -> Any:
-    """Spectra of a whole level, or one band of it."""
-    plane = _plane(scene, "coefficients")
-    basis = np.asarray(scene.manifest.basis, np.float32)
-    basis = basis if band is None else basis[:, band]
-    stored = plane.read(level, slice(None), slice(None), scene.manifest.rank)
-    return np.tensordot(stored.astype(np.float32), basis, axes=(0, 0))
 
 
 def _points(text: str, scene: StoredScene) -> list[tuple[int, int]]:

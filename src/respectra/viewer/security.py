@@ -69,8 +69,14 @@ class SecurityMiddleware:
         patience_s: float = 20.0,
     ) -> None:
         self.app, self.token, self.hosts, self.origins = app, token, hosts, origins
-        self._policy = content_policy(embed)
-        self._framed = bool(embed)
+        self._headers = {
+            "Content-Security-Policy": content_policy(embed),
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+            **({} if embed else {"X-Frame-Options": "DENY"}),
+        }
         self._free, self._patience_s = connections, patience_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,20 +135,13 @@ class SecurityMiddleware:
         )  # fmt: skip
 
     def _seal(self, headers: MutableHeaders, scope: Scope, origin: str | None) -> None:
-        headers["Content-Security-Policy"] = self._policy
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Referrer-Policy"] = "no-referrer"
-        headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
-        if not self._framed:
-            headers["X-Frame-Options"] = "DENY"
+        headers.update(self._headers)
         if origin in self.origins:
             headers["Access-Control-Allow-Origin"] = str(origin)
             headers["Vary"] = "Origin"
         else:
             headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        if "cache-control" not in headers:
-            headers["Cache-Control"] = "no-store"
+        headers.setdefault("Cache-Control", "no-store")
 
 
 def _bounded(receive: Receive, patience_s: float) -> Receive:

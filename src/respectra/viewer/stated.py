@@ -23,9 +23,6 @@ class Stated(Config):
     references: Path | None = None
     quantity: Literal["reflectance", "radiance"] | None = None
 
-    def __bool__(self) -> bool:
-        return self != Stated()
-
     def to_capture(self) -> Capture | None:
         """The capture that this makes; single facts win over those of a capture file.
 

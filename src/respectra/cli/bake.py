@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from respectra.cli.app import app, echo, print_json
 from respectra.cli.help import OUTPUT
-from respectra.cli.options import ResultOptions, argument, flag, option
+from respectra.cli.options import ResultOptions, argument, flag, option, output_option
 
 
 @app.command()
 def bake(
     source: Annotated[str, argument("METHOD|WEIGHTS", "A classical method or a weights file.")],
-    output: Annotated[Path, option("NAME.lut", "The table to write.", names=("--output", "-o"))],
+    output: Annotated[Path, output_option("NAME.lut", "The table to write.")],
     *,
     nodes: Annotated[
         int | None,

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from respectra.cli.app import PlainLines, app, echo, make_table, out
-from respectra.cli.options import CaptureOptions, argument, flag, option, split_numbers
+from respectra.cli.options import (
+    CaptureOptions,
+    argument,
+    flag,
+    option,
+    output_option,
+    split_numbers,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,12 +39,7 @@ def bench(
     ] = 60.0,
     output: Annotated[
         Path | None,
-        option(
-            "FOLDER",
-            "Folder for bench.json and bench.png.",
-            names=("--output", "-o"),
-            unset="only printed",
-        ),
+        output_option("FOLDER", "Folder for bench.json and bench.png.", unset="only printed"),
     ] = None,
     pictures: CaptureOptions,
     overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.")] = False,

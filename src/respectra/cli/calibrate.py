@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from respectra.cli.app import app, echo, print_json
-from respectra.cli.options import argument, flag, option, split_numbers
+from respectra.cli.options import argument, flag, option, output_option, split_numbers
 from respectra.errors import ConfigError
 
 
@@ -17,9 +17,7 @@ def calibrate(
     photographs: Annotated[
         list[Path], argument("PHOTO", "Photographs of a colour chart, of one camera and light.")
     ],
-    output: Annotated[
-        Path, option("FILE.json", "The capture file to write.", names=("--output", "-o"))
-    ],
+    output: Annotated[Path, output_option("FILE.json", "The capture file to write.")],
     chart: Annotated[
         str,
         option(

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from respectra.cli.app import Failures, app, echo, out, parse_settings, print_json, track_progress
-from respectra.cli.options import CubeFileOptions, WorkerOptions, argument, flag, option
+from respectra.cli.options import (
+    CubeFileOptions,
+    WorkerOptions,
+    argument,
+    flag,
+    option,
+    output_option,
+)
 from respectra.errors import ConfigError, RespectraError
 from respectra.files import ensure_present, file_lock
 from respectra.registry import own_package, package_of
@@ -24,9 +31,7 @@ if TYPE_CHECKING:
 @app.command()
 def simulate(
     cubes: Annotated[list[str], argument("CUBE", "Files, folders or their URLs.")],
-    folder: Annotated[
-        str, option("FOLDER|URL", "Folder for the images.", names=("--output", "-o"))
-    ],
+    folder: Annotated[str, output_option("FOLDER|URL", "Folder for the images.")],
     *,
     track: Annotated[str, option("NAME", "clean, real-world (2020) or exposed (2022).")] = "clean",
     response: Annotated[

@@ -9,7 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from respectra.cli.app import Failures, app, echo, out, print_json, track_progress
-from respectra.cli.options import AxesOption, CubeFileOptions, KeyOption, argument, flag, option
+from respectra.cli.options import (
+    AxesOption,
+    CubeFileOptions,
+    KeyOption,
+    argument,
+    flag,
+    option,
+    output_option,
+)
 from respectra.errors import ConfigError
 from respectra.files import ensure_present
 from respectra.urls import parse_place
@@ -22,8 +30,7 @@ AsJson = Annotated[bool, flag("--json", "Print JSON for a program.")]
 def convert(
     inputs: Cubes,
     output: Annotated[
-        str,
-        option("FILE|FOLDER|URL", "A file; a folder for several inputs.", names=("--output", "-o")),
+        str, output_option("FILE|FOLDER|URL", "A file; a folder for several inputs.")
     ],
     *,
     form: Annotated[

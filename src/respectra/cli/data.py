@@ -9,7 +9,7 @@ import typer
 
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
 from respectra.cli.help import App, Group
-from respectra.cli.options import CubeOptions, WorkerOptions, argument, flag, option
+from respectra.cli.options import CubeOptions, WorkerOptions, argument, flag, option, output_option
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def check(
 @data.command()
 def prepare(
     folder: Folder,
-    output: Annotated[str, option("FOLDER|URL", "The store, a folder.", names=("--output", "-o"))],
+    output: Annotated[str, output_option("FOLDER|URL", "The store, a folder.")],
     *,
     layout: Layout = None,
     reading: CubeOptions,
@@ -175,7 +175,7 @@ def prepare(
 
 @data.command()
 def synthesize(
-    output: Annotated[str, option("FOLDER|URL", "Folder for the cubes.", names=("--output", "-o"))],
+    output: Annotated[str, output_option("FOLDER|URL", "Folder for the cubes.")],
     *,
     count: Annotated[int, option("N", "How many scenes.", names=("-n", "--count"), min=1)] = 10,
     seed: Seed = 0,

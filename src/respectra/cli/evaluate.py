@@ -17,6 +17,7 @@ from respectra.cli.options import (
     argument,
     flag,
     option,
+    output_option,
     split_numbers,
     split_words,
 )
@@ -89,11 +90,8 @@ def evaluate(
     ] = None,
     output: Annotated[
         str | None,
-        option(
-            "FOLDER|URL",
-            "Folder to write, or to continue.",
-            names=("--output", "-o"),
-            unset="needed but in blind mode",
+        output_option(
+            "FOLDER|URL", "Folder to write, or to continue.", unset="needed but in blind mode"
         ),
     ] = None,
     jobs: Annotated[

@@ -55,6 +55,11 @@ def flag(name: str, text: str, panel: str | None = None) -> Any:
     return typer.Option(name, help=text, rich_help_panel=panel)
 
 
+def output_option(metavar: str, text: str, *, unset: str | bool = True) -> Any:
+    """The option that says where results go."""
+    return option(metavar, text, names=("--output", "-o"), unset=unset)
+
+
 def argument(metavar: str | None, text: str, *, unset: str | bool = True) -> Any:
     """A value by its place on the command line."""
     return typer.Argument(metavar=metavar, help=text, show_default=unset)

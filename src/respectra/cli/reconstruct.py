@@ -9,7 +9,7 @@ import typer
 
 from respectra.cli.app import app, echo, fail, print_json, show_progress, warn
 from respectra.cli.help import MANY, OUTPUT, PICTURES, RUNNING
-from respectra.cli.options import SceneOptions, WorkerOptions, argument, flag, option
+from respectra.cli.options import SceneOptions, WorkerOptions, argument, flag, option, output_option
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,12 +29,7 @@ def reconstruct(
         ),
     ],
     output: Annotated[
-        str,
-        option(
-            "CUBE|FOLDER",
-            "A cube to write, or a folder of cubes; here, or by URL.",
-            names=("--output", "-o"),
-        ),
+        str, output_option("CUBE|FOLDER", "A cube to write, or a folder of cubes; here, or by URL.")
     ],
     *,
     method: Annotated[

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 from respectra.cli.app import app, echo
-from respectra.cli.options import CubeOptions, argument, flag, option
+from respectra.cli.options import CubeOptions, argument, flag, option, output_option
 from respectra.urls import parse_place
 
 
 @app.command()
 def relight(
     cube: Annotated[str, argument("CUBE", "Reflectance, or radiance under a known light.")],
-    output: Annotated[str, option("CUBE|URL", "The cube to write.", names=("--output", "-o"))],
+    output: Annotated[str, output_option("CUBE|URL", "The cube to write.")],
     light: Annotated[
         str,
         option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
 from respectra.cli.help import RUNNING
-from respectra.cli.options import CubeOptions, argument, flag, option
+from respectra.cli.options import CubeOptions, argument, flag, option, output_option
 from respectra.errors import ConfigError
 
 _CHANGES = "What of the recipe changes"
@@ -32,8 +32,7 @@ def train(
         ),
     ] = None,
     output: Annotated[
-        Path | None,
-        option("FOLDER", "The run folder.", names=("--output", "-o"), unset="needed to train"),
+        Path | None, output_option("FOLDER", "The run folder.", unset="needed to train")
     ] = None,
     changes: Annotated[
         list[str] | None,

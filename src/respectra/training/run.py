@@ -27,11 +27,10 @@ from respectra.progress import Progress, as_progress
 from respectra.renaming import renamed_arguments
 from respectra.training.classical import fit_classical
 from respectra.training.data import StepBatches, TrainingData
-from respectra.training.folder import RunFolder
+from respectra.training.folder import RunFolder, model_card
 from respectra.training.guards import leave_out_small, require_trainable
 from respectra.training.hardware import Estimate, estimate_cost, pick_device
 from respectra.training.lightning_trainer import fit, make_trainer, quiet_lightning
-from respectra.training.model_card import model_card
 from respectra.training.module import TrainingModule
 from respectra.training.nodes import Team, find_team
 from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Recipe
@@ -248,12 +247,13 @@ def _synthetic_job(
     Raises:
         ConfigError: the method cannot learn from them, or the length is in epochs.
     """
-    from respectra.training.synthetic.data import (
+    from respectra.training.synthetic.module import (
         SyntheticBatches,
+        SyntheticModule,
         require_synthetic,
         spectra_facts,
+        synthetic_cost,
     )
-    from respectra.training.synthetic.module import SyntheticModule, synthetic_cost
 
     recipe = require_synthetic(recipe, processes=team.size)
     batches = SyntheticBatches(recipe.synthetic, recipe.seed)

@@ -16,7 +16,8 @@ import respectra
 from respectra.viewer.routes_jobs import jobs_router
 from respectra.viewer.routes_results import results_router
 from respectra.viewer.security import SecurityMiddleware
-from respectra.viewer.service import Service, Settings
+from respectra.viewer.service import Service
+from respectra.viewer.settings import Settings
 
 logger = logging.getLogger("respectra.viewer")
 

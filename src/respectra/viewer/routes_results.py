@@ -204,7 +204,7 @@ def results_router(service: Service) -> APIRouter:
 def _describe(scene: StoredScene) -> SceneOut:
     manifest = scene.manifest
     light = scene_light(manifest.quantity, manifest.light)
-    unseen = {"light": True, "stored_from": True, "planes": {"__all__": {"reduce"}}}
+    unseen: Any = {"light": True, "stored_from": True, "planes": {"__all__": {"reduce"}}}
     return SceneOut(
         **manifest.model_dump(exclude=unseen),
         tile=TILE,

@@ -53,7 +53,9 @@ class Stated(Config):
             RespectraError: a table or a capture that is none.
         """
         known = self.known()
-        references = known.references or (known.capture and known.capture.references)
+        references = known.references
+        if references is None and known.capture is not None:
+            references = known.capture.references
         return None if references is None or references.points is None else references
 
 

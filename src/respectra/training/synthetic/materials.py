@@ -65,7 +65,7 @@ def smooth_factor(width_nm: float) -> Tensor:
     """(band, band): times white noise gives curves that are smooth over this width."""
     distance = (GRID[:, None] - GRID) / width_nm
     covariance = torch.exp(-0.5 * distance**2).double() + 1e-6 * torch.eye(BANDS).double()
-    return torch.linalg.cholesky(covariance).float()
+    return torch.as_tensor(torch.linalg.cholesky(covariance).float())
 
 
 class Spectra:

@@ -44,10 +44,8 @@ _BODY: dict[str, Any] = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
-
-
-#: What any request with a body can meet.
-_BODY_PROBLEMS = (408, 413)
+#: What a request for a job can meet.
+_NEW_JOB = (404, 408, 413, 422, 429)
 
 
 async def _ready(service: Service) -> None:
@@ -62,7 +60,7 @@ def jobs_router(service: Service) -> APIRouter:
     """The routes of a service."""
     router = APIRouter(prefix="/api", responses=problems(400, 401, 403, 503))
 
-    @router.get("/options", response_model=Options, tags=["options"])
+    @router.get("/options", tags=["options"])
     async def options() -> Options:
         """What this server offers, in plain words."""
         settings = service.settings
@@ -88,7 +86,6 @@ def jobs_router(service: Service) -> APIRouter:
 
     @router.post(
         "/uploads",
-        response_model=UploadOut,
         status_code=201,
         openapi_extra=_BODY,
         responses=problems(408, 413, 415, 422, 507),
@@ -108,7 +105,6 @@ def jobs_router(service: Service) -> APIRouter:
 
     @router.put(
         "/uploads/{upload_id}",
-        response_model=UploadOut,
         openapi_extra=_BODY,
         responses=problems(404, 408, 413, 415, 422, 507),
         tags=["uploads"],
@@ -121,13 +117,7 @@ def jobs_router(service: Service) -> APIRouter:
             raise HTTPException(422, "a job uses this upload already")
         return await _receive(service, files, request, name)
 
-    @router.post(
-        "/jobs",
-        response_model=JobOut,
-        status_code=202,
-        responses=problems(404, 422, 429, *_BODY_PROBLEMS),
-        tags=["jobs"],
-    )
+    @router.post("/jobs", status_code=202, responses=problems(*_NEW_JOB), tags=["jobs"])
     async def new_job(request: NewJob) -> JobOut:
         """Recover a picture's spectra, or look at a cube; without an upload, a demonstration."""
         _require_uploads(service)
@@ -135,17 +125,13 @@ def jobs_router(service: Service) -> APIRouter:
             await _ready(service)
         return _submit(service, service.new_entry(request))
 
-    @router.get("/charts/{chart}", response_model=ChartOut, tags=["calibrations"])
+    @router.get("/charts/{chart}", tags=["calibrations"])
     def chart(chart: Literal["classic24", "passport"]) -> ChartOut:
         """The patches of a colour chart and their reflectances."""
         return ChartOut(**chart_table(chart))
 
     @router.post(
-        "/calibrations",
-        response_model=JobOut,
-        status_code=202,
-        responses=problems(404, 422, 429, *_BODY_PROBLEMS),
-        tags=["calibrations"],
+        "/calibrations", status_code=202, responses=problems(*_NEW_JOB), tags=["calibrations"]
     )
     async def calibrate(request: NewCalibration) -> JobOut:
         """Calibrate a camera with a photograph of a colour chart."""
@@ -154,24 +140,19 @@ def jobs_router(service: Service) -> APIRouter:
             await _ready(service)
         return _submit(service, service.new_calibration(request))
 
-    @router.get(
-        "/jobs/{job}/calibration",
-        response_model=CalibrationOut,
-        responses=problems(404),
-        tags=["calibrations"],
-    )
+    @router.get("/jobs/{job}/calibration", responses=problems(404), tags=["calibrations"])
     def calibration(job: Id) -> CalibrationOut:
         """What was found; the capture alone is the job's file."""
         folder = _finished_folder(service, job, "calibration")
         facts = read_object(folder / FACTS_FILE)
         return CalibrationOut(**facts, capture=read_object(folder / CAPTURE_FILE))
 
-    @router.get("/jobs/{job}", response_model=JobOut, responses=problems(404), tags=["jobs"])
+    @router.get("/jobs/{job}", responses=problems(404), tags=["jobs"])
     async def job_status(job: Id) -> JobOut:
         """How far a job is."""
         return service.jobs.describe(service.entry(job))
 
-    @router.delete("/jobs/{job}", response_model=JobOut, responses=problems(404), tags=["jobs"])
+    @router.delete("/jobs/{job}", responses=problems(404), tags=["jobs"])
     async def delete_job(job: Id) -> JobOut:
         """Cancel a job that has not ended; delete the result of one that has."""
         entry = service.entry(job)
@@ -202,9 +183,8 @@ def jobs_router(service: Service) -> APIRouter:
 
     @router.post(
         "/jobs/{job}/exports",
-        response_model=JobOut,
         status_code=202,
-        responses=problems(404, 409, 422, 429, *_BODY_PROBLEMS),
+        responses=problems(*_NEW_JOB, 409),
         tags=["results"],
     )
     async def export(job: Id, request: NewExport) -> JobOut:

@@ -63,7 +63,7 @@ def results_router(service: Service) -> APIRouter:
         route_class=RetryRoute,
     )
 
-    @router.get("", response_model=SceneOut)
+    @router.get("")
     def manifest(job: Id, scene: SceneName) -> SceneOut:
         """What is needed to evaluate spectra from coefficients."""
         return _describe(service.scene(job, scene))
@@ -95,7 +95,7 @@ def results_router(service: Service) -> APIRouter:
             headers={"Cache-Control": caching},
         )
 
-    @router.get("/references", response_model=ReferencesOut)
+    @router.get("/references")
     def references(job: Id, scene: SceneName) -> ReferencesOut:
         """The known spectra of places that were given with the picture; often none."""
         file = service.scene(job, scene).folder / REFERENCES_FILE
@@ -108,7 +108,7 @@ def results_router(service: Service) -> APIRouter:
             spectra=known.spectra.tolist(),
         )
 
-    @router.get("/rendering", response_model=RenderingOut)
+    @router.get("/rendering")
     def rendering(
         job: Id,
         scene: SceneName,
@@ -157,7 +157,7 @@ def results_router(service: Service) -> APIRouter:
         grey = found.spectra(slice(None), slice(None), level, band) / (manifest.peak or 1.0)
         return _png(np.rint(np.clip(grey, 0.0, 1.0) ** (1 / 2.2) * 255).astype(np.uint8))
 
-    @router.get("/spectra", response_model=SpectraOut)
+    @router.get("/spectra")
     def spectra(
         job: Id,
         scene: SceneName,
@@ -186,7 +186,7 @@ def results_router(service: Service) -> APIRouter:
             lines.append(f"{nm:g}," + ",".join(f"{c[row]:.7g}" for c in columns))
         return Response("\n".join(lines) + "\n", media_type="text/csv")
 
-    @router.get("/region", response_model=RegionOut)
+    @router.get("/region")
     def region(
         job: Id, scene: SceneName, y: Offset, x: Offset, height: Offset, width: Offset
     ) -> RegionOut:

@@ -138,7 +138,7 @@ def train(
         begun_with = None if start is None else load_weights(start)
         digest = None if start is None else content_hash(start)
         if is_synthetic(data):
-            job = _synthetic_job(recipe, folder, begun_with, team=team, workers=workers)
+            job = _synthetic_job(recipe, begun_with, team=team, workers=workers)
         else:
             scenes = _open(recipe, data)
             if isinstance(recipe, ClassicalRecipe):
@@ -151,7 +151,7 @@ def train(
                     _begin(folder, recipe, facts)
                     folder.write_fitted(fit_classical(recipe, scenes, provenance=facts))
                 return _result(recipe, folder, team)
-            job = _job(recipe, scenes, folder, begun_with, team=team, workers=workers)
+            job = _job(recipe, scenes, begun_with, team=team, workers=workers)
         facts = {**_facts(recipe, job.scenes, begun_with, digest), **job.facts}
         if team.writes:
             _begin(folder, recipe, facts)
@@ -208,7 +208,6 @@ def _open(recipe: AnyRecipe, data: Data) -> TrainingScenes:
 def _job(
     recipe: Recipe,
     scenes: TrainingScenes,
-    folder: RunFolder,
     begun_with: Weights | None,
     *,
     team: Team,
@@ -218,9 +217,7 @@ def _job(
     patches = Patches(scenes.train, recipe.patches.options(recipe.track), seed=recipe.seed)
     scenes = leave_out_small(scenes, patches, recipe)
     steps = recipe.length.in_steps(len(patches) / recipe.batch)
-    module = TrainingModule(
-        recipe, steps=steps, start=begun_with, lengthened=_is_lengthened(folder, recipe, team)
-    )
+    module = TrainingModule(recipe, steps=steps, start=begun_with)
     require_trainable(module, patches, processes=team.size)
     with_bounds = not recipe.contract().keeps_exposure
     batches = functools.partial(StepBatches, patches, recipe.batch, with_bounds=with_bounds)
@@ -235,12 +232,7 @@ def _job(
 
 
 def _synthetic_job(
-    recipe: AnyRecipe,
-    folder: RunFolder,
-    begun_with: Weights | None,
-    *,
-    team: Team,
-    workers: int,
+    recipe: AnyRecipe, begun_with: Weights | None, *, team: Team, workers: int
 ) -> _Job:
     """Training on synthetic scenes, which are made as they are needed.
 
@@ -257,13 +249,8 @@ def _synthetic_job(
 
     recipe = require_synthetic(recipe, processes=team.size)
     batches = SyntheticBatches(recipe.synthetic, recipe.seed)
-    module = SyntheticModule(
-        recipe,
-        batches.sampler,
-        steps=recipe.length.in_steps(0.0),
-        start=begun_with,
-        lengthened=_is_lengthened(folder, recipe, team),
-    )
+    steps = recipe.length.in_steps(0.0)
+    module = SyntheticModule(recipe, batches.sampler, steps=steps, start=begun_with)
     data = TrainingData(lambda **_: batches, workers=workers)
     measured = TrainingScenes(SceneList((), module.contract.wavelengths_nm), None, {})
 
@@ -271,13 +258,6 @@ def _synthetic_job(
         return synthetic_cost(module, batches[0], device)
 
     return _Job(module, data, measured, estimate, {"spectra": spectra_facts(recipe.synthetic)})
-
-
-def _is_lengthened(folder: RunFolder, recipe: Recipe, team: Team) -> bool:
-    def lengthened() -> bool:
-        return folder.is_started and vars(load_recipe(folder.recipe)).get("length") != recipe.length
-
-    return team.agree(lengthened)
 
 
 def _result(recipe: AnyRecipe, folder: RunFolder, team: Team) -> RunResult:

@@ -73,7 +73,6 @@ class SyntheticModule(TrainingModule):
         sampler: of the scenes, from which the prior and the first basis are taken.
         steps: optimiser steps of the run.
         start: weights to start from.
-        lengthened: the run had another length when its checkpoint was written.
     """
 
     def __init__(
@@ -83,9 +82,8 @@ class SyntheticModule(TrainingModule):
         *,
         steps: int,
         start: Weights | None = None,
-        lengthened: bool = False,
     ) -> None:
-        super().__init__(recipe, steps=steps, start=start, lengthened=lengthened)
+        super().__init__(recipe, steps=steps, start=start)
         self.clean = sampler.clean
         if start is None:
             begin(self.network, sampler)

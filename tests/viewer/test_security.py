@@ -285,6 +285,21 @@ def test_an_invited_site_may_use_the_service_and_no_other():
             assert friend.headers["access-control-allow-origin"] == "http://friend.example"
             other = client.get("/api/options", headers={"origin": "http://evil.example"})
             assert other.status_code == 403
+            asked = {
+                "access-control-request-method": "POST",
+                "access-control-request-headers": "authorization,content-type",
+            }
+            friend = client.options(
+                "/api/jobs", headers={"origin": "http://friend.example", **asked}
+            )
+            assert friend.headers["access-control-allow-origin"] == "http://friend.example"
+            assert "authorization" in friend.headers["access-control-allow-headers"].lower()
+            other = client.options("/api/jobs", headers={"origin": "http://evil.example", **asked})
+            assert "access-control-allow-origin" not in other.headers
+            for site, words in (("friend", "this server shows"), ("evil", "other sites")):
+                headers = {"origin": f"http://{site}.example", "sec-fetch-site": "cross-site"}
+                answer = client.post("/api/jobs", json={}, headers=headers)
+                assert words in answer.json()["detail"]
     finally:
         server.close()
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
 
 import respectra
 from respectra.viewer.routes_jobs import jobs_router
@@ -68,6 +69,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         connections=settings.limits.connections,
         patience_s=settings.limits.idle_s,
     )
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["*"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
     app.include_router(jobs_router(service))
     app.include_router(results_router(service))
 

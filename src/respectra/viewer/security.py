@@ -74,6 +74,7 @@ class SecurityMiddleware:
             "X-Content-Type-Options": "nosniff",
             "Referrer-Policy": "no-referrer",
             "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
             "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
             **({} if embed else {"X-Frame-Options": "DENY"}),
         }
@@ -88,7 +89,9 @@ class SecurityMiddleware:
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._seal(MutableHeaders(scope=message), scope, headers.get("origin"))
+                answer = MutableHeaders(scope=message)
+                answer.update(self._headers)
+                answer.setdefault("Cache-Control", "no-store")
             await send(message)
 
         refusal = self._refusal(scope, headers)
@@ -114,9 +117,8 @@ class SecurityMiddleware:
             return _problem(400, "this server does not answer to that host name")
         origin = headers.get("origin")
         foreign = origin is not None and _origin_host(origin) != host
-        if foreign and origin not in self.origins:
-            return _problem(403, "requests from other sites are refused")
-        if headers.get("sec-fetch-site") == "cross-site" and scope["method"] not in _SAFE:
+        crossing = headers.get("sec-fetch-site") == "cross-site" and scope["method"] not in _SAFE
+        if (foreign or crossing) and origin not in self.origins:
             return _problem(403, "requests from other sites are refused")
         if self.token is None:
             return None
@@ -133,15 +135,6 @@ class SecurityMiddleware:
             401, "a token is needed: open the address that the server printed, or send it as "
             "Authorization: Bearer TOKEN"
         )  # fmt: skip
-
-    def _seal(self, headers: MutableHeaders, scope: Scope, origin: str | None) -> None:
-        headers.update(self._headers)
-        if origin in self.origins:
-            headers["Access-Control-Allow-Origin"] = str(origin)
-            headers["Vary"] = "Origin"
-        else:
-            headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        headers.setdefault("Cache-Control", "no-store")
 
 
 def _bounded(receive: Receive, patience_s: float) -> Receive:

@@ -15,7 +15,7 @@ from respectra.errors import ConfigError
 from respectra.evaluation.auxiliary import Recover
 from respectra.evaluation.measuring import limited_threads
 from respectra.inference import Reconstructor, find_weights
-from respectra.inference.agreement import what_fits
+from respectra.inference.binding import what_fits
 from respectra.inference.guarantees import GUARANTEES, Guarantee, Guarantees, check_guarantees
 from respectra.methods import Weights, get_card, list_methods
 from respectra.methods.identity import weights_hash

@@ -2,6 +2,12 @@
 
 A capture that is stated wins over what a file says; where neither says anything, the picture is of
 the track that the weights were made for.
+
+The contract is enforced: an image of a track carries the track's name, whatever it went through,
+and weights name the track that they were made for. Where they differ the cube is wrong without
+looking it (the clean track's weights double the error on images of the real-world track), so that
+whoever means it has to say so. An image that says nothing, and one whose capture is stated, are
+taken as they are.
 """
 
 from __future__ import annotations
@@ -30,13 +36,16 @@ from respectra.cameras import (
     to_track_values,
 )
 from respectra.cubes import Quantity
-from respectra.errors import RespectraWarning
-from respectra.inference.agreement import agreeing
+from respectra.errors import DataError, RespectraWarning
+from respectra.methods.shipped import list_shipped
 
 if TYPE_CHECKING:
     from respectra.inference.reconstructor import Reconstructor
 
 R = TypeVar("R", bound="Reconstructor")
+
+#: Names of tracks that state none: of images from elsewhere, and of a capture's camera.
+_NO_TRACKS = ("", "unknown", "capture")
 
 
 def for_picture(
@@ -55,7 +64,7 @@ def for_picture(
         capture: see :meth:`Reconstructor.with_capture`.
         references: see :meth:`Reconstructor.with_references`; those of the capture by default.
         quantity: see :meth:`Reconstructor.with_capture`.
-        force: see :func:`respectra.inference.agreement.agreeing`.
+        force: see :func:`agreeing`.
 
     Raises:
         ConfigError, DataError: as those.
@@ -98,6 +107,38 @@ def for_described(reconstructor: R, said: Capture | None) -> R:
     if said == Capture.photograph():
         return reconstructor.for_photographs
     return reconstructor.replace(capture=said)
+
+
+def agreeing(reconstructor: R, attrs: Mapping[Any, Any], *, force: bool = False) -> R:
+    """The reconstructor, if its weights are for an image of these attributes.
+
+    Args:
+        reconstructor: for a capture or not.
+        attrs: of the image.
+        force: let it pass, as a reconstructor that was made with ``force`` does; its cubes say so.
+
+    Raises:
+        DataError: the image is of another track; says what would fit.
+    """
+    track = str(attrs.get("track", ""))
+    own = reconstructor.contract.track
+    if reconstructor.capture is not None or track in (*_NO_TRACKS, own):
+        return reconstructor
+    if force or reconstructor.force:
+        note = f"weights for the track {own!r}, image of the track {track!r}"
+        return reconstructor.with_mismatch(note)
+    raise DataError(
+        f"these weights of {reconstructor.name} are for images of the track {own!r}, and this one "
+        f"says that it is of {track!r}: the cube would be wrong; {what_fits(track)}, or state "
+        "which camera took it (capture=..., --camera); for those who mean it, force=True (--force)"
+    )
+
+
+def what_fits(track: str) -> str:
+    """Which weights are for images of a track."""
+    if track in list_shipped():
+        return f"use weights for it: respectra.load(track={track!r}) (--input {track}) has some"
+    return f"use weights that were trained for {track!r}"
 
 
 def linear_picture(

@@ -15,15 +15,14 @@ import numpy as np
 from respectra.datasets.patches import SYMMETRIES, turn, turn_back
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.averages import mean_of, moments
-from respectra.inference.bits import EXACT_BITS
-from respectra.inference.factors import Output, Predictor
+from respectra.inference.backends.base import EXACT_BITS, Output
 from respectra.inference.tiled import TiledInference
-from respectra.inference.tiling import Layout, Pieces, Reader
+from respectra.inference.tiling import Layout, Pieces, Predictor, Reader
 from respectra.methods import Tiling
 from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 
 class SelfEnsembledInference:
@@ -79,7 +78,7 @@ class SelfEnsembledInference:
         *,
         bounds: tuple[float, float],
         bits: int = EXACT_BITS,
-        means: Sequence[Tensor] | None = None,
+        means: Sequence[Float32Array] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
         output: Output | Predictor | None = None,
     ) -> Pieces:

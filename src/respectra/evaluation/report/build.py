@@ -20,7 +20,7 @@ from respectra.evaluation.report.scores import accuracy, cost, guarantees, headl
 from respectra.evaluation.report.totals import read_track
 from respectra.evaluation.results import Results, load_results
 from respectra.evaluation.templating import open_template
-from respectra.storage import writing
+from respectra.uploads import writing
 
 
 def build_report(results: Results, *, methods: Sequence[str] | None = None) -> str:

@@ -3,22 +3,79 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import xarray as xr
 
 from respectra.errors import ConfigError
-from respectra.inference.factors import Factors, Output, Predictor
 from respectra.inference.memory import MemoryUse, measure_memory
-from respectra.inference.tiling import Layout
+from respectra.inference.tiling import Layout, Predictor, Tile
 from respectra.methods import Card, Contract, Weights, get_method
-from respectra.typing import Float32Array
+from respectra.typing import Float32Array, FloatArray
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+#: Means over a picture by number, in the order in which a method asks for them.
+Means = Mapping[int, Float32Array]
+#: What they are means of: sums over pixels, and how many these are.
+Sums = dict[int, tuple[FloatArray, float]]
+
+
+def join_sums(parts: Iterable[Sums]) -> Sums:
+    """The sums of several parts of a picture."""
+
+    def join(one: Sums, other: Sums) -> Sums:
+        return {n: (one[n][0] + other[n][0], one[n][1] + other[n][1]) for n in one}
+
+    return functools.reduce(join, parts)
+
+
+def means_of(sums: Sums) -> dict[int, Float32Array]:
+    """The means."""
+    return {n: (total / count).astype(np.float32) for n, (total, count) in sums.items()}
+
+
+#: Methods of a network, besides its forward pass.
+Output = Literal["coefficients", "uncertainty"]
+#: What is said of values that are no codes.
+EXACT_BITS = 32
+#: Codes of more bits than these are as good as exact values.
+CODE_BITS = 16
+#: Look-up tables that are consistent are so with codes of this many bits.
+TABLE_BITS = 8
+
+
+def bits_of(image: xr.DataArray) -> int:
+    """Depth of the codes that an image's values came from."""
+    return int(image.attrs.get("bits", EXACT_BITS))
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A method as coefficients of each pixel and the spectra that they weigh."""
+
+    output: Output | Predictor
+    """What gives the coefficients: a method of the network, or a function of pixels."""
+    basis: Float32Array
+    """Shape (component, band)."""
+    mean: Float32Array | None
+    """Shape (band,): what is added to the weighted sum."""
+    clip: tuple[float | None, float | None]
+    """Of the sum."""
+
+    def expand(self, coefficients: Float32Array) -> Float32Array:
+        """Spectra (..., band) of coefficients (..., component)."""
+        spectra = coefficients.astype(np.float32, copy=False) @ self.basis
+        if self.mean is not None:
+            spectra += self.mean
+        return spectra if self.clip == (None, None) else np.clip(spectra, *self.clip)
 
 
 class Backend(ABC):
@@ -112,7 +169,34 @@ class Backend(ABC):
         """Within this block it knows of how many bits the values are."""
         return contextlib.nullcontext()
 
-    def given(self, means: Sequence[Tensor]) -> AbstractContextManager[None]:
+    def mean_passes(self) -> list[frozenset[int]]:
+        """The numbers of the means that are taken in each pass over a picture; each pass needs
+        those of the passes before it."""
+        raise NotImplementedError(f"{self.weights.method} takes no means")
+
+    def sums(
+        self,
+        pixels: Float32Array,
+        tile: Tile,
+        layout: Layout,
+        *,
+        wanted: frozenset[int],
+        known: Means,
+        weight: Float32Array | None = None,
+    ) -> Sums:
+        """What a tile adds to the means of one pass.
+
+        Args:
+            pixels: what the tile reads, (y, x, 3).
+            tile: where it lies.
+            layout: of the whole picture.
+            wanted: the numbers of the means.
+            known: the means of earlier passes.
+            weight: how often each pixel that the tile keeps counts, (y, x); once by default.
+        """
+        raise NotImplementedError(f"{self.weights.method} takes no means")
+
+    def given(self, means: Sequence[Float32Array]) -> AbstractContextManager[None]:
         """Within this block it uses these means in place of those of what it sees."""
         raise NotImplementedError(f"{self.weights.method} takes no means")
 

@@ -14,8 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 
 import respectra
-from respectra.viewer.routes_jobs import jobs_router
-from respectra.viewer.routes_results import results_router
+from respectra.viewer import routes_jobs, routes_results
 from respectra.viewer.security import SecurityMiddleware
 from respectra.viewer.service import Service
 from respectra.viewer.settings import Settings
@@ -76,8 +75,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_methods=["*"],
             allow_headers=["Authorization", "Content-Type"],
         )
-    app.include_router(jobs_router(service))
-    app.include_router(results_router(service))
+    app.include_router(routes_jobs.router)
+    app.include_router(routes_results.router)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -8,7 +8,7 @@ import time
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
-from fastapi import HTTPException, Path
+from fastapi import Depends, HTTPException, Path, Request
 
 from respectra.errors import ConfigError
 from respectra.viewer.jobs import Jobs, ServiceJob
@@ -157,6 +157,15 @@ class _Files:
         upload = self._service.upload(identifier)
         self.used.append(upload)
         return str(upload.path)
+
+
+async def _service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+#: The service that a request is for.
+Here = Annotated[Service, Depends(_service_of)]
 
 
 def problems(*codes: int) -> dict[int | str, dict[str, Any]]:

@@ -9,7 +9,13 @@ from pydantic import Field, model_validator
 
 from respectra.config import Config
 from respectra.cubes import Quantity
-from respectra.datasets.patches import PatchOptions, RenderOptions, Symmetries
+from respectra.datasets.patches import (
+    PatchChoices,
+    PatchOptions,
+    RenderChoices,
+    RenderOptions,
+    Symmetries,
+)
 from respectra.training.recipe_parts import (
     ConstantSchedule,
     OptimizerRecipe,
@@ -45,36 +51,13 @@ class DataRecipe(Config):
     """What the values are, where the files do not say or are wrong."""
 
 
-class RenderRecipe(Config):
-    """Render each patch anew instead of taking the scene's image."""
-
-    responses: tuple[str, ...] = ()
-    """Cameras, one drawn for each patch; the track's own without it."""
-    options: Mapping[str, Any] = Field(default_factory=dict)
-    """What else to change in the track."""
-    fresh_noise: bool = True
-    """Another noise for each patch of each epoch."""
-
-
-class PatchRecipe(Config):
+class PatchRecipe(PatchChoices):
     """What is cut out of the scenes. Nothing is varied unless the recipe says so."""
 
-    size: int = Field(default=64, ge=1)
-    """Rows and columns of a patch in pixels."""
-    sampling: Literal["random", "strided"] = "random"
-    """``random``: anywhere, each scene equally often. ``strided``: on a grid, each patch once."""
-    stride: int | None = Field(default=None, ge=1)
-    """Of the grid in pixels; the size by default."""
-    per_scene: int = Field(default=1, ge=1)
-    """Random patches of each scene in an epoch."""
-    symmetries: Symmetries = "none"
-    """From which flips and turns one is drawn for each patch."""
     least_valid: Share = 0.5
     """Patches of which a smaller share was measured are passed over; pixels that were not measured
     take no part in the loss."""
-    exposure: tuple[Positive, Positive] | None = None
-    """Range of a factor on the cube and its image, drawn log-uniformly."""
-    render: RenderRecipe | None = None
+    render: RenderChoices | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -10,7 +10,6 @@ import logging
 import os
 import sys
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,9 +82,7 @@ class Jobs:
     def __init__(self, store: JobStore, limits: Limits) -> None:
         self.store, self.limits = store, limits
         self.entries: dict[str, ServiceJob] = {}
-        self._waiting: deque[ServiceJob] = deque()
         self._wake = asyncio.Event()
-        self._running: ServiceJob | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.ready = asyncio.Event()
         self.offer: dict[str, Any] = {}
@@ -119,21 +116,19 @@ class Jobs:
         Raises:
             QueueFull: too many wait already.
         """
-        if len(self._waiting) >= self.limits.queue:
+        if len(self._waiting()) >= self.limits.queue:
             raise QueueFull
         self.entries[entry.id] = entry
         self._hold(entry, +1)
-        self._waiting.append(entry)
         self._wake.set()
         return entry
 
     async def cancel(self, entry: ServiceJob) -> None:
         """Stop a job, or take it out of the queue."""
-        if entry in self._waiting:
-            self._waiting.remove(entry)
+        if entry.state is State.QUEUED:
             self._finish(entry, State.CANCELLED)
             self._announce_queue()
-        elif entry is self._running:
+        elif entry.state is State.RUNNING:
             entry.phase = "stopping"
             entry.announce()
             await self._send({"command": "cancel"})
@@ -147,7 +142,7 @@ class Jobs:
 
     async def focus(self, entry: ServiceJob, y: int, x: int) -> None:
         """Let a running job go on from the pixel that somebody looks at."""
-        if entry is self._running:
+        if entry.state is State.RUNNING:
             await self._send({"command": "focus", "job": entry.id, "y": y, "x": x})
 
     def has_expired(self, entry: ServiceJob) -> bool:
@@ -175,7 +170,7 @@ class Jobs:
         remaining = None
         if entry.state is State.RUNNING and entry.started is not None and entry.share > 0.06:
             remaining = (time.monotonic() - entry.started) * (1 / entry.share - 1)
-        position = list(self._waiting).index(entry) + 1 if entry in self._waiting else None
+        waiting = self._waiting()
         return JobOut(
             id=entry.id,
             name=entry.name,
@@ -184,7 +179,7 @@ class Jobs:
             phase=entry.phase,
             share=round(entry.share, 4),
             remaining_s=remaining,
-            queue_position=position,
+            queue_position=waiting.index(entry) + 1 if entry in waiting else None,
             viewable=entry.viewable,
             scenes=[s for s in scenes if (folder / s / "scene.json").is_file()],
             method=entry.request.method,
@@ -200,11 +195,10 @@ class Jobs:
         with contextlib.suppress(OSError, ValueError):
             await self._worker()  # warm before the first job comes
         while True:
-            while not self._waiting:
+            while not (waiting := self._waiting()):
                 self._wake.clear()
                 await self._wake.wait()
-            entry = self._waiting.popleft()
-            self._running = entry
+            entry = waiting[0]
             entry.state, entry.phase, entry.started = State.RUNNING, "starting", time.monotonic()
             entry.announce()
             self._announce_queue()
@@ -219,10 +213,8 @@ class Jobs:
                 logger.exception("the worker failed")
                 self._finish(entry, State.FAILED, "the worker could not be started; try again")
                 await self._end_worker()
-            finally:
-                self._running = None
-                if entry.state in (State.FAILED, State.CANCELLED):
-                    self.store.remove_job(entry.id)
+            if entry.state in (State.FAILED, State.CANCELLED):
+                self.store.remove_job(entry.id)
 
     async def _do(self, entry: ServiceJob) -> None:
         process = await self._worker()
@@ -276,8 +268,12 @@ class Jobs:
             upload.touched = time.monotonic()
 
     def _announce_queue(self) -> None:
-        for entry in self._waiting:
+        for entry in self._waiting():
             entry.announce()
+
+    def _waiting(self) -> list[ServiceJob]:
+        """Jobs that nothing has been done for yet, in the order in which they came."""
+        return [entry for entry in self.entries.values() if entry.state is State.QUEUED]
 
     async def _worker(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:

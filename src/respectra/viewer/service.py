@@ -74,13 +74,13 @@ class Service:
             raise HTTPException(422, "there is no such guarantee; GET /api/options lists them")
         self._check_names(request.camera, request.light)
         upload = self.upload(request.upload) if request.upload else None
-        files = _Files(self)
+        used: list[UploadFiles] = []
         stated: dict[str, Any] = request.model_dump(include={"camera", "light", "white"})
         for name in ("camera_file", "light_file", "capture", "references"):
-            stated[name] = files.path(getattr(request, name))
+            stated[name] = self._path(getattr(request, name), used)
         picture = request.model_dump(include={"grey", "alpha", "profile", "tone", "demosaic"})
         for name in ("profile", "tone"):
-            picture[name] = files.path(getattr(request, f"{name}_file")) or picture[name]
+            picture[name] = self._path(getattr(request, f"{name}_file"), used) or picture[name]
         task: dict[str, Any] = {
             "kind": "scene" if upload else "demo",
             "method": str(self.settings.weights.get(request.method, request.method)),
@@ -90,30 +90,37 @@ class Service:
             "stated": {**stated, "quantity": request.quantity},
             "key": request.key,
             "source": None if upload is None else str(upload.path),
-            "truth": files.path(request.truth),
+            "truth": self._path(request.truth, used),
             "limits": self.settings.limits.model_dump(mode="json"),
         }
         title = upload.name if upload else "A still life with known spectra"
         kind: Literal["scene", "demo"] = "scene" if upload else "demo"
-        return ServiceJob(title, kind, request, task, upload=upload, beside=tuple(files.used))
+        return ServiceJob(title, kind, request, task, upload=upload, beside=tuple(used))
 
     def new_calibration(self, request: NewCalibration) -> ServiceJob:
         """A job that calibrates a camera, checked against what is on offer."""
         if request.light != "unknown":
             self._check_names(None, request.light)
         upload = self.upload(request.upload)
-        files = _Files(self)
+        used: list[UploadFiles] = []
         chart = request.model_dump(include={"chart", "light", "corners"})
         task: dict[str, Any] = {
             "kind": "calibration",
             "source": str(upload.path),
             "input": request.input,
             "picture": {"demosaic": request.demosaic},
-            "chart": {**chart, "light_file": files.path(request.light_file)},
+            "chart": {**chart, "light_file": self._path(request.light_file, used)},
             "limits": self.settings.limits.model_dump(mode="json"),
         }
-        beside = tuple(files.used)
+        beside = tuple(used)
         return ServiceJob(upload.name, "calibration", NewJob(), task, upload=upload, beside=beside)
+
+    def _path(self, identifier: str | None, used: list[UploadFiles]) -> str | None:
+        """Where an upload lies that a job reads beside its picture; it is then among those used."""
+        if identifier is None:
+            return None
+        used.append(self.upload(identifier))
+        return str(used[-1].path)
 
     def _check_names(self, camera: str | None, light: str | None) -> None:
         """Only names pass: a path would be one of this machine."""
@@ -141,22 +148,6 @@ class Service:
         return ServiceJob(
             name, "export", entry.request, task, upload=entry.upload, beside=entry.beside
         )
-
-
-class _Files:
-    """Uploads that one job reads beside its picture."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self.used: list[UploadFiles] = []
-
-    def path(self, identifier: str | None) -> str | None:
-        """Where an upload lies, by its identifier."""
-        if identifier is None:
-            return None
-        upload = self._service.upload(identifier)
-        self.used.append(upload)
-        return str(upload.path)
 
 
 async def _service_of(request: Request) -> Service:

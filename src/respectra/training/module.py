@@ -17,7 +17,7 @@ from respectra.methods.network import CameraAware, StepAware
 from respectra.methods.registry import get_network
 from respectra.training.data import StepBatch
 from respectra.training.losses import Loss
-from respectra.training.recipe import Recipe
+from respectra.training.recipe import Recipe, RelativeTerm
 from respectra.training.schedules import make_optimizer, make_schedule
 
 #: Images of all tracks are 8-bit codes.
@@ -154,7 +154,8 @@ class TrainingModule(LightningModule):
             for scene, value in zip(batch.scenes, batch.cube, strict=True)
             if not (value != 0).all()
         ]
-        floors = [name for name in broken if getattr(self.recipe.loss, name).weight]
+        terms_of = dict(self.recipe.loss.terms())
+        floors = [name for name in broken if isinstance(terms_of[name], RelativeTerm)]
         if zeros and floors:
             return (
                 f"{place}: the truth of {', '.join(sorted(set(zeros)))} holds zeros, where a "

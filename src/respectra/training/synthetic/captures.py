@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from respectra.cameras import codec
-from respectra.cameras.mosaic import demosaic, mosaic
 from respectra.cameras.responses import get_response
+from respectra.cameras.sensor import demosaic, mosaic
 from respectra.datasets.spectra import illuminants
 from respectra.methods.settings import TRACK_SETTINGS
 from respectra.training.synthetic.materials import BANDS, GRID, Randomness, smooth_factor

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.chunked import is_chunked
-from respectra.cubes.model import CHALLENGE_WAVELENGTHS_NM, require_cube, wavelengths_of
+from respectra.cubes.model import CHALLENGE_WAVELENGTHS_NM, is_chunked, require_cube, wavelengths_of
 from respectra.errors import DataError
 
 Severity = Literal["error", "warning", "info"]

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from respectra.cubes.formats.base import CubeFormat, Stored, guard_reading, reading
-from respectra.cubes.model import DIMS
+from respectra.cubes.model import DIMS, LazyArray, cube_on
 from respectra.errors import FormatError, MissingExtraError
 
 #: What ``chunks=`` takes: as xarray; ``{}`` for those of the file.
@@ -25,7 +24,7 @@ _CHUNK_BYTES = 32 * 2**20
 Peek = Callable[[], tuple[CubeFormat, Stored]]
 
 
-class StoredArray(BackendArray):
+class StoredArray(LazyArray):
     """The values of a cube file, float32, for xarray to index.
 
     Args:
@@ -69,11 +68,6 @@ class StoredArray(BackendArray):
         if self._stored.window is None:
             return rows, columns, bands
         return max(1, min(rows, _CHUNK_BYTES // (4 * columns * bands))), columns, bands
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._read
-        )
 
     def _read(self, key: tuple[Any, Any, Any]) -> npt.NDArray[np.float32]:
         """Values at an index of integers and slices."""
@@ -173,12 +167,7 @@ def lazy_cube(
     values: Any = indexing.CopyOnWriteArray(indexing.LazilyIndexedArray(array))  # type: ignore[arg-type]
     if chunks is None:
         values = indexing.MemoryCachedArray(values)  # type: ignore[no-untyped-call]
-    cube = xr.DataArray(
-        xr.Variable(DIMS, values),
-        coords={"wavelength": ("wavelength", wavelengths_nm, {"units": "nm"})},
-        attrs=dict(attrs),
-        name="cube",
-    )
+    cube = cube_on(values, wavelengths_nm, attrs)
     own = dict(zip(DIMS, array.chunks, strict=True))
     cube.encoding["preferred_chunks"] = own
     if chunks is None:

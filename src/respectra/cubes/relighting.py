@@ -10,8 +10,7 @@ import numpy as np
 import xarray as xr
 
 from respectra.colour import make_light, normalise_light, open_light, resample_light
-from respectra.cubes.chunked import is_chunked
-from respectra.cubes.model import require_cube, wavelengths_of
+from respectra.cubes.model import is_chunked, require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError, RespectraError
 from respectra.guards.text import parse_json, parse_object
 from respectra.typing import FloatArray

@@ -8,8 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.chunked import by_chunk, cube_on, is_chunked
-from respectra.cubes.model import check_wavelengths, make_cube, require_cube, wavelengths_of
+from respectra.cubes.model import (
+    by_chunk,
+    check_wavelengths,
+    cube_on,
+    is_chunked,
+    make_cube,
+    require_cube,
+    wavelengths_of,
+)
 from respectra.errors import ConfigError, DataError
 from respectra.typing import FloatArray
 

@@ -16,7 +16,7 @@ GROUP = "respectra.formats"
 #: Modules that define no format.
 _HELPERS = frozenset({"base", "registry"})
 #: The order of lists; others follow by their names.
-_FIRST = ("matlab", "matlab_v5", "envi", "netcdf", "zarr", "numpy", "tiff", "png_folder")
+_FIRST = ("matlab", "envi", "netcdf", "zarr", "numpy", "tiff", "png_folder")
 
 
 def _formats() -> Iterator[CubeFormat]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
-from respectra.cubes.formats.base import WAVELENGTH_NAMES
+from respectra.cubes.formats._grids import WAVELENGTH_NAMES
 from respectra.errors import ConfigError, FormatError
 
 _BAND = (
@@ -105,3 +105,17 @@ def band_by_size(shape: Sequence[int], sizes: Sequence[int]) -> int:
         if len(fitting) == 1:
             return fitting[0]
     return last
+
+
+def order_by_size(shape: Sequence[int], sizes: Sequence[int], axes: Axes | None) -> tuple[int, ...]:
+    """The axes y, x and band of a nameless array: as a user names them, or by :func:`band_by_size`.
+
+    Raises:
+        FormatError: a user names them and there are not three.
+    """
+    if axes is not None:
+        return order_by_axes(axes, len(shape))
+    if len(shape) != 3:  # which is refused by who reads it
+        return tuple(range(len(shape)))
+    band = band_by_size(shape, sizes)
+    return (*(axis for axis in range(3) if axis != band), band)

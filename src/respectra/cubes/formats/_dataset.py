@@ -21,17 +21,15 @@ from respectra.cubes.formats._axes import (
     role_by_name,
 )
 from respectra.cubes.formats._cf import PROBLEM
+from respectra.cubes.formats._grids import WAVELENGTH_NAMES, plausible_wavelengths, stated_grid
 from respectra.cubes.formats._low_rank import low_rank_dataset, peek_low_rank
 from respectra.cubes.formats.base import (
     MOST_BANDS,
-    WAVELENGTH_NAMES,
     Stored,
     choose_variable,
     contiguous,
     decode_attrs,
     encode_attrs,
-    plausible_wavelengths,
-    stated_grid,
 )
 from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import DIMS

@@ -11,9 +11,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from respectra.cubes.formats._spelled import spelled_grid
+from respectra.cubes.formats._grids import Grid, spelled_grid, stated_grid
 from respectra.cubes.formats._values import Decoding, per_band, unless_all
-from respectra.cubes.formats.base import Grid, stated_grid
 from respectra.errors import FormatError
 from respectra.wavelengths import nanometres_per
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,6 @@ from respectra.errors import (
 )
 from respectra.guards.limits import EXPANSION, refuse_bomb
 from respectra.guards.text import parse_json
-from respectra.wavelengths import to_nanometres
 
 if TYPE_CHECKING:
     from respectra.cubes.formats._axes import Axes
@@ -241,11 +240,6 @@ def read_head(path: Path, size: int = 8192) -> bytes:
         return file.read(size)
 
 
-def folder_bytes(folder: Path) -> int:
-    """Bytes in all the files of a folder and those below it."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
 def contiguous(
     view: npt.NDArray[Any], scale: np.floating[Any] | float | None = None
 ) -> npt.NDArray[np.float32]:
@@ -317,7 +311,7 @@ def decode_attrs(text: object) -> dict[str, Any]:
 
 
 def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path: Path) -> str:
-    """The variable of a file that is the cube: ``key``, ``cube``, ``rad`` or the only 3-D one.
+    """The variable of a file that is the cube: ``key``, a usual name, or the only 3-D one.
 
     Raises:
         FormatError: there is no such variable, none with three dimensions, or several.
@@ -327,7 +321,7 @@ def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path
         if key not in shapes:
             raise FormatError(f"{path} has no variable {key!r}; it holds {listing}")
         return key
-    for name in ("cube", "rad"):
+    for name in ("cube", "cube_u16", "cube_u8", "rad"):
         if name in shapes:
             return name
     solid = [name for name, shape in shapes.items() if len(shape) == 3]
@@ -342,49 +336,3 @@ def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path
     raise FormatError(
         f"{path} holds no array with three dimensions ({listing}); a cube has y, x and wavelength"
     )
-
-
-#: Names under which files keep their wavelengths.
-WAVELENGTH_NAMES = (
-    "wavelengths_nm", "wavelengths", "wavelength", "bands", "band", "wl", "lambda",
-    "wavelength_nm", "wl_nm", "lambda_nm", "wavelengths_um", "wavelength_um", "wl_um", "lambda_um",
-)  # fmt: skip
-
-
-class Grid(TypedDict, total=False):
-    """What ``Stored`` takes of wavelengths."""
-
-    wavelengths_nm: npt.NDArray[np.float64]
-    wavelength_problem: str
-
-
-def stated_grid(values: object, unit: object, bands: int, path: Path) -> Grid:
-    """The wavelengths that a file states, in nm, or why they cannot be used.
-
-    Args:
-        values: as the file has them; None where it has none.
-        unit: as the file states it; None or anything that is no text when it does not.
-        bands: of the cube.
-        path: the file, for messages.
-    """
-    grid = plausible_wavelengths(values, bands)
-    if grid is None:
-        return {}
-    try:
-        nm = to_nanometres(grid, unit if isinstance(unit, str) else None, where=str(path))
-    except FormatError as error:
-        return {"wavelength_problem": str(error)}
-    return {"wavelengths_nm": nm}
-
-
-def plausible_wavelengths(values: object, bands: int) -> npt.NDArray[np.float64] | None:
-    """A vector of one number a band; None for anything else, and for the band numbers 1, 2, ..."""
-    if values is None:
-        return None
-    try:
-        grid = np.asarray(values, dtype=np.float64).ravel()
-    except (TypeError, ValueError):
-        return None
-    if grid.size != bands or any(np.array_equal(grid, np.arange(bands) + k) for k in (0, 1)):
-        return None
-    return grid

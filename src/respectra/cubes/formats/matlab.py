@@ -1,4 +1,4 @@
-"""MATLAB files: version 7.3 is HDF5 behind 512 bytes of MATLAB's own, older ones see matlab_v5.
+"""MATLAB files: version 7.3 is HDF5 behind 512 bytes of MATLAB's own; 5 is what ``savemat`` writes.
 
 MATLAB keeps arrays by columns, HDF5 by rows, so a cube of MATLAB's shape (y, x, band) is an HDF5
 dataset of shape (band, x, y). The challenge's cubes are ``cube`` (2020, 2022) or ``rad`` (2018)
@@ -9,6 +9,7 @@ cells are named with slashes: ``key="scene/cube"``, ``key="scenes/2"``.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import warnings
 from collections.abc import Mapping
@@ -19,27 +20,24 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.formats._axes import Axes, band_by_size, order_by_axes
+from respectra.cubes.formats._axes import Axes, order_by_size
+from respectra.cubes.formats._grids import WAVELENGTH_NAMES, grid_beside
 from respectra.cubes.formats._hdf5_output import hdf5_output
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
-    WAVELENGTH_NAMES,
     CubeFormat,
-    Grid,
     Stored,
     choose_variable,
     contiguous,
     decode_attrs,
     encode_attrs,
-    plausible_wavelengths,
-    stated_grid,
 )
 from respectra.cubes.model import wavelengths_of
-from respectra.errors import FormatError, RespectraWarning
+from respectra.errors import FormatError, OutputError, RespectraWarning
 from respectra.guards.hdf5 import SIGNATURE, is_hdf5
 from respectra.guards.mat4 import looks_like_mat4
 from respectra.guards.matlab import SIGNATURE_V5, MatlabArray, open_matlab
-from respectra.wavelengths import UNIT_NAMES, unit_of_array
+from respectra.wavelengths import UNIT_NAMES
 
 if TYPE_CHECKING:
     import h5py
@@ -84,6 +82,8 @@ def peek_matlab(path: Path, key: str | None, axes: Axes | None) -> Stored:
         )
     beside = _beside(arrays, name)
     lists = {name: a.read() for name, a in beside.items() if name in WAVELENGTH_NAMES}
+    units = {name: unit for name in lists if (unit := beside[name].unit) is not None}
+    texts = {n: beside[n].text() for n in UNIT_NAMES if n in beside and beside[n].kind == "text"}
     order = _order(cube, beside, [values.size for values in lists.values()], axes, path)
     shape = tuple(cube.shape[axis] for axis in order)
     return Stored(
@@ -93,7 +93,7 @@ def peek_matlab(path: Path, key: str | None, axes: Axes | None) -> Stored:
         load=lambda: contiguous(cube.read().transpose(order)),
         window=functools.partial(_window, cube, order) if version == "7.3" else None,
         chunks=tuple(cube.chunks[axis] for axis in order) if cube.chunks else None,
-        **_grid(lists, beside, shape[2], path),
+        **grid_beside(lists, texts, shape[2], path, units),
         attrs=_attributes(beside),
         ratio=DEFLATE_RATIO * cube.inflation if cube.compressed else cube.inflation,
         details={"variable": name, "version": version, "compressed": cube.compressed},
@@ -120,11 +120,8 @@ def _order(
     Raises:
         FormatError: nothing tells which axis holds the bands.
     """
-    if axes is not None:
-        return order_by_axes(axes, len(cube.shape))
-    if cube.by_columns:
-        band = band_by_size(cube.shape, sizes)
-        return (*(axis for axis in range(3) if axis != band), band)
+    if axes is not None or cube.by_columns:
+        return order_by_size(cube.shape, sizes, axes)
     fits = [axis for axis in range(3) if cube.shape[axis] in sizes]
     if fits == [0] and _is_of_the_challenge(cube, beside):
         return (2, 1, 0)
@@ -170,17 +167,6 @@ def _beside(arrays: Mapping[str, MatlabArray], name: str) -> dict[str, MatlabArr
     return dict(sorted(found.items(), key=lambda item: ranks.get(item[0], len(ranks))))
 
 
-def _grid(
-    lists: Mapping[str, npt.NDArray[Any]], beside: Mapping[str, MatlabArray], bands: int, path: Path
-) -> Grid:
-    texts = {n: beside[n].text() for n in UNIT_NAMES if n in beside and beside[n].kind == "text"}
-    for name, values in lists.items():
-        if values.dtype.kind in "fiu" and plausible_wavelengths(values, bands) is not None:
-            unit = beside[name].unit or unit_of_array(name, texts)
-            return stated_grid(values, unit, bands, path)
-    return {}
-
-
 def _attributes(beside: Mapping[str, MatlabArray]) -> dict[str, Any]:
     if "attributes" in beside and beside["attributes"].kind in ("text", "numbers"):
         return decode_attrs(beside["attributes"].text())
@@ -222,6 +208,21 @@ def _mark(data: h5py.Dataset, matlab_class: str) -> None:
     data.attrs.create("MATLAB_class", np.bytes_(matlab_class))
 
 
+def _write_v5(cube: xr.DataArray, path: Path) -> None:
+    from scipy.io import savemat
+
+    if cube.nbytes >= 2**31:
+        raise OutputError("a MATLAB 5 file holds at most 2 GiB; write version 7.3 (matlab)")
+    variables: dict[str, Any] = {
+        "cube": cube.values,
+        "bands": wavelengths_of(cube),
+        "attributes": encode_attrs(cube.attrs),
+    }
+    if "norm_factor" in cube.attrs:
+        variables["norm_factor"] = float(cube.attrs["norm_factor"])
+    savemat(path, variables, appendmat=False)
+
+
 MATLAB = CubeFormat(
     name="matlab",
     title="MATLAB file",
@@ -232,4 +233,12 @@ MATLAB = CubeFormat(
     write=_write_v73,
     recognises=_recognises,
 )
-FORMATS = (MATLAB,)
+MATLAB_V5 = dataclasses.replace(
+    MATLAB,
+    name="matlab-v5",
+    title="MATLAB 5 file",
+    suffixes=(),  # they name MATLAB, which reads both
+    write=_write_v5,
+    recognises=lambda head: head.startswith(SIGNATURE_V5),
+)
+FORMATS = (MATLAB, MATLAB_V5)

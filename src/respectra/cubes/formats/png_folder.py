@@ -19,15 +19,14 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cubes.formats._axes import Axes
+from respectra.cubes.formats._grids import Grid, stated_grid
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     CubeFormat,
-    Grid,
     Stored,
     contiguous,
     decode_attrs,
     encode_attrs,
-    stated_grid,
 )
 from respectra.cubes.model import CHALLENGE_WAVELENGTHS_NM, wavelengths_of
 from respectra.errors import ConfigError, DataError, FormatError

@@ -21,18 +21,15 @@ import xarray as xr
 from respectra.cubes.formats import _geotiff
 from respectra.cubes.formats._axes import Axes, order_by_axes
 from respectra.cubes.formats._geotiff import METADATA_TAG, NODATA_TAG, GeoTiffFacts, parse_metadata
-from respectra.cubes.formats._spelled import spelled_grid
+from respectra.cubes.formats._grids import WAVELENGTH_NAMES, Grid, spelled_grid, stated_grid
 from respectra.cubes.formats._values import Decoding
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
-    WAVELENGTH_NAMES,
     CubeFormat,
-    Grid,
     Stored,
     contiguous,
     decode_attrs,
     encode_attrs,
-    stated_grid,
 )
 from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError

@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from respectra.cubes.formats._axes import UNNAMED, Axes
+from respectra.cubes.formats._cf import decoded
 from respectra.cubes.formats._dataset import peek_dataset
-from respectra.cubes.formats._hdf5 import decoded
 from respectra.cubes.formats._low_rank import low_rank_dataset
 from respectra.cubes.formats._writer import CubeWriter, Region
 from respectra.cubes.formats.base import (
@@ -27,7 +26,7 @@ from respectra.cubes.formats.base import (
     encode_attrs,
 )
 from respectra.cubes.lowrank import LowRankCube
-from respectra.cubes.model import DIMS
+from respectra.cubes.model import DIMS, LazyArray
 from respectra.errors import FormatError
 from respectra.guards.zarr import Holding, ZarrArray, ZarrStore, check_store
 
@@ -112,9 +111,8 @@ def _open(path: Path, *, store: ZarrStore, group: str) -> Iterator[xr.Dataset]:
             plain = array.version == 2 and not array.has_fill_attribute
             if plain and np.all(variable.attrs.get("_FillValue", 1) == 0):
                 variable.attrs.pop("_FillValue")
-            lazy = indexing.LazilyIndexedArray(_Checked(variable, array))
             variables[name] = xr.Variable(
-                variable.dims, lazy, variable.attrs, encoding=variable.encoding
+                variable.dims, _checked(variable, array), variable.attrs, variable.encoding
             )
         yield decoded({str(name): variable for name, variable in variables.items()})
 
@@ -149,26 +147,17 @@ def _single(path: Path, facts: ZarrArray) -> xr.Variable:
         f"{UNNAMED}{n}" + (f"_{sides[:axis].count(n)}" if n in sides[:axis] else "")
         for axis, n in enumerate(sides)
     ]
-    return xr.Variable(
-        dims, indexing.LazilyIndexedArray(_Checked(array, facts)), attrs, {"chunks": array.chunks}
-    )
+    return xr.Variable(dims, _checked(array, facts), attrs, {"chunks": array.chunks})
 
 
-class _Checked(BackendArray):
+def _checked(array: Any, facts: ZarrArray) -> indexing.LazilyIndexedArray:
     """An array of which every chunk is looked at before the library sees it."""
 
-    def __init__(self, array: Any, facts: ZarrArray) -> None:
-        self._array, self._facts = array, facts
-        self.shape, self.dtype = array.shape, array.dtype
+    def read(key: tuple[Any, ...]) -> npt.NDArray[Any]:
+        with facts.held(key):
+            return np.asarray(array[key])
 
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._read
-        )
-
-    def _read(self, key: tuple[Any, ...]) -> Any:
-        with self._facts.held(key):
-            return np.asarray(self._array[key])
+    return indexing.LazilyIndexedArray(LazyArray(array.shape, array.dtype, read))
 
 
 # --- writing -------------------------------------------------------------------------------------

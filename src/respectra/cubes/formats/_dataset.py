@@ -86,12 +86,13 @@ def peek_dataset(
             return low_rank
         key = key.strip("/") if key is not None else None
         names = [str(n) for n in dataset.variables if key is not None or n not in dataset.coords]
-        name = choose_variable({n: dataset[n].shape for n in names}, key, path)
-        variable = dataset[name]
+        name = choose_variable({n: _of_one_cube(dataset, n).shape for n in names}, key, path)
+        variable = _of_one_cube(dataset, name)
         if variable.ndim != 3:
+            sizes = ", ".join(f"{dim} {n}" for dim, n in variable.sizes.items())
             raise FormatError(
-                f"{path} holds {name!r} of {variable.ndim} dimensions {variable.shape}; a cube "
-                "has three: y, x, wavelength"
+                f"{path} holds {name!r} of {variable.ndim} dimensions ({sizes}); a cube has three: "
+                "y, x, wavelength. Of a series, save one: dataset.isel(time=0).to_netcdf(...)"
             )
         order, coordinate = _axes(dataset, variable, axes)
         for part in (variable, *([] if coordinate is None else [dataset[coordinate]])):
@@ -111,12 +112,23 @@ def peek_dataset(
             stored_bytes=stored_bytes,
             load=lambda: _load(path, name, order, opener),
             window=lambda *spans: _load(path, name, order, opener, spans),
-            chunks=_chunks(variable, order),
+            chunks=_chunks(dataset[name], order),
             **grid,
             attrs={str(k): _plain(v) for k, v in attrs.items()},
             ratio=ratio,
-            details={"variable": name, "dimensions": [str(dim) for dim in variable.dims]},
+            details={"variable": name, "dimensions": [str(dim) for dim in dataset[name].dims]},
         )
+
+
+def _of_one_cube(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    """A variable without dimensions of length 1 that are none of a cube's, such as one time."""
+    variable = dataset[name]
+    for dim in variable.dims if variable.ndim > 3 else ():
+        attrs = dataset.variables[dim].attrs if dim in dataset.variables else {}
+        ours = role_by_name(str(dim)) or role_by_attributes(attrs)
+        if variable.ndim > 3 and variable.sizes[dim] == 1 and not ours:
+            variable = variable.isel({dim: 0}, drop=True)
+    return variable
 
 
 def _axes(
@@ -218,7 +230,7 @@ def _load(
     spans: tuple[slice, ...] | None = None,
 ) -> npt.NDArray[Any]:
     with opener(path) as dataset:
-        variable = dataset[name]
+        variable = _of_one_cube(dataset, name)
         if spans is not None:
             variable = variable.isel(dict(zip(order, spans, strict=True)))
         return contiguous(variable.transpose(*order).values)

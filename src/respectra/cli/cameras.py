@@ -63,7 +63,7 @@ def simulate(
     from respectra import cameras, storage
     from respectra.cameras.simulation import simulate_file
     from respectra.cubes import parse_wavelengths
-    from respectra.cubes.finding import find_cubes
+    from respectra.cubes.parts import find_cubes
     from respectra.urls import parse_place
 
     camera = cameras.get_track(

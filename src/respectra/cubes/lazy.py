@@ -71,15 +71,13 @@ class StoredArray(LazyArray):
 
     def _read(self, key: tuple[Any, Any, Any]) -> npt.NDArray[np.float32]:
         """Values at an index of integers and slices."""
-        places = [_positions(part, n) for part, n in zip(key, self.shape, strict=True)]
-        shape = tuple(np.atleast_1d(place).size for place in places)
-        if 0 in shape:
-            values = np.empty(shape, np.float32)
+        places = [np.arange(n)[part] for part, n in zip(key, self.shape, strict=True)]
+        rows, columns, bands = (np.atleast_1d(place) for place in places)
+        if rows.size and columns.size and bands.size:
+            values = self._at(rows, columns, bands if self._order is None else self._order[bands])
         else:
-            rows, columns, bands = (np.atleast_1d(place) for place in places)
-            bands = bands if self._order is None else self._order[bands]
-            values = self._at(rows, columns, bands)
-        taken = tuple(0 if place.ndim == 0 else slice(None) for place in places)
+            values = np.empty((rows.size, columns.size, bands.size), np.float32)
+        taken = tuple(0 if np.ndim(place) == 0 else slice(None) for place in places)
         return np.ascontiguousarray(values[taken])
 
     def _at(
@@ -127,11 +125,6 @@ class StoredArray(LazyArray):
             self._whole = values  # read once, whatever else is asked for
             return values[spans]
         return values
-
-
-def _positions(key: Any, size: int) -> npt.NDArray[np.intp]:
-    """Where an integer or a slice points; a scalar for an integer."""
-    return np.arange(size)[key] if isinstance(key, slice) else np.asarray(range(size)[int(key)])
 
 
 def _span(positions: npt.NDArray[np.intp]) -> slice:

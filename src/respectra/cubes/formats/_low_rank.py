@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from respectra.cubes.formats.base import Stored, decode_attrs, encode_attrs
@@ -73,10 +72,11 @@ def peek_low_rank(
         )
     attrs = decode_attrs(factors.attrs.get("attributes"))
 
-    def load() -> LowRankCube:
+    def read(*window: slice) -> LowRankCube:
+        """All of it, or some rows and columns."""
         with opener(path) as opened:
             return LowRankCube(
-                opened[COEFFICIENTS].values,
+                opened[COEFFICIENTS][window].values,
                 opened[BASIS].values,
                 opened["wavelength"].values,
                 mean=opened[MEAN].values,
@@ -84,29 +84,18 @@ def peek_low_rank(
                 attrs=attrs,
             )
 
-    def window(rows: slice, columns: slice, bands: slice) -> npt.NDArray[np.float32]:
-        with opener(path) as opened:
-            part = LowRankCube(
-                opened[COEFFICIENTS][rows, columns].values,
-                opened[BASIS].values,
-                opened["wavelength"].values,
-                mean=opened[MEAN].values,
-                clip=(_clip(opened, _CLIPS[0]), _clip(opened, _CLIPS[1])),
-            )
-        return np.asarray(part.lazy()[:, :, bands].values)
-
     return Stored(
         shape=(*factors.shape[:2], bands),
         dtype=np.dtype(np.float32),
         stored_bytes=stored_bytes,
-        load=lambda: np.asarray(load()),
-        window=window,
+        load=lambda: np.asarray(read()),
+        window=lambda *spans: read(*spans[:2]).lazy()[:, :, spans[2]].values,
         wavelengths_nm=dataset["wavelength"].values,
         attrs=attrs,
         # A basis makes more of what is stored, beyond what compression does.
         ratio=ratio * max(1.0, 4 * bands / (rank * factors.dtype.itemsize)),
         details={"low_rank": rank, "coefficients_type": str(factors.dtype)},
-        factors=load,
+        factors=read,
     )
 
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
 from respectra.cubes.formats._writer import CubeWriter
 from respectra.cubes.lowrank import LowRankCube
+from respectra.cubes.model import wavelengths_of
 from respectra.errors import (
     DataError,
     FormatError,
@@ -293,6 +295,19 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     raise TypeError(f"a {type(value).__name__} is not JSON")
+
+
+def encode_facts(cube: xr.DataArray, **layout: Any) -> str:
+    """Wavelengths and attributes as JSON, for formats that keep them as a text.
+
+    Raises:
+        DataError: as :func:`encode_attrs`.
+    """
+    facts = {
+        "wavelengths_nm": wavelengths_of(cube).tolist(),
+        "attributes": json.loads(encode_attrs(cube.attrs)),
+    }
+    return json.dumps(facts, **layout)
 
 
 def decode_attrs(text: object) -> dict[str, Any]:

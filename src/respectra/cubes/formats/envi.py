@@ -41,44 +41,11 @@ from respectra.guards.text import parse_json
 
 _DATA_SUFFIXES = (".img", ".dat", ".raw", ".bip", ".bil", ".bsq")
 #: Files beside a header that are not its data.
-_NOT_DATA = frozenset(
-    f".{name}"
-    for name in [
-        "hdr",
-        "xml",
-        "txt",
-        "json",
-        "csv",
-        "md",
-        "prj",
-        "ovr",
-        "rrd",
-        "sta",
-        "enp",
-        "png",
-        "jpg",
-        "jpeg",
-        "tif",
-        "tiff",
-        "pdf",
-        "kml",
-        "kmz",
-        "mat",
-        "nc",
-        "npz",
-        "npy",
-        "log",
-        "lock",
-        "part",
-        "old",
-        "evf",
-        "roi",
-        "ini",
-        "html",
-        "zarr",
-        "h5",
-    ]
-)
+_NOT_DATA = (
+    ".hdr", ".xml", ".txt", ".json", ".csv", ".md", ".prj", ".ovr", ".rrd", ".sta", ".enp", ".png",
+    ".jpg", ".jpeg", ".tif", ".tiff", ".pdf", ".kml", ".kmz", ".mat", ".nc", ".npz", ".npy", ".log",
+    ".lock", ".part", ".old", ".evf", ".roi", ".ini", ".html", ".zarr", ".h5",
+)  # fmt: skip
 _MARK = "respectra "
 #: Compressed values are unpacked so many bytes at a time.
 _BLOCK = 2**20

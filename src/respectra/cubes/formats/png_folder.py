@@ -26,9 +26,9 @@ from respectra.cubes.formats.base import (
     Stored,
     contiguous,
     decode_attrs,
-    encode_attrs,
+    encode_facts,
 )
-from respectra.cubes.model import CHALLENGE_WAVELENGTHS_NM, wavelengths_of
+from respectra.cubes.model import CHALLENGE_WAVELENGTHS_NM
 from respectra.errors import ConfigError, DataError, FormatError
 
 _BAND = re.compile(r"(?P<stem>.*?)(?P<number>\d+)(?P<unit>[ _-]?nm)?\.png", re.IGNORECASE)
@@ -166,8 +166,6 @@ def _verify(data: bytes, file: Path) -> None:
 
 
 def _write(cube: xr.DataArray, path: Path) -> None:
-    import json
-
     import cv2
 
     values = cube.values
@@ -184,11 +182,7 @@ def _write(cube: xr.DataArray, path: Path) -> None:
         if not ok:
             raise DataError(f"a band of {codes.shape} pixels cannot be a PNG")
         (path / f"band_{number + 1:02d}.png").write_bytes(data.tobytes())
-    facts = {
-        "wavelengths_nm": wavelengths_of(cube).tolist(),
-        "attributes": json.loads(encode_attrs(cube.attrs)),
-    }
-    (path / _SIDECAR).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+    (path / _SIDECAR).write_text(encode_facts(cube, indent=2) + "\n", "utf-8")
 
 
 PNG_FOLDER = CubeFormat(

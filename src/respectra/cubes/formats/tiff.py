@@ -29,9 +29,8 @@ from respectra.cubes.formats.base import (
     Stored,
     contiguous,
     decode_attrs,
-    encode_attrs,
+    encode_facts,
 )
-from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError
 from respectra.guards.text import parse_json
 from respectra.guards.tiff import check_tiff
@@ -48,8 +47,6 @@ _UNCOMPRESSED = 1
 _ORIENTATION = 274
 #: Kinds of pages that are no bands: previews, and masks.
 _REDUCED, _MASK = 1, 4
-_MOST_PAGES = 100_000
-_LAST_OFFSET = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -304,17 +301,13 @@ def _tiles(page: Any, rows: slice, columns: slice, bands: slice) -> npt.NDArray[
 def _write(cube: xr.DataArray, path: Path) -> None:
     import tifffile
 
-    facts = {
-        "wavelengths_nm": wavelengths_of(cube).tolist(),
-        "attributes": json.loads(encode_attrs(cube.attrs)),
-    }
     with tifffile.TiffWriter(path, bigtiff=cube.nbytes > _CLASSIC_LIMIT) as tiff:
         for number in range(cube.sizes["wavelength"]):
             tiff.write(
                 np.ascontiguousarray(cube.values[:, :, number]),
                 photometric="minisblack",
                 metadata=None,
-                description=json.dumps(facts) if number == 0 else None,
+                description=encode_facts(cube) if number == 0 else None,
                 software="Respectra",
             )
 

@@ -41,9 +41,9 @@ def to_radiance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArray:
         'radiance'
     """
     cube = require_cube(cube)
-    if cube.attrs.get("quantity", "radiance") != "reflectance":
+    if not _is_reflectance(cube):
         raise DataError("the cube holds radiance already; respectra.relight gives it another light")
-    found = _stated(cube) if light is None else open_light(light)
+    found = _light_of(cube, light)
     return _scaled(cube, _power(found, cube), "radiance", found)
 
 
@@ -68,9 +68,9 @@ def to_reflectance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArr
         [[[0.5, 0.5, 0.5]]]
     """
     cube = require_cube(cube)
-    if cube.attrs.get("quantity", "radiance") != "radiance":
+    if _is_reflectance(cube):
         raise DataError("the cube holds reflectance already")
-    found = _stated(cube) if light is None else open_light(light)
+    found = _light_of(cube, light)
     return _scaled(cube, 1.0 / _power(found, cube), "reflectance", found)
 
 
@@ -96,11 +96,14 @@ def relight(cube: xr.DataArray, light: Light, *, present: Light | None = None) -
         'A'
     """
     cube = require_cube(cube)
-    if cube.attrs.get("quantity", "radiance") == "reflectance":
+    if _is_reflectance(cube):
         return to_radiance(cube, light)
-    new = open_light(light)
-    old = _stated(cube) if present is None else open_light(present)
+    new, old = open_light(light), _light_of(cube, present)
     return _scaled(cube, _power(new, cube) / _power(old, cube), "radiance", new)
+
+
+def _is_reflectance(cube: xr.DataArray) -> bool:
+    return cube.attrs.get("quantity", "radiance") == "reflectance"
 
 
 def _power(light: xr.DataArray, cube: xr.DataArray) -> FloatArray:
@@ -135,12 +138,15 @@ def _has_name(light: xr.DataArray) -> bool:
     return known.shape == light.shape and bool(np.array_equal(known.values, light.values))
 
 
-def _stated(cube: xr.DataArray) -> xr.DataArray:
-    """The light that a cube's attributes state.
+def _light_of(cube: xr.DataArray, light: Light | None) -> xr.DataArray:
+    """A light that a user states, or the one that the cube's attributes do.
 
     Raises:
-        ConfigError: they state none, or one that is not known.
+        ConfigError: nobody states one, or one that is not known.
+        DataError: the attributes state one that cannot be used.
     """
+    if light is not None:
+        return open_light(light)
     name = cube.attrs.get("light")
     if name is None:
         raise ConfigError(

@@ -4,11 +4,11 @@ A file may name other files, promise more than it holds, nest without end, or be
 library that reads it. What is read of files passes through here, whoever asks and whatever for:
 cubes, pictures, responses, lights, weights, stores, tables, journals, recipes.
 
-* :mod:`limits`: what opening will cost, compared with the file, the limits and the free memory;
-* :mod:`places`: that it is a file at all;
+* :mod:`limits`: that it is a file at all, and what opening will cost, compared with the file, the
+  limits and the free memory;
 * :mod:`text`: JSON, YAML and tables of numbers;
 * :mod:`hdf5`: HDF5, whose library only ever runs in a process of its own (:mod:`reader`);
-* :mod:`matlab`: MATLAB 4 and 5, read without any library;
+* :mod:`matlab`: MATLAB 4 (:mod:`mat4`) and 5 (:mod:`mat5`), read without any library;
 * :mod:`npy`: NumPy's files, and archives of them;
 * :mod:`zarr`: which stores and codecs are let through.
 

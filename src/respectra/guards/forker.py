@@ -50,8 +50,8 @@ class Forker:
 
     Args:
         script: is run with the number of a socket as its argument. Each message that comes holds
-            a question in JSON and the writing ends of two pipes: for the answer, and for exit code,
-            seconds and peak of memory in JSON.
+            a question in JSON and the writing ends of two pipes: for the answer, and for how the
+            copy ended (``_ENDED``) in JSON.
     """
 
     def __init__(self, script: Path) -> None:

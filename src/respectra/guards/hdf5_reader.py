@@ -132,8 +132,7 @@ class _Index:
         if h5py.check_ref_dtype(dtype) is not None:
             return {**facts, "kind": "references", "targets": _targets(data, self.file)}
         if dtype.kind not in "fiubcS" or dtype.itemsize == 0:
-            fields = list(dtype.names or ())[:32]
-            return {**facts, "kind": "other", "fields": fields}
+            return {**facts, "kind": "other"}
         facts |= {"kind": "numbers", "dtype": dtype.str, "fill": _fill(data)}
         layout = plist.get_layout()
         if layout == h5py.h5d.COMPACT:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from respectra.errors import FormatError, no_file, said_by
-from respectra.guards.places import require_file
+from respectra.guards.limits import require_file
 
 #: No header, journal line or index of ours is larger; more is refused before it is parsed.
 MOST_BYTES = 2**28
@@ -37,11 +37,7 @@ def parse_json(text: str | bytes | bytearray, where: object) -> Any:
 
 
 def parse_object(text: str | bytes | bytearray, where: object) -> dict[str, Any]:
-    """The names and values of a JSON object.
-
-    Raises:
-        FormatError: as :func:`parse_json`; also JSON that is something else than an object.
-    """
+    """As :func:`parse_json`, of a JSON object; anything else raises as well."""
     value = parse_json(text, where)
     if not isinstance(value, dict):
         raise FormatError(f"{where} is a JSON {type(value).__name__}, expected an object")
@@ -49,20 +45,12 @@ def parse_object(text: str | bytes | bytearray, where: object) -> dict[str, Any]
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """The value in a JSON file.
-
-    Raises:
-        FormatError: the file cannot be read; as :func:`parse_json`.
-    """
+    """The value in a JSON file; raises as :func:`read_bytes` and :func:`parse_json`."""
     return parse_json(read_bytes(path), path)
 
 
 def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The names and values in a JSON file.
-
-    Raises:
-        FormatError: the file cannot be read; as :func:`parse_object`.
-    """
+    """The object in a JSON file; raises as :func:`read_bytes` and :func:`parse_object`."""
     return parse_object(read_bytes(path), path)
 
 

@@ -39,7 +39,6 @@ _NUMBERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint3
 _NOTHING = 2**64 - 1
 _ZSTD_MAGIC = 0xFD2FB528
 
-
 #: Keeps files here while they are read.
 Holding = Callable[[Sequence[Path]], contextlib.AbstractContextManager[None]]
 
@@ -84,12 +83,8 @@ class ZarrArray:
     def held(self, selection: Sequence[slice | int]) -> Iterator[None]:
         """Chunks that are there for as long as a part is read, each asked what it unpacks to.
 
-        Args:
-            selection: a slice or an index for each axis.
-
         Raises:
-            FormatError: one of them is damaged, makes more than the array promises, or cannot be
-                fetched.
+            FormatError: one is damaged, makes more than the array promises, or cannot be fetched.
         """
         where = f"the array {self.name!r} of {self._folder}"
         files = self._files(selection)
@@ -103,16 +98,14 @@ class ZarrArray:
         """The files of the chunks that a part lies in, whether they are there or not."""
         touched = []
         for part, n, side in zip(selection, self.shape, self._sides, strict=True):
-            places = range(n)[part]
-            if not isinstance(places, range):
-                places = range(places, places + 1)
+            places = range(n)[part] if isinstance(part, slice) else (range(n)[part],)
             if len(places) == 0:
                 return []
-            if abs(places.step) < side:
-                low, high = min(places[0], places[-1]), max(places[0], places[-1])
-                touched.append(range(low // side, high // side + 1))
-            else:
-                touched.append(sorted({place // side for place in places}))  # type: ignore[arg-type]
+            ends = sorted((places[0] // side, places[-1] // side))
+            near = not isinstance(part, slice) or abs(part.step or 1) < side
+            touched.append(
+                range(ends[0], ends[1] + 1) if near else sorted({at // side for at in places})
+            )
         return [
             self._folder / (self._prefix + self._separator.join(map(str, index)) or "0")
             for index in itertools.product(*touched)
@@ -137,8 +130,7 @@ def check_store(folder: str | os.PathLike[str], holding: Holding | None = None) 
 
     Args:
         folder: the store.
-        holding: of a copy whose chunks lie elsewhere: gets those that are about to be read, and
-            keeps them here for as long as they are.
+        holding: of a copy whose chunks lie elsewhere: keeps those here that are being read.
 
     Raises:
         FormatError: it leads outside its folder, its metadata are damaged, or it claims far more
@@ -252,11 +244,7 @@ def _read(file: Path) -> dict[str, Any]:
 def _describe(
     version: int, facts: Mapping[str, Any]
 ) -> tuple[tuple[int, ...], tuple[int, ...], _Chunks]:
-    """(shape, sides of chunks, how these are packed) of an array.
-
-    Raises:
-        FormatError, KeyError, TypeError, ValueError: it may not be read.
-    """
+    """(shape, sides of chunks, how these are packed); raises where the array may not be read."""
     shape = _sizes(facts["shape"], 0)
     if version == 3:
         grid = facts["chunk_grid"]
@@ -370,13 +358,7 @@ def _places(stream: IO[bytes], size: int, chunks: _Chunks, where: str) -> list[t
 
 
 def _unpacked_size(data: bytes, size: int, chunks: _Chunks) -> int | None:
-    """What a chunk says that it unpacks to; None where it is damaged.
-
-    Args:
-        data: its first bytes; all of them where only unpacking tells.
-        size: bytes that it has.
-        chunks: what the array promises.
-    """
+    """What a chunk of a size says that it unpacks to, by its first bytes; None if it is damaged."""
     if chunks.compressor == "blosc":
         if len(data) < 16 or struct.unpack("<I", data[12:16])[0] != size:
             return None
@@ -394,7 +376,7 @@ def _zstd_size(data: bytes) -> int | None:
         return None
     flags = data[4]
     single = flags >> 5 & 1
-    width = (int(bool(single)), 2, 4, 8)[flags >> 6]
+    width = (single, 2, 4, 8)[flags >> 6]
     at = 5 + (0 if single else 1) + (0, 1, 2, 4)[flags & 3]
     if width == 0 or len(data) < at + width:
         return None

@@ -19,7 +19,7 @@ from respectra.cameras.pictures.kinds import kind_by_contents, kind_by_name
 from respectra.cameras.pictures.source import MAX_PIXELS, Codes, PictureSource, read_file
 from respectra.cameras.pictures.values import PictureOptions, Values
 from respectra.errors import ConfigError, DataError, FormatError, no_file
-from respectra.guards.places import require_file
+from respectra.guards.limits import require_file
 from respectra.storage import local_copy
 from respectra.urls import Url, parse_place
 

@@ -102,6 +102,24 @@ def test_a_missing_chunk_of_a_giant_store_is_refused_before_allocation(tmp_path)
         cube.load()
 
 
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize(("dtype", "fill"), [("f4", -9999.0), ("f8", 1e20), ("i2", -1), ("i2", 0)])
+def test_missing_values_as_xarray_writes_them(tmp_path, values, version, dtype, fill):
+    values[0, 1], values[1, 1] = np.nan, 300.0
+    cube = xr.DataArray(values, dims=("y", "x", "wavelength"), coords={"wavelength": GRID})
+    more = {"scale_factor": 0.125} if dtype == "i2" else {}
+    cube.to_dataset(name="cube").to_zarr(
+        tmp_path / "a.zarr", zarr_format=version, consolidated=False,
+        encoding={"cube": {"_FillValue": fill, "dtype": dtype, **more}},
+    )  # fmt: skip
+    with xr.open_zarr(tmp_path / "a.zarr", consolidated=False) as dataset:
+        expected = dataset["cube"].values
+    if (version, fill) == (2, 0):  # which may mean nothing but a gap
+        expected = np.nan_to_num(expected)
+    opened = rs.open_cube(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(opened.values, expected.astype(np.float32))
+
+
 def test_zarr_names_without_a_store(tmp_path):
     (tmp_path / "a.zarr").mkdir()
     with pytest.raises(FormatError, match=r"without zarr\.json"):

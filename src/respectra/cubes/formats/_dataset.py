@@ -215,7 +215,7 @@ def _wavelengths(dataset: xr.Dataset, variable: xr.DataArray) -> Iterator[tuple[
 def _chunks(variable: xr.DataArray, order: tuple[str, ...]) -> tuple[int, int, int] | None:
     """What the file keeps together of y, x and band."""
     encoding = variable.encoding
-    sizes = encoding.get("shards") or encoding.get("chunks") or encoding.get("chunksizes")
+    sizes = encoding.get("chunks") or encoding.get("chunksizes")
     if not isinstance(sizes, list | tuple) or len(sizes) != variable.ndim:
         return None
     by_dim = dict(zip(map(str, variable.dims), (int(n) for n in sizes), strict=True))

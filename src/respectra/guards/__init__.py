@@ -12,5 +12,6 @@ cubes, pictures, responses, lights, weights, stores, tables, journals, recipes.
 * :mod:`npy`: NumPy's files, and archives of them;
 * :mod:`zarr`: which stores and codecs are let through.
 
-Nothing that could execute code is loaded: no pickles, no classes named by a file, no plug-ins.
+Whatever is wrong with a file raises ``FormatError``, what does not fit into memory ``DataError``;
+the functions of this room do not say that again. Nothing that could execute code is loaded: no pickles, no classes named by a file, no plug-ins.
 """

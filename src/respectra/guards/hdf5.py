@@ -110,10 +110,6 @@ class Hdf5Array:
 
         Args:
             selection: slices of positive step and indices; missing ones take everything.
-
-        Raises:
-            FormatError: the array holds no numbers, its values lie in another file, or the file
-                does not hold what it promises.
         """
         whole = tuple(selection) + (slice(None),) * (len(self.shape) - len(selection))
         bounds = [_bounds(part, n) for part, n in zip(whole, self.shape, strict=True)]
@@ -221,11 +217,7 @@ class Hdf5File:
 
 
 def open_hdf5(path: str | os.PathLike[str]) -> Hdf5File:
-    """What an HDF5 file holds; nothing of its values is read.
-
-    Raises:
-        FormatError: not an HDF5 file, damaged, or made to crash or to hang the library.
-    """
+    """What an HDF5 file holds; nothing of its values is read."""
     file = Path(path).absolute()
     if not is_hdf5(file):
         raise FormatError(f"{path} is not an HDF5 file")
@@ -303,11 +295,7 @@ def _paste(
 def _unpack(
     data: bytes, filters: Sequence[tuple[int, Sequence[int]]], mask: int, expected: int, where: str
 ) -> bytes:
-    """The bytes of a chunk, exactly as many as expected.
-
-    Raises:
-        FormatError: they are more or fewer, or damaged.
-    """
+    """The bytes of a chunk, exactly as many as expected."""
     # What a filter gets at most: each checksum before it adds four bytes.
     sums = [int(number == _FLETCHER32) for number, _ in filters]
     largest = [expected + 4 * total for total in itertools.accumulate(sums, initial=0)]

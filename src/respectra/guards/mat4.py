@@ -57,11 +57,7 @@ class _Mat4Array(MatlabArray):
 
 
 def open_mat4(path: str | os.PathLike[str]) -> dict[str, MatlabArray]:
-    """All variables of a MATLAB file of version 4.
-
-    Raises:
-        FormatError: it is damaged or something else.
-    """
+    """All variables of a MATLAB file of version 4."""
     file = Path(path)
     try:
         return collect(_walk(file), file)

@@ -82,20 +82,13 @@ class MatlabArray:
 
         Args:
             selection: slices without a step, one an axis; everything by default.
-
-        Raises:
-            FormatError: it holds none, or the file does not hold what it promises.
         """
         if self.kind != "numbers":
             raise FormatError(f"{self.name!r} holds no numbers ({self.kind})")
         return self._numbers().reshape(self.shape, order="F")[selection]
 
     def text(self) -> str:
-        """The first row of a text; empty where there is none.
-
-        Raises:
-            FormatError: it is none.
-        """
+        """The first row of a text; empty where there is none."""
         if self.kind != "text":
             raise FormatError(f"{self.name!r} holds no text ({self.kind})")
         return "".join(self._characters()[: self.size : self.shape[0]]) if self.size else ""
@@ -160,11 +153,7 @@ class _Bytes(NamedTuple):
 
 
 def open_mat5(path: str | os.PathLike[str]) -> dict[str, MatlabArray]:
-    """All variables of a MATLAB file of version 5 to 7, fields and cells included.
-
-    Raises:
-        FormatError: it is damaged, or a size or a type in it cannot be.
-    """
+    """All variables of a MATLAB file of version 5 to 7, fields and cells included."""
     file = Path(path)
     try:
         return collect(_walk(file), file)

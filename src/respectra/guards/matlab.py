@@ -47,11 +47,7 @@ class _Hdf5MatlabArray(MatlabArray):
 
 
 def open_matlab(path: str | os.PathLike[str]) -> tuple[Version, Mapping[str, MatlabArray]]:
-    """The version of a MATLAB file and its variables, those in structures and cells included.
-
-    Raises:
-        FormatError: no MATLAB file, or a damaged one.
-    """
+    """The version of a MATLAB file and its variables, those in structures and cells included."""
     file = Path(path)
     with file.open("rb") as stream:
         head = stream.read(20)

@@ -59,12 +59,7 @@ class NpyArray:
         return self.size * self.dtype.itemsize
 
     def read(self) -> npt.NDArray[Any]:
-        """The values.
-
-        Raises:
-            FormatError: they are damaged, fewer than promised, or more than they may be.
-            DataError: they do not fit into memory.
-        """
+        """The values."""
         refuse_bomb(
             self.where,
             needed_bytes=self.nbytes,
@@ -84,22 +79,13 @@ class NpyArray:
 
 
 def open_npy(path: str | os.PathLike[str]) -> NpyArray:
-    """The array of an NPY file.
-
-    Raises:
-        FormatError: no NPY, of a version that serves records, or of objects.
-    """
+    """The array of an NPY file."""
     size = Path(path).stat().st_size
     return _described(str(path), Path(path), functools.partial(Path(path).open, "rb"), size)
 
 
 def open_npz(path: str | os.PathLike[str]) -> dict[str, NpyArray]:
-    """The arrays of an NPZ archive by name, without the suffix ``.npy``.
-
-    Raises:
-        FormatError: no archive, too many members, packed with anything else than deflate, or as
-            :func:`open_npy`.
-    """
+    """The arrays of an NPZ archive by name, without the suffix ``.npy``."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
@@ -125,11 +111,7 @@ def open_npz(path: str | os.PathLike[str]) -> dict[str, NpyArray]:
 
 
 def read_npy(path: str | os.PathLike[str]) -> npt.NDArray[Any]:
-    """The values of an NPY file.
-
-    Raises:
-        FormatError, DataError: as :func:`open_npy` and :meth:`NpyArray.read`.
-    """
+    """The values of an NPY file."""
     return open_npy(path).read()
 
 
@@ -141,10 +123,6 @@ def read_npz(
     Args:
         path: the archive.
         most_bytes: of all arrays together; by default what a bomb is decides.
-
-    Raises:
-        FormatError: damaged, of objects, or larger than it may be.
-        DataError: it does not fit into memory.
     """
     arrays = open_npz(path)
     total = sum(array.nbytes for array in arrays.values())

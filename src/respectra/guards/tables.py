@@ -36,9 +36,6 @@ def read_table(path: str | os.PathLike[str]) -> TextTable:
     length; numbers may have decimal commas where commas do not lie between columns. Lines that
     begin with ``#``, ``%`` or ``//`` are left out; rows before the first one of numbers are
     headings, the last of which names the columns when it has as many.
-
-    Raises:
-        FormatError: no text, no rows of numbers, or rows of different lengths.
     """
     lines = [line for line in read_text(path, _MOST_BYTES).splitlines() if line.strip()]
     rows = [line.strip() for line in lines if not line.lstrip().startswith(_COMMENTS)]

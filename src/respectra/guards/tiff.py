@@ -28,12 +28,7 @@ _MOST_TAGS = 4096
 
 
 def check_tiff(path: str | os.PathLike[str]) -> None:
-    """Refuse a TIFF that no library may open.
-
-    Raises:
-        FormatError: no TIFF, pages without an end, tags that point beyond the file, or more strips
-            or tiles than it can place.
-    """
+    """Refuse a TIFF that no library may open."""
     try:
         with Path(path).open("rb") as file:
             size = file.seek(0, os.SEEK_END)

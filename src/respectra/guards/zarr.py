@@ -81,11 +81,7 @@ class ZarrArray:
 
     @contextlib.contextmanager
     def held(self, selection: Sequence[slice | int]) -> Iterator[None]:
-        """Chunks that are there for as long as a part is read, each asked what it unpacks to.
-
-        Raises:
-            FormatError: one is damaged, makes more than the array promises, or cannot be fetched.
-        """
+        """Chunks that are there for as long as a part is read, each asked what it unpacks to."""
         where = f"the array {self.name!r} of {self._folder}"
         files = self._files(selection)
         with self._holding(files) if self._holding else contextlib.nullcontext():
@@ -131,10 +127,6 @@ def check_store(folder: str | os.PathLike[str], holding: Holding | None = None) 
     Args:
         folder: the store.
         holding: of a copy whose chunks lie elsewhere: keeps those here that are being read.
-
-    Raises:
-        FormatError: it leads outside its folder, its metadata are damaged, or it claims far more
-            than it holds.
     """
     root = Path(folder)
     arrays: dict[str, ZarrArray] = {}

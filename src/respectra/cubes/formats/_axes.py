@@ -51,11 +51,7 @@ def parse_axes(text: str) -> Axes:
 
 
 def order_by_axes(axes: Axes, dimensions: int) -> tuple[int, int, int]:
-    """The places of y, x and band among the axes as a user names them.
-
-    Raises:
-        FormatError: the array has not three axes.
-    """
+    """The places of y, x and band among the axes as a user names them."""
     if dimensions != 3:
         raise FormatError(f"y, x and band are the axes of an array of three; it has {dimensions}")
     return axes.index("y"), axes.index("x"), axes.index("band")
@@ -108,11 +104,7 @@ def band_by_size(shape: Sequence[int], sizes: Sequence[int]) -> int:
 
 
 def order_by_size(shape: Sequence[int], sizes: Sequence[int], axes: Axes | None) -> tuple[int, ...]:
-    """The axes y, x and band of a nameless array: as a user names them, or by :func:`band_by_size`.
-
-    Raises:
-        FormatError: a user names them and there are not three.
-    """
+    """The axes y, x and band of a nameless array: as a user names them, or by their sizes."""
     if axes is not None:
         return order_by_axes(axes, len(shape))
     if len(shape) != 3:  # which is refused by who reads it

@@ -139,9 +139,6 @@ def _axes(
     The file's word goes first: wavelengths that lie along one dimension, names of dimensions,
     standard names of their coordinates. A file that names nothing has its bands on the axis that
     is as long as its list of wavelengths; without such a list, on the last one.
-
-    Raises:
-        FormatError: nothing is named, and several axes are as long as the list.
     """
     dims = [str(dim) for dim in variable.dims]
     ranked = sorted(_wavelengths(dataset, variable), key=lambda found: -found[0])

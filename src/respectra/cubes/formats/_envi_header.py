@@ -64,11 +64,7 @@ class EnviLayout:
 
 
 def read_header(path: Path) -> Header:
-    """The entries of a header by name in lower case, as they are written, brackets included.
-
-    Raises:
-        FormatError: it is not an ENVI header, or too long for one.
-    """
+    """The entries of a header by name in lower case, as they are written, brackets included."""
     if path.stat().st_size > _LIMIT:
         raise FormatError(f"{path} is too long for an ENVI header")
     data = path.read_bytes()
@@ -123,11 +119,7 @@ def list_of(header: Header, name: str) -> list[str]:
 
 
 def layout_of(header: Header, path: Path) -> EnviLayout:
-    """Sizes, type and order of the values.
-
-    Raises:
-        FormatError: something is missing, or cannot be.
-    """
+    """Sizes, type and order of the values."""
     if "spectral library" in text_of(header, "file type").lower():
         raise FormatError(f"{path} is a library of spectra, not a cube")
     rows, columns, bands = (_integer(header, n, path) for n in ("lines", "samples", "bands"))
@@ -188,11 +180,7 @@ def _unit(header: Header) -> str | None:
 
 
 def decoding_of(header: Header, bands: int, path: Path, stored_type: np.dtype[Any]) -> Decoding:
-    """What the header says of its numbers.
-
-    Raises:
-        FormatError: it says what cannot be.
-    """
+    """What the header says of its numbers."""
 
     def numbers(name: str) -> Any:
         return per_band(list_of(header, name) or None, bands, f"{path}: {name}")

@@ -44,11 +44,7 @@ class GeoTiffFacts:
 
 
 def parse_metadata(text: str) -> GeoTiffFacts:
-    """The items of GDAL's XML.
-
-    Raises:
-        FormatError: it is not that.
-    """
+    """The items of GDAL's XML."""
     if len(text) > _LIMIT or "<!" in text:  # neither doctypes nor entities
         raise FormatError("its GDAL metadata cannot be read: too long, or with a document type")
     try:
@@ -68,11 +64,7 @@ def parse_metadata(text: str) -> GeoTiffFacts:
 
 
 def decoding(facts: GeoTiffFacts, nodata: str | None, bands: int) -> Decoding:
-    """Missing value, gain and offset of each band.
-
-    Raises:
-        FormatError: they are no numbers.
-    """
+    """Missing value, gain and offset of each band."""
     missing = per_band([nodata.strip("\0 ")] if nodata else None, bands, "its missing value")
     if missing is not None and np.isnan(missing).all():
         missing = None

@@ -116,9 +116,6 @@ def _order(
 
     An HDF5 array without MATLAB's mark was written by another program, which may have kept its
     own order or MATLAB's. The challenge's files are known to be in MATLAB's.
-
-    Raises:
-        FormatError: nothing tells which axis holds the bands.
     """
     if axes is not None or cube.by_columns:
         return order_by_size(cube.shape, sizes, axes)

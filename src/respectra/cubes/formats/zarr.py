@@ -68,11 +68,7 @@ def peek_store(
 
 
 def _group(store: ZarrStore, key: str | None, path: Path) -> str:
-    """The group of the cube: that of the key, the store's own, or the only one with a cube.
-
-    Raises:
-        FormatError: several have one.
-    """
+    """The group of the cube: that of the key, the store's own, or the only one with a cube."""
     if key is not None:
         return key.strip("/").rpartition("/")[0]
     groups = {name.rpartition("/")[0] for name in store.arrays}
@@ -96,11 +92,7 @@ def _open(path: Path, *, store: ZarrStore, group: str) -> Iterator[xr.Dataset]:
 
 
 def _variable(folder: Path, facts: ZarrArray) -> xr.Variable:
-    """An array whose chunks are looked at before the library sees them.
-
-    Raises:
-        FormatError: it gives one name to several dimensions.
-    """
+    """An array whose chunks are looked at before the library sees them."""
     import zarr
 
     array = zarr.open_array(folder, mode="r")

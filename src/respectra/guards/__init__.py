@@ -13,5 +13,6 @@ cubes, pictures, responses, lights, weights, stores, tables, journals, recipes.
 * :mod:`zarr`: which stores and codecs are let through.
 
 Whatever is wrong with a file raises ``FormatError``, what does not fit into memory ``DataError``;
-the functions of this room do not say that again. Nothing that could execute code is loaded: no pickles, no classes named by a file, no plug-ins.
+the functions of this room do not say that again. Nothing that could execute code is loaded: no
+pickles, no classes named by a file, no plug-ins.
 """

@@ -1,8 +1,8 @@
 """File formats of cubes: one file each, found by its ``FORMATS``.
 
 Modules whose name begins with an underscore are parts of others; what they cannot make sense of in
-a file raises ``FormatError``. Other packages add formats
-through the entry points ``respectra.formats``.
+a file raises ``FormatError``. Other packages add formats through the entry points
+``respectra.formats``.
 """
 
 import importlib

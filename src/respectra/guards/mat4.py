@@ -47,8 +47,8 @@ class _Mat4Array(MatlabArray):
         stop = self._start + self.size * self._stored.itemsize * parts
         values = np.frombuffer(read_part(self._path, self._start, stop), self._stored)
         if parts == 2:
-            return values[: self.size] + 1j * values[self.size :].astype(np.float64)
-        return values
+            values = values[: self.size] + 1j * values[self.size :].astype(np.float64)
+        return np.asarray(values)
 
     def _characters(self) -> list[str]:
         with np.errstate(invalid="ignore"):

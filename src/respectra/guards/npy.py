@@ -80,8 +80,8 @@ class NpyArray:
 
 def open_npy(path: str | os.PathLike[str]) -> NpyArray:
     """The array of an NPY file."""
-    size = Path(path).stat().st_size
-    return _described(str(path), Path(path), functools.partial(Path(path).open, "rb"), size)
+    file = Path(path)
+    return _described(str(path), file, lambda: file.open("rb"), file.stat().st_size)
 
 
 def open_npz(path: str | os.PathLike[str]) -> dict[str, NpyArray]:

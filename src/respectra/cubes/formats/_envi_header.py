@@ -15,10 +15,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from respectra.cubes.formats._grids import Grid, spelled_grid, stated_grid
+from respectra.cubes.formats._grids import Grid, numbers_in, spelled_grid, stated_grid, widths_nm
 from respectra.cubes.formats._values import Decoding, per_band, unless_all
 from respectra.errors import FormatError
-from respectra.wavelengths import nanometres_per, states_nothing
 
 #: Entries by name, as they are written.
 Header = dict[str, str]
@@ -221,29 +220,19 @@ def attributes_of(header: Header, bands: int) -> dict[str, Any]:
     names = list_of(header, "band names")
     if len(names) == bands:
         attrs["band_names"] = names
-    good = _floats(header, "bbl", bands)
-    if good is not None:
-        attrs["good_bands"] = [int(value) for value in good]
-    widths = _floats(header, "fwhm", bands)
-    factor = nanometres_per(_unit(header))
-    if widths is not None and factor is None and states_nothing(_unit(header)):
-        factor = 1.0 if max(widths) >= 0.5 else 1e3
-    if widths is not None and factor is not None:
-        attrs["fwhm_nm"] = [round(width * factor, 9) for width in widths]
+    good, fwhm = list_of(header, "bbl"), list_of(header, "fwhm")
+    numbers = numbers_in(good)
+    if numbers and len(good) == bands:
+        attrs["good_bands"] = [int(number) for number in numbers]
+    widths = widths_nm(fwhm, _unit(header))
+    if widths and len(fwhm) == bands:
+        attrs["fwhm_nm"] = widths
     others = {
         name: value
         for name, value in header.items()
         if name not in _USED and "frame offsets" not in name
     }
     return attrs | ({"envi": others} if others else {})
-
-
-def _floats(header: Header, name: str, bands: int) -> list[float] | None:
-    try:
-        numbers = [float(part) for part in list_of(header, name)]
-    except ValueError:
-        return None
-    return numbers if len(numbers) == bands and np.isfinite(numbers).all() else None
 
 
 def entries_for(attrs: Mapping[Any, Any], bands: int) -> list[tuple[str, str]]:

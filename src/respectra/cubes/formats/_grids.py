@@ -11,7 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import FormatError
-from respectra.wavelengths import is_unit, to_nanometres, unit_of_array
+from respectra.wavelengths import (
+    is_unit,
+    nanometres_per,
+    states_nothing,
+    to_nanometres,
+    unit_of_array,
+)
 
 #: Names under which files keep their wavelengths.
 WAVELENGTH_NAMES = (
@@ -105,3 +111,20 @@ def plausible_wavelengths(values: object, bands: int) -> npt.NDArray[np.float64]
     if grid.size != bands or any(np.array_equal(grid, np.arange(bands) + k) for k in (0, 1)):
         return None
     return grid
+
+
+def widths_nm(texts: Sequence[str], unit: str | None) -> list[float] | None:
+    """Widths of bands in nm; None for what are none. Without a unit, small ones are micrometres."""
+    widths, factor = numbers_in(texts), nanometres_per(unit)
+    if widths and factor is None and states_nothing(unit):
+        factor = 1.0 if max(widths) >= 0.5 else 1e3
+    return [round(width * factor, 9) for width in widths] if widths and factor else None
+
+
+def numbers_in(texts: Sequence[str]) -> list[float] | None:
+    """Finite numbers; None where one is none."""
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        return None
+    return numbers if np.isfinite(numbers).all() else None

@@ -179,11 +179,7 @@ def _grid(
     unit = facts.get("wavelength_units")
     stated = (stated_grid(facts.get(name), unit, bands, path) for name in WAVELENGTH_NAMES)
     spelled = (spelled_grid(names, path) for names in labels if len(names) == bands)
-    grids = (*stated, _geotiff.wavelengths(gdal, bands, path), *spelled)
-    for grid in grids:
-        if grid:
-            return grid
-    return {}
+    return next(filter(None, (*stated, _geotiff.wavelengths(gdal, bands, path), *spelled)), Grid())
 
 
 def _chunks(planes: _Planes, page: Any) -> tuple[int, int, int]:

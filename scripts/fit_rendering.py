@@ -31,7 +31,7 @@ from respectra.cameras.responses import list_responses, native_response, resampl
 from respectra.colour import open_light, resample_light, rgb_space, srgb_matrix, xyz_weights
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM as GRID
 from respectra.datasets.spectra import reflectances
-from respectra.methods.networks.respectra import Respectra
+from respectra.methods.networks.respectra_network import Respectra
 
 Array = npt.NDArray[np.float64]
 

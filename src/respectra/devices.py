@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import platform
+import sys
 from pathlib import Path
 
 from respectra.errors import ConfigError
@@ -24,6 +26,8 @@ def pick_device(wanted: str = "auto") -> str:
     Raises:
         ConfigError: no such kind of device, or this machine has none.
     """
+    if wanted == "cpu" or (wanted == "auto" and not _may_have_cuda()):
+        return "cpu"
     import torch
 
     if wanted == "auto":
@@ -41,6 +45,17 @@ def pick_device(wanted: str = "auto") -> str:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("no MPS device is there; use the device cpu, or auto")
     return wanted
+
+
+def _may_have_cuda() -> bool:
+    """Whether PyTorch may find a graphics processor; without one, it need not be loaded to ask."""
+    if "torch" in sys.modules or Path("/dev/kfd").exists():
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def free_device_bytes(device: str) -> int:

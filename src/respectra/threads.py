@@ -7,13 +7,16 @@ process when two threads of a program call them at once, as a server does.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-__all__ = ["available_cores", "for_blocks", "limited_blocks", "one_behind"]
+import threadpoolctl
+
+__all__ = ["available_cores", "for_blocks", "limited_blocks", "one_behind", "one_blas_thread"]
 
 _limits = threading.local()
 
@@ -65,6 +68,47 @@ def limited_blocks(most: int) -> Iterator[None]:
         yield
     finally:
         _limits.most = before
+
+
+class _OneBlasThread:
+    """The setting of the process, for as long as anybody wants it."""
+
+    def __init__(self) -> None:
+        self._lock, self._users = threading.Lock(), 0
+        self._limiter: Any = None
+
+    @functools.cached_property
+    def _libraries(self) -> Any:
+        return threadpoolctl.ThreadpoolController()
+
+    def begin(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._limiter = self._libraries.limit(limits=1, user_api="blas")
+            self._users += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._limiter.restore_original_limits()
+
+
+_one_blas_thread = _OneBlasThread()
+
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Within this block NumPy's matrix products take one thread each, as blocks of
+    :func:`for_blocks` want them: two that ask for all cores at once wait for each other.
+
+    It is a setting of the process, which has its own again when the last such block has ended.
+    """
+    _one_blas_thread.begin()
+    try:
+        yield
+    finally:
+        _one_blas_thread.end()
 
 
 @contextlib.contextmanager

@@ -232,8 +232,6 @@ def reconstruct(
     json: Annotated[bool, flag("--json", "Print what was done as JSON.", OUTPUT)] = False,
 ) -> None:
     """Recover the cube behind each picture, of files, folders or patterns."""
-    import torch  # noqa: F401 - first: as it loads, it looks through all modules that are there
-
     from respectra.cameras import PictureOptions
     from respectra.inference.files import reconstruct_files
 

@@ -274,6 +274,7 @@ class _Way:
 
 def _ways(weights: Weights) -> Iterator[_Way]:
     """Every way in which a method runs."""
+    from respectra.inference.backends.pixels import PixelBackend
     from respectra.inference.engines import onnx
     from respectra.inference.tables import Table, bake
 
@@ -288,6 +289,9 @@ def _ways(weights: Weights) -> Iterator[_Way]:
             *whole,
             Reconstructor(weights, engine="torch").predict,
         )
+        own = Reconstructor(weights)
+        if isinstance(own.backend, PixelBackend):
+            yield _Way("numpy", *whole, own.predict)
         if onnx.exportable(weights):
             yield _Way("onnx", *whole, Reconstructor(weights, engine="onnx").predict)
     try:
@@ -340,7 +344,8 @@ def _measure(
         "memory_limit_mp_s": 1e3 * roofline.copy_gb_s / moved,
     }
     flop = 0.0
-    if weights.baked is None and way.engine in ("plain", "torch", "onnx"):
+    network = get_card(weights.method).kind == "network"
+    if network and way.engine in ("plain", "torch", "numpy", "onnx"):
         options = weights.config.model_dump()
         flop = 2e9 * count_gmac(weights.method, frame=FRAME, **options) / (FRAME[0] * FRAME[1])
         facts["arithmetic_limit_mp_s"] = 1e3 * roofline.gflop_s / flop if flop else None

@@ -23,9 +23,10 @@ from respectra.datasets.spectra import reflectances
 from respectra.datasets.white_light import light_of_white
 from respectra.errors import ConfigError
 from respectra.inference.guarantees import camera_of
-from respectra.methods import Contract, Weights
+from respectra.methods import Contract, Weights, get_method
 from respectra.methods.fitting import REFLECTANCES
 from respectra.methods.network import CameraAware, NetworkMethod
+from respectra.methods.settings import tell
 from respectra.typing import FloatArray
 
 #: Level of white in a method's own camera over that in the picture: no usual colour is clipped.
@@ -217,30 +218,25 @@ def constrained_fit(
 
 def _tell_network(weights: Weights, capture: Capture) -> Weights | None:
     """The weights of a network that was told the capture; None for methods that cannot be."""
-    from respectra.inference.networks import build
-    from respectra.methods import get_method
-
     contract = weights.contract
     plain = contract.scaling == "unit" and weights.baked is None and weights.registered
     if not plain or not isinstance(get_method(weights.method), NetworkMethod):
         return None
+    response = capture.effective_response(contract.wavelengths_nm)
+    if contract.channel_order == "BGR":
+        response = response[:, ::-1]
+    if getattr(weights.config, "told", 0):
+        noise = capture.noise if isinstance(capture.noise, Noise) else Noise()
+        light = "told" if capture.light is not None else "white"
+        return tell(weights, response, light=light, noise=(noise.read, noise.gain))
+    from respectra.inference.networks import build
+
     network: Any = build(weights)
     aware: object = network
     if not isinstance(aware, CameraAware):
         return None
     import torch
 
-    response = capture.effective_response(contract.wavelengths_nm)
-    if contract.channel_order == "BGR":
-        response = response[:, ::-1]
-    camera = torch.from_numpy(np.ascontiguousarray(response))
-    config = weights.config
-    if getattr(network, "told", 0):
-        noise = capture.noise if isinstance(capture.noise, Noise) else Noise()
-        light = "told" if capture.light is not None else "white"
-        network.set_capture(camera, light=light, noise=(noise.read, noise.gain))
-        config = config.model_copy(update={"denoises": network.denoises})
-    else:
-        network.set_camera(camera.float())
+    network.set_camera(torch.from_numpy(np.float32(response)))
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    return dataclasses.replace(weights, config=config, tensors=tensors)
+    return dataclasses.replace(weights, tensors=tensors)

@@ -17,9 +17,10 @@ from respectra.inference.tiling import Layout, Region
 from respectra.journal import Journal
 from respectra.locks import hidden_name
 from respectra.methods import Tiling
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 
 def growing_folder(target: Path) -> Path:
@@ -96,22 +97,20 @@ class Pieces:
         self.forget()
         return False
 
-    def keep_means(self, means: list[Tensor], number: int = 0) -> None:
+    def keep_means(self, means: list[Float32Array], number: int = 0) -> None:
         """Keep what first passes of one of several methods gave: they cost as much as the cube."""
         temporary = self.folder / "means.tmp"
         with temporary.open("wb") as file:
-            np.savez(file, *[mean.numpy() for mean in means])
+            np.savez(file, *means)
         temporary.rename(self.folder / f"means-{number}.npz")
 
-    def means(self, number: int = 0) -> list[Tensor] | None:
+    def means(self, number: int = 0) -> list[Float32Array] | None:
         """What first passes of an earlier run gave."""
-        import torch
-
         file = self.folder / f"means-{number}.npz"
         if not file.is_file():
             return None
         with np.load(file) as stored:
-            return [torch.from_numpy(stored[f"arr_{i}"]) for i in range(len(stored.files))]
+            return [stored[f"arr_{i}"] for i in range(len(stored.files))]
 
 
 def number_of(path: Path) -> list[int] | None:

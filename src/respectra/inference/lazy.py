@@ -15,6 +15,7 @@ import xarray as xr
 from respectra.errors import ConfigError, DataError, MissingExtraError
 from respectra.inference import lazy_tasks as tasks
 from respectra.inference.agreement import agreeing
+from respectra.inference.backends.base import join_sums
 from respectra.inference.colours import count_colours, join_counts
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Tile, round_up
@@ -220,7 +221,7 @@ def _means(
     tiles = _tiles(data.chunks, reach)
     height, width = map(int, data.shape[:2])
     layout = Layout(height, width, Tiling.STATISTICS, (data.chunks[0][0], data.chunks[1][0]))
-    for number, wanted in enumerate(method.tiled.mean_passes()):
+    for number, wanted in enumerate(method.backend.mean_passes()):
         blocks = again.surrounded(f"pass {number}").to_delayed().ravel()
         parts = [
             dask.delayed(tasks.sums)(
@@ -228,7 +229,7 @@ def _means(
             )
             for block, tile in zip(blocks, tiles, strict=True)
         ]
-        known = dask.delayed(tasks.with_means)(_merged(parts, tasks.join_sums), known)
+        known = dask.delayed(tasks.with_means)(_merged(parts, join_sums), known)
     return dask.delayed(tasks.in_order)(known)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from respectra.cubes import make_cube
+from respectra.inference.backends.base import Means, Sums, means_of
 from respectra.inference.bits import bits_of
 from respectra.inference.colours import ColourCounts, layout_of_colours, weighted_rows
 from respectra.inference.guaranteed_pieces import keeps_on_device, kept_pieces
@@ -163,18 +164,9 @@ def sums(
         )
 
 
-def join_sums(parts: list[Any]) -> Any:
-    """Sums and counts of several blocks."""
-
-    def join(one: Any, other: Any) -> Any:
-        return {n: (one[n][0] + other[n][0], one[n][1] + other[n][1]) for n in one}
-
-    return functools.reduce(join, parts)
-
-
-def with_means(sums: Any, known: dict[int, Any]) -> dict[int, Any]:
+def with_means(sums: Sums, known: Means) -> dict[int, Float32Array]:
     """The means that are known, and those of these sums."""
-    return {**known, **{n: (total / count).float() for n, (total, count) in sums.items()}}
+    return {**known, **means_of(sums)}
 
 
 def in_order(known: dict[int, Any]) -> list[Any]:

@@ -48,8 +48,9 @@ class Reconstructor:
         device: ``auto`` (CUDA where it is there, else the processor), ``cpu``, ``cuda``,
             ``cuda:1``, ``mps``. What does not run in PyTorch stays on the processor.
         engine: what runs a network: ``torch`` (rewritten for the CPU), ``plain`` (as it is
-            written), ``onnx`` (ONNX Runtime), or ``auto``: what an earlier trial on this
-            machine found fastest; pictures of a megapixel and more start one.
+            written), ``onnx`` (ONNX Runtime), or ``auto``: NumPy for the project's own network over
+            single pixels; else what an earlier trial on this machine found fastest; pictures of a
+            megapixel and more start one.
         guarantees: what every cube is made to keep; see :mod:`respectra.inference.guarantees`.
         self_ensemble: ``none``, or the symmetries over which answers are averaged; see
             :mod:`respectra.inference.self_ensemble`.

@@ -23,7 +23,7 @@ from respectra.methods import Tiling
 from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 
 class SelfEnsembledInference:
@@ -79,7 +79,7 @@ class SelfEnsembledInference:
         *,
         bounds: tuple[float, float],
         bits: int = EXACT_BITS,
-        means: Sequence[Tensor] | None = None,
+        means: Sequence[Float32Array] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
         output: Output | Predictor | None = None,
     ) -> Pieces:

@@ -1,4 +1,4 @@
-"""Means over the whole image, taken tile by tile before the tiles are computed with them.
+"""Means over the whole image of a network in PyTorch, whose sums are taken tile by tile.
 
 Networks take such means through modules of one class, ``blocks.GlobalMean``. Those that depend on
 no other mean are taken in a first pass over all tiles; then, with these given, those that depend
@@ -9,15 +9,16 @@ They are kept in the machine's memory, wherever the network runs.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from respectra.errors import RespectraError
+from respectra.inference.backends.base import Means, Sums
 from respectra.inference.networks import bare_network, probe_image
-from respectra.inference.tiling import Layout, Reader, Tile, round_up
+from respectra.inference.tiling import Layout, Tile, round_up
 from respectra.methods import Weights, get_card
 from respectra.methods.networks.blocks import GlobalMean
 from respectra.typing import Float32Array
@@ -100,35 +101,6 @@ def mean_order(network: nn.Module, image: Tensor) -> list[int]:
     return order
 
 
-def compute_global_means(
-    predictor: NetworkInTorch,
-    read: Reader,
-    layout: Layout,
-    *,
-    weigh: Reader | None = None,
-) -> list[Tensor]:
-    """Every whole-image mean of a network, (1, channels, 1, 1) each, in the order of the calls.
-
-    Args:
-        predictor: the network.
-        read: gives the pixels as the method expects them.
-        layout: tiles with a halo.
-        weigh: how often each pixel counts, (rows, columns); once by default. For networks that
-            look at one pixel at a time beside their means: the picture is then its colours.
-    """
-    multiple = get_card(predictor.weights.method).size_multiple
-    means: dict[int, Tensor] = {}
-    passes = mean_passes(predictor.weights)
-    for wanted in passes:
-        sums = _Sums(wanted, means, layout, multiple, weigh)
-        for tile in layout.tiles():
-            sums.tile = tile
-            with _Calls(predictor.network).handled(sums), contextlib.suppress(_Enough):
-                predictor(read(*tile.read))
-        means.update(sums.means())
-    return [means[number] for number in range(sum(map(len, passes)))]
-
-
 def mean_passes(weights: Weights) -> list[frozenset[int]]:
     """The numbers of the means that are taken in each pass over a picture."""
     order = mean_order(bare_network(weights), probe_image(weights))
@@ -145,8 +117,9 @@ def sums_of_tile(
     layout: Layout,
     *,
     wanted: frozenset[int],
-    known: Mapping[int, Tensor],
-) -> dict[int, tuple[Tensor, float]]:
+    known: Means,
+    weight: Float32Array | None = None,
+) -> Sums:
     """Sums over one tile, and the pixels that they are over, of the means of one pass.
 
     Args:
@@ -156,55 +129,39 @@ def sums_of_tile(
         layout: of the whole picture.
         wanted: the numbers of the means, one of ``mean_passes``.
         known: the means of earlier passes.
+        weight: how often each pixel that the tile keeps counts, (y, x); once by default.
     """
     multiple = get_card(predictor.weights.method).size_multiple
-    sums = _Sums(wanted, dict(known), layout, multiple, None)
-    sums.tile = tile
-    with _Calls(predictor.network).handled(sums), contextlib.suppress(_Enough):
-        predictor(pixels)
-    return {n: (total.cpu(), sums.counts[n]) for n, total in sums.sums.items()}
+    sums: Sums = {}
 
-
-class _Sums:
-    """One pass: sums what the tiles answer for, in the maps whose means are wanted."""
-
-    def __init__(
-        self,
-        wanted: frozenset[int],
-        known: dict[int, Tensor],
-        layout: Layout,
-        multiple: int,
-        weigh: Reader | None,
-    ) -> None:
-        self.wanted, self.known = wanted, known
-        self.layout, self.multiple, self.weigh = layout, multiple, weigh
-        self.tile = next(layout.tiles())
-        self.sums: dict[int, Tensor] = {}
-        self.counts = dict.fromkeys(wanted, 0.0)
-
-    def __call__(self, number: int, x: Tensor, output: Tensor) -> Tensor:
-        if number in self.wanted:
-            kept = _kept(x, self.tile, self.layout, self.multiple)
+    def handle(number: int, x: Tensor, output: Tensor) -> Tensor:
+        if number in wanted:
+            kept = _kept(x, tile, layout, multiple)
             count = float(kept.shape[2] * kept.shape[3])
-            if self.weigh is not None:
-                weight = torch.from_numpy(self.weigh(*self.tile.keep)).double()
-                kept, count = kept * weight.to(kept.device), float(weight.sum())
+            if weight is not None:
+                weights = torch.from_numpy(weight).double()
+                kept, count = kept * weights.to(kept.device), float(weights.sum())
             total = kept.sum(dim=(2, 3), keepdim=True, dtype=torch.float64)
-            self.sums[number] = self.sums[number] + total if number in self.sums else total
-            self.counts[number] += count
-            if number == max(self.wanted):
+            sums[number] = total.cpu().numpy(), count
+            if number == max(wanted):
                 raise _Enough
-        return self.known[number].to(output.device) if number in self.known else output
+        return _like(known[number], output) if number in known else output
 
-    def means(self) -> dict[int, Tensor]:
-        return {n: (total.cpu() / self.counts[n]).float() for n, total in self.sums.items()}
+    with _Calls(predictor.network).handled(handle), contextlib.suppress(_Enough):
+        predictor(pixels)
+    return sums
 
 
 @contextlib.contextmanager
-def given_means(network: nn.Module, means: Sequence[Tensor]) -> Iterator[None]:
+def given_means(network: nn.Module, means: Sequence[Float32Array]) -> Iterator[None]:
     """Within this block the network uses these means in place of those of what it sees."""
-    with _Calls(network).handled(lambda number, x, output: means[number].to(output.device)):
+    with _Calls(network).handled(lambda number, x, output: _like(means[number], output)):
         yield
+
+
+def _like(mean: Float32Array, output: Tensor) -> Tensor:
+    """A mean where the network takes it."""
+    return torch.from_numpy(mean).to(output.device)
 
 
 def _kept(x: Tensor, tile: Tile, layout: Layout, multiple: int) -> Tensor:

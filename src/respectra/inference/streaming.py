@@ -39,9 +39,10 @@ from respectra.inference.seen import SeenPicture
 from respectra.inference.tiling import Layout, Region
 from respectra.progress import Progress, as_progress
 from respectra.threads import one_behind
+from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 PathLike = str | os.PathLike[str]
 #: Cubes above this many bytes are written piece by piece where they can be.
@@ -304,7 +305,7 @@ def _pieces_of(
     picture = _seen_by(reconstructor, picture)
     seen = SeenPicture.on_disk(reconstructor, picture)
     source = _Source(picture, reconstructor.guarantees, seen.factor)
-    means: list[Tensor] | None = None
+    means: list[Float32Array] | None = None
     if reconstructor.tiled.needs_means(layout) and len(written.done) < layout.count:
         means = written.means(number)
         if means is None:

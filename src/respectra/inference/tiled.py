@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from respectra.allocator import trim_malloc
-from respectra.inference.backends.base import Backend
+from respectra.inference.backends.base import Backend, Means, Sums, join_sums, means_of
 from respectra.inference.bits import CODE_BITS, EXACT_BITS
 from respectra.inference.cutting import Cutter, TileSide
 from respectra.inference.factors import Output, Predictor
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from respectra.inference.colours import ColourFinder
-    from respectra.inference.statistics import NetworkInTorch
 
 #: Makes of the finished spectra of a region, on the device, what is copied here.
 Keep = Callable[[Region, "Tensor"], "Tensor"]
@@ -58,7 +57,7 @@ class TiledInference(Cutter):
     ) -> None:
         super().__init__(backend, tile=tile, max_memory=max_memory)
         self._rounded = rounded
-        self._given: Sequence[Tensor] | None = None
+        self._given: Sequence[Float32Array] | None = None
         self._lock = threading.RLock()
 
     #: Memory for each pixel of a piece besides what the backend itself takes, bytes.
@@ -108,7 +107,7 @@ class TiledInference(Cutter):
         *,
         bounds: tuple[float, float],
         bits: int = EXACT_BITS,
-        means: Sequence[Tensor] | None = None,
+        means: Sequence[Float32Array] | None = None,
         done: frozenset[tuple[int, int]] = frozenset(),
         output: Output | Predictor | None = None,
         keep: Keep | None = None,
@@ -197,7 +196,7 @@ class TiledInference(Cutter):
         bounds: tuple[float, float],
         bits: int = EXACT_BITS,
         weigh: Reader | None = None,
-    ) -> list[Tensor]:
+    ) -> list[Float32Array]:
         """Means over the whole picture that the network uses, for :meth:`pieces`.
 
         Args:
@@ -217,9 +216,7 @@ class TiledInference(Cutter):
         *,
         weigh: Reader | None = None,
         find: ColourFinder | None = None,
-    ) -> list[Tensor]:
-        from respectra.inference.statistics import compute_global_means
-
+    ) -> list[Float32Array]:
         if weigh is None and self._by_colour(layout.height * layout.width):
             from respectra.inference.colours import (
                 ColourFinder,
@@ -233,11 +230,25 @@ class TiledInference(Cutter):
                 prepared, weigh = _reader_of(colours), _reader_of(weight)
             elif layout.whole:
                 layout = layout_of_colours(layout.height, layout.width)
+        means: dict[int, Float32Array] = {}
         with self.backend.conditioned(bits):
-            return compute_global_means(self._network, prepared, layout, weigh=weigh)
+            for wanted in self.backend.mean_passes():
+                parts = [
+                    self.backend.sums(
+                        prepared(*tile.read),
+                        tile,
+                        layout,
+                        wanted=wanted,
+                        known=means,
+                        weight=None if weigh is None else weigh(*tile.keep),
+                    )
+                    for tile in layout.tiles()
+                ]
+                means |= means_of(join_sums(parts))
+        return [means[number] for number in sorted(means)]
 
     @contextlib.contextmanager
-    def given(self, means: Sequence[Tensor]) -> Iterator[None]:
+    def given(self, means: Sequence[Float32Array]) -> Iterator[None]:
         """Within this block these means stand for those of the pictures that it is asked about.
 
         They are what :meth:`compute_global_means` gave for the whole, of which the pictures are
@@ -257,12 +268,6 @@ class TiledInference(Cutter):
         with self._lock:
             yield
 
-    def mean_passes(self) -> list[frozenset[int]]:
-        """The numbers of the means that each pass over a picture takes, for its pieces."""
-        from respectra.inference.statistics import mean_passes
-
-        return mean_passes(self.backend.weights)
-
     def sums_of_tile(
         self,
         rgb: Float32Array,
@@ -270,21 +275,14 @@ class TiledInference(Cutter):
         layout: Layout,
         *,
         wanted: frozenset[int],
-        known: Mapping[int, Tensor],
+        known: Means,
         bounds: tuple[float, float],
         bits: int,
-    ) -> dict[int, tuple[Tensor, float]]:
-        """What a tile adds to the means of one pass; see ``statistics.sums_of_tile``."""
-        from respectra.inference.statistics import sums_of_tile
-
+    ) -> Sums:
+        """What a tile adds to the means of one pass; see :meth:`Backend.sums`."""
         pixels = self.contract.prepare(rgb - self._code_shift(bits), bounds=bounds)
         with self.backend.conditioned(bits):
-            return sums_of_tile(self._network, pixels, tile, layout, wanted=wanted, known=known)
-
-    @property
-    def _network(self) -> NetworkInTorch:
-        assert self.backend.takes_means
-        return cast("NetworkInTorch", self.backend)
+            return self.backend.sums(pixels, tile, layout, wanted=wanted, known=known)
 
     def _prepared(self, read: Reader, bounds: tuple[float, float], bits: int) -> Reader:
         """Gives pixels as the backend takes them."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
+import numpy.typing as npt
 from pydantic import Field
-from torch import Tensor, nn
 
 from respectra.config import Config
 from respectra.methods.card import Card
+from respectra.typing import Float32Array
 
-State = Mapping[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: Tensors by name, as a state dict has them.
+State = Mapping[str, "Tensor"]
 
 
 @runtime_checkable
@@ -99,6 +104,53 @@ class StepAware(Protocol):
         ...
 
 
+class PixelNetwork(Protocol):
+    """A network of single pixels, and of means over them, in NumPy: it needs no PyTorch.
+
+    Its means are taken one after the other, each from what the ones before it give.
+    """
+
+    tensors: dict[str, npt.NDArray[Any]]
+    """Its weights, by the names of the network's state dict."""
+    denoises: bool
+    """Noise was told: more than single pixels counts, and only the network in PyTorch runs."""
+    means: int
+    """How many means over the picture it takes."""
+
+    @property
+    def basis(self) -> Float32Array:
+        """Basis spectra, (k, bands)."""
+        ...
+
+    def get_step(self) -> float:
+        """As of :class:`StepAware`."""
+        ...
+
+    def set_step(self, step: float) -> None:
+        """As of :class:`StepAware`."""
+        ...
+
+    def set_capture(
+        self,
+        camera: npt.NDArray[Any] | None = None,
+        *,
+        light: Literal["told", "white", "unknown"] = "unknown",
+        camera_known: bool = True,
+        noise: tuple[float, float] = (0.0, 0.0),
+        exposed_noise: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        """As of :class:`CaptureAware`."""
+        ...
+
+    def averaged(self, pixels: Float32Array, means: Sequence[Float32Array]) -> Float32Array:
+        """Of pixels (n, channels_in), what the mean after these is taken over: (n, values)."""
+        ...
+
+    def coefficients(self, pixels: Float32Array, means: Sequence[Float32Array]) -> Float32Array:
+        """Of pixels (n, channels_in), given all means: (n, k)."""
+        ...
+
+
 class NetworkConfig(Config):
     """Base of every network's configuration; its defaults are the published configuration.
 
@@ -181,3 +233,6 @@ class NetworkMethod(Generic[C]):
     untrained: Mapping[str, str] = field(default_factory=dict)
     """Regular expression of parameter names that receive no gradient in training, with the
     reason; dead by design, not by accident."""
+    in_numpy: Callable[[C, Mapping[str, npt.NDArray[Any]]], PixelNetwork | None] | None = None
+    """The same function of single pixels in NumPy, from a configuration and its weights; it gives
+    None for configurations that are more than that."""

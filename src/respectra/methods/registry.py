@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 GROUP = "respectra.methods"
 _FOLDERS = {"classical": "classical", "networks": "network"}
 #: Modules of those folders that define no method.
-_HELPERS = frozenset({"base", "blocks", "dictionary", "regression", "respectra_parts"})
+_HELPERS = frozenset({"base", "blocks", "dictionary", "regression"}) | {
+    f"respectra_{part}" for part in ("config", "network", "parts", "pixels")
+}
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from respectra.errors import ConfigError, unknown_name
 from respectra.methods.contract import ResponseRecord
 from respectra.methods.registry import get_network
 from respectra.methods.weights import Weights
+from respectra.typing import FloatArray
 
 #: What is told of the pictures of each track, besides its camera: see ``set_capture``. The noise
 #: of the real-world track is that of its sensor, and what its JPEG adds to dark values.
@@ -22,28 +23,38 @@ TRACK_SETTINGS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def tell(weights: Weights, **capture: Any) -> Weights:
+def tell(weights: Weights, camera: FloatArray | None = None, **capture: Any) -> Weights:
     """Weights of a network that was told of a capture; what it learned stays as it is.
 
     Args:
         weights: of a network with ``set_capture``.
-        capture: what :meth:`respectra.methods.network.CaptureAware.set_capture` takes.
+        camera: the effective response, (band, channel).
+        capture: what else :meth:`respectra.methods.network.CaptureAware.set_capture` takes.
 
     Raises:
         ConfigError: the network cannot be told, or these weights of it not that.
     """
+    method = get_network(weights.method)
+    pixels = method.in_numpy and method.in_numpy(weights.config, weights.tensors)
+    if weights.baked is None and pixels is not None:
+        pixels.set_capture(camera, **capture)
+        return _told(weights, pixels.tensors, denoises=pixels.denoises)
     import torch
 
     from respectra.methods.network import CaptureAware
 
-    network = get_network(weights.method).network(weights.config)
+    network = method.network(weights.config)
     if not isinstance(network, CaptureAware) or weights.baked is not None:
         raise ConfigError(f"{weights.method} cannot be told how its pictures were taken")
     state = {name: torch.from_numpy(np.array(t)) for name, t in weights.tensors.items()}
     network.load_state_dict(state)
-    network.set_capture(**capture)
+    network.set_capture(None if camera is None else torch.from_numpy(camera.copy()), **capture)
     tensors = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    config = weights.config.model_copy(update={"denoises": network.denoises})
+    return _told(weights, tensors, denoises=network.denoises)
+
+
+def _told(weights: Weights, tensors: Mapping[str, Any], *, denoises: bool) -> Weights:
+    config = weights.config.model_copy(update={"denoises": denoises})
     return dataclasses.replace(weights, config=config, tensors=tensors)
 
 
@@ -53,12 +64,10 @@ def for_track(weights: Weights, track: str) -> Weights:
     Raises:
         ConfigError: no such track, or the network cannot be told of it.
     """
-    import torch
-
     if track not in TRACK_SETTINGS:
         raise unknown_name("track", track, TRACK_SETTINGS)
     camera = get_track(track)
-    response = torch.from_numpy(camera.response_matrix(weights.contract.wavelengths_nm))
+    response = camera.response_matrix(weights.contract.wavelengths_nm)
     told = tell(weights, camera=response, **TRACK_SETTINGS[track])
     fields = {"track": track, "response": ResponseRecord.of(camera.response)}
     return dataclasses.replace(told, contract=weights.contract.model_copy(update=fields))

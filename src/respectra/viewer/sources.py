@@ -24,7 +24,7 @@ from respectra.viewer.blocks import ColourCodes, SceneBlock, Source
 from respectra.viewer.seen_again import SeenAgain, eight_bits
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 #: Methods say how far off they may be for the whole picture at once; for larger ones nobody asks.
 _MOST_DEVIATING = 4_000_000
@@ -105,13 +105,15 @@ class PixelSource(_Picture):
         self.deviates = reconstructor.gives_uncertainty
         by_means = reconstructor.card.tiling is Tiling.STATISTICS
         self._needs_means = by_means and reconstructor.weights.baked is None
-        self._means: Sequence[Tensor] | None = None
+        self._means: Sequence[Float32Array] | None = None
 
     def block(self, rows: slice, columns: slice) -> SceneBlock:
         """The rectangle."""
         return self._recovered(self._image.values[rows, columns].reshape(-1, 3))
 
-    def _recovered(self, values: Float32Array, known: Sequence[Tensor] | None = None) -> SceneBlock:
+    def _recovered(
+        self, values: Float32Array, known: Sequence[Float32Array] | None = None
+    ) -> SceneBlock:
         """Pixels of the picture, shape (pixel, 3), given other means than the picture's or not."""
         if self._needs_means and known is None:
             self._means = known = self._means or self._take_means()
@@ -141,12 +143,12 @@ class PixelSource(_Picture):
         together = np.concatenate([values, filled]).reshape(-1, _ROW, 3)
         return make_image(together, **cast(Any, self._image.attrs))
 
-    def _take_means(self) -> Sequence[Tensor]:
+    def _take_means(self) -> Sequence[Float32Array]:
         return self._means_in(self._image, self._reconstructor.layout(self.height, self.width))
 
     def _means_in(
         self, image: xr.DataArray, layout: Layout, weight: Float32Array | None = None
-    ) -> Sequence[Tensor]:
+    ) -> Sequence[Float32Array]:
         """Over the pixels of an image, each as often as its weight says."""
         scaled = self._reconstructor.guarantees.scale(self._values(image))[0]
         rgb = np.asarray(scaled.values, np.float32)
@@ -180,7 +182,7 @@ class CodeSource(PixelSource):
         values = _values_of(colours)
         return self._recovered(values, self._means_of(values, counts)), False
 
-    def _take_means(self) -> Sequence[Tensor]:
+    def _take_means(self) -> Sequence[Float32Array]:
         step = max(1, _COUNTED // self.width)
         rows = range(0, self.height, step)
         picture = self._image.values
@@ -188,7 +190,9 @@ class CodeSource(PixelSource):
             *join_counts([count_colours(picture[top : top + step]) for top in rows])
         )
 
-    def _means_of(self, values: Float32Array, counts: npt.NDArray[np.int64]) -> Sequence[Tensor]:
+    def _means_of(
+        self, values: Float32Array, counts: npt.NDArray[np.int64]
+    ) -> Sequence[Float32Array]:
         """Over colours, shape (colour, 3), each as often as it occurs."""
         picture = self._arranged(values)
         weight = np.zeros(picture.shape[:2], np.float32)

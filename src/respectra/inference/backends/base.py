@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,31 @@ import numpy as np
 from respectra.errors import ConfigError
 from respectra.inference.factors import Factors, Output, Predictor
 from respectra.inference.memory import MemoryUse, measure_memory
-from respectra.inference.tiling import Layout
+from respectra.inference.tiling import Layout, Tile
 from respectra.methods import Card, Contract, Weights, get_method
-from respectra.typing import Float32Array
+from respectra.typing import Float32Array, FloatArray
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+#: Means over a picture by number, in the order in which a method asks for them.
+Means = Mapping[int, Float32Array]
+#: What they are means of: sums over pixels, and how many these are.
+Sums = dict[int, tuple[FloatArray, float]]
+
+
+def join_sums(parts: Iterable[Sums]) -> Sums:
+    """The sums of several parts of a picture."""
+
+    def join(one: Sums, other: Sums) -> Sums:
+        return {n: (one[n][0] + other[n][0], one[n][1] + other[n][1]) for n in one}
+
+    return functools.reduce(join, parts)
+
+
+def means_of(sums: Sums) -> dict[int, Float32Array]:
+    """The means."""
+    return {n: (total / count).astype(np.float32) for n, (total, count) in sums.items()}
 
 
 class Backend(ABC):
@@ -112,7 +132,34 @@ class Backend(ABC):
         """Within this block it knows of how many bits the values are."""
         return contextlib.nullcontext()
 
-    def given(self, means: Sequence[Tensor]) -> AbstractContextManager[None]:
+    def mean_passes(self) -> list[frozenset[int]]:
+        """The numbers of the means that are taken in each pass over a picture; each pass needs
+        those of the passes before it."""
+        raise NotImplementedError(f"{self.weights.method} takes no means")
+
+    def sums(
+        self,
+        pixels: Float32Array,
+        tile: Tile,
+        layout: Layout,
+        *,
+        wanted: frozenset[int],
+        known: Means,
+        weight: Float32Array | None = None,
+    ) -> Sums:
+        """What a tile adds to the means of one pass.
+
+        Args:
+            pixels: what the tile reads, (y, x, 3).
+            tile: where it lies.
+            layout: of the whole picture.
+            wanted: the numbers of the means.
+            known: the means of earlier passes.
+            weight: how often each pixel that the tile keeps counts, (y, x); once by default.
+        """
+        raise NotImplementedError(f"{self.weights.method} takes no means")
+
+    def given(self, means: Sequence[Float32Array]) -> AbstractContextManager[None]:
         """Within this block it uses these means in place of those of what it sees."""
         raise NotImplementedError(f"{self.weights.method} takes no means")
 

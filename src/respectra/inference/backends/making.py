@@ -46,7 +46,13 @@ def make_backend(weights: Weights, *, device: str = "auto", engine: str = "torch
         from respectra.inference.backends.classical import ClassicalBackend
 
         return ClassicalBackend(weights)
+    device = "cpu" if engine == "onnx" else pick_device(device)
+    if engine == "auto" and device == "cpu":
+        from respectra.inference.backends.pixels import PixelBackend, in_numpy
+
+        network = in_numpy(weights)
+        if network is not None:
+            return PixelBackend(weights, network)
     from respectra.inference.backends.network import NetworkBackend
 
-    device = "cpu" if engine == "onnx" else pick_device(device)
     return NetworkBackend(weights, device=device, engine=engine)

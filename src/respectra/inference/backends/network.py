@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from respectra.errors import ConfigError
-from respectra.inference.backends.base import Backend
+from respectra.inference.backends.base import Backend, Means, Sums
 from respectra.inference.bits import CODE_BITS
 from respectra.inference.factors import Factors, Output, Predictor
 from respectra.inference.memory import MemoryUse, measure_memory
 from respectra.inference.networks import build, probe_image
-from respectra.inference.tiling import Layout
+from respectra.inference.tiling import Layout, Tile
 from respectra.methods import Weights
 from respectra.methods.network import LowRankNetwork, StepAware, UncertainNetwork
 from respectra.typing import Float32Array
@@ -179,8 +179,29 @@ class NetworkBackend(Backend):
         finally:
             network.set_step(before)
 
+    def mean_passes(self) -> list[frozenset[int]]:
+        """Read off the network."""
+        from respectra.inference.statistics import mean_passes
+
+        return mean_passes(self.weights)
+
+    def sums(
+        self,
+        pixels: Float32Array,
+        tile: Tile,
+        layout: Layout,
+        *,
+        wanted: frozenset[int],
+        known: Means,
+        weight: Float32Array | None = None,
+    ) -> Sums:
+        """See ``statistics.sums_of_tile``."""
+        from respectra.inference.statistics import sums_of_tile
+
+        return sums_of_tile(self, pixels, tile, layout, wanted=wanted, known=known, weight=weight)
+
     @contextlib.contextmanager
-    def given(self, means: Sequence[Tensor]) -> Iterator[None]:
+    def given(self, means: Sequence[Float32Array]) -> Iterator[None]:
         """Within this block the network uses these means in place of those of what it sees."""
         from respectra.inference.statistics import given_means
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from respectra.inference.engines.strips import StripwiseRespectra
-from respectra.methods.networks.respectra import Respectra
+from respectra.methods.networks.respectra_network import Respectra
 
 #: The largest difference from the plain network that is accepted, relative to its largest value.
 TOLERANCE = 1e-5

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.inference.engines.workers import run_parts
-from respectra.methods.networks.respectra import Respectra
+from respectra.methods.networks.respectra_network import Respectra
 
 #: Values of the widest map that are computed together.
 _STRIP = 2**20

@@ -1,68 +1,15 @@
-"""Parts of Respectra's own network: configuration, what it is told, and how it takes off noise."""
+"""Parts of Respectra's own network: what it is told, and how it takes off noise."""
 
 from __future__ import annotations
 
-from typing import Annotated, Self
-
 import torch
-from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from respectra.methods.network import NetworkConfig
 
 #: Hidden units of the encoder of what is told.
 _UNITS = 32
 #: Smallest light that anything is divided by.
 _TINY = 1e-6
-
-
-class RespectraConfig(NetworkConfig):
-    """Configuration of :class:`Respectra`."""
-
-    width: int = Field(default=80, ge=1)
-    """Channels of the per-pixel layers."""
-    layers: int = Field(default=2, ge=1)
-    """Hidden layers after the first."""
-    rank: int = Field(default=12, ge=1)
-    """Basis spectra; only their part that the camera does not see is used."""
-    scene: int = Field(default=24, ge=0)
-    """Length of the code that describes the scene, its light above all; 0: every pixel alone."""
-    windows: tuple[Annotated[int, Field(ge=3)], ...] = ()
-    """Odd sides of windows whose means and spreads each pixel is compared with: the surroundings,
-    for cameras that have noise."""
-
-    noise: float = Field(default=0.0, ge=0.0)
-    """Width of the range in which the noise of a camera's values lies, where it is wider than the
-    cells of its codes; 0: there is none."""
-
-    told: int = Field(default=0, ge=0)
-    """Length of the code that describes the effective response and what is known of it; 0: a
-    camera enters through the exact part and the ratios alone, as in the first version."""
-    denoiser: int = Field(default=0, ge=0)
-    """Channels of the layers that weigh the means of ``windows``, where noise is told; 0: the
-    windows are features instead, as in the first version."""
-    denoises: bool = False
-    """Noise is told, and the denoiser takes it off; :meth:`Respectra.set_capture` says so."""
-    residual: bool = False
-    """Hidden layers add to what they were given."""
-    doubt: int = Field(default=0, ge=0)
-    """Channels of a layer of the uncertainty's own; 0: it is linear in the last hidden layer."""
-
-    @field_validator("windows")
-    @classmethod
-    def _odd(cls, sides: tuple[int, ...]) -> tuple[int, ...]:
-        if any(side % 2 == 0 for side in sides):
-            raise ValueError(f"windows have odd sides, so that they have a centre; got {sides}")
-        return sides
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.denoiser and not (self.windows and self.told and self.scene):
-            raise ValueError("a denoiser needs windows, and lengths of told and of scene above 0")
-        if self.denoises and not self.denoiser:
-            raise ValueError("without a denoiser, no noise can be told")
-        return self
 
 
 class CaptureEncoder(nn.Module):

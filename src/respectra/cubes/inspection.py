@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from respectra.cubes.formats import CubeFormat, Stored
+from respectra.cubes.formats.base import encode_attrs
 from respectra.cubes.io import cube_copy, peek_cube
 from respectra.cubes.model import describe_wavelengths
 from respectra.urls import Place, Url, parse_place
@@ -47,33 +50,22 @@ def inspect(
     """
     place = parse_place(path)
     entry, stored = _peek(place, key, axes)
-    rows, columns, bands = stored.shape
+    grid = stored.wavelengths_nm
     problem = {"wavelength_problem": stored.wavelength_problem} if stored.wavelength_problem else {}
     facts = {
         "path": str(place),
         "format": entry.name,
-        "shape": [rows, columns, bands],
+        "shape": stored.shape,
         "stored_type": str(stored.dtype),
         "stored_bytes": stored.stored_bytes,
-        "memory_bytes": rows * columns * bands * 4,
-        "wavelengths_nm": None
-        if stored.wavelengths_nm is None
-        else np.asarray(stored.wavelengths_nm, np.float64).tolist(),
+        "memory_bytes": math.prod(stored.shape) * 4,
+        "wavelengths_nm": grid if grid is None else np.asarray(grid, np.float64),
         "attributes": dict(stored.attrs),
         "details": {**stored.details, **problem},
     }
-    return {name: _plain(value) for name, value in facts.items()}
-
-
-def _plain(value: Any) -> Any:
-    """The same without NaN and infinity, which JSON does not know."""
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, np.generic | np.ndarray):
-        return _plain(value.tolist())
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    # JSON knows neither NaN nor infinity.
+    plain: dict[str, Any] = json.loads(encode_attrs(facts), parse_constant=lambda _: None)
+    return plain
 
 
 def _peek(place: Place, key: str | None, axes: str | None) -> tuple[CubeFormat, Stored]:

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,8 @@ _OVERHEAD_BYTES = 2**17  # headers, wavelengths, attributes
 #: What a header and its data end with.
 _OF_SEVERAL = (".hdr", ".img", ".bip", ".bil", ".bsq", ".dat", ".raw")
 _SAME_NM = 0.1  # wavelengths that differ by less are the same, rounded
+#: Attributes of one value a band, which follow the bands.
+_PER_BAND = ("band_names", "fwhm_nm", "good_bands")
 
 
 def open_cube(
@@ -103,7 +105,9 @@ def open_cube(
     if grid.size > 1 and not (np.diff(grid) > 0).all():
         order = np.argsort(grid)
         grid, array = grid[order], array.reordered(order)
-        attrs |= _reordered(attrs, order)
+        for name, values in attrs.items():
+            if name in _PER_BAND and isinstance(values, list) and len(values) == order.size:
+                attrs[name] = [values[k] for k in order]
     kind = attrs.get("quantity", "radiance") if quantity is None else quantity
     _require_quantity(kind, path)
     plain = {"quantity": "radiance", "units": "relative", "source": ""}
@@ -130,18 +134,6 @@ def _plain_cube(cube: xr.DataArray, *, whole: bool) -> xr.DataArray:
         make_cube(cube[:1, :1].values, cube["wavelength"].values)  # refuses what is no number
     plain.attrs = dict(cube.attrs)
     return plain
-
-
-#: Attributes of one value a band, which follow the bands.
-PER_BAND = ("band_names", "fwhm_nm", "good_bands")
-
-
-def _reordered(attrs: Mapping[str, Any], order: npt.NDArray[np.intp]) -> dict[str, Any]:
-    return {
-        name: [attrs[name][k] for k in order]
-        for name in PER_BAND
-        if isinstance(attrs.get(name), list) and len(attrs[name]) == order.size
-    }
 
 
 def save_cube(
@@ -193,14 +185,9 @@ def save_with(
     """As ``save_cube``, with files that belong to the cube: all of them appear, or none.
 
     Args:
-        cube: as for ``save_cube``.
+        cube, overwrite, format: as for ``save_cube``.
         path: of the cube, on this machine.
         beside: further files in the same folder, and what writes each to the path it gets.
-        overwrite: replace what is there.
-        format: as for ``save_cube``.
-
-    Raises:
-        DataError, ConfigError, OutputError: as ``save_cube``, or as what writes the others.
     """
     path = Path(path)
     entry = FORMATS.for_writing(path, format)
@@ -304,7 +291,8 @@ def _wavelengths(
     bands = stored.shape[2]
     grid = stored.wavelengths_nm if given is None else given
     if grid is None and stored.wavelength_problem:
-        raise FormatError(_naming(path, stored.wavelength_problem))
+        problem = stored.wavelength_problem
+        raise FormatError(problem if str(path) in problem else f"{path}: {problem}")
     if grid is None:
         hint = "400:700:10"
         usual = ", the usual grid of 31 bands" if bands == CHALLENGE_WAVELENGTHS_NM.size else ""
@@ -325,21 +313,11 @@ def _wavelengths(
             f"given{hint}"
         )
     if given is not None and stored.wavelengths_nm is not None and not stored.assumed:
-        _require_agreement(path, np.asarray(stored.wavelengths_nm, np.float64), grid)
+        own = np.asarray(stored.wavelengths_nm, np.float64)
+        if np.abs(own - grid).max() > _SAME_NM:
+            raise FormatError(
+                f"{path} states its bands at {describe_wavelengths(own)}, and "
+                f"{describe_wavelengths(grid)} are given; leave them out to open the cube as the "
+                "file says; --resample gives other bands"
+            )
     return grid
-
-
-def _naming(path: Path, problem: str) -> str:
-    return problem if str(path) in problem else f"{path}: {problem}"
-
-
-def _require_agreement(
-    path: Path, own: npt.NDArray[np.float64], given: npt.NDArray[np.float64]
-) -> None:
-    """Refuse labels that contradict the file's."""
-    if np.abs(own - given).max() > _SAME_NM:
-        raise FormatError(
-            f"{path} states its bands at {describe_wavelengths(own)}, and "
-            f"{describe_wavelengths(given)} are given; leave them out to open the cube as the file "
-            "says; --resample gives other bands"
-        )

@@ -148,11 +148,7 @@ def lazy_cube(
 ) -> xr.DataArray:
     """A cube over an array that is read when it is asked for, and kept once all of it is read.
 
-    Args:
-        array: shape (y, x, band), bands in the order of the wavelengths.
-        wavelengths_nm: ascending.
-        attrs: of the cube.
-        chunks: makes it an array of Dask; ``{}`` takes the file's own chunks.
+    Chunks make it an array of Dask; ``{}`` takes the file's own.
 
     Raises:
         MissingExtraError: chunks without Dask.

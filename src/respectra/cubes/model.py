@@ -191,7 +191,7 @@ def by_chunk(
     dtype: npt.DTypeLike = np.float32,
     **arguments: Any,
 ) -> Any:
-    """A function of whole spectra on every chunk.
+    """A function of whole spectra on every chunk, as an array of dask.
 
     Args:
         cube: on chunks.
@@ -199,9 +199,6 @@ def by_chunk(
         last: length of the last axis of what it gives.
         dtype: of what it gives.
         arguments: of the function.
-
-    Returns:
-        an array of dask, on the cube's chunks of rows and columns.
     """
     data = cube.data.rechunk({2: -1})
     return data.map_blocks(

@@ -103,7 +103,7 @@ def relight(cube: xr.DataArray, light: Light, *, present: Light | None = None) -
 
 
 def _is_reflectance(cube: xr.DataArray) -> bool:
-    return cube.attrs.get("quantity", "radiance") == "reflectance"
+    return bool(cube.attrs.get("quantity") == "reflectance")
 
 
 def _power(light: xr.DataArray, cube: xr.DataArray) -> FloatArray:

@@ -233,9 +233,7 @@ def _dimensions(data: Any, file: Any) -> list[str | None] | None:
     names: list[str | None] = []
     with contextlib.suppress(OSError, RuntimeError, TypeError, KeyError, ValueError):
         for axis in data.attrs["DIMENSION_LIST"]:
-            first = axis[0] if len(axis) else None
-            found = file[first].name if first else None
-            names.append(found.lstrip("/") if found else None)
+            names.append(_name_of(axis[0] if len(axis) else None, file))
     return names if len(names) == len(data.shape) else None
 
 
@@ -248,11 +246,12 @@ def _texts(data: Any) -> list[Any] | None:
 def _targets(data: Any, file: Any) -> list[str | None] | None:
     if data.size > _MOST_TEXTS:
         return None
-    names: list[str | None] = []
-    for reference in np.ravel(data[()]):
-        found = file[reference].name if reference else None
-        names.append(found.lstrip("/") if found else None)
-    return names
+    return [_name_of(reference, file) for reference in np.ravel(data[()])]
+
+
+def _name_of(reference: Any, file: Any) -> str | None:
+    found = file[reference].name if reference else None
+    return found.lstrip("/") if found else None
 
 
 if __name__ == "__main__":

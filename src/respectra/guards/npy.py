@@ -138,15 +138,7 @@ def read_npz(
 def _described(
     where: str, path: Path, opener: _Opener, length: int, compressed: bool = False
 ) -> NpyArray:
-    """What the header of an array says.
-
-    Args:
-        where: for messages.
-        path: of the file.
-        opener: opens what holds the array.
-        length: bytes of that.
-        compressed: whether it is packed.
-    """
+    """What the header of an array says, which takes so many bytes of a file or a member of one."""
     with opener() as file:
         try:
             version = np.lib.format.read_magic(file)

@@ -24,10 +24,10 @@ from respectra.errors import FormatError
 from respectra.guards.limits import refuse_bomb
 from respectra.guards.text import parse_object, read_bytes
 
-_MOST_METADATA = 2**24
+MOST_METADATA = 2**24
 _MOST_FILES = 5_000_000
 _DEEPEST = 32
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
+METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _COMPRESSORS = ("blosc", "zstd", "gzip", "zlib", "lz4")
 #: Those of which only unpacking tells how much there is.
 _DEFLATED = ("gzip", "zlib")
@@ -181,7 +181,7 @@ def _walk(root: Path) -> list[_Found]:
                 raise FormatError(
                     f"{entry.path} is a link; a store is read without following links, copy it"
                 )
-        if owner is None and any(entry.name in _METADATA for entry in entries):
+        if owner is None and any(entry.name in METADATA for entry in entries):
             metadata = _metadata(Path(place))
             if metadata is not None:
                 owner = _Found(Path(place), metadata)
@@ -189,7 +189,7 @@ def _walk(root: Path) -> list[_Found]:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 pending.append((entry.path, depth + 1, owner))
-            elif owner is not None and entry.name not in _METADATA:
+            elif owner is not None and entry.name not in METADATA:
                 size = entry.stat(follow_symlinks=False).st_size
                 owner.size += size
                 owner.largest = max(owner.largest, size)
@@ -230,7 +230,7 @@ def _metadata(place: Path) -> tuple[int, dict[str, Any], Mapping[str, Any]] | No
 
 
 def _read(file: Path) -> dict[str, Any]:
-    return parse_object(read_bytes(file, _MOST_METADATA), file)
+    return parse_object(read_bytes(file, MOST_METADATA), file)
 
 
 def _describe(

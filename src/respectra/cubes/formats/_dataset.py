@@ -70,16 +70,7 @@ def peek_dataset(
     stored_bytes: int,
     ratio: float,
 ) -> Stored:
-    """What a dataset says of its cube.
-
-    Args:
-        path: the file or folder.
-        key: name of the variable, with its groups, or None.
-        axes: the roles of its dimensions, as the user names them, or None.
-        opener: opens the dataset lazily.
-        stored_bytes: what the file gives for the values.
-        ratio: see ``Stored.ratio``.
-    """
+    """What a dataset says of its cube; see ``CubeFormat.peek`` and ``Stored``."""
     with opener(path) as dataset:
         low_rank = peek_low_rank(dataset, path, opener, stored_bytes, ratio)
         if low_rank is not None and key is None:

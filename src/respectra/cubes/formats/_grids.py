@@ -41,7 +41,7 @@ def stated_grid(values: object, unit: object, bands: int, path: Path) -> Grid:
 
     Args:
         values: as the file has them; None where it has none.
-        unit: as the file states it; None or anything that is no text when it does not.
+        unit: as the file states it; anything that is no text where it does not.
         bands: of the cube.
         path: the file, for messages.
     """

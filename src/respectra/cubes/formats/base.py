@@ -175,12 +175,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def guard(stored: Stored, path: Path) -> None:
-    """Refuse what cannot be a cube or cannot be in the file, before its values are asked for.
-
-    Raises:
-        FormatError: not three dimensions, empty, or more values promised than the file can hold.
-        DataError: values that are not real numbers.
-    """
+    """Refuse what cannot be a cube or cannot be in the file, before its values are asked for."""
     if len(stored.shape) != 3:
         raise FormatError(
             f"{path} holds an array of {len(stored.shape)} dimensions {stored.shape}; "
@@ -207,17 +202,7 @@ def guard(stored: Stored, path: Path) -> None:
 
 
 def guard_reading(stored: Stored, path: Path, shape: tuple[int, ...]) -> None:
-    """Refuse to read a part that the file cannot hold or the memory cannot take.
-
-    Args:
-        stored: what the file says.
-        path: of the file.
-        shape: rows, columns and bands that are asked for.
-
-    Raises:
-        FormatError: more values than the file can hold.
-        DataError: more than the free memory.
-    """
+    """Refuse to read rows, columns and bands that the file cannot hold or the memory not take."""
     asked = stored.shape if stored.window is None else shape
     chunks = [min(c, n) for c, n in zip(stored.chunks or asked, stored.shape, strict=True)]
     read = math.prod(max(n, chunk) for n, chunk in zip(asked, chunks, strict=True))
@@ -298,11 +283,7 @@ def _plain(value: Any) -> Any:
 
 
 def encode_facts(cube: xr.DataArray, **layout: Any) -> str:
-    """Wavelengths and attributes as JSON, for formats that keep them as a text.
-
-    Raises:
-        DataError: as :func:`encode_attrs`.
-    """
+    """Wavelengths and attributes as JSON, for formats that keep them as a text."""
     facts = {
         "wavelengths_nm": wavelengths_of(cube).tolist(),
         "attributes": json.loads(encode_attrs(cube.attrs)),
@@ -311,11 +292,7 @@ def encode_facts(cube: xr.DataArray, **layout: Any) -> str:
 
 
 def decode_attrs(text: object) -> dict[str, Any]:
-    """Attributes from the JSON of ``encode_attrs``.
-
-    Raises:
-        FormatError: the text is something else.
-    """
+    """Attributes from the JSON of ``encode_attrs``; anything else raises a FormatError."""
     try:
         attrs = parse_json(text, "its attributes") if isinstance(text, str | bytes) else None
     except FormatError:

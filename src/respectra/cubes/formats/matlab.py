@@ -36,7 +36,8 @@ from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError, OutputError, RespectraWarning
 from respectra.guards.hdf5 import SIGNATURE, is_hdf5
 from respectra.guards.mat4 import looks_like_mat4
-from respectra.guards.matlab import SIGNATURE_V5, MatlabArray, open_matlab
+from respectra.guards.mat5 import MatlabArray
+from respectra.guards.matlab import SIGNATURE_V5, open_matlab
 from respectra.wavelengths import UNIT_NAMES
 
 if TYPE_CHECKING:

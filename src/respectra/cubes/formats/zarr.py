@@ -135,13 +135,7 @@ def _fill_value(stated: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def chunk_side(bands: int, itemsize: int, side: int | None = None) -> int:
-    """Side of square chunks, pixels.
-
-    Args:
-        bands: of a spectrum.
-        itemsize: bytes of a value.
-        side: of pieces that no chunk may cross; the result divides it.
-    """
+    """Side of square chunks, pixels; it divides that of pieces, where no chunk may cross them."""
     most = int((_CHUNK_BYTES / (bands * itemsize)) ** 0.5)
     most = max(16, min(CHUNK_SIDE, most // 16 * 16))
     if side is None:

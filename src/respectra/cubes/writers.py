@@ -11,8 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from respectra.cubes.formats import FORMATS
-from respectra.cubes.formats._writer import CubeType, CubeWriter, Region
-from respectra.cubes.formats.base import writing
+from respectra.cubes.formats.base import CubeType, CubeWriter, Region, writing
 from respectra.cubes.io import PathLike
 from respectra.errors import ConfigError, DataError
 from respectra.files import Move, atomic_paths, move_into_place

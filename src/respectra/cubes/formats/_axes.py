@@ -1,12 +1,13 @@
-"""Which axis of an array is which: by what the file says, by sizes where it names nothing."""
+"""Which array of a file is the cube, and which of its axes is which: by names, else by sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal, get_args
 
 from respectra.cubes.formats._grids import WAVELENGTH_NAMES
-from respectra.errors import ConfigError, FormatError
+from respectra.errors import ConfigError, FormatError, SeveralCubesError
 
 _BAND = (
     *WAVELENGTH_NAMES, "channel", "channels", "nbands", "n_bands", "spectral", "spectrum", "z",
@@ -34,6 +35,34 @@ UNNAMED = "phony_dim_"
 Role = Literal["y", "x", "band"]
 #: The roles of an array's axes in the order in which they are stored, as a user names them.
 Axes = tuple[Role, Role, Role]
+
+
+def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path: Path) -> str:
+    """The variable of a file that is the cube: ``key``, a usual name, or the only 3-D one.
+
+    Raises:
+        FormatError: there is no such variable, none with three dimensions, or several.
+    """
+    listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
+    if key is not None:
+        if key not in shapes:
+            raise FormatError(f"{path} has no variable {key!r}; it holds {listing}")
+        return key
+    for name in ("cube", "cube_u16", "cube_u8", "rad"):
+        if name in shapes:
+            return name
+    solid = [name for name, shape in shapes.items() if len(shape) == 3]
+    if len(solid) == 1:
+        return solid[0]
+    if solid:
+        raise SeveralCubesError(
+            f"{path} holds several arrays with three dimensions ({listing}); say which one with "
+            "--key (key=...)",
+            solid,
+        )
+    raise FormatError(
+        f"{path} holds no array with three dimensions ({listing}); a cube has y, x and wavelength"
+    )
 
 
 def parse_axes(text: str) -> Axes:

@@ -16,6 +16,7 @@ from respectra.cubes.formats._axes import (
     UNNAMED,
     Axes,
     band_by_size,
+    choose_variable,
     order_by_roles,
     role_by_attributes,
     role_by_name,
@@ -26,7 +27,6 @@ from respectra.cubes.formats._low_rank import low_rank_dataset, peek_low_rank
 from respectra.cubes.formats.base import (
     MOST_BANDS,
     Stored,
-    choose_variable,
     contiguous,
     decode_attrs,
     encode_attrs,

@@ -6,25 +6,24 @@ import contextlib
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.formats._writer import CubeWriter
 from respectra.cubes.lowrank import LowRankCube
-from respectra.cubes.model import wavelengths_of
+from respectra.cubes.model import check_wavelengths, wavelengths_of
 from respectra.errors import (
     DataError,
     FormatError,
     OutputError,
     RespectraError,
     RespectraWarning,
-    SeveralCubesError,
     no_file,
     said_by,
 )
@@ -38,7 +37,12 @@ if TYPE_CHECKING:
 MOST_BANDS = 100_000
 #: ``ratio`` of compressed values: what more they may grow is ``guards.limits.EXPANSION``.
 DEFLATE_RATIO = EXPANSION
-
+#: Type of stored values.
+CubeType = Literal["float32", "float16"]
+#: Rows and columns of a piece, as slices with a start and a stop.
+Region = tuple[slice, slice]
+#: A cube that is not in memory is written so many bytes at a time.
+_BLOCK_BYTES = 2**26
 
 #: Reads (rows, columns, bands) of a file.
 Window = Callable[[slice, slice, slice], npt.NDArray[Any]]
@@ -90,6 +94,85 @@ class Stored:
     def nbytes(self) -> int:
         """Bytes that the values will take in memory, as stored."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+
+class CubeWriter(ABC):
+    """Writes a cube to the files that its format names.
+
+    ``create`` begins, ``write`` puts pieces in any order, ``finish`` makes the files complete. A
+    writer of the same arguments may go on where a killed process stopped: it writes the pieces
+    that are missing, without ``create``. Moving the files into their place is the caller's
+    (see :func:`respectra.cubes.open_writer`).
+
+    Args:
+        paths: where to write, as the format's ``files`` names them; suffixes matter.
+        shape: (y, x, band).
+        wavelengths_nm: one a band, ascending, nm.
+        dtype: of the stored values.
+        pieces: rows and columns of the pieces, where several processes write, or one may be
+            killed: what the file keeps together then never belongs to two of them.
+    """
+
+    #: Whether the files take the room of all the values from the beginning.
+    needs_full_room = False
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        shape: tuple[int, int, int],
+        wavelengths_nm: npt.ArrayLike,
+        *,
+        dtype: CubeType = "float32",
+        pieces: tuple[int, int] | None = None,
+    ) -> None:
+        self.paths = tuple(paths)
+        self.shape = shape
+        self.wavelengths_nm = check_wavelengths(wavelengths_nm)
+        self.dtype = np.dtype(dtype)
+        self.pieces = pieces
+
+    @classmethod
+    def load_library(cls) -> None:
+        """Import what writing needs."""
+        return
+
+    @abstractmethod
+    def create(self) -> None:
+        """Begin an empty cube.
+
+        Raises:
+            ConfigError: the format has no such type of values.
+        """
+
+    @abstractmethod
+    def write(self, region: Region, spectra: npt.NDArray[Any]) -> None:
+        """Write one piece, shape (y, x, band)."""
+
+    @abstractmethod
+    def finish(self, attrs: Mapping[Any, Any]) -> None:
+        """Make the files complete, with the attributes of the cube."""
+
+    @property
+    def height(self) -> int:
+        """Rows that are best written at a time."""
+        return max(1, _BLOCK_BYTES // (4 * self.shape[1] * self.shape[2]))
+
+    @classmethod
+    def write_cube(cls, cube: xr.DataArray, *paths: Path) -> None:
+        """Write a cube as a whole; one that is not in memory is read as it is written."""
+        rows, columns, bands = cube.shape
+        writer = cls(paths, (rows, columns, bands), wavelengths_of(cube))
+        writer.create()
+        for region, values in _blocks(cube, writer.height):
+            writer.write(region, values)
+        writer.finish(cube.attrs)
+
+
+def _blocks(cube: xr.DataArray, height: int) -> Iterator[tuple[Region, npt.NDArray[Any]]]:
+    for y in range(0, cube.shape[0], height):
+        stop = min(cube.shape[0], y + height)
+        values = np.asarray(cube[y:stop].values, np.float32)
+        yield (slice(y, stop), slice(0, cube.shape[1])), values
 
 
 @dataclass(frozen=True)
@@ -300,31 +383,3 @@ def decode_attrs(text: object) -> dict[str, Any]:
     if not isinstance(attrs, dict):
         raise FormatError("its attributes are not a JSON object")
     return attrs
-
-
-def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path: Path) -> str:
-    """The variable of a file that is the cube: ``key``, a usual name, or the only 3-D one.
-
-    Raises:
-        FormatError: there is no such variable, none with three dimensions, or several.
-    """
-    listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
-    if key is not None:
-        if key not in shapes:
-            raise FormatError(f"{path} has no variable {key!r}; it holds {listing}")
-        return key
-    for name in ("cube", "cube_u16", "cube_u8", "rad"):
-        if name in shapes:
-            return name
-    solid = [name for name, shape in shapes.items() if len(shape) == 3]
-    if len(solid) == 1:
-        return solid[0]
-    if solid:
-        raise SeveralCubesError(
-            f"{path} holds several arrays with three dimensions ({listing}); say which one with "
-            "--key (key=...)",
-            solid,
-        )
-    raise FormatError(
-        f"{path} holds no array with three dimensions ({listing}); a cube has y, x and wavelength"
-    )

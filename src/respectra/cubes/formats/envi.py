@@ -29,10 +29,11 @@ from respectra.cubes.formats._envi_header import (
     wavelengths_in,
 )
 from respectra.cubes.formats._values import Decoding
-from respectra.cubes.formats._writer import CubeWriter, Region
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     CubeFormat,
+    CubeWriter,
+    Region,
     Stored,
     decode_attrs,
     encode_attrs,

@@ -20,14 +20,13 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.formats._axes import Axes, order_by_size
+from respectra.cubes.formats._axes import Axes, choose_variable, order_by_size
 from respectra.cubes.formats._grids import WAVELENGTH_NAMES, grid_beside
 from respectra.cubes.formats._hdf5_output import hdf5_output
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     CubeFormat,
     Stored,
-    choose_variable,
     contiguous,
     decode_attrs,
     encode_attrs,
@@ -121,19 +120,15 @@ def _order(
     if axes is not None or cube.by_columns:
         return order_by_size(cube.shape, sizes, axes)
     fits = [axis for axis in range(3) if cube.shape[axis] in sizes]
-    if fits == [0] and _is_of_the_challenge(cube, beside):
-        return (2, 1, 0)
-    read_as: dict[int, tuple[str, tuple[int, ...]]] = {
-        0: ("band,x,y", (2, 1, 0)),
-        2: ("y,x,band", (0, 1, 2)),
-    }
-    if len(fits) != 1 or fits[0] not in read_as:
+    if fits == [0] and cube.name in ("cube", "rad") and "bands" in beside:
+        return (2, 1, 0)  # called as the challenge's
+    if fits not in ([0], [2]):
         raise FormatError(
             f"{path} does not say what the axes {cube.shape} of {cube.name!r} are, for it was not "
             "written by MATLAB and its wavelengths do not tell; say it with --axes (axes=...): "
             "band,x,y in MATLAB's order, y,x,band in NumPy's"
         )
-    text, order = read_as[fits[0]]
+    text, order = ("band,x,y", (2, 1, 0)) if fits == [0] else ("y,x,band", (0, 1, 2))
     warnings.warn(
         f"{path} does not say what the axes {cube.shape} of {cube.name!r} are, for it was not "
         f"written by MATLAB; read as {text}, by the number of wavelengths: if rows and columns are "
@@ -142,11 +137,6 @@ def _order(
         stacklevel=2,
     )
     return order
-
-
-def _is_of_the_challenge(cube: MatlabArray, beside: Mapping[str, MatlabArray]) -> bool:
-    """Whether an array is called as the challenge's: ``cube`` or ``rad`` with ``bands``."""
-    return cube.name in ("cube", "rad") and "bands" in beside
 
 
 def _beside(arrays: Mapping[str, MatlabArray], name: str) -> dict[str, MatlabArray]:

@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.formats._axes import Axes, order_by_size
+from respectra.cubes.formats._axes import Axes, choose_variable, order_by_size
 from respectra.cubes.formats._grids import WAVELENGTH_NAMES, grid_beside
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     CubeFormat,
     Stored,
-    choose_variable,
     contiguous,
     decode_attrs,
     encode_attrs,

@@ -15,16 +15,16 @@ import numpy.typing as npt
 import xarray as xr
 from xarray.core import indexing
 
-from respectra.cubes.formats._axes import UNNAMED, Axes
+from respectra.cubes.formats._axes import UNNAMED, Axes, choose_variable
 from respectra.cubes.formats._cf import decoded
 from respectra.cubes.formats._dataset import peek_dataset
 from respectra.cubes.formats._low_rank import low_rank_dataset
-from respectra.cubes.formats._writer import CubeWriter, Region
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     CubeFormat,
+    CubeWriter,
+    Region,
     Stored,
-    choose_variable,
     encode_attrs,
 )
 from respectra.cubes.lowrank import LowRankCube

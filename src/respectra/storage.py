@@ -121,14 +121,16 @@ def exists(url: Url) -> bool:
         return bool(system.isfile(path))
 
 
-def ensure_absent(url: Url, *, overwrite: bool = False) -> None:
-    """Refuse an output that exists already.
+def ensure_absent(place: Place, *, overwrite: bool = False) -> None:
+    """Refuse an output that exists already, on this machine or elsewhere.
 
     Raises:
         OutputError: it does, and ``overwrite`` is false.
     """
-    if not overwrite and exists(url):
-        raise OutputError(f"{url} exists already; choose another name or pass --overwrite")
+    if overwrite:
+        return
+    if exists(place) if isinstance(place, Url) else os.path.lexists(place):
+        raise OutputError(f"{place} exists already; choose another name or pass --overwrite")
 
 
 def require_bucket(url: Url) -> None:

@@ -1,4 +1,9 @@
-"""What NetCDF, HDF5 and Zarr share: xarray datasets with one cube among their variables."""
+"""What NetCDF, HDF5 and Zarr share: xarray datasets with one cube among their variables.
+
+A low-rank cube is ``coefficients``, ``basis`` and ``mean_spectrum`` by name: in plain xarray
+``xr.dot(ds.coefficients, ds.basis) + ds.mean_spectrum``, then clipped to the attributes
+``clip_low`` and ``clip_high`` of the coefficients where they exist.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +28,6 @@ from respectra.cubes.formats._axes import (
 )
 from respectra.cubes.formats._cf import PROBLEM
 from respectra.cubes.formats._grids import WAVELENGTH_NAMES, plausible_wavelengths, stated_grid
-from respectra.cubes.formats._low_rank import low_rank_dataset, peek_low_rank
 from respectra.cubes.formats.base import (
     MOST_BANDS,
     Stored,
@@ -42,6 +46,16 @@ _STANDARD_NAMES = ("radiation_wavelength", "sensor_band_central_radiation_wavele
 _GROUND_UNITS = ("m", "meter", "metre", "meters", "metres", "cm", "mm")
 #: Opens a dataset without reading anything of it, its coordinates included.
 Opener = Callable[[Path], AbstractContextManager[xr.Dataset]]
+
+COEFFICIENTS, BASIS, MEAN = "coefficients", "basis", "mean_spectrum"
+_DIMS = {
+    COEFFICIENTS: ("y", "x", "component"),
+    BASIS: ("component", "wavelength"),
+    MEAN: ("wavelength",),
+}
+_CLIPS = ("clip_low", "clip_high")
+#: A basis is read before its cube is known to be plausible.
+_LARGEST_BASIS = 10_000_000
 
 
 def to_dataset(cube: xr.DataArray | LowRankCube) -> xr.Dataset:
@@ -62,6 +76,25 @@ def to_dataset(cube: xr.DataArray | LowRankCube) -> xr.Dataset:
     return bare.to_dataset(name="cube")
 
 
+def low_rank_dataset(cube: LowRankCube) -> xr.Dataset:
+    """A dataset that any xarray reads."""
+    arrays = {COEFFICIENTS: cube.coefficients, BASIS: cube.basis, MEAN: cube.mean}
+    dataset = xr.Dataset(
+        {name: (_DIMS[name], array) for name, array in arrays.items()},
+        coords={"wavelength": ("wavelength", cube.wavelengths_nm, {"units": "nm"})},
+    )
+    attrs = dataset[COEFFICIENTS].attrs
+    attrs |= clip_attrs(cube.clip)
+    attrs["attributes"] = encode_attrs(cube.attrs)
+    return dataset
+
+
+def clip_attrs(clip: tuple[float | None, float | None]) -> dict[str, str | float]:
+    """Attributes of coefficients: what they are, and how their sum is clipped."""
+    bounds = {name: float(v) for name, v in zip(_CLIPS, clip, strict=True) if v is not None}
+    return {"low_rank": "cube = coefficients . basis + mean_spectrum, then clipped", **bounds}
+
+
 def peek_dataset(
     path: Path,
     key: str | None,
@@ -72,7 +105,7 @@ def peek_dataset(
 ) -> Stored:
     """What a dataset says of its cube; see ``CubeFormat.peek`` and ``Stored``."""
     with opener(path) as dataset:
-        low_rank = peek_low_rank(dataset, path, opener, stored_bytes, ratio)
+        low_rank = _peek_low_rank(dataset, path, opener, stored_bytes, ratio)
         if low_rank is not None and key is None:
             return low_rank
         key = key.strip("/") if key is not None else None
@@ -226,3 +259,59 @@ def _load(
 
 def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _peek_low_rank(
+    dataset: xr.Dataset,
+    path: Path,
+    opener: Opener,
+    stored_bytes: int,
+    ratio: float,
+) -> Stored | None:
+    """What a dataset says of its low-rank cube; None when it holds none."""
+    variables = dataset.variables
+    if not {*_DIMS, "wavelength"} <= set(variables):
+        return None
+    if any(variables[name].dims != dims for name, dims in _DIMS.items()):
+        return None
+    factors = dataset[COEFFICIENTS]
+    if "low_rank" not in factors.attrs:
+        return None
+    rank, bands = dataset[BASIS].shape
+    if factors.dtype not in (np.float32, np.float16) or not 0 < rank * bands <= _LARGEST_BASIS:
+        raise FormatError(
+            f"{path} holds coefficients of type {factors.dtype} on a basis of shape "
+            f"{(rank, bands)}; that is no low-rank cube"
+        )
+    attrs = decode_attrs(factors.attrs.get("attributes"))
+
+    def read(*window: slice) -> LowRankCube:
+        """All of it, or some rows and columns."""
+        with opener(path) as opened:
+            return LowRankCube(
+                opened[COEFFICIENTS][window].values,
+                opened[BASIS].values,
+                opened["wavelength"].values,
+                mean=opened[MEAN].values,
+                clip=(_clip(opened, _CLIPS[0]), _clip(opened, _CLIPS[1])),
+                attrs=attrs,
+            )
+
+    return Stored(
+        shape=(*factors.shape[:2], bands),
+        dtype=np.dtype(np.float32),
+        stored_bytes=stored_bytes,
+        load=lambda: np.asarray(read()),
+        window=lambda *spans: read(*spans[:2]).lazy()[:, :, spans[2]].values,
+        wavelengths_nm=dataset["wavelength"].values,
+        attrs=attrs,
+        # A basis makes more of what is stored, beyond what compression does.
+        ratio=ratio * max(1.0, 4 * bands / (rank * factors.dtype.itemsize)),
+        details={"low_rank": rank, "coefficients_type": str(factors.dtype)},
+        factors=read,
+    )
+
+
+def _clip(dataset: xr.Dataset, name: str) -> float | None:
+    value: Any = dataset[COEFFICIENTS].attrs.get(name)
+    return None if value is None else float(value)

@@ -17,8 +17,7 @@ from xarray.core import indexing
 
 from respectra.cubes.formats._axes import UNNAMED, Axes, choose_variable
 from respectra.cubes.formats._cf import decoded
-from respectra.cubes.formats._dataset import peek_dataset
-from respectra.cubes.formats._low_rank import low_rank_dataset
+from respectra.cubes.formats._dataset import low_rank_dataset, peek_dataset
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     CubeFormat,

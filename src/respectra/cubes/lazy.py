@@ -89,7 +89,9 @@ class StoredArray(LazyArray):
         for group in groups:
             part = self._window(_span(group), _span(columns), _span(bands))
             for axis, positions in enumerate((group, columns, bands)):
-                part = _take(part, positions - positions.min(), axis)
+                places = positions - positions.min()
+                if not np.array_equal(places, np.arange(part.shape[axis])):
+                    part = part.take(places, axis)
             parts.append(part)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -129,15 +131,6 @@ class StoredArray(LazyArray):
 
 def _span(positions: npt.NDArray[np.intp]) -> slice:
     return slice(int(positions.min()), int(positions.max()) + 1)
-
-
-def _take(
-    part: npt.NDArray[np.float32], positions: npt.NDArray[np.intp], axis: int
-) -> npt.NDArray[np.float32]:
-    count = part.shape[axis]
-    if np.array_equal(positions, np.arange(count)):
-        return part
-    return part.take(positions, axis=axis)
 
 
 def lazy_cube(

@@ -15,9 +15,6 @@ from respectra.files import recover
 from respectra.identity import content_hash
 from respectra.urls import Place, Url, parse_place
 
-#: The header that says what the file of values beside it is.
-_HEADER = ".hdr"
-
 
 def cube_parts(path: str | os.PathLike[str]) -> tuple[Path, ...]:
     """The files of a cube, whichever of them is named; a folder is one of them.
@@ -75,15 +72,12 @@ def _cubes_at(url: Url) -> list[Url]:
         return [url]
     there = [other for other, _ in storage.find(url, stores=True)]
     cubes = [u for u in there if u.suffix.lower() in known and not u.name.startswith(".")]
-    headers = {str(u.with_name(u.stem)) for u in cubes if u.suffix.lower() == _HEADER}
-    cubes = [u for u in cubes if not _is_data(u, headers)]
+    # What holds the values of a header beside it is no other cube.
+    headers = {str(u.with_name(u.stem)) for u in cubes if u.suffix.lower() == ".hdr"}
+    data = set(FORMATS.get("envi").suffixes) - {".hdr"}
+    cubes = [
+        u for u in cubes if u.suffix.lower() not in data or str(u.with_name(u.stem)) not in headers
+    ]
     if not cubes:
         raise FormatError(f"{url} holds no cube ({', '.join(sorted(known))})")
     return cubes
-
-
-def _is_data(url: Url, headers: set[str]) -> bool:
-    """Whether it holds the values of a header beside it."""
-    suffix = url.suffix.lower()
-    envi = FORMATS.get("envi").suffixes
-    return suffix != _HEADER and suffix in envi and str(url.with_name(url.stem)) in headers

@@ -43,10 +43,7 @@ class GrowingCube:
     Args:
         folder: where it grows; the caller makes and removes it, and holds the lock of the target.
         target: where it will be; a format that has a writer.
-        shape: (y, x, band).
-        wavelengths_nm: one a band, ascending, nm.
-        dtype: of its values.
-        pieces: rows and columns of the pieces in which it comes.
+        shape, wavelengths_nm, dtype, pieces: as for :class:`CubeWriter`.
 
     Raises:
         ConfigError: the format is written as a whole.

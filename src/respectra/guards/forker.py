@@ -17,32 +17,25 @@ import socket
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 #: A copy that is ended for its time on the clock says so, whichever way it was ended.
 _OUT_OF_TIME = tuple(
     -getattr(signal, name) for name in ("SIGPROF", "SIGALRM", "SIGXCPU") if hasattr(signal, name)
 )
-_ENDED = ("code", "seconds", "peak_bytes")
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a copy said and took.
-
-    Attributes:
-        code: exit code, negative for signals; None if someone ended the processes from outside.
-        said: its output.
-        seconds: of processor time.
-        peak_bytes: the most memory that it had.
-    """
+class Answer(NamedTuple):
+    """What a copy said and took."""
 
     code: int | None
-    said: bytes
+    """Exit code, negative for signals; None if someone ended the processes from outside."""
     seconds: float
+    """Of processor time."""
     peak_bytes: int
+    """The most memory that it had."""
+    said: bytes
 
 
 class Forker:
@@ -51,7 +44,7 @@ class Forker:
     Args:
         script: is run with the number of a socket as its argument. Each message that comes holds
             a question in JSON and the writing ends of two pipes: for the answer, and for how the
-            copy ended (``_ENDED``) in JSON.
+            copy ended in JSON, as :class:`Answer` begins.
     """
 
     def __init__(self, script: Path) -> None:
@@ -74,8 +67,8 @@ class Forker:
             said = stream.read()  # the copy is ended when this stops reading
             ended = end.read()
         if not ended:
-            return Answer(None, b"", 0.0, 0)
-        answer = Answer(said=said, **dict(zip(_ENDED, json.loads(ended), strict=True)))
+            return Answer(None, 0.0, 0, b"")
+        answer = Answer(*json.loads(ended), said)
         if answer.code in _OUT_OF_TIME:
             raise TimeoutError
         return answer

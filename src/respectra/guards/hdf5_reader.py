@@ -44,12 +44,11 @@ def main() -> None:
         try:
             answer = _index(request["path"], blob)
             text = json.dumps({**answer, "bytes": sum(map(len, blob))})
-        except MemoryError:
-            blob = []
-            text = json.dumps({"error": "its index needs too much memory", "bytes": 0})
         except Exception as error:  # a damaged file makes the library raise anything
             blob = []
             reason = " ".join(str(error).split())[:300] or type(error).__name__
+            if isinstance(error, MemoryError):
+                reason = "its index needs too much memory"
             text = json.dumps({"error": reason, "bytes": 0})
         _start_clock(0.0)
         answers.write(text.encode() + b"\n" + b"".join(blob))

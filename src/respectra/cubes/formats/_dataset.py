@@ -166,13 +166,15 @@ def _axes(
     """
     dims = [str(dim) for dim in variable.dims]
     ranked = sorted(_wavelengths(dataset, variable), key=lambda found: -found[0])
-    along = {str(dataset[n].dims[0]): n for _, n in reversed(ranked) if _is_named(dataset[n])}
+    along: dict[str, str] = {}
+    for _, n in ranked:
+        if _is_named(dataset[n]):
+            along.setdefault(str(dataset[n].dims[0]), n)
     roles: list[str | None] = [role_by_name(dim) for dim in dims]
     for axis, dim in enumerate(dims):
         if dim in dataset.variables and roles[axis] is None:
             roles[axis] = role_by_attributes(dataset[dim].attrs)
-    named = (str(dataset[n].dims[0]) for _, n in ranked if _is_named(dataset[n]))
-    lying = next((dim for dim in named if dim in dims), None)
+    lying = next((dim for dim in along if dim in dims), None)
     if axes is not None:
         roles = list(axes)
     elif lying is not None:

@@ -43,12 +43,7 @@ class Decoding:
         return self.gain is not None or self.offset is not None or self.divisor != 1.0
 
     def apply(self, stored: npt.NDArray[Any], bands: slice) -> npt.NDArray[np.float32]:
-        """The values of a part, float32; NaN where nothing was measured.
-
-        Args:
-            stored: shape (y, x, band), as in the file, any layout.
-            bands: which bands of the file these are.
-        """
+        """The values of a part (y, x, band), float32; NaN where nothing was measured."""
         if self.nodata is None and not self.scales:
             return contiguous(stored)
         values = np.empty(stored.shape, np.float32)

@@ -184,10 +184,8 @@ def _index(path: str, blob: list[bytes]) -> dict[str, Any]:
 
 
 def _fill(data: Any) -> Any:
-    value = data.fillvalue
-    if value is None or np.asarray(value).dtype.kind not in "fiub":
-        return None
-    return float(value) if np.asarray(value).dtype.kind == "f" else int(value)
+    value = np.asarray(data.fillvalue)
+    return value.item() if value.dtype.kind in "fiub" and not value.ndim else None
 
 
 def _attributes(item: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -117,8 +117,8 @@ class ZarrStore:
         refused: others by name, and why they are not.
     """
 
-    arrays: Mapping[str, ZarrArray] = field(default_factory=dict)
-    refused: Mapping[str, str] = field(default_factory=dict)
+    arrays: Mapping[str, ZarrArray]
+    refused: Mapping[str, str]
 
 
 def check_store(folder: str | os.PathLike[str], holding: Holding | None = None) -> ZarrStore:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -100,12 +101,8 @@ def _named(file: Hdf5File) -> Iterator[tuple[Hdf5Array, tuple[str, ...]]]:
         dims: list[str] = []
         for n, name in zip(array.shape, stated, strict=True):
             if name is None or name in dims or sizes.setdefault(name, n) != n:
-                place = 0
-                while True:
-                    name = f"{UNNAMED}{n}" + (f"_{place}" if place else "")
-                    if name not in dims and sizes.setdefault(name, n) == n:
-                        break
-                    place += 1
+                names = (f"{UNNAMED}{n}" + (f"_{k}" if k else "") for k in itertools.count())
+                name = next(d for d in names if d not in dims and sizes.setdefault(d, n) == n)
             dims.append(name)
         yield array, tuple(dims)
 

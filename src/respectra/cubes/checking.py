@@ -117,10 +117,7 @@ def check(cube: xr.DataArray) -> CubeReport:
 
 
 def check_lazily(cube: xr.DataArray) -> Any:
-    """As :func:`check`, for a cube on dask's chunks, each of which is looked at by itself.
-
-    Returns:
-        what gives the :class:`CubeReport` when its ``compute()`` is called, on dask's workers.
+    """As :func:`check`, for a cube on dask's chunks; ``compute()`` of the result gives the report.
 
     Raises:
         DataError: not a cube, or not on chunks.

@@ -40,13 +40,8 @@ class StoredArray(LazyArray):
         self.shape = self._stored.shape
         self.dtype = np.dtype(np.float32)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        del state["_entry"], state["_stored"], state["_whole"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["_path"], state["_peek"], state["_order"])  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoredArray, (self._path, self._peek, self._order)
 
     @property
     def stored(self) -> Stored:

@@ -48,14 +48,11 @@ def to_radiance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArray:
 
 
 def to_reflectance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArray:
-    """The reflectance of a scene whose radiance and light are known.
+    """The reflectance of a scene of known radiance: what :func:`to_radiance` was given.
 
     Args:
         cube: radiance.
-        light: the light that it is under; the one in its attributes by default.
-
-    Returns:
-        ``quantity`` reflectance.
+        light: that it is under; the one in its attributes by default.
 
     Raises:
         DataError: the cube holds reflectance, or the light is dark in a band or does not cover it.

@@ -68,7 +68,8 @@ class Forker:
             ended = end.read()
         if not ended:
             return Answer(None, 0.0, 0, b"")
-        answer = Answer(*json.loads(ended), said)
+        code, seconds, peak_bytes = json.loads(ended)
+        answer = Answer(code, seconds, peak_bytes, said)
         if answer.code in _OUT_OF_TIME:
             raise TimeoutError
         return answer

@@ -195,7 +195,10 @@ class Hdf5Array:
                 file.seek(offset)
                 data = _unpack(file.read(stored), self._layout["filters"], mask, chunk_bytes, where)
                 block = np.frombuffer(data, self.dtype).reshape(chunks)
-                _paste(values, block, place, bounds)
+                low, high = np.maximum(place, starts), np.minimum(place + sides, stops)
+                values[_spans(low - starts, high - starts)] = block[
+                    _spans(low - place, high - place)
+                ]
         return values
 
 
@@ -277,19 +280,8 @@ def _bounds(part: slice | int, n: int) -> tuple[int, int]:
     return start, max(start, stop)
 
 
-def _paste(
-    values: npt.NDArray[Any],
-    block: npt.NDArray[Any],
-    place: Sequence[int],
-    bounds: Sequence[tuple[int, int]],
-) -> None:
-    """Copy what of a chunk lies within bounds."""
-    into, out = [], []
-    for at, side, (start, stop) in zip(place, block.shape, bounds, strict=True):
-        low, high = max(at, start), min(at + side, stop)
-        into.append(slice(low - start, high - start))
-        out.append(slice(low - at, high - at))
-    values[tuple(into)] = block[tuple(out)]
+def _spans(low: npt.NDArray[np.int64], high: npt.NDArray[np.int64]) -> tuple[slice, ...]:
+    return tuple(map(slice, low.tolist(), high.tolist()))
 
 
 def _unpack(

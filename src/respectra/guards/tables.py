@@ -18,12 +18,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 
 
 class TextTable(NamedTuple):
-    """A table.
-
-    Attributes:
-        names: headings of the columns; empty when the file has none.
-        values: shape (row, column), float64.
-    """
+    """A table of shape (row, column); no names where its columns have no headings."""
 
     names: tuple[str, ...]
     values: npt.NDArray[np.float64]

@@ -163,16 +163,11 @@ class CubeWriter(ABC):
         rows, columns, bands = cube.shape
         writer = cls(paths, (rows, columns, bands), wavelengths_of(cube))
         writer.create()
-        for region, values in _blocks(cube, writer.height):
-            writer.write(region, values)
+        for y in range(0, rows, writer.height):
+            stop = min(rows, y + writer.height)
+            values = np.asarray(cube[y:stop].values, np.float32)
+            writer.write((slice(y, stop), slice(0, columns)), values)
         writer.finish(cube.attrs)
-
-
-def _blocks(cube: xr.DataArray, height: int) -> Iterator[tuple[Region, npt.NDArray[Any]]]:
-    for y in range(0, cube.shape[0], height):
-        stop = min(cube.shape[0], y + height)
-        values = np.asarray(cube[y:stop].values, np.float32)
-        yield (slice(y, stop), slice(0, cube.shape[1])), values
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import functools
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +38,6 @@ from respectra.guards.mat4 import looks_like_mat4
 from respectra.guards.mat5 import MatlabArray
 from respectra.guards.matlab import SIGNATURE_V5, open_matlab
 from respectra.wavelengths import UNIT_NAMES
-
-if TYPE_CHECKING:
-    import h5py
 
 _USER_BLOCK = 512
 _SMALL = 2**20  # an auxiliary variable has no business being larger
@@ -174,26 +171,21 @@ def _write_v73(cube: xr.DataArray, path: Path) -> None:
         data = file.create_dataset("cube", shape=values.shape[::-1], dtype="<f4")
         for band in range(values.shape[2]):
             data[band] = values[:, :, band].transpose()
-        _mark(data, "single")
-        grid = file.create_dataset("bands", data=wavelengths_of(cube).reshape(-1, 1))
-        _mark(grid, "double")
+        file["bands"] = wavelengths_of(cube).reshape(-1, 1)
         text = np.frombuffer(encode_attrs(cube.attrs).encode("ascii"), np.uint8)
-        attributes = file.create_dataset("attributes", data=text.astype("<u2").reshape(-1, 1))
-        _mark(attributes, "char")
-        attributes.attrs.create("MATLAB_int_decode", np.int32(2))
+        file["attributes"] = text.astype("<u2").reshape(-1, 1)
+        file["attributes"].attrs.create("MATLAB_int_decode", np.int32(2))
         if "norm_factor" in cube.attrs:
-            factor = np.full((1, 1), cube.attrs["norm_factor"], np.float64)
-            _mark(file.create_dataset("norm_factor", data=factor), "double")
+            file["norm_factor"] = np.full((1, 1), cube.attrs["norm_factor"], np.float64)
+        for name, array in file.items():
+            matlab_class = {"cube": "single", "attributes": "char"}.get(name, "double")
+            array.attrs.create("MATLAB_class", np.bytes_(matlab_class))
     description = (
         b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Written by: Respectra, HDF5 schema 1.00 ."
     )
     with path.open("r+b") as raw:
         # 116 bytes of text, 8 of subsystem offset, the version 2.0 and the byte order.
         raw.write(description.ljust(116) + bytes(8) + b"\x00\x02IM")
-
-
-def _mark(data: h5py.Dataset, matlab_class: str) -> None:
-    data.attrs.create("MATLAB_class", np.bytes_(matlab_class))
 
 
 def _write_v5(cube: xr.DataArray, path: Path) -> None:

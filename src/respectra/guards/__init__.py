@@ -7,7 +7,7 @@ cubes, pictures, responses, lights, weights, stores, tables, journals, recipes.
 * :mod:`limits`: that it is a file at all, and what opening will cost, compared with the file, the
   limits and the free memory;
 * :mod:`text`: JSON, YAML and tables of numbers;
-* :mod:`hdf5`: HDF5, whose library only ever runs in a process of its own (:mod:`reader`);
+* :mod:`hdf5`: HDF5, whose library only ever runs in a process of its own (:mod:`processes`);
 * :mod:`matlab`: MATLAB 4 (:mod:`mat4`) and 5 (:mod:`mat5`), read without any library;
 * :mod:`npy`: NumPy's files, and archives of them;
 * :mod:`zarr`: which stores and codecs are let through.

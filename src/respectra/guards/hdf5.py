@@ -1,8 +1,8 @@
 """HDF5 files, read without letting the HDF5 library near this process.
 
-Another process says where the values lie (:mod:`reader`); here they are read from the file itself
-and unpacked with zlib and NumPy, every chunk checked to be exactly as long as it promises. So a
-short chunk never shows memory that it did not fill, values never come from another file, and
+Another process says where the values lie (:mod:`hdf5_reader`); here they are read from the file
+itself and unpacked with zlib and NumPy, every chunk checked to be exactly as long as it promises. So
+a short chunk never shows memory that it did not fill, values never come from another file, and
 several threads read at once.
 """
 
@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from respectra.errors import FormatError
 from respectra.guards.limits import refuse_bomb
-from respectra.guards.reader import ask_hdf5
+from respectra.guards.processes import ask_hdf5
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _DEFLATE, _SHUFFLE, _FLETCHER32, _LZF, _ZSTD = 1, 2, 3, 32000, 32015

@@ -1,8 +1,8 @@
 """HDF5 files, read without letting the HDF5 library near this process.
 
 Another process says where the values lie (:mod:`hdf5_reader`); here they are read from the file
-itself and unpacked with zlib and NumPy, every chunk checked to be exactly as long as it promises. So
-a short chunk never shows memory that it did not fill, values never come from another file, and
+itself and unpacked with zlib and NumPy, every chunk checked to be exactly as long as it promises.
+So a short chunk never shows memory that it did not fill, values never come from another file, and
 several threads read at once.
 """
 

@@ -22,15 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.cameras import input_encoding, make_image, save_image
-from respectra.cameras.colour import InputKind
+from respectra.cameras.images import InputKind
 from respectra.colour import decode_srgb
 from respectra.cubes.writers import CubeType
 from respectra.errors import ConfigError
 from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
-from respectra.inference.bits import bits_of
+from respectra.inference.backends.base import Factors, bits_of
 from respectra.inference.ensembles import Recovers
-from respectra.inference.factors import Factors
 from respectra.inference.growing import growing_folder, keeping_complete
 from respectra.inference.low_rank import factorise
 from respectra.inference.reconstructor import Reconstructor

@@ -10,7 +10,6 @@ cells are named with slashes: ``key="scene/cube"``, ``key="scenes/2"``.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,23 +82,23 @@ def peek_matlab(path: Path, key: str | None, axes: Axes | None) -> Stored:
     texts = {n: beside[n].text() for n in UNIT_NAMES if n in beside and beside[n].kind == "text"}
     order = _order(cube, beside, [values.size for values in lists.values()], axes, path)
     shape = tuple(cube.shape[axis] for axis in order)
+
+    def window(*spans: slice) -> npt.NDArray[np.float32]:
+        selection = tuple(spans[order.index(axis)] for axis in range(3))
+        return contiguous(cube.read(selection).transpose(order))
+
     return Stored(
         shape=shape,
         dtype=cube.dtype,
         stored_bytes=min(cube.stored_bytes, path.stat().st_size),
         load=lambda: contiguous(cube.read().transpose(order)),
-        window=functools.partial(_window, cube, order) if version == "7.3" else None,
+        window=window if version == "7.3" else None,
         chunks=tuple(cube.chunks[axis] for axis in order) if cube.chunks else None,
         **grid_beside(lists, texts, shape[2], path, units),
         attrs=_attributes(beside),
         ratio=DEFLATE_RATIO * cube.inflation if cube.compressed else cube.inflation,
         details={"variable": name, "version": version, "compressed": cube.compressed},
     )
-
-
-def _window(cube: MatlabArray, order: tuple[int, ...], *spans: slice) -> npt.NDArray[np.float32]:
-    selection = tuple(spans[order.index(axis)] for axis in range(3))
-    return contiguous(cube.read(selection).transpose(order))
 
 
 def _order(

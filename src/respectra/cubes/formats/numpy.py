@@ -52,10 +52,6 @@ def _peek_npy(path: Path, key: str | None, axes: Axes | None) -> Stored:
     )
 
 
-def _write_npy(cube: xr.DataArray, path: Path) -> None:
-    np.save(path, cube.values, allow_pickle=False)
-
-
 def _peek_npz(path: Path, key: str | None, axes: Axes | None) -> Stored:
     arrays = open_npz(path)
     name = choose_variable({other: found.shape for other, found in arrays.items()}, key, path)
@@ -113,7 +109,7 @@ NPY = CubeFormat(
     suffixes=(".npy",),
     preserves="values bit for bit; neither wavelengths nor attributes",
     peek=_peek_npy,
-    write=_write_npy,
+    write=lambda cube, path: np.save(path, cube.values, allow_pickle=False),
     recognises=lambda head: head.startswith(b"\x93NUMPY"),
 )
 NPZ = CubeFormat(

@@ -41,10 +41,6 @@ def is_zarr(folder: Path) -> bool:
     return any((folder / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
 
 
-def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
-    return peek_store(path, key, axes)
-
-
 def peek_store(
     path: Path, key: str | None, axes: Axes | None, holding: Holding | None = None
 ) -> Stored:
@@ -260,7 +256,7 @@ ZARR = CubeFormat(
     suffix=".zarr",
     suffixes=(".zarr",),
     preserves="values bit for bit, wavelengths, and attributes (also as JSON)",
-    peek=_peek,
+    peek=peek_store,
     write=_write,
     writer=ZarrWriter,
     recognises=None,

@@ -60,7 +60,7 @@ def simulate(
     """Render cubes as a camera would; writes each image and its recipe."""
     from respectra import cameras, storage
     from respectra.cameras.simulation import simulate_file
-    from respectra.cubes.finding import find_cubes
+    from respectra.cubes.parts import find_cubes
     from respectra.urls import parse_place
 
     camera = cameras.get_track(

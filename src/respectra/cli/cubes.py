@@ -94,7 +94,7 @@ def inspect(
 ) -> None:
     """Say what cube files hold, without reading their values."""
     from respectra.cubes import inspect as inspect_cube
-    from respectra.cubes.inspection import describe_wavelengths
+    from respectra.cubes.model import describe_wavelengths
 
     results: list[dict[str, Any]] = []
     failures = Failures()

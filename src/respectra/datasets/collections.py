@@ -52,12 +52,9 @@ def open_collection(
         FormatError: a URL cannot be reached.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> from pathlib import Path
-        >>> Path("cubes").mkdir()
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(32, 32), "cubes/a.npz")
         >>> [scene.name for scene in open_collection("cubes")]
         ['a']
     """

@@ -40,7 +40,7 @@ from benchmarks import pages
 import respectra as rs
 from respectra.datasets.still_life import still_life
 from respectra.guards.limits import free_memory
-from respectra.inference.backends.precision import (
+from respectra.inference.networks import (
     HALF_TOLERANCE,
     half_deviation,
     half_precision,

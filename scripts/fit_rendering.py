@@ -201,7 +201,7 @@ def features(values: Tensor) -> Tensor:
 
 def recovery() -> Respectra:
     """The network that ships, behind Rec. 2020 under D65."""
-    backend: Any = rs.load().backend
+    backend: Any = rs.load(engine="torch").backend
     network = Respectra(backend.weights.config)
     network.load_state_dict({k: v.clone() for k, v in backend.network.state_dict().items()})
     network.set_capture(torch.tensor(CAMERA).float(), step=0.0, light="told")

@@ -24,7 +24,8 @@ from respectra.cluster import (
     open_cluster,
 )
 from respectra.errors import ConfigError, RespectraError
-from respectra.inference.folders import Job, run_jobs
+from respectra.inference.folders import run_jobs
+from respectra.inference.jobs import Job
 from respectra.threads import for_blocks
 
 pytest.importorskip("distributed")
@@ -36,8 +37,10 @@ def cluster() -> Iterator[Cluster]:
         yield found
 
 
-def save_npz(reconstructor: rs.Reconstructor, job: Job) -> dict[str, Any]:
-    rs.save_cube(reconstructor(rs.open_image(job.source, encoding="srgb")), job.target)
+def save_npz(
+    reconstructor: rs.Reconstructor, source: Path, target: Path, kind: str
+) -> dict[str, Any]:
+    rs.save_cube(reconstructor(rs.open_image(source, encoding="srgb")), target)
     return {}
 
 
@@ -64,14 +67,18 @@ def test_workers_write_what_one_process_writes(
     found = {}
     for name, helpers in (("one", None), ("two", cluster)):
         work = jobs(pictures, tmp_path / name)
-        outcomes = list(run_jobs(work, tmp_path / name, lambda j: rec, save_npz, cluster=helpers))
+        outcomes = list(run_jobs(work, tmp_path / name, lambda *_: rec, save_npz, cluster=helpers))
         found[name] = {o.job.source.name: o.status for o in outcomes}
         assert found[name].pop("2.png") == "failed"
         assert set(found[name].values()) == {"done"}
     for path in sorted((tmp_path / "one").glob("*.npz")):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
     again = run_jobs(
-        jobs(pictures, tmp_path / "two"), tmp_path / "two", lambda j: rec, save_npz, cluster=cluster
+        jobs(pictures, tmp_path / "two"),
+        tmp_path / "two",
+        lambda *_: rec,
+        save_npz,
+        cluster=cluster,
     )
     assert sorted(o.status for o in again) == ["failed", *["skipped"] * 4]
 

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import respectra as rs
-from respectra import storage
+from respectra import storage, uploads
 from respectra.errors import ConfigError, FormatError, OutputError
 from respectra.urls import Url, parse_place
 
@@ -209,17 +209,17 @@ def test_what_a_file_system_has_of_a_stopped_run_is_not_seen(tmp_path: Path):
 
     mounts.register(tmp_path)
     url = Url.parse(f"mount://{tmp_path}/new/folder/a.json")
-    storage.write_once(url, b"{}")
+    uploads.write_once(url, b"{}")
     assert (tmp_path / "new/folder/a.json").read_bytes() == b"{}"
     with pytest.raises(OutputError, match="another run"):
-        storage.write_once(url, b"[]")
+        uploads.write_once(url, b"[]")
     (tmp_path / "new/folder/.b.npz.part").write_bytes(b"half")
     folder = Url.parse(f"mount://{tmp_path}/new/folder")
     assert storage.names_in(folder) == {"a.json"}
     assert [str(name) for _, name in storage.find(folder)] == ["a.json"]
     storage.fetch_folder(folder, tmp_path / "copy")
     assert [path.name for path in (tmp_path / "copy").iterdir()] == ["a.json"]
-    storage.write_once(url.with_name("b.npz"), b"whole")
+    uploads.write_once(url.with_name("b.npz"), b"whole")
     assert sorted(path.name for path in (tmp_path / "new/folder").iterdir()) == ["a.json", "b.npz"]
 
 

@@ -11,7 +11,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import respectra
 from respectra.allocator import keep_malloc
@@ -19,7 +19,7 @@ from respectra.errors import ConfigError, MissingExtraError, RespectraError
 from respectra.guards.limits import free_memory
 from respectra.threads import limited_blocks
 
-__all__ = ["Cluster", "Helpers", "open_cluster"]
+__all__ = ["Cluster", "open_cluster"]
 
 #: Seconds to wait for a scheduler, and for its first worker.
 _PATIENCE_S = 10
@@ -32,18 +32,6 @@ _AHEAD = 8
 #: Jobs that take less than this together are one task, seconds; and the most of them.
 _TASK_S = 0.2
 _MOST_JOBS = 64
-
-
-class Helpers(Protocol):
-    """Whoever does jobs."""
-
-    def send(self, value: Any) -> Any:
-        """See :meth:`Cluster.send`."""
-
-    def run(
-        self, function: Callable[..., Any], jobs: Iterable[tuple[Any, tuple[Any, ...]]]
-    ) -> Iterator[tuple[Any, Any]]:
-        """See :meth:`Cluster.run`."""
 
 
 class Cluster:

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from respectra import storage
-from respectra.errors import FormatError, OutputError
+from respectra import storage, uploads
+from respectra.errors import FormatError, OutputError, RespectraError
 from respectra.urls import Place, Url
 
 __all__ = ["GrowingFile", "Mirror", "Rules", "mirrored"]
@@ -141,7 +141,7 @@ class Mirror:
                 "same command again"
             )
         state = _state(path)
-        storage.put(path, place)
+        uploads.put(path, place)
         self._put[name] = state
         if guarded and (tag := storage.tag(place)) is not None:
             self._there[name] = tag
@@ -164,6 +164,18 @@ class GrowingFile:
     def pieces(self) -> Url:
         """The folder of its pieces."""
         return self.url.with_name(f".{PurePosixPath(self.url.name).stem}")
+
+    @contextlib.contextmanager
+    def growing(self) -> Iterator[None]:
+        """Fetch it; put what is new of it when the block ends, however it ends."""
+        self.begin()
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(RespectraError):
+                self.end()
+            raise
+        self.end()
 
     def begin(self) -> None:
         """Fetch it and its pieces."""
@@ -199,7 +211,7 @@ class GrowingFile:
         if not text:
             return
         piece = self.pieces / f"{self._size:015d}.jsonl"
-        storage.write_once(piece, text)
+        uploads.write_once(piece, text)
         self._size += len(text)
         self._pieces.append(piece)
         if len(self._pieces) >= _MOST_PIECES:
@@ -209,12 +221,12 @@ class GrowingFile:
         """Put all of it in place of its pieces."""
         self.sync()
         self._put_together()
-        storage.delete_folder(self.pieces)
+        uploads.delete_folder(self.pieces)
 
     def _put_together(self, *, anyhow: bool = False) -> None:
         if self._pieces or anyhow:
-            storage.put(self.path, self.url)
-            storage.delete(self._pieces)
+            uploads.put(self.path, self.url)
+            uploads.delete(self._pieces)
             self._pieces = []
 
 

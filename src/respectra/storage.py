@@ -1,13 +1,7 @@
-"""What lies beyond this machine (see ``respectra.urls``): looked at, fetched and put.
+"""What lies beyond this machine (see ``respectra.urls``): looked at, and fetched.
 
 Files are worked on here, as everywhere: an input is fetched before it is read, an output is put
-where it belongs when it is whole. Nothing half written opens as whole:
-
-- one file is put in one step: object stores show an object when all of it is there, and other
-  places get it under a hidden name first;
-- of several files, the one that is opened goes last;
-- of a Zarr store, its metadata go last, and of these the root's: before, nothing is there to be
-  opened. What is replaced loses its root first.
+where it belongs when it is whole (``respectra.uploads``).
 """
 
 from __future__ import annotations
@@ -17,22 +11,23 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from respectra import files
 from respectra.cache import cache_folder
 from respectra.errors import FormatError, OutputError, RespectraError
-from respectra.files import atomic_path
 from respectra.locks import file_lock
 from respectra.urls import Place, Url, parse_place, reaching
 
 __all__ = [
+    "METADATA",
+    "OBJECT_STORES",
+    "PART",
     "Copied",
     "copies_of",
-    "delete",
-    "delete_folder",
     "digest",
     "ensure_absent",
     "exists",
@@ -46,13 +41,8 @@ __all__ = [
     "local_folder",
     "named",
     "names_in",
-    "put",
-    "put_outputs",
     "require_bucket",
     "tag",
-    "uploading",
-    "write_once",
-    "writing",
 ]
 
 #: How long to wait for another process that copies the same.
@@ -60,13 +50,11 @@ _PATIENCE_S = 3600.0
 #: Beside a kept copy: what it is a copy of.
 _ORIGIN = ".origin"
 #: Where an object appears whole; elsewhere it is moved into its place.
-_OBJECT_STORES = frozenset(
-    {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"}
-)
+OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"})
 #: Ending of the hidden name under which a file is put where it does not appear whole.
-_PART = ".part"
+PART = ".part"
 #: Of a Zarr store, or of an array or a group within.
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
+METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
 # --- looking -------------------------------------------------------------------------------------
@@ -107,27 +95,31 @@ def _tag(facts: Mapping[str, Any]) -> str:
     return f"{facts.get('name')} of {facts.get('size')} bytes, {' '.join(written)}"
 
 
-def exists(url: Url) -> bool:
-    """Whether a file is there, or a Zarr store that is whole.
+def exists(url: Place) -> bool:
+    """Whether a file is there, or a Zarr store that is whole; here, whatever has the name.
 
     Raises:
         FormatError: the place cannot be reached.
     """
+    if isinstance(url, Path):
+        return os.path.lexists(url)
     with reaching(url):
         system, path = url.open()
-        names = _METADATA[:3] if url.suffix.lower() == ".zarr" else ()
+        names = METADATA[:3] if url.suffix.lower() == ".zarr" else ()
         if any(system.exists(f"{path.rstrip('/')}/{name}") for name in names):
             return True
         return bool(system.isfile(path))
 
 
-def ensure_absent(url: Url, *, overwrite: bool = False) -> None:
+def ensure_absent(url: Place, *, overwrite: bool = False) -> None:
     """Refuse an output that exists already.
 
     Raises:
         OutputError: it does, and ``overwrite`` is false.
     """
-    if not overwrite and exists(url):
+    if isinstance(url, Path):
+        files.ensure_absent(url, overwrite=overwrite)
+    elif not overwrite and exists(url):
         raise OutputError(f"{url} exists already; choose another name or pass --overwrite")
 
 
@@ -142,7 +134,7 @@ def require_bucket(url: Url) -> None:
         bucket = path.lstrip("/").partition("/")[0]
         # What may be written to may not be listed.
         with contextlib.suppress(PermissionError):
-            if url.scheme in _OBJECT_STORES - {"memory"} and not system.exists(bucket):
+            if url.scheme in OBJECT_STORES - {"memory"} and not system.exists(bucket):
                 system.ls(bucket)  # which says why
                 raise FileNotFoundError(f"the bucket {bucket} does not exist")
 
@@ -216,9 +208,20 @@ def names_in(folder: Place) -> set[str]:
     found = set()
     for name in listing(folder):
         first, _, rest = name.partition("/")
-        if not rest or (first.lower().endswith(".zarr") and rest in _METADATA[:3]):
+        if not rest or (first.lower().endswith(".zarr") and rest in METADATA[:3]):
             found.add(first)
     return found
+
+
+def _is_part(name: str) -> bool:
+    """Whether it is a file that was not put to its end."""
+    last = name.rpartition("/")[2]
+    return last.startswith(".") and last.endswith(PART)
+
+
+def digest(text: str) -> str:
+    """A short name for a text."""
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -371,153 +374,3 @@ def named(path: Path, url: Url) -> Iterator[None]:
         if str(path) in str(error):
             error.args = (str(error).replace(str(path), str(url)),)
         raise
-
-
-# --- writing -------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def uploading(url: Url, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a name here for an output; put it, and what lies beside it, where it belongs.
-
-    When the block raises, nothing is put.
-
-    Raises:
-        OutputError: it exists and ``overwrite`` is false, or it cannot be put there.
-    """
-    ensure_absent(url, overwrite=overwrite)
-    with tempfile.TemporaryDirectory(prefix="respectra-") as folder:
-        path = Path(folder) / url.name
-        with named(path, url):
-            yield path
-        put_outputs(Path(folder), url, first=path)
-
-
-def writing(
-    where: str | os.PathLike[str] | Url, *, overwrite: bool = False
-) -> contextlib.AbstractContextManager[Path]:
-    """Where to write a file that appears at a path or a URL when it is whole.
-
-    Raises:
-        OutputError: it exists and ``overwrite`` is false, or cannot be written.
-    """
-    place = parse_place(where)
-    if isinstance(place, Url):
-        return uploading(place, overwrite=overwrite)
-    return atomic_path(place, overwrite=overwrite)
-
-
-def put_outputs(folder: Path, url: Url, *, first: Path) -> None:
-    """Put the files of an output; hidden ones are left out.
-
-    Args:
-        folder: where they lie, and nothing else.
-        url: of the one that is named; the others go beside it.
-        first: the file that is opened first. It is put last.
-    """
-    files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
-    old = url.with_name(first.name)
-    if len(files) > 1:  # an old header must not stand beside new data
-        with reaching(old, writing=True):
-            system, path = old.open()
-            if system.isfile(path):
-                system.rm_file(path)
-    for file in sorted(files, key=lambda p: p == first):
-        put(file, url.with_name(file.name))
-
-
-def put(source: Path, url: Url) -> None:
-    """Put a file or a Zarr store; what is there is replaced.
-
-    Raises:
-        OutputError: it cannot be, and then nothing that opens as whole is there.
-    """
-    with reaching(url, writing=True):
-        system, path = url.open()
-        if source.is_dir():
-            _put_folder(system, source, path.rstrip("/"), url)
-        else:
-            _put_files(system, [source], [path], url)
-
-
-def _put_folder(system: Any, source: Path, path: str, url: Url) -> None:
-    files = [p for p in source.rglob("*") if p.is_file()]
-    roots = [p for p in files if p.parent == source and p.name in _METADATA]
-    if not roots:
-        raise OutputError(f"{url}: a folder of files cannot be put there; choose zarr or npz")
-    for name in _METADATA:
-        if system.exists(f"{path}/{name}"):
-            system.rm_file(f"{path}/{name}")
-    old = system.find(path) if system.exists(path) else []
-    if old:
-        system.rm(old)
-    inner = [p for p in files if p.name in _METADATA and p not in roots]
-    chunks = [p for p in files if p.name not in _METADATA]
-    for group in (chunks, inner, roots):
-        targets = [f"{path}/{p.relative_to(source).as_posix()}" for p in group]
-        _put_files(system, group, targets, url)
-
-
-def _put_files(system: Any, sources: Sequence[Path], targets: Sequence[str], url: Url) -> None:
-    if not sources:
-        return
-    if url.scheme in _OBJECT_STORES:
-        system.put([str(p) for p in sources], list(targets))
-        return
-    for source, target in zip(sources, targets, strict=True):
-        parent, _, name = target.rpartition("/")
-        system.makedirs(parent, exist_ok=True)
-        system.put_file(str(source), f"{parent}/.{name}{_PART}")
-        system.mv(f"{parent}/.{name}{_PART}", target)
-
-
-def _is_part(name: str) -> bool:
-    """Whether it is a file that was not put to its end."""
-    last = name.rpartition("/")[2]
-    return last.startswith(".") and last.endswith(_PART)
-
-
-def write_once(url: Url, data: bytes) -> None:
-    """Write a small file where none is.
-
-    Raises:
-        OutputError: there is one, by another process; or it cannot be written.
-    """
-    taken = OutputError(f"{url} is being written by another run; wait for it to end")
-    with reaching(url, writing=True):
-        system, path = url.open()
-        if url.scheme not in _OBJECT_STORES:
-            if system.exists(path):
-                raise taken
-            with tempfile.TemporaryDirectory(prefix="respectra-") as folder:
-                source = Path(folder, "data")
-                source.write_bytes(data)
-                _put_files(system, [source], [path], url)
-            return
-        try:
-            system.pipe_file(path, data, mode="create")
-        except FileExistsError:
-            raise taken from None
-        except (TypeError, NotImplementedError):  # a store that cannot ask for that
-            system.pipe_file(path, data)
-
-
-def delete(urls: Sequence[Url]) -> None:
-    """Delete files, as far as they are there and that is allowed."""
-    for url in urls:
-        with contextlib.suppress(Exception):
-            system, path = url.open()
-            system.rm_file(path)
-
-
-def delete_folder(url: Url) -> None:
-    """Delete a folder that is empty; object stores have none."""
-    if url.scheme not in _OBJECT_STORES:
-        with contextlib.suppress(Exception):
-            system, path = url.open()
-            system.rmdir(path)
-
-
-def digest(text: str) -> str:
-    """A short name for a text."""
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

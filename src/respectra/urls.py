@@ -26,8 +26,6 @@ from respectra.errors import (
 __all__ = ["Place", "Url", "is_url", "parse_place", "reaching", "require_here"]
 
 _URL = re.compile(r"^((?:[a-z][a-z0-9+.-]+::)*)([a-z][a-z0-9+.-]+)://(.*?)(::.*)?$", re.IGNORECASE)
-#: A URL that was made a path has one of its slashes left.
-_URL_AS_PATH = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+:)[/\\\\]+(.*)$", re.DOTALL)
 _FILE = re.compile(r"^(?:file|local)://", re.IGNORECASE)
 
 
@@ -169,12 +167,11 @@ def require_here(path: str | os.PathLike[str]) -> None:
     Raises:
         OutputError: it is one, and there is no folder of this name.
     """
-    found = _URL_AS_PATH.match(os.fspath(path))
-    if found and not os.path.isdir(found[1]):  # noqa: PTH112 - no error for whatever name
-        scheme, rest = found.groups()
+    text = url_in(Path(path))
+    if text and not os.path.isdir(text.partition("//")[0]):  # noqa: PTH112 - whatever its name
         raise OutputError(
-            f"cannot write {scheme}//{rest}: this is written to a path of this machine, not to a "
-            "URL; write it here and copy it there"
+            f"cannot write {text}: this is written to a path of this machine, not to a URL; write "
+            "it here and copy it there"
         )
 
 

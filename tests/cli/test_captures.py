@@ -11,7 +11,6 @@ from respectra.cli import bake, reconstruct, relight  # noqa: F401 - registers t
 from respectra.cli.app import run
 from respectra.datasets.collections import Opening
 from respectra.errors import DataError
-from respectra.inference.folders import Job
 from respectra.inference.known import Chosen, KnownFacts
 from respectra.methods import save_weights
 
@@ -183,7 +182,7 @@ def test_places_of_the_first_picture_are_of_no_other(folder):
     rs.save_image(small, folder / "small.png")
     for name in ("small.png", "raw.png"):
         with pytest.raises(DataError, match="outside the picture of 3 rows"):
-            chosen(Job(folder / name, folder / "out.zarr", "camera"))
+            chosen(folder / name, "camera")
 
 
 def test_a_damaged_first_picture_of_a_told_light_stops_no_other(folder, capsys):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import respectra as rs
-from respectra import storage
+from respectra import storage, uploads
 from respectra.cli import cameras as _cameras  # noqa: F401 - registers the commands
 from respectra.cli import data as _data  # noqa: F401
 from respectra.cli import run
@@ -106,7 +106,7 @@ class Stopping:
     """Stops the server when the n-th file is put."""
 
     def __init__(self, server: buckets.Server, after: int) -> None:
-        self.server, self.left, self._put = server, after, storage.put
+        self.server, self.left, self._put = server, after, uploads.put
 
     def __call__(self, source: Path, url: Url) -> None:
         if self.left == 0:
@@ -119,7 +119,7 @@ class Stopping:
 @contextlib.contextmanager
 def stopping(server: buckets.Server, monkeypatch: Any, after: int) -> Iterator[None]:
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "put", Stopping(server, after))
+        patch.setattr(uploads, "put", Stopping(server, after))
         try:
             yield
         finally:

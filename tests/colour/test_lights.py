@@ -166,6 +166,12 @@ def test_damaged_files_are_one_clear_error(tmp_path, name, text):
         open_light(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["lamp.xlsx", "lamp.json", "photo.png"])
+def test_a_file_of_another_kind_is_no_unknown_name(name):
+    with pytest.raises(FormatError, match=f"{name} is not a known kind of light file"):
+        open_light(name)
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FormatError, match="there is no file"):
         open_light(tmp_path / "lamp.csv")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import respectra as rs
-from respectra import storage
+from respectra import storage, uploads
 from respectra.cli import evaluate as _evaluate  # noqa: F401 - registers the commands
 from respectra.cli import report as _report  # noqa: F401
 from respectra.cli import run
@@ -78,7 +78,7 @@ def test_an_evaluation_in_a_bucket_is_that_of_one_machine(
 def test_a_run_that_stops_is_taken_up(
     bucket: str, server: buckets.Server, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
 ):
-    there, put = f"{bucket}/results", storage.put
+    there, put = f"{bucket}/results", uploads.put
 
     def put_and_stop(source: Path, url: Url) -> None:
         if url.name == "scene1.jsonl":
@@ -86,7 +86,7 @@ def test_a_run_that_stops_is_taken_up(
             buckets.forget()
         put(source, url)
 
-    monkeypatch.setattr(storage, "put", put_and_stop)
+    monkeypatch.setattr(uploads, "put", put_and_stop)
     try:
         with pytest.raises(OutputError, match=f"{there}/journal"):
             evaluate("wiener", f"{bucket}/scenes", there, timing_runs=0)

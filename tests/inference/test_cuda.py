@@ -13,7 +13,7 @@ import respectra as rs
 from respectra.datasets.still_life import still_life
 from respectra.errors import ConfigError
 from respectra.inference import Reconstructor
-from respectra.inference.backends.precision import HALF_TOLERANCE
+from respectra.inference.networks import HALF_TOLERANCE
 from respectra.methods import fresh_weights, get_card, list_methods
 from respectra.training import change_recipe, load_recipe, train
 

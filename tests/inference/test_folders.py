@@ -10,7 +10,8 @@ import pytest
 
 import respectra as rs
 from respectra.errors import DataError, FormatError, OutputError
-from respectra.inference.folders import MANIFEST, Job, cube_files, find_inputs, run_jobs
+from respectra.inference.folders import MANIFEST, run_jobs
+from respectra.inference.jobs import Job, cube_files, find_inputs
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +29,14 @@ def jobs(tmp_path, rng):
     return made
 
 
-def save(reconstructor, job):
-    rs.save_cube(reconstructor(rs.open_image(job.source)), job.target, overwrite=True)
+def save(reconstructor, source, target, kind):
+    rs.save_cube(reconstructor(rs.open_image(source)), target, overwrite=True)
     return {"seen": True}
 
 
 def statuses(jobs, reconstructor, work=save, **options):
     out = jobs[0].target.parent
-    return [o.status for o in run_jobs(jobs, out, lambda _: reconstructor, work, **options)]
+    return [o.status for o in run_jobs(jobs, out, lambda *_: reconstructor, work, **options)]
 
 
 def test_what_is_done_is_skipped_while_input_and_method_agree(jobs, linear):
@@ -83,8 +84,8 @@ def test_a_part_of_a_cube_is_not_the_cube(jobs, linear, suffix, missing, ended):
     if not ended:  # killed before the last line
         manifest.write_text("".join(manifest.read_text().splitlines(keepends=True)[:-1]))
 
-    def work(reconstructor, job):
-        rs.save_cube(reconstructor(rs.open_image(job.source)), job.target)
+    def work(reconstructor, source, target, kind):
+        rs.save_cube(reconstructor(rs.open_image(source)), target)
         return {}
 
     assert statuses(jobs, linear, work) == ["skipped", "skipped", "done"]
@@ -94,10 +95,10 @@ def test_a_part_of_a_cube_is_not_the_cube(jobs, linear, suffix, missing, ended):
 def test_two_runs_do_not_write_into_one_folder(jobs, linear):
     out = jobs[0].target.parent
 
-    def work(reconstructor, job):
+    def work(reconstructor, source, *rest):
         with pytest.raises(OutputError, match=r"out is being written by this process"):
             statuses(jobs, linear)
-        return save(reconstructor, job)
+        return save(reconstructor, source, *rest)
 
     assert statuses(jobs, linear, work) == ["done"] * 3
     assert sorted(path.name for path in out.iterdir()) == ["a.npz", "b.npz", "c.npz", MANIFEST]
@@ -112,10 +113,10 @@ def test_an_edited_manifest_is_an_error(jobs, linear):
 
 
 def test_a_failure_is_told_and_the_rest_is_done(jobs, linear):
-    def work(reconstructor, job):
-        if job.source.stem == "b":
+    def work(reconstructor, source, *rest):
+        if source.stem == "b":
             raise DataError("b is bad")
-        return save(reconstructor, job)
+        return save(reconstructor, source, *rest)
 
     assert statuses(jobs, linear, work) == ["done", "failed", "done"]
     assert statuses(jobs, linear) == ["skipped", "done", "skipped"]
@@ -124,10 +125,10 @@ def test_a_failure_is_told_and_the_rest_is_done(jobs, linear):
 
 
 def test_a_full_disk_ends_the_run(jobs, linear):
-    def work(reconstructor, job):
-        if job.source.stem == "b":
+    def work(reconstructor, source, *rest):
+        if source.stem == "b":
             raise OutputError("cannot write") from OSError(28, "No space left on device")
-        return save(reconstructor, job)
+        return save(reconstructor, source, *rest)
 
     with pytest.raises(OutputError, match="cannot write"):
         statuses(jobs, linear, work)
@@ -137,9 +138,9 @@ def test_a_full_disk_ends_the_run(jobs, linear):
 def test_a_vanished_output_folder_ends_the_run_and_is_not_made_again(jobs, linear, tmp_path):
     out, gone = tmp_path / "out", tmp_path / "gone"
 
-    def work(reconstructor, job):
-        done = save(reconstructor, job)
-        if job.source.stem == "b":
+    def work(reconstructor, source, *rest):
+        done = save(reconstructor, source, *rest)
+        if source.stem == "b":
             out.rename(gone)
         return done
 

@@ -146,9 +146,8 @@ def test_coefficients_of_a_network_do_not_depend_on_tiles():
 def test_it_says_what_it_is():
     rec = rs.load(guarantees=["consistent"])
     assert repr(rec).startswith("<Reconstructor respectra, ")
-    assert "for the track clean; 31 bands from 400 to 700 nm, radiance; guarantees: cons" in repr(
-        rec
-    )
+    of = "reflectance of photographs, radiance of images of the track clean"
+    assert f"31 bands from 400 to 700 nm; {of}; guarantees: consistent>" in repr(rec)
     bound = rec.with_capture(rs.Capture(camera=rs.list_cameras()[-1], light="A"))
     assert f"a capture by {rs.list_cameras()[-1]}" in repr(bound)
     assert "&lt;Reconstructor" in rec._repr_html_()

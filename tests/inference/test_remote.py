@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import respectra as rs
-from respectra import storage
+from respectra import storage, uploads
 from respectra.cli import reconstruct as _reconstruct  # noqa: F401 - registers the command
 from respectra.cli import run
 from respectra.errors import ConfigError, FormatError, OutputError
 from respectra.inference.folders import MANIFEST
+from respectra.mirror import GrowingFile
 from respectra.urls import Url, parse_place
 
 pytest.importorskip("s3fs")
@@ -101,10 +102,8 @@ def test_a_run_is_taken_up(bucket: str, capsys: pytest.CaptureFixture[str]):
 
 
 def test_what_a_killed_run_left_of_its_manifest_is_read(bucket: str, monkeypatch: Any, capsys: Any):
-    from respectra.inference.remote import Mirror
-
     command = ["reconstruct", f"{bucket}/in", "-o", f"{bucket}/cubes", *METHOD, "--json"]
-    monkeypatch.setattr(Mirror, "end", lambda self: None)
+    monkeypatch.setattr(GrowingFile, "end", lambda self: None)
     assert run(command) == 0
     files = buckets.files()
     assert not files.exists(f"flight/cubes/{MANIFEST}")
@@ -128,11 +127,9 @@ def test_what_a_killed_run_left_of_its_manifest_is_read(bucket: str, monkeypatch
     ],
 )
 def test_a_manifest_goes_on_after_its_last_whole_line(
-    manifest: bytes, pieces: dict[int, bytes], whole: bytes
+    manifest: bytes, pieces: dict[int, bytes], whole: bytes, tmp_path: Path
 ):
     import fsspec
-
-    from respectra.inference.remote import mirrored
 
     files = fsspec.filesystem("memory")
     files.store.clear()
@@ -142,29 +139,28 @@ def test_a_manifest_goes_on_after_its_last_whole_line(
         files.pipe_file(f"/cubes/.manifest/{start:015d}.jsonl", text)
     files.pipe_file("/cubes/.manifest/\N{SUPERSCRIPT TWO}.jsonl", b"of somebody else")
     for more in (b"", b"next\n", b"last\n"):
-        with mirrored(parse_place("memory://cubes")) as mirror:
-            mirror.begin()
-            file = mirror.output / MANIFEST
-            assert (file.read_bytes() if file.exists() else b"") == whole
-            file.write_bytes(whole + more)
-            mirror.sync()
-            if not more:
-                mirror.end()
+        file = GrowingFile(
+            tmp_path / f"{len(whole)}.jsonl", parse_place(f"memory://cubes/{MANIFEST}")
+        )
+        file.begin()
+        assert (file.path.read_bytes() if file.path.exists() else b"") == whole
+        file.path.write_bytes(whole + more)
+        file.sync()
+        if not more:
+            file.end()
         whole += more
     files.store.clear()
 
 
-def test_a_second_run_into_the_same_place_ends(bucket: str):
-    from respectra.inference.remote import mirrored
-
-    goal = parse_place(f"{bucket}/cubes")
-    with mirrored(goal) as one, mirrored(goal) as other:
-        for mirror in (one, other):
-            mirror.begin()
-            (mirror.output / MANIFEST).write_text("{}\n")
-        one.sync()
-        with pytest.raises(OutputError, match="another run"):
-            other.sync()
+def test_a_second_run_into_the_same_place_ends(bucket: str, tmp_path: Path):
+    goal = parse_place(f"{bucket}/cubes/{MANIFEST}")
+    one, other = (GrowingFile(tmp_path / name, goal) for name in ("one", "other"))
+    for file in (one, other):
+        file.begin()
+        file.path.write_text("{}\n")
+    one.sync()
+    with pytest.raises(OutputError, match="another run"):
+        other.sync()
 
 
 def test_single_pictures(bucket: str, pictures: Path, tmp_path: Path):
@@ -213,7 +209,7 @@ def test_a_server_that_stops_in_the_middle(
     server: buckets.Server, bucket: str, monkeypatch: Any, capsys: Any
 ):
     done: list[str] = []
-    put = storage.put_outputs
+    put = uploads.put_outputs
     stack = contextlib.ExitStack()
 
     def put_and_stop(folder: Path, url: Url, *, first: Path) -> None:
@@ -222,7 +218,7 @@ def test_a_server_that_stops_in_the_middle(
         done.append(str(url))
         put(folder, url, first=first)
 
-    monkeypatch.setattr(storage, "put_outputs", put_and_stop)
+    monkeypatch.setattr(uploads, "put_outputs", put_and_stop)
     command = ["reconstruct", f"{bucket}/in", "-o", f"{bucket}/cubes", *METHOD]
     with stack:
         assert run(command) == 1

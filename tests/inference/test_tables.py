@@ -187,7 +187,7 @@ def test_a_file_of_a_table_loads_like_weights(cube, tmp_path, rng):
 
 
 def test_a_network_that_sees_one_pixel_becomes_a_table(monkeypatch, rng):
-    from respectra.inference.backends.making import make_backend
+    from respectra.inference.backends import make_backend
     from respectra.methods import get_network
     from respectra.methods.registry import methods
 

@@ -76,6 +76,8 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "references": require_references,
     "correction": check_correction,
 }
+#: Least over largest singular value, below which channels depend on one another.
+_DEPENDENT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,7 +315,8 @@ class Capture:
 
         Raises:
             ConfigError: the camera is not known, or the white is still a place in the picture.
-            DataError: camera or light do not cover the bands, or a channel sees nothing of white.
+            DataError: camera or light do not cover the bands, a channel sees nothing of white, or
+                its channels are not three that differ.
         """
         grid = check_wavelengths(wavelengths_nm)
         power = self.power(grid)
@@ -330,6 +333,12 @@ class Capture:
                 f"under this light from {grid[0]:g} to {grid[-1]:g} nm; {hint}"
             )
         response: FloatArray = seen * (self._told_white(white) / white)
+        sizes = np.linalg.svd(seen / white, compute_uv=False)
+        if grid.size > 2 and sizes[-1] < _DEPENDENT * sizes[0]:
+            raise DataError(
+                f"two channels of the camera {self.camera_name!r} are alike under this light, or "
+                "one is a mix of the others: they are not three; check its response's columns"
+            )
         return response if quantity == "reflectance" else response / power[:, None]
 
     def white_values(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
@@ -442,7 +451,7 @@ class Capture:
             return np.ones(3) if self.is_photograph else white / white.max()
         if len(self.white) == 4:
             raise ConfigError(
-                "the white is a rectangle of the picture, which is not at hand here; call "
+                "the white is to be found in the picture, which is not at hand here; call "
                 "capture.resolve(image), or state its R, G, B"
             )
         return np.asarray(self.white, np.float64)

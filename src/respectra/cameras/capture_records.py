@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 FORMAT = "respectra capture"
 #: Of the records; raised when their meaning changes.
 VERSION = 1
-_FILE_SUFFIXES = (".csv", ".txt", ".npz", ".mat", ".json", ".xml", ".tsv")
 _FINE_NM = np.arange(380.0, 781.0, 5.0)
 
 
@@ -79,7 +78,7 @@ def open_camera(camera: str | os.PathLike[str] | xr.DataArray) -> xr.DataArray:
         return _photograph(text)
     if text in list_responses():
         return native_response(text)
-    if isinstance(camera, os.PathLike) or Path(text).suffix.lower() in _FILE_SUFFIXES:
+    if isinstance(camera, os.PathLike) or Path(text).suffix[1:2].isalpha():
         return open_response(text)
     raise unknown_name("camera", text, list_cameras())
 
@@ -165,7 +164,7 @@ def _read_light(record: Any) -> xr.DataArray:
     """The light of a record; a path is no record."""
     if not isinstance(record, str):
         return _read_table(make_light, record, "power")
-    if Path(record).suffix.lower() in (*_FILE_SUFFIXES, ".sp", ".spd", ".spdx", ".dat"):
+    if Path(record).suffix[1:2].isalpha():
         raise FormatError(f"names the file {record!r} as its light instead of holding it")
     return open_light(record)
 

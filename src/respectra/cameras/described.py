@@ -35,17 +35,19 @@ def described_capture(attrs: Mapping[Any, Any]) -> Capture | None:
     """The capture that the attributes of an image speak of; None where they say nothing.
 
     Args:
-        attrs: as :func:`respectra.open_image` gives them.
+        attrs: as :func:`respectra.open_image` gives them; ``capture`` may hold a whole capture, as
+            :meth:`Capture.to_json` gives it or its text.
 
     Raises:
         DataError: a raw file of an unknown camera without colour matrices.
+        FormatError: ``capture`` is none, of another version, or damaged.
 
     Example:
         >>> described_capture({}) is None
         True
     """
     if "capture" in attrs:
-        return None
+        return Capture.from_json(attrs["capture"], where="the capture in the image's attributes")
     if attrs.get("encoding") == "srgb":
         return _developed("srgb")
     space = attrs.get("space")

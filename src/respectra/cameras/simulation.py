@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 
-from respectra import storage
+from respectra import storage, uploads
 from respectra.cameras.track import Track
 from respectra.cameras.tracks import get_track
 from respectra.cubes import open_cube
@@ -107,12 +107,12 @@ def simulate(
     if there is not None:
         if _holds(files.image, data):
             return files
-        if _exists(files.image):
+        if storage.exists(files.image):
             raise there
         overwrite = True  # of a run that was stopped after the recipe, which is the same
     with contextlib.ExitStack() as stack:
         if isinstance(files.image, Url):
-            written = [stack.enter_context(storage.uploading(files.image, overwrite=overwrite))]
+            written = [stack.enter_context(uploads.uploading(files.image, overwrite=overwrite))]
             written.append(written[0].with_name(files.recipe.name))
         else:
             written = stack.enter_context(atomic_paths(_paths(files), overwrite=overwrite))
@@ -130,18 +130,13 @@ def _holds(place: Place, data: bytes) -> bool:
         return False
 
 
-def _exists(place: Place) -> bool:
-    return storage.exists(place) if isinstance(place, Url) else os.path.lexists(place)
-
-
 def _ensure_absent(files: SimulatedFiles, *, overwrite: bool) -> None:
     """Refuse what exists already before anything is rendered."""
     if isinstance(files.image, Path):
         ensure_all_absent(_paths(files), overwrite=overwrite)
         return
     for file in files:
-        if isinstance(file, Url):
-            storage.ensure_absent(file, overwrite=overwrite)
+        storage.ensure_absent(file, overwrite=overwrite)
 
 
 def _paths(files: SimulatedFiles) -> list[Path]:

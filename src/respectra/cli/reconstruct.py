@@ -30,7 +30,7 @@ from respectra.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from respectra.inference.folders import Outcome
+    from respectra.inference.jobs import Outcome
 
 
 class InputKind(StrEnum):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, cast
 
 from respectra.cli.app import app, echo
@@ -34,13 +33,9 @@ def relight(
 ) -> None:
     """Put a cube under another light."""
     from respectra import cubes, storage
-    from respectra.files import ensure_absent
 
     place = parse_place(output)
-    if isinstance(place, Path):
-        ensure_absent(place, overwrite=overwrite)
-    else:
-        storage.ensure_absent(place, overwrite=overwrite)
+    storage.ensure_absent(place, overwrite=overwrite)
     opened = cubes.open_cube(parse_place(cube), key=key, axes=axes, quantity=cast("Any", quantity))
     if light == "reflectance":
         result = cubes.to_reflectance(opened, present)

@@ -60,7 +60,7 @@ def open_light_file(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArra
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
         raise FormatError(
-            f"{file} is not a known kind of light file; use one of {', '.join(LIGHT_SUFFIXES)}"
+            f"{file} is not a known kind of light file; use one of {', '.join(_READERS)}"
         )
     if not file.is_file():
         raise no_file(file)
@@ -164,5 +164,3 @@ _READERS: dict[str, Reader] = {
     ".spdx": _read_spdx,
     ".npz": _read_npz,
 }
-#: Endings of the files that :func:`open_light_file` reads.
-LIGHT_SUFFIXES = tuple(_READERS)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.arrays import labelled_array
-from respectra.colour.light_files import LIGHT_SUFFIXES, open_light_file
+from respectra.colour.light_files import open_light_file
 from respectra.colour.observers import colour_matching, illuminant_table, tabulated_illuminants
 from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.typing import FloatArray
@@ -149,7 +149,7 @@ def open_light(light: str | os.PathLike[str] | xr.DataArray) -> xr.DataArray:
         name = known[text.lower()]
         grid, power = illuminant_table(name)
         return make_light(power, grid, name=name, source="colour-science")
-    if isinstance(light, os.PathLike) or Path(text).suffix.lower() in LIGHT_SUFFIXES:
+    if isinstance(light, os.PathLike) or Path(text).suffix[1:2].isalpha():
         grid, power = open_light_file(text)
         return make_light(power, grid, name=Path(text).stem, source=Path(text).name)
     raise unknown_name("light", text, [*known.values(), "planck:2856", "daylight:5200"])

@@ -29,7 +29,8 @@ from respectra.cubes.model import (
 )
 from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.files import atomic_paths, ensure_all_absent, recover
-from respectra.storage import local_copy, uploading
+from respectra.storage import local_copy
+from respectra.uploads import uploading
 from respectra.urls import Url, parse_place
 
 PathLike = str | os.PathLike[str]

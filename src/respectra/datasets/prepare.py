@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from respectra import storage
+from respectra import storage, uploads
 from respectra.cache import cache_folder
 from respectra.datasets.store import INDEX, PART, Index, SceneEntry, SplitEntry
 from respectra.datasets.store_plan import (
@@ -123,9 +123,9 @@ def _prepare_there(plan: Plan, url: Url, *, overwrite: bool, **options: Any) -> 
                 remove(growing)
             prepare_store(plan, growing, **options)
             (growing / _SOURCES).write_text(_digest_of_sources(plan), encoding="utf-8")
-        storage.put_outputs(growing, url / INDEX, first=growing / INDEX)
+        uploads.put_outputs(growing, url / INDEX, first=growing / INDEX)
         stale = [name for name in there if name.endswith(".bin") and not (growing / name).exists()]
-        storage.delete([url / name for name in stale])
+        uploads.delete([url / name for name in stale])
         remove(growing)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from respectra import storage
+from respectra import storage, uploads
 from respectra.cubes import save_cube
 from respectra.cubes.formats import FORMATS
 from respectra.datasets.synthesize import SynthesisOptions, synthesize_layers
@@ -148,7 +148,7 @@ class _Series:
         text = json.dumps(recipe, indent=2) + "\n"
         path = self.root / _RECIPE
         if isinstance(path, Url) and not storage.exists(path):
-            storage.write_once(path, text.encode())
+            uploads.write_once(path, text.encode())
         elif isinstance(path, Path) and not path.is_file():
             with atomic_path(path) as temporary:
                 temporary.write_text(text, encoding="utf-8")

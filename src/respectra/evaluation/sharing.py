@@ -13,10 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from respectra import storage
-from respectra.evaluation.journal import ScoringTask
+from respectra import storage, uploads
 from respectra.evaluation.measuring import limited_threads
-from respectra.evaluation.scorer import Scorer, Work, begin_journal, lacking
+from respectra.evaluation.scorer import Scorer, ScoringTask, Work, begin_journal, lacking
 from respectra.journal import Journal
 from respectra.urls import Url
 
@@ -77,7 +76,7 @@ class _Desk:
             folder = self.scorer.work.folder
             for path in sorted((folder / "details").rglob("*.npz")):
                 name = path.relative_to(folder).as_posix()
-                storage.put(path, Url.parse(self.work.url) / name)
+                uploads.put(path, Url.parse(self.work.url) / name)
             shutil.rmtree(folder / "details", ignore_errors=True)
         return rows
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from respectra.inference.ensembles import ModelEnsemble, SelfEnsemble
 from respectra.inference.files import reconstruct_files
-from respectra.inference.folders import Outcome
+from respectra.inference.jobs import Outcome
 from respectra.inference.known import KnownFacts
 from respectra.inference.loading import find_weights, load
 from respectra.inference.reconstructor import Reconstructor

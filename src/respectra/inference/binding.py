@@ -2,6 +2,12 @@
 
 A capture that is stated wins over what a file says; where neither says anything, the picture is of
 the track that the weights were made for.
+
+The contract is enforced: an image of a track carries the track's name, whatever it went through,
+and weights name the track that they were made for. Where they differ the cube is wrong without
+looking it (the clean track's weights double the error on images of the real-world track), so that
+whoever means it has to say so; likewise where weights were saved for a capture of another camera.
+An image that says nothing, and one whose capture is stated, are taken as they are.
 """
 
 from __future__ import annotations
@@ -29,14 +35,20 @@ from respectra.cameras import (
     require_image,
     to_track_values,
 )
+from respectra.cameras.tracks import default_response, has_one_camera
 from respectra.cubes import Quantity
-from respectra.errors import RespectraWarning
-from respectra.inference.agreement import agreeing
+from respectra.errors import DataError, RespectraWarning
+from respectra.inference.capture import capture_of
+from respectra.methods import Contract
+from respectra.methods.shipped import list_shipped
 
 if TYPE_CHECKING:
     from respectra.inference.reconstructor import Reconstructor
 
 R = TypeVar("R", bound="Reconstructor")
+
+#: Names of tracks that state none: of images from elsewhere, and of a capture's camera.
+_NO_TRACKS = ("", "unknown", "capture")
 
 
 def for_picture(
@@ -55,13 +67,15 @@ def for_picture(
         capture: see :meth:`Reconstructor.with_capture`.
         references: see :meth:`Reconstructor.with_references`; those of the capture by default.
         quantity: see :meth:`Reconstructor.with_capture`.
-        force: see :func:`respectra.inference.agreement.agreeing`.
+        force: see :func:`agreeing`.
 
     Raises:
         ConfigError, DataError: as those.
     """
     picture = require_image(image)
     said = described_capture(picture.attrs)
+    if capture is None and "capture" in picture.attrs and reconstructor.capture is None:
+        capture = said
     if capture is None and quantity is not None:
         capture = reconstructor.capture or said or Capture()
     if capture is not None:
@@ -84,10 +98,10 @@ def for_picture(
 
 def for_kind(reconstructor: R, kind: str) -> R:
     """The reconstructor for pictures of a kind; see :meth:`Reconstructor.for_kind`."""
-    if reconstructor.capture is not None or kind == "camera":
+    if kind == "camera":
         return reconstructor
     if kind in ("srgb", "linear"):
-        return reconstructor.for_photographs
+        return reconstructor.for_photographs if reconstructor.capture is None else reconstructor
     return agreeing(reconstructor, {"track": kind})
 
 
@@ -98,6 +112,57 @@ def for_described(reconstructor: R, said: Capture | None) -> R:
     if said == Capture.photograph():
         return reconstructor.for_photographs
     return reconstructor.replace(capture=said)
+
+
+def agreeing(reconstructor: R, attrs: Mapping[Any, Any], *, force: bool = False) -> R:
+    """The reconstructor, if its weights are for an image of these attributes.
+
+    Args:
+        reconstructor: for a capture or not.
+        attrs: of the image.
+        force: let it pass, as a reconstructor that was made with ``force`` does; its cubes say so.
+
+    Raises:
+        DataError: the image is of another track; says what would fit.
+    """
+    track, contract = str(attrs.get("track", "")), reconstructor.contract
+    if reconstructor.is_told or track in _NO_TRACKS or serves(contract, track):
+        return reconstructor
+    if force or reconstructor.force:
+        note = f"weights for {what_for(contract)}, image of the track {track!r}"
+        return reconstructor.with_mismatch(note)
+    state = ", or state which camera took it (capture=..., --camera)"
+    raise DataError(
+        f"these weights of {reconstructor.name} are for {what_for(contract)}, and this image says "
+        f"that it is of {track!r}: the cube would be wrong; {what_fits(track)}"
+        f"{state if contract.capture is None else ''}; for those who mean it, force=True (--force)"
+    )
+
+
+def serves(contract: Contract, track: str) -> bool:
+    """Whether weights are for images of a track, as far as that is known.
+
+    Those for a capture are, unless it is of another camera than all images of the track.
+    """
+    capture = capture_of(contract)
+    if capture is None:
+        return contract.track == track
+    return not has_one_camera(track) or capture.camera_name == default_response(track)
+
+
+def what_for(contract: Contract) -> str:
+    """What weights are for, in words."""
+    capture = capture_of(contract)
+    if capture is None:
+        return f"the track {contract.track!r}"
+    return f"pictures of the camera {capture.camera_name!r}"
+
+
+def what_fits(track: str) -> str:
+    """Which weights are for images of a track."""
+    if track in list_shipped():
+        return f"use weights for it: respectra.load(track={track!r}) (--input {track}) has some"
+    return f"use weights that were trained for {track!r}"
 
 
 def linear_picture(

@@ -17,9 +17,8 @@ from respectra.cubes import Quantity, make_cube
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.averages import mean_of, median_of, moments
 from respectra.inference.cache import fingerprint
-from respectra.inference.facts import CubeFacts
 from respectra.inference.guarantees import Guarantees
-from respectra.inference.reconstructor import Reconstructor
+from respectra.inference.reconstructor import CubeFacts, Reconstructor
 from respectra.inference.tiling import Layout, round_up
 from respectra.methods import Tiling, Weights
 from respectra.typing import Float32Array

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,28 +15,37 @@ from respectra.cameras import (
     InputKind,
     PictureOptions,
     References,
+    input_encoding,
     input_kind_of,
+    open_image,
     options_for,
 )
 from respectra.cameras.images import INPUT_KINDS
-from respectra.cubes import Quantity
+from respectra.cubes import LowRankCube, Quantity, save_preview
 from respectra.cubes.formats import FORMATS
+from respectra.cubes.io import save_with
 from respectra.datasets.scenes import AS_THE_FILES_SAY, Opening
 from respectra.errors import ConfigError, OutputError, unknown_name
-from respectra.inference.ensembles import ModelEnsemble
-from respectra.inference.folders import Job, Outcome
+from respectra.files import ensure_all_absent
+from respectra.inference.ensembles import ModelEnsemble, Recovers
+from respectra.inference.folders import choose_for, run_jobs
 from respectra.inference.growing import growing_folder
+from respectra.inference.jobs import Job, Outcome, cube_files, find_inputs, is_clip
 from respectra.inference.known import Chosen, KnownFacts, Method, PathLike
 from respectra.inference.loading import DEFAULT
 from respectra.inference.reconstructor import Reconstructor
-from respectra.inference.remote import Mirror, RemoteWork, find_places, mirrored
-from respectra.inference.video_reader import CLIP_SUFFIXES
-from respectra.inference.writing import Writing, outputs, work
+from respectra.inference.streaming import reconstruct_file, streams
+from respectra.inference.video import reconstruct_video
 from respectra.progress import Progress, as_progress
-from respectra.urls import Place, parse_place
+from respectra.storage import ensure_absent
+from respectra.urls import Place, Url, parse_place
 
 if TYPE_CHECKING:
     from respectra.cluster import Cluster
+
+#: Kinds whose colours are those of a display, whose white is D65; the challenge's cameras know no
+#: white but equal energy.
+_DISPLAYED = ("srgb", "linear")
 
 
 def reconstruct_files(
@@ -125,68 +134,150 @@ def reconstruct_files(
         options = {"guarantees": sorted(method.guarantees.names)}
     several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
     arguments = [os.fspath(picture) for picture in several]
-    inputs, target = find_places(arguments), parse_place(os.fspath(output))
+    inputs, target = find_inputs(arguments), parse_place(os.fspath(output))
     targets = _targets(inputs, target, suffix)
-    reading = picture_options or PictureOptions()
-    reading = options_for(reading, capture)
+    reading = options_for(picture_options or PictureOptions(), capture)
     if kind not in (*INPUT_KINDS, "auto"):
         raise unknown_name("kind of input", kind, (*INPUT_KINDS, "auto"))
     writing = Writing(reading, preview, low_rank, skip_bad_frames, overwrite)
     choose = Chosen(method, known, reading, options)
     taken = capture or choose.own_capture()
     told, shown = on_outcome or (lambda outcome: None), as_progress(progress)
-    with mirrored(target) as mirror:
-        jobs = [
-            mirror.job(
-                path, below, place, kind if kind != "auto" else input_kind_of(path.name, taken)
-            )
-            for (path, below), place in zip(inputs, targets, strict=True)
-        ]
-        # One picture by its name, or into a cube by its name; whatever else has a manifest.
-        named = inputs[0][0] == parse_place(arguments[0])
-        if len(inputs) == 1 and (named or targets == [target]):
-            outcome = _single(jobs[0], mirror, choose, writing, shown, overwrite=overwrite)
-            told(outcome)
-            return [outcome]
-        outcomes: list[Outcome] = []
-        if known.has_places:
-            mirror.choose(choose)(jobs[0])
-        else:
-            choose.check(jobs[0].kind)
-        shown(0, len(jobs), "reconstructing")
-        for outcome in mirror.run(
-            jobs,
-            choose,
-            functools.partial(work, writing=writing),
-            options=_manifest_options(options, writing, known),
-            outputs=functools.partial(outputs, preview=preview),
-            overwrite=overwrite,
-            fail_fast=fail_fast,
-            cluster=cluster,
-        ):
-            outcomes.append(outcome)
-            told(outcome)
-            shown(len(outcomes), len(jobs), "reconstructing")
-        return outcomes
+    jobs = [
+        Job(path, place, kind if kind != "auto" else input_kind_of(path.name, taken))
+        for (path, _), place in zip(inputs, targets, strict=True)
+    ]
+    # One picture by its name, or into a cube by its name; whatever else has a manifest.
+    named = inputs[0][0] == parse_place(arguments[0])
+    if len(inputs) == 1 and (named or targets == [target]):
+        outcome = _single(jobs[0], choose, writing, shown)
+        told(outcome)
+        return [outcome]
+    outcomes: list[Outcome] = []
+    if known.has_places:
+        choose_for(jobs[0], choose)
+    else:
+        choose.check(jobs[0].kind)
+    shown(0, len(jobs), "reconstructing")
+    for outcome in run_jobs(
+        jobs,
+        target,
+        choose,
+        writing.work,
+        options=_manifest_options(options, writing, known),
+        outputs=writing.outputs,
+        overwrite=overwrite,
+        fail_fast=fail_fast,
+        cluster=cluster,
+    ):
+        outcomes.append(outcome)
+        told(outcome)
+        shown(len(outcomes), len(jobs), "reconstructing")
+    return outcomes
 
 
-def _single(
-    job: Job,
-    mirror: Mirror,
-    choose: Chosen,
-    writing: Writing,
-    progress: Progress,
-    *,
-    overwrite: bool,
-) -> Outcome:
+def _single(job: Job, choose: Chosen, writing: Writing, progress: Progress) -> Outcome:
     """A picture or clip by its name, without a manifest; errors are raised."""
-    if not growing_folder(job.target).exists():  # else a killed run is taken up
-        mirror.ensure_absent(job, overwrite=overwrite)
-    reconstructor = mirror.choose(choose)(job)
+    # What a killed run left is taken up.
+    if isinstance(job.target, Url) or not growing_folder(job.target).exists():
+        ensure_absent(job.target, overwrite=writing.overwrite)
+    reconstructor = choose_for(job, choose)
     start = time.perf_counter()
-    told = functools.partial(work, writing=writing, progress=progress)
-    facts = dict(RemoteWork(told)(reconstructor, job))
+    with job.here() as (source, target):
+        facts = writing.work(reconstructor, source, target, job.kind, progress)
     return Outcome(job, "done", time.perf_counter() - start, facts=facts)
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How pictures are read and cubes written."""
+
+    reading: PictureOptions
+    preview: bool
+    low_rank: bool
+    skip_bad_frames: bool
+    overwrite: bool
+
+    def outputs(self, target: Path, source: Place) -> tuple[Path, ...]:
+        """All files of a cube, and of what is written beside it."""
+        shown = (_preview_of(target),) if self.preview and not is_clip(source) else ()
+        return cube_files(target) + shown
+
+    def work(
+        self,
+        reconstructor: Recovers,
+        source: Path,
+        target: Path,
+        kind: InputKind,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """Write the cube of a picture or clip, whole or not at all; what is to be known of it."""
+        if is_clip(source):
+            return self._clip(reconstructor, source, target, kind, progress)
+        by_rows = not (self.preview or self.low_rank)
+        if by_rows and streams(reconstructor, source, target, kind, self.reading):
+            reconstruct_file(
+                reconstructor,
+                source,
+                target,
+                kind=kind,
+                overwrite=self.overwrite,
+                picture_options=self.reading,
+            )
+        else:
+            self._picture(reconstructor, source, target, kind)
+        return {}
+
+    def _picture(
+        self, reconstructor: Recovers, source: Path, target: Path, kind: InputKind
+    ) -> None:
+        files = FORMATS.for_writing(target).files(target)
+        shown = (_preview_of(target),) if self.preview else ()
+        ensure_all_absent([*files, *shown], overwrite=self.overwrite)
+        picture = open_image(source, encoding=input_encoding(kind), **self.reading.model_dump())
+        values = reconstructor.values_of(picture, kind)
+        cube = reconstructor.low_rank(values) if self.low_rank else reconstructor(values)
+        cube.attrs["source"] = f"{source.name}, reconstructed by {reconstructor.name}"
+
+        def show(place: Path) -> None:
+            seen = cube.lazy() if isinstance(cube, LowRankCube) else cube
+            save_preview(seen, place, illuminant="D65" if kind in _DISPLAYED else "E")
+
+        save_with(cube, target, dict.fromkeys(shown, show), overwrite=self.overwrite)
+
+    def _clip(
+        self,
+        reconstructor: Recovers,
+        source: Path,
+        target: Path,
+        kind: InputKind,
+        progress: Progress | None,
+    ) -> dict[str, Any]:
+        done = reconstruct_video(
+            reconstructor,
+            source,
+            target,
+            kind=kind,
+            low_rank=self.low_rank,
+            on_bad_frame="skip" if self.skip_bad_frames else "stop",
+            overwrite=self.overwrite,
+            progress=progress,
+        )
+        facts: dict[str, Any] = {
+            "frames": done.frames,
+            "resumed": done.resumed,
+            "skipped_s": done.skipped_s,
+            "flicker": None,
+        }
+        if done.flicker is not None:
+            facts["flicker"] = done.flicker.excess
+            facts["change_of_spectra"] = done.flicker.spectra
+            facts["change_of_image"] = done.flicker.image
+        return facts
+
+
+def _preview_of(target: Path) -> Path:
+    return target.with_suffix(".preview.png")
 
 
 def _manifest_options(
@@ -207,7 +298,7 @@ def _manifest_options(
     }
 
 
-def _targets(inputs: list[tuple[Place, PurePath]], output: Place, suffix: str) -> list[Place]:
+def _targets(inputs: Sequence[tuple[Place, PurePath]], output: Place, suffix: str) -> list[Place]:
     """Where each cube goes: the named file for a single picture, else a folder."""
     known = {suffix for entry in FORMATS for suffix in entry.suffixes}
     ending = f".{suffix.lstrip('.')}"
@@ -226,8 +317,7 @@ def _targets(inputs: list[tuple[Place, PurePath]], output: Place, suffix: str) -
         )
     targets: list[Place] = []
     for path, place in inputs:
-        clip = path.suffix.lower() in CLIP_SUFFIXES
-        name = place.with_name(place.stem + (".zarr" if clip else ending))
+        name = place.with_name(place.stem + (".zarr" if is_clip(path) else ending))
         targets.append(output / name.as_posix())
     counts = Counter(targets)
     twice = sorted(target.name for target, count in counts.items() if count > 1)

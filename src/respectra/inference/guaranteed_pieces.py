@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from respectra.cubes import make_cube
-from respectra.inference.bits import bits_of
+from respectra.inference.backends.base import bits_of
 from respectra.inference.guarantees import Report
 from respectra.inference.tiling import Layout, Pieces, Reader, Region, gathered
 

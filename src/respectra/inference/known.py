@@ -23,10 +23,9 @@ from respectra.datasets.scenes import AS_THE_FILES_SAY, Opening
 from respectra.errors import ConfigError, DataError
 from respectra.identity import content_hash
 from respectra.inference.ensembles import ModelEnsemble, Recovers, mapped
-from respectra.inference.folders import Job
+from respectra.inference.jobs import is_clip
 from respectra.inference.loading import load
 from respectra.inference.reconstructor import Reconstructor
-from respectra.inference.video_reader import CLIP_SUFFIXES
 
 PathLike = str | os.PathLike[str]
 #: What can recover pictures, or be loaded to.
@@ -80,17 +79,14 @@ class KnownFacts:
         """As plain values, on which finished cubes depend."""
         if not self:
             return {}
+        opening = self.references_opening.to_dict()
         return {
             "capture": None if self.capture is None else self.capture.to_json(),
             "quantity": self.quantity,
             "references": None if self.references is None else self.references.to_json(),
             "references_from": self.references_from and cube_hash(self.references_from),
             "materials": self.materials and content_hash(self.materials),
-            **(
-                {"references_opening": opening}
-                if (opening := self.references_opening.to_dict())
-                else {}
-            ),
+            **({"references_opening": opening} if opening else {}),
         }
 
     def bind(
@@ -116,7 +112,7 @@ class KnownFacts:
         kind: InputKind,
         picture_options: PictureOptions | None,
     ) -> Reconstructor:
-        if path.suffix.lower() in CLIP_SUFFIXES:
+        if is_clip(path):
             if not self:
                 return reconstructor.for_kind(kind)
             from respectra.inference.video import first_frame
@@ -140,7 +136,7 @@ class KnownFacts:
 
 
 class Chosen:
-    """The reconstructor for a job: by its kind, and what its file says of its camera."""
+    """The reconstructor for a picture: by its kind, and what its file says of its camera."""
 
     def __init__(
         self,
@@ -169,23 +165,23 @@ class Chosen:
         plain = self._for_track(track_of_kind(kind))
         mapped(plain, lambda member: member.with_capture(told, quantity=quantity))
 
-    def __call__(self, job: Job) -> Recovers:
-        """The reconstructor for a job.
+    def __call__(self, path: Path, kind: InputKind) -> Recovers:
+        """The reconstructor for a picture or clip.
 
         Raises:
             RespectraError: what is stated cannot be, or not of the first picture of its kind.
         """
-        key = job.kind, _said_of(job, self.reading)
+        key = kind, _said_of(path, kind, self.reading)
         if key in self._failed:  # no other picture has the places of the first one
             raise self._failed[key]
         if key not in self._bound:
-            plain = self._for_track(track_of_kind(job.kind))
+            plain = self._for_track(track_of_kind(kind))
             # The first picture of a kind is the one in which places are stated: what was learned
             # from it stays.
             while len(self._bound) >= _KEPT_READY and not self.known:
                 self._bound.pop(next(iter(self._bound)))
             try:
-                self._bound[key] = self.known.bind(plain, job.source, job.kind, self.reading)
+                self._bound[key] = self.known.bind(plain, path, kind, self.reading)
             except DataError as error:
                 if self.known.has_places:
                     self._failed[key] = error
@@ -216,8 +212,8 @@ class Chosen:
         return self._plain[track]
 
 
-def _said_of(job: Job, options: PictureOptions) -> Any:
+def _said_of(path: Path, kind: InputKind, options: PictureOptions) -> Any:
     """What the file says of its camera or colour space: pictures that differ in it are apart."""
-    if job.kind not in ("srgb", "camera") or job.source.suffix.lower() in CLIP_SUFFIXES:
+    if kind not in ("srgb", "camera") or is_clip(path):
         return None
-    return described_capture(open_picture(job.source, job.kind, **options.model_dump()).attrs)
+    return described_capture(open_picture(path, kind, **options.model_dump()).attrs)

@@ -14,8 +14,8 @@ import xarray as xr
 
 from respectra.errors import ConfigError, DataError, MissingExtraError
 from respectra.inference import lazy_tasks as tasks
-from respectra.inference.agreement import agreeing
 from respectra.inference.backends.base import join_sums
+from respectra.inference.binding import agreeing
 from respectra.inference.colours import count_colours, join_counts
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Tile, round_up
@@ -132,8 +132,11 @@ def _bound(
 ) -> Reconstructor:
     """The method for this picture; no pixel is looked at."""
     from respectra.cameras import Capture as Known
+    from respectra.cameras import described_capture
 
     photograph = image.attrs.get("encoding") == "srgb"
+    if capture is None and "capture" in image.attrs and reconstructor.capture is None:
+        capture = described_capture(image.attrs)
     if capture is None and quantity is not None:
         capture = reconstructor.capture or (Known.photograph() if photograph else Known())
     if capture is None:

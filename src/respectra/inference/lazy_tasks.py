@@ -9,8 +9,7 @@ import numpy as np
 import xarray as xr
 
 from respectra.cubes import make_cube
-from respectra.inference.backends.base import Means, Sums, means_of
-from respectra.inference.bits import bits_of
+from respectra.inference.backends.base import Means, Sums, bits_of, means_of
 from respectra.inference.colours import ColourCounts, layout_of_colours, weighted_rows
 from respectra.inference.guaranteed_pieces import keeps_on_device, kept_pieces
 from respectra.inference.reconstructor import Reconstructor

@@ -10,8 +10,7 @@ import xarray as xr
 
 from respectra.cubes import LowRankCube
 from respectra.errors import ConfigError
-from respectra.inference.bits import bits_of
-from respectra.inference.factors import Factors
+from respectra.inference.backends.base import Factors, bits_of
 
 if TYPE_CHECKING:
     from respectra.inference.reconstructor import Reconstructor

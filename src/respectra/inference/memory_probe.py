@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from respectra.inference.backends.making import make_backend
+from respectra.inference.backends import make_backend
 from respectra.inference.memory import forget_peak
 from respectra.methods import load_weights
 from respectra.methods.measure import peak_memory_bytes

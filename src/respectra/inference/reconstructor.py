@@ -6,33 +6,50 @@ import copy
 import functools
 import html
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self, TypedDict, get_args
 
 import numpy as np
 import xarray as xr
 
 from respectra.cameras import Capture, InputKind, References, require_capture
+from respectra.cameras.tracks import has_one_camera
 from respectra.cubes import Quantity, make_cube
 from respectra.errors import unknown_name
 from respectra.inference import binding
-from respectra.inference.backends.making import make_backend
-from respectra.inference.bits import EXACT_BITS, TABLE_BITS, bits_of
+from respectra.inference.backends import make_backend
+from respectra.inference.backends.base import EXACT_BITS, TABLE_BITS, bits_of
 from respectra.inference.capture import bind, capture_of
 from respectra.inference.cutting import TileSide
 from respectra.inference.engines import Engine
-from respectra.inference.facts import CubeFacts, cube_facts, describe
 from respectra.inference.guaranteed_pieces import keeps_on_device, recover_on_device
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.tiled import TiledInference
 from respectra.inference.tiling import Layout
-from respectra.methods import Contract, Weights
-from respectra.methods.identity import weights_hash
+from respectra.methods import Contract, Tiling, Weights
+from respectra.methods.weights import weights_hash
 from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
     from respectra.cubes import LowRankCube
     from respectra.inference.corrections import Correction
     from respectra.inference.self_ensemble import SelfEnsembledInference
+
+
+class CubeFacts(TypedDict, total=False):
+    """Attributes of a recovered cube."""
+
+    quantity: Quantity
+    source: str
+    method: str
+    track: str
+    tiling: str
+    capture: str
+    camera: str
+    light: str
+    assumed: str
+    camera_matrix: str
+    contract_mismatch: str
+    ensemble: str
 
 
 class Reconstructor:
@@ -59,7 +76,7 @@ class Reconstructor:
             is known and of ordinary photographs, radiance of images of a track.
         correction: what references taught of the method's errors; see :meth:`with_references`.
         force: take images that say they are of another track than the weights; their cubes say so
-            (attribute ``contract_mismatch``). See :mod:`respectra.inference.agreement`.
+            (attribute ``contract_mismatch``). See :mod:`respectra.inference.binding`.
 
     Example:
         >>> import respectra as rs
@@ -112,6 +129,11 @@ class Reconstructor:
         self.layout, self.given = self.tiled.layout, self.tiled.given
         self.compute_global_means = self.tiled.compute_global_means
         self.pieces = self.answers.pieces
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a capture was stated for this reconstructor; it may also come with weights."""
+        return self._told is not None
 
     def with_capture(self, capture: Capture, *, quantity: Quantity | None = None) -> Self:
         """The same method for the pictures of a capture.
@@ -279,11 +301,57 @@ class Reconstructor:
         return own if self.self_ensemble == "none" else f"{own}-{self.self_ensemble}"
 
     def cube_facts(self, layout: Layout | None = None) -> CubeFacts:
-        """What is written down with a cube; see :mod:`respectra.inference.facts`."""
-        return cube_facts(self, layout)
+        """What is written down with a cube, whose picture was cut like this; None: not at all."""
+        contract, capture = self.contract, self.capture
+        facts: CubeFacts = {
+            "quantity": contract.quantity,
+            "source": f"reconstructed by {self.name}",
+            "method": self.name,
+            "track": contract.track,
+        }
+        if layout is not None and layout.policy is Tiling.APPROXIMATE and not layout.whole:
+            facts["tiling"] = Tiling.APPROXIMATE.value
+        if self.mismatch is not None:
+            facts["contract_mismatch"] = self.mismatch
+        if capture is None:
+            return facts
+        assert contract.capture is not None
+        light = capture.light
+        if light is None:
+            light = capture.assumed_light(contract.wavelengths_nm)
+        facts["capture"], facts["light"] = contract.capture, str(light.attrs["name"])
+        if capture.camera_name is not None:
+            facts["camera"] = capture.camera_name
+        if assumed := capture.describe():
+            facts["assumed"] = assumed
+        if contract.camera_matrix is not None:
+            facts["camera_matrix"] = (
+                f"the picture was brought to the camera of {self.name} by a 3 x 3 matrix"
+            )
+        return facts
 
     def __repr__(self) -> str:
-        return describe(self)
+        grid = self.contract.wavelengths_nm
+        parts = [
+            f"{self.name}, {self.weights.parameters:,} values",
+            f"{len(grid)} bands from {grid[0]:g} to {grid[-1]:g} nm",
+            self._use(),
+        ]
+        if self.guarantees.names:
+            parts.append("guarantees: " + ", ".join(sorted(self.guarantees.names)))
+        if self.self_ensemble != "none":
+            parts.append(f"self-ensemble: {self.self_ensemble}")
+        return f"<{type(self).__name__} {'; '.join(parts)}>"
+
+    def _use(self) -> str:
+        """What comes out, of which pictures."""
+        contract, asked = self.contract, self.asked_quantity
+        if self.capture is not None:
+            return f"{contract.quantity} of a capture by {self.capture.camera_name or 'its camera'}"
+        of_track = f"{asked or contract.quantity} of images of the track {contract.track}"
+        if contract.response is None and not has_one_camera(contract.track):
+            return of_track  # a photograph cannot be brought to a camera that is not known
+        return f"{asked or 'reflectance'} of photographs, {of_track}"
 
     def _repr_html_(self) -> str:
         """The same for a notebook, with what the method is."""

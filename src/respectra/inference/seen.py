@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from respectra.cameras.pictures import Picture
-from respectra.inference.bits import EXACT_BITS, bits_of
+from respectra.inference.backends.base import EXACT_BITS, bits_of
 from respectra.inference.tiling import Reader
 
 if TYPE_CHECKING:

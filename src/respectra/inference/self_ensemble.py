@@ -15,10 +15,9 @@ import numpy as np
 from respectra.datasets.patches import SYMMETRIES, turn, turn_back
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.averages import mean_of, moments
-from respectra.inference.bits import EXACT_BITS
-from respectra.inference.factors import Output, Predictor
+from respectra.inference.backends.base import EXACT_BITS, Output
 from respectra.inference.tiled import TiledInference
-from respectra.inference.tiling import Layout, Pieces, Reader
+from respectra.inference.tiling import Layout, Pieces, Predictor, Reader
 from respectra.methods import Tiling
 from respectra.typing import Float32Array
 

@@ -14,13 +14,21 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from respectra.allocator import trim_malloc
-from respectra.inference.backends.base import Backend, Means, Sums, join_sums, means_of
-from respectra.inference.bits import CODE_BITS, EXACT_BITS
+from respectra.inference.backends.base import (
+    CODE_BITS,
+    EXACT_BITS,
+    Backend,
+    Means,
+    Output,
+    Sums,
+    join_sums,
+    means_of,
+)
 from respectra.inference.cutting import Cutter, TileSide
-from respectra.inference.factors import Output, Predictor
 from respectra.inference.tiling import (
     Layout,
     Pieces,
+    Predictor,
     Reader,
     Region,
     Tile,

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from respectra.errors import ConfigError
-from respectra.inference.factors import Predictor
 from respectra.inference.memory import Budget, format_bytes
 from respectra.methods import Card, Tiling
 from respectra.typing import Float32Array
 
 Region = tuple[slice, slice]
+#: A function of pixels as the contract prepares them, (y, x, 3) -> (y, x, value).
+Predictor = Callable[[Float32Array], Float32Array]
 #: Reads rows and columns of a picture as the method expects them: (y, x, 3).
 Reader = Callable[[slice, slice], Float32Array]
 #: Rows and columns of pieces, with their spectra.

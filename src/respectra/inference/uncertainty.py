@@ -9,7 +9,7 @@ import xarray as xr
 
 from respectra.cubes import make_cube
 from respectra.errors import ConfigError
-from respectra.inference.bits import bits_of
+from respectra.inference.backends.base import bits_of
 from respectra.inference.tiled import TiledInference
 from respectra.typing import Float32Array
 

@@ -28,9 +28,8 @@ from respectra.cubes.writers import CubeType
 from respectra.errors import ConfigError
 from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
-from respectra.inference.bits import bits_of
+from respectra.inference.backends.base import Factors, bits_of
 from respectra.inference.ensembles import Recovers
-from respectra.inference.factors import Factors
 from respectra.inference.growing import growing_folder, keeping_complete
 from respectra.inference.low_rank import factorise
 from respectra.inference.reconstructor import Reconstructor

@@ -14,7 +14,7 @@ from respectra.cubes.formats.zarr import CHUNK_SIDE, add_array, cube_attributes,
 from respectra.cubes.writers import CubeType
 from respectra.errors import OutputError
 from respectra.files import make_folder, move_into_place, remove
-from respectra.inference.factors import Factors
+from respectra.inference.backends.base import Factors
 from respectra.inference.growing import number_of
 from respectra.inference.tiling import Layout, Region
 from respectra.inference.video_reader import Clip

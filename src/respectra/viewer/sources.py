@@ -14,7 +14,7 @@ import xarray as xr
 from respectra.cameras import InputKind, make_image
 from respectra.cubes import make_cube
 from respectra.inference import Reconstructor
-from respectra.inference.bits import bits_of
+from respectra.inference.backends.base import bits_of
 from respectra.inference.colours import count_colours, join_counts
 from respectra.inference.tiling import Layout
 from respectra.methods import Tiling

@@ -13,7 +13,7 @@ from respectra.cameras import codec
 from respectra.cameras.images import require_image
 from respectra.cameras.pictures.opening import writable_kind
 from respectra.errors import OutputError
-from respectra.storage import writing
+from respectra.uploads import writing
 from respectra.urls import Url, parse_place
 
 

@@ -75,8 +75,9 @@ class Values:
         self._profile = SRGB
         if said.colours == "grey" and options.grey == "refuse":
             raise DataError(
-                "the image is grey and says nothing of colour; give an RGB image, or accept "
-                "three equal channels with grey='repeat' (--grey repeat)"
+                "the image is grey and says nothing of colour; give an RGB image, state the "
+                "pattern of a sensor's mosaic, mosaic='rggb' (--mosaic rggb), or accept three "
+                "equal channels with grey='repeat' (--grey repeat)"
             )
         if said.colours == "camera":
             self.encoding = "linear"

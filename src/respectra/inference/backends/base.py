@@ -7,14 +7,15 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import xarray as xr
 
 from respectra.errors import ConfigError
-from respectra.inference.factors import Factors, Output, Predictor
 from respectra.inference.memory import MemoryUse, measure_memory
-from respectra.inference.tiling import Layout, Tile
+from respectra.inference.tiling import Layout, Predictor, Tile
 from respectra.methods import Card, Contract, Weights, get_method
 from respectra.typing import Float32Array, FloatArray
 
@@ -39,6 +40,42 @@ def join_sums(parts: Iterable[Sums]) -> Sums:
 def means_of(sums: Sums) -> dict[int, Float32Array]:
     """The means."""
     return {n: (total / count).astype(np.float32) for n, (total, count) in sums.items()}
+
+
+#: Methods of a network, besides its forward pass.
+Output = Literal["coefficients", "uncertainty"]
+#: What is said of values that are no codes.
+EXACT_BITS = 32
+#: Codes of more bits than these are as good as exact values.
+CODE_BITS = 16
+#: Look-up tables that are consistent are so with codes of this many bits.
+TABLE_BITS = 8
+
+
+def bits_of(image: xr.DataArray) -> int:
+    """Depth of the codes that an image's values came from."""
+    return int(image.attrs.get("bits", EXACT_BITS))
+
+
+@dataclass(frozen=True)
+class Factors:
+    """A method as coefficients of each pixel and the spectra that they weigh."""
+
+    output: Output | Predictor
+    """What gives the coefficients: a method of the network, or a function of pixels."""
+    basis: Float32Array
+    """Shape (component, band)."""
+    mean: Float32Array | None
+    """Shape (band,): what is added to the weighted sum."""
+    clip: tuple[float | None, float | None]
+    """Of the sum."""
+
+    def expand(self, coefficients: Float32Array) -> Float32Array:
+        """Spectra (..., band) of coefficients (..., component)."""
+        spectra = coefficients.astype(np.float32, copy=False) @ self.basis
+        if self.mean is not None:
+            spectra += self.mean
+        return spectra if self.clip == (None, None) else np.clip(spectra, *self.clip)
 
 
 class Backend(ABC):

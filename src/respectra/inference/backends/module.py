@@ -10,10 +10,9 @@ from torch.nn import functional as F
 
 from respectra.errors import ConfigError, RespectraError
 from respectra.inference.backends.network import NetworkBackend
-from respectra.inference.factors import Predictor
 from respectra.inference.memory import MARGIN, RESERVE, MemoryUse, measure_here
 from respectra.inference.module_measuring import Measured
-from respectra.inference.tiling import Layout
+from respectra.inference.tiling import Layout, Predictor
 from respectra.methods import Card, Weights
 from respectra.registry import reason_of
 

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from respectra.errors import ConfigError
-from respectra.inference.backends.base import Backend, Means, Sums
-from respectra.inference.bits import CODE_BITS
-from respectra.inference.factors import Factors, Output, Predictor
+from respectra.inference.backends.base import CODE_BITS, Backend, Factors, Means, Output, Sums
 from respectra.inference.memory import MemoryUse, measure_memory
 from respectra.inference.networks import build, probe_image
-from respectra.inference.tiling import Layout, Tile
+from respectra.inference.tiling import Layout, Predictor, Tile
 from respectra.methods import Weights
 from respectra.methods.network import LowRankNetwork, StepAware, UncertainNetwork
 from respectra.typing import Float32Array
@@ -38,7 +36,7 @@ class NetworkBackend(Backend):
             replaced by faster ones of the same function, which is checked on noise; where they
             differ by more than 1e-5 of its largest value, the plain network runs. ``onnx``: the
             same, and ONNX Runtime for tiles. ``auto``: one of these two, by a trial. ``half``: in
-            half precision, where that is accurate enough; see ``backends.precision``.
+            half precision, where that is accurate enough; see ``networks``.
 
     Attributes:
         half_deviation: how far half precision is from float32 on noise, over the largest value;
@@ -61,7 +59,7 @@ class NetworkBackend(Backend):
         self.network: nn.Module = network
         self.half_deviation: float | None = None
         if engine == "half":
-            from respectra.inference.backends.precision import require_accurate
+            from respectra.inference.networks import require_accurate
 
             self.half_deviation = require_accurate(network, weights, device)
         elif engine != "plain" and device == "cpu":
@@ -115,7 +113,7 @@ class NetworkBackend(Backend):
         return spectra
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
-        from respectra.inference.backends.precision import half_precision, single_precision
+        from respectra.inference.networks import half_precision, single_precision
 
         return (half_precision if self.engine == "half" else single_precision)(self.device)
 

@@ -9,7 +9,7 @@ import numpy as np
 from respectra.inference.backends.onnx import OnnxBackend
 from respectra.inference.cache import fingerprint, machine, remember
 from respectra.inference.engines import Engine, onnx
-from respectra.inference.factors import Predictor
+from respectra.inference.tiling import Predictor
 from respectra.methods import Weights
 from respectra.typing import Float32Array
 

@@ -13,10 +13,9 @@ import numpy.typing as npt
 from respectra.cameras import Capture
 from respectra.cubes import Quantity
 from respectra.errors import ConfigError, RespectraError
-from respectra.inference.backends.classical import ClassicalBackend
+from respectra.inference.backends.fitted import ClassicalBackend
 from respectra.inference.backends.network import NetworkBackend
 from respectra.inference.capture import bind
-from respectra.inference.factors import Predictor
 from respectra.inference.guarantees import camera_of
 from respectra.inference.tables.geometry import Geometry, node_colours, node_positions, row_count
 from respectra.inference.tables.lut_guarantees import move_to_colours, require_bakeable
@@ -27,6 +26,7 @@ from respectra.inference.tables.table import (
     Table,
     TableFacts,
 )
+from respectra.inference.tiling import Predictor
 from respectra.methods import Contract, Tiling, Weights, get_method, is_classical
 from respectra.methods.network import StandaloneNetwork
 from respectra.renaming import renamed_arguments

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import ConfigError
-from respectra.inference.bits import TABLE_BITS
+from respectra.inference.backends.base import TABLE_BITS
 from respectra.inference.guarantees import METRIC_FLOOR, Guarantee, camera_of, check_guarantees
 from respectra.inference.tables.geometry import Geometry
 from respectra.methods import Contract

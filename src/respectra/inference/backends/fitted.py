@@ -1,14 +1,23 @@
-"""Look-up tables of baked methods."""
+"""Methods without a network: fitted classical ones in NumPy, and look-up tables."""
 
 from __future__ import annotations
 
-from respectra.inference.backends.base import Backend
-from respectra.inference.bits import TABLE_BITS
-from respectra.inference.factors import Factors
+from respectra.inference.backends.base import TABLE_BITS, Backend, Factors
 from respectra.inference.memory import RESERVE, MemoryUse
-from respectra.inference.tables.table import Table
-from respectra.methods import Weights
+from respectra.methods import Weights, get_classical
 from respectra.typing import Float32Array
+
+
+class ClassicalBackend(Backend):
+    """A fitted classical method."""
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__(weights)
+        self._method = get_classical(weights.method).from_weights(weights)
+
+    def __call__(self, pixels: Float32Array) -> Float32Array:
+        """(y, x, 3) -> (y, x, band)."""
+        return self._method.predict(pixels)
 
 
 class TableBackend(Backend):
@@ -17,6 +26,8 @@ class TableBackend(Backend):
     is_light = True
 
     def __init__(self, weights: Weights) -> None:
+        from respectra.inference.tables.table import Table
+
         super().__init__(weights)
         self.table = Table.from_weights(weights)
 

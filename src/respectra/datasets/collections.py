@@ -177,7 +177,7 @@ def walk(root: Path, opening: Opening = AS_THE_FILES_SAY) -> Files:
             below.clear()
             continue
         seen.add(real)
-        if here != root and _is_cube_folder(here, below, names):
+        if here != root and _is_cube_folder(here, names):
             folders.append(here)
             below.clear()
             continue
@@ -186,7 +186,7 @@ def walk(root: Path, opening: Opening = AS_THE_FILES_SAY) -> Files:
     return Files(root, tuple(sorted(files)), tuple(sorted(folders)), opening)
 
 
-def _is_cube_folder(folder: Path, below: list[str], names: list[str]) -> bool:
+def _is_cube_folder(folder: Path, names: list[str]) -> bool:
     """Whether a folder is a Zarr store or one grey PNG a band."""
     if folder.suffix == ".zarr" or "zarr.json" in names:
         return True

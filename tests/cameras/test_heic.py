@@ -6,7 +6,7 @@ import pytest
 from tests.cameras.heic_file import heic
 
 from respectra.cameras import open_image
-from respectra.cameras.pictures import child
+from respectra.cameras.pictures import child, profiles
 from respectra.colour import rgb_space
 from respectra.errors import FormatError, MissingExtraError
 from respectra.guards.forker import Forker

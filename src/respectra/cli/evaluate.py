@@ -284,6 +284,11 @@ def _tests(aux: str, cameras: bool, lights: bool, references: int | None) -> str
     if cameras and "camera" not in aux:
         more += ["camera", "camera-matrix", "camera-told"]
     if references is not None:
+        from respectra.evaluation.auxiliary import COUNTS
+
+        if references not in COUNTS:
+            known = ", ".join(map(str, COUNTS))
+            raise ConfigError(f"--references takes one of {known}; got {references}")
         more.append(f"references-{references}")
     return ",".join([aux, *more])
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import jinja2
 
 from respectra.cameras import get_track, keeps_exposure, track_title
 from respectra.evaluation.auxiliary import (
@@ -16,13 +19,26 @@ from respectra.evaluation.auxiliary import (
 )
 from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Mean, Results
-from respectra.evaluation.templating import open_template
 from respectra.evaluation.train_overlap import learned_notes, without_learned
 
 #: What a table shows where there is no score.
 NONE = "–"
 #: Spaces between columns.
 _GAP = 2
+
+
+@functools.cache
+def open_template(name: str) -> jinja2.Template:
+    """A page or table of ``templates``, which escape all text; what is not given is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("respectra.evaluation"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(name)
 
 
 @dataclass(frozen=True)
@@ -203,29 +219,54 @@ def further_table(results: Results, track: str) -> ReportTable:
         )
         for test in chosen
     ]
-    known = camera_names(camera, options.cameras)
-    cameras = [
-        test for test in chosen if isinstance(test, OtherCamera) and test.number <= len(known)
+    pooled = pooled_cameras(results, track)
+    titles = {test.title for test in chosen if isinstance(test, OtherCamera)}
+    if pooled:
+        rows = [row for row in rows if row[0] not in titles]
+    rows += [
+        (title, *(show(_pooled(results, n, track, tests)) for n in names))
+        for title, tests in pooled.items()
     ]
-    if len(cameras) > 1:
-        rows = [row for row in rows if row[0] not in {test.title for test in cameras}]
-        title = f"{len(cameras)} other cameras"
-        rows.append((title, *(show(_pooled(results, n, track, cameras)) for n in names)))
     notes = []
     empty = [row[0] for row in rows if set(row[1:]) <= {NONE}]
-    if empty:
-        rows = [row for row in rows if row[0] not in empty]
+    rows = [row for row in rows if row[0] not in empty]
+    if empty := [title for title in empty if title not in titles]:
         notes.append(f"For no method and scene: {', '.join(empty)}.")
     if any(test.repeats(camera) for test in chosen):
         notes.append("* The track has this setting anyway: the test repeats its plain images.")
-    if cameras:
-        notes.append(f"Other cameras: {', '.join(known[test.number - 1] for test in cameras)}.")
+    if used := sorted({test.number for test in _cameras_there(results, track)}):
+        known = camera_names(camera, options.cameras)
+        notes.append(f"Other cameras: {', '.join(known[number - 1] for number in used)}.")
     return ReportTable(
         f"4. Beyond the report, {track_title(track)} (MRAE)",
         ("Test", *names),
         tuple(rows),
         tuple(notes),
     )
+
+
+def pooled_cameras(results: Results, track: str) -> dict[str, list[OtherCamera]]:
+    """Tests of other cameras of which tables show the mean: its title -> the tests.
+
+    Blind, by a matrix and told are apart. Empty where no camera has another one beside it.
+    """
+    ways: dict[str, list[OtherCamera]] = {}
+    for test in _cameras_there(results, track):
+        ways.setdefault(test.title.partition(", ")[2], []).append(test)
+    if all(len(same) < 2 for same in ways.values()):
+        return {}
+    return {
+        f"{len(same)} other camera{'s' * (len(same) > 1)}{f', {way}' if way else ''}": same
+        for way, same in ways.items()
+    }
+
+
+def _cameras_there(results: Results, track: str) -> list[OtherCamera]:
+    """The chosen tests of other cameras, but for those that are more than there are cameras."""
+    options = results.protocol.options
+    count = len(camera_names(get_track(track), options.cameras))
+    chosen = [TESTS[name] for name in options.tests]
+    return [test for test in chosen if isinstance(test, OtherCamera) and test.number <= count]
 
 
 def guarantees_table(results: Results, track: str) -> ReportTable:

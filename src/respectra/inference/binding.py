@@ -6,8 +6,8 @@ the track that the weights were made for.
 The contract is enforced: an image of a track carries the track's name, whatever it went through,
 and weights name the track that they were made for. Where they differ the cube is wrong without
 looking it (the clean track's weights double the error on images of the real-world track), so that
-whoever means it has to say so. An image that says nothing, and one whose capture is stated, are
-taken as they are.
+whoever means it has to say so; likewise where weights were saved for a capture of another camera.
+An image that says nothing, and one whose capture is stated, are taken as they are.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ from respectra.cameras import (
     require_capture,
     require_image,
 )
+from respectra.cameras.tracks import default_response, has_one_camera
 from respectra.cubes import Quantity
 from respectra.errors import DataError, RespectraWarning
+from respectra.inference.capture import capture_of
+from respectra.methods import Contract
 from respectra.methods.shipped import list_shipped
 
 if TYPE_CHECKING:
@@ -62,6 +65,8 @@ def for_picture(
     """
     picture = require_image(image)
     said = described_capture(picture.attrs)
+    if capture is None and "capture" in picture.attrs and reconstructor.capture is None:
+        capture = said
     if capture is None and quantity is not None:
         capture = reconstructor.capture or said or Capture()
     if capture is not None:
@@ -99,18 +104,37 @@ def agreeing(reconstructor: R, attrs: Mapping[Any, Any], *, force: bool = False)
     Raises:
         DataError: the image is of another track; says what would fit.
     """
-    track = str(attrs.get("track", ""))
-    own = reconstructor.contract.track
-    if reconstructor.capture is not None or track in (*_NO_TRACKS, own):
+    track, contract = str(attrs.get("track", "")), reconstructor.contract
+    if reconstructor.is_told or track in _NO_TRACKS or serves(contract, track):
         return reconstructor
     if force or reconstructor.force:
-        note = f"weights for the track {own!r}, image of the track {track!r}"
+        note = f"weights for {what_for(contract)}, image of the track {track!r}"
         return reconstructor.with_mismatch(note)
+    state = ", or state which camera took it (capture=..., --camera)"
     raise DataError(
-        f"these weights of {reconstructor.name} are for images of the track {own!r}, and this one "
-        f"says that it is of {track!r}: the cube would be wrong; {what_fits(track)}, or state "
-        "which camera took it (capture=..., --camera); for those who mean it, force=True (--force)"
+        f"these weights of {reconstructor.name} are for {what_for(contract)}, and this image says "
+        f"that it is of {track!r}: the cube would be wrong; {what_fits(track)}"
+        f"{state if contract.capture is None else ''}; for those who mean it, force=True (--force)"
     )
+
+
+def serves(contract: Contract, track: str) -> bool:
+    """Whether weights are for images of a track, as far as that is known.
+
+    Those for a capture are, unless it is of another camera than all images of the track.
+    """
+    capture = capture_of(contract)
+    if capture is None:
+        return contract.track == track
+    return not has_one_camera(track) or capture.camera_name == default_response(track)
+
+
+def what_for(contract: Contract) -> str:
+    """What weights are for, in words."""
+    capture = capture_of(contract)
+    if capture is None:
+        return f"the track {contract.track!r}"
+    return f"pictures of the camera {capture.camera_name!r}"
 
 
 def what_fits(track: str) -> str:

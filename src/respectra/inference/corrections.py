@@ -87,6 +87,8 @@ class Correction:
         """In words, for a cube's attributes."""
         number = len(self.values)
         count = f"{number} reference" + "s" * (number != 1)
+        if number < 3:
+            return f"{count}: no correction, which takes three that can be compared"
         if self.lengths.share == 0:
             return f"{count}: no correction, which cross-validation says would not help"
         return (

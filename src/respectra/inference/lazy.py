@@ -131,8 +131,11 @@ def _bound(
 ) -> Reconstructor:
     """The method for this picture; no pixel is looked at."""
     from respectra.cameras import Capture as Known
+    from respectra.cameras import described_capture
 
     photograph = image.attrs.get("encoding") == "srgb"
+    if capture is None and "capture" in image.attrs and reconstructor.capture is None:
+        capture = described_capture(image.attrs)
     if capture is None and quantity is not None:
         capture = reconstructor.capture or (Known.photograph() if photograph else Known())
     if capture is None:

@@ -32,7 +32,7 @@ from respectra.inference.pieces import keeps_on_device, recover_on_device
 from respectra.inference.tiled import TiledInference, TileSide
 from respectra.inference.tiling import Layout
 from respectra.methods import Contract, Tiling, Weights
-from respectra.methods.identity import weights_hash
+from respectra.methods.weights import weights_hash
 from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
@@ -135,6 +135,11 @@ class Reconstructor:
         self.layout, self.given = self.tiled.layout, self.tiled.given
         self.compute_global_means = self.tiled.compute_global_means
         self.pieces = self.answers.pieces
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a capture was stated for this reconstructor; it may also come with weights."""
+        return self._told is not None
 
     def with_capture(self, capture: Capture, *, quantity: Quantity | None = None) -> Self:
         """The same method for the pictures of a capture.
@@ -268,10 +273,10 @@ class Reconstructor:
 
     def for_kind(self, kind: str) -> Self:
         """The reconstructor for pictures of a kind: photographs have a capture of their own."""
-        if self.capture is not None or kind == "camera":
+        if kind == "camera":
             return self
         if kind in ("srgb", "linear"):
-            return self.for_photographs
+            return self.for_photographs if self.capture is None else self
         return binding.agreeing(self, {"track": kind})
 
     @functools.cached_property

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from respectra.cameras import References
-from respectra.cameras.colour import InputKind
+from respectra.cameras.images import InputKind
 from respectra.cameras.pictures import Picture, PictureOptions, open_picture
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.writers import CubeType, GrowingCube, writer_for

@@ -37,7 +37,7 @@ def main() -> int:
     check = parser.parse_args().check
 
     # The counts first: the pages take theirs from them.
-    stale = _update(COUNTS, json.dumps(count_every_preset(), indent=1) + "\n", check=check)
+    stale = _update(COUNTS, _counts(), check=check)
     if not (stale and check):
         wanted = {PAGES / name: text for name, text in pages()}
         stale += [p for path, text in wanted.items() for p in _update(path, text, check=check)]
@@ -50,6 +50,15 @@ def main() -> int:
     if stale and check:
         print("run: python scripts/write_method_pages.py")
     return int(bool(stale) and check)
+
+
+def _counts() -> str:
+    """The counts as JSON, one line a preset."""
+    methods = []
+    for name, presets in count_every_preset().items():
+        lines = (f"  {json.dumps(preset)}: {json.dumps(c)}" for preset, c in presets.items())
+        methods.append(f" {json.dumps(name)}: {{\n" + ",\n".join(lines) + "\n }")
+    return "{\n" + ",\n".join(methods) + "\n}\n"
 
 
 def _update(path: Path, text: str, *, check: bool) -> list[Path]:

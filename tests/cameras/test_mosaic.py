@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from respectra.cameras.mosaic import demosaic, mosaic
+from respectra.cameras.sensor import demosaic, mosaic
 from respectra.errors import DataError
 
 

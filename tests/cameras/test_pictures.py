@@ -198,7 +198,7 @@ def test_a_profile_file(tmp_path):
     image = photograph(saved(tmp_path / "a.png"), profile=str(tmp_path / "p3.icc"))
     assert image.attrs["space"] == "display-p3"
     assert image.attrs["profile"] == "P3, gamma 1, of p3.icc"
-    with pytest.raises(FormatError, match="cannot be read"):
+    with pytest.raises(FormatError, match=r"there is no file .*none"):
         photograph(tmp_path / "a.png", profile=str(tmp_path / "none.icc"))
 
 

@@ -9,7 +9,7 @@ import respectra as rs
 from respectra.errors import ConfigError
 from respectra.methods import fitting
 from respectra.methods.fitting import fitted_once
-from respectra.methods.identity import weights_hash
+from respectra.methods.weights import weights_hash
 
 
 @pytest.fixture

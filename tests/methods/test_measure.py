@@ -13,7 +13,6 @@ from respectra.methods.measure import (
     count_parameters,
     get_facts,
     measure_frame,
-    receptive_radius,
 )
 
 #: The smallest RPAN there is: six 3x3 and three 1x1 convolutions of one feature.
@@ -24,7 +23,7 @@ def test_parameters_and_macs_of_a_network_counted_by_hand() -> None:
     weights = 5 * 9 + 3
     assert count_parameters("rpan", **ONE) == weights
     assert count_gmac("rpan", frame=(10, 20), **ONE) == pytest.approx(weights * 200 / 1e9)
-    assert receptive_radius("rpan", **ONE) == 5
+    assert get_facts("rpan", **ONE).radius == 5
 
 
 def test_facts_follow_preset_and_options() -> None:

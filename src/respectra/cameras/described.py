@@ -18,10 +18,9 @@ import numpy as np
 import xarray as xr
 
 from respectra.cameras.capture import Capture
-from respectra.cameras.colour import InputKind
-from respectra.cameras.noise import Noise
+from respectra.cameras.images import InputKind, Noise
 from respectra.cameras.pictures import PictureOptions
-from respectra.cameras.pictures.kinds import RAW_SUFFIXES
+from respectra.cameras.pictures.opening import RAW_SUFFIXES
 from respectra.cameras.response_prior import fit_matrices
 from respectra.cameras.responses import list_responses, native_response
 from respectra.cameras.tracks import track_of_file
@@ -30,9 +29,6 @@ from respectra.errors import ConfigError, DataError
 
 #: Prefixes and endings of the names of measured responses.
 _PREFIX, _SUFFIX = "ampas-", "-npl"
-#: Mean error of reflectance (MRAE) that a camera's response of each origin was measured to give on
-#: real raw files; see docs/photographs.md.
-ORIGINS = ("measured", "fitted to the file's colour matrices")
 
 
 def described_capture(attrs: Mapping[Any, Any]) -> Capture | None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.colour.lights import open_light, resample_light
-from respectra.colour.rendering import VISIBLE_NM, srgb_matrix
+from respectra.colour.observers import VISIBLE_NM, srgb_matrix
 from respectra.colour.transfer import encode_srgb
 from respectra.cubes.model import require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError, OutputError

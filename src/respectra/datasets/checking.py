@@ -14,7 +14,7 @@ import xarray as xr
 from respectra.cameras import Track, open_image
 from respectra.cubes import Finding, check, wavelengths_of
 from respectra.datasets.collections import Collection, Scene
-from respectra.datasets.validity import valid_pixels
+from respectra.datasets.scenes import valid_pixels
 from respectra.errors import RespectraError
 from respectra.progress import Progress, as_progress, tracked
 

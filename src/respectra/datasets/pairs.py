@@ -46,8 +46,7 @@ def render_pairs(
         seed: the same seed gives the same pairs.
         exposure_range: lowest and highest exposure, drawn log-uniformly.
         mixed: share of pixels that mix two reflectances, as the borders of objects do.
-        weights: relative frequency of each reflectance; equal without it.
-        illuminant_weights: relative frequency of each illuminant; equal without it.
+        weights, illuminant_weights: relative frequencies; equal without them.
 
     Raises:
         DataError: shapes disagree, or values are negative or not finite.

@@ -11,8 +11,7 @@ from respectra.errors import ConfigError, unknown_name
 from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Results, Row, load_results
-from respectra.evaluation.tables import NONE, ReportTable, ranking, show
-from respectra.evaluation.templating import open_template
+from respectra.evaluation.tables import NONE, ReportTable, open_template, ranking, show
 from respectra.evaluation.train_overlap import learned_notes, without_learned
 
 _UNSEEN = "scenes that no method has learned from"
@@ -104,15 +103,16 @@ def _board(results: Results, track: str, metric: str, test: str) -> ReportTable:
     ranks = ranking(results, track, test=test, metric=metric)
     names = sorted(results.names, key=lambda name: (ranks.get(name, 10**6), name))
     further = [m for m in ("mrae", "rmse") if m != metric and test == PLAIN]
+    costs = {name: results.cost(name, track) for name in names}
     entries = [
         (
             str(ranks.get(name, NONE)),
             name,
             show(results.mean(name, track, test, metric)),
             *(show(results.mean(name, track, test, other)) for other in further),
-            _seconds(results, name, track),
+            NONE if cost is None else f"{cost.seconds:.3g}",
         )
-        for name in names
+        for name, cost in costs.items()
     ]
     title = METRICS[metric].title if metric in METRICS else metric
     what = "" if test == PLAIN else f", {TESTS[test].title}"
@@ -128,8 +128,3 @@ def _board(results: Results, track: str, metric: str, test: str) -> ReportTable:
             *learned_notes(results),
         ),
     )
-
-
-def _seconds(results: Results, name: str, track: str) -> str:
-    cost = results.cost(name, track)
-    return NONE if cost is None else f"{cost.seconds:.3g}"

@@ -7,7 +7,6 @@ import functools
 import importlib.resources
 from typing import Literal
 
-from respectra.cameras import list_tracks, track_title
 from respectra.errors import unknown_name
 from respectra.evaluation.tables import NONE, ReportTable
 
@@ -19,31 +18,6 @@ _TITLES = {
     "1": "results on the test images",
     "2": "seconds an image as the teams reported them",
     "3": "auxiliary tests of the top three (MRAE)",
-}
-#: Column of a file -> as it is printed.
-_COLUMNS = {
-    "team": "Team",
-    "username": "User name",
-    "track": "Track",
-    "clean_mrae": "Clean MRAE",
-    "clean_rank": "Rank",
-    "clean_rmse": "RMSE",
-    "real_world_mrae": "Real World MRAE",
-    "real_world_rank": "Rank",
-    "real_world_rmse": "RMSE",
-    "clean_seconds": "Clean s/image",
-    "real_world_seconds": "Real World s/image",
-    "platform": "Platform",
-    "cpu": "CPU",
-    "gpu": "GPU",
-    "training_time": "Training time",
-    "ensemble": "Ensemble",
-    "out_of_scope": "Out-of-Scope",
-    "spatial": "Spatial",
-    "brightness_0.5": "Brightness ×0.5",
-    "brightness_2": "Brightness ×2",
-    "physical": "Physical",
-    "weighted": "Weighted",
 }
 
 
@@ -64,14 +38,10 @@ def published_table(number: Literal["1", "2", "3"]) -> ReportTable:
     columns, *rows = _lines(number)
     return ReportTable(
         f"Report, table {number}: {_TITLES[number]} ({LABEL})",
-        tuple(_COLUMNS[column] for column in columns),
-        tuple(tuple(_cell(cell) for cell in row) for row in rows),
+        columns,
+        tuple(tuple(cell or NONE for cell in row) for row in rows),
         (f"Source: {SOURCE}. Not measured here and not comparable with what was.",),
     )
-
-
-def _cell(text: str) -> str:
-    return track_title(text) if text in list_tracks() else text or NONE
 
 
 @functools.cache

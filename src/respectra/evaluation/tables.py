@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import jinja2
 
 from respectra.cameras import get_track, keeps_exposure, track_title
 from respectra.evaluation.auxiliary import (
@@ -16,13 +19,26 @@ from respectra.evaluation.auxiliary import (
 )
 from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Mean, Results
-from respectra.evaluation.templating import open_template
 from respectra.evaluation.train_overlap import learned_notes, without_learned
 
 #: What a table shows where there is no score.
 NONE = "–"
 #: Spaces between columns.
 _GAP = 2
+
+
+@functools.cache
+def open_template(name: str) -> jinja2.Template:
+    """A page or table of ``templates``, which escape all text; what is not given is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("respectra.evaluation"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(name)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from respectra.cameras import Capture, Noise, default_response, get_response
-from respectra.cameras.effective import PHOTOGRAPH_LIGHT
+from respectra.cameras.responses import PHOTOGRAPH_LIGHT
 from respectra.cameras.tracks import has_one_camera
 from respectra.colour import make_light
 from respectra.cubes import Quantity

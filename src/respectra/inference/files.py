@@ -20,7 +20,7 @@ from respectra.cameras import (
     open_image,
     options_for,
 )
-from respectra.cameras.colour import INPUT_KINDS
+from respectra.cameras.images import INPUT_KINDS
 from respectra.cubes import LowRankCube, Quantity, save_preview
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.io import save_with

@@ -139,19 +139,9 @@ def read_library(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArray]:
         FormatError: no such file, or another header or contents.
     """
     file = Path(path)
-    rows, header, spectral = read_spectral_table(file, "a library of spectra")
-    if len(spectral) < 2 or len(rows) < 2:
+    table = read_spectral_table(file, "a library of spectra")
+    if table.grid_nm.size < 2 or not len(table.spectra):
         raise FormatError(f"{file} needs a header name,400,410,...,700 and a line a spectrum")
-    grid = np.array([float(header[i].removesuffix("nm")) for i in spectral])
-    order = np.argsort(grid)
-    spectra = np.empty((len(rows) - 1, len(spectral)))
-    for line, row in enumerate(rows[1:]):
-        try:
-            spectra[line] = [float(row[i]) for i in spectral]
-        except (ValueError, IndexError):
-            raise FormatError(
-                f"{file}, line {line + 2}: a number is missing or is none: {','.join(row)[:60]}"
-            ) from None
-    if not np.isfinite(spectra).all() or spectra.min() < 0:
+    if not np.isfinite(table.spectra).all() or table.spectra.min() < 0:
         raise FormatError(f"{file} holds spectra that are negative or not finite")
-    return spectra[:, order], grid[order]
+    return table.spectra, table.grid_nm

@@ -26,7 +26,7 @@ from respectra.inference.guarantees import Guarantees
 from respectra.inference.tiled import TiledInference
 from respectra.inference.tiling import Layout
 from respectra.methods import Contract, Tiling, Weights
-from respectra.methods.identity import weights_hash
+from respectra.methods.weights import weights_hash
 from respectra.typing import Float32Array
 
 if TYPE_CHECKING:

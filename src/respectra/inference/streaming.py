@@ -22,7 +22,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras import References
-from respectra.cameras.colour import InputKind
+from respectra.cameras.images import InputKind
 from respectra.cameras.pictures import Picture, PictureOptions, open_picture
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.writers import CubeType, GrowingCube, writer_for

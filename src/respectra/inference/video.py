@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.cameras import input_encoding, make_image, save_image
-from respectra.cameras.colour import InputKind
+from respectra.cameras.images import InputKind
 from respectra.colour import decode_srgb
 from respectra.cubes.writers import CubeType
 from respectra.errors import ConfigError

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from respectra.methods.card import Card, Decision, Origin, Score, Tiling
 from respectra.methods.contract import Contract, ResponseRecord
-from respectra.methods.official import import_official, load_official, recognise_checkpoint
 from respectra.methods.registry import (
     build_classical,
     build_network,
@@ -22,8 +21,15 @@ from respectra.renaming import lazy_names
 
 if TYPE_CHECKING:
     from respectra.methods.measure import MethodFacts, get_facts
+    from respectra.methods.official import import_official, load_official, recognise_checkpoint
 
-__getattr__ = lazy_names(__name__, {"measure": ["MethodFacts", "get_facts"]})
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "measure": ["MethodFacts", "get_facts"],
+        "official": ["import_official", "load_official", "recognise_checkpoint"],
+    },
+)
 
 __all__ = [
     "Card",

@@ -104,7 +104,7 @@ class Card(Config):
     """Name in the registry, lower case with hyphens."""
     title: str
     """Name as its authors write it."""
-    kind: Literal["classical", "network"]
+    kind: Literal["classical", "network"] = "network"
     summary: str
     """One or two plain sentences: what it does and when one would use it."""
     reference: str

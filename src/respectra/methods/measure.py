@@ -203,15 +203,6 @@ def count_gmac(
     return _count_gmac(name, _network_config(name, preset, options), *frame)
 
 
-def receptive_radius(name: str, *, preset: str = "published", **options: object) -> int | None:
-    """Radius in pixels beyond which input cannot change an output pixel; None when unbounded.
-
-    Raises:
-        ConfigError: unknown or classical method, unknown preset or option, refused value.
-    """
-    return get_network(name).halo(_network_config(name, preset, options))
-
-
 def _network_config(name: str, preset: str, options: Mapping[str, object]) -> NetworkConfig:
     get_network(name)
     return cast("NetworkConfig", configure(name, preset=preset, **options))

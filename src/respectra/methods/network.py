@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    Protocol,
+    TypeVar,
+    runtime_checkable,
+)
 
 import numpy.typing as npt
 from pydantic import Field
@@ -19,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Tensors by name, as a state dict has them.
 State = Mapping[str, "Tensor"]
+#: How many: channels, blocks, stages.
+Count = Annotated[int, Field(ge=1)]
 
 
 @runtime_checkable
@@ -150,6 +161,10 @@ class PixelNetwork(Protocol):
         """Of pixels (n, channels_in), given all means: (n, k)."""
         ...
 
+    def uncertainty(self, pixels: Float32Array, means: Sequence[Float32Array]) -> Float32Array:
+        """As of :class:`UncertainNetwork`: (n, channels_in), given all means -> (n, bands)."""
+        ...
+
 
 class NetworkConfig(Config):
     """Base of every network's configuration; its defaults are the published configuration.
@@ -161,9 +176,9 @@ class NetworkConfig(Config):
         31
     """
 
-    channels_in: int = Field(default=3, ge=1)
+    channels_in: Count = 3
     """Input channels; 3 for R, G, B."""
-    bands: int = Field(default=31, ge=1)
+    bands: Count = 31
     """Bands of the output cube."""
 
 
@@ -226,9 +241,9 @@ class NetworkMethod(Generic[C]):
     presets: Mapping[str, Mapping[str, object]]
     """Name -> options that differ from the published defaults. Always has ``tiny``: a network
     under 100 000 parameters for tests and small machines."""
-    halo: Callable[[C], int | None]
+    halo: Callable[[C], int | None] = lambda _: None
     """Radius in pixels beyond which input cannot change an output pixel (for Tiling.STATISTICS:
-    once the statistics are given); None when unbounded."""
+    once the statistics are given); None, as it is by default, when unbounded."""
     official: OfficialLayout[C] | None = None
     untrained: Mapping[str, str] = field(default_factory=dict)
     """Regular expression of parameter names that receive no gradient in training, with the

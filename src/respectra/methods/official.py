@@ -32,7 +32,6 @@ from respectra.methods.weights import Weights
 if TYPE_CHECKING:
     from torch import nn
 
-    from respectra.methods.network import NetworkMethod
 
 #: How a file of HDF5 begins; Keras saves its weights so.
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -64,14 +63,8 @@ def load_official(
         >>> type(again).__name__
         'Cascade'
     """
-    method = get_network(name)
     checkpoint = unwrap(state_dict)
-    match = _match(name, method, checkpoint)
-    if track is None:
-        track = _told_track(method, checkpoint)
-    else:
-        _check_track(name, method, match, track)
-    match = _with_options(method, match, checkpoint, track)
+    match, _ = _match(name, checkpoint, track)
     return load_matched(name, match, checkpoint.tensors)
 
 
@@ -128,15 +121,15 @@ def import_official(
     checkpoint = unwrap(_read(file, name))
     if name is None:
         name = _recognise(file, checkpoint)
-    method = get_network(name)
-    match = _match(name, method, checkpoint)
+    match, track = _match(name, checkpoint, track)
     if track is None:
-        track = _known_track(name, method, match, checkpoint)
-    else:
-        _check_track(name, method, match, track)
-    match = _with_options(method, match, checkpoint, track)
+        raise ConfigError(
+            f"a checkpoint does not say on which track it was trained, and for {name} it "
+            f"could be {_listed(_tracks(name, match))}; name it with --track (track=)"
+        )
     net, config = load_matched(name, match, checkpoint.tensors), match.config
-    known = method.official.contract.get(track, {}) if method.official else {}
+    official = get_network(name).official
+    known = official.contract.get(track, {}) if official else {}
     fields: dict[str, Any] = {"track": track, **known}
     contract = Contract(**fields)
     if config.bands != contract.bands:
@@ -160,7 +153,7 @@ def import_official(
         contract=contract,
         tensors={key: value.numpy() for key, value in net.state_dict().items()},
         provenance={
-            **_origin(method, match),
+            **_origin(name, match),
             "file": file.name,
             "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         },
@@ -178,13 +171,11 @@ def _tell_camera(network: nn.Module, contract: Contract) -> None:
         network.set_camera(torch.from_numpy(camera))
 
 
-def _origin(method: NetworkMethod[Any], match: Match) -> dict[str, str]:
-    if match.own or method.official is None:
+def _origin(name: str, match: Match) -> dict[str, str]:
+    official = get_network(name).official
+    if match.own or official is None:
         return {"origin": "state dict of this network, without a contract"}
-    return {
-        "origin": "checkpoint of the method's authors' layout",
-        "source": method.official.source,
-    }
+    return {"origin": "checkpoint of the method's authors' layout", "source": official.source}
 
 
 def _known() -> list[str]:
@@ -221,66 +212,44 @@ def _recognise(file: Path, checkpoint: Checkpoint) -> str:
     )
 
 
-def _match(name: str, method: NetworkMethod[Any], checkpoint: Checkpoint) -> Match:
-    match = find_match(method, checkpoint.tensors, {})
-    if match is not None:
-        return match
-    if method.official is None:
+def _match(name: str, checkpoint: Checkpoint, track: str | None) -> tuple[Match, str | None]:
+    """The network that the tensors are of, and their track: the one given, or what they tell.
+
+    Raises:
+        ConfigError: no layout is known, or no weights for the track.
+        FormatError: they are not those of the method.
+    """
+    method, tensors = get_network(name), checkpoint.tensors
+    match, official = find_match(method, tensors, {}), method.official
+    if match is None and official is None:
         raise ConfigError(
             f"no layout of checkpoints of {name} is known; it is for {', '.join(_known())}"
         )
-    fits = matching_methods(checkpoint.tensors)
-    hint = f"; these are weights of {_listed(fits)}" if fits else ""
-    problem = what_differs(method, checkpoint.tensors)
-    raise FormatError(f"this is no checkpoint of {name}: {problem}{hint}")
-
-
-def _with_options(
-    method: NetworkMethod[Any], match: Match, checkpoint: Checkpoint, track: str | None
-) -> Match:
-    """With the options that only the track of the authors' weights tells."""
-    if match.own:
-        return match
-    options = method.official.options.get(track or "") if method.official else None
-    return (options and find_match(method, checkpoint.tensors, options)) or match
-
-
-def _told_track(method: NetworkMethod[Any], checkpoint: Checkpoint) -> str | None:
-    if method.official is None or method.official.tell_track is None:
-        return None
-    try:
-        return method.official.tell_track(checkpoint.tensors, checkpoint.beside)
-    except (KeyError, ValueError, IndexError):  # its tensors have our names
-        return None
-
-
-def _known_track(
-    name: str, method: NetworkMethod[Any], match: Match, checkpoint: Checkpoint
-) -> str:
-    """The only track, or the one that the checkpoint tells."""
-    tracks = _tracks(method, match)
-    track = tracks[0] if len(tracks) == 1 else _told_track(method, checkpoint)
-    if track is None:
-        raise ConfigError(
-            f"a checkpoint does not say on which track it was trained, and for {name} it "
-            f"could be {_listed(tracks)}; name it with --track (track=)"
-        )
-    return track
-
-
-def _check_track(name: str, method: NetworkMethod[Any], match: Match, track: str) -> None:
-    tracks = _tracks(method, match)
-    if track not in tracks:
+    if match is None:
+        fits = matching_methods(tensors)
+        hint = f"; these are weights of {_listed(fits)}" if fits else ""
+        raise FormatError(f"this is no checkpoint of {name}: {what_differs(method, tensors)}{hint}")
+    tracks = _tracks(name, match)
+    if track is not None and track not in tracks:
         raise ConfigError(
             f"weights of {name} are known for the track {_listed(tracks)}; got {track!r}"
         )
+    if track is None and len(tracks) == 1:
+        track = tracks[0]
+    elif track is None and official is not None and official.tell_track is not None:
+        with contextlib.suppress(KeyError, ValueError, IndexError):  # its tensors have our names
+            track = official.tell_track(tensors, checkpoint.beside)
+    if match.own or official is None:
+        return match, track
+    # Some options only the track tells.
+    options = official.options.get(track or "")
+    return (options and find_match(method, tensors, options)) or match, track
 
 
-def _tracks(method: NetworkMethod[Any], match: Match) -> list[str]:
+def _tracks(name: str, match: Match) -> list[str]:
     """Tracks that weights may be for: those of the authors', any for networks of one's own."""
-    if match.own or method.official is None:
-        return list(list_tracks())
-    return list(method.official.contract)
+    official = get_network(name).official
+    return list_tracks() if match.own or official is None else list(official.contract)
 
 
 def _listed(names: Iterable[str]) -> str:

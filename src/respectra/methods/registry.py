@@ -56,8 +56,7 @@ def _names(folder: str) -> Iterator[str]:
 
 def _load(folder: str, name: str) -> Method:
     module = importlib.import_module(f"respectra.methods.{folder}.{name.replace('-', '_')}")
-    (entry,) = module.METHODS
-    return _accept(name, entry)
+    return _accept(name, module.METHOD)
 
 
 def _accept(name: str, entry: Any) -> Method:
@@ -182,7 +181,9 @@ def build_network(name: str, *, preset: str = "published", **options: object) ->
     return get_network(name).network(configure(name, preset=preset, **options))
 
 
-def build_classical(name: str, *, preset: str = "published", **options: object) -> ClassicalMethod:
+def build_classical(
+    name: str, *, preset: str = "published", **options: object
+) -> ClassicalMethod[Any]:
     """A classical method, not fitted yet.
 
     Raises:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from respectra.config import Config
@@ -60,3 +63,18 @@ class Weights:
                 f"{what} needs a registered method, and {self.method!r} is a module at hand; add "
                 "the network as a method (docs/plugins.md), or keep its state_dict yourself"
             )
+
+
+def weights_hash(weights: Weights) -> str:
+    """One hash of all that the answers of weights depend on: 64 hexadecimal digits of SHA-256.
+
+    That is method, configuration, contract and values; provenance and the card do not count.
+    """
+    sha = hashlib.sha256()
+    head = [weights.method, weights.config.model_dump(mode="json")]
+    sha.update(json.dumps([*head, weights.contract.model_dump(mode="json")]).encode())
+    for name in sorted(weights.tensors):
+        array = np.ascontiguousarray(weights.tensors[name])
+        sha.update(f"{name} {array.dtype} {array.shape}".encode())
+        sha.update(array.data)
+    return sha.hexdigest()

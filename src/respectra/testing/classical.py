@@ -36,7 +36,7 @@ _check = CLASSICAL_CHECKS.check
 _PAIRS = 1100
 
 
-def check_classical(method: str | type[ClassicalMethod] | ClassicalEntry) -> dict[str, str]:
+def check_classical(method: str | type[ClassicalMethod[Any]] | ClassicalEntry) -> dict[str, str]:
     """Run every check that our own classical methods pass.
 
     Args:
@@ -77,7 +77,7 @@ def pixels() -> npt.NDArray[np.float32]:
     return pairs(5000)[0][-30:].reshape(6, 5, 3).astype(np.float32)
 
 
-def make(method: ClassicalEntry, preset: str = "published", **options: Any) -> ClassicalMethod:
+def make(method: ClassicalEntry, preset: str = "published", **options: Any) -> ClassicalMethod[Any]:
     """The method with a preset's options, not fitted yet."""
     presets = {"published": {}, **method.presets}
     return method.build(method.config(**{**presets[preset], **options}))
@@ -86,7 +86,7 @@ def make(method: ClassicalEntry, preset: str = "published", **options: Any) -> C
 @functools.lru_cache(maxsize=8)
 def fitted(
     method: ClassicalEntry, *, preset: str = "published", bands: int = 31
-) -> ClassicalMethod:
+) -> ClassicalMethod[Any]:
     """The method, fitted on the training pairs; shared between checks, none of which changes it."""
     rgb, spectra, response = pairs(_PAIRS, bands=bands)
     return make(method, preset).fit(rgb, spectra, response=response)

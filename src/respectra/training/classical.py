@@ -60,7 +60,7 @@ def draw_pixels(
 
 
 def _score(
-    method: ClassicalMethod, scenes: TrainingScenes, recipe: ClassicalRecipe
+    method: ClassicalMethod[Any], scenes: TrainingScenes, recipe: ClassicalRecipe
 ) -> Mapping[str, float]:
     if scenes.validation is None:
         return {}

@@ -15,8 +15,12 @@ from respectra.inference.engines import elementwise
 from respectra.inference.engines.attention import attend
 from respectra.inference.engines.fourier import FourierConv
 from respectra.inference.engines.mst_cpu import SpectralCascade
-from respectra.inference.engines.rewriting import TOLERANCE, deviation, rewrite
-from respectra.inference.engines.strips import StripwiseRespectra
+from respectra.inference.engines.rewriting import (
+    TOLERANCE,
+    StripwiseRespectra,
+    deviation,
+    rewrite,
+)
 from respectra.inference.engines.winograd import WinogradConv, fits
 from respectra.methods import build_network, get_card, list_methods
 

@@ -19,7 +19,11 @@ from torch.nn import functional as F
 from respectra.errors import FormatError, RespectraWarning
 from respectra.methods import build_network, configure, import_official, load_official
 from respectra.methods.measure import count_gmac, count_parameters
-from respectra.methods.networks.blocks import DenseFusionBlock, DenseFusionHead
+from respectra.methods.networks.blocks import (
+    DenseFusionBlock,
+    DenseFusionConfig,
+    DenseFusionHead,
+)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,8 @@ def test_hscnn_r_starts_with_a_variance_by_output_channels() -> None:
 
 
 def test_dense_fusion_block_keeps_its_input_and_adds_rectified_maps() -> None:
-    block = DenseFusionBlock(6, squeeze=5, branch=4, projection=3, growth=2, bias=True)
+    config = DenseFusionConfig(squeeze=5, branch=4, projection=3, growth=2)
+    block = DenseFusionBlock(6, config, bias=True)
     x = torch.randn(1, 6, 7, 8)
     out = block(x)
     assert out.shape == (1, 8, 7, 8)
@@ -100,7 +105,7 @@ def test_dense_fusion_block_keeps_its_input_and_adds_rectified_maps() -> None:
 
 
 def test_dense_fusion_head_is_two_paths_of_two_layers_each() -> None:
-    head = DenseFusionHead(3, 4, bias=False)
+    head = DenseFusionHead(DenseFusionConfig(branch=4), bias=False)
     x = torch.rand(1, 3, 6, 6)
     out = head(x)
     up = F.relu(F.conv2d(x, head.up1.weight, padding=1))

@@ -32,7 +32,7 @@ from respectra.methods import (
     load_official,
     recognise_checkpoint,
 )
-from respectra.methods.measure import count_gmac, count_parameters, receptive_radius
+from respectra.methods.measure import count_gmac, count_parameters, get_facts
 from respectra.methods.networks import cesst, gmsr
 from respectra.methods.networks.hprn import grid_labels
 
@@ -114,7 +114,7 @@ def test_layout_and_cost(row: tuple[Any, ...]) -> None:
 
 
 #: Those whose answer to a pixel depends on all the others; LTRN looks at its own tiles.
-WHOLE = [name for name in IDS if receptive_radius(name) is None and name != "ltrn"]
+WHOLE = [name for name in IDS if get_facts(name).radius is None and name != "ltrn"]
 
 
 @pytest.mark.parametrize("method", WHOLE)

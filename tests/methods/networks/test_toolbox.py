@@ -26,7 +26,7 @@ from respectra.methods import (
     load_official,
     recognise_checkpoint,
 )
-from respectra.methods.measure import count_gmac, count_parameters, receptive_radius
+from respectra.methods.measure import count_gmac, count_parameters, get_facts
 
 #: method, reduced vector, vector of the published size, checkpoint keys, parameter shapes,
 #: parameters, GMAC of 256 x 256.
@@ -154,10 +154,10 @@ def test_half_of_the_channels_have_the_statistics_of_their_image() -> None:
 
 
 def test_radius_of_what_sees_a_bounded_neighbourhood() -> None:
-    assert receptive_radius("edsr") == 67
+    assert get_facts("edsr").radius == 67
     # Given their statistics, these do too.
-    assert receptive_radius("mirnet") == 128
-    assert receptive_radius("hinet") == 135
+    assert get_facts("mirnet").radius == 128
+    assert get_facts("hinet").radius == 135
 
 
 def test_restormer_of_another_expansion_is_read_off_the_shapes() -> None:

@@ -33,27 +33,17 @@ SPACE_BYTES, PIXEL_BYTES = 8 * 2**30, 64
 _FORKER = Forker(_SCRIPT) if sys.platform == "linux" else None
 
 
-def ask_child(
-    path: Path, kind: str, task: str, *, pixels: int = 0, **options: Any
-) -> tuple[dict[str, Any], Any]:
-    """What a decoder says of a file.
+def ask_child(path: Path, kind: str, task: str, *, pixels: int = 0) -> tuple[dict[str, Any], Any]:
+    """What a decoder says of a ``heif`` or ``raw`` file: the facts, and an array or None.
 
-    Args:
-        path: the file.
-        kind: ``heif`` or ``raw``.
-        task: ``look``: the facts alone; ``decode``: the values too.
-        pixels: of the picture, for the memory that decoding it may take.
-        options: for the decoder.
-
-    Returns:
-        the facts, and an array or None.
+    The task is to ``look`` (the facts alone) or to ``decode`` so many pixels.
 
     Raises:
         FormatError: the file is damaged, unknown to the library, crashes it, or takes for ever.
         DataError: the decoder was ended from outside.
         MissingExtraError: the library is not installed.
     """
-    what = {"path": str(path.absolute()), "kind": kind, "task": task, **options}
+    what: dict[str, Any] = {"path": str(path.absolute()), "kind": kind, "task": task}
     patience = PATIENCE_S[task]
     what |= {"patience_s": patience, "clock_s": PATIENCE_FACTOR * patience}
     what["space"] = SPACE_BYTES + PIXEL_BYTES * pixels

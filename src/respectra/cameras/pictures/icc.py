@@ -1,4 +1,7 @@
-"""The few parts of an ICC profile that are read and written here (ICC.1:2022)."""
+"""The few parts of an ICC profile that are read and written here (ICC.1:2022).
+
+What is none of them, or damaged, is a FormatError.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,7 @@ _PARAMETERS = (1, 3, 4, 5, 7)
 
 
 def read_tags(data: bytes) -> dict[bytes, bytes]:
-    """Signature -> contents of the parts of a profile.
-
-    Raises:
-        FormatError: a part lies outside the profile.
-    """
+    """Signature -> contents of the parts of a profile."""
     try:
         (count,) = struct.unpack(">I", data[128:132])
         if count > _MOST_TAGS:
@@ -43,22 +42,14 @@ def read_tags(data: bytes) -> dict[bytes, bytes]:
 
 
 def read_xyz(tag: bytes) -> FloatArray:
-    """X, Y, Z of a part of type XYZ.
-
-    Raises:
-        FormatError: it is none.
-    """
+    """X, Y, Z of a part of type XYZ."""
     if tag[:4] != b"XYZ " or len(tag) < 20:
         raise FormatError("its colour profile is damaged: a primary is no XYZ")
     return np.array(struct.unpack(">3i", tag[8:20])) / 65536.0
 
 
 def read_curve(tag: bytes) -> Curve:
-    """A tone curve, of type curve or parametric curve.
-
-    Raises:
-        FormatError: it is none, or not of finite values.
-    """
+    """A tone curve, of type curve or parametric curve, of finite values."""
     try:
         curve = _sampled(tag) if tag[:4] == b"curv" else _parametric(tag)
         with np.errstate(all="ignore"):
@@ -102,28 +93,18 @@ def _parametric(tag: bytes) -> Curve:
     return curve
 
 
-def _seven(kind: int, p: list[float]) -> tuple[float, float, float, float, float, float, float]:
+def _seven(kind: int, p: list[float]) -> list[float]:
     """g, a, b, c, d, e, f of (a·x + b)^g + e from d on, c·x + f below it."""
     if kind == 0:
-        return p[0], 1.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    edge = -p[2] / p[1] if p[1] else 0.0
-    if kind == 1:
-        return p[0], p[1], p[2], 0.0, edge, 0.0, 0.0
-    if kind == 2:
-        return p[0], p[1], p[2], 0.0, edge, p[3], p[3]
-    if kind == 3:
-        return p[0], p[1], p[2], p[3], p[4], 0.0, 0.0
-    return p[0], p[1], p[2], p[3], p[4], p[5], p[6]
+        return [p[0], 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    if kind >= 3:
+        return [*p, 0.0, 0.0][:7]
+    edge, offset = -p[2] / p[1] if p[1] else 0.0, p[3] if kind == 2 else 0.0
+    return [*p[:3], 0.0, edge, offset, offset]
 
 
 def write_profile(name: str, to_xyz_d50: FloatArray, gamma: float) -> bytes:
-    """A display profile of three primaries and a power law (version 2).
-
-    Args:
-        name: its description, in ASCII.
-        to_xyz_d50: shape (3, 3), linear R, G, B to XYZ adapted to D50.
-        gamma: exponent from values to light.
-    """
+    """A display profile (version 2): its primaries to XYZ, adapted to D50, and a power law."""
     text = name.encode("ascii") + b"\0"
     parts = {
         b"desc": b"desc" + bytes(4) + struct.pack(">I", len(text)) + text + bytes(78),

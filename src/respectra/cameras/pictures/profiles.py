@@ -12,19 +12,17 @@ import functools
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.cameras.pictures import icc
 from respectra.cameras.pictures.source import Codes, Said
 from respectra.colour import decode_srgb, rgb_space
 from respectra.errors import FormatError
-from respectra.typing import FloatArray
+from respectra.typing import Float32Array, FloatArray
 
-Apply = Callable[[Codes], npt.NDArray[np.float32]]
+Apply = Callable[[Codes], Float32Array]
 
 #: Spaces that a profile may be recognised as.
 _KNOWN = ("srgb", "display-p3", "adobe-rgb", "prophoto", "rec2020")
@@ -56,11 +54,7 @@ SRGB = Profile("sRGB", None, None)
 
 
 def open_profile(data: bytes, said: Said) -> Profile:
-    """Read a profile for codes of a kind.
-
-    Raises:
-        FormatError: damaged, of a class that describes no picture, or for other channels.
-    """
+    """A profile for codes of a kind; one that is damaged or for other channels is refused."""
     sound = _sound(data)
     name = _name(sound)
     wanted, found = _MODES.get(said.colours, "RGB "), sound.xcolor_space
@@ -78,18 +72,6 @@ def open_profile(data: bytes, said: Said) -> Profile:
     if found == "RGB " and {b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"} <= set(tables):
         return _matrix_profile(tables, name, said)
     return _table_profile(data, name, said)
-
-
-def read_profile_file(path: Path) -> bytes:
-    """The bytes of a profile on disk.
-
-    Raises:
-        FormatError: there is none.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"the profile {path} cannot be read: {error.strerror}") from None
 
 
 def space_profile(name: str, said: Said) -> Profile:
@@ -146,7 +128,7 @@ def _matrix_profile(tags: dict[bytes, bytes], name: str, said: Said) -> Profile:
             break
     matrix = matrix.T.astype(np.float32)
 
-    def apply(codes: Codes) -> npt.NDArray[np.float32]:
+    def apply(codes: Codes) -> Float32Array:
         return np.clip(light(codes) @ matrix, 0.0, 1.0)
 
     return Profile(name, container, apply)
@@ -166,7 +148,7 @@ def _per_channel(curves: list[icc.Curve], said: Said) -> Apply:
     """Codes through a curve a channel: by table where there are only so many codes."""
     if said.bits > 16:
 
-        def compute(codes: Codes) -> npt.NDArray[np.float32]:
+        def compute(codes: Codes) -> Float32Array:
             values = np.asarray(codes, np.float64)
             parts = [np.asarray(c(values[..., i])) for i, c in enumerate(curves)]
             return np.stack(parts, axis=-1).astype(np.float32)
@@ -175,7 +157,7 @@ def _per_channel(curves: list[icc.Curve], said: Said) -> Apply:
     steps = np.arange(int(said.full) + 1) / said.full
     tables = [np.asarray(curve(steps), np.float64).astype(np.float32) for curve in curves]
 
-    def look_up(codes: Codes) -> npt.NDArray[np.float32]:
+    def look_up(codes: Codes) -> Float32Array:
         return np.stack([table[codes[..., i]] for i, table in enumerate(tables)], axis=-1)
 
     return look_up
@@ -197,7 +179,7 @@ def _table_profile(data: bytes, name: str, said: Said) -> Profile:
         raise FormatError(f"its colour profile {name!r} is damaged ({error}); {_WAY_OUT}") from None
     light = (np.linspace(0.0, 1.0, 256) ** 1.8).astype(np.float32)
 
-    def apply(codes: Codes) -> npt.NDArray[np.float32]:
+    def apply(codes: Codes) -> Float32Array:
         eight = codes
         if said.bits != 8:
             eight = np.rint(np.clip(codes / said.full, 0.0, 1.0) * 255).astype(np.uint8)

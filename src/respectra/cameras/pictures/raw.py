@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.cameras.pictures.child import ask_child
-from respectra.cameras.pictures.demosaicing import Way, cell_size, fill_in
+from respectra.cameras.pictures.demosaicing import Way, cell_size, develop_mosaic
 from respectra.cameras.pictures.raw_headers import read_raw_header
 from respectra.cameras.pictures.source import (
     Codes,
@@ -25,40 +24,22 @@ from respectra.cameras.pictures.source import (
     turned_size,
 )
 from respectra.errors import DataError, FormatError
+from respectra.typing import Float32Array
 
 #: LibRaw's flip -> EXIF's orientation.
 _FLIPS = {3: 3, 5: 8, 6: 6}
 
 
 def open_raw(path: Path, *, demosaic: Way, max_pixels: int) -> WholeSource:
-    """Unpack a raw file to linear values in [0, 1], upright.
-
-    Args:
-        path: the file.
-        demosaic: how the missing channels are filled in.
-        max_pixels: the largest picture to read.
-
-    Raises:
-        FormatError: unknown to LibRaw, damaged, cut short or too large.
-        DataError: a sensor whose colours are not red, green and blue.
-        MissingExtraError: rawpy is not installed.
-    """
+    """A raw file as linear values in [0, 1], upright; of red, green and blue alone."""
     data = read_file(path)
     if not data:
         raise FormatError("the file is empty")
     said = read_raw_header(data)
-    size = len(data)
     del data
     look, _ = ask_child(path, "raw", "look")
-    check_cost(
-        path,
-        int(look["raw_height"]),
-        int(look["raw_width"]),
-        value_bytes=2,
-        stored_bytes=size,
-        max_pixels=max_pixels,
-    )
-    pixels = int(look["raw_height"]) * int(look["raw_width"])
+    raw_height, raw_width = int(look["raw_height"]), int(look["raw_width"])
+    check_cost(path, raw_height, raw_width, 2, max_pixels)
     letters = str(look["description"])
     if not set(letters) <= set("RGB"):
         raise DataError(f"the sensor's colours are {letters}, not red, green and blue")
@@ -69,7 +50,7 @@ def open_raw(path: Path, *, demosaic: Way, max_pixels: int) -> WholeSource:
     attrs["black_level"], attrs["white_level"] = float(black.mean()), float(white.mean())
 
     def load() -> Codes:
-        facts, codes = ask_child(path, "raw", "decode", pixels=pixels)
+        facts, codes = ask_child(path, "raw", "decode", pixels=raw_height * raw_width)
         if codes is None or codes.size == 0:
             raise FormatError("the raw file holds no picture")
         values = _develop(codes, facts, letters, demosaic)
@@ -80,7 +61,7 @@ def open_raw(path: Path, *, demosaic: Way, max_pixels: int) -> WholeSource:
     return WholeSource(shape, Said("camera", 1.0, 32, facts=attrs), load)
 
 
-def _levels(facts: dict[str, Any]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _levels(facts: dict[str, Any]) -> tuple[Float32Array, Float32Array]:
     """Black level and saturation of each of LibRaw's channels."""
     black = np.array(facts["black"], np.float32)
     white = np.array(facts.get("white_per_channel") or [0.0], np.float32)
@@ -91,9 +72,7 @@ def _levels(facts: dict[str, Any]) -> tuple[npt.NDArray[np.float32], npt.NDArray
     return black, white
 
 
-def _develop(
-    codes: Codes, facts: dict[str, Any], letters: str, way: Way
-) -> npt.NDArray[np.float32]:
+def _develop(codes: Codes, facts: dict[str, Any], letters: str, way: Way) -> Float32Array:
     black, white = _levels(facts)
     if codes.ndim == 3:
         values = ((codes[..., :3] - black[:3]) / (white - black)[:3]).astype(np.float32)
@@ -101,33 +80,6 @@ def _develop(
     pattern = np.array(facts["pattern"])
     channel = np.array(["RGB".index(letter) for letter in letters])[pattern]
     return develop_mosaic(codes, channel, black[pattern], white[pattern], way)
-
-
-def develop_mosaic(
-    codes: Codes,
-    channel: npt.NDArray[Any],
-    black: npt.NDArray[Any],
-    white: npt.NDArray[Any],
-    way: Way,
-) -> npt.NDArray[np.float32]:
-    """Linear values (y, x, 3) of a mosaic.
-
-    Args:
-        codes: shape (y, x).
-        channel: the pattern's channels, 0 to 2, shape of one period.
-        black, white: levels, of the same shape.
-        way: how the missing channels are filled in.
-    """
-    period = channel.shape
-    repeats = (-(-codes.shape[0] // period[0]), -(-codes.shape[1] // period[1]))
-    height, width = codes.shape
-
-    def spread(table: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        return np.tile(table.astype(np.float32), repeats)[:height, :width]
-
-    low = spread(black)
-    values = (codes.astype(np.float32) - low) / (spread(white) - low)
-    return fill_in(np.clip(values, 0.0, 1.0), channel, way)
 
 
 def _colour(facts: dict[str, Any]) -> dict[str, Any]:

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from respectra.cameras.pictures.exif import clean_text
+from respectra.cameras.pictures.stated import camera_facts, clean_text
 from respectra.errors import FormatError
 
-_MAKE, _MODEL, _EXIF, _SUB = 271, 272, 0x8769, 330
+_EXIF, _SUB, _UNIQUE_MODEL = 0x8769, 330, 50708
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES = 273, 279, 324, 325
-_ISO, _EXPOSURE, _UNIQUE_MODEL = 0x8827, 0x829A, 50708
 _NEUTRAL, _NOISE = 50728, 51041
 #: DNG tags of the colour matrices and of the lights that they are for.
 _MATRICES = ((50721, 50778), (50722, 50779))
@@ -110,18 +109,9 @@ def _places(value: Any) -> list[int]:
 
 
 def _facts(directory: Any) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    texts = ((_MAKE, "camera_make"), (_MODEL, "camera_model"), (_UNIQUE_MODEL, "camera_model"))
-    for tag, name in texts:
-        text = clean_text(_get(directory, tag))
-        if text:
-            facts.setdefault(name, text)
-    iso = _get(directory, _ISO)
-    if iso:
-        facts["iso"] = float(np.atleast_1d(iso)[0])
-    exposure = _get(directory, _EXPOSURE)
-    if exposure:
-        facts["exposure_s"] = float(exposure)
+    facts = camera_facts(lambda tag: _get(directory, tag))
+    if model := clean_text(_get(directory, _UNIQUE_MODEL)):
+        facts.setdefault("camera_model", model)
     for number, (matrix, light) in enumerate(_MATRICES, 1):
         values = _numbers(_get(directory, matrix), 9)
         if values is not None:

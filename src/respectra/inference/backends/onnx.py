@@ -12,7 +12,7 @@ from respectra.inference.cache import cache_folder, fingerprint
 from respectra.inference.engines.onnx import export_onnx, open_session
 from respectra.inference.tiling import Predictor
 from respectra.methods import Weights
-from respectra.methods.identity import weights_hash
+from respectra.methods.weights import weights_hash
 from respectra.notices import say_once
 from respectra.typing import Float32Array
 

@@ -33,6 +33,7 @@ from respectra.methods.networks.mst_plus_plus import (
     SpectralAttentionBlock,
     UShape,
 )
+from respectra.typing import Float32Array
 
 #: Values of a map that are carried through a block together.
 _STRIP = 2**19
@@ -86,6 +87,18 @@ def _by_rows(height: int, values_a_row: int, part: Callable[[int, int], None]) -
     run_parts(share, height)
 
 
+def _depthwise(
+    x: Tensor,
+    taps: Float32Array,
+    bias: Float32Array,
+    rows: tuple[int, int, int, int],
+    with_gelu: bool,
+    out: Tensor,
+) -> None:
+    """:func:`elementwise.depthwise`; ``rows`` are its top, bottom, first and height."""
+    elementwise.depthwise(x.numpy(), taps, bias, *rows, with_gelu, out.numpy())
+
+
 class _Attention:
     """x + attention(x) into another map."""
 
@@ -114,30 +127,13 @@ class _Attention:
             low, high = max(0, top - 2), min(height, bottom + 2)
             inner_low, inner_high = max(0, top - 1), min(height, bottom + 1)
             value = x[low:high].view(-1, padded) @ self.value
+            value = value.view(-1, width, padded)
             inner = torch.empty(inner_high - inner_low, width, padded)
-            elementwise.depthwise(
-                value.view(-1, width, padded).numpy(),
-                self.first,
-                self.none,
-                inner_low,
-                inner_high,
-                low,
-                height,
-                True,
-                inner.numpy(),
-            )
             position = torch.empty(bottom - top, width, padded)
-            elementwise.depthwise(
-                inner.numpy(),
-                self.second,
-                self.bias,
-                top,
-                bottom,
-                inner_low,
-                height,
-                False,
-                position.numpy(),
-            )
+            rows = (inner_low, inner_high, low, height)
+            _depthwise(value, self.first, self.none, rows, True, inner)
+            rows = (top, bottom, inner_low, height)
+            _depthwise(inner, self.second, self.bias, rows, False, position)
             torch.addmm(
                 position.view(-1, padded),
                 x[top:bottom].view(-1, padded),
@@ -219,17 +215,8 @@ class _FeedForward:
                 torch.addmm(self.shift, normal[: len(pixels)], self.expand, out=hidden[new])
                 elementwise.gelu(hidden[new].view(-1).numpy())
                 done = high
-                elementwise.depthwise(
-                    hidden[: new.stop].view(-1, width, wide).numpy(),
-                    self.mix,
-                    self.none,
-                    top,
-                    bottom,
-                    low,
-                    height,
-                    True,
-                    mixed.numpy(),
-                )
+                seen = hidden[: new.stop].view(-1, width, wide)
+                _depthwise(seen, self.mix, self.none, (top, bottom, low, height), True, mixed)
                 torch.addmm(
                     x[top:bottom].view(-1, padded),
                     mixed[: bottom - top].view(-1, wide),

@@ -1,1 +1,1 @@
-"""Classical methods, one file each. A file lists its methods in ``METHODS``."""
+"""Classical methods, one file each. ``METHOD`` of a file is its method."""

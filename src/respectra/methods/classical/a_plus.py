@@ -10,8 +10,8 @@ from scipy.spatial import cKDTree
 
 from respectra.config import Config
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
+from respectra.methods.card import Decision
+from respectra.methods.classical.base import Array, ClassicalCard, ClassicalMethod
 from respectra.methods.classical.dictionary import k_svd, unit_directions
 
 _A_PLUS = "Aeschbacher, Wu and Timofte, In defense of shallow learned spectral reconstruction, 2017"
@@ -34,13 +34,12 @@ class APlusConfig(Config):
     """Training spectra that the anchors are learned from; the regressions use all pairs."""
 
 
-class APlus(ClassicalMethod):
+class APlus(ClassicalMethod[APlusConfig]):
     """The matrix of the anchor that correlates best with the pixel."""
 
-    card = Card(
+    card = ClassicalCard(
         name="a-plus",
         title="A+ (Aeschbacher et al.)",
-        kind="classical",
         summary="A ridge regression for each of 1024 anchor colours; a pixel takes that of the "
         "anchor nearest in direction. Local accuracy; any exposure.",
         reference=_A_PLUS,
@@ -56,23 +55,15 @@ class APlus(ClassicalMethod):
                 "spectra in 5 iterations, pairs scaled to RGB of unit norm"
             ),
         ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
     )
     config = APlusConfig
     needs_response = True
-
-    @property
-    def exposure_equivariant(self) -> bool:
-        """True: the anchor depends on the direction of the RGB value alone."""
-        return True
+    exposure_equivariant = True  # the anchor depends on the direction of the RGB value alone
 
     def _fit(
         self, rgb: Array, spectra: Array, response: Array | None, rng: np.random.Generator
     ) -> None:
         options = self.options
-        assert isinstance(options, APlusConfig)
         assert response is not None
         directions, norms = unit_directions(rgb)
         lit = norms[:, 0] > 0
@@ -118,4 +109,4 @@ class APlus(ClassicalMethod):
         return predict
 
 
-METHODS = (APlus,)
+METHOD = APlus

@@ -5,25 +5,35 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from respectra.config import Config
 from respectra.errors import ConfigError, DataError, FormatError
-from respectra.methods.card import Card
+from respectra.methods.card import Card, Tiling
 from respectra.methods.contract import Contract
 from respectra.methods.weights import Weights
 
 Array = npt.NDArray[Any]
-#: Why every classical method may be cut anywhere.
-PER_PIXEL = "Every pixel is recovered from its own RGB alone: the receptive field is one pixel."
+C = TypeVar("C", bound=Config)
 #: Pixels predicted at a time: what they need in between stays in the processor's cache.
 _BLOCK = 8192
 
 
-class ClassicalMethod(ABC):
+class ClassicalCard(Card):
+    """The card of a classical method, with what is true of all of them."""
+
+    kind: Literal["classical", "network"] = "classical"
+    tiling: Tiling = Tiling.EXACT
+    tiling_reason: str = (
+        "Every pixel is recovered from its own RGB alone: the receptive field is one pixel."
+    )
+    exports_onnx: bool = False
+
+
+class ClassicalMethod(ABC, Generic[C]):
     """A per-pixel method. An instance is one configuration, fitted or not yet.
 
     Subclasses set ``card``, ``config`` and ``presets``, and implement ``_fit``, ``_predictor``.
@@ -43,8 +53,8 @@ class ClassicalMethod(ABC):
     needs_response: ClassVar[bool] = False
     """Whether ``fit`` cannot do without the camera's response."""
 
-    def __init__(self, options: Config | None = None) -> None:
-        self.options = self.config() if options is None else options
+    def __init__(self, options: C | None = None) -> None:
+        self.options = cast("C", self.config()) if options is None else options
         self.tensors: dict[str, Array] = {}
 
     @property
@@ -164,7 +174,7 @@ class ClassicalMethod(ABC):
             raise ConfigError(
                 f"these weights belong to {weights.method!r}, not to {cls.card.name!r}"
             )
-        method = cls(weights.config)
+        method = cls(cast("C", weights.config))
         tensors = {name: np.asarray(array) for name, array in weights.tensors.items()}
         if not all(
             np.issubdtype(t.dtype, np.floating) and np.isfinite(t).all() for t in tensors.values()
@@ -197,7 +207,7 @@ class ClassicalMethod(ABC):
 class ClassicalEntry:
     """A classical method as the registry knows it."""
 
-    method: type[ClassicalMethod]
+    method: type[ClassicalMethod[Any]]
 
     @property
     def card(self) -> Card:
@@ -223,10 +233,10 @@ class ClassicalEntry:
         """Whether it cannot be fitted without the camera's response."""
         return self.method.needs_response
 
-    def build(self, options: Config) -> ClassicalMethod:
+    def build(self, options: Config) -> ClassicalMethod[Any]:
         """The method with these options, not fitted yet."""
         return self.method(options)
 
-    def from_weights(self, weights: Weights) -> ClassicalMethod:
+    def from_weights(self, weights: Weights) -> ClassicalMethod[Any]:
         """The fitted method that a weights file holds; raises as ``ClassicalMethod`` does."""
         return self.method.from_weights(weights)

@@ -10,8 +10,8 @@ from scipy.spatial import cKDTree
 
 from respectra.config import Config
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
+from respectra.methods.card import Decision
+from respectra.methods.classical.base import Array, ClassicalCard, ClassicalMethod
 from respectra.methods.classical.dictionary import unit_directions
 
 
@@ -26,13 +26,12 @@ class NearestNeighbourConfig(Config):
     """Training pairs kept, drawn at random from those given."""
 
 
-class NearestNeighbour(ClassicalMethod):
+class NearestNeighbour(ClassicalMethod[NearestNeighbourConfig]):
     """Answers with spectra that were measured, never with others (or with their mean)."""
 
-    card = Card(
+    card = ClassicalCard(
         name="nearest-neighbour",
         title="Nearest neighbour",
-        kind="classical",
         summary="The spectrum of the training pixel whose RGB is nearest. A baseline that shows "
         "how much of a score is memory.",
         reference="Cover and Hart, IEEE Trans. Information Theory 13(1), 1967",
@@ -41,23 +40,18 @@ class NearestNeighbour(ClassicalMethod):
             Decision.published("Euclidean distance in linear RGB", "textbook"),
             Decision.reading("one neighbour among 20 000 stored pairs"),
         ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
     )
     config = NearestNeighbourConfig
 
     @property
     def exposure_equivariant(self) -> bool:
         """True with ``any_exposure``."""
-        assert isinstance(self.options, NearestNeighbourConfig)
         return self.options.any_exposure
 
     def _fit(
         self, rgb: Array, spectra: Array, response: Array | None, rng: np.random.Generator
     ) -> None:
         options = self.options
-        assert isinstance(options, NearestNeighbourConfig)
         if options.any_exposure:
             rgb, norms = unit_directions(rgb)
             lit = norms[:, 0] > 0
@@ -74,7 +68,6 @@ class NearestNeighbour(ClassicalMethod):
 
     def _predictor(self) -> Callable[[Array], Array]:
         options = self.options
-        assert isinstance(options, NearestNeighbourConfig)
         spectra, count = self.tensors["spectra"], options.neighbours
         if not count <= len(self.tensors["rgb"]) == len(spectra):
             raise ValueError(f"{len(self.tensors['rgb'])} colours, {len(spectra)} spectra")
@@ -91,4 +84,4 @@ class NearestNeighbour(ClassicalMethod):
         return predict
 
 
-METHODS = (NearestNeighbour,)
+METHOD = NearestNeighbour

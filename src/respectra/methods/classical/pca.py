@@ -8,8 +8,8 @@ import numpy as np
 
 from respectra.config import Config
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
+from respectra.methods.card import Decision
+from respectra.methods.classical.base import Array, ClassicalCard, ClassicalMethod
 
 
 class PCAConfig(Config):
@@ -19,13 +19,12 @@ class PCAConfig(Config):
     """Add the mean spectrum to the basis's combinations; the estimate then depends on exposure."""
 
 
-class PCA(ClassicalMethod):
+class PCA(ClassicalMethod[PCAConfig]):
     """s = B (F'B)^-1 rgb: the one combination of three basis spectra that has this RGB."""
 
-    card = Card(
+    card = ClassicalCard(
         name="pca",
         title="Principal-component metamer",
-        kind="classical",
         summary="Three basis spectra, combined so that the camera sees exactly the given RGB. "
         "Physically consistent by construction.",
         reference="Maloney and Wandell, J. Opt. Soc. Am. A 3(1), 1986",
@@ -39,9 +38,6 @@ class PCA(ClassicalMethod):
                 "basis from the second moments of the training spectra, mean not removed"
             ),
         ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
     )
     config = PCAConfig
     needs_response = True
@@ -49,13 +45,11 @@ class PCA(ClassicalMethod):
     @property
     def exposure_equivariant(self) -> bool:
         """True unless the mean spectrum is added."""
-        assert isinstance(self.options, PCAConfig)
         return not self.options.centred
 
     def _fit(
         self, rgb: Array, spectra: Array, response: Array | None, rng: np.random.Generator
     ) -> None:
-        assert isinstance(self.options, PCAConfig)
         assert response is not None
         mean = spectra.mean(axis=0) if self.options.centred else np.zeros(spectra.shape[1])
         departures = spectra - mean
@@ -80,4 +74,4 @@ class PCA(ClassicalMethod):
         return lambda rgb: rgb @ matrix + offset
 
 
-METHODS = (PCA,)
+METHOD = PCA

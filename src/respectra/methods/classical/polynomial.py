@@ -8,8 +8,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 from pydantic import Field
 
-from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.classical.base import PER_PIXEL, Array
+from respectra.methods.card import Decision
+from respectra.methods.classical.base import Array, ClassicalCard
 from respectra.methods.classical.regression import Regression, RegressionConfig
 
 _LIN = "Lin and Finlayson, Sensors 20(21) 6399, 2020; Sensors 21(16) 5586, 2021"
@@ -40,13 +40,12 @@ class PolynomialConfig(RegressionConfig):
     """Whether a constant term is added."""
 
 
-class Polynomial(Regression):
+class Polynomial(Regression[PolynomialConfig]):
     """Regression on all monomials of R, G, B up to a degree."""
 
-    card = Card(
+    card = ClassicalCard(
         name="polynomial",
         title="Polynomial regression",
-        kind="classical",
         summary="Linear regression on all products of R, G, B up to an order. Accurate at the "
         "exposures it was fitted on, not beyond: double the light and the answer is another.",
         reference=_LIN,
@@ -56,15 +55,11 @@ class Polynomial(Regression):
             *REGRESSION_DECISIONS,
             Decision.reading("order 4 unless told otherwise"),
         ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
     )
     config = PolynomialConfig
 
     def _features(self) -> Callable[[Array], Array]:
         options = self.options
-        assert isinstance(options, PolynomialConfig)
         terms = monomials(options.order)
         constant = options.constant
 
@@ -97,4 +92,4 @@ def monomials(order: int) -> list[Exponents]:
     ]
 
 
-METHODS = (Polynomial,)
+METHOD = Polynomial

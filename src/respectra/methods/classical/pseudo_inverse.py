@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from pydantic import Field
 
-from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.classical.base import PER_PIXEL, Array
+from respectra.methods.card import Decision
+from respectra.methods.classical.base import Array, ClassicalCard
 from respectra.methods.classical.polynomial import REGRESSION_DECISIONS
 from respectra.methods.classical.regression import Regression, RegressionConfig
 
@@ -19,13 +19,12 @@ class PseudoInverseConfig(RegressionConfig):
     """Strength of the penalty; 0 is the pseudo-inverse itself."""
 
 
-class PseudoInverse(Regression):
+class PseudoInverse(Regression[PseudoInverseConfig]):
     """The best 3 x bands matrix in the sense of least squares."""
 
-    card = Card(
+    card = ClassicalCard(
         name="pseudo-inverse",
         title="Pseudo-inverse",
-        kind="classical",
         summary="One matrix from RGB to spectrum, fitted by least squares. The baseline that every "
         "other method has to beat; any exposure.",
         reference="Heikkinen et al., J. Opt. Soc. Am. A 24(9), 2007 (regression estimation)",
@@ -34,19 +33,13 @@ class PseudoInverse(Regression):
             Decision.published("S pinv(RGB), no constant term", "textbook"),
             REGRESSION_DECISIONS[0],
         ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
     )
     config = PseudoInverseConfig
 
     def _features(self) -> Callable[[Array], Array]:
         return lambda rgb: rgb
 
-    @property
-    def exposure_equivariant(self) -> bool:
-        """True: every term is linear."""
-        return True
+    exposure_equivariant = True  # every term is linear
 
 
-METHODS = (PseudoInverse,)
+METHOD = PseudoInverse

@@ -10,8 +10,8 @@ from pydantic import Field
 from scipy.spatial.distance import cdist
 
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.classical.base import PER_PIXEL, Array
+from respectra.methods.card import Decision
+from respectra.methods.classical.base import Array, ClassicalCard
 from respectra.methods.classical.polynomial import REGRESSION_DECISIONS
 from respectra.methods.classical.regression import Regression, RegressionConfig
 
@@ -30,13 +30,12 @@ class RBFConfig(RegressionConfig):
     distance between a centre and its nearest neighbour."""
 
 
-class RBF(Regression):
+class RBF(Regression[RBFConfig]):
     """A linear function of distances to a few centres, and a constant."""
 
-    card = Card(
+    card = ClassicalCard(
         name="rbf",
         title="Radial basis functions (Nguyen et al.)",
-        kind="classical",
         summary="A network of at most 50 radial basis functions of RGB. Smooth and accurate at "
         "the exposures and lights it was fitted on, not beyond.",
         reference=_NGUYEN,
@@ -49,9 +48,6 @@ class RBF(Regression):
             ),
             *REGRESSION_DECISIONS,
         ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
     )
     config = RBFConfig
 
@@ -59,7 +55,6 @@ class RBF(Regression):
         from sklearn.cluster import KMeans
 
         options = self.options
-        assert isinstance(options, RBFConfig)
         if len(np.unique(rgb, axis=0)) < options.centres:
             raise DataError(
                 f"{options.centres} centres need as many different colours; "
@@ -75,7 +70,6 @@ class RBF(Regression):
 
     def _features(self) -> Callable[[Array], Array]:
         options = self.options
-        assert isinstance(options, RBFConfig)
         centres, width = self.tensors["centres"], float(self.tensors["width"][0])
         gaussian = options.kernel == "gaussian"
 
@@ -87,4 +81,4 @@ class RBF(Regression):
         return features
 
 
-METHODS = (RBF,)
+METHOD = RBF

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -17,6 +17,7 @@ from pydantic import Field
 from respectra.config import Config
 from respectra.methods.classical.base import Array, ClassicalMethod
 
+R = TypeVar("R", bound="RegressionConfig")
 _BLOCK = 8192
 _FOLDS = 5
 #: Strengths of the penalty that cross-validation tries.
@@ -37,7 +38,7 @@ class RegressionConfig(Config):
     """Choose the strength for each band by itself (Lin and Finlayson 2021)."""
 
 
-class Regression(ClassicalMethod):
+class Regression(ClassicalMethod[R]):
     """A method whose spectrum is a linear function of features of the RGB value.
 
     Subclasses give ``_features``; the learned ``matrix`` has shape (features, bands).
@@ -54,7 +55,6 @@ class Regression(ClassicalMethod):
         self, rgb: Array, spectra: Array, response: Array | None, rng: np.random.Generator
     ) -> None:
         options = self.options
-        assert isinstance(options, RegressionConfig)
         self._learn_features(rgb, rng)
         matrix, ridge = fit_regression(self._features(), rgb, spectra, options, rng)
         self.tensors |= {"matrix": matrix, "ridge": ridge}

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field
 
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.classical.base import PER_PIXEL, Array
+from respectra.methods.card import Decision
+from respectra.methods.classical.base import Array, ClassicalCard
 from respectra.methods.classical.polynomial import REGRESSION_DECISIONS, Exponents, monomials
 from respectra.methods.classical.regression import Regression, RegressionConfig
 
@@ -28,13 +28,12 @@ class RootPolynomialConfig(RegressionConfig):
     pairs do not show to cross-validation; this strength survives 8-bit pictures."""
 
 
-class RootPolynomial(Regression):
+class RootPolynomial(Regression[RootPolynomialConfig]):
     """Regression on roots of monomials, each of which grows as the exposure does."""
 
-    card = Card(
+    card = ClassicalCard(
         name="root-polynomial",
         title="Root-polynomial regression",
-        kind="classical",
         summary="Linear regression on terms such as sqrt(R G) and cbrt(R G B). k times the light "
         "gives exactly k times the spectrum, so it suits pictures of any exposure.",
         reference=f"{_FINLAYSON}; for spectra: Lin and Finlayson, Sensors 20(21) 6399, 2020",
@@ -50,15 +49,11 @@ class RootPolynomial(Regression):
             ),
             *REGRESSION_DECISIONS,
         ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
     )
     config = RootPolynomialConfig
 
     def _features(self) -> Callable[[Array], Array]:
         options = self.options
-        assert isinstance(options, RootPolynomialConfig)
         terms = root_monomials(options.order)
 
         def features(rgb: Array) -> Array:
@@ -80,10 +75,7 @@ class RootPolynomial(Regression):
 
         return features
 
-    @property
-    def exposure_equivariant(self) -> bool:
-        """True: every term grows as the light does."""
-        return True
+    exposure_equivariant = True  # every term grows as the light does
 
 
 def root_monomials(order: int) -> list[Exponents]:
@@ -107,4 +99,4 @@ def _root_powers(channels: Array, order: int) -> dict[tuple[int, int], Array]:
     return powers
 
 
-METHODS = (RootPolynomial,)
+METHOD = RootPolynomial

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from respectra.config import Config
-from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
+from respectra.methods.card import Decision
+from respectra.methods.classical.base import Array, ClassicalCard, ClassicalMethod
 from respectra.methods.classical.dictionary import k_svd, matching_pursuit, unit_directions
 
 _ARAD = "Arad and Ben-Shahar, Sparse recovery of hyperspectral signal from natural RGB images, 2016"
@@ -30,13 +30,12 @@ class SparseCodingConfig(Config):
     """Training spectra used, drawn at random from those given."""
 
 
-class SparseCoding(ClassicalMethod):
+class SparseCoding(ClassicalMethod[SparseCodingConfig]):
     """Code a pixel with the projected dictionary; rebuild it with the spectral one."""
 
-    card = Card(
+    card = ClassicalCard(
         name="sparse-coding",
         title="Sparse coding (Arad and Ben-Shahar)",
-        kind="classical",
         summary="A dictionary of spectra learned by K-SVD; a pixel is written with at most three "
         "of its atoms as the camera sees them. Reproduces the RGB; any exposure.",
         reference=_ARAD,
@@ -53,23 +52,15 @@ class SparseCoding(ClassicalMethod):
                 "camera sees at less than a thousandth of the strongest are never chosen"
             ),
         ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
     )
     config = SparseCodingConfig
     needs_response = True
-
-    @property
-    def exposure_equivariant(self) -> bool:
-        """True: the choice of atoms depends on the direction of the RGB value alone."""
-        return True
+    exposure_equivariant = True  # atoms are chosen by the direction of the RGB value alone
 
     def _fit(
         self, rgb: Array, spectra: Array, response: Array | None, rng: np.random.Generator
     ) -> None:
         options = self.options
-        assert isinstance(options, SparseCodingConfig)
         assert response is not None
         if len(spectra) > options.samples:
             spectra = spectra[rng.choice(len(spectra), options.samples, replace=False)]
@@ -84,7 +75,6 @@ class SparseCoding(ClassicalMethod):
 
     def _predictor(self) -> Callable[[Array], Array]:
         options = self.options
-        assert isinstance(options, SparseCodingConfig)
         projected, dictionary = self.tensors["projected"], self.tensors["dictionary"]
 
         def predict(rgb: Array) -> Array:
@@ -99,4 +89,4 @@ class SparseCoding(ClassicalMethod):
         return predict
 
 
-METHODS = (SparseCoding,)
+METHOD = SparseCoding

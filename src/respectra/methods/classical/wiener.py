@@ -9,8 +9,8 @@ from pydantic import Field
 
 from respectra.config import Config
 from respectra.errors import DataError
-from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.classical.base import PER_PIXEL, Array, ClassicalMethod
+from respectra.methods.card import Decision
+from respectra.methods.classical.base import Array, ClassicalCard, ClassicalMethod
 
 #: Standard deviation of the rounding of 8-bit codes, in units of the full range.
 _QUANTISATION = 1.0 / 255.0 / 12.0**0.5
@@ -27,13 +27,12 @@ class WienerConfig(Config):
     """Estimate departures from the mean spectrum; the estimate then depends on the exposure."""
 
 
-class Wiener(ClassicalMethod):
+class Wiener(ClassicalMethod[WienerConfig]):
     """s = K F' (F K F' + N)^-1 rgb, with K the second moments of the training spectra."""
 
-    card = Card(
+    card = ClassicalCard(
         name="wiener",
         title="Wiener estimation",
-        kind="classical",
         summary="The linear estimate with the least expected squared error when the camera and its "
         "noise are known. One matrix; any exposure.",
         reference="Haneishi et al., Applied Optics 39(35), 2000",
@@ -44,9 +43,6 @@ class Wiener(ClassicalMethod):
             ),
             Decision.reading("noise of 8-bit rounding unless told otherwise"),
         ),
-        tiling=Tiling.EXACT,
-        tiling_reason=PER_PIXEL,
-        exports_onnx=False,
     )
     config = WienerConfig
     needs_response = True
@@ -54,14 +50,12 @@ class Wiener(ClassicalMethod):
     @property
     def exposure_equivariant(self) -> bool:
         """True unless the mean spectrum is added."""
-        assert isinstance(self.options, WienerConfig)
         return not self.options.centred
 
     def _fit(
         self, rgb: Array, spectra: Array, response: Array | None, rng: np.random.Generator
     ) -> None:
         options = self.options
-        assert isinstance(options, WienerConfig)
         assert response is not None
         mean = spectra.mean(axis=0) if options.centred else np.zeros(spectra.shape[1])
         departures = spectra - mean
@@ -99,4 +93,4 @@ def noise_covariance(options: WienerConfig) -> Array:
     return covariance
 
 
-METHODS = (Wiener,)
+METHOD = Wiener

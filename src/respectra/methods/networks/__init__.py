@@ -1,1 +1,1 @@
-"""Networks, one file each. A file describes its networks in ``METHODS``; the registry finds it."""
+"""Networks, one file each. ``METHOD`` of a file describes its network; the registry finds it."""

@@ -10,22 +10,23 @@ from collections.abc import Collection
 from typing import Literal, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import count_matches, reflecting
 
 
 class AWANConfig(NetworkConfig):
     """Configuration of AWAN; the defaults are the clean track's larger model, 8 blocks of 200."""
 
-    width: int = Field(default=200, ge=1)
+    width: Count = 200
     """Channels of the trunk, at least ``reduction``."""
-    blocks: int = Field(default=8, ge=1)
+    blocks: Count = 8
     """Dual residual attention blocks."""
-    reduction: int = Field(default=16, ge=1)
+    reduction: Count = 16
     """The channel attention's hidden layer has width // reduction units."""
     attention: Literal["exact", "table"] = "exact"
     """``table`` evaluates the non-local module on a grid of queries and interpolates, in
@@ -45,10 +46,6 @@ class AWANConfig(NetworkConfig):
                 f"attention 'table' works with 24 to 31 bands, got {self.bands}; use 'exact'"
             )
         return self
-
-
-def _conv(ci: int, co: int, size: int = 3) -> nn.Conv2d:
-    return nn.Conv2d(ci, co, size, padding=size // 2, padding_mode="reflect", bias=False)
 
 
 class WeightedChannelAttention(nn.Module):
@@ -78,11 +75,11 @@ class DualResidualBlock(nn.Module):
 
     def __init__(self, width: int, reduction: int) -> None:
         super().__init__()
-        self.conv1, self.act1 = _conv(width, width), nn.PReLU()
-        self.conv2, self.act2 = _conv(width, width), nn.PReLU()
-        self.expand, self.expand_act = _conv(width, width, 5), nn.PReLU()
+        self.conv1, self.act1 = reflecting(width, width), nn.PReLU()
+        self.conv2, self.act2 = reflecting(width, width), nn.PReLU()
+        self.expand, self.expand_act = reflecting(width, width, 5), nn.PReLU()
         self.attention = WeightedChannelAttention(width, reduction)
-        self.contract, self.contract_act = _conv(width, width), nn.PReLU()
+        self.contract, self.contract_act = reflecting(width, width), nn.PReLU()
 
     def forward(self, x: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
         """Both streams (n, width, y, x) -> the next ones."""
@@ -129,7 +126,7 @@ class SecondOrderNonLocal(nn.Module):
         query = (key - key.mean(dim=-1, keepdim=True)) / key.shape[-1]
         out = self._attend(query, key, value).squeeze(1).mT
         n, _, height, width = x.shape
-        return x + torch.as_tensor(self.project(out.reshape(n, -1, height, width)))
+        return x + self.project(out.reshape(n, -1, height, width))
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         by_table = self.table and not self.training
@@ -212,13 +209,13 @@ class AWAN(nn.Module):
     def __init__(self, config: AWANConfig) -> None:
         super().__init__()
         width = config.width
-        self.stem, self.stem_act = _conv(config.channels_in, width), nn.PReLU()
-        self.head = _conv(width, width)
+        self.stem, self.stem_act = reflecting(config.channels_in, width), nn.PReLU()
+        self.head = reflecting(width, width)
         self.blocks = nn.ModuleList(
             DualResidualBlock(width, config.reduction) for _ in range(config.blocks)
         )
-        self.tail, self.tail_act = _conv(width, width), nn.PReLU()
-        self.output = _conv(width, config.bands)
+        self.tail, self.tail_act = reflecting(width, width), nn.PReLU()
+        self.output = reflecting(width, config.bands)
         self.non_local = SecondOrderNonLocal(config.bands, config.attention)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -228,7 +225,7 @@ class AWAN(nn.Module):
         for block in self.blocks:
             x, r = block(x, r)
         spectra = self.output(self.tail_act(self.tail(x) + h))
-        return torch.as_tensor(self.non_local(spectra))
+        return self.non_local(spectra)
 
 
 #: Our module -> the authors', longest first.
@@ -269,13 +266,12 @@ def _key(name: str, config: AWANConfig) -> str:
 
 def _configure(state: State) -> AWANConfig:
     width, channels_in = state["input_conv2D.conv2d.weight"].shape[:2]
-    indices = {int(key.split(".")[1]) for key in state if key.startswith("backbone.")}
     hidden = state["backbone.0.se.fc.0.weight"].shape[0]
     return AWANConfig(
         channels_in=channels_in,
         bands=state["output_conv2D.conv2d.weight"].shape[0],
         width=width,
-        blocks=len(indices),
+        blocks=count_matches(state, r"backbone\.(\d+)\."),
         reduction=16 if width // 16 == hidden else width // max(1, hidden),
     )
 
@@ -286,81 +282,71 @@ def _tell_track(state: State, beside: Collection[str]) -> str | None:
     return "exposed" if (config.blocks, config.width) == (8, 96) else None
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="awan",
-            title="AWAN",
-            kind="network",
-            summary=(
-                "Adaptive weighted attention network: dual residual blocks with channel attention "
-                "over weighted positions, and non-local attention at the end. The most accurate "
-                "method of the clean track in 2020, and one of the slowest."
-            ),
-            reference=(
-                "Li et al., Adaptive Weighted Attention Network with Camera Spectral Sensitivity "
-                "Prior for Spectral Reconstruction from RGB Images, CVPR Workshops 2020; "
-                "NTIRE 2020 report, section 5.1"
-            ),
-            team="IPIC_SSR",
-            year=2020,
-            rank={"clean": 1, "real-world": 3},
-            reported={
-                "clean": Score(mrae=0.03010, rmse=0.01293),
-                "real-world": Score(mrae=0.06216, rmse=0.01991),
-                "arad-1k": Score(mrae=0.2500, rmse=0.0367),
-            },
-            decisions=(
-                Decision.published(
-                    "Dual residual attention blocks, weighted channel attention, patch-level "
-                    "second-order non-local module; 8 x 200, 20 x 128 and 10 x 180",
-                    "report section 5.1 and paper",
-                ),
-                Decision.code(
-                    "Reflection padding, no biases, one shared slope in every PReLU, quarters "
-                    "of the image in the non-local module, zero start of its projection",
-                    "Deep-imagelab/AWAN: AWAN.py",
-                ),
-                Decision.code(
-                    "The second stream is taken before the attention, not after it",
-                    "Deep-imagelab/AWAN: AWAN.py",
-                ),
-                Decision.code(
-                    "Results are clipped at zero alone: the authors compute an upper clip "
-                    "and overwrite it",
-                    "Deep-imagelab/AWAN: test scripts",
-                ),
-            ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason=(
-                "Channel attention weighs all positions of the image, and each pixel attends to "
-                "its whole quarter."
-            ),
-            size_minimum=3,
-            memory_gb=2.2,
-            licence_note="The authors' repository states no licence; the toolbox and its weights "
-            "are under the MIT licence.",
-        ),
-        config=AWANConfig,
-        network=AWAN,
-        presets={
-            "20x128": {"width": 128, "blocks": 20},
-            "10x180": {"width": 180, "blocks": 10},
-            "8x96": {"width": 96, "blocks": 8},
-            "tiny": {"width": 16, "blocks": 2},
+METHOD = NetworkMethod(
+    card=Card(
+        name="awan",
+        title="AWAN",
+        summary="Adaptive weighted attention network: dual residual blocks with channel attention "
+        "over weighted positions, and non-local attention at the end. The most accurate method of "
+        "the clean track in 2020, and one of the slowest.",
+        reference="Li et al., Adaptive Weighted Attention Network with Camera Spectral Sensitivity "
+        "Prior for Spectral Reconstruction from RGB Images, CVPR Workshops 2020; NTIRE 2020 "
+        "report, section 5.1",
+        team="IPIC_SSR",
+        year=2020,
+        rank={"clean": 1, "real-world": 3},
+        reported={
+            "clean": Score(mrae=0.03010, rmse=0.01293),
+            "real-world": Score(mrae=0.06216, rmse=0.01991),
+            "arad-1k": Score(mrae=0.2500, rmse=0.0367),
         },
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=_key,
-            contract={
-                "clean": {"clip_low": 0.0},
-                "real-world": {"clip_low": 0.0},
-                "exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0},
-            },
-            tell_track=_tell_track,
-            source="github.com/Deep-imagelab/AWAN; track exposed: "
-            "github.com/caiyuanhao1998/MST-plus-plus",
+        decisions=(
+            Decision.published(
+                "Dual residual attention blocks, weighted channel attention, patch-level "
+                "second-order non-local module; 8 x 200, 20 x 128 and 10 x 180",
+                "report section 5.1 and paper",
+            ),
+            Decision.code(
+                "Reflection padding, no biases, one shared slope in every PReLU, quarters "
+                "of the image in the non-local module, zero start of its projection",
+                "Deep-imagelab/AWAN: AWAN.py",
+            ),
+            Decision.code(
+                "The second stream is taken before the attention, not after it",
+                "Deep-imagelab/AWAN: AWAN.py",
+            ),
+            Decision.code(
+                "Results are clipped at zero alone: the authors compute an upper clip "
+                "and overwrite it",
+                "Deep-imagelab/AWAN: test scripts",
+            ),
         ),
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Channel attention weighs all positions of the image, and each pixel attends "
+        "to its whole quarter.",
+        size_minimum=3,
+        memory_gb=2.2,
+        licence_note="The authors' repository states no licence; the toolbox and its weights "
+        "are under the MIT licence.",
+    ),
+    config=AWANConfig,
+    network=AWAN,
+    presets={
+        "20x128": {"width": 128, "blocks": 20},
+        "10x180": {"width": 180, "blocks": 10},
+        "8x96": {"width": 96, "blocks": 8},
+        "tiny": {"width": 16, "blocks": 2},
+    },
+    official=OfficialLayout(
+        configure=_configure,
+        key=_key,
+        contract={
+            "clean": {"clip_low": 0.0},
+            "real-world": {"clip_low": 0.0},
+            "exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0},
+        },
+        tell_track=_tell_track,
+        source="github.com/Deep-imagelab/AWAN; track exposed: "
+        "github.com/caiyuanhao1998/MST-plus-plus",
     ),
 )

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from respectra.methods.network import Count, NetworkConfig
+
+
+def conv2d(ci: int, co: int, size: int = 3, *, bias: bool = True) -> nn.Conv2d:
+    """A convolution that keeps the size of the picture, with zeros around it."""
+    return nn.Conv2d(ci, co, size, padding=size // 2, bias=bias)
+
+
+def reflecting(ci: int, co: int, size: int = 3) -> nn.Conv2d:
+    """The same with the picture reflected at its edges, without biases."""
+    return nn.Conv2d(ci, co, size, padding=size // 2, padding_mode="reflect", bias=False)
+
+
+def depthwise(channels: int, size: int = 3, *, bias: bool = True) -> nn.Conv2d:
+    """The same as :func:`conv2d` for each channel by itself."""
+    return nn.Conv2d(channels, channels, size, padding=size // 2, groups=channels, bias=bias)
+
+
+#: What is replaced in the names of tensors, and by what.
+Rule = tuple[str, str | Callable[[re.Match[str]], str]]
 
 
 class GlobalMean(nn.Module):
@@ -21,6 +41,29 @@ class GlobalMean(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Average over the last two axes."""
         return x.mean(dim=(2, 3), keepdim=True)
+
+
+def enlarged(x: Tensor, factor: int) -> Tensor:
+    """Bilinear interpolation to a multiple of the size, between the centres of pixels."""
+    return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
+
+
+def three_layer_gate(width: int, hidden: int) -> nn.Sequential:
+    """Means of channels (n, width) -> what is turned into gates, through two hidden layers."""
+    return nn.Sequential(
+        nn.Linear(width, hidden, bias=False),
+        nn.ReLU(),
+        nn.Linear(hidden, hidden, bias=False),
+        nn.ReLU(),
+        nn.Linear(hidden, width, bias=False),
+    )
+
+
+def smooth_camera(bands: int, channels: int) -> Tensor:
+    """Smooth lobes (bands, channels) of sum 1, which stand in until the camera is told."""
+    peaks, grid = torch.linspace(0.75, 0.15, channels), torch.linspace(0, 1, bands)
+    lobes = torch.exp(-(((grid[:, None] - peaks) / 0.15) ** 2))
+    return lobes / lobes.sum(dim=0)
 
 
 class SqueezeExcitation(nn.Module):
@@ -75,48 +118,51 @@ def reflect_pad(x: Tensor, left: int, right: int, top: int, bottom: int) -> Tens
     return x
 
 
+class DenseFusionConfig(NetworkConfig):
+    """Options of the networks of dense-fusion blocks; the defaults are HSCNN-D's."""
+
+    blocks: Count = 58
+    """Dense-fusion blocks of a branch."""
+    squeeze: Count = 64
+    """Channels after the first layer of a block."""
+    branch: Count = 16
+    """Channels of each of the two parallel 3x3 layers of a block and of the head, which gives four
+    times as many."""
+    projection: Count = 8
+    """Channels of the 1x1 layer behind each 3x3 layer of a block."""
+    growth: Count = 16
+    """Channels that a block adds."""
+
+
 class DenseFusionHead(nn.Module):
-    """First layers of the HSCNN-D family: two parallel paths whose four maps are concatenated.
+    """First layers of the HSCNN-D family: two parallel paths whose four maps are concatenated."""
 
-    Each path is a 3x3 and a 1x1 layer of ``branch`` channels; the result has 4 * branch channels.
-    """
-
-    def __init__(self, channels_in: int, branch: int, *, bias: bool) -> None:
+    def __init__(self, config: DenseFusionConfig, *, bias: bool) -> None:
         super().__init__()
-        self.up1 = nn.Conv2d(channels_in, branch, 3, padding=1, bias=bias)
+        channels_in, branch = config.channels_in, config.branch
+        self.up1 = conv2d(channels_in, branch, bias=bias)
         self.up2 = nn.Conv2d(branch, branch, 1, bias=bias)
-        self.down1 = nn.Conv2d(channels_in, branch, 3, padding=1, bias=bias)
+        self.down1 = conv2d(channels_in, branch, bias=bias)
         self.down2 = nn.Conv2d(branch, branch, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, 4 * branch, y, x)."""
-        up = F.relu(self.up1(x))
-        down = F.relu(self.down1(x))
+        up, down = F.relu(self.up1(x)), F.relu(self.down1(x))
         return torch.cat([up, F.relu(self.up2(up)), down, F.relu(self.down2(down))], dim=1)
 
 
 class DenseFusionBlock(nn.Module):
-    """Dense block of the HSCNN-D family (Shi et al., 2018): the input, and ``growth`` maps more.
+    """Dense block of the HSCNN-D family (Shi et al., 2018): the input, and ``growth`` maps more."""
 
-    Args:
-        width: channels of the input.
-        squeeze: channels after the first 1x1 layer.
-        branch: channels of each of the two parallel 3x3 layers.
-        projection: channels of the 1x1 layer behind each of them.
-        growth: new channels, made of all four.
-        bias: whether the layers have biases.
-    """
-
-    def __init__(
-        self, width: int, *, squeeze: int, branch: int, projection: int, growth: int, bias: bool
-    ) -> None:
+    def __init__(self, width: int, config: DenseFusionConfig, *, bias: bool) -> None:
         super().__init__()
+        squeeze, branch, projection = config.squeeze, config.branch, config.projection
         self.squeeze = nn.Conv2d(width, squeeze, 1, bias=bias)
-        self.up1 = nn.Conv2d(squeeze, branch, 3, padding=1, bias=bias)
+        self.up1 = conv2d(squeeze, branch, bias=bias)
         self.up2 = nn.Conv2d(branch, projection, 1, bias=bias)
-        self.down1 = nn.Conv2d(squeeze, branch, 3, padding=1, bias=bias)
+        self.down1 = conv2d(squeeze, branch, bias=bias)
         self.down2 = nn.Conv2d(branch, projection, 1, bias=bias)
-        self.fuse = nn.Conv2d(2 * (branch + projection), growth, 1, bias=bias)
+        self.fuse = nn.Conv2d(2 * (branch + projection), config.growth, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> (n, width + growth, y, x)."""
@@ -126,33 +172,10 @@ class DenseFusionBlock(nn.Module):
         return torch.cat([x, F.relu(self.fuse(torch.cat(maps, dim=1)))], dim=1)
 
 
-@dataclass(frozen=True)
-class DenseFusionWidths:
-    """Channels of the layers of :class:`DenseFusionBlock`; the defaults are HSCNN-D's."""
-
-    squeeze: int = 64
-    branch: int = 16
-    projection: int = 8
-    growth: int = 16
-
-
-def dense_fusion_blocks(
-    width: int, blocks: int, widths: DenseFusionWidths, *, bias: bool
-) -> nn.Sequential:
-    """Dense-fusion blocks in series: (n, width, y, x) -> (n, width + blocks * growth, y, x)."""
-    return nn.Sequential(
-        *(
-            DenseFusionBlock(
-                width + i * widths.growth,
-                squeeze=widths.squeeze,
-                branch=widths.branch,
-                projection=widths.projection,
-                growth=widths.growth,
-                bias=bias,
-            )
-            for i in range(blocks)
-        )
-    )
+def dense_fusion_blocks(config: DenseFusionConfig, blocks: int, *, bias: bool) -> nn.Sequential:
+    """Blocks behind a head: (n, 4 * branch, y, x) -> (n, 4 * branch + blocks * growth, y, x)."""
+    widths = (4 * config.branch + i * config.growth for i in range(blocks))
+    return nn.Sequential(*(DenseFusionBlock(width, config, bias=bias) for width in widths))
 
 
 def initialise_dense_fusion(net: nn.Module) -> None:
@@ -178,10 +201,36 @@ def channel_correlation(k: Tensor, q: Tensor) -> Tensor:
     """
     k_length = torch.linalg.vector_norm(k, dim=-1).clamp_min(1e-12)
     q_length = torch.linalg.vector_norm(q, dim=-1).clamp_min(1e-12)
-    return torch.as_tensor((k @ q.mT) / k_length.unsqueeze(-1) / q_length.unsqueeze(-2))
+    return (k @ q.mT) / k_length.unsqueeze(-1) / q_length.unsqueeze(-2)
 
 
-def rename(name: str, renaming: Iterable[tuple[str, str]]) -> str:
+def relative_places(window: int) -> Tensor:
+    """Row of a table of relative positions for each pair of pixels of a window: (w², w²)."""
+    at = torch.arange(window * window)
+    down = at[:, None] // window - at // window + window - 1
+    right = at[:, None] % window - at % window + window - 1
+    return down * (2 * window - 1) + right
+
+
+def count_matches(state: Iterable[str], pattern: str) -> int:
+    """How many values the group of a regular expression has at the beginning of tensor names."""
+    return len({found[1] for name in state if (found := re.match(pattern, name))})
+
+
+def from_one(template: str) -> Callable[[re.Match[str]], str]:
+    """A replacement for names whose last group is a number, from 0 here, from 1 by the authors.
+
+    ``template`` is formatted with the groups of the match, that number and the next one.
+    """
+
+    def replacement(found: re.Match[str]) -> str:
+        number = int(found[found.re.groups]) + 1
+        return template.format(*found.groups(), number, number + 1)
+
+    return replacement
+
+
+def rename(name: str, renaming: Iterable[Rule]) -> str:
     """Replace each (regular expression, replacement) in turn; for the authors' tensor names."""
     for pattern, replacement in renaming:
         name = re.sub(pattern, replacement, name)

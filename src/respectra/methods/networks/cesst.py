@@ -8,8 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import pad_to_multiple, rename
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import (
+    conv2d,
+    depthwise,
+    pad_to_multiple,
+    relative_places,
+    rename,
+)
 from respectra.methods.networks.mst_plus_plus import (
     SPECTRAL_BLOCK,
     CascadeConfig,
@@ -32,7 +38,7 @@ _SQUEEZED = 8
 class CESSTConfig(NetworkConfig):
     """Configuration of CESST; the defaults are the authors'."""
 
-    width: int = Field(default=31, ge=1)
+    width: Count = 31
     """Channels of each of R, G and B at full resolution and of one attention head."""
     window: int = Field(default=7, ge=2)
     """Rows and columns of the windows of the spatial attention."""
@@ -53,10 +59,7 @@ class WindowAttention(nn.Module):
         self.to_qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
         self.project = nn.Conv2d(channels, channels, 1)
         nn.init.trunc_normal_(self.bias_table, std=0.02)
-        at = torch.arange(window * window)
-        down = at[:, None] // window - at // window + window - 1
-        right = at[:, None] % window - at % window + window - 1
-        self.register_buffer("places", down * (2 * window - 1) + right, persistent=False)
+        self.register_buffer("places", relative_places(window), persistent=False)
 
     places: Tensor
 
@@ -93,16 +96,14 @@ class SpatialAttentionBlock(nn.Module):
     def __init__(self, channels: int, heads: int, window: int, *, strided: bool) -> None:
         super().__init__()
         self.attention = WindowAttention(channels, heads, window, strided=strided)
-        self.local = nn.Conv2d(
-            channels, channels, window, padding=window // 2, groups=channels, bias=False
-        )
+        self.local = depthwise(channels, window, bias=False)
         self.feed_forward = FeedForward(channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
         x = x + self.attention(x)
         x = x + self.local(x)
-        return torch.as_tensor(x + self.feed_forward(x))
+        return x + self.feed_forward(x)
 
 
 class Block(nn.Module):
@@ -120,7 +121,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
-        return torch.as_tensor(self.spectral(x) + self.spatial(x))
+        return self.spectral(x) + self.spatial(x)
 
 
 class CrossAttention(nn.Module):
@@ -134,7 +135,7 @@ class CrossAttention(nn.Module):
     def forward(self, asking: Tensor, answering: Tensor) -> Tensor:
         """(n, channels, y, x) twice -> the same shape."""
         x = asking + self.attention(answering, asking=asking)
-        return torch.as_tensor(x + self.feed_forward(x))
+        return x + self.feed_forward(x)
 
 
 class Fusion(nn.Module):
@@ -144,15 +145,15 @@ class Fusion(nn.Module):
         super().__init__()
         wide = 3 * width
         self.body = nn.Sequential(
-            nn.Conv2d(wide, wide, 3, padding=1),
+            conv2d(wide, wide),
             nn.LeakyReLU(_SLOPE),
-            nn.Conv2d(wide, wide, 3, padding=1),
+            conv2d(wide, wide),
         )
-        self.embed = nn.Conv2d(wide, wide, 3, padding=1)
+        self.embed = conv2d(wide, wide)
         self.squeeze = nn.Conv2d(wide, _SQUEEZED, 1)
         self.rows = nn.Conv2d(_SQUEEZED, wide, 1)
         self.columns = nn.Conv2d(_SQUEEZED, wide, 1)
-        self.join = nn.Conv2d(wide, width, 3, padding=1)
+        self.join = conv2d(wide, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 3 * width, y, x) -> (n, width, y, x)."""
@@ -161,7 +162,7 @@ class Fusion(nn.Module):
         means = F.hardswish(F.instance_norm(self.squeeze(means)))
         rows, columns = torch.split(means, list(y.shape[-2:]), dim=2)
         gates = torch.sigmoid(self.rows(rows)) * torch.sigmoid(self.columns(columns.mT))
-        return torch.as_tensor(self.join(x + y * gates))
+        return self.join(x + y * gates)
 
 
 class Supervision(nn.Module):
@@ -169,15 +170,15 @@ class Supervision(nn.Module):
 
     def __init__(self, channels_in: int, width: int, bands: int) -> None:
         super().__init__()
-        self.project = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.output = nn.Conv2d(width, bands, 3, padding=1, bias=False)
-        self.skip = nn.Conv2d(channels_in, bands, 3, padding=1, bias=False)
-        self.gate = nn.Conv2d(bands, width, 3, padding=1, bias=False)
+        self.project = conv2d(width, width, bias=False)
+        self.output = conv2d(width, bands, bias=False)
+        self.skip = conv2d(channels_in, bands, bias=False)
+        self.gate = conv2d(bands, width, bias=False)
 
     def forward(self, features: Tensor, image: Tensor) -> Tensor:
         """(n, width, y, x) and (n, channels_in, y, x) -> (n, width, y, x)."""
         cube = self.output(features) + self.skip(image)
-        return torch.as_tensor(self.project(features) * torch.sigmoid(self.gate(cube)) + features)
+        return self.project(features) * torch.sigmoid(self.gate(cube)) + features
 
 
 class CESST(nn.Module):
@@ -191,15 +192,15 @@ class CESST(nn.Module):
         super().__init__()
         width, bands = config.width, config.bands
         frame = CascadeConfig(width=width, levels=LEVELS)
-        self.embedding = nn.Conv2d(1, width, 3, padding=1, bias=False)
-        self.merge = nn.Conv2d(2 * width, width, 3, padding=1, bias=False)
+        self.embedding = conv2d(1, width, bias=False)
+        self.merge = conv2d(2 * width, width, bias=False)
         self.body = UShape(frame, lambda c, heads: Block(c, heads, config.window), bias=False)
-        self.mapping = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.mapping = conv2d(width, width, bias=False)
         self.cross = CrossAttention(width)
-        self.mix = nn.Conv2d(2 * width, width, 3, padding=1, bias=False)
+        self.mix = conv2d(2 * width, width, bias=False)
         self.fusion = Fusion(width)
         self.supervision = Supervision(config.channels_in, width, bands)
-        self.skip = nn.Conv2d(config.channels_in, bands, 3, padding=1, bias=False)
+        self.skip = conv2d(config.channels_in, bands, bias=False)
         self.output = nn.Identity() if width == bands else nn.Conv2d(width, bands, 1, bias=False)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -212,7 +213,7 @@ class CESST(nn.Module):
             features = self.fusion(self._mixed(self._channels(small, coarser)))
             coarser = self.supervision(features, small)
         features = self.fusion(self._channels(whole, coarser).flatten(1, 2))
-        return torch.as_tensor(self.output(features) + self.skip(whole))[..., :height, :width]
+        return (self.output(features) + self.skip(whole))[..., :height, :width]
 
     def _channels(self, image: Tensor, coarser: Tensor | None) -> Tensor:
         """Features of R, G and B, (n, channels_in, width, y, x)."""
@@ -222,7 +223,7 @@ class CESST(nn.Module):
             finer = _resized(coarser, 2.0)[..., :height, :width]
             x = self.merge(torch.cat([x, finer.repeat_interleave(channels, dim=0)], dim=1))
         features = self.mapping(self.body(x)) + x
-        return torch.as_tensor(features.reshape(n, channels, *features.shape[1:]))
+        return features.reshape(n, channels, *features.shape[1:])
 
     def _mixed(self, features: Tensor) -> Tensor:
         """R, G and B with what each takes in from the two others, (n, 3 * width, y, x).
@@ -236,7 +237,7 @@ class CESST(nn.Module):
 
     def _mix(self, asking: Tensor, first: Tensor, second: Tensor) -> Tensor:
         both = self.cross(torch.cat([asking, asking]), torch.cat([first, second]))
-        return torch.as_tensor(self.mix(torch.cat(both.chunk(2), dim=1)))
+        return self.mix(torch.cat(both.chunk(2), dim=1))
 
 
 def _resized(x: Tensor, factor: float) -> Tensor:
@@ -301,67 +302,57 @@ def _configure(state: State) -> CESSTConfig:
 _SOURCE = "AlexYangxx/CESST: train_code/architecture/CESST.py"
 _INPUT = {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="cesst",
-            title="CESST",
-            kind="network",
-            summary=(
-                "R, G and B pass one after the other through the same U-shape of attention between "
-                "bands and in windows, at a quarter, at half and at all of the resolution; "
-                "attention between the three mixes them at the coarse scales."
+METHOD = NetworkMethod(
+    card=Card(
+        name="cesst",
+        title="CESST",
+        summary="R, G and B pass one after the other through the same U-shape of attention between "
+        "bands and in windows, at a quarter, at half and at all of the resolution; attention "
+        "between the three mixes them at the coarse scales.",
+        reference="Yang et al., Learning exhaustive correlation for spectral super-resolution: "
+        "where unified spatial-spectral attention meets mutual dependence, AAAI 2024",
+        year=2024,
+        decisions=(
+            Decision.published(
+                "Coarse to fine, each of R, G and B through shared weights, with "
+                "attention between the three",
+                "paper",
             ),
-            reference=(
-                "Yang et al., Learning exhaustive correlation for spectral super-resolution: "
-                "where unified spatial-spectral attention meets mutual dependence, AAAI 2024"
+            Decision.code(
+                "31 channels, one U-shape of two levels, windows of 7 x 7 whose result is "
+                "resized and not cropped after padding; G and B are mixed with what R has "
+                "become; at full resolution the three are not mixed: the authors' code "
+                "computes it on the half resolution's features and throws it away",
+                _SOURCE,
             ),
-            year=2024,
-            decisions=(
-                Decision.published(
-                    "Coarse to fine, each of R, G and B through shared weights, with "
-                    "attention between the three",
-                    "paper",
-                ),
-                Decision.code(
-                    "31 channels, one U-shape of two levels, windows of 7 x 7 whose result is "
-                    "resized and not cropped after padding; G and B are mixed with what R has "
-                    "become; at full resolution the three are not mixed: the authors' code "
-                    "computes it on the half resolution's features and throws it away",
-                    _SOURCE,
-                ),
-                Decision.reading(
-                    "Heights that are multiples of a window at one of the scales, at which "
-                    "the authors' code fails (49 to 56, 97 to 112, 417 to 448, ...), are extended "
-                    "by a further window, as the authors do with widths",
-                    source=_SOURCE,
-                ),
-                Decision.code(
-                    "The cubes of half and of a quarter of the resolution that the authors' "
-                    "network returns too are not given",
-                    _SOURCE,
-                ),
+            Decision.reading(
+                "Heights that are multiples of a window at one of the scales, at which "
+                "the authors' code fails (49 to 56, 97 to 112, 417 to 448, ...), are extended "
+                "by a further window, as the authors do with widths",
+                source=_SOURCE,
             ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason=(
-                "Attention between bands correlates them over the whole image, and the fusion "
-                "takes means of whole rows and columns."
+            Decision.code(
+                "The cubes of half and of a quarter of the resolution that the authors' "
+                "network returns too are not given",
+                _SOURCE,
             ),
-            size_minimum=17,
-            size_multiple=8,
-            memory_gb=3.0,
-            licence_note="The authors' repository states no licence.",
         ),
-        config=CESSTConfig,
-        network=CESST,
-        presets={"tiny": {"width": 5}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=_key,
-            contract={"exposed": _INPUT},
-            source="github.com/AlexYangxx/CESST",
-            ignored=(r"\.relative_position_index$",),
-        ),
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Attention between bands correlates them over the whole image, and the "
+        "fusion takes means of whole rows and columns.",
+        size_minimum=17,
+        size_multiple=8,
+        memory_gb=3.0,
+        licence_note="The authors' repository states no licence.",
+    ),
+    config=CESSTConfig,
+    network=CESST,
+    presets={"tiny": {"width": 5}},
+    official=OfficialLayout(
+        configure=_configure,
+        key=_key,
+        contract={"exposed": _INPUT},
+        source="github.com/AlexYangxx/CESST",
+        ignored=(r"\.relative_position_index$",),
     ),
 )

@@ -14,24 +14,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod
+from respectra.methods.networks.blocks import GlobalMean, conv2d, enlarged, pad_to_multiple
 
 
 class CSANConfig(NetworkConfig):
     """Options of CSAN; the defaults are our reading of the report."""
 
-    width: int = Field(default=64, ge=1)
+    width: Count = 64
     """Channels of every scale."""
-    growth: int = Field(default=32, ge=1)
+    growth: Count = 32
     """Channels that each layer of a residual dense block adds."""
-    layers: int = Field(default=4, ge=1)
+    layers: Count = 4
     """Growing layers of a residual dense block."""
-    blocks: int = Field(default=4, ge=1)
+    blocks: Count = 4
     """Residual dense blocks of a group."""
     stages: int = Field(default=4, ge=1, le=4)
     """Stages; stage s has s scales, each half the size of the one before, with a group each."""
-    reduction: int = Field(default=8, ge=1)
+    reduction: Count = 8
     """Attention over scales narrows by this factor."""
 
 
@@ -40,9 +40,7 @@ class ResidualDenseBlock(nn.Module):
 
     def __init__(self, width: int, growth: int, layers: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            nn.Conv2d(width + i * growth, growth, 3, padding=1) for i in range(layers)
-        )
+        self.layers = nn.ModuleList(conv2d(width + i * growth, growth) for i in range(layers))
         self.fuse = nn.Conv2d(width + layers * growth, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,8 +48,7 @@ class ResidualDenseBlock(nn.Module):
         features = x
         for layer in self.layers:
             features = torch.cat([features, F.relu(layer(features))], dim=1)
-        out: Tensor = x + self.fuse(features)
-        return out
+        return x + self.fuse(features)
 
 
 class ScaleResidualDenseGroup(nn.Module):
@@ -64,15 +61,14 @@ class ScaleResidualDenseGroup(nn.Module):
             ResidualDenseBlock(c.width, c.growth, c.layers) for _ in range(c.blocks)
         )
         self.gather = nn.Conv2d(c.width * c.blocks, c.width, 1)
-        self.fuse = nn.Conv2d(c.width, c.width, 3, padding=1)
+        self.fuse = conv2d(c.width, c.width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> the same shape."""
         features = [x]
         for block in self.blocks:
             features.append(block(features[-1]))
-        out: Tensor = x + self.fuse(self.gather(torch.cat(features[1:], dim=1)))
-        return out
+        return x + self.fuse(self.gather(torch.cat(features[1:], dim=1)))
 
 
 class ScaleFusion(nn.Module):
@@ -95,7 +91,7 @@ class ScaleFusion(nn.Module):
             total = total + feature
         hidden = F.relu(self.squeeze(self.mean(total)))
         weights = torch.softmax(torch.stack([excite(hidden) for excite in self.excite]), dim=0)
-        fused: Tensor = weights[0] * features[0]
+        fused = weights[0] * features[0]
         for weight, feature in zip(weights[1:], features[1:], strict=True):
             fused = fused + weight * feature
         return fused
@@ -139,16 +135,14 @@ class CSAN(nn.Module):
         super().__init__()
         c = config
         self.enter = nn.Sequential(
-            nn.Conv2d(c.channels_in, c.width, 3, padding=1),
+            conv2d(c.channels_in, c.width),
             nn.ReLU(),
-            nn.Conv2d(c.width, c.width, 3, padding=1),
+            conv2d(c.width, c.width),
             nn.ReLU(),
         )
         self.stages = nn.ModuleList(Stage(c, scales) for scales in range(1, c.stages + 1))
-        self.refine = nn.ModuleList(
-            nn.Conv2d(2 * c.width, c.width, 3, padding=1) for _ in range(c.stages - 1)
-        )
-        self.out = nn.Conv2d(c.width, c.bands, 3, padding=1)
+        self.refine = nn.ModuleList(conv2d(2 * c.width, c.width) for _ in range(c.stages - 1))
+        self.out = conv2d(c.width, c.bands)
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruct; see the class."""
@@ -160,22 +154,8 @@ class CSAN(nn.Module):
         f = scales.pop()
         for refine in self.refine:
             finer = scales.pop()
-            f = F.relu(refine(torch.cat([_enlarge(f, 2), finer], dim=1)))
-        out: Tensor = self.out(f + entered)
-        return out[..., :height, :width]
-
-
-class _Enlarge(nn.Module):
-    def __init__(self, factor: int) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return _enlarge(x, self.factor)
-
-
-def _enlarge(x: Tensor, factor: int) -> Tensor:
-    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+            f = F.relu(refine(torch.cat([enlarged(f, 2), finer], dim=1)))
+        return self.out(f + entered)[..., :height, :width]
 
 
 def _resample(width: int, scale: int, target: int) -> nn.Module:
@@ -183,7 +163,10 @@ def _resample(width: int, scale: int, target: int) -> nn.Module:
     if scale == target:
         return nn.Identity()
     if scale > target:
-        return nn.Sequential(nn.Conv2d(width, width, 1), _Enlarge(2 ** (scale - target)))
+        return nn.Sequential(
+            nn.Conv2d(width, width, 1),
+            nn.Upsample(scale_factor=2 ** (scale - target), mode="bilinear"),
+        )
     steps: list[nn.Module] = []
     for _ in range(target - scale):
         steps += [nn.Conv2d(width, width, 3, stride=2, padding=1), nn.ReLU()]
@@ -204,50 +187,42 @@ def _halo(config: CSANConfig) -> int:
 
 _REPORT = "NTIRE 2020 report, section 5.4"
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="csan",
-            title="Cross-scale aggregation network",
-            kind="network",
-            summary=(
-                "Residual dense groups on up to four scales in parallel, every scale fed from all "
-                "after each stage. Fourth on the real-world track of 2020."
+METHOD = NetworkMethod(
+    card=Card(
+        name="csan",
+        title="Cross-scale aggregation network",
+        summary="Residual dense groups on up to four scales in parallel, every scale fed from all "
+        "after each stage. Fourth on the real-world track of 2020.",
+        reference=_REPORT,
+        team="AIDAR",
+        year=2020,
+        rank={"real-world": 4},
+        reported={"real-world": Score(mrae=0.06514, rmse=0.02065)},
+        decisions=(
+            Decision.published(
+                "10 scale-wise residual dense groups in 4 stages, cross-scale aggregation "
+                "after each, scales added as stages proceed, inner shortcuts, global skip, "
+                "stepwise reconstruction from all scales",
+                _REPORT,
             ),
-            reference=_REPORT,
-            team="AIDAR",
-            year=2020,
-            rank={"real-world": 4},
-            reported={"real-world": Score(mrae=0.06514, rmse=0.02065)},
-            decisions=(
-                Decision.published(
-                    "10 scale-wise residual dense groups in 4 stages, cross-scale aggregation "
-                    "after each, scales added as stages proceed, inner shortcuts, global skip, "
-                    "stepwise reconstruction from all scales",
-                    _REPORT,
-                ),
-                Decision.reading(
-                    "1 + 2 + 3 + 4 groups on as many scales; widths, depths and growth; "
-                    "softmax attention over scales; how scales are resampled; where the global "
-                    "skip joins"
-                ),
+            Decision.reading(
+                "1 + 2 + 3 + 4 groups on as many scales; widths, depths and growth; softmax "
+                "attention over scales; how scales are resampled; where the global skip joins"
             ),
-            tiling=Tiling.STATISTICS,
-            tiling_reason=(
-                "Attention over scales takes means over the whole image, in several layers one "
-                "after the other; all else is convolution on grids that halve three times."
-            ),
-            size_multiple=8,
-            memory_gb=1.6,
         ),
-        config=CSANConfig,
-        network=CSAN,
-        presets={"tiny": {"width": 8, "growth": 8, "layers": 2, "blocks": 1, "reduction": 1}},
-        halo=_halo,
-        untrained={
-            r"^stages\.0\.aggregate\.fusions\.\d\.(squeeze|excite)": (
-                "the first stage has one scale, and the softmax over one scale is 1"
-            )
-        },
+        tiling=Tiling.STATISTICS,
+        tiling_reason="Attention over scales takes means over the whole image, in several layers "
+        "one after the other; all else is convolution on grids that halve three times.",
+        size_multiple=8,
+        memory_gb=1.6,
     ),
+    config=CSANConfig,
+    network=CSAN,
+    presets={"tiny": {"width": 8, "growth": 8, "layers": 2, "blocks": 1, "reduction": 1}},
+    halo=_halo,
+    untrained={
+        r"^stages\.0\.aggregate\.fusions\.\d\.(squeeze|excite)": (
+            "the first stage has one scale, and the softmax over one scale is 1"
+        )
+    },
 )

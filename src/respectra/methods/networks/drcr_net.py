@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import (
+    GlobalMean,
+    conv2d,
+    count_matches,
+    enlarged,
+    pad_to_multiple,
+    reflecting,
+    rename,
+    three_layer_gate,
+)
 
 
 class DRCRNetConfig(NetworkConfig):
     """Configuration of DRCR-Net; the defaults are the authors' in the challenge."""
 
-    width: int = Field(default=100, ge=1)
+    width: Count = 100
     """Channels of the trunk."""
-    blocks: int = Field(default=10, ge=1)
+    blocks: Count = 10
     """Dense residual blocks."""
-    reduction: int = Field(default=8, ge=1)
+    reduction: Count = 8
     """The hidden layers of a channel gate have width // reduction units."""
-
-
-def _conv(ci: int, co: int, size: int = 3) -> nn.Conv2d:
-    return nn.Conv2d(ci, co, size, padding=size // 2)
-
-
-def _reflecting(ci: int, co: int) -> nn.Conv2d:
-    return nn.Conv2d(ci, co, 3, padding=1, padding_mode="reflect", bias=False)
 
 
 def _leaky(x: Tensor) -> Tensor:
@@ -42,15 +40,8 @@ class ChannelGate(nn.Module):
 
     def __init__(self, width: int, reduction: int) -> None:
         super().__init__()
-        hidden = max(1, width // reduction)
         self.mean = GlobalMean()
-        self.gate = nn.Sequential(
-            nn.Linear(width, hidden, bias=False),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden, bias=False),
-            nn.ReLU(),
-            nn.Linear(hidden, width, bias=False),
-        )
+        self.gate = three_layer_gate(width, max(1, width // reduction))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> the same shape."""
@@ -62,8 +53,8 @@ class Pair(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv3 = _conv(width, width)
-        self.conv1 = _conv(width, width, 1)
+        self.conv3 = conv2d(width, width)
+        self.conv1 = conv2d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> (n, 2 * width, y, x)."""
@@ -80,10 +71,10 @@ class Purification(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.at_full, self.at_half, self.unused_quarter = Pair(width), Pair(width), Pair(width)
-        self.fuse_full = _conv(2 * width, width)
-        self.fuse_half = _conv(2 * width, width)
-        self.fuse_quarter = _conv(2 * width, width)
-        self.join = _conv(3 * width, width)
+        self.fuse_full = conv2d(2 * width, width)
+        self.fuse_half = conv2d(2 * width, width)
+        self.fuse_quarter = conv2d(2 * width, width)
+        self.join = conv2d(3 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x), y and x multiples of 4 -> the same shape."""
@@ -91,12 +82,8 @@ class Purification(nn.Module):
         full = _leaky(self.fuse_full(self.at_full(x)))
         quarter = _leaky(self.fuse_quarter(self.at_half(F.avg_pool2d(half, 2))))
         half = _leaky(self.fuse_half(self.at_half(half)))
-        parts = [full, _enlarged(half, 2), _enlarged(quarter, 4)]
+        parts = [full, enlarged(half, 2), enlarged(quarter, 4)]
         return _leaky(self.join(torch.cat(parts, dim=1))) + x
-
-
-def _enlarged(x: Tensor, factor: int) -> Tensor:
-    return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
 
 
 class DenseResidualBlock(nn.Module):
@@ -104,8 +91,8 @@ class DenseResidualBlock(nn.Module):
 
     def __init__(self, width: int, reduction: int) -> None:
         super().__init__()
-        self.conv1, self.conv2, self.conv3 = (_conv(width, width) for _ in range(3))
-        self.conv4, self.conv5, self.conv6 = (_conv(2 * width, width) for _ in range(3))
+        self.conv1, self.conv2, self.conv3 = (conv2d(width, width) for _ in range(3))
+        self.conv4, self.conv5, self.conv6 = (conv2d(2 * width, width) for _ in range(3))
         self.gate1, self.gate2 = (ChannelGate(width, reduction) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -116,7 +103,7 @@ class DenseResidualBlock(nn.Module):
         gated = self.gate1(x)
         x4 = _leaky(self.conv4(torch.cat([x3, gated], dim=1)))
         x5 = _leaky(self.conv5(torch.cat([x2, x4], dim=1)))
-        return _leaky(self.conv6(torch.cat([x1, x5], dim=1))) + torch.as_tensor(self.gate2(gated))
+        return _leaky(self.conv6(torch.cat([x1, x5], dim=1))) + self.gate2(gated)
 
 
 class DRCRNet(nn.Module):
@@ -125,14 +112,14 @@ class DRCRNet(nn.Module):
     def __init__(self, config: DRCRNetConfig) -> None:
         super().__init__()
         width = config.width
-        self.stem, self.stem_act = _reflecting(config.channels_in, width), nn.PReLU()
-        self.head = _reflecting(width, width)
+        self.stem, self.stem_act = reflecting(config.channels_in, width), nn.PReLU()
+        self.head = reflecting(width, width)
         self.purify = Purification(width)
         self.blocks = nn.Sequential(
             *(DenseResidualBlock(width, config.reduction) for _ in range(config.blocks))
         )
-        self.tail, self.tail_act = _reflecting(width, width), nn.PReLU()
-        self.output = _reflecting(width, config.bands)
+        self.tail, self.tail_act = reflecting(width, width), nn.PReLU()
+        self.output = reflecting(width, config.bands)
 
     def forward(self, image: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, bands, y, x)."""
@@ -140,7 +127,7 @@ class DRCRNet(nn.Module):
         x = self.head(self.stem_act(self.stem(pad_to_multiple(image, 4))))
         x = self.blocks(self.purify(x))
         out = self.output(self.tail_act(self.tail(x)))
-        return torch.as_tensor(out)[..., :height, :width]
+        return out[..., :height, :width]
 
 
 _RENAMING = (
@@ -164,13 +151,12 @@ _RENAMING = (
 
 def _configure(state: State) -> DRCRNetConfig:
     width, channels_in = state["input_conv2D.conv2d.weight"].shape[:2]
-    blocks = {m[1] for key in state if (m := re.match(r"backbone\.(\d+)\.", key))}
     hidden = state["backbone.0.se1.fc.0.weight"].shape[0]
     return DRCRNetConfig(
         channels_in=channels_in,
         bands=state["output_conv2D.conv2d.weight"].shape[0],
         width=width,
-        blocks=len(blocks),
+        blocks=count_matches(state, r"backbone\.(\d+)\."),
         reduction=8 if max(1, width // 8) == hidden else width // hidden,
     )
 
@@ -184,67 +170,58 @@ def _halo(config: DRCRNetConfig) -> int:
     return 2 + 14 + 6 * config.blocks + 2
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="drcr-net",
-            title="DRCR-Net",
-            kind="network",
-            summary=(
-                "Dense residual blocks whose channels are weighed again and again by their means, "
-                "after features of three resolutions have been purified of noise. Third in the "
-                "2022 challenge."
+METHOD = NetworkMethod(
+    card=Card(
+        name="drcr-net",
+        title="DRCR-Net",
+        summary="Dense residual blocks whose channels are weighed again and again by their means, "
+        "after features of three resolutions have been purified of noise. Third in the 2022 "
+        "challenge.",
+        reference="Li et al., DRCR Net: Dense Residual Channel Re-calibration Network with "
+        "Non-local Purification for Spectral Super Resolution, CVPR Workshops 2022",
+        year=2022,
+        decisions=(
+            Decision.published(
+                "Dense residual blocks with channel re-calibration, and a purification of "
+                "features before them",
+                "paper",
             ),
-            reference=(
-                "Li et al., DRCR Net: Dense Residual Channel Re-calibration Network with Non-local "
-                "Purification for Spectral Super Resolution, CVPR Workshops 2022"
+            Decision.code(
+                "10 blocks of 100 channels; no skip around everything; reflection padding "
+                "without biases at the ends, zero padding with biases between",
+                "jojolee6513/DRCR-net: train/DRCR.py",
             ),
-            year=2022,
-            decisions=(
-                Decision.published(
-                    "Dense residual blocks with channel re-calibration, and a purification of "
-                    "features before them",
-                    "paper",
-                ),
-                Decision.code(
-                    "10 blocks of 100 channels; no skip around everything; reflection padding "
-                    "without biases at the ends, zero padding with biases between",
-                    "jojolee6513/DRCR-net: train/DRCR.py",
-                ),
-                Decision.code(
-                    "The quarter resolution of the purification uses the convolutions of the "
-                    "half one; its own (100 200 values) are kept without function",
-                    "jojolee6513/DRCR-net: train/DRCR.py",
-                ),
-                Decision.reading(
-                    "Sides that are no multiples of 4 are padded by reflection. The authors "
-                    "run rows 0-479 and 2-481 of a frame and take the last two from the second; "
-                    "the means of the two differ"
-                ),
-                Decision.code(
-                    "Every image is divided by its own maximum; results are not clipped: the "
-                    "authors compute a clip and save the cube without it",
-                    "jojolee6513/DRCR-net: train and test scripts",
-                ),
+            Decision.code(
+                "The quarter resolution of the purification uses the convolutions of the "
+                "half one; its own (100 200 values) are kept without function",
+                "jojolee6513/DRCR-net: train/DRCR.py",
             ),
-            tiling=Tiling.STATISTICS,
-            tiling_reason="Its only views of the whole image are the means of channels.",
-            size_multiple=4,
-            memory_gb=1.8,
-            licence_note="The authors' repository states no licence.",
+            Decision.reading(
+                "Sides that are no multiples of 4 are padded by reflection. The authors "
+                "run rows 0-479 and 2-481 of a frame and take the last two from the second; "
+                "the means of the two differ"
+            ),
+            Decision.code(
+                "Every image is divided by its own maximum; results are not clipped: the "
+                "authors compute a clip and save the cube without it",
+                "jojolee6513/DRCR-net: train and test scripts",
+            ),
         ),
-        config=DRCRNetConfig,
-        network=DRCRNet,
-        presets={"tiny": {"width": 8, "blocks": 1, "reduction": 2}},
-        halo=_halo,
-        official=OfficialLayout(
-            configure=_configure,
-            key=lambda name, config: rename(name, _RENAMING),
-            contract={"exposed": {"scaling": "maximum"}},
-            source="github.com/jojolee6513/DRCR-net",
-        ),
-        untrained={
-            r"\.unused_quarter\.": "the quarter resolution uses the half one's, as released"
-        },
+        tiling=Tiling.STATISTICS,
+        tiling_reason="Its only views of the whole image are the means of channels.",
+        size_multiple=4,
+        memory_gb=1.8,
+        licence_note="The authors' repository states no licence.",
     ),
+    config=DRCRNetConfig,
+    network=DRCRNet,
+    presets={"tiny": {"width": 8, "blocks": 1, "reduction": 2}},
+    halo=_halo,
+    official=OfficialLayout(
+        configure=_configure,
+        key=lambda name, config: rename(name, _RENAMING),
+        contract={"exposed": {"scaling": "maximum"}},
+        source="github.com/jojolee6513/DRCR-net",
+    ),
+    untrained={r"\.unused_quarter\.": "the quarter resolution uses the half one's, as released"},
 )

@@ -7,29 +7,26 @@ no numbers: depths, reduction and the number of blocks are ours.
 
 from __future__ import annotations
 
+import functools
 import itertools
 
-import torch
-from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod
-from respectra.methods.networks.blocks import SqueezeExcitation
-from respectra.methods.networks.fmnet import FunctionMixture, Mixing
+from respectra.methods.network import Count, NetworkMethod
+from respectra.methods.networks.blocks import SqueezeExcitation, conv2d
+from respectra.methods.networks.fmnet import FMNetConfig, FunctionMixture, Mixing, MixtureNetwork
 
 
-class FMNetPlusConfig(NetworkConfig):
-    """Options of the improved FMNet; the defaults are our reading of the report."""
+class FMNetPlusConfig(FMNetConfig):
+    """Options of the improved FMNet; the defaults are our reading of the report.
 
-    width: int = Field(default=64, ge=1)
-    """Channels between blocks and inside branches."""
-    blocks: int = Field(default=3, ge=1)
+    Branch i of a block stacks 2 + 4 i convolutions of side 3.
+    """
+
+    blocks: Count = 3
     """Function-mixture blocks before the fusion."""
-    functions: int = Field(default=3, ge=2, le=8)
-    """Branches of a block; branch i stacks 2 + 4 i convolutions of side 3."""
-    reduction: int = Field(default=16, ge=1)
+    reduction: Count = 16
     """Channel attention narrows by this factor."""
 
 
@@ -51,42 +48,22 @@ class AttendedMixture(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> (n, channels_out, y, x)."""
-        out: Tensor = self.attention(self.mixture(x))
-        return out
+        return self.attention(self.mixture(x))
 
 
-class FMNetPlus(nn.Module):
-    """(n, channels_in, y, x) -> (n, bands, y, x), any size; zero padding throughout."""
+class FMNetPlus(MixtureNetwork):
+    """FMNet with attention and a learned lift of R, G, B."""
 
     def __init__(self, config: FMNetPlusConfig) -> None:
-        super().__init__()
-        c = config
-        self.lift = nn.Conv2d(c.channels_in, c.bands, 3, padding=1)
-        self.stem = nn.Conv2d(c.bands, c.width, 3, padding=1, bias=False)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(c.width, c.width, 3, padding=1, bias=False) for _ in range(c.blocks)
-        )
-        self.blocks = nn.ModuleList(AttendedMixture(c, c.width, c.width) for _ in range(c.blocks))
-        self.fusion = AttendedMixture(c, c.width * c.blocks, c.width)
-        self.out = AttendedMixture(c, c.width, c.bands)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Reconstruct; see the class."""
-        spectrum: Tensor = self.lift(x)
-        f = self.stem(spectrum)
-        features = []
-        for conv, block in zip(self.convs, self.blocks, strict=True):
-            f = block(F.relu(conv(f)))
-            features.append(f)
-        out: Tensor = self.out(self.fusion(torch.cat(features, dim=1))) + spectrum
-        return out
+        lift = conv2d(config.channels_in, config.bands)
+        super().__init__(config, lift, functools.partial(AttendedMixture, config))
 
 
 def _stack(channels: int, width: int, channels_out: int, depth: int) -> list[nn.Module]:
     layers: list[nn.Module] = []
     sizes = [channels] + [width] * (depth - 1) + [channels_out]
     for a, b in itertools.pairwise(sizes):
-        layers += [nn.Conv2d(a, b, 3, padding=1), nn.ReLU()]
+        layers += [conv2d(a, b), nn.ReLU()]
     return layers[:-1]
 
 
@@ -97,54 +74,46 @@ def _halo(config: FMNetPlusConfig) -> int:
 
 _REPORT = "NTIRE 2020 report, section 5.2"
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="fmnet-plus",
-            title="Improved pixel-aware deep function-mixture network",
-            kind="network",
-            summary=(
-                "Mixes convolution stacks of reach 5, 13 and 21 with weights chosen for every "
-                "pixel, with channel attention. Second on both tracks of 2020, as a mean of ten "
-                "models."
-            ),
-            reference=_REPORT,
-            team="MDISL-lab",
-            year=2020,
-            rank={"clean": 2, "real-world": 2},
-            reported={
-                "clean": Score(mrae=0.03075, rmse=0.01268),
-                "real-world": Score(mrae=0.06212, rmse=0.01946),
-            },
-            decisions=(
-                Decision.published(
-                    "reach by stacked 3x3 convolutions, channel attention after every branch "
-                    "and every block, a 3x3 convolution that lifts R, G, B, late fusion",
-                    _REPORT,
-                ),
-                Decision.code(
-                    "mixing, fusion and output blocks as in the original FMNet",
-                    "pppLang/FMNetforSSR : FMNet.py",
-                ),
-                Decision.reading(
-                    "3 blocks; branches of 2, 6 and 10 convolutions, the reach of the "
-                    "original's; attention reduction 16; the lift added to the output"
-                ),
-            ),
-            tiling=Tiling.STATISTICS,
-            tiling_reason=(
-                "Channel attention takes means over the whole image, in several layers one after "
-                "the other; all else is convolution."
-            ),
-            memory_gb=1.5,
-        ),
-        config=FMNetPlusConfig,
-        network=FMNetPlus,
-        presets={
-            "tiny": {"width": 12, "blocks": 2, "functions": 2, "reduction": 2},
-            "2-blocks": {"blocks": 2},
-            "4-blocks": {"blocks": 4},
+METHOD = NetworkMethod(
+    card=Card(
+        name="fmnet-plus",
+        title="Improved pixel-aware deep function-mixture network",
+        summary="Mixes convolution stacks of reach 5, 13 and 21 with weights chosen for every "
+        "pixel, with channel attention. Second on both tracks of 2020, as a mean of ten models.",
+        reference=_REPORT,
+        team="MDISL-lab",
+        year=2020,
+        rank={"clean": 2, "real-world": 2},
+        reported={
+            "clean": Score(mrae=0.03075, rmse=0.01268),
+            "real-world": Score(mrae=0.06212, rmse=0.01946),
         },
-        halo=_halo,
+        decisions=(
+            Decision.published(
+                "reach by stacked 3x3 convolutions, channel attention after every branch "
+                "and every block, a 3x3 convolution that lifts R, G, B, late fusion",
+                _REPORT,
+            ),
+            Decision.code(
+                "mixing, fusion and output blocks as in the original FMNet",
+                "pppLang/FMNetforSSR : FMNet.py",
+            ),
+            Decision.reading(
+                "3 blocks; branches of 2, 6 and 10 convolutions, the reach of the "
+                "original's; attention reduction 16; the lift added to the output"
+            ),
+        ),
+        tiling=Tiling.STATISTICS,
+        tiling_reason="Channel attention takes means over the whole image, in several layers one "
+        "after the other; all else is convolution.",
+        memory_gb=1.5,
     ),
+    config=FMNetPlusConfig,
+    network=FMNetPlus,
+    presets={
+        "tiny": {"width": 12, "blocks": 2, "functions": 2, "reduction": 2},
+        "2-blocks": {"blocks": 2},
+        "4-blocks": {"blocks": 4},
+    },
+    halo=_halo,
 )

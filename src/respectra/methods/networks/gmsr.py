@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from typing import Annotated, Literal
 
 import torch
@@ -14,7 +13,7 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, rename
+from respectra.methods.networks.blocks import GlobalMean, conv2d, count_matches, depthwise, rename
 
 #: Numbers that a scan carries along for each of its channels.
 STATES = 16
@@ -102,7 +101,7 @@ class SelectiveScan(nn.Module):
         super().__init__()
         inner, self.rank = 2 * width, -(-width // 16)
         self.project_in = nn.Linear(width, 2 * inner, bias=False)
-        self.mix = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
+        self.mix = depthwise(inner)
         self.parameters_of = nn.Parameter(torch.empty(ORDERS, self.rank + 2 * STATES, inner))
         self.step_weight = nn.Parameter(torch.empty(ORDERS, inner, self.rank))
         self.step_bias = nn.Parameter(torch.empty(ORDERS, inner))
@@ -135,7 +134,7 @@ class SelectiveScan(nn.Module):
         rows, columns = (y[:, :2] + y[:, 2:].flip(-1)).unbind(1)
         columns = columns.view(n, inner, width, height).transpose(2, 3)
         y = (rows.view(n, inner, height, width) + columns).permute(0, 2, 3, 1)
-        return torch.as_tensor(self.project_out(self.norm(y) * F.silu(gate)))
+        return self.project_out(self.norm(y) * F.silu(gate))
 
 
 def _stretched(x: Tensor, over: StretchOver, eps: float = 0.0) -> Tensor:
@@ -167,7 +166,7 @@ class SpatialGate(nn.Module):
     def __init__(self, over: StretchOver) -> None:
         super().__init__()
         self.over: StretchOver = over
-        self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+        self.conv = conv2d(2, 1, 7, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
@@ -268,77 +267,68 @@ def _key(name: str, config: GMSRConfig) -> str:
 
 
 def _configure(state: State) -> GMSRConfig:
-    count = len({key for key in state if re.fullmatch(r"output\d+\.weight", key)})
+    count = count_matches(state, r"output(\d+)\.weight$")
     widths = [state[f"output{i + 1}.weight"].shape for i in range(count)]
     return GMSRConfig(
         channels_in=widths[0][1], widths=tuple(w[0] for w in widths[:-1]), bands=widths[-1][0]
     )
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="gmsr",
-            title="GMSR-Net",
-            kind="network",
-            summary=(
-                "Very small network of selective scans (Mamba) over the picture in four orders, "
-                "guided by gradients between pixels and between channels. Few parameters, but "
-                "every scan passes the whole picture."
+METHOD = NetworkMethod(
+    card=Card(
+        name="gmsr",
+        title="GMSR-Net",
+        summary="Very small network of selective scans (Mamba) over the picture in four orders, "
+        "guided by gradients between pixels and between channels. Few parameters, but every scan "
+        "passes the whole picture.",
+        reference="GMSR: gradient-guided Mamba for spectral reconstruction from RGB images, "
+        "arXiv 2405.07777, 2024",
+        year=2024,
+        decisions=(
+            Decision.published(
+                "Selective scans with gradient attention along pixels and along channels",
+                "paper",
             ),
-            reference="GMSR: gradient-guided Mamba for spectral reconstruction from RGB images, "
-            "arXiv 2405.07777, 2024",
-            year=2024,
-            decisions=(
-                Decision.published(
-                    "Selective scans with gradient attention along pixels and along channels",
-                    "paper",
-                ),
-                Decision.code(
-                    "Widths 10, 20 and 31 with no resolution lost; no residual around the "
-                    "scan; one kernel of the pixels' gate for all widths; a second sigmoid on the "
-                    "channels' gate",
-                    "wxy11-27/GMSR: architecture/GMSR.py",
-                ),
-                Decision.code(
-                    "The last row or column takes the last but one of the differences between "
-                    "rows or columns",
-                    "wxy11-27/GMSR: architecture/GMSR.py",
-                ),
-                Decision.code(
-                    "Gradients are stretched over the whole batch, so that its images "
-                    "influence each other (option stretch_over; each image in the preset tiny)",
-                    "wxy11-27/GMSR: architecture/GMSR.py",
-                ),
-                Decision.reading(
-                    "A picture of one colour, for which the authors' code gives values that "
-                    "are not numbers, has gradients of zero; pictures of fewer than three rows or "
-                    "columns, at which it fails, are taken"
-                ),
-                Decision.code(
-                    "The scan is written in PyTorch, in runs side by side, in place of the "
-                    "kernel for GPUs; the result is the same",
-                    "state-spaces/mamba: the reference scan",
-                ),
+            Decision.code(
+                "Widths 10, 20 and 31 with no resolution lost; no residual around the scan; one "
+                "kernel of the pixels' gate for all widths; a second sigmoid on the channels' gate",
+                "wxy11-27/GMSR: architecture/GMSR.py",
             ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason=(
-                "Scans carry along what they met anywhere before, and gradients are stretched by "
-                "those of the whole image."
+            Decision.code(
+                "The last row or column takes the last but one of the differences between "
+                "rows or columns",
+                "wxy11-27/GMSR: architecture/GMSR.py",
             ),
-            memory_gb=3.0,
-            licence_note="The authors' repository states no licence.",
+            Decision.code(
+                "Gradients are stretched over the whole batch, so that its images "
+                "influence each other (option stretch_over; each image in the preset tiny)",
+                "wxy11-27/GMSR: architecture/GMSR.py",
+            ),
+            Decision.reading(
+                "A picture of one colour, for which the authors' code gives values that "
+                "are not numbers, has gradients of zero; pictures of fewer than three rows or "
+                "columns, at which it fails, are taken"
+            ),
+            Decision.code(
+                "The scan is written in PyTorch, in runs side by side, in place of the "
+                "kernel for GPUs; the result is the same",
+                "state-spaces/mamba: the reference scan",
+            ),
         ),
-        config=GMSRConfig,
-        network=GMSR,
-        presets={"tiny": {"widths": (6,), "stretch_over": "each image"}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=_key,
-            contract={"clean": {}},
-            source="github.com/wxy11-27/GMSR",
-        ),
-        untrained={r"\.unused_gain2?$": "the authors' blocks hold these gains and never use them"},
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Scans carry along what they met anywhere before, and gradients are "
+        "stretched by those of the whole image.",
+        memory_gb=3.0,
+        licence_note="The authors' repository states no licence.",
     ),
+    config=GMSRConfig,
+    network=GMSR,
+    presets={"tiny": {"widths": (6,), "stretch_over": "each image"}},
+    official=OfficialLayout(
+        configure=_configure,
+        key=_key,
+        contract={"clean": {}},
+        source="github.com/wxy11-27/GMSR",
+    ),
+    untrained={r"\.unused_gain2?$": "the authors' blocks hold these gains and never use them"},
 )

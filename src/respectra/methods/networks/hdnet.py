@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
+from respectra.methods.networks.blocks import conv2d, count_matches
 from respectra.methods.networks.edsr import ResidualBlock
 
 #: Channels of the feature fusion are cut into this many groups.
@@ -22,7 +21,7 @@ class HDNetConfig(NetworkConfig):
 
     width: int = Field(default=48, ge=GROUPS, multiple_of=GROUPS)
     """Channels of the trunk, a multiple of 4."""
-    blocks: int = Field(default=32, ge=1)
+    blocks: Count = 32
     """Residual blocks before the attention; one less follows it."""
 
 
@@ -78,13 +77,13 @@ class HDNet(nn.Module):
     def __init__(self, config: HDNetConfig) -> None:
         super().__init__()
         width = config.width
-        self.head = nn.Conv2d(config.channels_in, width, 3, padding=1)
+        self.head = conv2d(config.channels_in, width)
         self.before = nn.Sequential(*(ResidualBlock(width) for _ in range(config.blocks)))
         self.attention = PixelAndChannelAttention(width)
         self.fusion = nn.ModuleList(GroupFusion(width // GROUPS) for _ in range(GROUPS))
         self.after = nn.Sequential(*(ResidualBlock(width) for _ in range(config.blocks - 1)))
-        self.fuse = nn.Conv2d(width, width, 3, padding=1)
-        self.tail = nn.Conv2d(width, config.bands, 3, padding=1)
+        self.fuse = conv2d(width, width)
+        self.tail = conv2d(width, config.bands)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, bands, y, x)."""
@@ -92,8 +91,7 @@ class HDNet(nn.Module):
         y = self.attention(self.before(x))
         groups = zip(self.fusion, y.chunk(GROUPS, dim=1), strict=True)
         y = torch.cat([fusion(group) for fusion, group in groups], dim=1)
-        out: Tensor = self.tail(self.fuse(self.after(y)) + x)
-        return out
+        return self.tail(self.fuse(self.after(y)) + x)
 
 
 #: Our layers of the attention and of a group -> the authors'.
@@ -126,68 +124,54 @@ def _key(name: str, config: HDNetConfig) -> str:
     return f"body.{index}.body.{0 if place[1] == 'conv1' else 2}.{kind}"
 
 
-def _configure(state: State) -> HDNetConfig:
-    width, channels_in = state["head.0.weight"].shape[:2]
-    blocks = {m[1] for key in state if (m := re.match(r"body\.(\d+)\.body\.", key))}
-    return HDNetConfig(
-        channels_in=channels_in,
-        bands=state["tail.0.weight"].shape[0],
-        width=width,
-        blocks=(len(blocks) + 1) // 2,
-    )
-
-
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="hdnet",
-            title="HDNet (2022 toolbox)",
-            kind="network",
-            summary=(
-                "Two runs of residual blocks with one attention between them that weighs all "
-                "pixels of the image, borrowed from snapshot imaging."
+METHOD = NetworkMethod(
+    card=Card(
+        name="hdnet",
+        title="HDNet (2022 toolbox)",
+        summary="Two runs of residual blocks with one attention between them that weighs all "
+        "pixels of the image, borrowed from snapshot imaging.",
+        reference="Hu et al., HDNet: High-resolution Dual-domain Learning for Spectral Compressive "
+        "Imaging, CVPR 2022; as adapted with Cai et al., MST++, CVPR Workshops 2022",
+        year=2022,
+        reported={"arad-1k": Score(mrae=0.2048, rmse=0.0317)},
+        decisions=(
+            Decision.published(
+                "Spatial and spectral attention at high resolution, feature fusion in groups",
+                "paper",
             ),
-            reference=(
-                "Hu et al., HDNet: High-resolution Dual-domain Learning for Spectral Compressive "
-                "Imaging, CVPR 2022; as adapted with Cai et al., MST++, CVPR Workshops 2022"
+            Decision.code(
+                "32 + 31 residual blocks of 48 channels; gates of a pixel and of a "
+                "channel added; batch norm of momentum 0.9 in the fusion; biases, zero padding",
+                "caiyuanhao1998/MST-plus-plus: train_code/architecture/HDNet.py",
             ),
-            year=2022,
-            reported={"arad-1k": Score(mrae=0.2048, rmse=0.0317)},
-            decisions=(
-                Decision.published(
-                    "Spatial and spectral attention at high resolution, feature fusion in groups",
-                    "paper",
-                ),
-                Decision.code(
-                    "32 + 31 residual blocks of 48 channels; gates of a pixel and of a "
-                    "channel added; batch norm of momentum 0.9 in the fusion; biases, zero padding",
-                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/HDNet.py",
-                ),
-                Decision.code(
-                    "The softmax over pixels of the gates and of the fusion is kept as it is, "
-                    "though on whole frames its values are so small that the gate of a pixel is "
-                    "1/2 nearly everywhere and the fusion nearly nothing",
-                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/HDNet.py",
-                ),
-                Decision.code(
-                    "Trained without the loss in the frequency domain that the paper adds",
-                    "caiyuanhao1998/MST-plus-plus: train_code/train.py",
-                ),
+            Decision.code(
+                "The softmax over pixels of the gates and of the fusion is kept as it is, "
+                "though on whole frames its values are so small that the gate of a pixel is "
+                "1/2 nearly everywhere and the fusion nearly nothing",
+                "caiyuanhao1998/MST-plus-plus: train_code/architecture/HDNet.py",
             ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason="Its attention and its fusion weigh all pixels of the image.",
-            memory_gb=0.9,
-            licence_note="The toolbox and its published weights are under the MIT licence.",
+            Decision.code(
+                "Trained without the loss in the frequency domain that the paper adds",
+                "caiyuanhao1998/MST-plus-plus: train_code/train.py",
+            ),
         ),
-        config=HDNetConfig,
-        network=HDNet,
-        presets={"tiny": {"width": 8, "blocks": 2}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=_key,
-            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
-            source="github.com/caiyuanhao1998/MST-plus-plus",
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Its attention and its fusion weigh all pixels of the image.",
+        memory_gb=0.9,
+        licence_note="The toolbox and its published weights are under the MIT licence.",
+    ),
+    config=HDNetConfig,
+    network=HDNet,
+    presets={"tiny": {"width": 8, "blocks": 2}},
+    official=OfficialLayout(
+        configure=lambda state: HDNetConfig(
+            channels_in=state["head.0.weight"].shape[1],
+            bands=state["tail.0.weight"].shape[0],
+            width=state["head.0.weight"].shape[0],
+            blocks=(count_matches(state, r"body\.(\d+)\.body\.") + 1) // 2,
         ),
+        key=_key,
+        contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
+        source="github.com/caiyuanhao1998/MST-plus-plus",
     ),
 )

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
+from respectra.methods.networks.blocks import (
+    GlobalMean,
+    conv2d,
+    count_matches,
+    pad_to_multiple,
+    rename,
+)
 
 
 class HINetConfig(NetworkConfig):
     """Configuration of HINet; the defaults are the toolbox's."""
 
-    width: int = Field(default=31, ge=1)
+    width: Count = 31
     """Channels at full resolution, doubled at every level down."""
     depth: int = Field(default=4, ge=2)
     """Resolutions of a U-shape, each half of the one before."""
-
-
-def _conv(ci: int, co: int) -> nn.Conv2d:
-    return nn.Conv2d(ci, co, 3, padding=1)
 
 
 class InstanceNorm(nn.Module):
@@ -53,9 +53,9 @@ class ConvBlock(nn.Module):
 
     def __init__(self, ci: int, co: int, *, norm: bool) -> None:
         super().__init__()
-        self.conv1 = _conv(ci, co)
+        self.conv1 = conv2d(ci, co)
         self.norm = InstanceNorm((co + 1) // 2) if norm else None
-        self.conv2 = _conv(co, co)
+        self.conv2 = conv2d(co, co)
         self.identity = nn.Conv2d(ci, co, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class ConvBlock(nn.Module):
             half = (y.shape[1] + 1) // 2
             y = torch.cat([self.norm(y[:, :half]), y[:, half:]], dim=1)
         y = F.leaky_relu(self.conv2(F.leaky_relu(y, 0.2)), 0.2)
-        return torch.as_tensor(y + self.identity(x))
+        return y + self.identity(x)
 
 
 class UShape(nn.Module):
@@ -81,11 +81,11 @@ class UShape(nn.Module):
         self.downs = nn.ModuleList(
             nn.Conv2d(c, c, 4, stride=2, padding=1, bias=False) for c in upper
         )
-        self.fuse_encoder = nn.ModuleList(_conv(c, c) for c in upper if fused)
-        self.fuse_decoder = nn.ModuleList(_conv(c, c) for c in upper if fused)
+        self.fuse_encoder = nn.ModuleList(conv2d(c, c) for c in upper if fused)
+        self.fuse_decoder = nn.ModuleList(conv2d(c, c) for c in upper if fused)
         # From the lowest level up.
         self.ups = nn.ModuleList(nn.ConvTranspose2d(2 * c, c, 2, stride=2) for c in upper[::-1])
-        self.skips = nn.ModuleList(_conv(c, c) for c in upper[::-1])
+        self.skips = nn.ModuleList(conv2d(c, c) for c in upper[::-1])
         self.decoders = nn.ModuleList(ConvBlock(2 * c, c, norm=False) for c in upper[::-1])
 
     def forward(
@@ -117,14 +117,14 @@ class HINet(nn.Module):
         super().__init__()
         width, bands = config.width, config.bands
         self.multiple = max(16, 2 ** (config.depth - 1))
-        self.conv_in = nn.Conv2d(config.channels_in, bands, 3, padding=1, bias=False)
-        self.enter1, self.enter2 = _conv(bands, width), _conv(bands, width)
+        self.conv_in = conv2d(config.channels_in, bands, bias=False)
+        self.enter1, self.enter2 = conv2d(bands, width), conv2d(bands, width)
         self.stage1 = UShape(width, config.depth, fused=False)
-        self.features, self.image = _conv(width, width), _conv(width, bands)
-        self.gate = _conv(bands, width)
+        self.features, self.image = conv2d(width, width), conv2d(width, bands)
+        self.gate = conv2d(bands, width)
         self.join = nn.Conv2d(2 * width, width, 1)
         self.stage2 = UShape(width, config.depth, fused=True)
-        self.last = _conv(width, bands)
+        self.last = conv2d(width, bands)
 
     def forward(self, image: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, bands, y, x)."""
@@ -137,7 +137,7 @@ class HINet(nn.Module):
         x = self.features(x) * gate + x
         x = self.join(torch.cat([self.enter2(image), x], dim=1))
         x = self.stage2(x, first)[1][0]
-        return torch.as_tensor(self.last(x) + image)[..., :height, :width]
+        return (self.last(x) + image)[..., :height, :width]
 
 
 def _halo(config: HINetConfig) -> int:
@@ -170,66 +170,52 @@ _RENAMING = (
 )
 
 
-def _configure(state: State) -> HINetConfig:
-    depth = {m[1] for key in state if (m := re.match(r"down_path_1\.(\d+)\.", key))}
-    return HINetConfig(
-        channels_in=state["conv_in.weight"].shape[1],
-        bands=state["last.weight"].shape[0],
-        width=state["conv_01.weight"].shape[0],
-        depth=len(depth),
-    )
-
-
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="hinet",
-            title="HINet (2022 toolbox)",
-            kind="network",
-            summary=(
-                "Two U-shapes in a row whose encoders normalise half of their channels image by "
-                "image, borrowed from picture restoration. Fast for its size."
+METHOD = NetworkMethod(
+    card=Card(
+        name="hinet",
+        title="HINet (2022 toolbox)",
+        summary="Two U-shapes in a row whose encoders normalise half of their channels image by "
+        "image, borrowed from picture restoration. Fast for its size.",
+        reference="Chen et al., HINet: Half Instance Normalization Network for Image Restoration, "
+        "CVPR Workshops 2021; as adapted with Cai et al., MST++, CVPR Workshops 2022",
+        year=2022,
+        reported={"arad-1k": Score(mrae=0.2032, rmse=0.0303)},
+        decisions=(
+            Decision.published(
+                "Half instance normalisation, two U-shapes, supervised attention and "
+                "fusion of features between them",
+                "paper on restoration",
             ),
-            reference=(
-                "Chen et al., HINet: Half Instance Normalization Network for Image Restoration, "
-                "CVPR Workshops 2021; as adapted with Cai et al., MST++, CVPR Workshops 2022"
+            Decision.code(
+                "31 channels and four levels, padding to a multiple of 16 where 8 would "
+                "do, statistics of each image in evaluation too, no orthogonal start",
+                "caiyuanhao1998/MST-plus-plus: train_code/architecture/hinet.py",
             ),
-            year=2022,
-            reported={"arad-1k": Score(mrae=0.2032, rmse=0.0303)},
-            decisions=(
-                Decision.published(
-                    "Half instance normalisation, two U-shapes, supervised attention and "
-                    "fusion of features between them",
-                    "paper on restoration",
-                ),
-                Decision.code(
-                    "31 channels and four levels, padding to a multiple of 16 where 8 would "
-                    "do, statistics of each image in evaluation too, no orthogonal start",
-                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/hinet.py",
-                ),
-                Decision.code(
-                    "The first U-shape's answer is not supervised",
-                    "caiyuanhao1998/MST-plus-plus: train_code/train.py",
-                ),
+            Decision.code(
+                "The first U-shape's answer is not supervised",
+                "caiyuanhao1998/MST-plus-plus: train_code/train.py",
             ),
-            tiling=Tiling.STATISTICS,
-            tiling_reason=(
-                "Its only view of the whole image are means and variances of channels in the "
-                "encoders."
-            ),
-            size_multiple=16,
-            memory_gb=1.2,
-            licence_note="The toolbox and its published weights are under the MIT licence.",
         ),
-        config=HINetConfig,
-        network=HINet,
-        presets={"tiny": {"width": 4, "depth": 3}},
-        halo=_halo,
-        official=OfficialLayout(
-            configure=_configure,
-            key=lambda name, config: rename(name, _RENAMING),
-            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
-            source="github.com/caiyuanhao1998/MST-plus-plus",
+        tiling=Tiling.STATISTICS,
+        tiling_reason="Its only view of the whole image are means and variances of channels in the "
+        "encoders.",
+        size_multiple=16,
+        memory_gb=1.2,
+        licence_note="The toolbox and its published weights are under the MIT licence.",
+    ),
+    config=HINetConfig,
+    network=HINet,
+    presets={"tiny": {"width": 4, "depth": 3}},
+    halo=_halo,
+    official=OfficialLayout(
+        configure=lambda state: HINetConfig(
+            channels_in=state["conv_in.weight"].shape[1],
+            bands=state["last.weight"].shape[0],
+            width=state["conv_01.weight"].shape[0],
+            depth=count_matches(state, r"down_path_1\.(\d+)\."),
         ),
+        key=lambda name, config: rename(name, _RENAMING),
+        contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
+        source="github.com/caiyuanhao1998/MST-plus-plus",
     ),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,8 +12,8 @@ from torch.nn import functional as F
 
 from respectra.errors import DataError, MissingExtraError
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import rename
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import count_matches, reflecting, rename
 
 #: Side of the grid of means that describes a channel.
 GRID = 4
@@ -26,21 +25,17 @@ Regions = Annotated[int, Field(ge=1, le=99)]
 class HPRNConfig(NetworkConfig):
     """Configuration of HPRN; the defaults are the authors'."""
 
-    width: int = Field(default=200, ge=1)
+    width: Count = 200
     """Channels of the trunk, at least ``reduction``."""
-    blocks: int = Field(default=10, ge=1)
+    blocks: Count = 10
     """Residual blocks, each with a gate from relations between channels."""
-    reduction: int = Field(default=16, ge=1)
+    reduction: Count = 16
     """The gates' hidden layer has width // reduction units."""
     regions: tuple[Regions, ...] = Field(default=(8, 12, 16, 20), min_length=1)
     """Superpixels of the picture at each scale of the relations between pixels."""
     labels: Literal["slic", "grid"] = "slic"
     """How a picture that comes without labels is cut into regions: ``slic`` by its colours, as
     the authors do (needs scikit-image, and cannot be exported), ``grid`` into rectangles."""
-
-
-def _conv(ci: int, co: int, size: int = 3) -> nn.Conv2d:
-    return nn.Conv2d(ci, co, size, padding=size // 2, padding_mode="reflect", bias=False)
 
 
 class ChannelRelation(nn.Module):
@@ -71,7 +66,7 @@ class RelationBlock(nn.Module):
 
     def __init__(self, width: int, reduction: int) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(_conv(width, width) for _ in range(4))
+        self.convs = nn.ModuleList(reflecting(width, width) for _ in range(4))
         self.acts = nn.ModuleList(nn.PReLU() for _ in range(4))
         self.relation = ChannelRelation(width, reduction)
 
@@ -80,7 +75,7 @@ class RelationBlock(nn.Module):
         y = self.acts[0](self.convs[0](x))
         y = self.acts[1](self.convs[1](y)) + x
         y = self.acts[2](self.convs[2](y) + x)
-        return torch.as_tensor(self.acts[3](self.relation(self.convs[3](y)) + x))
+        return self.acts[3](self.relation(self.convs[3](y)) + x)
 
 
 class RegionRelation(nn.Module):
@@ -88,8 +83,8 @@ class RegionRelation(nn.Module):
 
     def __init__(self, bands: int, scales: int) -> None:
         super().__init__()
-        self.embed = _conv(bands, bands)
-        self.value = _conv(bands, bands, 1)
+        self.embed = reflecting(bands, bands)
+        self.value = reflecting(bands, bands, 1)
         self.join = nn.Conv2d(scales * bands, bands, 1)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
@@ -99,7 +94,7 @@ class RegionRelation(nn.Module):
             self._relate(embedded, values, scale.flatten(1)).mT.reshape(x.shape)
             for scale in labels.unbind(1)
         ]
-        return torch.as_tensor(self.join(torch.cat(parts, dim=1)) + x)
+        return self.join(torch.cat(parts, dim=1)) + x
 
     def _relate(self, embedded: Tensor, values: Tensor, labels: Tensor) -> Tensor:
         """Both (n, pixels, bands), labels (n, pixels) -> (n, pixels, bands)."""
@@ -139,12 +134,12 @@ class HPRN(nn.Module):
         super().__init__()
         width = config.width
         self.regions, self.how = config.regions, config.labels
-        self.head = _conv(config.channels_in, width)
+        self.head = reflecting(config.channels_in, width)
         self.blocks = nn.Sequential(
             *(RelationBlock(width, config.reduction) for _ in range(config.blocks))
         )
-        self.tail = _conv(width, width)
-        self.output = _conv(width, config.bands)
+        self.tail = reflecting(width, width)
+        self.output = reflecting(width, config.bands)
         self.relation = RegionRelation(config.bands, len(config.regions))
 
     def forward(self, image: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -158,7 +153,7 @@ class HPRN(nn.Module):
         if labels is None:
             labels = self.label(image)
         x = self.head(image)
-        return torch.as_tensor(self.relation(self.output(self.tail(self.blocks(x)) + x), labels))
+        return self.relation(self.output(self.tail(self.blocks(x)) + x), labels)
 
     def label(self, image: Tensor) -> Tensor:
         """Regions of images: (n, channels, y, x) in [0, 1] -> (n, scales, y, x), from 1 on.
@@ -223,7 +218,6 @@ _RENAMING = (
 
 def _configure(state: State) -> HPRNConfig:
     width, channels_in = state["head_conv2D.conv2d.weight"].shape[:2]
-    blocks = {m[1] for key in state if (m := re.match(r"backbone\.(\d+)\.", key))}
     bands, joined = state["ssrm.conv_out.weight"].shape[:2]
     hidden = state["backbone.0.tsrm.gate.0.weight"].shape[0]
     published = HPRNConfig()
@@ -232,7 +226,7 @@ def _configure(state: State) -> HPRNConfig:
         channels_in=channels_in,
         bands=bands,
         width=width,
-        blocks=len(blocks),
+        blocks=count_matches(state, r"backbone\.(\d+)\."),
         reduction=16 if max(1, width // 16) == hidden else width // hidden,
         regions=published.regions
         if scales == len(published.regions)
@@ -240,62 +234,53 @@ def _configure(state: State) -> HPRNConfig:
     )
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="hprn",
-            title="HPRN",
-            kind="network",
-            summary=(
-                "Residual blocks of 200 channels whose gates relate all channels to each other, "
-                "and at the end attention between pixels of the same superpixel. The largest of "
-                "the later peers in arithmetic."
+METHOD = NetworkMethod(
+    card=Card(
+        name="hprn",
+        title="HPRN",
+        summary="Residual blocks of 200 channels whose gates relate all channels to each other, "
+        "and at the end attention between pixels of the same superpixel. The largest of the later "
+        "peers in arithmetic.",
+        reference="Wu et al., HPRN: Holistic Prior-Embedded Relation Network for Spectral "
+        "Super-Resolution, IEEE Transactions on Neural Networks and Learning Systems, 2023",
+        year=2023,
+        decisions=(
+            Decision.published(
+                "Multi-residual blocks, channel relations by attention, pixel relations "
+                "within categories of the picture",
+                "paper",
             ),
-            reference=(
-                "Wu et al., HPRN: Holistic Prior-Embedded Relation Network for Spectral "
-                "Super-Resolution, IEEE Transactions on Neural Networks and Learning Systems, 2023"
+            Decision.code(
+                "10 blocks of 200 channels with 4 x 4 means a channel; windows of 64 "
+                "pixels sorted by region attend to themselves and both neighbours; keys have "
+                "unit length, queries have not",
+                "Deep-imagelab/HPRN: HPRN.py",
             ),
-            year=2023,
-            decisions=(
-                Decision.published(
-                    "Multi-residual blocks, channel relations by attention, pixel relations "
-                    "within categories of the picture",
-                    "paper",
-                ),
-                Decision.code(
-                    "10 blocks of 200 channels with 4 x 4 means a channel; windows of 64 "
-                    "pixels sorted by region attend to themselves and both neighbours; keys have "
-                    "unit length, queries have not",
-                    "Deep-imagelab/HPRN: HPRN.py",
-                ),
-                Decision.reading(
-                    "Regions are SLIC's of the picture in [0, 1] with scikit-image's own "
-                    "settings. The demonstration of the authors scales 8-bit values by 255 once "
-                    "more, so that they wrap around, and shows a patch of 64 x 64 alone"
-                ),
-                Decision.reading(
-                    "Pixels of one region stay in the order of the picture. The authors' sort "
-                    "leaves their order open, which moves answers by about 0.02"
-                ),
+            Decision.reading(
+                "Regions are SLIC's of the picture in [0, 1] with scikit-image's own "
+                "settings. The demonstration of the authors scales 8-bit values by 255 once "
+                "more, so that they wrap around, and shows a patch of 64 x 64 alone"
             ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason=(
-                "Regions are those of the whole image, and so are the 4 x 4 means of a channel."
+            Decision.reading(
+                "Pixels of one region stay in the order of the picture. The authors' sort "
+                "leaves their order open, which moves answers by about 0.02"
             ),
-            size_minimum=6,
-            exports_onnx=True,
-            memory_gb=1.8,
-            licence_note="The authors' code is under the MIT licence; no weights are published.",
         ),
-        config=HPRNConfig,
-        network=HPRN,
-        presets={"tiny": {"width": 8, "blocks": 1, "reduction": 4, "labels": "grid"}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=lambda name, config: rename(name, _RENAMING),
-            contract={"clean": {}},
-            source="github.com/Deep-imagelab/HPRN",
-        ),
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Regions are those of the whole image, and so are the 4 x 4 means of a "
+        "channel.",
+        size_minimum=6,
+        exports_onnx=True,
+        memory_gb=1.8,
+        licence_note="The authors' code is under the MIT licence; no weights are published.",
+    ),
+    config=HPRNConfig,
+    network=HPRN,
+    presets={"tiny": {"width": 8, "blocks": 1, "reduction": 4, "labels": "grid"}},
+    official=OfficialLayout(
+        configure=_configure,
+        key=lambda name, config: rename(name, _RENAMING),
+        contract={"clean": {}},
+        source="github.com/Deep-imagelab/HPRN",
     ),
 )

@@ -13,7 +13,12 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple
+from respectra.methods.networks.blocks import (
+    GlobalMean,
+    count_matches,
+    pad_to_multiple,
+    three_layer_gate,
+)
 
 #: The resolution is halved this many times.
 LEVELS = 3
@@ -72,25 +77,17 @@ class GlobalBlock(nn.Module):
     def __init__(self, channels: int, padding: str, *, gated: bool) -> None:
         super().__init__()
         self.gated = gated
-        hidden = max(1, channels // 4)
         self.conv1 = ConvBlock(channels, channels, padding)
         self.mean = GlobalMean()
-        self.gate = nn.Sequential(
-            nn.Linear(channels, hidden, bias=False),
-            nn.ReLU(),
-            nn.Linear(hidden, hidden, bias=False),
-            nn.ReLU(),
-            nn.Linear(hidden, channels, bias=False),
-            nn.Sigmoid(),
-        )
+        self.gate = three_layer_gate(channels, max(1, channels // 4))
         self.conv2 = ConvBlock(channels, channels, padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
         t = self.conv1(x)
         if self.gated:
-            t = t * self.gate(self.mean(t).flatten(1))[:, :, None, None]
-        return torch.as_tensor(x + 0.1 * self.conv2(t))
+            t = t * torch.sigmoid(self.gate(self.mean(t).flatten(1)))[:, :, None, None]
+        return x + 0.1 * self.conv2(t)
 
 
 class Level(nn.Module):
@@ -119,7 +116,7 @@ class Level(nn.Module):
         x = self.enter(F.pixel_unshuffle(image, 2**self.level))
         if self.fuse is not None and below is not None:
             x = self.fuse(torch.cat([x, F.pixel_shuffle(below, 2)], dim=1))
-        return torch.as_tensor(self.leave(self.modules_in_order(x)))
+        return self.leave(self.modules_in_order(x))
 
 
 class HRNet(nn.Module):
@@ -133,10 +130,11 @@ class HRNet(nn.Module):
         """(n, channels_in, y, x) -> (n, bands, y, x), y and x at least 9."""
         height, width = image.shape[-2:]
         image = pad_to_multiple(image, 2**LEVELS)
-        x = None
-        for level in reversed(self.levels):
+        lowest, *finer = reversed(self.levels)
+        x = lowest(image, None)
+        for level in finer:
             x = level(image, x)
-        return torch.as_tensor(x)[..., :height, :width]
+        return x[..., :height, :width]
 
 
 def _halo(config: HRNetConfig) -> int:
@@ -183,8 +181,7 @@ def _conv_name(rest: str) -> str:
 def _configure(state: State) -> HRNetConfig:
     def blocks(level: int) -> int:
         stem = f"{_LEVEL_NAMES[level]}{2 if level == LEVELS else 3}"
-        found = {m[1] for key in state if (m := re.match(rf"{stem}(\d+)\.", key))}
-        return len(found) - 1
+        return count_matches(state, rf"{stem}(\d+)\.") - 1
 
     width, channels_in = state["main1.conv2d.weight"].shape[:2]
     return HRNetConfig(
@@ -216,82 +213,73 @@ def _tell_track(state: State, beside: Collection[str]) -> str | None:
     return "exposed" if uniform and learned else None
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="hrnet",
-            title="HRNet",
-            kind="network",
-            summary=(
-                "Hierarchical regression network: four resolutions made by pixel unshuffling, "
-                "residual dense blocks for artefacts of the picture and global blocks for its "
-                "tone. First on the real-world track in 2020."
-            ),
-            reference=(
-                "Zhao et al., Hierarchical Regression Network for Spectral Reconstruction from "
-                "RGB Images, CVPR Workshops 2020; NTIRE 2020 report, section 5.3"
-            ),
-            team="OrangeCat",
-            year=2020,
-            rank={"clean": 3, "real-world": 1},
-            reported={
-                "clean": Score(mrae=0.03231, rmse=0.01389),
-                "real-world": Score(mrae=0.06200, rmse=0.01923),
-                "arad-1k": Score(mrae=0.3476, rmse=0.0550),
-            },
-            decisions=(
-                Decision.published(
-                    "Four resolutions by pixel unshuffling, dense and global residual blocks",
-                    "report section 5.3 and paper",
-                ),
-                Decision.code(
-                    "Widths, residuals scaled by 0.1, leaky ReLU after every convolution and "
-                    "the last one too, input channels in the order B, G, R",
-                    "zhaoyuzhi/Hierarchical-Regression-Network-for-Spectral-Reconstruction-"
-                    "from-RGB-Images: network_code1.py, network_code2.py, dataset.py",
-                ),
-                Decision.code(
-                    "In the 2022 toolbox (preset toolbox): zero padding of the convolutions, "
-                    "and gates that are computed and never applied, so that nothing looks at the "
-                    "whole image; images in R, G, B order and stretched to their range",
-                    "caiyuanhao1998/MST-plus-plus: hrnet.py, hsi_dataset.py",
-                ),
-                Decision.reading(
-                    "Any height and width: the image is padded to a multiple of 8 by "
-                    "reflection; the authors blend two crops of 480 rows"
-                ),
-            ),
-            tiling=Tiling.STATISTICS,
-            tiling_reason=(
-                "Its only view of the whole image are channel means in the global blocks."
-            ),
-            size_minimum=9,
-            memory_gb=2.0,
-            size_multiple=8,
-            licence_note="The authors' repository states no licence for the network; the toolbox "
-            "and its weights are under the MIT licence.",
-        ),
-        config=HRNetConfig,
-        network=HRNet,
-        presets={
-            "code2": {"modules": "global-first"},
-            "toolbox": {"padding": "zero", "gates": "unused"},
-            "tiny": {"width": 4, "dense_blocks": (1, 0, 0, 0)},
+METHOD = NetworkMethod(
+    card=Card(
+        name="hrnet",
+        title="HRNet",
+        summary="Hierarchical regression network: four resolutions made by pixel unshuffling, "
+        "residual dense blocks for artefacts of the picture and global blocks for its tone. First "
+        "on the real-world track in 2020.",
+        reference="Zhao et al., Hierarchical Regression Network for Spectral Reconstruction from "
+        "RGB Images, CVPR Workshops 2020; NTIRE 2020 report, section 5.3",
+        team="OrangeCat",
+        year=2020,
+        rank={"clean": 3, "real-world": 1},
+        reported={
+            "clean": Score(mrae=0.03231, rmse=0.01389),
+            "real-world": Score(mrae=0.06200, rmse=0.01923),
+            "arad-1k": Score(mrae=0.3476, rmse=0.0550),
         },
-        halo=_halo,
-        official=OfficialLayout(
-            configure=_configure,
-            key=_key,
-            contract={
-                "clean": {"channel_order": "BGR"},
-                "real-world": {"channel_order": "BGR"},
-                "exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0},
-            },
-            options={"exposed": {"padding": "zero", "gates": "unused"}},
-            tell_track=_tell_track,
-            source="github.com/zhaoyuzhi/Hierarchical-Regression-Network-for-Spectral-"
-            "Reconstruction-from-RGB-Images; track exposed: "
-            "github.com/caiyuanhao1998/MST-plus-plus",
+        decisions=(
+            Decision.published(
+                "Four resolutions by pixel unshuffling, dense and global residual blocks",
+                "report section 5.3 and paper",
+            ),
+            Decision.code(
+                "Widths, residuals scaled by 0.1, leaky ReLU after every convolution and "
+                "the last one too, input channels in the order B, G, R",
+                "zhaoyuzhi/Hierarchical-Regression-Network-for-Spectral-Reconstruction-"
+                "from-RGB-Images: network_code1.py, network_code2.py, dataset.py",
+            ),
+            Decision.code(
+                "In the 2022 toolbox (preset toolbox): zero padding of the convolutions, "
+                "and gates that are computed and never applied, so that nothing looks at the "
+                "whole image; images in R, G, B order and stretched to their range",
+                "caiyuanhao1998/MST-plus-plus: hrnet.py, hsi_dataset.py",
+            ),
+            Decision.reading(
+                "Any height and width: the image is padded to a multiple of 8 by "
+                "reflection; the authors blend two crops of 480 rows"
+            ),
         ),
+        tiling=Tiling.STATISTICS,
+        tiling_reason=("Its only view of the whole image are channel means in the global blocks."),
+        size_minimum=9,
+        memory_gb=2.0,
+        size_multiple=8,
+        licence_note="The authors' repository states no licence for the network; the toolbox "
+        "and its weights are under the MIT licence.",
+    ),
+    config=HRNetConfig,
+    network=HRNet,
+    presets={
+        "code2": {"modules": "global-first"},
+        "toolbox": {"padding": "zero", "gates": "unused"},
+        "tiny": {"width": 4, "dense_blocks": (1, 0, 0, 0)},
+    },
+    halo=_halo,
+    official=OfficialLayout(
+        configure=_configure,
+        key=_key,
+        contract={
+            "clean": {"channel_order": "BGR"},
+            "real-world": {"channel_order": "BGR"},
+            "exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0},
+        },
+        options={"exposed": {"padding": "zero", "gates": "unused"}},
+        tell_track=_tell_track,
+        source="github.com/zhaoyuzhi/Hierarchical-Regression-Network-for-Spectral-"
+        "Reconstruction-from-RGB-Images; track exposed: "
+        "github.com/caiyuanhao1998/MST-plus-plus",
     ),
 )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod
+from respectra.methods.network import Count, NetworkMethod
 from respectra.methods.networks.blocks import (
+    DenseFusionConfig,
     DenseFusionHead,
-    DenseFusionWidths,
     dense_fusion_blocks,
     initialise_dense_fusion,
 )
@@ -18,21 +17,11 @@ from respectra.methods.networks.blocks import (
 _CODE = "ngchc/HSCNN-Plus: hscnn-d_*/train/model.py, ops.py"
 
 
-class HscnnDConfig(NetworkConfig):
-    """Configuration of :class:`HscnnD`; a branch's head has 4 * branch channels."""
+class HscnnDConfig(DenseFusionConfig):
+    """Configuration of :class:`HscnnD`. The authors' depth counts two more: their b60 has 58."""
 
-    branches: int = Field(default=3, ge=1)
+    branches: Count = 3
     """Parallel branches."""
-    blocks: int = Field(default=58, ge=1)
-    """Dense-fusion blocks of a branch. The authors' depth counts two more: their b60 has 58."""
-    squeeze: int = Field(default=64, ge=1)
-    """Channels after the first layer of a block."""
-    branch: int = Field(default=16, ge=1)
-    """Channels of each of the two parallel 3x3 layers of a block and of the head."""
-    projection: int = Field(default=8, ge=1)
-    """Channels of the 1x1 layer behind each 3x3 layer of a block."""
-    growth: int = Field(default=16, ge=1)
-    """Channels that a block adds."""
 
 
 class HscnnD(nn.Module):
@@ -53,11 +42,6 @@ class HscnnD(nn.Module):
         return apply_to_branches(self.tail, self.branches, x)
 
 
-def widths_of(config: HscnnDConfig) -> DenseFusionWidths:
-    """Channels of a block's layers."""
-    return DenseFusionWidths(config.squeeze, config.branch, config.projection, config.growth)
-
-
 def sum_of_widths(config: HscnnDConfig) -> int:
     """Channels of all branches together."""
     return config.branches * (4 * config.branch + config.blocks * config.growth)
@@ -67,8 +51,8 @@ def dense_branches(config: HscnnDConfig) -> nn.ModuleList:
     """The branches, which have the same input: a head and dense-fusion blocks each."""
     return nn.ModuleList(
         nn.Sequential(
-            DenseFusionHead(config.channels_in, config.branch, bias=True),
-            dense_fusion_blocks(4 * config.branch, config.blocks, widths_of(config), bias=True),
+            DenseFusionHead(config, bias=True),
+            dense_fusion_blocks(config, config.blocks, bias=True),
         )
         for _ in range(config.branches)
     )
@@ -86,65 +70,58 @@ def apply_to_branches(layer: nn.Conv2d, branches: nn.ModuleList, x: Tensor) -> T
     return out
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="hscnn-d",
-            title="HSCNN-D",
-            kind="network",
-            summary=(
-                "Three parallel branches of densely connected blocks, one of the two networks "
-                "that won the 2018 challenge. Deep and slow; purely convolutional, tiles exactly."
+METHOD = NetworkMethod(
+    card=Card(
+        name="hscnn-d",
+        title="HSCNN-D",
+        summary="Three parallel branches of densely connected blocks, one of the two networks that "
+        "won the 2018 challenge. Deep and slow; purely convolutional, tiles exactly.",
+        reference="Z. Shi et al., HSCNN+: Advanced CNN-based hyperspectral recovery from RGB "
+        "images, CVPR Workshops 2018",
+        year=2018,
+        decisions=(
+            Decision.code(
+                "three branches of 58 dense-fusion blocks (widths 64, 16, 8, growth 16) "
+                "and a 1x1 tail; biases, zero padding",
+                _CODE,
             ),
-            reference=(
-                "Z. Shi et al., HSCNN+: Advanced CNN-based hyperspectral recovery from RGB images, "
-                "CVPR Workshops 2018"
+            Decision.code(
+                "He initialisation by fan-in, the tail truncated normal of deviation "
+                "0.001; their optional non-local module stays off",
+                _CODE,
             ),
-            year=2018,
-            decisions=(
-                Decision.code(
-                    "three branches of 58 dense-fusion blocks (widths 64, 16, 8, growth 16) "
-                    "and a 1x1 tail; biases, zero padding",
-                    _CODE,
-                ),
-                Decision.code(
-                    "He initialisation by fan-in, the tail truncated normal of deviation "
-                    "0.001; their optional non-local module stays off",
-                    _CODE,
-                ),
-                Decision.code(
-                    "ensemble of the clean track: b60x3 and two b40x3 with weights 0.4, 0.3, "
-                    "0.3; of the other: b60x3, b40x3 and one wide branch b80; each averaged with "
-                    "its left-right flipped run",
-                    "ngchc/HSCNN-Plus: test scripts",
-                ),
+            Decision.code(
+                "ensemble of the clean track: b60x3 and two b40x3 with weights 0.4, 0.3, "
+                "0.3; of the other: b60x3, b40x3 and one wide branch b80; each averaged with "
+                "its left-right flipped run",
+                "ngchc/HSCNN-Plus: test scripts",
             ),
-            tiling=Tiling.EXACT,
-            tiling_reason="Only convolutions: every pixel sees a bounded neighbourhood.",
-            memory_gb=3.5,
         ),
-        config=HscnnDConfig,
-        network=HscnnD,
-        presets={
-            "b60x3": {},
-            "b40x3": {"blocks": 38},
-            "b80x1-wide": {
-                "branches": 1,
-                "blocks": 78,
-                "squeeze": 128,
-                "branch": 32,
-                "projection": 16,
-                "growth": 32,
-            },
-            "tiny": {
-                "branches": 2,
-                "blocks": 3,
-                "squeeze": 32,
-                "branch": 8,
-                "projection": 4,
-                "growth": 8,
-            },
-        },
-        halo=lambda config: config.blocks + 1,
+        tiling=Tiling.EXACT,
+        tiling_reason="Only convolutions: every pixel sees a bounded neighbourhood.",
+        memory_gb=3.5,
     ),
+    config=HscnnDConfig,
+    network=HscnnD,
+    presets={
+        "b60x3": {},
+        "b40x3": {"blocks": 38},
+        "b80x1-wide": {
+            "branches": 1,
+            "blocks": 78,
+            "squeeze": 128,
+            "branch": 32,
+            "projection": 16,
+            "growth": 32,
+        },
+        "tiny": {
+            "branches": 2,
+            "blocks": 3,
+            "squeeze": 32,
+            "branch": 8,
+            "projection": 4,
+            "growth": 8,
+        },
+    },
+    halo=lambda config: config.blocks + 1,
 )

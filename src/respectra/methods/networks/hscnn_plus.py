@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
-from pydantic import Field
 from torch import Tensor, nn
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import (
+    DenseFusionConfig,
     DenseFusionHead,
-    DenseFusionWidths,
+    count_matches,
     dense_fusion_blocks,
 )
 
@@ -19,19 +17,14 @@ _REPOSITORY = "caiyuanhao1998/MST-plus-plus"
 _CODE = f"{_REPOSITORY}: train_code/architecture/HSCNN_Plus.py"
 
 
-class HscnnPlusConfig(NetworkConfig):
-    """Configuration of :class:`HscnnPlus`; the head has 4 * branch channels."""
+class HscnnPlusConfig(DenseFusionConfig):
+    """Configuration of :class:`HscnnPlus`; the defaults are the toolbox's."""
 
-    blocks: int = Field(default=30, ge=1)
-    """Dense-fusion blocks."""
-    squeeze: int = Field(default=128, ge=1)
-    """Channels after the first layer of a block."""
-    branch: int = Field(default=32, ge=1)
-    """Channels of each of the two parallel 3x3 layers of a block and of the head."""
-    projection: int = Field(default=16, ge=1)
-    """Channels of the 1x1 layer behind each 3x3 layer of a block."""
-    growth: int = Field(default=32, ge=1)
-    """Channels that a block adds."""
+    blocks: Count = 30
+    squeeze: Count = 128
+    branch: Count = 32
+    projection: Count = 16
+    growth: Count = 32
 
 
 class HscnnPlus(nn.Module):
@@ -43,16 +36,14 @@ class HscnnPlus(nn.Module):
 
     def __init__(self, config: HscnnPlusConfig) -> None:
         super().__init__()
-        widths = DenseFusionWidths(config.squeeze, config.branch, config.projection, config.growth)
-        width = 4 * config.branch
-        self.head = DenseFusionHead(config.channels_in, config.branch, bias=False)
-        self.blocks = dense_fusion_blocks(width, config.blocks, widths, bias=False)
-        self.tail = nn.Conv2d(width + config.blocks * config.growth, config.bands, 1, bias=False)
+        width = 4 * config.branch + config.blocks * config.growth
+        self.head = DenseFusionHead(config, bias=False)
+        self.blocks = dense_fusion_blocks(config, config.blocks, bias=False)
+        self.tail = nn.Conv2d(width, config.bands, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Recover the bands of each pixel."""
-        spectra: Tensor = self.tail(self.blocks(self.head(x)))
-        return spectra
+        return self.tail(self.blocks(self.head(x)))
 
 
 _AUTHORS = {
@@ -76,11 +67,10 @@ def _official_key(name: str, _: HscnnPlusConfig) -> str:
 
 def _official_config(state: State) -> HscnnPlusConfig:
     first = "ddfn.dfus_blocks.0"
-    blocks = {int(m[1]) for key in state if (m := re.match(r"ddfn\.dfus_blocks\.(\d+)\.", key))}
     return HscnnPlusConfig(
         channels_in=state["ddfn.conv_up1.weight"].shape[1],
         bands=state["conv_out.weight"].shape[0],
-        blocks=len(blocks),
+        blocks=count_matches(state, r"ddfn\.dfus_blocks\.(\d+)\."),
         squeeze=state[f"{first}.conv1.weight"].shape[0],
         branch=state[f"{first}.conv_up1.weight"].shape[0],
         projection=state[f"{first}.conv_up2.weight"].shape[0],
@@ -88,50 +78,42 @@ def _official_config(state: State) -> HscnnPlusConfig:
     )
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="hscnn-plus",
-            title="HSCNN+ (2022 toolbox)",
-            kind="network",
-            summary=(
-                "The 2022 toolbox's reading of HSCNN-D: a single wide dense branch without biases. "
-                "Weights from that toolbox stretch every image to its own range, so that exposure "
-                "is lost."
+METHOD = NetworkMethod(
+    card=Card(
+        name="hscnn-plus",
+        title="HSCNN+ (2022 toolbox)",
+        summary="The 2022 toolbox's reading of HSCNN-D: a single wide dense branch without biases. "
+        "Weights from that toolbox stretch every image to its own range, so that exposure is lost.",
+        reference="Z. Shi et al., HSCNN+, CVPR Workshops 2018; as re-implemented with Y. Cai et "
+        "al., MST++, CVPR Workshops 2022",
+        year=2022,
+        reported={"arad-1k": Score(mrae=0.3814, rmse=0.0588)},
+        decisions=(
+            Decision.code(
+                "one branch of 30 dense-fusion blocks (widths 128, 32, 16, growth 32), "
+                "1x1 tail, no biases, zero padding, PyTorch's default initialisation",
+                _CODE,
             ),
-            reference=(
-                "Z. Shi et al., HSCNN+, CVPR Workshops 2018; as re-implemented with Y. Cai et al., "
-                "MST++, CVPR Workshops 2022"
+            Decision.code(
+                "input R, G, B stretched to [0, 1] image by image",
+                f"{_REPOSITORY}: train_code/hsi_dataset.py",
             ),
-            year=2022,
-            reported={"arad-1k": Score(mrae=0.3814, rmse=0.0588)},
-            decisions=(
-                Decision.code(
-                    "one branch of 30 dense-fusion blocks (widths 128, 32, 16, growth 32), "
-                    "1x1 tail, no biases, zero padding, PyTorch's default initialisation",
-                    _CODE,
-                ),
-                Decision.code(
-                    "input R, G, B stretched to [0, 1] image by image",
-                    f"{_REPOSITORY}: train_code/hsi_dataset.py",
-                ),
-            ),
-            tiling=Tiling.EXACT,
-            tiling_reason="Only convolutions: every pixel sees a bounded neighbourhood.",
-            memory_gb=3.5,
-            licence_note="The toolbox and its published weights: MIT.",
         ),
-        config=HscnnPlusConfig,
-        network=HscnnPlus,
-        presets={
-            "tiny": {"blocks": 3, "squeeze": 32, "branch": 8, "projection": 4, "growth": 8},
-        },
-        halo=lambda config: config.blocks + 1,
-        official=OfficialLayout(
-            configure=_official_config,
-            key=_official_key,
-            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
-            source=_REPOSITORY,
-        ),
+        tiling=Tiling.EXACT,
+        tiling_reason="Only convolutions: every pixel sees a bounded neighbourhood.",
+        memory_gb=3.5,
+        licence_note="The toolbox and its published weights: MIT.",
+    ),
+    config=HscnnPlusConfig,
+    network=HscnnPlus,
+    presets={
+        "tiny": {"blocks": 3, "squeeze": 32, "branch": 8, "projection": 4, "growth": 8},
+    },
+    halo=lambda config: config.blocks + 1,
+    official=OfficialLayout(
+        configure=_official_config,
+        key=_official_key,
+        contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
+        source=_REPOSITORY,
     ),
 )

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
+from respectra.methods.networks.blocks import conv2d, count_matches, rename
 
 _CODE = "ss-hyun/HSCNN-R: train/resblock.py (keeps the authors' file; theirs is not public)"
 
@@ -18,9 +17,9 @@ _CODE = "ss-hyun/HSCNN-R: train/resblock.py (keeps the authors' file; theirs is 
 class HscnnRConfig(NetworkConfig):
     """Configuration of :class:`HscnnR`."""
 
-    width: int = Field(default=64, ge=1)
+    width: Count = 64
     """Channels of every layer between the first and the last."""
-    blocks: int = Field(default=16, ge=1)
+    blocks: Count = 16
     """Residual blocks."""
 
 
@@ -29,103 +28,96 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv1 = conv2d(width, width)
+        self.conv2 = conv2d(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> the same shape."""
         return F.relu(x + self.conv2(F.relu(self.conv1(x))))
 
 
-class HscnnR(nn.Module):
-    """HSCNN-R (Shi et al., 2018): residual blocks between a first and a last 3x3 layer.
+class ResidualNetwork(nn.Module):
+    """Blocks between a first and a last 3x3 layer, with the first one's features added.
 
     (n, channels_in, y, x) -> (n, bands, y, x); zero padding, biases everywhere.
     """
 
-    def __init__(self, config: HscnnRConfig) -> None:
+    def __init__(self, channels_in: int, width: int, bands: int, blocks: list[nn.Module]) -> None:
         super().__init__()
-        width = config.width
-        self.head = nn.Conv2d(config.channels_in, width, 3, padding=1)
-        self.blocks = nn.Sequential(*(ResidualBlock(width) for _ in range(config.blocks)))
-        self.fuse = nn.Conv2d(width, width, 3, padding=1)
-        self.tail = nn.Conv2d(width, config.bands, 3, padding=1)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=math.sqrt(2 / (9 * module.out_channels)))
+        self.head = conv2d(channels_in, width)
+        self.blocks = nn.Sequential(*blocks)
+        self.fuse = conv2d(width, width)
+        self.tail = conv2d(width, bands)
 
     def forward(self, x: Tensor) -> Tensor:
         """Recover the bands of each pixel."""
         head = self.head(x)
-        spectra: Tensor = self.tail(F.relu(head + self.fuse(self.blocks(head))))
-        return spectra
+        return self.tail(F.relu(head + self.fuse(self.blocks(head))))
 
 
-_AUTHORS = {"head": "input_conv", "blocks": "conv_seq", "fuse": "conv", "tail": "output_conv"}
+class HscnnR(ResidualNetwork):
+    """HSCNN-R (Shi et al., 2018)."""
+
+    def __init__(self, config: HscnnRConfig) -> None:
+        blocks: list[nn.Module] = [ResidualBlock(config.width) for _ in range(config.blocks)]
+        super().__init__(config.channels_in, config.width, config.bands, blocks)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=math.sqrt(2 / (9 * module.out_channels)))
 
 
-def _official_key(name: str, _: HscnnRConfig) -> str:
-    first, rest = name.split(".", maxsplit=1)
-    return f"{_AUTHORS[first]}.{rest}"
+_RENAMING = (
+    (r"^head\.", "input_conv."),
+    (r"^blocks\.", "conv_seq."),
+    (r"^fuse\.", "conv."),
+    (r"^tail\.", "output_conv."),
+)
 
 
-def _official_config(state: State) -> HscnnRConfig:
-    head = state["input_conv.weight"]
-    blocks = {int(m[1]) for key in state if (m := re.match(r"conv_seq\.(\d+)\.", key))}
-    return HscnnRConfig(
-        channels_in=head.shape[1],
-        bands=state["output_conv.weight"].shape[0],
-        width=head.shape[0],
-        blocks=len(blocks),
-    )
-
-
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="hscnn-r",
-            title="HSCNN-R",
-            kind="network",
-            summary=(
-                "A plain residual network, one of the two that won the 2018 challenge, and the "
-                "usual reference since. Small, purely convolutional, tiles exactly."
+METHOD = NetworkMethod(
+    card=Card(
+        name="hscnn-r",
+        title="HSCNN-R",
+        summary="A plain residual network, one of the two that won the 2018 challenge, and the "
+        "usual reference since. Small, purely convolutional, tiles exactly.",
+        reference="Z. Shi et al., HSCNN+: Advanced CNN-based hyperspectral recovery from RGB "
+        "images, CVPR Workshops 2018",
+        year=2018,
+        decisions=(
+            Decision.code(
+                "3x3 head, 16 residual blocks of width 64 with a rectifier after the "
+                "sum, a 3x3 layer, plus the head's features, rectifier, 3x3 tail; biases, zero "
+                "padding, weights drawn with variance 2 / (9 output channels)",
+                _CODE,
             ),
-            reference=(
-                "Z. Shi et al., HSCNN+: Advanced CNN-based hyperspectral recovery from RGB images, "
-                "CVPR Workshops 2018"
+            Decision.reading(
+                "sizes 16x64, 16x256 and 14x64 (blocks x width), averaged with weights "
+                "0.4, 0.3 and 0.3, each with its left-right flipped run: read off test scripts "
+                "that derive from the authors'"
             ),
-            year=2018,
-            decisions=(
-                Decision.code(
-                    "3x3 head, 16 residual blocks of width 64 with a rectifier after the "
-                    "sum, a 3x3 layer, plus the head's features, rectifier, 3x3 tail; biases, zero "
-                    "padding, weights drawn with variance 2 / (9 output channels)",
-                    _CODE,
-                ),
-                Decision.reading(
-                    "sizes 16x64, 16x256 and 14x64 (blocks x width), averaged with weights "
-                    "0.4, 0.3 and 0.3, each with its left-right flipped run: read off test scripts "
-                    "that derive from the authors'"
-                ),
-            ),
-            tiling=Tiling.EXACT,
-            tiling_reason="Only 3x3 convolutions: every pixel sees a bounded neighbourhood.",
-            memory_gb=1.0,
         ),
-        config=HscnnRConfig,
-        network=HscnnR,
-        presets={
-            "16x64": {},
-            "16x256": {"width": 256},
-            "14x64": {"blocks": 14},
-            "tiny": {"width": 32, "blocks": 3},
-        },
-        halo=lambda config: 2 * config.blocks + 3,
-        official=OfficialLayout(
-            configure=_official_config,
-            key=_official_key,
-            contract={"clean": {}, "real-world": {}},
-            source="ss-hyun/HSCNN-R, abse4411/hscnn-plus",
+        tiling=Tiling.EXACT,
+        tiling_reason="Only 3x3 convolutions: every pixel sees a bounded neighbourhood.",
+        memory_gb=1.0,
+    ),
+    config=HscnnRConfig,
+    network=HscnnR,
+    presets={
+        "16x64": {},
+        "16x256": {"width": 256},
+        "14x64": {"blocks": 14},
+        "tiny": {"width": 32, "blocks": 3},
+    },
+    halo=lambda config: 2 * config.blocks + 3,
+    official=OfficialLayout(
+        configure=lambda state: HscnnRConfig(
+            channels_in=state["input_conv.weight"].shape[1],
+            bands=state["output_conv.weight"].shape[0],
+            width=state["input_conv.weight"].shape[0],
+            blocks=count_matches(state, r"conv_seq\.(\d+)\."),
         ),
+        key=lambda name, _: rename(name, _RENAMING),
+        contract={"clean": {}, "real-world": {}},
+        source="ss-hyun/HSCNN-R, abse4411/hscnn-plus",
     ),
 )

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import itertools
-import re
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, rename
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
+from respectra.methods.networks.blocks import GlobalMean, conv2d, count_matches, rename
 
 
 class HSRNetConfig(NetworkConfig):
     """Configuration of HSRNet; the defaults are the authors'."""
 
-    blocks: int = Field(default=9, ge=1)
+    blocks: Count = 9
     """Steps, each with weights of its own."""
-    hidden: int = Field(default=128, ge=1)
+    hidden: Count = 128
     """Channels within the learned prior of a step."""
 
 
@@ -64,12 +62,12 @@ class Prior(nn.Module):
     def __init__(self, bands: int, hidden: int) -> None:
         super().__init__()
         self.widen = Layer(bands, hidden, 3)
-        self.narrow = nn.Conv2d(hidden, bands, 3, padding=1)
+        self.narrow = conv2d(hidden, bands)
         self.mix = Layer(bands, bands, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, bands, y, x) -> the same shape."""
-        return torch.as_tensor(self.mix(F.leaky_relu(x + self.narrow(self.widen(x)), 0.2)))
+        return self.mix(F.leaky_relu(x + self.narrow(self.widen(x)), 0.2))
 
 
 class Step(nn.Module):
@@ -84,9 +82,7 @@ class Step(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, bands, y, x) -> the same shape."""
-        return torch.as_tensor(
-            self.filter(x) + x * self.gate(x) + self.prior(x) * self.prior_gate(x)
-        )
+        return self.filter(x) + x * self.gate(x) + self.prior(x) * self.prior_gate(x)
 
 
 class HSRNet(nn.Module):
@@ -118,7 +114,7 @@ class HSRNet(nn.Module):
         both = torch.cat(seen, dim=1)
         first = torch.cat([group(both) for group in self.groups.values()], dim=1)
         x = self.steps(first)
-        return torch.as_tensor(self.last(torch.cat([first, first + x], dim=1)))
+        return self.last(torch.cat([first, first + x], dim=1))
 
 
 _RENAMING = (
@@ -146,61 +142,46 @@ def _key(name: str, config: HSRNetConfig) -> str:
     return rename(name, _RENAMING).format(number)
 
 
-def _configure(state: State) -> HSRNetConfig:
-    steps = {key for key in state if re.fullmatch(r"e\d+\.fc1\.weight", key)}
-    return HSRNetConfig(
-        channels_in=(state["conv_R.1.weight"].shape[1] + 1) // 2,
-        bands=state["convf.1.weight"].shape[0],
-        blocks=len(steps),
-        hidden=state["HSI1.conv1.1.weight"].shape[0],
-    )
-
-
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="hsrnet",
-            title="HSRNet",
-            kind="network",
-            summary=(
-                "An optimisation of nine unrolled steps whose every part is learned: a filter, a "
-                "gated last estimate and a prior. Small, though without a camera in it despite its "
-                "title."
+METHOD = NetworkMethod(
+    card=Card(
+        name="hsrnet",
+        title="HSRNet",
+        summary="An optimisation of nine unrolled steps whose every part is learned: a filter, a "
+        "gated last estimate and a prior. Small, though without a camera in it despite its title.",
+        reference="He et al., Spectral Response Function-Guided Deep Optimization-Driven Network "
+        "for Spectral Super-Resolution, IEEE Transactions on Neural Networks and Learning Systems, "
+        "2021",
+        year=2021,
+        decisions=(
+            Decision.code(
+                "Channels of the picture and their differences in; three groups of 6, 10 "
+                "and 15 bands for blue, green and red; nine steps with gates from means and "
+                "largest values; a leaky ReLU on the output",
+                "JiangHe96/HSRnet: HSRnet.py, class HSI_ReNet_g",
             ),
-            reference=(
-                "He et al., Spectral Response Function-Guided Deep Optimization-Driven Network for "
-                "Spectral Super-Resolution, IEEE Transactions on Neural Networks and Learning "
-                "Systems, 2021"
+            Decision.reading(
+                "For other numbers of bands the groups keep their shares of 31; for other "
+                "numbers of channels, all neighbours' differences"
             ),
-            year=2021,
-            decisions=(
-                Decision.code(
-                    "Channels of the picture and their differences in; three groups of 6, 10 "
-                    "and 15 bands for blue, green and red; nine steps with gates from means and "
-                    "largest values; a leaky ReLU on the output",
-                    "JiangHe96/HSRnet: HSRnet.py, class HSI_ReNet_g",
-                ),
-                Decision.reading(
-                    "For other numbers of bands the groups keep their shares of 31; for other "
-                    "numbers of channels, all neighbours' differences"
-                ),
-            ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason=(
-                "The gates of channels look at the largest values of the whole image beside means."
-            ),
-            memory_gb=0.9,
-            licence_note="The authors' repository states no licence.",
         ),
-        config=HSRNetConfig,
-        network=HSRNet,
-        presets={"tiny": {"blocks": 2, "hidden": 8}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=_key,
-            contract={"clean": {}},
-            source="github.com/JiangHe96/HSRnet",
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="The gates of channels look at the largest values of the whole image beside "
+        "means.",
+        memory_gb=0.9,
+        licence_note="The authors' repository states no licence.",
+    ),
+    config=HSRNetConfig,
+    network=HSRNet,
+    presets={"tiny": {"blocks": 2, "hidden": 8}},
+    official=OfficialLayout(
+        configure=lambda state: HSRNetConfig(
+            channels_in=(state["conv_R.1.weight"].shape[1] + 1) // 2,
+            bands=state["convf.1.weight"].shape[0],
+            blocks=count_matches(state, r"e(\d+)\.fc1\.weight$"),
+            hidden=state["HSI1.conv1.1.weight"].shape[0],
         ),
+        key=_key,
+        contract={"clean": {}},
+        source="github.com/JiangHe96/HSRnet",
     ),
 )

@@ -8,7 +8,14 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkMethod, OfficialLayout
-from respectra.methods.networks.blocks import GlobalMean, channel_correlation, split_heads
+from respectra.methods.networks.blocks import (
+    GlobalMean,
+    Rule,
+    channel_correlation,
+    depthwise,
+    from_one,
+    split_heads,
+)
 from respectra.methods.networks.mst_plus_plus import (
     FEED_FORWARD,
     Cascade,
@@ -17,10 +24,6 @@ from respectra.methods.networks.mst_plus_plus import (
     cascade_key,
     cascade_shape,
 )
-
-
-class HySATConfig(CascadeConfig):
-    """Configuration of HySAT; the defaults are the published ones."""
 
 
 class SharedDepthwise(nn.Module):
@@ -69,7 +72,7 @@ class HybridAttention(nn.Module):
         scores = scores + self.mean_gain * torch.diag_embed(self.neighbours(means))
         mixed = (scores.softmax(dim=-1) @ v).permute(0, 3, 1, 2)
         out = self.project(mixed.reshape(n, height, width, channels))
-        return torch.as_tensor(out.permute(0, 3, 1, 2))
+        return out.permute(0, 3, 1, 2)
 
 
 class HybridAttentionBlock(nn.Module):
@@ -82,9 +85,9 @@ class HybridAttentionBlock(nn.Module):
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
         self.position = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
+            depthwise(channels),
             nn.GELU(),
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels),
+            depthwise(channels),
         )
         self.attention = HybridAttention(channels, heads)
         self.feed_forward = FeedForward(channels, bias=True)
@@ -92,19 +95,13 @@ class HybridAttentionBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
         x = x + self.attention(x + self.position(x))
-        return torch.as_tensor(x + self.feed_forward(x))
-
-
-def _network(config: HySATConfig) -> nn.Module:
-    return Cascade(config, HybridAttentionBlock, bias=True)
+        return x + self.feed_forward(x)
 
 
 #: Parts of our names of a block and what the port calls them, in the order of replacement.
-_BLOCK = (
+_BLOCK: tuple[Rule, ...] = (
     (r"position\.", "0.pos_emb."),
-    (r"attention\.to_([qkv])\.weight\.0", r"0.to_\1_share1"),
-    (r"attention\.to_([qkv])\.weight\.1", r"0.to_\1_share2"),
-    (r"attention\.to_([qkv])\.weight\.2", r"0.to_\1_share3"),
+    (r"attention\.to_([qkv])\.weight\.(\d)", from_one("0.to_{0}_share{2}")),
     (r"attention\.correlation_gain", "0.rescale"),
     (r"attention\.mean_gain", "0.rescale2"),
     (r"attention\.neighbours\.", "0.conv."),
@@ -113,48 +110,42 @@ _BLOCK = (
 )
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="hysat",
-            title="HySAT",
-            kind="network",
-            summary=(
-                "The cascade of MST++ with queries, keys and values from small shared kernels, and "
-                "attention that also looks at the mean of each band. A later peer, slightly "
-                "smaller than MST++."
+METHOD = NetworkMethod(
+    card=Card(
+        name="hysat",
+        title="HySAT",
+        summary="The cascade of MST++ with queries, keys and values from small shared kernels, and "
+        "attention that also looks at the mean of each band. A later peer, slightly smaller than "
+        "MST++.",
+        reference="HySAT, ACM Multimedia 2023",
+        year=2023,
+        decisions=(
+            Decision.code(
+                "Cascade, attention and feed-forward part, biases everywhere",
+                "vccimaging/OpticsAwareHSI-Analysis: architecture folder, a PyTorch "
+                "port of the authors' MindSpore code",
             ),
-            reference="HySAT, ACM Multimedia 2023",
-            year=2023,
-            decisions=(
-                Decision.code(
-                    "Cascade, attention and feed-forward part, biases everywhere",
-                    "vccimaging/OpticsAwareHSI-Analysis: architecture folder, a PyTorch "
-                    "port of the authors' MindSpore code",
-                ),
-                Decision.code(
-                    "Queries, keys and values see the input plus its positional branch; the "
-                    "residual of the attention is the input alone",
-                    "vccimaging/OpticsAwareHSI-Analysis: architecture/hysat.py",
-                ),
-                Decision.reading("Kaiming initialisation of the shared kernels is the normal one"),
+            Decision.code(
+                "Queries, keys and values see the input plus its positional branch; the "
+                "residual of the attention is the input alone",
+                "vccimaging/OpticsAwareHSI-Analysis: architecture/hysat.py",
             ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason="Attention between bands correlates them over the whole image.",
-            size_multiple=8,
-            memory_gb=1.1,
-            licence_note="The port is under the Apache 2.0 licence, its repository under MIT; the "
-            "authors' MindSpore code could not be read.",
+            Decision.reading("Kaiming initialisation of the shared kernels is the normal one"),
         ),
-        config=HySATConfig,
-        network=_network,
-        presets={"tiny": {"width": 12, "stages": 1}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=lambda state: HySATConfig(**cascade_shape(state)),
-            key=lambda name, config: cascade_key(name, _BLOCK),
-            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
-            source="github.com/vccimaging/OpticsAwareHSI-Analysis, a port to PyTorch",
-        ),
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Attention between bands correlates them over the whole image.",
+        size_multiple=8,
+        memory_gb=1.1,
+        licence_note="The port is under the Apache 2.0 licence, its repository under MIT; the "
+        "authors' MindSpore code could not be read.",
+    ),
+    config=CascadeConfig,
+    network=lambda config: Cascade(config, HybridAttentionBlock, bias=True),
+    presets={"tiny": {"width": 12, "stages": 1}},
+    official=OfficialLayout(
+        configure=lambda state: CascadeConfig(**cascade_shape(state)),
+        key=lambda name, config: cascade_key(name, _BLOCK),
+        contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
+        source="github.com/vccimaging/OpticsAwareHSI-Analysis, a port to PyTorch",
     ),
 )

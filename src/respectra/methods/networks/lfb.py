@@ -14,47 +14,16 @@ from pydantic import Field, FiniteFloat, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from respectra.colour.observers import colour_matching
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod
+from respectra.methods.networks.blocks import conv2d
 
 _REPORT = "NTIRE 2020 report, section 5.8"
 _FIXUP = "H. Zhang, Y. Dauphin, T. Ma, Fixup initialization, ICLR 2019"
 
-#: CIE 1964 10-degree colour-matching functions at 400, 410, ..., 700 nm: what the R, G and B of
-#: the clean track are proportional to.
-_OBSERVER = (
-    (0.0191097, 0.0020044, 0.0860109),
-    (0.084736, 0.008756, 0.389366),
-    (0.204492, 0.021391, 0.972542),
-    (0.314679, 0.038676, 1.55348),
-    (0.383734, 0.062077, 1.96728),
-    (0.370702, 0.089456, 1.9948),
-    (0.302273, 0.128201, 1.74537),
-    (0.195618, 0.18519, 1.31756),
-    (0.080507, 0.253589, 0.772125),
-    (0.016172, 0.339133, 0.415254),
-    (0.003816, 0.460777, 0.218502),
-    (0.037465, 0.606741, 0.112044),
-    (0.117749, 0.761757, 0.060709),
-    (0.236491, 0.875211, 0.030451),
-    (0.376772, 0.961988, 0.013676),
-    (0.529826, 0.991761, 0.003988),
-    (0.705224, 0.99734, 0.0),
-    (0.878655, 0.955552, 0.0),
-    (1.01416, 0.868934, 0.0),
-    (1.11852, 0.777405, 0.0),
-    (1.12399, 0.658341, 0.0),
-    (1.03048, 0.527963, 0.0),
-    (0.856297, 0.398057, 0.0),
-    (0.647467, 0.283493, 0.0),
-    (0.431567, 0.179828, 0.0),
-    (0.268329, 0.107633, 0.0),
-    (0.152568, 0.060281, 0.0),
-    (0.0812606, 0.0318004, 0.0),
-    (0.0408508, 0.0159051, 0.0),
-    (0.0199413, 0.0077488, 0.0),
-    (0.00957688, 0.00371774, 0.0),
-)
+#: Where the bands of the observer below lie, nm: those of the challenge.
+_WAVELENGTHS_NM = range(400, 701, 10)
 #: Responses of the clean track sum to this over the bands.
 _WHITE = 255.0
 
@@ -64,7 +33,7 @@ class LfbConfig(NetworkConfig):
 
     widths: tuple[int, ...] = Field(default=(64, 64, 64, 64), min_length=1)
     """Features of each stage of the refinement."""
-    blocks: int = Field(default=2, ge=1)
+    blocks: Count = 2
     """Residual blocks of each stage."""
     estimate: bool = True
     """Whether to start from the linear estimate; without it the network sees the image alone."""
@@ -101,7 +70,9 @@ def response_of(config: LfbConfig) -> Tensor:
     """The camera's response of a configuration, (bands, 3), float64."""
     if config.response is not None:
         return torch.tensor(config.response, dtype=torch.float64, device="cpu")
-    table = torch.tensor(_OBSERVER, dtype=torch.float64, device="cpu")
+    # What the R, G and B of the clean track are proportional to.
+    observer = colour_matching("cie1964", _WAVELENGTHS_NM)
+    table = torch.tensor(observer.tolist(), dtype=torch.float64, device="cpu")
     if config.bands == 1:
         table = table.mean(dim=0, keepdim=True)
     elif config.bands != len(table):
@@ -126,8 +97,7 @@ def estimate_matrix(config: LfbConfig) -> Tensor:
     as what it was computed from. With fewer it is the least-squares solution.
     """
     basis = _basis(config)
-    inverse: Tensor = torch.linalg.pinv(response_of(config).T @ basis)
-    return basis @ inverse
+    return basis @ torch.linalg.pinv(response_of(config).T @ basis)
 
 
 class LinearEstimate(nn.Module):
@@ -152,8 +122,8 @@ class FixupBlock(nn.Module):
 
     def __init__(self, width_in: int, width: int, branches: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width_in, width, 3, padding=1, bias=False)
-        self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.first = conv2d(width_in, width, bias=False)
+        self.second = conv2d(width, width, bias=False)
         self.shortcut = (
             nn.Conv2d(width_in, width, 1, bias=False) if width != width_in else nn.Identity()
         )
@@ -186,14 +156,14 @@ class Lfb(nn.Module):
         self.estimate = LinearEstimate(config) if config.estimate else None
         widths = [width for width in config.widths for _ in range(config.blocks)]
         channels_in = config.bands if config.estimate else config.channels_in
-        self.stem = nn.Conv2d(channels_in, widths[0], 3, padding=1)
+        self.stem = conv2d(channels_in, widths[0])
         self.blocks = nn.Sequential(
             *(
                 FixupBlock(width_in, width, len(widths))
                 for width_in, width in zip([widths[0], *widths], widths, strict=False)
             )
         )
-        self.tail = nn.Conv2d(widths[-1], config.bands, 3, padding=1)
+        self.tail = conv2d(widths[-1], config.bands)
         _normal(self.stem)
         nn.init.zeros_(self.tail.weight)
         for layer in (self.stem, self.tail):
@@ -202,63 +172,58 @@ class Lfb(nn.Module):
     def forward(self, rgb: Tensor) -> Tensor:
         """Recover the bands of each pixel."""
         x = rgb if self.estimate is None else self.estimate(rgb)
-        refinement: Tensor = self.tail(self.blocks(F.relu(self.stem(x))))
+        refinement = self.tail(self.blocks(F.relu(self.stem(x))))
         return refinement if self.estimate is None else x + refinement
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="lfb",
-            title="LFB",
-            kind="network",
-            summary=(
-                "Starts from a smooth spectrum that the known camera sees exactly as the image, "
-                "and refines it with a small residual network."
-            ),
-            reference="LFB in Arad et al., NTIRE 2020 challenge on spectral reconstruction",
-            team="LFB",
-            year=2020,
-            rank={"clean": 8, "real-world": 5},
-            reported={
-                "clean": Score(mrae=0.03633, rmse=0.01690),
-                "real-world": Score(mrae=0.06732, rmse=0.02124),
-            },
-            decisions=(
-                Decision.published(
-                    "a linear estimate from the camera's response and a basis made by hand, "
-                    "not trained, refined by a ResNet-18",
-                    _REPORT,
-                ),
-                Decision.published(
-                    "Fixup: no normalisation, scalar biases and multipliers, zero last layers",
-                    f"{_REPORT}; {_FIXUP}",
-                ),
-                Decision.reading(
-                    "basis: cosines of zero, half and one period over the bands; the one "
-                    "combination that the camera sees as the pixel, codes taken at centres"
-                ),
-                Decision.reading(
-                    "ResNet-18 without strides, pooling or classifier: 3x3 stem, 8 basic "
-                    "blocks of width 64, 3x3 tail, added to the estimate; the preset "
-                    "resnet-widths has 64, 128, 256, 512"
-                ),
-                Decision.reading(
-                    "real-world: the network alone on the image, as the report says that the "
-                    "hybrid is limited to the clean track yet lists a score"
-                ),
-            ),
-            tiling=Tiling.EXACT,
-            tiling_reason="The estimate is per pixel and the refinement is convolutions only.",
-            memory_gb=1.2,
-        ),
-        config=LfbConfig,
-        network=Lfb,
-        presets={
-            "resnet-widths": {"widths": (64, 128, 256, 512)},
-            "real-world": {"estimate": False},
-            "tiny": {"widths": (16, 24)},
+METHOD = NetworkMethod(
+    card=Card(
+        name="lfb",
+        title="LFB",
+        summary="Starts from a smooth spectrum that the known camera sees exactly as the image, "
+        "and refines it with a small residual network.",
+        reference="LFB in Arad et al., NTIRE 2020 challenge on spectral reconstruction",
+        team="LFB",
+        year=2020,
+        rank={"clean": 8, "real-world": 5},
+        reported={
+            "clean": Score(mrae=0.03633, rmse=0.01690),
+            "real-world": Score(mrae=0.06732, rmse=0.02124),
         },
-        halo=lambda config: 2 + 2 * config.blocks * len(config.widths),
+        decisions=(
+            Decision.published(
+                "a linear estimate from the camera's response and a basis made by hand, "
+                "not trained, refined by a ResNet-18",
+                _REPORT,
+            ),
+            Decision.published(
+                "Fixup: no normalisation, scalar biases and multipliers, zero last layers",
+                f"{_REPORT}; {_FIXUP}",
+            ),
+            Decision.reading(
+                "basis: cosines of zero, half and one period over the bands; the one "
+                "combination that the camera sees as the pixel, codes taken at centres"
+            ),
+            Decision.reading(
+                "ResNet-18 without strides, pooling or classifier: 3x3 stem, 8 basic "
+                "blocks of width 64, 3x3 tail, added to the estimate; the preset "
+                "resnet-widths has 64, 128, 256, 512"
+            ),
+            Decision.reading(
+                "real-world: the network alone on the image, as the report says that the "
+                "hybrid is limited to the clean track yet lists a score"
+            ),
+        ),
+        tiling=Tiling.EXACT,
+        tiling_reason="The estimate is per pixel and the refinement is convolutions only.",
+        memory_gb=1.2,
     ),
+    config=LfbConfig,
+    network=Lfb,
+    presets={
+        "resnet-widths": {"widths": (64, 128, 256, 512)},
+        "real-world": {"estimate": False},
+        "tiny": {"widths": (16, 24)},
+    },
+    halo=lambda config: 2 + 2 * config.blocks * len(config.widths),
 )

@@ -11,9 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import (
+    Rule,
     channel_correlation,
+    conv2d,
+    from_one,
     reflect_pad,
     rename,
     split_heads,
@@ -29,7 +32,7 @@ class LTRNConfig(NetworkConfig):
 
     width: int = Field(default=32, ge=4)
     """Channels."""
-    heads: int = Field(default=4, ge=1)
+    heads: Count = 4
     """Heads of every attention; they divide the channels and half a tile's sides."""
     tile_height: int = Field(default=64, ge=8, multiple_of=4)
     """Rows of the tiles that the network works on: its layers have this size."""
@@ -69,9 +72,9 @@ class AxisAttention(nn.Module):
         self.rescale = nn.Parameter(torch.ones(heads, 1, 1))
         self.project = nn.Linear(length, length)
         self.position = nn.Sequential(
-            nn.Conv2d(length, length, 3, padding=1),
+            conv2d(length, length),
             nn.GELU(),
-            nn.Conv2d(length, length, 3, padding=1),
+            conv2d(length, length),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,7 +86,7 @@ class AxisAttention(nn.Module):
         mixed = (self.rescale * correlation).softmax(dim=-1) @ split_heads(v, self.heads)
         mixed = mixed.permute(0, 3, 1, 2).reshape(x.shape)
         position = self.position(v.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return torch.as_tensor(self.project(mixed) + position)
+        return self.project(mixed) + position
 
 
 class AxisVector(nn.Module):
@@ -109,7 +112,7 @@ class AxisVector(nn.Module):
         x = self.norm_out(self.attention(x)) + x
         x = F.leaky_relu(self.project(x.permute(0, 3, 1, 2)), _SLOPE)
         weights = self.score(x).flatten(2).softmax(dim=-1)
-        return torch.as_tensor(self.gate((x.flatten(2) * weights).sum(dim=-1)))
+        return self.gate((x.flatten(2) * weights).sum(dim=-1))
 
 
 class RankOneTerm(nn.Module):
@@ -124,13 +127,11 @@ class RankOneTerm(nn.Module):
         channels = self.channels(x.permute(0, 3, 2, 1))
         rows = self.rows(x.permute(0, 1, 3, 2))
         columns = self.columns(x.permute(0, 2, 1, 3))
-        return torch.as_tensor(
-            channels[:, :, None, None] * rows[:, None, :, None] * columns[:, None, None, :]
-        )
+        return channels[:, :, None, None] * rows[:, None, :, None] * columns[:, None, None, :]
 
 
 def _plain(channels_in: int, channels_out: int, side: int) -> nn.Conv2d:
-    return nn.Conv2d(channels_in, channels_out, side, padding=side // 2, bias=False)
+    return conv2d(channels_in, channels_out, side, bias=False)
 
 
 class LowRankBlock(nn.Module):
@@ -143,12 +144,12 @@ class LowRankBlock(nn.Module):
         super().__init__()
         width, half = shape[0], shape[0] // 2
         self.embed = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1),
+            conv2d(width, width),
             nn.LeakyReLU(_SLOPE),
-            nn.Conv2d(width, width, 3, padding=1),
+            conv2d(width, width),
         )
         self.terms = nn.ModuleList(RankOneTerm(shape, heads) for _ in range(self.RANK))
-        self.join = nn.Conv2d(self.RANK * width, width, 3, padding=1)
+        self.join = conv2d(self.RANK * width, width)
         self.refine = nn.Sequential(
             _plain(width, width, 1),
             nn.ReLU(),
@@ -177,8 +178,8 @@ class TileNetwork(nn.Module):
         super().__init__()
         width, bands = config.width, config.bands
         shape = (width, config.tile_height // 2, config.tile_width // 2)
-        self.embed = nn.Conv2d(config.channels_in, width, 3, padding=1)
-        self.skip = nn.Conv2d(config.channels_in, bands, 3, padding=1)
+        self.embed = conv2d(config.channels_in, width)
+        self.skip = conv2d(config.channels_in, bands)
         self.down = nn.Conv2d(width, width, 4, stride=2, padding=1, bias=False)
         self.first = LowRankBlock(shape, config.heads)
         self.bottleneck = nn.Sequential(
@@ -216,7 +217,7 @@ class TileNetwork(nn.Module):
             self.project_second(second)
         )
         detail = self.outer(self.project_embedded(embedded) + self.inner(coarse))
-        return torch.as_tensor(self.skip(tiles) + detail)
+        return self.skip(tiles) + detail
 
 
 class LTRN(nn.Module):
@@ -241,7 +242,7 @@ class LTRN(nn.Module):
         rows = self._starts(image.shape[-2], config.tile_height)
         columns = self._starts(image.shape[-1], config.tile_width)
         if len(set(rows)) == len(set(columns)) == 1:
-            return torch.as_tensor(self.tile(image))[..., :height, :width]
+            return self.tile(image)[..., :height, :width]
         return self._mean(image, list(itertools.product(rows, columns)))[..., :height, :width]
 
     def _starts(self, length: int, side: int) -> list[int]:
@@ -269,7 +270,7 @@ class LTRN(nn.Module):
 
 
 #: Our names within the tile network and the authors', in the order of replacement.
-_RENAMING = (
+_RENAMING: tuple[Rule, ...] = (
     (r"^tile\.", ""),
     (r"^embed\.", "conv0."),
     (r"^skip\.", "conv00."),
@@ -291,9 +292,7 @@ _RENAMING = (
     (r"^(cp\d)\.refine\.2\.", r"\1.resnet.conv2.0."),
     (r"^(cp\d)\.refine\.4\.", r"\1.resnet.conv3.0."),
     (r"^(cp\d)\.refine\.6\.", r"\1.resnet.conv3.2."),
-    (r"terms\.0\.", "transformer_DRTLM.rtgb1."),
-    (r"terms\.1\.", "transformer_DRTLM.rtgb2."),
-    (r"terms\.2\.", "transformer_DRTLM.rtgb3."),
+    (r"terms\.(\d)\.", from_one("transformer_DRTLM.rtgb{1}.")),
     # The authors call rows w and columns h.
     (r"\.channels\.", ".c."),
     (r"\.rows\.", ".w."),
@@ -328,54 +327,43 @@ def _configure(state: State) -> LTRNConfig:
 
 _SOURCE = "renweidian/LTRN: LTRN.py (UDoubleTransformerCP3)"
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="ltrn",
-            title="LTRN",
-            kind="network",
-            summary=(
-                "Small network whose features are multiplied by sums of rank-one terms: a vector "
-                "over channels, one over rows and one over columns, each found by attention along "
-                "its axis. Its layers fit tiles of 64 x 64 pixels alone."
+METHOD = NetworkMethod(
+    card=Card(
+        name="ltrn",
+        title="LTRN",
+        summary="Small network whose features are multiplied by sums of rank-one terms: a vector "
+        "over channels, one over rows and one over columns, each found by attention along its "
+        "axis. Its layers fit tiles of 64 x 64 pixels alone.",
+        reference="Dian et al., Spectral super-resolution via deep low-rank tensor representation "
+        "(LTRN), IEEE Transactions on Neural Networks and Learning Systems",
+        year=2024,
+        decisions=(
+            Decision.published(
+                "Features as a sum of rank-one terms of a tensor, each found in what the "
+                "ones before it left",
+                "paper",
             ),
-            reference=(
-                "Dian et al., Spectral super-resolution via deep low-rank tensor representation "
-                "(LTRN), IEEE Transactions on Neural Networks and Learning Systems"
+            Decision.code(
+                "32 channels, 4 heads, 3 terms, tiles of 64 x 64; prediction every 32 pixels and "
+                "once more at the far edges, which counts them twice where they fall on the grid "
+                "(far_tile); each tile limited to [0, 1] before the mean (clamp_tiles)",
+                _SOURCE,
             ),
-            year=2024,
-            decisions=(
-                Decision.published(
-                    "Features as a sum of rank-one terms of a tensor, each found in what the "
-                    "ones before it left",
-                    "paper",
-                ),
-                Decision.code(
-                    "32 channels, 4 heads, 3 terms, tiles of 64 x 64; prediction every 32 "
-                    "pixels and once more at the far edges, which counts them twice where they "
-                    "fall on the grid (far_tile); each tile limited to [0, 1] before the mean "
-                    "(clamp_tiles)",
-                    _SOURCE,
-                ),
-                Decision.reading("Pictures below the size of a tile are extended by reflection"),
-            ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason=(
-                "Attention sees the whole of a tile of its own, and a picture that is cut has its "
-                "tiles at other places."
-            ),
-            memory_gb=1.5,
-            licence_note="The authors' repository states no licence.",
+            Decision.reading("Pictures below the size of a tile are extended by reflection"),
         ),
-        config=LTRNConfig,
-        network=LTRN,
-        presets={"tiny": {"width": 8, "tile_height": 16, "tile_width": 16, "overlap": 8}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=lambda name, config: rename(name, _RENAMING),
-            contract={"clean": {"clip_low": 0.0, "clip_high": 1.0}},
-            source="github.com/renweidian/LTRN",
-        ),
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Attention sees the whole of a tile of its own, and a picture that is cut "
+        "has its tiles at other places.",
+        memory_gb=1.5,
+        licence_note="The authors' repository states no licence.",
+    ),
+    config=LTRNConfig,
+    network=LTRN,
+    presets={"tiny": {"width": 8, "tile_height": 16, "tile_width": 16, "overlap": 8}},
+    official=OfficialLayout(
+        configure=_configure,
+        key=lambda name, config: rename(name, _RENAMING),
+        contract={"clean": {"clip_low": 0.0, "clip_high": 1.0}},
+        source="github.com/renweidian/LTRN",
     ),
 )

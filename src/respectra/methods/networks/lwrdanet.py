@@ -6,7 +6,6 @@ import math
 import re
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import torch
 from pydantic import Field, model_validator
@@ -15,24 +14,23 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
 from respectra.methods.keras_hdf5 import read_keras_weights
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import GlobalMean, conv2d, pad_to_multiple
 
 _REPOSITORY = "dsabarinathan/LightWeightModel"
 _PAPER = "arXiv:2004.06930"
-_Count = Annotated[int, Field(ge=1)]
 
 
 class LwrdanetConfig(NetworkConfig):
     """Configuration of :class:`Lwrdanet`."""
 
-    width: int = Field(default=8, ge=1)
+    width: Count = 8
     """Channels of the first level of the U-shape; doubled at each of the two levels below."""
-    blocks: tuple[_Count, _Count, _Count, _Count, _Count] = (2, 2, 2, 2, 1)
+    blocks: tuple[Count, Count, Count, Count, Count] = (2, 2, 2, 2, 1)
     """Attention blocks at encoder 1, encoder 2, bottom, decoder 2 and decoder 1."""
-    reduction: int = Field(default=8, ge=1)
+    reduction: Count = 8
     """The channel gate's hidden layer has width / reduction channels."""
-    dense_width: int = Field(default=16, ge=1)
+    dense_width: Count = 16
     """Channels of each layer of the dense branch."""
     dropout: float = Field(default=0.2, ge=0, lt=1)
     norm_momentum: float = Field(default=0.0, ge=0, lt=1)
@@ -60,17 +58,17 @@ class AttentionBlock(nn.Module):
     def __init__(self, width: int, config: LwrdanetConfig) -> None:
         super().__init__()
         norm = partial(nn.BatchNorm2d, width, eps=1e-4, momentum=1 - config.norm_momentum)
-        self.left_conv = nn.Conv2d(width, width, 3, padding=1)
+        self.left_conv = conv2d(width, width)
         self.left_norm = norm()
         self.norm_in = norm()
-        self.conv_a = nn.Conv2d(width, width, 3, padding=1)
+        self.conv_a = conv2d(width, width)
         self.norm_a = norm()
-        self.conv_b = nn.Conv2d(width, width, 3, padding=1)
+        self.conv_b = conv2d(width, width)
         self.norm_b = norm()
         self.mean = GlobalMean()
         self.squeeze = nn.Conv2d(width, width // config.reduction, 1)
         self.excite = nn.Conv2d(width // config.reduction, width, 1)
-        self.spatial = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+        self.spatial = conv2d(2, 1, 7, bias=False)
         self.norm_out = norm()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,8 +84,7 @@ class AttentionBlock(nn.Module):
         return F.relu(self.norm_out(y * channels + y * positions + x + left))
 
     def _gate(self, pooled: Tensor) -> Tensor:
-        gate: Tensor = self.excite(F.relu(self.squeeze(pooled)))
-        return gate
+        return self.excite(F.relu(self.squeeze(pooled)))
 
 
 class UpConv(nn.ConvTranspose2d):
@@ -115,8 +112,7 @@ class Level(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, y, x) -> (n, width, y', x'), y' and x' as the convolution makes them."""
-        out: Tensor = self.blocks(self.conv(x))
-        return out
+        return self.blocks(self.conv(x))
 
 
 class DenseBranch(nn.Module):
@@ -125,10 +121,10 @@ class DenseBranch(nn.Module):
     def __init__(self, channels_in: int, width: int, bands: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, width, 1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv3 = nn.Conv2d(2 * width, width, 5, padding=2)
-        self.conv4 = nn.Conv2d(2 * width, width, 7, padding=3)
-        self.project = nn.Conv2d(4 * width, bands, 5, padding=2)
+        self.conv2 = conv2d(width, width)
+        self.conv3 = conv2d(2 * width, width, 5)
+        self.conv4 = conv2d(2 * width, width, 7)
+        self.project = conv2d(4 * width, bands, 5)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, bands, y, x)."""
@@ -136,8 +132,7 @@ class DenseBranch(nn.Module):
         b = F.relu(self.conv2(a))
         c = F.relu(self.conv3(torch.cat([a, b], dim=1)))
         d = F.relu(self.conv4(torch.cat([b, c], dim=1)))
-        bands: Tensor = self.project(torch.cat([a, b, c, d], dim=1))
-        return bands
+        return self.project(torch.cat([a, b, c, d], dim=1))
 
 
 class Lwrdanet(nn.Module):
@@ -155,15 +150,15 @@ class Lwrdanet(nn.Module):
         level = partial(Level, config=config)
         channels = config.channels_in + 2
         n = config.blocks
-        self.encoder1 = level(nn.Conv2d(channels, w1, 3, padding=1), w1, n[0])
-        self.encoder2 = level(nn.Conv2d(w1, w2, 3, padding=1), w2, n[1])
-        self.bottom = level(nn.Conv2d(w2, w4, 3, padding=1), w4, n[2])
+        self.encoder1 = level(conv2d(channels, w1), w1, n[0])
+        self.encoder2 = level(conv2d(w1, w2), w2, n[1])
+        self.bottom = level(conv2d(w2, w4), w4, n[2])
         self.decoder2 = level(UpConv(w4, w2), w2, n[3])
         self.decoder1 = level(UpConv(2 * w2, w1), w1, n[4])
         self.dropout = nn.Dropout(config.dropout)
-        self.project = nn.Conv2d(2 * w1, config.bands, 5, padding=2)
+        self.project = conv2d(2 * w1, config.bands, 5)
         self.dense = DenseBranch(channels, config.dense_width, config.bands)
-        self.output = nn.Conv2d(config.bands, config.bands, 5, padding=2)
+        self.output = conv2d(config.bands, config.bands, 5)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -191,8 +186,7 @@ class Lwrdanet(nn.Module):
         y = self.bottom(self.dropout(F.max_pool2d(skip2, 2)))
         y = self.dropout(torch.cat([self.decoder2(y), skip2], dim=1))
         y = self.project(torch.cat([self.decoder1(y), skip1], dim=1))
-        out: Tensor = self.output(self.dense(x) + y)
-        return out[..., :height, :width]
+        return self.output(self.dense(x) + y)[..., :height, :width]
 
 
 def append_coordinates(x: Tensor) -> Tensor:
@@ -302,19 +296,12 @@ def _read_official(path: Path) -> State:
     return state | counters
 
 
-def _unbounded(_: LwrdanetConfig) -> None:
-    """The gates' means and maxima reach over the whole input."""
-
-
 CARD = Card(
     name="lwrdanet",
     title="LWRDANet",
-    kind="network",
-    summary=(
-        "Light-weight residual dense attention network: a three-level U-shape of gated blocks "
-        "beside a densely connected branch, on 64 x 64 tiles. The one entry of the 2020 challenge "
-        "whose trained weights are public under a permissive licence."
-    ),
+    summary="Light-weight residual dense attention network: a three-level U-shape of gated blocks "
+    "beside a densely connected branch, on 64 x 64 tiles. The one entry of the 2020 challenge "
+    "whose trained weights are public under a permissive licence.",
     reference=f"Nathan, Uma, Vinothini, Bama and Roomi, {_PAPER}; challenge report 5.12",
     team="Image Lab",
     year=2020,
@@ -349,11 +336,9 @@ CARD = Card(
         ),
     ),
     tiling=Tiling.NATIVE,
-    tiling_reason=(
-        "The coordinate channels and the gates run over one 64 x 64 tile: tiles are cut from the "
-        "top left without overlap, incomplete ones are filled with zeros at the bottom and right "
-        "and cropped after prediction."
-    ),
+    tiling_reason="The coordinate channels and the gates run over one 64 x 64 tile: tiles are cut "
+    "from the top left without overlap, incomplete ones are filled with zeros at the bottom and "
+    "right and cropped after prediction.",
     size_multiple=4,
     native_tile=64,
     memory_gb=0.7,
@@ -361,20 +346,17 @@ CARD = Card(
 )
 
 
-METHODS = (
-    NetworkMethod(
-        card=CARD,
-        config=LwrdanetConfig,
-        network=Lwrdanet,
-        presets={"tiny": {"width": 4, "blocks": (1, 1, 1, 1, 1), "reduction": 1, "dense_width": 6}},
-        halo=_unbounded,
-        official=OfficialLayout(
-            configure=_official_config,
-            key=_official_key,
-            contract={"clean": {}},
-            source=_REPOSITORY,
-            adapt=_from_keras,
-            read=_read_official,
-        ),
+METHOD = NetworkMethod(
+    card=CARD,
+    config=LwrdanetConfig,
+    network=Lwrdanet,
+    presets={"tiny": {"width": 4, "blocks": (1, 1, 1, 1, 1), "reduction": 1, "dense_width": 6}},
+    official=OfficialLayout(
+        configure=_official_config,
+        key=_official_key,
+        contract={"clean": {}},
+        source=_REPOSITORY,
+        adapt=_from_keras,
+        read=_read_official,
     ),
 )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import re
+import functools
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
+from respectra.methods.networks.blocks import (
+    GlobalMean,
+    conv2d,
+    count_matches,
+    pad_to_multiple,
+    rename,
+)
 
 #: Resolutions side by side.
 SCALES = 3
@@ -20,14 +25,13 @@ SCALES = 3
 class MIRNetConfig(NetworkConfig):
     """Configuration of MIRNet; the defaults are the toolbox's."""
 
-    width: int = Field(default=31, ge=1)
+    width: Count = 31
     """Channels at full resolution, doubled at half and again at a quarter of it."""
-    groups: int = Field(default=3, ge=1)
+    groups: Count = 3
     """Recursive residual groups, each with one block of three resolutions."""
 
 
-def _conv(ci: int, co: int, size: int = 3) -> nn.Conv2d:
-    return nn.Conv2d(ci, co, size, padding=size // 2, bias=False)
+_conv = functools.partial(conv2d, bias=False)
 
 
 class DualAttention(nn.Module):
@@ -39,11 +43,9 @@ class DualAttention(nn.Module):
     def __init__(self, channels: int, slope: nn.PReLU) -> None:
         super().__init__()
         hidden = max(1, channels // 8)
-        self.conv1, self.act, self.conv2 = (
-            _conv(channels, channels),
-            slope,
-            _conv(channels, channels),
-        )
+        self.conv1 = _conv(channels, channels)
+        self.act = slope
+        self.conv2 = _conv(channels, channels)
         self.pixel = _conv(2, 1, 5)
         self.mean = GlobalMean()
         self.squeeze, self.excite = _conv(channels, hidden, 1), _conv(hidden, channels, 1)
@@ -55,7 +57,7 @@ class DualAttention(nn.Module):
         ends = torch.cat([y.amax(dim=1, keepdim=True), y.mean(dim=1, keepdim=True)], dim=1)
         by_pixel = y * torch.sigmoid(self.pixel(ends))
         by_channel = y * torch.sigmoid(self.excite(F.relu(self.squeeze(self.mean(y)))))
-        return torch.as_tensor(x + self.join(torch.cat([by_pixel, by_channel], dim=1)))
+        return x + self.join(torch.cat([by_pixel, by_channel], dim=1))
 
 
 class Blur(nn.Module):
@@ -89,7 +91,7 @@ class Down(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> (n, 2 * channels, y/2, x/2)."""
-        return torch.as_tensor(self.top(x) + self.bottom(x))
+        return self.top(x) + self.bottom(x)
 
 
 class Up(nn.Module):
@@ -111,7 +113,7 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> (n, channels / 2, 2y, 2x)."""
-        return torch.as_tensor(self.top(x) + self.bottom(x))
+        return self.top(x) + self.bottom(x)
 
 
 class SelectiveFusion(nn.Module):
@@ -165,7 +167,7 @@ class MultiScaleBlock(nn.Module):
         half = self.units[1](self.downs[0](fine))
         quarter = self.units[2](self.downs[1](half))
         fused = self.fusion([fine, self.ups1(half), self.ups2(quarter)])
-        return torch.as_tensor(x + self.out(fused))
+        return x + self.out(fused)
 
 
 class Group(nn.Module):
@@ -178,7 +180,7 @@ class Group(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> the same shape."""
-        return torch.as_tensor(x + self.conv(self.block(x)))
+        return x + self.conv(self.block(x))
 
 
 class MIRNet(nn.Module):
@@ -202,7 +204,7 @@ class MIRNet(nn.Module):
         height, width = image.shape[-2:]
         x = self.conv_in(pad_to_multiple(image, 8))
         out = self.conv_out(self.groups(x)) + self.skip(x)
-        return torch.as_tensor(out)[..., :height, :width]
+        return out[..., :height, :width]
 
 
 def _halo(config: MIRNetConfig) -> int:
@@ -246,67 +248,53 @@ def _renaming(width: int) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _configure(state: State) -> MIRNetConfig:
-    width, channels_in = state["conv_in.weight"].shape[:2]
-    groups = {m[1] for key in state if (m := re.match(r"body\.(\d+)\.", key))}
-    return MIRNetConfig(
-        channels_in=channels_in,
-        bands=state["conv_out.weight"].shape[0],
-        width=width,
-        groups=len(groups),
-    )
-
-
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="mirnet",
-            title="MIRNet (2022 toolbox)",
-            kind="network",
-            summary=(
-                "Features of three resolutions side by side, gated by pixel and by channel and "
-                "fused by their means, borrowed from picture restoration."
+METHOD = NetworkMethod(
+    card=Card(
+        name="mirnet",
+        title="MIRNet (2022 toolbox)",
+        summary="Features of three resolutions side by side, gated by pixel and by channel and "
+        "fused by their means, borrowed from picture restoration.",
+        reference="Zamir et al., Learning Enriched Features for Real Image Restoration and "
+        "Enhancement, ECCV 2020; as adapted with Cai et al., MST++, CVPR Workshops 2022",
+        year=2022,
+        reported={"arad-1k": Score(mrae=0.1890, rmse=0.0274)},
+        decisions=(
+            Decision.published(
+                "Multi-scale residual blocks with dual attention and selective fusion",
+                "paper on restoration",
             ),
-            reference=(
-                "Zamir et al., Learning Enriched Features for Real Image Restoration and "
-                "Enhancement, ECCV 2020; as adapted with Cai et al., MST++, CVPR Workshops 2022"
+            Decision.code(
+                "Three groups of one block of one column with 31, 62 and 124 channels; no "
+                "biases; one PReLU slope for all dual-attention units",
+                "caiyuanhao1998/MST-plus-plus: train_code/architecture/MIRNet.py",
             ),
-            year=2022,
-            reported={"arad-1k": Score(mrae=0.1890, rmse=0.0274)},
-            decisions=(
-                Decision.published(
-                    "Multi-scale residual blocks with dual attention and selective fusion",
-                    "paper on restoration",
-                ),
-                Decision.code(
-                    "Three groups of one block of one column with 31, 62 and 124 channels; no "
-                    "biases; one PReLU slope for all dual-attention units",
-                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/MIRNet.py",
-                ),
-                Decision.code(
-                    "Modules that only further columns would call (two of five parameters) "
-                    "are kept without function, as in the authors' checkpoints",
-                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/MIRNet.py",
-                ),
+            Decision.code(
+                "Modules that only further columns would call (two of five parameters) "
+                "are kept without function, as in the authors' checkpoints",
+                "caiyuanhao1998/MST-plus-plus: train_code/architecture/MIRNet.py",
             ),
-            tiling=Tiling.STATISTICS,
-            tiling_reason=(
-                "Its only view of the whole image are channel means in the attention and fusion."
-            ),
-            size_multiple=8,
-            memory_gb=1.2,
-            licence_note="The toolbox and its published weights are under the MIT licence.",
         ),
-        config=MIRNetConfig,
-        network=MIRNet,
-        presets={"tiny": {"width": 4, "groups": 1}},
-        halo=_halo,
-        official=OfficialLayout(
-            configure=_configure,
-            key=lambda name, config: rename(name, _renaming(config.width)),
-            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
-            source="github.com/caiyuanhao1998/MST-plus-plus",
-        ),
-        untrained={r"\.unused\.": "with one column these are never called, as in the toolbox"},
+        tiling=Tiling.STATISTICS,
+        tiling_reason="Its only view of the whole image are channel means in the attention and "
+        "fusion.",
+        size_multiple=8,
+        memory_gb=1.2,
+        licence_note="The toolbox and its published weights are under the MIT licence.",
     ),
+    config=MIRNetConfig,
+    network=MIRNet,
+    presets={"tiny": {"width": 4, "groups": 1}},
+    halo=_halo,
+    official=OfficialLayout(
+        configure=lambda state: MIRNetConfig(
+            channels_in=state["conv_in.weight"].shape[1],
+            bands=state["conv_out.weight"].shape[0],
+            width=state["conv_in.weight"].shape[0],
+            groups=count_matches(state, r"body\.(\d+)\."),
+        ),
+        key=lambda name, config: rename(name, _renaming(config.width)),
+        contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
+        source="github.com/caiyuanhao1998/MST-plus-plus",
+    ),
+    untrained={r"\.unused\.": "with one column these are never called, as in the toolbox"},
 )

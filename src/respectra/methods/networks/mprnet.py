@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import (
+    GlobalMean,
+    Rule,
+    conv2d,
+    count_matches,
+    from_one,
+    pad_to_multiple,
+    rename,
+)
 
 #: Resolutions of an encoder and its decoder.
 LEVELS = 3
@@ -22,21 +30,20 @@ Features = list[Tensor]
 class MPRNetConfig(NetworkConfig):
     """Configuration of MPRNet; the defaults are the toolbox's."""
 
-    width: int = Field(default=31, ge=1)
+    width: Count = 31
     """Channels at full resolution of the first two stages."""
-    width_step: int = Field(default=31, ge=1)
+    width_step: Count = 31
     """Channels more at every level down."""
-    last_step: int = Field(default=31, ge=1)
+    last_step: Count = 31
     """Channels more in the third stage, which stays at full resolution."""
-    blocks: int = Field(default=4, ge=1)
+    blocks: Count = 4
     """Channel-attention blocks in each of the three runs of the third stage."""
     cut: Literal["quarters", "never"] = "quarters"
     """Whether the first stage sees quarters of the image and the second one halves, cut in the
     middle of whatever they are given, as in the toolbox; ``never``: both see all of it."""
 
 
-def _conv(ci: int, co: int, size: int = 3) -> nn.Conv2d:
-    return nn.Conv2d(ci, co, size, padding=size // 2, bias=False)
+_conv = functools.partial(conv2d, bias=False)
 
 
 class ChannelAttentionBlock(nn.Module):
@@ -47,11 +54,9 @@ class ChannelAttentionBlock(nn.Module):
 
     def __init__(self, channels: int, slope: nn.PReLU) -> None:
         super().__init__()
-        self.conv1, self.act, self.conv2 = (
-            _conv(channels, channels),
-            slope,
-            _conv(channels, channels),
-        )
+        self.conv1 = _conv(channels, channels)
+        self.act = slope
+        self.conv2 = _conv(channels, channels)
         self.mean = GlobalMean()
         self.squeeze, self.excite = _conv(channels, channels, 1), _conv(channels, channels, 1)
 
@@ -59,7 +64,7 @@ class ChannelAttentionBlock(nn.Module):
         """(n, channels, y, x) -> the same shape."""
         y = self.conv2(self.act(self.conv1(x)))
         gate = torch.sigmoid(self.excite(F.relu(self.squeeze(self.mean(y)))))
-        return torch.as_tensor(x + y * gate)
+        return x + y * gate
 
 
 class Resize(nn.Module):
@@ -73,7 +78,7 @@ class Resize(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, ci, y, x) -> (n, co, factor * y, factor * x)."""
         x = F.interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
-        return torch.as_tensor(self.conv(x))
+        return self.conv(x)
 
 
 class Encoder(nn.Module):
@@ -126,7 +131,7 @@ class SupervisedAttention(nn.Module):
     def forward(self, x: Tensor, image: Tensor) -> Tensor:
         """(n, width, y, x) and (n, bands, y, x) -> (n, width, y, x)."""
         gate = torch.sigmoid(self.gate(self.image(x) + image))
-        return torch.as_tensor(self.features(x) * gate + x)
+        return self.features(x) * gate + x
 
 
 class FullResolution(nn.Module):
@@ -197,7 +202,7 @@ class MPRNet(nn.Module):
         decoded = self.decoder2(encoded)
         x = torch.cat([self.shallow[2](image), self.attention2(decoded[0], image)], dim=1)
         out = self.tail(self.last(self.join2(x), encoded, decoded)) + image
-        return torch.as_tensor(out)[..., :height, :width]
+        return out[..., :height, :width]
 
     def _encode_half(self, half: Tensor) -> Features:
         """The first stage and the second one's encoder, on the upper or the lower half."""
@@ -212,40 +217,6 @@ class MPRNet(nn.Module):
         return x.chunk(2, dim=axis) if self.cut else (x,)
 
 
-def _place(name: str) -> str:
-    """Levels are counted from 0 here and from 1 by the authors."""
-    name = re.sub(r"^encoder(\d)\.downs\.(\d)\.conv\.", _down, name)
-    name = re.sub(r"^decoder(\d)\.ups\.(\d)\.conv\.", _up, name)
-    name = re.sub(r"^(en|de)coder(\d)\.levels\.(\d)\.", _level, name)
-    name = re.sub(r"^decoder(\d)\.skips\.(\d)\.", _skip, name)
-    name = re.sub(r"^encoder(\d)\.fuse_(enc|dec)oder\.(\d)\.", _fuse, name)
-    name = re.sub(r"^shallow\.(\d)\.", lambda m: f"shallow_feat{int(m[1]) + 1}.", name)
-    name = re.sub(r"^last\.runs\.(\d)\.", lambda m: f"stage3_orsnet.orb{int(m[1]) + 1}.body.", name)
-    return re.sub(r"^last\.from_(enc|dec)oder\.(\d)\.(.*)", _way, name)
-
-
-def _down(m: re.Match[str]) -> str:
-    n = int(m[2]) + 1
-    return f"stage{m[1]}_encoder.down{n}{n + 1}.down.1."
-
-
-def _up(m: re.Match[str]) -> str:
-    n = int(m[2]) + 1
-    return f"stage{m[1]}_decoder.up{n + 1}{n}.up.1."
-
-
-def _level(m: re.Match[str]) -> str:
-    return f"stage{m[2]}_{m[1]}coder.{m[1]}coder_level{int(m[3]) + 1}."
-
-
-def _skip(m: re.Match[str]) -> str:
-    return f"stage{m[1]}_decoder.skip_attn{int(m[2]) + 1}."
-
-
-def _fuse(m: re.Match[str]) -> str:
-    return f"stage{m[1]}_encoder.csff_{m[2]}{int(m[3]) + 1}."
-
-
 def _way(m: re.Match[str]) -> str:
     kind, level, rest = m[1], int(m[2]), m[3]
     if (step := re.match(r"(\d)\.conv\.(.*)", rest)) is None:
@@ -254,7 +225,15 @@ def _way(m: re.Match[str]) -> str:
     return f"stage3_orsnet.up_{kind}{level}.{place}up.1.{step[2]}"
 
 
-_RENAMING = (
+_RENAMING: tuple[Rule, ...] = (
+    (r"^encoder(\d)\.downs\.(\d)\.conv\.", from_one("stage{0}_encoder.down{2}{3}.down.1.")),
+    (r"^decoder(\d)\.ups\.(\d)\.conv\.", from_one("stage{0}_decoder.up{3}{2}.up.1.")),
+    (r"^(en|de)coder(\d)\.levels\.(\d)\.", from_one("stage{1}_{0}coder.{0}coder_level{3}.")),
+    (r"^decoder(\d)\.skips\.(\d)\.", from_one("stage{0}_decoder.skip_attn{2}.")),
+    (r"^encoder(\d)\.fuse_(enc|dec)oder\.(\d)\.", from_one("stage{0}_encoder.csff_{1}{3}.")),
+    (r"^shallow\.(\d)\.", from_one("shallow_feat{1}.")),
+    (r"^last\.runs\.(\d)\.", from_one("stage3_orsnet.orb{1}.body.")),
+    (r"^last\.from_(enc|dec)oder\.(\d)\.(.*)", _way),
     (r"\.conv1\.", ".body.0."),
     (r"\.act\.", ".body.1."),
     (r"\.conv2\.", ".body.2."),
@@ -280,63 +259,55 @@ def _configure(state: State) -> MPRNetConfig:
         width=width,
         width_step=state["stage1_encoder.down12.down.1.weight"].shape[0] - width,
         last_step=state["concat23.weight"].shape[0] - width,
-        blocks=len({m[1] for key in state if (m := re.match(pattern, key))}),
+        blocks=count_matches(state, pattern),
     )
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="mprnet",
-            title="MPRNet (2022 toolbox)",
-            kind="network",
-            summary=(
-                "Three stages: U-shapes on quarters and on halves of the image, then blocks at "
-                "full resolution on all of it; borrowed from picture restoration. Its answer "
-                "depends on where the image is cut."
+METHOD = NetworkMethod(
+    card=Card(
+        name="mprnet",
+        title="MPRNet (2022 toolbox)",
+        summary="Three stages: U-shapes on quarters and on halves of the image, then blocks at "
+        "full resolution on all of it; borrowed from picture restoration. Its answer depends on "
+        "where the image is cut.",
+        reference="Zamir et al., Multi-Stage Progressive Image Restoration, CVPR 2021; as adapted "
+        "with Cai et al., MST++, CVPR Workshops 2022",
+        year=2022,
+        reported={"arad-1k": Score(mrae=0.1817, rmse=0.0270)},
+        decisions=(
+            Decision.published(
+                "Three stages on quarters, halves and the whole image, supervised "
+                "attention and fusion of features between them",
+                "paper on restoration",
             ),
-            reference=(
-                "Zamir et al., Multi-Stage Progressive Image Restoration, CVPR 2021; as adapted "
-                "with Cai et al., MST++, CVPR Workshops 2022"
+            Decision.code(
+                "31 channels and 31 more at every level, no biases, one PReLU slope for "
+                "all blocks, channel attention without a bottleneck",
+                "caiyuanhao1998/MST-plus-plus: train_code/architecture/MPRNet.py",
             ),
-            year=2022,
-            reported={"arad-1k": Score(mrae=0.1817, rmse=0.0270)},
-            decisions=(
-                Decision.published(
-                    "Three stages on quarters, halves and the whole image, supervised "
-                    "attention and fusion of features between them",
-                    "paper on restoration",
-                ),
-                Decision.code(
-                    "31 channels and 31 more at every level, no biases, one PReLU slope for "
-                    "all blocks, channel attention without a bottleneck",
-                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/MPRNet.py",
-                ),
-                Decision.code(
-                    "Quarters of whatever image it is given, so that crops, tiles and shifts "
-                    "change the answer (option cut)",
-                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/MPRNet.py",
-                ),
-                Decision.code(
-                    "The answers of the first two stages are not supervised",
-                    "caiyuanhao1998/MST-plus-plus: train_code/train.py",
-                ),
+            Decision.code(
+                "Quarters of whatever image it is given, so that crops, tiles and shifts "
+                "change the answer (option cut)",
+                "caiyuanhao1998/MST-plus-plus: train_code/architecture/MPRNet.py",
             ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason="It cuts its image in the middle and takes means of quarters and halves.",
-            size_multiple=8,
-            memory_gb=1.5,
-            licence_note="The toolbox and its published weights are under the MIT licence.",
+            Decision.code(
+                "The answers of the first two stages are not supervised",
+                "caiyuanhao1998/MST-plus-plus: train_code/train.py",
+            ),
         ),
-        config=MPRNetConfig,
-        network=MPRNet,
-        presets={"tiny": {"width": 4, "width_step": 2, "last_step": 2, "blocks": 1}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=lambda name, config: rename(_place(name), _RENAMING),
-            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
-            source="github.com/caiyuanhao1998/MST-plus-plus",
-        ),
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="It cuts its image in the middle and takes means of quarters and halves.",
+        size_multiple=8,
+        memory_gb=1.5,
+        licence_note="The toolbox and its published weights are under the MIT licence.",
+    ),
+    config=MPRNetConfig,
+    network=MPRNet,
+    presets={"tiny": {"width": 4, "width_step": 2, "last_step": 2, "blocks": 1}},
+    official=OfficialLayout(
+        configure=_configure,
+        key=lambda name, config: rename(name, _RENAMING),
+        contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
+        source="github.com/caiyuanhao1998/MST-plus-plus",
     ),
 )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, pad_to_multiple, rename
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import (
+    GlobalMean,
+    conv2d,
+    count_matches,
+    relative_places,
+    rename,
+)
 from respectra.methods.networks.mst_plus_plus import (
     SPECTRAL_BLOCK,
     FeedForward,
+    Frame,
     SpectralAttentionBlock,
 )
 
@@ -24,16 +29,35 @@ LEVELS = 2
 class MSFNConfig(NetworkConfig):
     """Configuration of MSFN; the defaults are the authors'."""
 
-    width: int = Field(default=31, ge=1)
+    width: Count = 31
     """Channels at full resolution and of one attention head; doubled at every level down."""
-    stages: int = Field(default=2, ge=1)
+    stages: Count = 2
     """Pairs of U-shapes in a row."""
     window: int = Field(default=8, ge=2, multiple_of=2)
     """Rows and columns of the windows of the spatial attention; an even number."""
 
 
-class SpectralFusion(nn.Module):
-    """Features of an encoder and of a decoder, each with a gate for every channel, joined."""
+class Fusion(nn.Module):
+    """Features of an encoder and of a decoder, each with gates from means and maxima, joined."""
+
+    encoder_mean: nn.Module
+    encoder_max: nn.Module
+    decoder_mean: nn.Module
+    decoder_max: nn.Module
+    join: nn.Conv2d
+
+    def forward(self, encoded: Tensor, decoded: Tensor) -> Tensor:
+        """Both (n, channels, y, x) -> the same shape."""
+        a = self._gate(encoded, self.encoder_mean, self.encoder_max)
+        b = self._gate(decoded, self.decoder_mean, self.decoder_max)
+        return self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1))
+
+    def _gate(self, x: Tensor, of_mean: nn.Module, of_max: nn.Module) -> Tensor:
+        raise NotImplementedError
+
+
+class SpectralFusion(Fusion):
+    """A gate for every channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -44,37 +68,21 @@ class SpectralFusion(nn.Module):
         self.decoder_max = nn.Linear(channels, channels)
         self.join = nn.Conv2d(4 * channels, channels, 1, bias=False)
 
-    def forward(self, encoded: Tensor, decoded: Tensor) -> Tensor:
-        """Both (n, channels, y, x) -> the same shape."""
-        a = self._gate(encoded, self.encoder_mean, self.encoder_max)
-        b = self._gate(decoded, self.decoder_mean, self.decoder_max)
-        return torch.as_tensor(
-            self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1))
-        )
-
     def _gate(self, x: Tensor, of_mean: nn.Module, of_max: nn.Module) -> Tensor:
         mean, largest = self.mean(x).flatten(1), x.amax(dim=(2, 3))
         return torch.sigmoid((of_mean(mean) + of_max(largest)) / 2)[:, :, None, None]
 
 
-class SpatialFusion(nn.Module):
-    """Features of an encoder and of a decoder, each with a gate for every pixel, joined."""
+class SpatialFusion(Fusion):
+    """A gate for every pixel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.encoder_mean = nn.Conv2d(1, 1, 3, padding=1)
-        self.encoder_max = nn.Conv2d(1, 1, 3, padding=1)
-        self.decoder_mean = nn.Conv2d(1, 1, 3, padding=1)
-        self.decoder_max = nn.Conv2d(1, 1, 3, padding=1)
+        self.encoder_mean = conv2d(1, 1)
+        self.encoder_max = conv2d(1, 1)
+        self.decoder_mean = conv2d(1, 1)
+        self.decoder_max = conv2d(1, 1)
         self.join = nn.Conv2d(4 * channels, channels, 1, bias=False)
-
-    def forward(self, encoded: Tensor, decoded: Tensor) -> Tensor:
-        """Both (n, channels, y, x) -> the same shape."""
-        a = self._gate(encoded, self.encoder_mean, self.encoder_max)
-        b = self._gate(decoded, self.decoder_mean, self.decoder_max)
-        return torch.as_tensor(
-            self.join(torch.cat([encoded, decoded, encoded * a, decoded * b], 1))
-        )
 
     def _gate(self, x: Tensor, of_mean: nn.Module, of_max: nn.Module) -> Tensor:
         mean, largest = x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)
@@ -99,7 +107,7 @@ class WindowAttention(nn.Module):
             nn.init.trunc_normal_(weight, std=0.02)
         for linear in (self.to_qkv, self.project):
             nn.init.zeros_(linear.bias)
-        self.register_buffer("places", _relative_places(window), persistent=False)
+        self.register_buffer("places", relative_places(window), persistent=False)
 
     places: Tensor
 
@@ -123,14 +131,6 @@ class WindowAttention(nn.Module):
         if self.shift:
             out = out.roll((self.shift, self.shift), dims=(1, 2))
         return out.permute(0, 3, 1, 2)
-
-
-def _relative_places(window: int) -> Tensor:
-    """Row of the table for each pair of pixels of a window, (window², window²)."""
-    at = torch.arange(window * window)
-    down = at[:, None] // window - at // window + window - 1
-    right = at[:, None] % window - at % window + window - 1
-    return down * (2 * window - 1) + right
 
 
 def _windows(x: Tensor, side: int) -> Tensor:
@@ -170,7 +170,7 @@ class SpatialAttentionBlock(nn.Module):
         """(n, channels, y, x), y and x multiples of the window -> the same shape."""
         x = x + self.attention(x)
         x = x + self.shifted(x)
-        return torch.as_tensor(x + self.feed_forward(x))
+        return x + self.feed_forward(x)
 
 
 def _ladder(width: int) -> tuple[nn.ModuleList, nn.ModuleList]:
@@ -235,7 +235,7 @@ class SpatialU(nn.Module):
         x = self.bottleneck(x)
         for up, fusion, decoder in zip(self.ups, self.fusions, self.decoders, strict=True):
             x = decoder(fusion(kept.pop(), up(x)))
-        return torch.as_tensor(x)
+        return x
 
 
 class Stage(nn.Module):
@@ -243,65 +243,45 @@ class Stage(nn.Module):
 
     def __init__(self, width: int, window: int) -> None:
         super().__init__()
-        self.embedding = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.embedding = conv2d(width, width, bias=False)
         self.spectral = SpectralU(width)
         self.spatial = SpatialU(width, window)
-        self.mapping = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.mapping = conv2d(width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x), y and x multiples of 4 windows -> the same shape."""
-        return torch.as_tensor(self.mapping(self.spatial(self.spectral(self.embedding(x)))) + x)
+        return self.mapping(self.spatial(self.spectral(self.embedding(x)))) + x
 
 
-class MSFN(nn.Module):
-    """Multistage spatial-spectral fusion network (2025).
-
-    The authors' skip around everything needs as many bands as channels; where they differ, a 1x1
-    convolution makes the one from the other.
-    """
+class MSFN(Frame):
+    """Multistage spatial-spectral fusion network (2025)."""
 
     def __init__(self, config: MSFNConfig) -> None:
-        super().__init__()
-        width, bands = config.width, config.bands
-        self.multiple = config.window * 2**LEVELS
-        self.conv_in = nn.Conv2d(config.channels_in, width, 3, padding=1, bias=False)
-        self.stages = nn.Sequential(*(Stage(width, config.window) for _ in range(config.stages)))
-        self.conv_out = nn.Conv2d(width, bands, 3, padding=1, bias=False)
-        self.skip = nn.Identity() if width == bands else nn.Conv2d(width, bands, 1, bias=False)
+        width, window = config.width, config.window
+        stages = (Stage(width, window) for _ in range(config.stages))
+        super().__init__(config, stages, window * 2**LEVELS, width=width)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """(n, channels_in, y, x) -> (n, bands, y, x)."""
-        height, width = image.shape[-2:]
-        x = self.conv_in(pad_to_multiple(image, self.multiple))
-        out = self.conv_out(self.stages(x)) + self.skip(x)
-        return torch.as_tensor(out)[..., :height, :width]
+
+def _u_shape(ours: str, theirs: str, mean: str, largest: str) -> tuple[tuple[str, str], ...]:
+    """Our names within a U-shape and the authors', who number what goes down and up in one."""
+    return (
+        (rf"{ours}\.encoders\.(\d)\.", rf"{theirs}_Block_\1.blocks.0."),
+        (rf"{ours}\.decoders\.0\.", f"{theirs}_Block_2.blocks.0."),
+        (rf"{ours}\.decoders\.1\.", f"{theirs}_Block_3.blocks.0."),
+        (rf"{ours}\.bottleneck\.", f"bottleneck_{theirs}.blocks.0."),
+        (rf"{ours}\.downs\.(\d)\.", rf"{theirs}_down_\1."),
+        (rf"{ours}\.ups\.(\d)\.", rf"{theirs}_up_\1."),
+        (rf"{ours}\.joins\.(\d)\.", rf"{theirs}_conv_\1."),
+        (rf"{ours}\.fusions\.(\d)\.(en|de)coder_mean\.", rf"{theirs}FM_\1.{mean}."),
+        (rf"{ours}\.fusions\.(\d)\.(en|de)coder_max\.", rf"{theirs}FM_\1.{largest}."),
+        (rf"{ours}\.fusions\.(\d)\.join\.", rf"{theirs}FM_\1.conv."),
+    )
 
 
 _RENAMING = (
     (r"^stages\.(\d+)\.", r"body.\1."),
-    (r"spectral\.encoders\.(\d)\.", r"Spectral_Block_\1.blocks.0."),
-    (r"spectral\.decoders\.0\.", r"Spectral_Block_2.blocks.0."),
-    (r"spectral\.decoders\.1\.", r"Spectral_Block_3.blocks.0."),
-    (r"spectral\.bottleneck\.", "bottleneck_Spectral.blocks.0."),
-    (r"spectral\.downs\.(\d)\.", r"Spectral_down_\1."),
-    (r"spectral\.ups\.(\d)\.", r"Spectral_up_\1."),
-    (r"spectral\.fusions\.(\d)\.encoder_mean\.", r"SpectralFM_\1.mlp_gap_enc.1."),
-    (r"spectral\.fusions\.(\d)\.encoder_max\.", r"SpectralFM_\1.mlp_gmp_enc.1."),
-    (r"spectral\.fusions\.(\d)\.decoder_mean\.", r"SpectralFM_\1.mlp_gap_dec.1."),
-    (r"spectral\.fusions\.(\d)\.decoder_max\.", r"SpectralFM_\1.mlp_gmp_dec.1."),
-    (r"spectral\.fusions\.(\d)\.join\.", r"SpectralFM_\1.conv."),
-    (r"spatial\.encoders\.(\d)\.", r"Spatial_Block_\1.blocks.0."),
-    (r"spatial\.decoders\.0\.", r"Spatial_Block_2.blocks.0."),
-    (r"spatial\.decoders\.1\.", r"Spatial_Block_3.blocks.0."),
-    (r"spatial\.bottleneck\.", "bottleneck_Spatial.blocks.0."),
-    (r"spatial\.downs\.(\d)\.", r"Spatial_down_\1."),
-    (r"spatial\.ups\.(\d)\.", r"Spatial_up_\1."),
-    (r"spatial\.joins\.(\d)\.", r"Spatial_conv_\1."),
-    (r"spatial\.fusions\.(\d)\.encoder_mean\.", r"SpatialFM_\1.conv_gap_enc."),
-    (r"spatial\.fusions\.(\d)\.encoder_max\.", r"SpatialFM_\1.conv_gmp_enc."),
-    (r"spatial\.fusions\.(\d)\.decoder_mean\.", r"SpatialFM_\1.conv_gap_dec."),
-    (r"spatial\.fusions\.(\d)\.decoder_max\.", r"SpatialFM_\1.conv_gmp_dec."),
-    (r"spatial\.fusions\.(\d)\.join\.", r"SpatialFM_\1.conv."),
+    *_u_shape("spectral", "Spectral", r"mlp_gap_\2c.1", r"mlp_gmp_\2c.1"),
+    *_u_shape("spatial", "Spatial", r"conv_gap_\2c", r"conv_gmp_\2c"),
 )
 #: Within the blocks of the spatial U-shape.
 _SPATIAL_BLOCK = (
@@ -325,75 +305,61 @@ def _key(name: str, config: MSFNConfig) -> str:
 
 def _configure(state: State) -> MSFNConfig:
     width, channels_in = state["conv_in.weight"].shape[:2]
-    stages = {m[1] for key in state if (m := re.match(r"body\.(\d+)\.", key))}
     table = "body.0.Spatial_Block_0.blocks.0.0.attn.relative_position_bias_table"
     return MSFNConfig(
         channels_in=channels_in,
         bands=state["conv_out.weight"].shape[0],
         width=width,
-        stages=len(stages),
+        stages=count_matches(state, r"body\.(\d+)\."),
         window=(round(state[table].shape[0] ** 0.5) + 1) // 2,
     )
 
 
 _INPUT = {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="msfn",
-            title="MSFN",
-            kind="network",
-            summary=(
-                "Multistage network of two U-shapes a stage: one of attention between bands, as in "
-                "MST++, and one of attention in windows that takes in the features of the first; "
-                "skips are fused with gates instead of being put side by side."
+METHOD = NetworkMethod(
+    card=Card(
+        name="msfn",
+        title="MSFN",
+        summary="Multistage network of two U-shapes a stage: one of attention between bands, as in "
+        "MST++, and one of attention in windows that takes in the features of the first; skips are "
+        "fused with gates instead of being put side by side.",
+        reference="Multistage spatial-spectral fusion network for spectral super-resolution, IEEE "
+        "Transactions on Neural Networks and Learning Systems 36(7), 2025",
+        year=2025,
+        decisions=(
+            Decision.published(
+                "Spectral and spatial U-shapes in turn, with fusion modules between "
+                "encoder and decoder",
+                "paper",
             ),
-            reference=(
-                "Multistage spatial-spectral fusion network for spectral super-resolution, IEEE "
-                "Transactions on Neural Networks and Learning Systems 36(7), 2025"
+            Decision.code(
+                "2 stages of 31 channels, windows of 8 x 8 shifted by 4, no MLP within a window "
+                "block but one feed-forward part after both; padding to a multiple of 32 by "
+                "reflection; no biases but in the transposed convolutions and the window attention",
+                "Matsuri247/MSFN-for-Spectral-Super-Resolution: train_code/architecture/MSFN.py",
             ),
-            year=2025,
-            decisions=(
-                Decision.published(
-                    "Spectral and spatial U-shapes in turn, with fusion modules between "
-                    "encoder and decoder",
-                    "paper",
-                ),
-                Decision.code(
-                    "2 stages of 31 channels, windows of 8 x 8 shifted by 4, no MLP within a "
-                    "window block but one feed-forward part after both; padding to a multiple of "
-                    "32 by reflection; no biases but in the transposed convolutions and the "
-                    "window attention",
-                    "Matsuri247/MSFN-for-Spectral-Super-Resolution: "
-                    "train_code/architecture/MSFN.py",
-                ),
-                Decision.code(
-                    "The mask of shifted windows is made for the picture at hand; the "
-                    "authors' files hold those of 128 x 128 pixels, which are left out",
-                    "Matsuri247/MSFN-for-Spectral-Super-Resolution: "
-                    "train_code/architecture/MSFN.py",
-                ),
+            Decision.code(
+                "The mask of shifted windows is made for the picture at hand; the "
+                "authors' files hold those of 128 x 128 pixels, which are left out",
+                "Matsuri247/MSFN-for-Spectral-Super-Resolution: train_code/architecture/MSFN.py",
             ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason=(
-                "Attention between bands correlates them over the whole image, and the gates of "
-                "channels look at its largest values."
-            ),
-            size_multiple=32,
-            memory_gb=2.0,
-            licence_note="The authors' repository states no licence.",
         ),
-        config=MSFNConfig,
-        network=MSFN,
-        presets={"tiny": {"width": 6, "stages": 1}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=_key,
-            contract={"clean": _INPUT, "exposed": _INPUT},
-            source="github.com/Matsuri247/MSFN-for-Spectral-Super-Resolution",
-            ignored=(r"\.attn_mask$", r"\.relative_position_index$"),
-        ),
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Attention between bands correlates them over the whole image, and the gates "
+        "of channels look at its largest values.",
+        size_multiple=32,
+        memory_gb=2.0,
+        licence_note="The authors' repository states no licence.",
+    ),
+    config=MSFNConfig,
+    network=MSFN,
+    presets={"tiny": {"width": 6, "stages": 1}},
+    official=OfficialLayout(
+        configure=_configure,
+        key=_key,
+        contract={"clean": _INPUT, "exposed": _INPUT},
+        source="github.com/Matsuri247/MSFN-for-Spectral-Super-Resolution",
+        ignored=(r"\.attn_mask$", r"\.relative_position_index$"),
     ),
 )

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import pad_to_multiple, rename
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import (
+    conv2d,
+    count_matches,
+    depthwise,
+    pad_to_multiple,
+    rename,
+)
 from respectra.methods.networks.mst_plus_plus import (
     SPECTRAL_BLOCK,
     FeedForward,
     SpectralAttention,
 )
 
-Blocks = Annotated[int, Field(ge=1)]
 MaskOf = Literal["first image", "each image"]
 
 
 class MSTConfig(NetworkConfig):
     """Configuration of MST; the defaults are MST-L of the toolbox."""
 
-    width: int = Field(default=31, ge=1)
+    width: Count = 31
     """Channels at full resolution and of one attention head; doubled at every level down."""
-    blocks: tuple[Blocks, Blocks, Blocks] = (4, 7, 5)
+    blocks: tuple[Count, Count, Count] = (4, 7, 5)
     """Attention blocks at full, half and quarter resolution, going down and going up again."""
     mask_of: MaskOf = "first image"
     """Whose mask gates the images of a batch. In the toolbox that of the first image gates all of
@@ -42,7 +46,7 @@ class MaskGate(nn.Module):
         super().__init__()
         self.enter = nn.Conv2d(channels, channels, 1)
         self.inner = nn.Conv2d(channels, channels, 1)
-        self.mix = nn.Conv2d(channels, channels, 5, padding=2, groups=channels)
+        self.mix = depthwise(channels, 5)
 
     def forward(self, mask: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
@@ -62,7 +66,7 @@ class MaskedAttention(SpectralAttention):
 
     def masked(self, x: Tensor, mask: Tensor) -> Tensor:
         """(n, channels, y, x) and its mask of the same shape -> the same shape."""
-        return torch.as_tensor(self(x, self.gate(mask[:1] if self.first else mask)))
+        return self(x, self.gate(mask[:1] if self.first else mask))
 
 
 class MaskedBlock(nn.Module):
@@ -76,11 +80,11 @@ class MaskedBlock(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(n, channels, y, x) and its mask of the same shape -> the same shape."""
         x = x + self.attention.masked(x, mask)
-        return torch.as_tensor(x + self.feed_forward(x))
+        return x + self.feed_forward(x)
 
 
 class MaskedBlocks(nn.ModuleList):
-    """Blocks in a row under the same mask."""
+    """Count in a row under the same mask."""
 
     def __init__(self, channels: int, heads: int, count: int, mask_of: MaskOf) -> None:
         super().__init__(MaskedBlock(channels, heads, mask_of) for _ in range(count))
@@ -119,7 +123,7 @@ class Decoder(nn.Module):
     def forward(self, x: Tensor, kept: Tensor, mask: Tensor) -> Tensor:
         """(n, 2c, y/2, x/2), (n, c, y, x) and its mask -> (n, c, y, x)."""
         x = self.fuse(torch.cat([self.up(x), kept], dim=1))
-        return torch.as_tensor(self.blocks(x, mask))
+        return self.blocks(x, mask)
 
 
 class MST(nn.Module):
@@ -133,8 +137,8 @@ class MST(nn.Module):
         super().__init__()
         width, bands, mask_of = config.width, config.bands, config.mask_of
         *outer, deepest = config.blocks
-        self.mask = nn.Conv2d(config.channels_in, width, 3, padding=1, bias=False)
-        self.embedding = nn.Conv2d(config.channels_in, width, 3, padding=1, bias=False)
+        self.mask = conv2d(config.channels_in, width, bias=False)
+        self.embedding = conv2d(config.channels_in, width, bias=False)
 
         def blocks(level: int, count: int) -> MaskedBlocks:
             return MaskedBlocks(width * 2**level, 2**level, count, mask_of)
@@ -147,7 +151,7 @@ class MST(nn.Module):
         self.decoders = nn.ModuleList(
             Decoder(width * 2**level, blocks(level, count)) for level, count in reversed(levels)
         )
-        self.mapping = nn.Conv2d(width, bands, 3, padding=1, bias=False)
+        self.mapping = conv2d(width, bands, bias=False)
         self.skip = nn.Identity() if width == bands else nn.Conv2d(width, bands, 1, bias=False)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -164,7 +168,7 @@ class MST(nn.Module):
         x = self.bottleneck(x, mask)
         for decoder in self.decoders:
             x = decoder(x, *kept.pop())
-        return torch.as_tensor(self.mapping(x) + self.skip(entered))[..., :height, :width]
+        return (self.mapping(x) + self.skip(entered))[..., :height, :width]
 
 
 _RENAMING = (
@@ -186,8 +190,7 @@ _RENAMING = (
 
 def _configure(state: State) -> MSTConfig:
     def blocks(place: str) -> int:
-        pattern = re.escape(place) + r"\.blocks\.(\d+)\."
-        return len({m[1] for key in state if (m := re.match(pattern, key))})
+        return count_matches(state, re.escape(place) + r"\.blocks\.(\d+)\.")
 
     width, channels_in = state["embedding_2.weight"].shape[:2]
     return MSTConfig(
@@ -198,56 +201,47 @@ def _configure(state: State) -> MSTConfig:
     )
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="mst",
-            title="MST-L (2022 toolbox)",
-            kind="network",
-            summary=(
-                "Mask-guided spectral-wise transformer: the forerunner of MST++, one U-shape of "
-                "attention between bands whose values are gated by a mask that the network makes "
-                "from the picture. Second to MST++ in the 2022 toolbox."
+METHOD = NetworkMethod(
+    card=Card(
+        name="mst",
+        title="MST-L (2022 toolbox)",
+        summary="Mask-guided spectral-wise transformer: the forerunner of MST++, one U-shape of "
+        "attention between bands whose values are gated by a mask that the network makes from the "
+        "picture. Second to MST++ in the 2022 toolbox.",
+        reference="Cai et al., Mask-guided Spectral-wise Transformer for Efficient Hyperspectral "
+        "Image Reconstruction, CVPR 2022; as adapted with Cai et al., MST++, CVPR Workshops 2022",
+        year=2022,
+        reported={"arad-1k": Score(mrae=0.1772, rmse=0.0256)},
+        decisions=(
+            Decision.published(
+                "Attention between bands guided by a mask, in one U-shape",
+                "paper on snapshot imaging",
             ),
-            reference=(
-                "Cai et al., Mask-guided Spectral-wise Transformer for Efficient Hyperspectral "
-                "Image Reconstruction, CVPR 2022; as adapted with Cai et al., MST++, CVPR "
-                "Workshops 2022"
+            Decision.code(
+                "4, 7 and 5 blocks of 31, 62 and 124 channels; a second embedding of the "
+                "picture in place of the mask of a coded aperture; no norm before the "
+                "attention, PyTorch's default initialisation",
+                "caiyuanhao1998/MST-plus-plus: train_code/architecture/MST.py",
             ),
-            year=2022,
-            reported={"arad-1k": Score(mrae=0.1772, rmse=0.0256)},
-            decisions=(
-                Decision.published(
-                    "Attention between bands guided by a mask, in one U-shape",
-                    "paper on snapshot imaging",
-                ),
-                Decision.code(
-                    "4, 7 and 5 blocks of 31, 62 and 124 channels; a second embedding of the "
-                    "picture in place of the mask of a coded aperture; no norm before the "
-                    "attention, PyTorch's default initialisation",
-                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/MST.py",
-                ),
-                Decision.code(
-                    "The mask of a batch's first image gates all its images (option mask_of; "
-                    "each image has its own in the preset tiny)",
-                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/MST.py",
-                ),
+            Decision.code(
+                "The mask of a batch's first image gates all its images (option mask_of; "
+                "each image has its own in the preset tiny)",
+                "caiyuanhao1998/MST-plus-plus: train_code/architecture/MST.py",
             ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason="Attention between bands correlates them over the whole image.",
-            size_multiple=8,
-            memory_gb=1.2,
-            licence_note="The toolbox and its published weights are under the MIT licence.",
         ),
-        config=MSTConfig,
-        network=MST,
-        presets={"tiny": {"width": 8, "blocks": (1, 1, 1), "mask_of": "each image"}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=lambda name, config: rename(name, _RENAMING),
-            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
-            source="github.com/caiyuanhao1998/MST-plus-plus",
-        ),
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Attention between bands correlates them over the whole image.",
+        size_multiple=8,
+        memory_gb=1.2,
+        licence_note="The toolbox and its published weights are under the MIT licence.",
+    ),
+    config=MSTConfig,
+    network=MST,
+    presets={"tiny": {"width": 8, "blocks": (1, 1, 1), "mask_of": "each image"}},
+    official=OfficialLayout(
+        configure=_configure,
+        key=lambda name, config: rename(name, _RENAMING),
+        contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
+        source="github.com/caiyuanhao1998/MST-plus-plus",
     ),
 )

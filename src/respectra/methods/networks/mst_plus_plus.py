@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 
 import torch
@@ -11,9 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
 from respectra.methods.networks.blocks import (
+    Rule,
     channel_correlation,
+    conv2d,
+    count_matches,
+    depthwise,
     pad_to_multiple,
     rename,
     split_heads,
@@ -23,9 +26,9 @@ from respectra.methods.networks.blocks import (
 class CascadeConfig(NetworkConfig):
     """Configuration of a cascade of U-shaped networks; the defaults are the published ones."""
 
-    width: int = Field(default=31, ge=1)
+    width: Count = 31
     """Channels at full resolution and of one attention head; doubled at every level down."""
-    stages: int = Field(default=3, ge=1)
+    stages: Count = 3
     """U-shapes in a row."""
     levels: int = Field(default=2, ge=0)
     """Halvings of the resolution within a U-shape."""
@@ -43,13 +46,13 @@ class FeedForward(nn.Module):
         wide = 4 * channels
         self.norm = nn.LayerNorm(channels)
         self.expand = nn.Conv2d(channels, wide, 1, bias=bias)
-        self.mix = nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=bias)
+        self.mix = depthwise(wide, bias=bias)
         self.reduce = nn.Conv2d(wide, channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
         x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return torch.as_tensor(self.reduce(F.gelu(self.mix(F.gelu(self.expand(x))))))
+        return self.reduce(F.gelu(self.mix(F.gelu(self.expand(x)))))
 
 
 class Encoder(nn.Module):
@@ -77,7 +80,7 @@ class Decoder(nn.Module):
 
     def forward(self, x: Tensor, kept: Tensor) -> Tensor:
         """(n, 2c, y/2, x/2) and (n, c, y, x) -> (n, c, y, x)."""
-        return torch.as_tensor(self.block(self.fuse(torch.cat([self.up(x), kept], dim=1))))
+        return self.block(self.fuse(torch.cat([self.up(x), kept], dim=1)))
 
 
 class UShape(nn.Module):
@@ -87,7 +90,7 @@ class UShape(nn.Module):
         super().__init__()
         width = config.width
         scales = [2**level for level in range(config.levels)]
-        self.embedding = nn.Conv2d(width, width, 3, padding=1, bias=bias)
+        self.embedding = conv2d(width, width, bias=bias)
         self.encoders = nn.ModuleList(
             Encoder(width * s, block(width * s, s), bias=bias) for s in scales
         )
@@ -95,7 +98,7 @@ class UShape(nn.Module):
         self.decoders = nn.ModuleList(
             Decoder(width * s, block(width * s, s), bias=bias) for s in reversed(scales)
         )
-        self.mapping = nn.Conv2d(width, width, 3, padding=1, bias=bias)
+        self.mapping = conv2d(width, width, bias=bias)
 
     def forward(self, image: Tensor) -> Tensor:
         """(n, width, y, x) -> the same shape; y and x are multiples of 2**levels."""
@@ -107,25 +110,31 @@ class UShape(nn.Module):
         x = self.bottleneck(x)
         for decoder in self.decoders:
             x = decoder(x, kept.pop())
-        return torch.as_tensor(self.mapping(x) + image)
+        return self.mapping(x) + image
 
 
-class Cascade(nn.Module):
-    """The frame of MST++ and its successors: U-shapes in a row between two convolutions.
+class Frame(nn.Module):
+    """What MST++ and its successors have around their stages: two convolutions and a skip.
 
     The authors' skip around everything needs as many bands as channels; where they differ, a 1x1
     convolution makes the one from the other.
     """
 
-    def __init__(self, config: CascadeConfig, block: BlockFactory, *, bias: bool = False) -> None:
+    def __init__(
+        self,
+        config: NetworkConfig,
+        stages: Iterable[nn.Module],
+        multiple: int,
+        *,
+        width: int,
+        bias: bool = False,
+    ) -> None:
         super().__init__()
-        width, bands = config.width, config.bands
-        self.multiple = max(8, 2**config.levels)
-        self.conv_in = nn.Conv2d(config.channels_in, width, 3, padding=1, bias=bias)
-        self.stages = nn.Sequential(
-            *(UShape(config, block, bias=bias) for _ in range(config.stages))
-        )
-        self.conv_out = nn.Conv2d(width, bands, 3, padding=1, bias=bias)
+        bands = config.bands
+        self.multiple = multiple
+        self.conv_in = conv2d(config.channels_in, width, bias=bias)
+        self.stages = nn.Sequential(*stages)
+        self.conv_out = conv2d(width, bands, bias=bias)
         self.skip = nn.Identity() if width == bands else nn.Conv2d(width, bands, 1, bias=False)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -133,7 +142,16 @@ class Cascade(nn.Module):
         height, width = image.shape[-2:]
         x = self.conv_in(pad_to_multiple(image, self.multiple))
         out = self.conv_out(self.stages(x)) + self.skip(x)
-        return torch.as_tensor(out[..., :height, :width])
+        return out[..., :height, :width]
+
+
+class Cascade(Frame):
+    """U-shapes in a row, whose blocks are MST++'s or a successor's."""
+
+    def __init__(self, config: CascadeConfig, block: BlockFactory, *, bias: bool = False) -> None:
+        stages = (UShape(config, block, bias=bias) for _ in range(config.stages))
+        multiple = max(8, 2**config.levels)
+        super().__init__(config, stages, multiple, width=config.width, bias=bias)
 
 
 class SpectralAttention(nn.Module):
@@ -148,9 +166,9 @@ class SpectralAttention(nn.Module):
         self.rescale = nn.Parameter(torch.ones(heads, 1, 1))
         self.project = nn.Linear(channels, channels)
         self.position = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+            depthwise(channels, bias=False),
             nn.GELU(),
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+            depthwise(channels, bias=False),
         )
         for linear in (self.to_q, self.to_k, self.to_v, self.project):
             nn.init.trunc_normal_(linear.weight, std=0.02)
@@ -173,9 +191,7 @@ class SpectralAttention(nn.Module):
         )
         mixed = (self.rescale * correlation).softmax(dim=-1) @ split_heads(gated, self.heads)
         mixed = mixed.permute(0, 3, 1, 2).reshape(n, height, width, channels)
-        return torch.as_tensor(
-            self.project(mixed).permute(0, 3, 1, 2) + self.position(v.permute(0, 3, 1, 2))
-        )
+        return self.project(mixed).permute(0, 3, 1, 2) + self.position(v.permute(0, 3, 1, 2))
 
 
 class SpectralAttentionBlock(nn.Module):
@@ -189,15 +205,7 @@ class SpectralAttentionBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
         x = x + self.attention(x)
-        return torch.as_tensor(x + self.feed_forward(x))
-
-
-class MSTPlusPlusConfig(CascadeConfig):
-    """Configuration of MST++; the defaults are the published ones."""
-
-
-def _network(config: MSTPlusPlusConfig) -> nn.Module:
-    return Cascade(config, SpectralAttentionBlock)
+        return x + self.feed_forward(x)
 
 
 #: Parts of our names of the frame and what the authors call them, in the order of replacement.
@@ -226,7 +234,7 @@ SPECTRAL_BLOCK = (
 )
 
 
-def cascade_key(name: str, block: Iterable[tuple[str, str]]) -> str:
+def cascade_key(name: str, block: Iterable[Rule]) -> str:
     """The authors' name of a tensor of :class:`Cascade`; ``block`` renames within its blocks."""
     return rename(name, (*_FRAME, *block))
 
@@ -234,62 +242,51 @@ def cascade_key(name: str, block: Iterable[tuple[str, str]]) -> str:
 def cascade_shape(state: State) -> dict[str, int]:
     """The options of :class:`CascadeConfig`, read off the authors' keys and shapes."""
 
-    def count(pattern: str) -> int:
-        return len({found[1] for key in state if (found := re.match(pattern, key))})
-
     width, channels_in = state["conv_in.weight"].shape[:2]
     return {
         "channels_in": channels_in,
         "bands": state["conv_out.weight"].shape[0],
         "width": width,
-        "stages": count(r"body\.(\d+)\."),
-        "levels": count(r"body\.0\.encoder_layers\.(\d+)\."),
+        "stages": count_matches(state, r"body\.(\d+)\."),
+        "levels": count_matches(state, r"body\.0\.encoder_layers\.(\d+)\."),
     }
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="mst-plus-plus",
-            title="MST++",
-            kind="network",
-            summary=(
-                "Multi-stage spectral-wise transformer: three U-shaped networks in a row whose "
-                "attention runs between bands and not between pixels. Winner of the 2022 "
-                "challenge and small for its accuracy."
+METHOD = NetworkMethod(
+    card=Card(
+        name="mst-plus-plus",
+        title="MST++",
+        summary="Multi-stage spectral-wise transformer: three U-shaped networks in a row whose "
+        "attention runs between bands and not between pixels. Winner of the 2022 challenge and "
+        "small for its accuracy.",
+        reference="Cai et al., MST++: Multi-stage Spectral-wise Transformer for Efficient Spectral "
+        "Reconstruction, CVPR Workshops 2022",
+        year=2022,
+        reported={"arad-1k": Score(mrae=0.1645, rmse=0.0248)},
+        decisions=(
+            Decision.published(
+                "Three U-shapes of two levels, spectral attention with 1, 2 and 4 heads",
+                "paper",
             ),
-            reference=(
-                "Cai et al., MST++: Multi-stage Spectral-wise Transformer for Efficient Spectral "
-                "Reconstruction, CVPR Workshops 2022"
+            Decision.code(
+                "No norm before the attention, positional branch on the values, padding "
+                "to a multiple of 8 by reflection, biases in two places alone",
+                "caiyuanhao1998/MST-plus-plus: MST_Plus_Plus.py",
             ),
-            year=2022,
-            reported={"arad-1k": Score(mrae=0.1645, rmse=0.0248)},
-            decisions=(
-                Decision.published(
-                    "Three U-shapes of two levels, spectral attention with 1, 2 and 4 heads",
-                    "paper",
-                ),
-                Decision.code(
-                    "No norm before the attention, positional branch on the values, padding "
-                    "to a multiple of 8 by reflection, biases in two places alone",
-                    "caiyuanhao1998/MST-plus-plus: MST_Plus_Plus.py",
-                ),
-            ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason="Attention between bands correlates them over the whole image.",
-            size_multiple=8,
-            memory_gb=1.1,
-            licence_note="The authors' code and weights are under the MIT licence.",
         ),
-        config=MSTPlusPlusConfig,
-        network=_network,
-        presets={"tiny": {"width": 12, "stages": 1}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=lambda state: MSTPlusPlusConfig(**cascade_shape(state)),
-            key=lambda name, config: cascade_key(name, SPECTRAL_BLOCK),
-            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
-            source="github.com/caiyuanhao1998/MST-plus-plus",
-        ),
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Attention between bands correlates them over the whole image.",
+        size_multiple=8,
+        memory_gb=1.1,
+        licence_note="The authors' code and weights are under the MIT licence.",
+    ),
+    config=CascadeConfig,
+    network=lambda config: Cascade(config, SpectralAttentionBlock),
+    presets={"tiny": {"width": 12, "stages": 1}},
+    official=OfficialLayout(
+        configure=lambda state: CascadeConfig(**cascade_shape(state)),
+        key=lambda name, config: cascade_key(name, SPECTRAL_BLOCK),
+        contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
+        source="github.com/caiyuanhao1998/MST-plus-plus",
     ),
 )

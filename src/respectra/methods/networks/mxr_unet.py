@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import Annotated, Literal
 
 import torch
@@ -13,10 +12,10 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import conv2d, count_matches, rename
 
 _Width = Annotated[int, Field(ge=2)]
-_Depth = Annotated[int, Field(ge=1)]
 
 
 class MXRUNetConfig(NetworkConfig):
@@ -26,7 +25,7 @@ class MXRUNetConfig(NetworkConfig):
     """Channels of the three stem convolutions, each at least 2."""
     widths: tuple[_Width, _Width, _Width, _Width] = (64, 128, 256, 512)
     """Channels inside the blocks of the four stages, each at least 2."""
-    depths: tuple[_Depth, _Depth, _Depth, _Depth] = (3, 4, 6, 3)
+    depths: tuple[Count, Count, Count, Count] = (3, 4, 6, 3)
     """Blocks of the four stages, each at least 1."""
     expansion: Literal[1, 4] = 4
     """1: blocks of two 3x3 convolutions; 4: bottlenecks that give four times their width."""
@@ -211,12 +210,11 @@ class MXRUNet(nn.Module):
         residual = f
         for layer in self.refine:
             residual = F.relu(layer(residual))
-        out: Tensor = self.head(f + residual)
-        return out
+        return self.head(f + residual)
 
 
 def _weight_norm_conv(channels: int, channels_out: int, side: int) -> nn.Module:
-    conv = nn.Conv2d(channels, channels_out, side, padding=side // 2)
+    conv = conv2d(channels, channels_out, side)
     nn.init.kaiming_normal_(conv.weight)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
     normed: nn.Module = weight_norm(conv)
@@ -256,10 +254,7 @@ def _halo(config: MXRUNetConfig) -> int | None:
 
 
 def _configure(state: State) -> MXRUNetConfig:
-    depths = [
-        len({m[1] for key in state if (m := re.match(rf"layers\.0\.{i}\.(\d+)\.", key))})
-        for i in range(4, 8)
-    ]
+    depths = [count_matches(state, rf"layers\.0\.{i}\.(\d+)\.") for i in range(4, 8)]
     stages = range(4, 8)
     return MXRUNetConfig.model_validate(
         {
@@ -299,99 +294,87 @@ _RENAMES = (
 )
 
 
-def _official_key(name: str, config: MXRUNetConfig) -> str:
-    for pattern, replacement in _RENAMES:
-        name = re.sub(pattern, replacement, name)
-    return name
-
-
 _SOURCE = "akashpalrecha/hyperspectral-reconstruction"
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="mxr-unet",
-            title="MXR-U-Net",
-            kind="network",
-            summary=(
-                "U-Net with a residual encoder, sub-pixel upsampling and "
-                "self-attention: fast for its size, since most of it works on small grids."
-            ),
-            reference="Banerjee and Palrecha, MXR-U-Nets for real time hyperspectral "
-            "reconstruction, 2020; NTIRE 2020 report, section 5.11",
-            team="Pixxel AI",
-            year=2020,
-            rank={"clean": 11, "real-world": 10},
-            reported={
-                "clean": Score(mrae=0.04441, rmse=0.01645),
-                "real-world": Score(mrae=0.09322, rmse=0.02255),
-            },
-            decisions=(
-                Decision.published(
-                    "encoder of 50 layers with Mish, self-attention, weight-normalised "
-                    "sub-pixel upsampling with blur",
-                    "NTIRE 2020 report, section 5.11",
-                ),
-                Decision.code(
-                    "all layers and their order; the authors' scripts mostly run an encoder "
-                    "of 34 layers",
-                    f"{_SOURCE} : train_mxr.py, mish/mxresnet.py; "
-                    "fastai 1.0.61 : vision/models/unet.py, layers.py",
-                ),
-                Decision.published(
-                    "upsampling starts free of checkerboards (ICNR), as published; under "
-                    "weight normalisation fastai 1 set that start and then lost it",
-                    "NTIRE 2020 report, section 5.11; corrected in fastai 2 : layers.py",
-                ),
-            ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason=(
-                "Self-attention lets every pixel see all others; without it the neighbourhood is "
-                "bounded, but the grids of an encoder that halves five times shift with the tile."
-            ),
-            size_minimum=33,
-            memory_gb=4.0,
-        ),
-        config=MXRUNetConfig,
-        network=MXRUNet,
-        presets={
-            "tiny": {
-                "stem": (2, 4, 4),
-                "widths": (4, 8, 16, 24),
-                "depths": (1, 1, 1, 1),
-                "expansion": 1,
-            },
-            "encoder-18": {"depths": (2, 2, 2, 2), "expansion": 1},
-            "encoder-34": {"depths": (3, 4, 6, 3), "expansion": 1},
-            "encoder-18-no-attention": {
-                "depths": (2, 2, 2, 2),
-                "expansion": 1,
-                "self_attention": False,
-            },
-            "encoder-34-no-attention": {
-                "depths": (3, 4, 6, 3),
-                "expansion": 1,
-                "self_attention": False,
-            },
-            "encoder-50-no-attention": {"self_attention": False},
+METHOD = NetworkMethod(
+    card=Card(
+        name="mxr-unet",
+        title="MXR-U-Net",
+        summary="U-Net with a residual encoder, sub-pixel upsampling and self-attention: fast for "
+        "its size, since most of it works on small grids.",
+        reference="Banerjee and Palrecha, MXR-U-Nets for real time hyperspectral "
+        "reconstruction, 2020; NTIRE 2020 report, section 5.11",
+        team="Pixxel AI",
+        year=2020,
+        rank={"clean": 11, "real-world": 10},
+        reported={
+            "clean": Score(mrae=0.04441, rmse=0.01645),
+            "real-world": Score(mrae=0.09322, rmse=0.02255),
         },
-        halo=_halo,
-        official=OfficialLayout(
-            configure=_configure,
-            key=_official_key,
-            contract={
-                "clean": {
-                    "scaling": "standardised",
-                    "mean": (0.1801, 0.1821, 0.1468),
-                    "std": (0.1220, 0.1245, 0.1171),
-                },
-                "real-world": {
-                    "scaling": "standardised",
-                    "mean": (0.1859, 0.1794, 0.1533),
-                    "std": (0.1244, 0.1235, 0.1181),
-                },
-            },
-            source=_SOURCE,
+        decisions=(
+            Decision.published(
+                "encoder of 50 layers with Mish, self-attention, weight-normalised "
+                "sub-pixel upsampling with blur",
+                "NTIRE 2020 report, section 5.11",
+            ),
+            Decision.code(
+                "all layers and their order; the authors' scripts mostly run an encoder "
+                "of 34 layers",
+                f"{_SOURCE} : train_mxr.py, mish/mxresnet.py; "
+                "fastai 1.0.61 : vision/models/unet.py, layers.py",
+            ),
+            Decision.published(
+                "upsampling starts free of checkerboards (ICNR), as published; under "
+                "weight normalisation fastai 1 set that start and then lost it",
+                "NTIRE 2020 report, section 5.11; corrected in fastai 2 : layers.py",
+            ),
         ),
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Self-attention lets every pixel see all others; without it the "
+        "neighbourhood is bounded, but the grids of an encoder that halves five times shift with "
+        "the tile.",
+        size_minimum=33,
+        memory_gb=4.0,
+    ),
+    config=MXRUNetConfig,
+    network=MXRUNet,
+    presets={
+        "tiny": {
+            "stem": (2, 4, 4),
+            "widths": (4, 8, 16, 24),
+            "depths": (1, 1, 1, 1),
+            "expansion": 1,
+        },
+        "encoder-18": {"depths": (2, 2, 2, 2), "expansion": 1},
+        "encoder-34": {"depths": (3, 4, 6, 3), "expansion": 1},
+        "encoder-18-no-attention": {
+            "depths": (2, 2, 2, 2),
+            "expansion": 1,
+            "self_attention": False,
+        },
+        "encoder-34-no-attention": {
+            "depths": (3, 4, 6, 3),
+            "expansion": 1,
+            "self_attention": False,
+        },
+        "encoder-50-no-attention": {"self_attention": False},
+    },
+    halo=_halo,
+    official=OfficialLayout(
+        configure=_configure,
+        key=lambda name, config: rename(name, _RENAMES),
+        contract={
+            "clean": {
+                "scaling": "standardised",
+                "mean": (0.1801, 0.1821, 0.1468),
+                "std": (0.1220, 0.1245, 0.1171),
+            },
+            "real-world": {
+                "scaling": "standardised",
+                "mean": (0.1859, 0.1794, 0.1533),
+                "std": (0.1244, 0.1235, 0.1181),
+            },
+        },
+        source=_SOURCE,
     ),
 )

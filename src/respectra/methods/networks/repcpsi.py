@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import rename
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout
+from respectra.methods.networks.blocks import conv2d, count_matches, rename
 
 
 class RepCPSIConfig(NetworkConfig):
     """Configuration of RepCPSI; the defaults are the authors'."""
 
-    width: int = Field(default=80, ge=1)
+    width: Count = 80
     """Channels of the trunk."""
-    blocks: int = Field(default=8, ge=1)
+    blocks: Count = 8
     """Residual blocks of two convolutions and a gate."""
-    gate_kernel: int = Field(default=7, ge=1)
+    gate_kernel: Count = 7
     """Neighbouring channels that the gates of one look at; an odd number."""
     merged: bool = False
     """Whether each convolution is one kernel instead of three branches: the same answers, less
@@ -34,14 +31,13 @@ class Branches(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.point = nn.Conv2d(width, width, 1)
-        self.square = nn.Conv2d(width, width, 3, padding=1)
-        self.inner = nn.Conv2d(width, width, 3, padding=1)
+        self.square = conv2d(width, width)
+        self.inner = conv2d(width, width)
         self.outer = nn.Conv2d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> the same shape."""
-        out: Tensor = self.point(x) + self.square(x) + self.outer(self.inner(x))
-        return out
+        return self.point(x) + self.square(x) + self.outer(self.inner(x))
 
     def merge(self) -> nn.Conv2d:
         """The one 3x3 convolution that gives the same."""
@@ -87,12 +83,12 @@ class GatedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> the same shape."""
-        return x + torch.as_tensor(self.gate(self.conv2(self.act(self.conv1(x)))))
+        return x + self.gate(self.conv2(self.act(self.conv1(x))))
 
 
 def _mixer(config: RepCPSIConfig) -> nn.Module:
     width = config.width
-    return nn.Conv2d(width, width, 3, padding=1) if config.merged else Branches(width)
+    return conv2d(width, width) if config.merged else Branches(width)
 
 
 class RepCPSI(nn.Module):
@@ -101,14 +97,14 @@ class RepCPSI(nn.Module):
     def __init__(self, config: RepCPSIConfig) -> None:
         super().__init__()
         self.config = config
-        self.conv_in = nn.Conv2d(config.channels_in, config.width, 3, padding=1)
+        self.conv_in = conv2d(config.channels_in, config.width)
         self.blocks = nn.Sequential(*(GatedBlock(config) for _ in range(config.blocks)))
-        self.conv_out = nn.Conv2d(config.width, config.bands, 3, padding=1)
+        self.conv_out = conv2d(config.width, config.bands)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, bands, y, x)."""
         x = self.conv_in(x)
-        return torch.as_tensor(self.conv_out(self.blocks(x) + x))
+        return self.conv_out(self.blocks(x) + x)
 
     def merge(self) -> RepCPSI:
         """A network that gives the same with every convolution's branches merged into one.
@@ -144,65 +140,51 @@ _RENAMING = (
 )
 
 
-def _configure(state: State) -> RepCPSIConfig:
-    width, channels_in = state["in_conv2D.weight"].shape[:2]
-    blocks = {m[1] for key in state if (m := re.match(r"seq_spaspe\.(\d+)\.", key))}
-    return RepCPSIConfig(
-        channels_in=channels_in,
-        bands=state["out_conv2D.weight"].shape[0],
-        width=width,
-        blocks=len(blocks),
-        gate_kernel=state["seq_spaspe.0.att_spe.gate_h.weight"].shape[2],
-        merged="seq_spaspe.0.stage1_conv.combine_conv.weight" in state,
-    )
-
-
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="repcpsi",
-            title="RepCPSI",
-            kind="network",
-            summary=(
-                "Residual blocks whose convolutions have three branches in training and one "
-                "kernel afterwards, with gates along rows, columns and neighbouring channels. "
-                "Merged, it is a light convolutional network without anything unusual in it."
+METHOD = NetworkMethod(
+    card=Card(
+        name="repcpsi",
+        title="RepCPSI",
+        summary="Residual blocks whose convolutions have three branches in training and one kernel "
+        "afterwards, with gates along rows, columns and neighbouring channels. Merged, it is a "
+        "light convolutional network without anything unusual in it.",
+        reference="RepCPSI: Coordinate-Preserving Proximity Spectral Interaction Network With "
+        "Reparameterization for Lightweight Spectral Super-Resolution, IEEE Transactions on "
+        "Geoscience and Remote Sensing, 2023",
+        year=2023,
+        decisions=(
+            Decision.published(
+                "Branches that are merged for inference, and gates that keep positions", "paper"
             ),
-            reference=(
-                "RepCPSI: Coordinate-Preserving Proximity Spectral Interaction Network With "
-                "Reparameterization for Lightweight Spectral Super-Resolution, IEEE Transactions "
-                "on Geoscience and Remote Sensing, 2023"
+            Decision.code(
+                "8 blocks of 80 channels, gates over 7 channels, biases and zero padding "
+                "everywhere, PyTorch's default initialisation",
+                "Deep-imagelab/RepCPSI: RepCPSI.py",
             ),
-            year=2023,
-            decisions=(
-                Decision.published(
-                    "Branches that are merged for inference, and gates that keep positions", "paper"
-                ),
-                Decision.code(
-                    "8 blocks of 80 channels, gates over 7 channels, biases and zero padding "
-                    "everywhere, PyTorch's default initialisation",
-                    "Deep-imagelab/RepCPSI: RepCPSI.py",
-                ),
-                Decision.code(
-                    "The merged kernel is that of the 3x3, plus the 1x1 in its middle, plus "
-                    "the product of the two in a row; exact, as their first has the padding",
-                    "Deep-imagelab/RepCPSI: RepCPSI.py",
-                ),
+            Decision.code(
+                "The merged kernel is that of the 3x3, plus the 1x1 in its middle, plus "
+                "the product of the two in a row; exact, as their first has the padding",
+                "Deep-imagelab/RepCPSI: RepCPSI.py",
             ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason="Its gates are means along whole rows and columns of the image.",
-            memory_gb=1.1,
-            licence_note="The authors' repository states no licence and publishes no weights.",
         ),
-        config=RepCPSIConfig,
-        network=RepCPSI,
-        presets={"merged": {"merged": True}, "tiny": {"width": 8, "blocks": 2}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=lambda name, config: rename(name, _RENAMING),
-            contract={"clean": {}},
-            source="github.com/Deep-imagelab/RepCPSI",
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Its gates are means along whole rows and columns of the image.",
+        memory_gb=1.1,
+        licence_note="The authors' repository states no licence and publishes no weights.",
+    ),
+    config=RepCPSIConfig,
+    network=RepCPSI,
+    presets={"merged": {"merged": True}, "tiny": {"width": 8, "blocks": 2}},
+    official=OfficialLayout(
+        configure=lambda state: RepCPSIConfig(
+            channels_in=state["in_conv2D.weight"].shape[1],
+            bands=state["out_conv2D.weight"].shape[0],
+            width=state["in_conv2D.weight"].shape[0],
+            blocks=count_matches(state, r"seq_spaspe\.(\d+)\."),
+            gate_kernel=state["seq_spaspe.0.att_spe.gate_h.weight"].shape[2],
+            merged="seq_spaspe.0.stage1_conv.combine_conv.weight" in state,
         ),
+        key=lambda name, config: rename(name, _RENAMING),
+        contract={"clean": {}},
+        source="github.com/Deep-imagelab/RepCPSI",
     ),
 )

@@ -41,64 +41,59 @@ def _halo(config: NetworkConfig) -> int:
     return 0 if idle else max(config.windows, default=1) // 2
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="respectra",
-            title="Respectra",
-            kind="network",
-            summary=(
-                "The project's own: a small network that predicts only what the camera does not "
-                "see, pixel by pixel in the light of a code of the whole scene. Made for machines "
-                "without a GPU."
+METHOD = NetworkMethod(
+    card=Card(
+        name="respectra",
+        title="Respectra",
+        summary="The project's own: a small network that predicts only what the camera does not "
+        "see, pixel by pixel in the light of a code of the whole scene. Made for machines without "
+        "a GPU.",
+        reference="docs/method.md",
+        year=2026,
+        decisions=(
+            Decision(
+                what="exact linear part P v with P = CA(AᵀCA)⁻¹, and a prediction in the "
+                "camera's null space on top: any answer has the pixel's values",
+                origin=Origin.PUBLISHED,
+                source="range-null-space decomposition; docs/method.md",
             ),
-            reference="docs/method.md",
-            year=2026,
-            decisions=(
-                Decision(
-                    what="exact linear part P v with P = CA(AᵀCA)⁻¹, and a prediction in the "
-                    "camera's null space on top: any answer has the pixel's values",
-                    origin=Origin.PUBLISHED,
-                    source="range-null-space decomposition; docs/method.md",
-                ),
-                Decision(
-                    what="features are ratios, the scene code is a mean over pixels: exposure "
-                    "scales the answer, the order of the pixels has no influence",
-                    origin=Origin.PUBLISHED,
-                    source="docs/method.md",
-                ),
-                Decision(
-                    what="a code is a cell of values, whose width follows from the picture's bits; "
-                    "the place within it is predicted and cannot leave it",
-                    origin=Origin.PUBLISHED,
-                    source="docs/method.md",
-                ),
+            Decision(
+                what="features are ratios, the scene code is a mean over pixels: exposure "
+                "scales the answer, the order of the pixels has no influence",
+                origin=Origin.PUBLISHED,
+                source="docs/method.md",
             ),
-            tiling=Tiling.STATISTICS,
-            tiling_reason="Pixels are independent once the scene's mean code is known.",
-            memory_gb=1.2,
+            Decision(
+                what="a code is a cell of values, whose width follows from the picture's bits; "
+                "the place within it is predicted and cannot leave it",
+                origin=Origin.PUBLISHED,
+                source="docs/method.md",
+            ),
         ),
-        config=RespectraConfig,
-        network=_network,
-        in_numpy=_in_numpy,
-        presets={
-            "any-camera": {
-                "width": 84,
-                "rank": 14,
-                "told": 24,
-                "residual": True,
-                "doubt": 20,
-                "windows": (3, 7, 15),
-                "denoiser": 32,
-            },
-            "xs": {"width": 34, "scene": 12},
-            "pixel": {"scene": 0},
-            "tiny": {"width": 24, "layers": 1, "scene": 8},
-        },
-        halo=_halo,
-        untrained={
-            r"uncertainty_head\..*": "trained by its own loss, through uncertainty()",
-            r"offset_head\..*": "learns once set_step() has said how coarse values are",
-        },
+        tiling=Tiling.STATISTICS,
+        tiling_reason="Pixels are independent once the scene's mean code is known.",
+        memory_gb=1.2,
     ),
+    config=RespectraConfig,
+    network=_network,
+    in_numpy=_in_numpy,
+    presets={
+        "any-camera": {
+            "width": 84,
+            "rank": 14,
+            "told": 24,
+            "residual": True,
+            "doubt": 20,
+            "windows": (3, 7, 15),
+            "denoiser": 32,
+        },
+        "xs": {"width": 34, "scene": 12},
+        "pixel": {"scene": 0},
+        "tiny": {"width": 24, "layers": 1, "scene": 8},
+    },
+    halo=_halo,
+    untrained={
+        r"uncertainty_head\..*": "trained by its own loss, through uncertainty()",
+        r"offset_head\..*": "learns once set_step() has said how coarse values are",
+    },
 )

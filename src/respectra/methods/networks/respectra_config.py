@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from respectra.errors import ConfigError
-from respectra.methods.network import NetworkConfig
+from respectra.methods.network import Count, NetworkConfig
 
 #: Parts of the network that older weights files know under other names.
 FORMER_NAMES = {
@@ -31,11 +31,11 @@ REACH = 0.49
 class RespectraConfig(NetworkConfig):
     """Configuration of :class:`Respectra`."""
 
-    width: int = Field(default=80, ge=1)
+    width: Count = 80
     """Channels of the per-pixel layers."""
-    layers: int = Field(default=2, ge=1)
+    layers: Count = 2
     """Hidden layers after the first."""
-    rank: int = Field(default=12, ge=1)
+    rank: Count = 12
     """Basis spectra; only their part that the camera does not see is used."""
     scene: int = Field(default=24, ge=0)
     """Length of the code that describes the scene, its light above all; 0: every pixel alone."""

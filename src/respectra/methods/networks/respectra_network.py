@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from respectra.methods.networks.blocks import GlobalMean
+from respectra.methods.networks.blocks import GlobalMean, smooth_camera
 from respectra.methods.networks.respectra_config import (
     EPSILON,
     LEVEL_EPSILON,
@@ -68,10 +68,8 @@ class Respectra(nn.Module):
         bands, width, code = config.bands, config.width, config.scene
         channels, self.windows = config.channels_in, config.windows
         grid = torch.linspace(0, 1, bands)
-        # Three smooth lobes and a smooth prior: a start that any trained weights replace.
-        peaks = torch.linspace(0.75, 0.15, config.channels_in)
-        lobes = torch.exp(-(((grid[:, None] - peaks) / 0.15) ** 2))
-        lobes = lobes / lobes.sum(dim=0)
+        # Smooth lobes and a smooth prior: a start that any trained weights replace.
+        lobes = smooth_camera(bands, channels)
         distance = grid[:, None] - grid
         self.register_buffer("standard", lobes.clone())
         self.register_buffer("covariance", torch.exp(-((distance / 0.2) ** 2)) + 0.01)
@@ -225,8 +223,8 @@ class Respectra(nn.Module):
     def coefficients(self, x: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, channels_in + rank, y, x)."""
         middle = self.middle(x)
-        total, hidden = self._encode_and_hide(middle)
-        return self.project(middle, total, hidden)
+        total, maps, conditions = self.encode(middle)
+        return self.project(middle, total, self.hidden(maps, conditions))
 
     def uncertainty(self, x: Tensor) -> Tensor:
         """Expected absolute error of each value of ``forward``: (n, bands, y, x).
@@ -272,7 +270,7 @@ class Respectra(nn.Module):
             return middle, None
         assert self.denoiser is not None
         variance = self._variance(middle)
-        quiet = torch.as_tensor(self.denoiser(middle, variance))
+        quiet = self.denoiser(middle, variance)
         if not self.training:  # in training, gradients reach it wherever it is
             most = _MOST_NOISE * variance.sqrt()
             quiet = middle + (quiet - middle).clamp(-most, most)
@@ -284,8 +282,7 @@ class Respectra(nn.Module):
         middle = x.shape[1] // 2
         mean = self.mean_light(x[:, middle : middle + 1])
         fixed = read**2 + (relative * mean) ** 2 + self.step**2 / 12
-        variance: Tensor = fixed + (gain + photons * mean) * x.clamp_min(0.0)
-        return variance
+        return fixed + (gain + photons * mean) * x.clamp_min(0.0)
 
     def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """All that is not of each pixel alone.
@@ -329,11 +326,6 @@ class Respectra(nn.Module):
         placed = middle + REACH * self.step * torch.tanh(self.offset_head(hidden))
         return torch.cat([placed, total * self.last(hidden)], dim=1)
 
-    def _encode_and_hide(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The sum of a pixel's values, and what the last layers see of it."""
-        total, maps, condition = self.encode(x)
-        return total, self.hidden(maps, condition)
-
     def _features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Sum of the values, and ratios: of channels, of cells to values, to the scene's light."""
         total, ratios = self._ratios(x)
@@ -376,8 +368,7 @@ class Respectra(nn.Module):
     def scene_code(self, features: Tensor) -> Tensor:
         """(n, features, y, x) -> (n, scene, 1, 1)."""
         seen = F.relu(self.scene_encoder1(features), inplace=True)
-        code: Tensor = self.mean(F.relu(self.scene_encoder2(seen), inplace=True))
-        return code
+        return self.mean(F.relu(self.scene_encoder2(seen), inplace=True))
 
 
 def _contrast(read: Tensor, quiet: Tensor, variance: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ class Denoiser(nn.Module):
         hidden = F.relu(self.between(hidden), inplace=True)
         n, channels, height, width = x.shape
         weights = self.out(hidden).view(n, self.count, channels, height, width).softmax(dim=1)
-        result: Tensor = weights[:, 0] * offered[0]
+        result = weights[:, 0] * offered[0]
         for i, values in enumerate(offered[1:], start=1):
             result = result + weights[:, i] * values
         return result

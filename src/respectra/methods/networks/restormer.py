@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import channel_correlation, pad_to_multiple, rename
-
-Blocks = Annotated[int, Field(ge=1)]
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import (
+    Rule,
+    channel_correlation,
+    conv2d,
+    count_matches,
+    depthwise,
+    from_one,
+    pad_to_multiple,
+    rename,
+)
 
 
 class RestormerConfig(NetworkConfig):
@@ -23,10 +27,10 @@ class RestormerConfig(NetworkConfig):
     width: int = Field(default=48, ge=2, multiple_of=2)
     """Channels at full resolution, an even number, and of one attention head; doubled at every
     level down."""
-    blocks: tuple[Blocks, Blocks, Blocks, Blocks] = (2, 3, 3, 4)
+    blocks: tuple[Count, Count, Count, Count] = (2, 3, 3, 4)
     """Transformer blocks at full, 1/2, 1/4 and 1/8 resolution, going down and going up again."""
-    refinement: int = Field(default=3, ge=1)
-    """Blocks at full resolution behind the U-shape."""
+    refinement: Count = 3
+    """Count at full resolution behind the U-shape."""
     expansion: float = Field(default=2.66, gt=0, allow_inf_nan=False)
     """Channels within the feed-forward part over those of its input."""
 
@@ -47,9 +51,7 @@ class TransposedAttention(nn.Module):
         self.heads = heads
         self.rescale = nn.Parameter(torch.ones(heads, 1, 1))
         self.qkv = nn.Conv2d(channels, 3 * channels, 1, bias=False)
-        self.mix = nn.Conv2d(
-            3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False
-        )
+        self.mix = depthwise(3 * channels, bias=False)
         self.project = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -58,7 +60,7 @@ class TransposedAttention(nn.Module):
         shape = (n, self.heads, channels // self.heads, height * width)
         q, k, v = (maps.reshape(shape) for maps in self.mix(self.qkv(x)).chunk(3, dim=1))
         mixed = (self.rescale * channel_correlation(q, k)).softmax(dim=-1) @ v
-        return torch.as_tensor(self.project(mixed.reshape(x.shape)))
+        return self.project(mixed.reshape(x.shape))
 
 
 class GatedFeedForward(nn.Module):
@@ -68,13 +70,13 @@ class GatedFeedForward(nn.Module):
         super().__init__()
         wide = 2 * hidden
         self.expand = nn.Conv2d(channels, wide, 1, bias=False)
-        self.mix = nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=False)
+        self.mix = depthwise(wide, bias=False)
         self.reduce = nn.Conv2d(hidden, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
         gate, x = self.mix(self.expand(x)).chunk(2, dim=1)
-        return torch.as_tensor(self.reduce(F.gelu(gate) * x))
+        return self.reduce(F.gelu(gate) * x)
 
 
 class TransformerBlock(nn.Module):
@@ -90,7 +92,7 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
         x = x + self.attention(self.norm1(x))
-        return torch.as_tensor(x + self.feed_forward(self.norm2(x)))
+        return x + self.feed_forward(self.norm2(x))
 
 
 def _hidden(channels: int, expansion: float) -> int:
@@ -110,7 +112,7 @@ class Restormer(nn.Module):
             )
 
         def conv(ci: int, co: int, size: int = 3) -> nn.Conv2d:
-            return nn.Conv2d(ci, co, size, padding=size // 2, bias=False)
+            return conv2d(ci, co, size, bias=False)
 
         self.embedding = conv(config.channels_in, width)
         *upper, deepest = config.blocks
@@ -144,24 +146,15 @@ class Restormer(nn.Module):
             x = self.fuses[level](torch.cat([x, kept[level]], dim=1))
             x = self.decoders[level](x)
         x = self.output(self.refinement(x) + self.skip(embedded))
-        return torch.as_tensor(x)[..., :height, :width]
+        return x[..., :height, :width]
 
 
-def _shift(name: str) -> str:
-    """Levels are counted from 0 here and from 1 by the authors."""
-    part, _, rest = name.partition(".")
-    level, _, rest = rest.partition(".")
-    n = int(level) + 1
-    if part == "encoders":
-        return f"encoder_level{n}.{rest}"
-    if part == "decoders":
-        return f"decoder_level{n}.{rest}"
-    if part == "downs":
-        return f"down{n}_{n + 1}.body.0.{rest}"
-    return f"up{n + 1}_{n}.body.0.{rest}" if part == "ups" else f"reduce_chan_level{n}.{rest}"
-
-
-_RENAMING = (
+_RENAMING: tuple[Rule, ...] = (
+    (r"^encoders\.(\d)\.", from_one("encoder_level{1}.")),
+    (r"^decoders\.(\d)\.", from_one("decoder_level{1}.")),
+    (r"^downs\.(\d)\.", from_one("down{1}_{2}.body.0.")),
+    (r"^ups\.(\d)\.", from_one("up{2}_{1}.body.0.")),
+    (r"^fuses\.(\d)\.", from_one("reduce_chan_level{1}.")),
     (r"^embedding\.", "patch_embed.proj."),
     (r"^skip\.", "skip_conv."),
     (r"norm([12])\.", r"norm\1.body."),
@@ -175,14 +168,9 @@ _RENAMING = (
 )
 
 
-def _key(name: str, config: RestormerConfig) -> str:
-    levelled = name.startswith(("encoders.", "decoders.", "downs.", "ups.", "fuses."))
-    return rename(_shift(name) if levelled else name, _RENAMING)
-
-
 def _configure(state: State) -> RestormerConfig:
     def blocks(place: str) -> int:
-        return len({m[1] for key in state if (m := re.match(rf"{place}\.(\d+)\.", key))})
+        return count_matches(state, rf"{place}\.(\d+)\.")
 
     width, channels_in = state["patch_embed.proj.weight"].shape[:2]
     places = ("encoder_level1", "encoder_level2", "encoder_level3", "latent")
@@ -202,50 +190,42 @@ def _configure(state: State) -> RestormerConfig:
     )
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="restormer",
-            title="Restormer (2022 toolbox)",
-            kind="network",
-            summary=(
-                "Attention between channels and gated feed-forward parts in a U-shape of four "
-                "levels, borrowed from picture restoration; close to MST++ in accuracy with six "
-                "times as many parameters."
+METHOD = NetworkMethod(
+    card=Card(
+        name="restormer",
+        title="Restormer (2022 toolbox)",
+        summary="Attention between channels and gated feed-forward parts in a U-shape of four "
+        "levels, borrowed from picture restoration; close to MST++ in accuracy with six times as "
+        "many parameters.",
+        reference="Zamir et al., Restormer: Efficient Transformer for High-Resolution Image "
+        "Restoration, CVPR 2022; as adapted with Cai et al., MST++, CVPR Workshops 2022",
+        year=2022,
+        reported={"arad-1k": Score(mrae=0.1833, rmse=0.0274)},
+        decisions=(
+            Decision.published(
+                "Transposed attention and gated feed-forward parts in four levels",
+                "paper on restoration",
             ),
-            reference=(
-                "Zamir et al., Restormer: Efficient Transformer for High-Resolution Image "
-                "Restoration, CVPR 2022; as adapted with Cai et al., MST++, CVPR Workshops 2022"
+            Decision.code(
+                "2, 3, 3 and 4 blocks and 3 of refinement, no biases in convolutions; no "
+                "residual to the picture but one to its embedding, as in the original's "
+                "dual-pixel task; PyTorch's default initialisation",
+                "caiyuanhao1998/MST-plus-plus: train_code/architecture/Restormer.py",
             ),
-            year=2022,
-            reported={"arad-1k": Score(mrae=0.1833, rmse=0.0274)},
-            decisions=(
-                Decision.published(
-                    "Transposed attention and gated feed-forward parts in four levels",
-                    "paper on restoration",
-                ),
-                Decision.code(
-                    "2, 3, 3 and 4 blocks and 3 of refinement, no biases in convolutions; no "
-                    "residual to the picture but one to its embedding, as in the original's "
-                    "dual-pixel task; PyTorch's default initialisation",
-                    "caiyuanhao1998/MST-plus-plus: train_code/architecture/Restormer.py",
-                ),
-            ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason="Attention between channels correlates them over the whole image.",
-            size_multiple=8,
-            memory_gb=2.4,
-            licence_note="The toolbox and its published weights are under the MIT licence.",
         ),
-        config=RestormerConfig,
-        network=Restormer,
-        presets={"tiny": {"width": 4, "blocks": (1, 1, 1, 1), "refinement": 1}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=_key,
-            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
-            source="github.com/caiyuanhao1998/MST-plus-plus",
-        ),
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Attention between channels correlates them over the whole image.",
+        size_multiple=8,
+        memory_gb=2.4,
+        licence_note="The toolbox and its published weights are under the MIT licence.",
+    ),
+    config=RestormerConfig,
+    network=Restormer,
+    presets={"tiny": {"width": 4, "blocks": (1, 1, 1, 1), "refinement": 1}},
+    official=OfficialLayout(
+        configure=_configure,
+        key=lambda name, config: rename(name, _RENAMING),
+        contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
+        source="github.com/caiyuanhao1998/MST-plus-plus",
     ),
 )

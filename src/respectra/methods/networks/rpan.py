@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod
+from respectra.methods.networks.blocks import conv2d
 
 _REPORT = "NTIRE 2020 report, section 5.7"
 
@@ -16,13 +16,13 @@ _REPORT = "NTIRE 2020 report, section 5.7"
 class RpanConfig(NetworkConfig):
     """Configuration of RPAN; the defaults are the entry of the clean track."""
 
-    width: int = Field(default=64, ge=1)
+    width: Count = 64
     """Features everywhere between the first and the last convolution."""
-    groups: int = Field(default=4, ge=1)
+    groups: Count = 4
     """Residual attention groups in series."""
-    blocks: int = Field(default=8, ge=1)
+    blocks: Count = 8
     """Residual pixel attention blocks in each group."""
-    reduction: int = Field(default=16, ge=1)
+    reduction: Count = 16
     """The attention's hidden layer has max(1, width // reduction) features."""
     bias: bool = False
     """Whether convolutions have biases: none in the clean track, all in the real-world track."""
@@ -46,14 +46,13 @@ class AttentionBlock(nn.Module):
 
     def __init__(self, width: int, hidden: int, *, bias: bool) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1, bias=bias)
-        self.second = nn.Conv2d(width, width, 3, padding=1, bias=bias)
+        self.first = conv2d(width, width, bias=bias)
+        self.second = conv2d(width, width, bias=bias)
         self.attention = PixelAttention(width, hidden, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> the same shape."""
-        residual: Tensor = self.attention(self.second(F.relu(self.first(x))))
-        return x + residual
+        return x + self.attention(self.second(F.relu(self.first(x))))
 
 
 class Rpan(nn.Module):
@@ -63,16 +62,16 @@ class Rpan(nn.Module):
         super().__init__()
         width, bias = config.width, config.bias
         hidden = max(1, width // config.reduction)
-        self.head = nn.Conv2d(config.channels_in, width, 3, padding=1, bias=bias)
+        self.head = conv2d(config.channels_in, width, bias=bias)
         self.groups = nn.ModuleList(
             nn.Sequential(
                 *(AttentionBlock(width, hidden, bias=bias) for _ in range(config.blocks)),
-                nn.Conv2d(width, width, 3, padding=1, bias=bias),
+                conv2d(width, width, bias=bias),
             )
             for _ in range(config.groups)
         )
         self.fuse = nn.Conv2d(config.groups * width, width, 1, bias=bias)
-        self.tail = nn.Conv2d(width, config.bands, 3, padding=1, bias=bias)
+        self.tail = conv2d(width, config.bands, bias=bias)
 
     def forward(self, rgb: Tensor) -> Tensor:
         """Recover the bands of each pixel."""
@@ -81,56 +80,46 @@ class Rpan(nn.Module):
         for group in self.groups:
             x = x + group(x)
             outputs.append(x)
-        spectra: Tensor = self.tail(head + self.fuse(torch.cat(outputs, dim=1)))
-        return spectra
+        return self.tail(head + self.fuse(torch.cat(outputs, dim=1)))
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="rpan",
-            title="RPAN",
-            kind="network",
-            summary=(
-                "A residual network with attention for every channel of every pixel. Purely "
-                "convolutional: it tiles exactly, and without biases in the clean track."
-            ),
-            reference=(
-                "H. Peng et al., Residual pixel attention network for spectral reconstruction "
-                "from RGB images, CVPR Workshops 2020"
-            ),
-            team="GD322",
-            year=2020,
-            rank={"clean": 7, "real-world": 6},
-            reported={
-                "clean": Score(mrae=0.03601, rmse=0.01695),
-                "real-world": Score(mrae=0.06780, rmse=0.02071),
-            },
-            decisions=(
-                Decision.published(
-                    "3x3 head and tail, 4 groups of 8 blocks at width 64; the groups' outputs "
-                    "concatenated, fused by a 1x1 convolution, plus the head's features",
-                    _REPORT,
-                ),
-                Decision.published(
-                    "zero padding; no biases for the clean track, biases for real-world", _REPORT
-                ),
-                Decision.reading("block: 3x3, ReLU, 3x3, pixel attention, plus its input"),
-                Decision.reading("pixel attention: 1x1 to width/16, ReLU, 1x1, sigmoid, multiply"),
-                Decision.reading(
-                    "group: its blocks, a 3x3 convolution, plus its input, as in RCAN"
-                ),
-            ),
-            tiling=Tiling.EXACT,
-            tiling_reason="Convolutions and attention of single pixels: nothing looks further.",
-            memory_gb=1.3,
-        ),
-        config=RpanConfig,
-        network=Rpan,
-        presets={
-            "real-world": {"bias": True},
-            "tiny": {"width": 24, "groups": 2, "blocks": 2, "reduction": 4},
+METHOD = NetworkMethod(
+    card=Card(
+        name="rpan",
+        title="RPAN",
+        summary="A residual network with attention for every channel of every pixel. Purely "
+        "convolutional: it tiles exactly, and without biases in the clean track.",
+        reference="H. Peng et al., Residual pixel attention network for spectral reconstruction "
+        "from RGB images, CVPR Workshops 2020",
+        team="GD322",
+        year=2020,
+        rank={"clean": 7, "real-world": 6},
+        reported={
+            "clean": Score(mrae=0.03601, rmse=0.01695),
+            "real-world": Score(mrae=0.06780, rmse=0.02071),
         },
-        halo=lambda config: 2 + config.groups * (2 * config.blocks + 1),
+        decisions=(
+            Decision.published(
+                "3x3 head and tail, 4 groups of 8 blocks at width 64; the groups' outputs "
+                "concatenated, fused by a 1x1 convolution, plus the head's features",
+                _REPORT,
+            ),
+            Decision.published(
+                "zero padding; no biases for the clean track, biases for real-world", _REPORT
+            ),
+            Decision.reading("block: 3x3, ReLU, 3x3, pixel attention, plus its input"),
+            Decision.reading("pixel attention: 1x1 to width/16, ReLU, 1x1, sigmoid, multiply"),
+            Decision.reading("group: its blocks, a 3x3 convolution, plus its input, as in RCAN"),
+        ),
+        tiling=Tiling.EXACT,
+        tiling_reason="Convolutions and attention of single pixels: nothing looks further.",
+        memory_gb=1.3,
     ),
+    config=RpanConfig,
+    network=Rpan,
+    presets={
+        "real-world": {"bias": True},
+        "tiny": {"width": 24, "groups": 2, "blocks": 2, "reduction": 4},
+    },
+    halo=lambda config: 2 + config.groups * (2 * config.blocks + 1),
 )

@@ -5,23 +5,22 @@ from __future__ import annotations
 import re
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import GlobalMean, rename
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod, OfficialLayout, State
+from respectra.methods.networks.blocks import GlobalMean, conv2d, rename, smooth_camera
 
 
 class SSRNetConfig(NetworkConfig):
     """Configuration of SSRNet; the defaults are the authors'."""
 
-    stages: int = Field(default=7, ge=1)
+    stages: Count = 7
     """Steps of the optimisation, each with weights of its own."""
-    width_first: int = Field(default=64, ge=1)
+    width_first: Count = 64
     """Channels of the first step, which sees the picture."""
-    width: int = Field(default=32, ge=1)
+    width: Count = 32
     """Channels of the others, which see spectra."""
 
 
@@ -53,12 +52,12 @@ class Prior(nn.Module):
 
     def __init__(self, channels_in: int, width: int, bands: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels_in, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels_in, width, 3, padding=1)
+        self.conv1 = conv2d(channels_in, width)
+        self.conv2 = conv2d(channels_in, width)
         self.attention2 = WeightedChannelAttention(width)
-        self.conv3 = nn.Conv2d(2 * width, bands, 3, padding=1)
+        self.conv3 = conv2d(2 * width, bands)
         self.attention3 = WeightedChannelAttention(bands)
-        self.conv4 = nn.Conv2d(bands + width, bands, 3, padding=1)
+        self.conv4 = conv2d(bands + width, bands)
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             nn.init.xavier_uniform_(conv.weight)
 
@@ -68,7 +67,7 @@ class Prior(nn.Module):
         b = self.attention2(F.leaky_relu(self.conv2(x), 0.2))
         second = self.attention3(F.leaky_relu(self.conv3(torch.cat([b, a], dim=1)), 0.2))
         first = self.conv4(torch.cat([second, a], dim=1))
-        return torch.as_tensor((first + second) / 2)
+        return (first + second) / 2
 
 
 class SSRNet(nn.Module):
@@ -86,10 +85,7 @@ class SSRNet(nn.Module):
     def __init__(self, config: SSRNetConfig) -> None:
         super().__init__()
         bands, channels = config.bands, config.channels_in
-        # Three smooth lobes stand in until the camera is told.
-        peaks, grid = torch.linspace(0.75, 0.15, channels), torch.linspace(0, 1, bands)
-        lobes = torch.exp(-(((grid[:, None] - peaks) / 0.15) ** 2))
-        self.register_buffer("camera", lobes / lobes.sum(dim=0))
+        self.register_buffer("camera", smooth_camera(bands, channels))
         self.penalty = nn.Parameter(torch.full((config.stages,), 1e-5))
         self.priors = nn.ModuleList(
             Prior(bands if i else channels, config.width if i else config.width_first, bands)
@@ -161,66 +157,57 @@ def _configure(state: State) -> SSRNetConfig:
     )
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="ssrnet",
-            title="SSRNet",
-            kind="network",
-            summary=(
-                "An optimisation of seven unrolled steps that is told the camera: each step "
-                "weighs what the camera saw against two learned estimates. For one camera at a "
-                "time, and for others by telling them."
+METHOD = NetworkMethod(
+    card=Card(
+        name="ssrnet",
+        title="SSRNet",
+        summary="An optimisation of seven unrolled steps that is told the camera: each step weighs "
+        "what the camera saw against two learned estimates. For one camera at a time, and for "
+        "others by telling them.",
+        reference="Dian et al., Spectral Super-Resolution via Model-Guided Cross-Fusion Network, "
+        "IEEE Transactions on Neural Networks and Learning Systems 35(7), 2024",
+        year=2024,
+        decisions=(
+            Decision.published(
+                "Steps of a model-guided optimisation between learned priors that are "
+                "fused crosswise",
+                "paper",
             ),
-            reference=(
-                "Dian et al., Spectral Super-Resolution via Model-Guided Cross-Fusion Network, "
-                "IEEE Transactions on Neural Networks and Learning Systems 35(7), 2024"
+            Decision.code(
+                "Seven steps of width 64 and 32, with gates of channels over weighted "
+                "positions and one hidden unit; the penalty is learned, from 1e-5",
+                "renweidian/SSRnet-pytorch: SSR/model3.py",
             ),
-            year=2024,
-            decisions=(
-                Decision.published(
-                    "Steps of a model-guided optimisation between learned priors that are "
-                    "fused crosswise",
-                    "paper",
-                ),
-                Decision.code(
-                    "Seven steps of width 64 and 32, with gates of channels over weighted "
-                    "positions and one hidden unit; the penalty is learned, from 1e-5",
-                    "renweidian/SSRnet-pytorch: SSR/model3.py",
-                ),
-                Decision.code(
-                    "The camera is a buffer of the weights that set_camera changes, in place "
-                    "of the first argument of each call",
-                    "renweidian/SSRnet-pytorch: SSR/model3.py",
-                ),
-                Decision.code(
-                    "The step's 31 x 31 inverse, which float32 takes badly (up to 1.7e-2), is "
-                    "written with a 3 x 3 one; the same in exact arithmetic",
-                    "renweidian/SSRnet-pytorch: SSR/model3.py",
-                ),
-                Decision.reading(
-                    "The authors trained on CAVE with a camera of their own; imported weights "
-                    "are given the camera of the track"
-                ),
+            Decision.code(
+                "The camera is a buffer of the weights that set_camera changes, in place "
+                "of the first argument of each call",
+                "renweidian/SSRnet-pytorch: SSR/model3.py",
             ),
-            tiling=Tiling.STATISTICS,
-            tiling_reason=(
-                "Its only views of the whole image are weighted means of channels, each a quotient "
-                "of two means."
+            Decision.code(
+                "The step's 31 x 31 inverse, which float32 takes badly (up to 1.7e-2), is "
+                "written with a 3 x 3 one; the same in exact arithmetic",
+                "renweidian/SSRnet-pytorch: SSR/model3.py",
             ),
-            memory_gb=0.9,
-            licence_note="The authors' repository states no licence.",
+            Decision.reading(
+                "The authors trained on CAVE with a camera of their own; imported weights "
+                "are given the camera of the track"
+            ),
         ),
-        config=SSRNetConfig,
-        network=SSRNet,
-        presets={"tiny": {"stages": 2, "width_first": 8, "width": 6}},
-        halo=lambda config: 3 * config.stages,
-        official=OfficialLayout(
-            configure=_configure,
-            key=_key,
-            contract={"clean": {"clip_low": 0.0, "clip_high": 1.0}},
-            source="github.com/renweidian/SSRnet-pytorch",
-            absent=("camera",),
-        ),
+        tiling=Tiling.STATISTICS,
+        tiling_reason="Its only views of the whole image are weighted means of channels, each a "
+        "quotient of two means.",
+        memory_gb=0.9,
+        licence_note="The authors' repository states no licence.",
+    ),
+    config=SSRNetConfig,
+    network=SSRNet,
+    presets={"tiny": {"stages": 2, "width_first": 8, "width": 6}},
+    halo=lambda config: 3 * config.stages,
+    official=OfficialLayout(
+        configure=_configure,
+        key=_key,
+        contract={"clean": {"clip_low": 0.0, "clip_high": 1.0}},
+        source="github.com/renweidian/SSRnet-pytorch",
+        absent=("camera",),
     ),
 )

@@ -9,7 +9,13 @@ from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkMethod, OfficialLayout, State
-from respectra.methods.networks.blocks import channel_correlation, split_heads
+from respectra.methods.networks.blocks import (
+    Rule,
+    channel_correlation,
+    depthwise,
+    from_one,
+    split_heads,
+)
 from respectra.methods.networks.mst_plus_plus import (
     Cascade,
     CascadeConfig,
@@ -41,9 +47,7 @@ class SparseAttention(nn.Module):
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
         self.shares = nn.ParameterList(torch.full((1,), 0.2) for _ in SHARES)
         self.project_in = nn.Conv2d(channels, 3 * channels, 1, bias=False)
-        self.mix = nn.Conv2d(
-            3 * channels, 3 * channels, 3, padding=1, groups=3 * channels, bias=False
-        )
+        self.mix = depthwise(3 * channels, bias=False)
         self.project_out = nn.Conv2d(channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,7 +57,7 @@ class SparseAttention(nn.Module):
             for part in self.mix(self.project_in(x)).chunk(3, dim=1)
         )
         weights = self._sparse(channel_correlation(q, k) * self.temperature)
-        return torch.as_tensor(self.project_out((weights @ v).reshape(x.shape)))
+        return self.project_out((weights @ v).reshape(x.shape))
 
     def _sparse(self, scores: Tensor) -> Tensor:
         """(n, heads, d, d) -> the weights of the values, of the same shape."""
@@ -65,13 +69,13 @@ class SparseAttention(nn.Module):
             gain * F.pad(largest[..., :count].softmax(dim=-1), (0, counts[-1] - count))
             for gain, count in zip(self.shares, counts, strict=True)
         )
-        return torch.zeros_like(flat).scatter(-1, places, torch.as_tensor(mixed)).view_as(scores)
+        return torch.zeros_like(flat).scatter(-1, places, mixed).view_as(scores)
 
 
 def _separable(channels: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(channels, channels, 1, bias=False),
-        nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+        depthwise(channels, bias=False),
     )
 
 
@@ -91,7 +95,7 @@ class TwoScaleFeedForward(nn.Module):
         x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         fine, coarse = F.gelu(self.expand(x)).chunk(2, dim=1)
         coarse = F.interpolate(self.coarse(F.avg_pool2d(coarse, 2)), scale_factor=2.0)
-        return torch.as_tensor(self.join(self.fine(fine) * coarse))
+        return self.join(self.fine(fine) * coarse)
 
 
 class SparseAttentionBlock(nn.Module):
@@ -107,7 +111,7 @@ class SparseAttentionBlock(nn.Module):
         """(n, channels, y, x), y and x even -> the same shape."""
         y = x + self.attention(x)
         y = y + self.feed_forward(y)
-        return torch.as_tensor(x + y if self.outer else y)
+        return x + y if self.outer else y
 
 
 def _network(config: SSTHyperConfig) -> nn.Module:
@@ -122,12 +126,9 @@ def _network(config: SSTHyperConfig) -> nn.Module:
 
 
 #: Parts of our names of a block and what the authors call them, in the order of replacement.
-_BLOCK = (
+_BLOCK: tuple[Rule, ...] = (
     (r"^body\.", "ssags."),
-    (r"attention\.shares\.0", "0.attn1"),
-    (r"attention\.shares\.1", "0.attn2"),
-    (r"attention\.shares\.2", "0.attn3"),
-    (r"attention\.shares\.3", "0.attn4"),
+    (r"attention\.shares\.(\d)", from_one("0.attn{1}")),
     (r"attention\.temperature", "0.temperature"),
     (r"attention\.project_in\.", "0.qkv."),
     (r"attention\.mix\.", "0.qkv_dwconv."),
@@ -145,56 +146,46 @@ def _configure(state: State) -> SSTHyperConfig:
     return SSTHyperConfig(**cascade_shape(renamed))
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="ssthyper",
-            title="SSTHyper",
-            kind="network",
-            summary=(
-                "The cascade of MST++ whose attention between bands keeps only the strongest "
-                "correlations, at four degrees of sparseness. A later peer, slightly smaller than "
-                "MST++."
+METHOD = NetworkMethod(
+    card=Card(
+        name="ssthyper",
+        title="SSTHyper",
+        summary="The cascade of MST++ whose attention between bands keeps only the strongest "
+        "correlations, at four degrees of sparseness. A later peer, slightly smaller than MST++.",
+        reference="SSTHyper: sparse spectral transformer for hyperspectral image "
+        "reconstruction, ACCV 2024",
+        year=2024,
+        decisions=(
+            Decision.published("Sparse attention between bands in a cascade of U-shapes", "paper"),
+            Decision.code(
+                "The largest 1/2, 2/3, 3/4 and 4/5 of all d x d correlations of a head, one "
+                "softmax over all that are kept and not one a row: a row adds up to about 1/d",
+                "MingyingLin/SSTHyper: architecture/SSTHyper.py",
             ),
-            reference="SSTHyper: sparse spectral transformer for hyperspectral image "
-            "reconstruction, ACCV 2024",
-            year=2024,
-            decisions=(
-                Decision.published(
-                    "Sparse attention between bands in a cascade of U-shapes", "paper"
-                ),
-                Decision.code(
-                    "The largest 1/2, 2/3, 3/4 and 4/5 of all d x d correlations of a head, "
-                    "one softmax over all that are kept and not one a row: a row adds up to about "
-                    "1/d",
-                    "MingyingLin/SSTHyper: architecture/SSTHyper.py",
-                ),
-                Decision.code(
-                    "Blocks of encoders and decoders have one more residual, the bottleneck "
-                    "has not; no biases but in the transposed convolutions",
-                    "MingyingLin/SSTHyper: architecture/SSTHyper.py",
-                ),
-                Decision.code(
-                    "What is kept changes abruptly with the correlations: precision below "
-                    "float32 can give another answer",
-                    "MingyingLin/SSTHyper: architecture/SSTHyper.py",
-                ),
+            Decision.code(
+                "Blocks of encoders and decoders have one more residual, the bottleneck "
+                "has not; no biases but in the transposed convolutions",
+                "MingyingLin/SSTHyper: architecture/SSTHyper.py",
             ),
-            tiling=Tiling.APPROXIMATE,
-            tiling_reason="Attention between bands correlates them over the whole image.",
-            size_multiple=8,
-            memory_gb=1.1,
-            licence_note="The authors' repository states no licence and publishes no weights.",
+            Decision.code(
+                "What is kept changes abruptly with the correlations: precision below "
+                "float32 can give another answer",
+                "MingyingLin/SSTHyper: architecture/SSTHyper.py",
+            ),
         ),
-        config=SSTHyperConfig,
-        network=_network,
-        presets={"tiny": {"width": 8, "stages": 1}},
-        halo=lambda config: None,
-        official=OfficialLayout(
-            configure=_configure,
-            key=lambda name, config: cascade_key(name, _BLOCK),
-            contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
-            source="github.com/MingyingLin/SSTHyper",
-        ),
+        tiling=Tiling.APPROXIMATE,
+        tiling_reason="Attention between bands correlates them over the whole image.",
+        size_multiple=8,
+        memory_gb=1.1,
+        licence_note="The authors' repository states no licence and publishes no weights.",
+    ),
+    config=SSTHyperConfig,
+    network=_network,
+    presets={"tiny": {"width": 8, "stages": 1}},
+    official=OfficialLayout(
+        configure=_configure,
+        key=lambda name, config: cascade_key(name, _BLOCK),
+        contract={"exposed": {"scaling": "min-max", "clip_low": 0.0, "clip_high": 1.0}},
+        source="github.com/MingyingLin/SSTHyper",
     ),
 )

@@ -14,18 +14,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod
-from respectra.methods.networks.blocks import pad_to_multiple
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod
+from respectra.methods.networks.blocks import conv2d, pad_to_multiple
 
 
 class StaffsCVLConfig(NetworkConfig):
     """Options of StaffsCVL; the defaults are our reading of the report."""
 
-    width: int = Field(default=64, ge=1)
+    width: Count = 64
     """Channels at full size; doubled at every contracting step."""
     steps: int = Field(default=4, ge=1, le=4)
     """Contracting steps, each to half the size."""
-    rank: int = Field(default=10, ge=1)
+    rank: Count = 10
     """Basis functions, and coefficients a pixel."""
     resize_to: int | None = Field(default=None, ge=16, multiple_of=16)
     """None: images are padded by reflection. A number: they are resized to a square of that side,
@@ -37,9 +37,9 @@ class DoubleConv(nn.Sequential):
 
     def __init__(self, channels: int, channels_out: int) -> None:
         super().__init__(
-            nn.Conv2d(channels, channels_out, 3, padding=1),
+            conv2d(channels, channels_out),
             nn.ReLU(),
-            nn.Conv2d(channels_out, channels_out, 3, padding=1),
+            conv2d(channels_out, channels_out),
             nn.ReLU(),
         )
 
@@ -94,8 +94,7 @@ class StaffsCVL(nn.Module):
         x = skips.pop()
         for up, expand in zip(self.up, self.expand, strict=True):
             x = expand(torch.cat([skips.pop(), up(x)], dim=1))
-        out: Tensor = self.weigh(x)
-        return out
+        return self.weigh(x)
 
 
 def _halo(config: StaffsCVLConfig) -> int | None:
@@ -116,50 +115,43 @@ def _halo(config: StaffsCVLConfig) -> int | None:
 
 _REPORT = "NTIRE 2020 report, section 5.10"
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="staffs-cvl",
-            title="RGB to spectral reconstruction via learned basis functions and weights",
-            kind="network",
-            summary=(
-                "A U-Net gives 10 coefficients a pixel, and 10 learned spectra make the cube of "
-                "them: little output to write, and smooth spectra by construction."
+METHOD = NetworkMethod(
+    card=Card(
+        name="staffs-cvl",
+        title="RGB to spectral reconstruction via learned basis functions and weights",
+        summary="A U-Net gives 10 coefficients a pixel, and 10 learned spectra make the cube of "
+        "them: little output to write, and smooth spectra by construction.",
+        reference=f"{_REPORT}; Fubara, Sedky and Dyke, CVPR Workshops 2020",
+        team="StaffsCVL",
+        year=2020,
+        rank={"clean": 10, "real-world": 8},
+        reported={
+            "clean": Score(mrae=0.04401, rmse=0.01978),
+            "real-world": Score(mrae=0.07141, rmse=0.02173),
+        },
+        decisions=(
+            Decision.published(
+                "U-Net of four contracting steps with linear down-sampling and direct "
+                "concatenation; 10 coefficients a pixel; a free 10 x 31 matrix",
+                _REPORT,
             ),
-            reference=f"{_REPORT}; Fubara, Sedky and Dyke, CVPR Workshops 2020",
-            team="StaffsCVL",
-            year=2020,
-            rank={"clean": 10, "real-world": 8},
-            reported={
-                "clean": Score(mrae=0.04401, rmse=0.01978),
-                "real-world": Score(mrae=0.07141, rmse=0.02173),
-            },
-            decisions=(
-                Decision.published(
-                    "U-Net of four contracting steps with linear down-sampling and direct "
-                    "concatenation; 10 coefficients a pixel; a free 10 x 31 matrix",
-                    _REPORT,
-                ),
-                Decision.reading(
-                    "widths 64 to 1024, two 3x3 convolutions with ReLU a level, transposed "
-                    "convolutions, no activation on the coefficients, start of the basis"
-                ),
-                Decision.reading(
-                    "reflection padding to multiples of 16; the authors resized images to "
-                    "512 x 512 (option resize_to), which changes the scale of what is seen"
-                ),
+            Decision.reading(
+                "widths 64 to 1024, two 3x3 convolutions with ReLU a level, transposed "
+                "convolutions, no activation on the coefficients, start of the basis"
             ),
-            tiling=Tiling.EXACT,
-            tiling_reason=(
-                "Only convolutions on grids that halve four times: tiles that start at multiples "
-                "of 16 see the same neighbourhoods."
+            Decision.reading(
+                "reflection padding to multiples of 16; the authors resized images to "
+                "512 x 512 (option resize_to), which changes the scale of what is seen"
             ),
-            size_multiple=16,
-            memory_gb=1.2,
         ),
-        config=StaffsCVLConfig,
-        network=StaffsCVL,
-        presets={"tiny": {"width": 6, "steps": 3}, "half-width": {"width": 32}},
-        halo=_halo,
+        tiling=Tiling.EXACT,
+        tiling_reason="Only convolutions on grids that halve four times: tiles that start at "
+        "multiples of 16 see the same neighbourhoods.",
+        size_multiple=16,
+        memory_gb=1.2,
     ),
+    config=StaffsCVLConfig,
+    network=StaffsCVL,
+    presets={"tiny": {"width": 6, "steps": 3}, "half-width": {"width": 32}},
+    halo=_halo,
 )

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod
 from respectra.methods.networks.blocks import GlobalMean, SqueezeExcitation
+from respectra.methods.networks.hscnn_r import ResidualBlock, ResidualNetwork
 
 _REPORT = "NTIRE 2020 report, section 5.6"
 #: Channel means below this are a black picture's: nothing to balance.
@@ -19,11 +20,11 @@ _BLACK = 1e-6
 class TicRcConfig(NetworkConfig):
     """Configuration of :class:`TicRc`."""
 
-    width: int = Field(default=64, ge=1)
+    width: Count = 64
     """Channels of every layer between the first and the last."""
-    blocks: int = Field(default=5, ge=1)
+    blocks: Count = 5
     """Residual blocks."""
-    reduction: int = Field(default=16, ge=1)
+    reduction: Count = 16
     """The channel attention's hidden layer has max(1, width // reduction) channels."""
     gamma: float = Field(default=2.5, gt=0, le=10)
     """Exponent of the third input; 1/2.2 brightens instead."""
@@ -48,13 +49,11 @@ class DerivedInputs(nn.Module):
         return torch.cat([x, x * gain, x.clamp(min=0) ** self.gamma], dim=1)
 
 
-class AttentionBlock(nn.Module):
+class AttentionBlock(ResidualBlock):
     """HSCNN-R's residual block with channel attention before the sum."""
 
     def __init__(self, width: int, reduction: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        super().__init__(width)
         self.attention = SqueezeExcitation(width, reduction)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,86 +61,68 @@ class AttentionBlock(nn.Module):
         return F.relu(x + self.attention(self.conv2(F.relu(self.conv1(x)))))
 
 
-class TicRc(nn.Module):
-    """Improved HSCNN+ of team TIC-RC: HSCNN-R with derived inputs, attention and fewer blocks.
-
-    (n, channels_in, y, x) -> (n, bands, y, x); zero padding, biases everywhere.
-    """
+class TicRc(ResidualNetwork):
+    """Improved HSCNN+ of team TIC-RC: HSCNN-R with derived inputs, attention and fewer blocks."""
 
     def __init__(self, config: TicRcConfig) -> None:
-        super().__init__()
-        width = config.width
+        width, reduction = config.width, config.reduction
+        blocks: list[nn.Module] = [AttentionBlock(width, reduction) for _ in range(config.blocks)]
+        super().__init__(3 * config.channels_in, width, config.bands, blocks)
         self.inputs = DerivedInputs(config.gamma)
-        self.head = nn.Conv2d(3 * config.channels_in, width, 3, padding=1)
-        self.blocks = nn.Sequential(
-            *(AttentionBlock(width, config.reduction) for _ in range(config.blocks))
-        )
-        self.fuse = nn.Conv2d(width, width, 3, padding=1)
-        self.tail = nn.Conv2d(width, config.bands, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Recover the bands of each pixel."""
-        head = self.head(self.inputs(x))
-        spectra: Tensor = self.tail(F.relu(head + self.fuse(self.blocks(head))))
-        return spectra
+        return super().forward(self.inputs(x))
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="tic-rc",
-            title="Improved HSCNN+",
-            kind="network",
-            summary=(
-                "HSCNN-R with a third of its blocks and channel attention, fed a white-balanced "
-                "and a gamma-corrected picture beside the picture itself: a third of the training "
-                "time for better scores."
-            ),
-            reference=_REPORT,
-            team="TIC-RC",
-            year=2020,
-            rank={"clean": 5, "real-world": 7},
-            reported={
-                "clean": Score(mrae=0.03516, rmse=0.01567),
-                "real-world": Score(mrae=0.07032, rmse=0.02191),
-            },
-            decisions=(
-                Decision.published(
-                    "HSCNN-R with fewer blocks, squeeze-and-excitation in each, and three "
-                    "inputs: picture, white-balanced, gamma-corrected",
-                    _REPORT,
-                ),
-                Decision.reading(
-                    "5 blocks, from the reported epoch times (50 s against 152 s for 16 "
-                    "blocks), of width 64; attention of reduction 16 before the sum"
-                ),
-                Decision.reading(
-                    "white balance by the gray-world gains of the picture, gamma 2.5 (option "
-                    "gamma), concatenated to 9 channels, after the dehazing work that the report "
-                    "points to"
-                ),
-                Decision.reading(
-                    "the balance uses the picture that the network is given: on training "
-                    "patches the patch's own means, on whole pictures those of the whole"
-                ),
-                Decision.reading(
-                    "first and last layers, biases and zero padding of HSCNN-R; PyTorch's "
-                    "default initialisation"
-                ),
-            ),
-            tiling=Tiling.STATISTICS,
-            tiling_reason=(
-                "White balance and channel attention use means of the whole picture; once these "
-                "are given, every pixel sees a bounded neighbourhood."
-            ),
-            memory_gb=1.2,
-        ),
-        config=TicRcConfig,
-        network=TicRc,
-        presets={
-            "6-blocks": {"blocks": 6},
-            "tiny": {"width": 24, "blocks": 2, "reduction": 4},
+METHOD = NetworkMethod(
+    card=Card(
+        name="tic-rc",
+        title="Improved HSCNN+",
+        summary="HSCNN-R with a third of its blocks and channel attention, fed a white-balanced "
+        "and a gamma-corrected picture beside the picture itself: a third of the training time for "
+        "better scores.",
+        reference=_REPORT,
+        team="TIC-RC",
+        year=2020,
+        rank={"clean": 5, "real-world": 7},
+        reported={
+            "clean": Score(mrae=0.03516, rmse=0.01567),
+            "real-world": Score(mrae=0.07032, rmse=0.02191),
         },
-        halo=lambda config: 2 * config.blocks + 3,
+        decisions=(
+            Decision.published(
+                "HSCNN-R with fewer blocks, squeeze-and-excitation in each, and three "
+                "inputs: picture, white-balanced, gamma-corrected",
+                _REPORT,
+            ),
+            Decision.reading(
+                "5 blocks, from the reported epoch times (50 s against 152 s for 16 "
+                "blocks), of width 64; attention of reduction 16 before the sum"
+            ),
+            Decision.reading(
+                "white balance by the gray-world gains of the picture, gamma 2.5 (option gamma), "
+                "concatenated to 9 channels, after the dehazing work that the report points to"
+            ),
+            Decision.reading(
+                "the balance uses the picture that the network is given: on training "
+                "patches the patch's own means, on whole pictures those of the whole"
+            ),
+            Decision.reading(
+                "first and last layers, biases and zero padding of HSCNN-R; PyTorch's "
+                "default initialisation"
+            ),
+        ),
+        tiling=Tiling.STATISTICS,
+        tiling_reason="White balance and channel attention use means of the whole picture; once "
+        "these are given, every pixel sees a bounded neighbourhood.",
+        memory_gb=1.2,
     ),
+    config=TicRcConfig,
+    network=TicRc,
+    presets={
+        "6-blocks": {"blocks": 6},
+        "tiny": {"width": 24, "blocks": 2, "reduction": 4},
+    },
+    halo=lambda config: 2 * config.blocks + 3,
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from respectra.methods.card import Card, Decision, Score, Tiling
-from respectra.methods.network import NetworkConfig, NetworkMethod
+from respectra.methods.network import Count, NetworkConfig, NetworkMethod
+from respectra.methods.networks.blocks import conv2d
 
 _REPORT = "NTIRE 2020 report, section 5.5"
 
@@ -16,9 +16,9 @@ _REPORT = "NTIRE 2020 report, section 5.5"
 class ViplabConfig(NetworkConfig):
     """Configuration of VIPLab; the defaults are its network with ReLU."""
 
-    width: int = Field(default=64, ge=1)
+    width: Count = 64
     """Features of both networks."""
-    blocks: int = Field(default=16, ge=1)
+    blocks: Count = 16
     """Residual blocks of each network."""
     activation: Literal["relu", "swish"] = "relu"
     """The entry averages networks of both kinds."""
@@ -30,15 +30,14 @@ class ResidualBlock(nn.Module):
     def __init__(self, width: int, activation: str) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1),
+            conv2d(width, width),
             nn.SiLU() if activation == "swish" else nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=1),
+            conv2d(width, width),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> the same shape."""
-        residual: Tensor = self.body(x)
-        return x + residual
+        return x + self.body(x)
 
 
 class Branch(nn.Module):
@@ -46,17 +45,16 @@ class Branch(nn.Module):
 
     def __init__(self, config: ViplabConfig, channels_out: int) -> None:
         super().__init__()
-        self.head = nn.Conv2d(config.channels_in, config.width, 3, padding=1)
+        self.head = conv2d(config.channels_in, config.width)
         self.blocks = nn.Sequential(
             *(ResidualBlock(config.width, config.activation) for _ in range(config.blocks))
         )
-        self.tail = nn.Conv2d(config.width, channels_out, 3, padding=1)
+        self.tail = conv2d(config.width, channels_out)
 
     def forward(self, rgb: Tensor) -> Tensor:
         """(n, channels_in, y, x) -> (n, channels_out, y, x)."""
         head = self.head(rgb)
-        out: Tensor = self.tail(head + self.blocks(head))
-        return out
+        return self.tail(head + self.blocks(head))
 
 
 class Viplab(nn.Module):
@@ -69,7 +67,7 @@ class Viplab(nn.Module):
 
     def split(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
         """Mean over the bands (n, 1, y, x), and the residual (n, bands, y, x), whose mean is 0."""
-        residual: Tensor = self.residual(rgb)
+        residual = self.residual(rgb)
         return self.mean(rgb), residual - residual.mean(dim=1, keepdim=True)
 
     def forward(self, rgb: Tensor) -> Tensor:
@@ -78,49 +76,44 @@ class Viplab(nn.Module):
         return mean + residual
 
 
-METHODS = (
-    NetworkMethod(
-        card=Card(
-            name="viplab",
-            title="VIPLab",
-            kind="network",
-            summary=(
-                "Two residual networks side by side: one recovers the mean of each spectrum, the "
-                "other its shape, with zero mean by construction."
+METHOD = NetworkMethod(
+    card=Card(
+        name="viplab",
+        title="VIPLab",
+        summary="Two residual networks side by side: one recovers the mean of each spectrum, the "
+        "other its shape, with zero mean by construction.",
+        reference="VIPLab in Arad et al., NTIRE 2020 challenge on spectral reconstruction",
+        team="VIPLab1",
+        year=2020,
+        rank={"clean": 4},
+        reported={"clean": Score(mrae=0.03475, rmse=0.01475)},
+        decisions=(
+            Decision.published(
+                "mean and residual learned apart; the residual normalised to zero mean", _REPORT
             ),
-            reference="VIPLab in Arad et al., NTIRE 2020 challenge on spectral reconstruction",
-            team="VIPLab1",
-            year=2020,
-            rank={"clean": 4},
-            reported={"clean": Score(mrae=0.03475, rmse=0.01475)},
-            decisions=(
-                Decision.published(
-                    "mean and residual learned apart; the residual normalised to zero mean", _REPORT
-                ),
-                Decision.published(
-                    "variants with ReLU and with Swish; the entry averages one of each and a "
-                    "fine-tuned one. The reported score is that of the average",
-                    _REPORT,
-                ),
-                Decision.reading(
-                    "the mean is that of each pixel's spectrum over its bands, not of the "
-                    "image; zero mean is reached by subtracting the mean at the output"
-                ),
-                Decision.reading(
-                    "both networks after EDSR: 16 residual blocks of width 64 between a "
-                    "3x3 head and tail, the head's features added before the tail"
-                ),
+            Decision.published(
+                "variants with ReLU and with Swish; the entry averages one of each and a "
+                "fine-tuned one. The reported score is that of the average",
+                _REPORT,
             ),
-            tiling=Tiling.EXACT,
-            tiling_reason="Convolutions only; the mean is over the bands of one pixel.",
-            memory_gb=1.2,
+            Decision.reading(
+                "the mean is that of each pixel's spectrum over its bands, not of the "
+                "image; zero mean is reached by subtracting the mean at the output"
+            ),
+            Decision.reading(
+                "both networks after EDSR: 16 residual blocks of width 64 between a "
+                "3x3 head and tail, the head's features added before the tail"
+            ),
         ),
-        config=ViplabConfig,
-        network=Viplab,
-        presets={
-            "swish": {"activation": "swish"},
-            "tiny": {"width": 16, "blocks": 3},
-        },
-        halo=lambda config: 2 + 2 * config.blocks,
+        tiling=Tiling.EXACT,
+        tiling_reason="Convolutions only; the mean is over the bands of one pixel.",
+        memory_gb=1.2,
     ),
+    config=ViplabConfig,
+    network=Viplab,
+    presets={
+        "swish": {"activation": "swish"},
+        "tiny": {"width": 16, "blocks": 3},
+    },
+    halo=lambda config: 2 + 2 * config.blocks,
 )

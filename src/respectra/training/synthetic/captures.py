@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from respectra.cameras import codec
-from respectra.cameras.mosaic import demosaic, mosaic
 from respectra.cameras.responses import get_response
+from respectra.cameras.sensor import demosaic, mosaic
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.spectra import illuminants
 from respectra.methods.settings import TRACK_SETTINGS

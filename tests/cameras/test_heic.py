@@ -9,7 +9,7 @@ from respectra.cameras import open_image
 from respectra.cameras.pictures import child, profiles
 from respectra.colour import rgb_space
 from respectra.errors import FormatError, MissingExtraError
-from respectra.guards.forker import Forker
+from respectra.guards.processes import Forker
 
 pytest.importorskip("pi_heif", reason="the extra heif is not installed")
 REAL = child._SCRIPT

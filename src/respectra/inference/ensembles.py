@@ -237,10 +237,3 @@ class ModelEnsemble:
 
 #: What recovers pictures, files, folders and clips.
 Recovers = Reconstructor | ModelEnsemble
-
-
-def mapped(method: Recovers, change: Callable[[Reconstructor], Reconstructor]) -> Recovers:
-    """A reconstructor that was changed, or an ensemble of such."""
-    if isinstance(method, ModelEnsemble):
-        return method.mapped(change)
-    return change(method)

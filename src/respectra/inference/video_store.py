@@ -70,12 +70,8 @@ class VideoStore:
     """A Zarr store that grows by frames, and its journal: one record a complete frame.
 
     The first record says which folder the store is, by its number on the disk; see
-    ``respectra.inference.streaming.Pieces``.
-
-    Args:
-        folder: in which it grows.
-        facts: what a half-done clip must agree on to be taken up, as plain values.
-        factors: of coefficients, which are then stored with their basis; None for spectra.
+    ``growing.PiecesDone``. The facts are what a half-done clip must agree on to be taken up;
+    coefficients are stored with the basis of their factors.
     """
 
     def __init__(self, folder: Path, facts: dict[str, Any], factors: Factors | None = None) -> None:

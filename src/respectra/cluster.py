@@ -63,15 +63,10 @@ class Cluster:
     def run(
         self, function: Callable[..., Any], jobs: Iterable[tuple[Any, tuple[Any, ...]]]
     ) -> Iterator[tuple[Any, Any]]:
-        """Call a function for each job, and give the results as they come.
+        """Call a function for each job on a worker, and give the results as they come.
 
-        Args:
-            function: runs on a worker; it and its arguments are sent there.
-            jobs: what a result is given back with, and the arguments of the call. They are taken
-                as workers become free.
-
-        Yields:
-            what belongs to a job, and its result or the exception that it raised.
+        A job is what its result is given back with, and the arguments of the call. Jobs are taken
+        as workers become free. Of one that raised an exception, that is the result.
         """
         from distributed import as_completed
 

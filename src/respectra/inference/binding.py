@@ -33,7 +33,6 @@ from respectra.cameras import (
     open_picture,
     require_capture,
     require_image,
-    to_track_values,
 )
 from respectra.cameras.tracks import default_response, has_one_camera
 from respectra.cubes import Quantity
@@ -61,16 +60,8 @@ def for_picture(
 ) -> R:
     """The reconstructor for a picture, with what is said of it; itself where nothing is.
 
-    Args:
-        reconstructor: for this picture or any.
-        image: the picture, in which places of the white and of references are looked up.
-        capture: see :meth:`Reconstructor.with_capture`.
-        references: see :meth:`Reconstructor.with_references`; those of the capture by default.
-        quantity: see :meth:`Reconstructor.with_capture`.
-        force: see :func:`agreeing`.
-
-    Raises:
-        ConfigError, DataError: as those.
+    Places of the white and of references are looked up in the picture. The arguments are those of
+    :meth:`Reconstructor.__call__`; the references are those of the capture by default.
     """
     picture = require_image(image)
     said = described_capture(picture.attrs)
@@ -96,15 +87,6 @@ def for_picture(
     return chosen if references is None else chosen.with_references(picture, references)
 
 
-def for_kind(reconstructor: R, kind: str) -> R:
-    """The reconstructor for pictures of a kind; see :meth:`Reconstructor.for_kind`."""
-    if kind == "camera":
-        return reconstructor
-    if kind in ("srgb", "linear"):
-        return reconstructor.for_photographs if reconstructor.capture is None else reconstructor
-    return agreeing(reconstructor, {"track": kind})
-
-
 def for_described(reconstructor: R, said: Capture | None) -> R:
     """The reconstructor for what a file says of its picture; see ``described_capture``."""
     if said is None or reconstructor.capture is not None:
@@ -117,10 +99,7 @@ def for_described(reconstructor: R, said: Capture | None) -> R:
 def agreeing(reconstructor: R, attrs: Mapping[Any, Any], *, force: bool = False) -> R:
     """The reconstructor, if its weights are for an image of these attributes.
 
-    Args:
-        reconstructor: for a capture or not.
-        attrs: of the image.
-        force: let it pass, as a reconstructor that was made with ``force`` does; its cubes say so.
+    With ``force``, or of a reconstructor that was made with it, others pass, and its cubes say so.
 
     Raises:
         DataError: the image is of another track; says what would fit.
@@ -165,43 +144,15 @@ def what_fits(track: str) -> str:
     return f"use weights that were trained for {track!r}"
 
 
-def linear_picture(
-    image: xr.DataArray, capture: Capture | None, kind: InputKind | None = None
-) -> xr.DataArray:
-    """An image as linear values, of a capture or of a track.
-
-    Args:
-        image: as its file holds it.
-        capture: that it is of; None: of a track.
-        kind: what the values are; None: as the image says.
-
-    Raises:
-        DataError: it is no image, or not of that kind.
-    """
-    if capture is not None:
-        return capture.linear(require_image(image))
-    if kind is not None:
-        return to_track_values(image, kind)
-    picture = require_image(image)
-    photograph = picture.attrs.get("encoding") == "srgb" or "space" in picture.attrs
-    return to_track_values(picture, "srgb") if photograph else picture
-
-
 def for_opened(reconstructor: R, picture: Picture) -> R:
     """The reconstructor for what the file of a picture says of it, where nothing else is told."""
     if picture.kind in ("srgb", "camera") and reconstructor.capture is None:
         return for_described(reconstructor, described_capture(picture.attrs))
-    return for_kind(reconstructor, picture.kind)
+    return reconstructor.for_kind(picture.kind)
 
 
 def warn_of_another_camera(capture: Capture, attrs: Mapping[Any, Any], where: str) -> None:
-    """Say so where a capture is of another camera than the picture's file names.
-
-    Args:
-        capture: that is used for the picture.
-        attrs: of the picture.
-        where: it comes from, for the message.
-    """
+    """Say so where a capture is of another camera than the attributes of the picture name."""
     model = str(attrs.get("camera_model", ""))
     name = capture.taken_by
     if name is None and not capture.is_photograph:
@@ -238,9 +189,6 @@ def for_first_picture(
         quantity: what comes out; by default as :meth:`Reconstructor.with_capture` has it.
         references: those of the capture by default.
         picture_options: how to read the picture.
-
-    Raises:
-        RespectraError: what is stated cannot be, or not of this picture.
     """
     options = (picture_options or PictureOptions()).model_dump()
     picture = open_picture(path, kind, **options)

@@ -70,11 +70,7 @@ def bind(weights: Weights, capture: Capture, quantity: Quantity | None = None) -
 def through_matrix(
     weights: Weights, capture: Capture, quantity: Quantity = "reflectance"
 ) -> Weights:
-    """As :func:`bind`, by a 3 x 3 matrix also for networks that can be told a camera.
-
-    Raises:
-        ConfigError, DataError: as :func:`bind`.
-    """
+    """As :func:`bind`, by a 3 x 3 matrix also for networks that can be told a camera."""
     return _bound(weights, capture, quantity, None)
 
 

@@ -239,25 +239,16 @@ class ModelEnsemble:
 
     def _label(self, spectra: Float32Array, first: xr.DataArray) -> xr.DataArray:
         known = ("quantity", "capture", "camera", "light", "assumed", "contract_mismatch")
-        facts = {name: first.attrs[name] for name in known if name in first.attrs}
-        return make_cube(
-            spectra,
-            self.contract.wavelengths_nm,
-            **facts,
-            source=f"reconstructed by {self.name}",
-            method=self.name,
-            track=self.contract.track,
-            ensemble=self.combine,
+        facts: dict[str, Any] = {
+            **{name: first.attrs[name] for name in known if name in first.attrs},
+            "source": f"reconstructed by {self.name}",
+            "method": self.name,
+            "track": self.contract.track,
+            "ensemble": self.combine,
             **self._learned,
-        )
+        }
+        return make_cube(spectra, self.contract.wavelengths_nm, **facts)
 
 
 #: What recovers pictures, files, folders and clips.
 Recovers = Reconstructor | ModelEnsemble
-
-
-def mapped(method: Recovers, change: Callable[[Reconstructor], Reconstructor]) -> Recovers:
-    """A reconstructor that was changed, or an ensemble of such."""
-    if isinstance(method, ModelEnsemble):
-        return method.mapped(change)
-    return change(method)

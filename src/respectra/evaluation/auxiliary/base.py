@@ -97,6 +97,20 @@ class Case:
         found: T = self.kept[name]
         return found
 
+    def labels(self) -> npt.NDArray[np.int32]:
+        """Clusters of the truth's spectra, (y, x), which the rules' folder keeps."""
+        rules = self.rules
+        return self.once(
+            "labels",
+            lambda: metrics.spectral_clusters(
+                self.need_truth(),
+                rules.clusters,
+                self.seed,
+                init_size=rules.cluster_init_size,
+                cache=rules.cluster_cache,
+            ),
+        )
+
     def need_truth(self) -> xr.DataArray:
         """The truth.
 

@@ -50,6 +50,7 @@ from respectra.evaluation.auxiliary.outputs import (
     mismatching_pixels,
 )
 from respectra.registry import Registry
+from respectra.renaming import lazy_names
 
 _FAMILIES: Mapping[str, tuple[Test, ...]] = {
     "shuffle": tuple(SpatialShuffle(block=b) for b in (4, 64, 16, 8, 2, 1)),
@@ -115,6 +116,10 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
         chosen |= {test.name: test for test in found}
     return tuple(chosen[name] for name in TESTS if name in chosen)
 
+
+__getattr__ = lazy_names(
+    __name__, former={"Calibration": "UncertaintyCalibration", "Noise": "AddedNoise"}
+)
 
 __all__ = [
     "COUNT",

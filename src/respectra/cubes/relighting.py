@@ -147,14 +147,14 @@ def _light_of(cube: xr.DataArray, light: Light | None) -> xr.DataArray:
     if name is None:
         raise ConfigError(
             "the cube does not say which light it is under; state it, such as light='D65' "
-            "(--present D65 on the command line)"
+            "(respectra relight --present D65)"
         )
     try:
         recorded = _recorded(cube, str(name))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"the cube's attributes state a light {str(name)!r} that cannot be used: {error}; "
-            "state it yourself (--present on the command line)"
+            "state it yourself (respectra relight --present)"
         ) from None
     return open_light(str(name)) if recorded is None else recorded
 

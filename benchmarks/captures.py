@@ -32,7 +32,6 @@ import argparse
 import json
 import os
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +42,7 @@ import pages
 import respectra as rs
 from respectra.cameras import make_response, open_responses
 from respectra.cameras.capture_camera import CaptureCamera
+from respectra.journal import Journal
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from fit_classical import CHOICE, REPORT
@@ -82,32 +82,19 @@ def main() -> None:
     pages.add_option(parser)
     options = parser.parse_args()
     data = Path(os.environ["RESPECTRA_DATA"])
+    journal = Journal.resume(options.output)
     if not options.table:
-        known = read(options.output)
-        done = {json.dumps(row["key"]) for row in known}
-        parts = options.part or ["cameras", "references", "cost"]
+        if not journal.begun:
+            journal.begin()
+        done = {json.dumps(row["key"]) for row in journal.records}
         names = REPORT if options.scenes == "report" else CHOICE
-        with options.output.open("a") as file:
-            for part in parts:
-                measure = {"cameras": cameras, "references": references, "cost": cost}[part]
-                for row in measure(data, names, options, done):
-                    file.write(json.dumps(row) + "\n")
-                    file.flush()
+        for part in options.part or ["cameras", "references", "cost"]:
+            measure = {"cameras": cameras, "references": references, "cost": cost}[part]
+            for row in measure(data, names, options, done):
+                journal.append(row)
     page = pages.Page("What captures and references give", ABOUT, measured=options.output)
-    show(read(options.output), page)
+    show(journal.records, page)
     page.write(options.write)
-
-
-def read(path: Path) -> list[dict]:
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:  # the last line of a run that was stopped
-            continue
-    return rows
 
 
 def scene(data: Path, name: str, pixels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -244,24 +231,18 @@ def cost(data: Path, names, options, done: set[str]) -> Iterator[dict]:
     refs = rs.References(np.stack([y, x], axis=1)[chosen], values[y, x][chosen], GRID)
     corrected = base.with_references(frame, refs)
 
-    def fit() -> object:
-        return base.with_references(frame, refs)
-
-    times, worked = defaultdict(list), defaultdict(list)
-    for _ in range(3):
-        for name, work in (
-            ("method", lambda: base(frame)),
-            ("capture", lambda: bound(frame)),
-            ("corrected", lambda: corrected(frame)),
-            ("fit", fit),
-            ("bind", lambda: base.with_capture(capture)),
-        ):
-            start, begun = time.perf_counter(), time.process_time()
-            work()
-            times[name].append(time.perf_counter() - start)
-            worked[name].append(time.process_time() - begun)
-    least = {name: min(seconds) for name, seconds in times.items()}
-    yield {"key": key, **least, "processor": {n: min(spent) for n, spent in worked.items()}}
+    least = pages.in_turns(
+        {
+            "method": lambda: base(frame),
+            "capture": lambda: bound(frame),
+            "corrected": lambda: corrected(frame),
+            "fit": lambda: base.with_references(frame, refs),
+            "bind": lambda: base.with_capture(capture),
+        },
+        3,
+    )
+    walls, spent = ({name: times[k] for name, times in least.items()} for k in (0, 1))
+    yield {"key": key, **walls, "processor": spent}
 
 
 def show(rows: list[dict], page: pages.Page) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from itertools import combinations_with_replacement, product
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from captures import (
     scene,
     stored,
 )
+from clean_floor import powers
 
 import respectra as rs
 
@@ -51,15 +52,6 @@ def floor_of(
         matrix = np.linalg.lstsq(known / size, spectra / size, rcond=None)[0]
         errors.append(mrae(spectra, np.maximum(known @ matrix, 0.0)))
     return np.array(errors)
-
-
-def powers(values: np.ndarray, degree: int) -> np.ndarray:
-    """Products of up to so many values, (n, terms)."""
-    terms = [np.ones(len(values))]
-    for count in range(1, degree + 1):
-        for chosen in combinations_with_replacement(range(3), count):
-            terms.append(values[:, chosen].prod(axis=1))
-    return np.stack(terms, axis=1)
 
 
 def growth(response: np.ndarray, observer: np.ndarray) -> float:

@@ -16,7 +16,6 @@ import argparse
 import copy
 import multiprocessing
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -80,14 +79,13 @@ def measured(
     fast = rewrite(copy.deepcopy(plain))
     image = torch.rand(1, 3, *frame)
     with torch.inference_mode():
-        fast(image)  # compiles, makes its buffers
+        got = fast(image)  # compiles, makes its buffers
         peak = peak_memory_bytes() / 1e9
-        runs = [(timed(plain, image), timed(fast, image)) for _ in range(rounds)]
-    expected, got = runs[0][0][2], runs[0][1][2]
+        expected = plain(image)
+        runs = {"plain": lambda: plain(image), "fast": lambda: fast(image)}
+        times = pages.in_turns(runs, rounds)
     difference = float((got - expected).abs().max() / expected.abs().max())
-    wall, cpu, fast_wall, fast_cpu = (
-        min(run[which][clock] for run in runs) for which in (0, 1) for clock in (0, 1)
-    )
+    (wall, cpu), (fast_wall, fast_cpu) = times["plain"], times["fast"]
     row = (
         f"`{name}`",
         f"{wall:.2f}",
@@ -126,20 +124,8 @@ def in_onnx_runtime(network: nn.Module, image: Tensor) -> Callable[[Tensor], obj
 
 def least(run: Callable[[Tensor], object], image: Tensor, rounds: int) -> float:
     """The least of the seconds that some runs take, after one that is not counted."""
-    times = []
     with torch.inference_mode():
-        for _ in range(rounds + 1):
-            start = time.perf_counter()
-            run(image)
-            times.append(time.perf_counter() - start)
-    return min(times[1:])
-
-
-def timed(network: nn.Module, image: Tensor) -> tuple[float, float, Tensor]:
-    """Seconds on the clock, and of all processors together; the result."""
-    clock, processor = time.perf_counter(), time.process_time()
-    result = network(image)
-    return time.perf_counter() - clock, time.process_time() - processor, result
+        return pages.in_turns({"": lambda: run(image)}, rounds)[""][0]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -26,6 +25,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -89,6 +90,7 @@ def damage(data: bytes, rng: random.Random) -> bytes:
 def _read_all(kind: Kind, seed: int, start: int, count: int) -> None:
     """Read damaged files, saying before each which it is and after each what went wrong."""
     from respectra.errors import RespectraError
+    from respectra.methods.measure import peak_memory_bytes
 
     warnings.simplefilter("ignore")
     folder = Path(tempfile.mkdtemp())
@@ -112,7 +114,7 @@ def _read_all(kind: Kind, seed: int, start: int, count: int) -> None:
                 pass
             except BaseException as error:
                 problem = f"{type(error).__name__}: {str(error)[:200]}"
-            took, grown = time.process_time() - began, _peak() - before
+            took, grown = time.process_time() - began, peak_memory_bytes() - before
             if problem is None and took > LONGEST_S:
                 problem = f"{took:.1f} s"
             if problem is None and grown > allowed:
@@ -137,20 +139,10 @@ _ANSWERS: Any = None
 
 
 def _memory() -> int:
+    """Bytes in use now, to which the peak is set back."""
     with contextlib.suppress(OSError):
-        # The peak is set back to what is in use now.
         Path("/proc/self/clear_refs").write_text("5")
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _peak() -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(psutil.Process().memory_info().rss)
 
 
 def _child() -> None:

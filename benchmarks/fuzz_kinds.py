@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -360,6 +362,11 @@ def _read_cube(key: str | None = None, grid: Any = None) -> Callable[[Path], Non
     return read
 
 
+def _by(module: str, name: str) -> Callable[[Path], Any]:
+    """What reads, imported when it is called."""
+    return lambda path: attrgetter(name)(importlib.import_module(module))(path)
+
+
 def _read_image(path: Path) -> None:
     import respectra as rs
 
@@ -383,41 +390,11 @@ def _read_photograph(path: Path) -> None:
         _read_image(path)
 
 
-def _read_response(path: Path) -> None:
-    from respectra.cameras import open_responses
-
-    open_responses(path)
-
-
-def _read_weights(path: Path) -> None:
-    from respectra.methods import load_weights
-
-    load_weights(path)
-
-
-def _read_light(path: Path) -> None:
-    from respectra.colour.lights import open_light
-
-    open_light(path)
-
-
-def _read_capture(path: Path) -> None:
-    from respectra.cameras.capture import Capture
-
-    Capture.load(path)
-
-
 def _read_table(path: Path) -> None:
     from respectra.inference.tables.table import Table
     from respectra.methods import load_weights
 
     Table.from_weights(load_weights(path))
-
-
-def _read_keras(path: Path) -> None:
-    from respectra.methods.keras_hdf5 import read_keras_weights
-
-    read_keras_weights(path)
 
 
 def _read_checkpoint(path: Path) -> None:
@@ -426,16 +403,12 @@ def _read_checkpoint(path: Path) -> None:
     import_official("awan", path)
 
 
-def _read_recipe(path: Path) -> None:
-    from respectra.training import load_recipe
-
-    load_recipe(path)
-
-
 def kinds() -> tuple[Kind, ...]:
     """Every kind of file that is read."""
     cube = _read_cube()
     inside = _read_cube("scene/cube")
+    response = _by("respectra.cameras", "open_responses")
+    light = _by("respectra.colour", "open_light")
     return (
         Kind("cube matlab 7.3", _saved("a.mat"), cube),
         Kind("cube matlab 5", _saved("a.mat", "matlab-v5"), cube),
@@ -469,21 +442,21 @@ def kinds() -> tuple[Kind, ...]:
         *([Kind("image heic", _heic, _read_photograph)] if find_spec("pi_heif") else []),
         *([Kind("image raw", _dng, _read_photograph)] if find_spec("rawpy") else []),
         *([Kind("clip", _clip, _read_clip)] if find_spec("av") else []),
-        Kind("response csv", _table(_RESPONSE_TEXT), _read_response),
-        Kind("response npz", _response_npz, _read_response),
-        Kind("response matlab 5", _response_mat, _read_response),
-        Kind("response matlab 7.3", _response_hdf5, _read_response),
-        Kind("light csv", _table(_LIGHT_TEXT), _read_light),
-        Kind("light npz", _light_npz, _read_light),
-        Kind("light cgats", _table(_LIGHT_CGATS, "a.sp"), _read_light),
-        Kind("light tm-27", _table(_LIGHT_XML, "a.spdx"), _read_light),
-        Kind("capture", _capture, _read_capture),
+        Kind("response csv", _table(_RESPONSE_TEXT), response),
+        Kind("response npz", _response_npz, response),
+        Kind("response matlab 5", _response_mat, response),
+        Kind("response matlab 7.3", _response_hdf5, response),
+        Kind("light csv", _table(_LIGHT_TEXT), light),
+        Kind("light npz", _light_npz, light),
+        Kind("light cgats", _table(_LIGHT_CGATS, "a.sp"), light),
+        Kind("light tm-27", _table(_LIGHT_XML, "a.spdx"), light),
+        Kind("capture", _capture, _by("respectra.cameras.capture", "Capture.load")),
         Kind("look-up table", _look_up_table, _read_table),
-        Kind("weights", _small_weights, _read_weights),
-        Kind("weights keras", _keras, _read_keras),
+        Kind("weights", _small_weights, _by("respectra.methods", "load_weights")),
+        Kind("weights keras", _keras, _by("respectra.methods.keras_hdf5", "read_keras_weights")),
         Kind("weights pytorch", _checkpoint, _read_checkpoint, accepted=False),
         Kind("store", _store, _read_store),
         Kind("results", _results, _read_results),
         Kind("journal", _journal, _read_journal),
-        Kind("recipe", _recipe, _read_recipe),
+        Kind("recipe", _recipe, _by("respectra.training", "load_recipe")),
     )  # fmt: skip

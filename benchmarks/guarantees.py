@@ -8,11 +8,11 @@ Prints the least processor time of each, since other programs share the machine,
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
+import functools
 
 import numpy as np
 import torch
+from pages import in_turns
 
 import respectra as rs
 from respectra.cameras import get_track
@@ -32,17 +32,6 @@ def scene() -> np.ndarray:
     return (amounts @ bumps / 2).astype(np.float32)
 
 
-def least(work: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Least wall-clock and processor seconds."""
-    wall, cpu = [], []
-    for _ in range(repeats):
-        start, used = time.perf_counter(), time.process_time()
-        work()
-        wall.append(time.perf_counter() - start)
-        cpu.append(time.process_time() - used)
-    return min(wall), min(cpu)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--method", default="hscnn-r")
@@ -53,8 +42,7 @@ def main() -> None:
     torch.manual_seed(0)
     network = Reconstructor(fresh_weights(arguments.method, preset="tiny"))
     estimate = rs.load()(image)
-    network(image)
-    base = least(lambda: network(image), arguments.repeats)
+    base = in_turns({"": lambda: network(image)}, arguments.repeats)[""]
     print(f"{arguments.method}, tiny: {base[0]:.3f} s, processor {base[1]:.3f} s")
     for names in (
         ["consistent"],
@@ -63,13 +51,8 @@ def main() -> None:
         ["non-negative"],
         ["smooth"],
     ):
-        kept = Guarantees(names, Contract())
-        kept.enforce(estimate, image)
-
-        def work(kept: Guarantees = kept) -> object:
-            return kept.enforce(estimate, image)
-
-        wall, cpu = least(work, arguments.repeats)
+        work = functools.partial(Guarantees(names, Contract()).enforce, estimate, image)
+        wall, cpu = in_turns({"": work}, arguments.repeats)[""]
         print(
             f"{' + '.join(names):28} {wall:.3f} s, processor {cpu:.3f} s: "
             f"{wall / base[0]:.0%} of the network, {cpu / base[1]:.0%} of its processor time"

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 import functools
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from pages import in_turns
 
 import respectra as rs
 from respectra.cameras import get_track, open_image
@@ -28,13 +28,7 @@ from respectra.methods.measure import FRAME, count_gmac
 
 def least(work: Callable[[], object], times: int) -> float:
     """Seconds of the fastest call."""
-    work()
-    seconds = []
-    for _ in range(times):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    return in_turns({"": work}, times)[""][0]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What a benchmark measured, as text and as a page of the documentation.
+"""What a benchmark measured, as text and as a page of the documentation; and its clocks.
 
     python benchmarks/render.py --write docs/benchmarks/render.md
 
@@ -12,7 +12,8 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,25 @@ import respectra as rs
 def add_option(parser: argparse.ArgumentParser) -> None:
     """Give a script the option ``--write``."""
     parser.add_argument("--write", type=Path, metavar="PAGE.md", help="also write the tables there")
+
+
+def clocked(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds of a call: on the clock, and of all processors together."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def in_turns(
+    runs: Mapping[str, Callable[[], object]], rounds: int
+) -> dict[str, tuple[float, float]]:
+    """The least of both times of each, which take turns, after a round that warms up."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+    for _ in range(rounds + 1):
+        for name, run in runs.items():
+            found[name].append(clocked(run))
+    least = {name: zip(*times[1:], strict=True) for name, times in found.items()}
+    return {name: (min(wall), min(cpu)) for name, (wall, cpu) in least.items()}
 
 
 class Page:

@@ -26,17 +26,17 @@ from PIL import Image
 import respectra as rs
 from respectra.cameras import Capture, Tone
 from respectra.cameras.calibration import open_chart
+from respectra.cameras.calibration.charts import colours_of
 from respectra.cameras.calibration.fitting import (
     DEVELOPED_WAYS,
-    colours_of,
     cross_validate,
     fit_tone,
     fit_way,
 )
 from respectra.cameras.correction import light_of
 from respectra.cameras.pictures.profiles import open_profile
-from respectra.cameras.pictures.rendering import LIGHT_SPACE, Rendering
 from respectra.cameras.pictures.source import Said
+from respectra.cameras.pictures.tone import LIGHT_SPACE, Rendering
 from respectra.cameras.response_prior import GRID_NM, response_prior
 from respectra.cameras.responses import make_response
 from respectra.colour import encode_srgb, open_light, resample_light, rgb_space, xyz_weights
@@ -283,17 +283,14 @@ def single(rec, count: int, page: pages.Page) -> None:
     image = rs.make_image((codes / 255)[None], encoding="srgb", bits=8)
     linear = rs.colour.decode_srgb(codes / 255).astype(float)
     many = np.random.default_rng(1).integers(0, 256, (10**6, 3)).astype(np.uint8)
-    recover_colours(many[:1000])
-    taken = min(seconds_of(lambda: recover_colours(many)) for _ in range(7))
-    busy = min(seconds_of(lambda: recover_colours(many), time.process_time) for _ in range(7))
+    taken, busy = pages.in_turns({"": lambda: recover_colours(many)}, 7)[""]
     rows = [row("**`recover_colours`**", recover_colours(codes).values, truth, codes, taken)]
     if count < len(spectra):
         everything = np.rint(encode_srgb(colours_of(spectra)) * 255).astype(np.uint8)
         found = recover_colours(everything).values
         rows.append(row(f"– all {len(spectra)} colours", found, spectra, everything, taken))
     large = rs.make_image(many[: 500 * 500].reshape(500, 500, 3) / 255, encoding="srgb", bits=8)
-    rec(large)
-    taken = 4 * min(seconds_of(lambda: rec(large)) for _ in range(3))
+    taken = 4 * pages.in_turns({"": lambda: rec(large)}, 3)[""][0]
     pictures = np.asarray(rec(image).values)[0]
     rows.append(row("– the network for pictures", pictures, truth, codes, taken))
     for name, method in colour_science().items():
@@ -309,12 +306,6 @@ def single(rec, count: int, page: pages.Page) -> None:
     columns = ("", "MRAE", "ΔE under A", "LED-B3", "FL2", "codes that differ", "s per million")
     page.table(columns, rows)
     page.text(f"A million colours by `recover_colours` take {busy:.2f} s of processor time.")
-
-
-def seconds_of(work, clock=time.perf_counter) -> float:
-    start = clock()
-    work()
-    return clock() - start
 
 
 def row(name, found, truth, codes, seconds) -> tuple[str, ...]:

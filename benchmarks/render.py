@@ -11,8 +11,6 @@ wall-clock time, and processor time summed over threads, which other work distur
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -60,18 +58,6 @@ def through_jpeg(codes, quality):
     return (back / 255).astype(np.float32)
 
 
-def fastest(runs: dict[str, Callable[[], object]], repeat: int) -> dict[str, tuple[float, float]]:
-    """Least wall-clock and processor time of each, in milliseconds; they take turns."""
-    best = dict.fromkeys(runs, (float("inf"), float("inf")))
-    for _ in range(repeat + 1):  # the first round warms up
-        for name, run in runs.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            run()
-            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            best[name] = (min(best[name][0], 1e3 * wall), min(best[name][1], 1e3 * cpu))
-    return best
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--height", type=int, default=482)
@@ -90,18 +76,16 @@ def main() -> None:
     for name, plain in (("clean", clean), ("real-world", real_world), ("exposed", exposed)):
         track = rs.get_track(name)
         F = track.signal_matrix(CHALLENGE_WAVELENGTHS_NM)
-        best = fastest(
+        best = pages.in_turns(
             {
                 "plain": lambda plain=plain, F=F: plain(values, F, rng),
                 "ours": lambda track=track: track.render(cube),
             },
             arguments.repeat,
         )
-        for kind, plain_ms, ours_ms in zip(
-            ("wall", "CPU"), best["plain"], best["ours"], strict=True
-        ):
-            ratio = plain_ms / ours_ms
-            rows.append((name, kind, f"{plain_ms:.1f}", f"{ours_ms:.1f}", f"{ratio:.1f}×"))
+        for kind, theirs, ours in zip(("wall", "CPU"), best["plain"], best["ours"], strict=True):
+            shown = f"{1e3 * theirs:.1f}", f"{1e3 * ours:.1f}", f"{theirs / ours:.1f}×"
+            rows.append((name, kind, *shown))
     page = pages.Page(
         "Photographing a cube",
         f"""One scene of {shape[0]} × {shape[1]} × 31 through the tracks, against a plain

@@ -36,12 +36,12 @@ from respectra.datasets.still_life import still_life
 from respectra.datasets.synthesize import SynthesisOptions, synthesize_scene
 from respectra.evaluation import (
     EvaluationOptions,
-    Results,
     evaluate,
     evaluation_scenes_of,
     find_entries,
 )
-from respectra.evaluation.measuring import measured
+from respectra.evaluation.measuring import measured, repeated
+from respectra.journal import Journal
 from respectra.methods import get_network, list_methods
 from respectra.methods.measure import count_gmac, count_parameters
 from respectra.threads import available_cores
@@ -56,8 +56,8 @@ TESTS = ("shuffle-4", "brightness-0.5", "brightness-2")
 #: Rows and columns of the image whose time and memory are measured.
 FRAME = (482, 512)
 PARTS = ("train", "validation", "test", "other")
-#: Column of the table -> role, test and metric, or None for facts of the method.
-COLUMNS: Mapping[str, tuple[str, str, str] | None] = {
+#: Column of the table -> role, test and metric.
+COLUMNS = {
     "MRAE": ("main", "plain", "mrae"),
     "RMSE": ("main", "plain", "rmse"),
     "PSNR": ("main", "plain", "psnr"),
@@ -93,29 +93,18 @@ QUICK = Plan(150, 8, 24, {"train": 24, "validation": 4, "test": 8, "other": 6}, 
 
 
 class Lines:
-    """Finished work, one JSON object a line; a line that was cut short is done again."""
+    """Finished work by its key, a line of a journal each."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.found: dict[str, dict[str, Any]] = {}
-        for line in path.read_text().splitlines() if path.is_file() else ():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            self.found[entry["key"]] = entry
-        if path.is_file() and not path.read_bytes().endswith(b"\n"):
-            with path.open("a") as file:
-                file.write("\n")
+        self.journal = Journal.resume(path)
+        self.found = {entry["key"]: entry for entry in self.journal.records}
 
     def add(self, key: str, **facts: Any) -> dict[str, Any]:
-        entry = {"key": key, **facts}
-        with self.path.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        self.found[key] = entry
-        return entry
+        if not self.journal.begun:
+            self.journal.begin()
+        self.journal.append({"key": key, **facts})
+        self.found[key] = self.journal.records[-1]
+        return self.found[key]
 
 
 # --- scenes -----------------------------------------------------------------------------------
@@ -240,7 +229,10 @@ def score(name: str, source: str, out: Path, lines: Lines, **facts: Any) -> dict
     entry = find_entries([f"{name}={source}"], tracks=options.tracks)
     report = out / "scored" / key.replace("/", "_").replace(" ", "_")
     results = evaluate(entry, subjects, report, options, timing_runs=0)
-    scores = {column: _mean(results, name, where) for column, where in COLUMNS.items()}
+    scores = {
+        column: results.mean(name, "clean", test, metric, role=role).value
+        for column, (role, test, metric) in COLUMNS.items()
+    }
     return lines.add(key, method=name, source=source, scores=scores, **facts)
 
 
@@ -249,9 +241,8 @@ def cost(source: str) -> dict[str, Any]:
     image = rs.get_track("clean").render(still_life(*FRAME, seed=0))
     recover = rs.load(source)
     _, first = measured(lambda: recover(image))  # loads and allocates
-    runs = [measured(lambda: recover(image))[1] for _ in range(3)]
     return {
-        "seconds": statistics.median(run.seconds for run in runs),
+        "seconds": repeated(lambda: recover(image), first, 3).seconds,
         "peak_mib": first.added_mib,
     }
 
@@ -267,12 +258,6 @@ def costs_of(entries: Sequence[Mapping[str, Any]], out: Path) -> dict[str, dict[
             ) as process:
                 lines.add(name, **process.submit(cost, source).result())
     return lines.found
-
-
-def _mean(results: Results, name: str, where: tuple[str, str, str] | None) -> float | None:
-    assert where is not None
-    role, test, metric = where
-    return results.mean(name, "clean", test, metric, role=role).value
 
 
 def run_all(options: argparse.Namespace, plan: Plan) -> Iterator[dict[str, Any]]:

@@ -20,8 +20,8 @@ from respectra.cameras import get_track, open_image
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, wavelengths_of
 from respectra.datasets.collections import open_collection
 from respectra.datasets.palette import DEFAULT_MATERIALS
+from respectra.datasets.scenes import valid_pixels
 from respectra.datasets.synthesize import SynthesisOptions, synthesize_scene
-from respectra.datasets.validity import valid_pixels
 
 Array = npt.NDArray[np.float64]
 

@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import respectra as rs
-from respectra.cameras.pictures.rendering import FLOOR, SHIPPED
+from respectra.cameras.correction import FLOOR
+from respectra.cameras.pictures.tone import SHIPPED
 from respectra.cameras.responses import list_responses, native_response, resample_response
 from respectra.colour import open_light, resample_light, rgb_space, srgb_matrix, xyz_weights
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM as GRID
@@ -200,7 +201,7 @@ def features(values: Tensor) -> Tensor:
 
 def recovery() -> Respectra:
     """The network that ships, behind Rec. 2020 under D65."""
-    backend: Any = rs.load().backend
+    backend: Any = rs.load(engine="torch").backend
     network = Respectra(backend.weights.config)
     network.load_state_dict({k: v.clone() for k, v in backend.network.state_dict().items()})
     network.set_capture(torch.tensor(CAMERA).float(), step=0.0, light="told")

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import itertools
 import logging
+import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -63,15 +66,10 @@ class Cluster:
     def run(
         self, function: Callable[..., Any], jobs: Iterable[tuple[Any, tuple[Any, ...]]]
     ) -> Iterator[tuple[Any, Any]]:
-        """Call a function for each job, and give the results as they come.
+        """Call a function for each job on a worker, and give the results as they come.
 
-        Args:
-            function: runs on a worker; it and its arguments are sent there.
-            jobs: what a result is given back with, and the arguments of the call. They are taken
-                as workers become free.
-
-        Yields:
-            what belongs to a job, and its result or the exception that it raised.
+        A job is what its result is given back with, and the arguments of the call. Jobs are taken
+        as workers become free. Of one that raised an exception, that is the result.
         """
         from distributed import as_completed
 
@@ -206,19 +204,21 @@ def _require_same_version(client: Any) -> None:
 
 def _version() -> str | None:
     """On a worker: its version, once it is known that networks run there."""
+    if importlib.util.find_spec("torch") is None:
+        return None
     try:
         import respectra as here
-
-        _prepare()
     except ImportError:
         return None
+    _prepare()
     return str(here.__version__)
 
 
 @functools.cache
 def _prepare() -> None:
     """On a worker, once a process, also of those that come later: one thread a task."""
-    import torch
-
-    torch.set_num_threads(1)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    else:  # it reads this as it is loaded, where something needs it
+        os.environ["OMP_NUM_THREADS"] = "1"
     keep_malloc()

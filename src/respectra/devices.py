@@ -19,9 +19,8 @@ KINDS = ("cpu", "cuda", "mps")
 def pick_device(wanted: str = "auto") -> str:
     """The name of the device that is meant, as PyTorch calls it.
 
-    Args:
-        wanted: ``auto``: CUDA where it is there, else the processor; ``cpu``, ``cuda``,
-            ``cuda:1``, ``mps``.
+    ``auto`` is CUDA where it is there, else the processor; others are ``cpu``, ``cuda``,
+    ``cuda:1``, ``mps``.
 
     Raises:
         ConfigError: no such kind of device, or this machine has none.

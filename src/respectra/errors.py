@@ -108,11 +108,7 @@ def naming(what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(file: object, what: str) -> Iterator[None]:
-    """Turn whatever reading a file raises into an error that names it.
-
-    Args:
-        file: its path.
-        what: what it should hold, such as ``a light``.
+    """Turn whatever reading a file raises into an error that names it, and what it should hold.
 
     Raises:
         FormatError: the file is damaged, or something else.

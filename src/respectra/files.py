@@ -90,14 +90,8 @@ def atomic_paths(
 ) -> Iterator[list[Path]]:
     """As ``atomic_path``, for an output of several files: all of them are replaced, or none.
 
-    Args:
-        paths: the files, all in one folder. The first is the one that makes the output visible:
-            it is moved last, and gives the lock its name.
-        overwrite: replace what is there.
-        shared: as for ``atomic_path``.
-
-    Raises:
-        OutputError: as ``atomic_path``.
+    They are all in one folder. The first is the one that makes the output visible: it is moved
+    last, and gives the lock its name.
     """
     targets = [Path(path) for path in paths]
     ensure_all_absent(targets, overwrite=overwrite)
@@ -143,9 +137,7 @@ def atomic_group(paths: Sequence[PathLike], *, overwrite: bool = False) -> Itera
 def writing_to(path: PathLike, hint: str = "") -> Iterator[None]:
     """Turn what the system says of a place that cannot be written into an error of ours.
 
-    Args:
-        path: the place.
-        hint: what to do about it.
+    ``hint`` says what to do about it.
 
     Raises:
         OutputError: the disk is full, the folder is gone, something is forbidden.
@@ -188,15 +180,7 @@ def ensure_absent(path: PathLike, *, overwrite: bool = False) -> None:
 
 
 def ensure_all_absent(paths: Sequence[PathLike], *, overwrite: bool = False) -> None:
-    """As ``ensure_absent``, of an output of several files; ends a move to them that was begun.
-
-    Args:
-        paths: as for ``atomic_paths``.
-        overwrite: nothing is refused.
-
-    Raises:
-        OutputError: one of them exists and ``overwrite`` is false.
-    """
+    """As ``ensure_absent``, of an output of several files; ends a move to them that was begun."""
     recover(paths[0], others=_names(paths))
     for path in paths:
         ensure_absent(path, overwrite=overwrite)
@@ -248,12 +232,8 @@ def _let_zarr_end() -> None:
 def move_into_place(moves: Sequence[Move], *, overwrite: bool) -> None:
     """Move finished files or folders to where they belong, all of them or none.
 
-    Of several, a record is written first; whoever finds it ends what it says.
-
-    Args:
-        moves: sources and targets; all targets in one folder, every source below it. The first
-            target is moved last.
-        overwrite: replace what is there.
+    All targets are in one folder, every source is below it, and the first target is moved last. Of
+    several, a record is written first; whoever finds it ends what it says.
 
     Raises:
         OutputError: a target exists and ``overwrite`` is false.
@@ -279,10 +259,8 @@ def _move_several(moves: Sequence[Move]) -> None:
 def recover(path: PathLike, *, others: Sequence[str] = ()) -> None:
     """End a move to a place that a killed process had begun; nothing happens without one.
 
-    Args:
-        path: the output, by any of its files.
-        others: patterns of files that belong to it and are not named alike, such as ``*.bin``.
-            ``NAME.SUFFIX`` and ``NAME.preview.png`` are named alike.
+    The place is any file of the output. ``others`` are patterns of files that belong to it and are
+    not named alike, such as ``*.bin``; ``NAME.SUFFIX`` and ``NAME.preview.png`` are.
     """
     target = Path(path)
     record, old = _record(target), _old(target)

@@ -102,10 +102,7 @@ class Journal:
             self._add(self.facts)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add a line.
-
-        Args:
-            record: what was done, as JSON can hold it.
+        """Add a line, as JSON can hold it.
 
         Raises:
             OutputError: the file has vanished, or the disk is full; the line is then not there.

@@ -54,12 +54,7 @@ def hidden_name(name: str, ending: str) -> str:
 
 
 def lock_path(path: str | os.PathLike[str], *, inside: bool = False) -> Path:
-    """The lock file of an output.
-
-    Args:
-        path: the output.
-        inside: it is a folder that is written in place; its lock lies in it.
-    """
+    """The lock file of an output, which lies in a folder that is written in place."""
     target = Path(path)
     return target / LOCK if inside else target.with_name(hidden_name(target.name, ".lock"))
 

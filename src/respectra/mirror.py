@@ -94,12 +94,7 @@ class Mirror:
                     self._replace(name)
 
     def end(self) -> None:
-        """Put the rest, and fetch what others put.
-
-        Raises:
-            OutputError: as for ``sync``.
-            FormatError: the place cannot be reached.
-        """
+        """Put the rest, and fetch what others put; may raise as ``begin`` and ``sync``."""
         if self.url is None:
             return
         for name in self._changed():
@@ -148,12 +143,7 @@ class Mirror:
 
 
 class GrowingFile:
-    """A file here to which lines are added, and what stands for it at a place.
-
-    Args:
-        path: the file.
-        url: where it belongs.
-    """
+    """A file here to which lines are added, and what stands for it at a place."""
 
     def __init__(self, path: Path, url: Url) -> None:
         self.path, self.url = path, url

@@ -64,12 +64,10 @@ def writing(
 
 
 def put_outputs(folder: Path, url: Url, *, first: Path) -> None:
-    """Put the files of an output; hidden ones are left out.
+    """Put the files of a folder, which holds one output; hidden ones are left out.
 
-    Args:
-        folder: where they lie, and nothing else.
-        url: of the one that is named; the others go beside it.
-        first: the file that is opened first. It is put last.
+    The URL is that of the one that is named; the others go beside it. The file that is opened first
+    is put last.
     """
     files = sorted(p for p in folder.iterdir() if not p.name.startswith("."))
     old = url.with_name(first.name)

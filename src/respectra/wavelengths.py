@@ -11,6 +11,7 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,11 @@ from respectra.errors import DataError, FormatError, RespectraWarning
 from respectra.typing import FloatArray
 
 __all__ = [
+    "AXIS_NAMES",
     "PLAUSIBLE_NM",
     "UNIT_NAMES",
+    "axis_of_archive",
+    "band_widths",
     "check_wavelengths",
     "is_plausible",
     "is_unit",
@@ -57,6 +61,8 @@ _FACTORS = {name: factor for factor, names in _LENGTHS_NM.items() for name in na
 _CONSTANTS = {name: constant for constant, names in _INVERSE_NM.items() for name in names}
 #: What archives call the unit of their wavelengths.
 UNIT_NAMES = ("wavelength_units", "wavelength_unit", "wavelengths_units", "units")
+#: What archives of responses and lights call their wavelengths.
+AXIS_NAMES = ("wavelengths_nm", "wavelengths", "wavelength_nm", "wavelength", "bands", "nm")
 _BRACKETS = re.compile(r"[\[({]([^\[\](){}]+)[\])}]")
 #: Units that are no more than a letter of a name unless something marks them as units.
 _LETTERS = ("a", "m")
@@ -146,6 +152,11 @@ def check_wavelengths(wavelengths_nm: npt.ArrayLike) -> FloatArray:
     return grid
 
 
+def band_widths(grid_nm: FloatArray) -> FloatArray:
+    """How far each band reaches, nm, shape (band,); 1 for a band that has no neighbours."""
+    return np.asarray(np.gradient(grid_nm) if grid_nm.size > 1 else np.ones(1), np.float64)
+
+
 def is_plausible(wavelengths_nm: npt.ArrayLike) -> bool:
     """Whether an instrument can have measured at all of these, nm."""
     grid = np.asarray(wavelengths_nm, np.float64)
@@ -200,6 +211,22 @@ def unit_of_array(name: str, texts: Mapping[str, str]) -> str | None:
     """
     stated = next((texts[key] for key in UNIT_NAMES if key in texts), None)
     return unit_in_heading(name) if stated is None else stated
+
+
+def axis_of_archive(arrays: Mapping[str, npt.NDArray[Any]]) -> tuple[str, FloatArray]:
+    """The name of an archive's wavelengths, and what they are in nm, in the order they lie in.
+
+    Raises:
+        FormatError: it has none, or they are not wavelengths; see :func:`to_nanometres`.
+    """
+    name = next((name for name in AXIS_NAMES if name in arrays), None)
+    if name is None:
+        raise FormatError(
+            f"has no wavelengths: add an array called 'wavelengths' in nm (found: {list(arrays)})"
+        )
+    texts = {k: str(v.item()) for k, v in arrays.items() if v.size == 1 and v.dtype.kind in "US"}
+    axis = np.asarray(arrays[name], np.float64).ravel()
+    return name, to_nanometres(axis, unit_of_array(name, texts), where=f"the array {name!r}")
 
 
 def _numbers(values: npt.ArrayLike, where: str) -> FloatArray:

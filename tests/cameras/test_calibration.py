@@ -6,11 +6,11 @@ import pytest
 
 from respectra.cameras import Capture, Tone, make_image, open_image, resample_response
 from respectra.cameras.calibration import calibrate, find_chart, measure_patches, open_chart
-from respectra.cameras.calibration.charts import smoothest_spectra
+from respectra.cameras.calibration.charts import colours_of, smoothest_spectra
 from respectra.cameras.calibration.figure import save_figure
-from respectra.cameras.calibration.fitting import choose_way, colours_of, fit_tone, light_seen
+from respectra.cameras.calibration.fitting import choose_way, fit_tone
 from respectra.cameras.capture_records import open_camera
-from respectra.cameras.response_prior import GRID_NM
+from respectra.cameras.response_prior import GRID_NM, light_seen
 from respectra.cli import calibrate as _  # noqa: F401 - registers the command
 from respectra.cli import reconstruct as _r  # noqa: F401
 from respectra.cli.app import run

@@ -148,6 +148,14 @@ def test_cameras_and_lights_that_do_not_cover_the_bands():
         rs.Capture(light="A").effective_response(GRID)
 
 
+@pytest.mark.parametrize("mix", [[[1, 0], [0, 1], [0, 1]], [[1, 0], [0, 1], [1, 1]]])
+def test_cameras_whose_channels_are_not_three_are_refused(mix):
+    two = native_response(CAMERA)
+    camera = make_response(two.values[:, :2] @ np.array(mix).T, two["wavelength"], name="two")
+    with pytest.raises(DataError, match="'two' are alike"):
+        rs.Capture(camera=camera, light="A").effective_response(GRID)
+
+
 def test_levels_make_codes_linear():
     codes = np.array([[[256, 2128, 4000]]]) / 4095
     image = rs.make_image(codes, bits=12)

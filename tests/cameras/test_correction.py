@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from respectra.cameras import Capture, make_image
-from respectra.cameras.calibration.charts import open_chart
-from respectra.cameras.calibration.fitting import colours_of, cross_validate, fit_way
+from respectra.cameras.calibration.charts import colours_of, open_chart
+from respectra.cameras.calibration.fitting import cross_validate, fit_way
 from respectra.cameras.correction import ProcessCorrection, correct, fit_process, light_of
 from respectra.errors import ConfigError, FormatError
 

@@ -3,8 +3,7 @@ import pytest
 from PIL import Image
 
 from respectra.cameras import Tone, open_image, open_picture
-from respectra.cameras.pictures.rendering import Rendering
-from respectra.cameras.pictures.tone import open_tone
+from respectra.cameras.pictures.tone import Rendering, open_tone
 from respectra.colour import decode_srgb
 from respectra.errors import ConfigError, FormatError
 

@@ -44,7 +44,8 @@ def test_seed_is_checked():
 @pytest.mark.parametrize("name", cameras.list_tracks())
 def test_options_and_summary_are_listed(name):
     assert cameras.track_summary(name)
-    assert "rounding" in cameras.track_options(name).model_fields
+    if name in ("clean", "real-world", "exposed"):  # another one need not be of 8 bits
+        assert "rounding" in cameras.track_options(name).model_fields
     assert cameras.default_response(name) in cameras.list_responses()
 
 

@@ -166,6 +166,12 @@ def test_damaged_files_are_one_clear_error(tmp_path, name, text):
         open_light(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["lamp.xlsx", "lamp.json", "photo.png"])
+def test_a_file_of_another_kind_is_no_unknown_name(name):
+    with pytest.raises(FormatError, match=f"{name} is not a known kind of light file"):
+        open_light(name)
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FormatError, match="there is no file"):
         open_light(tmp_path / "lamp.csv")
@@ -237,3 +243,31 @@ def test_the_unit_of_power_does_not_matter():
         for k in (1.0, 1000.0)
     )
     np.testing.assert_allclose(capture, thousand, rtol=1e-9)
+
+
+_FILES = {
+    "a.csv": "wavelength (nm),photon flux\n400,400\n410,820\n",
+    "b.csv": "nm;µmol m-2 s-1 nm-1\n400;400\n410;820\n",
+    "c.txt": "wavelength quanta per s\n400 400\n410 820\n",
+    "d.tsv": "lambda [nm]\tPPFD (umol/m2/s/nm)\n410\t820\n400\t400\n",
+    "e.spdx": "<S><SpectralQuantity>photon flux</SpectralQuantity><SpectralDistribution>"
+    '<SpectralData wavelength="400">400</SpectralData>'
+    '<SpectralData wavelength="410">820</SpectralData></SpectralDistribution></S>',
+}
+
+
+@pytest.mark.parametrize("name", _FILES)
+def test_photons_become_power(tmp_path, name):
+    (tmp_path / name).write_text(_FILES[name], "utf-8")
+    np.testing.assert_allclose(open_light(tmp_path / name).values, [1, 2])
+
+
+def test_photons_of_an_archive_become_power(tmp_path):
+    np.savez(tmp_path / "lamp.npz", wavelengths=[400.0, 410], photon_flux=[400.0, 820])
+    np.testing.assert_allclose(open_light(tmp_path / "lamp.npz").values, [1, 2])
+
+
+@pytest.mark.parametrize("heading", ["power", "W/m2/nm", "molecular lamp", "molten salt"])
+def test_other_headings_are_power(tmp_path, heading):
+    (tmp_path / "lamp.csv").write_text(f"nm,{heading}\n400,1\n410,2\n", "utf-8")
+    np.testing.assert_array_equal(open_light(tmp_path / "lamp.csv").values, [1, 2])

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from respectra.colour import colour_matching, illuminant, list_illuminants
-from respectra.colour.observers import illuminant_table, tabulated_illuminants
-from respectra.colour.rendering import bradford
+from respectra.colour.observers import bradford, illuminant_table, tabulated_illuminants
 from respectra.errors import ConfigError, DataError
 
 

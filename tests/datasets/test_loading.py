@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from tests.datasets.memory import MemoryScenes
 
 import respectra as rs
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
-from respectra.datasets.loading import PatchSampler, patch_loader
-from respectra.datasets.patches import MemoryScenes, Patches, PatchOptions
+from respectra.datasets.loading import patch_batches, patch_loader
+from respectra.datasets.patches import Patches, PatchOptions
 from respectra.errors import ConfigError
 
 
@@ -58,4 +59,4 @@ def test_processes_share_each_batch(patches):
 )
 def test_what_is_refused(values):
     with pytest.raises(ConfigError):
-        PatchSampler(20, **{"batch_size": 4, **values})
+        patch_batches(20, **{"batch_size": 4, **values})

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from tests.datasets.memory import MemoryScenes
 
 import respectra as rs
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
-from respectra.datasets.patches import MemoryScenes, Patches, PatchOptions, RenderOptions, turn
+from respectra.datasets.patches import Patches, PatchOptions, RenderOptions, turn
 from respectra.errors import ConfigError, DataError
 
 
@@ -137,5 +138,3 @@ def test_what_is_refused(source):
         Patches(source, PatchOptions(size=8, render=RenderOptions(track="claen")))
     with pytest.raises(ConfigError, match="patches 0 to 2; got 3"):
         Patches(source, PatchOptions(size=8)).window(0, 3)
-    with pytest.raises(DataError, match="no cubes"):
-        MemoryScenes({}, [])

@@ -4,7 +4,7 @@ import numpy as np
 
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
 from respectra.datasets.collections import open_collection
-from respectra.datasets.validity import valid_pixels
+from respectra.datasets.scenes import valid_pixels
 
 
 def cube_of(values):

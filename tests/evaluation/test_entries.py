@@ -15,7 +15,7 @@ from respectra.evaluation import (
     make_entry,
     report_tables,
 )
-from respectra.evaluation.report.background import reproduction_command
+from respectra.evaluation.report.build import reproduction_command
 from respectra.evaluation.report.details import charted_methods
 from respectra.inference import find_weights
 from respectra.methods import save_weights

@@ -43,9 +43,8 @@ from respectra.evaluation.details import (
     save_details,
 )
 from respectra.evaluation.protocol import SceneRecord
-from respectra.evaluation.report.background import reproduction_command
-from respectra.evaluation.report.charts import Scale, show_value
-from respectra.evaluation.report.markup import tag
+from respectra.evaluation.report.build import reproduction_command
+from respectra.evaluation.report.charts import Scale, show_value, tag
 from respectra.evaluation.report.pictures import ErrorScale, data_uri
 from respectra.evaluation.results import PLAIN, details_path, save_results, scene_path
 

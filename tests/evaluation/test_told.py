@@ -4,16 +4,22 @@ import numpy as np
 import pytest
 
 import respectra as rs
+from respectra.cameras import get_response
+from respectra.cli import evaluate as _evaluate  # noqa: F401 - registers the command
+from respectra.cli import run
 from respectra.datasets.spectra import reflectances
 from respectra.errors import ConfigError
+from respectra.evaluation import EvaluationOptions, Protocol, Results, Row
 from respectra.evaluation.auxiliary import (
     Case,
     KnownSpectra,
     Light,
     OtherCamera,
     ToldCamera,
+    choose_cameras,
     select_tests,
 )
+from respectra.evaluation.tables import further_table
 
 GRID = np.arange(400.0, 701.0, 10.0)
 
@@ -56,3 +62,28 @@ def test_they_are_asked_for_by_name_alone():
     assert not {"camera-told-01", "light-A", "references-5"} & {t.name for t in select_tests("all")}
     names = [test.name for test in select_tests("light-told,references-24,camera-matrix-03")]
     assert set(names) >= {"light-told-HP1", "references-24", "camera-matrix-03"}
+
+
+def test_tables_keep_cameras_blind_by_a_matrix_and_told_apart():
+    names = [f"camera-{way}{n:02d}" for way in ("", "told-", "matrix-") for n in (1, 2, 3)]
+    cameras = choose_cameras(get_response(f"ampas-nikon-{n}") for n in ("d70", "d200"))
+    options = EvaluationOptions(tests=tuple(names), cameras=cameras)
+    protocol = Protocol(options=options, collections={"main": "mine"}, scenes=())
+    errors = dict(zip(names, (0.4, 0.6, None, 0.1, 0.3, None, 0.2, 0.4, None), strict=True))
+    rows = [
+        Row("main", "a", "clean", 0, "wiener", name, scores={"mrae": error})
+        for name, error in {"plain": 0.1, **errors}.items()
+        if error is not None
+    ]
+    table = further_table(Results(protocol, tuple(rows)), "clean")
+    assert {title: cell.split()[0] for title, cell in table.rows} == {
+        "2 other cameras": "0.50000",
+        "2 other cameras, told": "0.20000",
+        "2 other cameras, by matrix": "0.30000",
+    }
+    assert table.notes == ("Other cameras: ampas-nikon-d70, ampas-nikon-d200.",)
+
+
+def test_numbers_of_references_that_no_test_has_are_refused(tmp_path, capsys):
+    assert run(["evaluate", "pca", "--data", str(tmp_path), "--references", "3"]) == 1
+    assert "--references takes one of 5, 10, 24; got 3" in capsys.readouterr().err

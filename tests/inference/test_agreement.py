@@ -9,7 +9,7 @@ from tests.inference.clips import write_clip
 import respectra as rs
 from respectra.cli import evaluate, reconstruct  # noqa: F401 - registers the commands
 from respectra.cli.app import run
-from respectra.errors import DataError
+from respectra.errors import ConfigError, DataError
 from respectra.evaluation import make_entry
 from respectra.inference import reconstruct_file, reconstruct_video
 from respectra.methods import save_weights
@@ -54,6 +54,15 @@ def test_who_means_it_gets_the_cube_with_a_note(methods, rng, track):
 def test_a_track_that_nobody_ships_weights_for_is_named(methods, rng):
     with pytest.raises(DataError, match="use weights that were trained for 'mine'"):
         methods["clean"](image_of(rng, "mine"))
+
+
+def test_images_of_2022_go_with_weights_for_them(methods, rng, tmp_path):
+    np.save(tmp_path / "p.npy", rng.integers(20, 200, (12, 16, 3), dtype=np.uint8))
+    theirs = rs.load("pseudo-inverse", track="exposed")
+    reconstruct_file(theirs, tmp_path / "p.npy", tmp_path / "cube.zarr", kind="exposed")
+    assert "contract_mismatch" not in rs.open_cube(tmp_path / "cube.zarr").attrs
+    with pytest.raises(DataError, match="says that it is of 'exposed'"):
+        reconstruct_file(methods["clean"], tmp_path / "p.npy", tmp_path / "no.zarr", kind="exposed")
 
 
 def test_images_that_say_nothing_and_stated_captures_pass(methods, rng):
@@ -119,3 +128,24 @@ def test_an_evaluation_leaves_out_tracks_that_weights_are_not_for(methods, tmp_p
     assert forced.takes_part("real-world")
     image = rs.make_image(np.full((4, 4, 3), 0.5), track="real-world")
     assert "contract_mismatch" in forced.make("real-world")(image).attrs
+
+
+def test_weights_saved_for_a_capture_are_not_for_the_track_of_another_camera(
+    methods, rng, tmp_path
+):
+    image = image_of(rng, "clean")
+    for camera, fits in (("ampas-nikon-d700", False), ("cie-1964-ntire2020", True)):
+        told = methods["clean"].with_capture(rs.Capture(camera=camera, light="A"))
+        file = tmp_path / f"{camera}.safetensors"
+        save_weights(told.weights, file)
+        assert make_entry(file, tracks=["clean"], force=True).takes_part("clean")
+        if fits:
+            np.testing.assert_array_equal(rs.load(file)(image), told(image))
+            continue
+        with pytest.raises(DataError, match="for pictures of the camera 'ampas-nikon-d700'"):
+            rs.load(file)(image)
+        with pytest.raises(DataError, match="'clean'"):
+            rs.load(file).for_kind("clean")
+        with pytest.raises(ConfigError, match="not 'clean'"):
+            make_entry(file, tracks=["clean"])
+        np.testing.assert_array_equal(rs.load(file)(image, force=True), told(image))

@@ -1,11 +1,13 @@
 """Reconstructors that were told how their pictures were taken."""
 
+import json
+
 import numpy as np
 import pytest
 
 import respectra as rs
 from respectra.cameras.capture_camera import CaptureCamera
-from respectra.errors import ConfigError
+from respectra.errors import ConfigError, FormatError
 from respectra.inference import reconstruct_file
 from respectra.inference.capture import bind, camera_matrix, constrained_fit
 from respectra.inference.tables import bake
@@ -39,6 +41,25 @@ def test_told_networks_recover_reflectance_as_well_as_the_clean_track(network, s
     assert (told.attrs["camera"], told.attrs["light"]) == ("ampas-nikon-d700", "A")
     assert rs.Capture.from_json(told.attrs["capture"]) == CAPTURE
     assert error(told, surfaces) < 1.5 * error(clean, surfaces)
+
+
+def test_an_image_may_carry_its_capture(network, surfaces):
+    image = CaptureCamera(CAPTURE).render(surfaces)
+    told = network(image, capture=CAPTURE)
+    for held in (CAPTURE.to_json(), json.dumps(CAPTURE.to_json())):
+        carried = image.assign_attrs(capture=held)
+        np.testing.assert_array_equal(network(carried), told)
+        np.testing.assert_array_equal(
+            network(carried, quantity="radiance"),
+            network(image, capture=CAPTURE, quantity="radiance"),
+        )
+        lazily = rs.reconstruct_lazily(carried.chunk(y=5, x=-1), network)
+        np.testing.assert_allclose(lazily.values, told.values, rtol=1e-5, atol=1e-7)
+    other = rs.Capture(camera="ampas-nikon-d70", light="A")
+    np.testing.assert_array_equal(network(carried, capture=other), network(image, capture=other))
+    later = {**CAPTURE.to_json(), "version": 2}
+    with pytest.raises(FormatError, match="in the image's attributes is a capture of version 2"):
+        network(image.assign_attrs(capture=later))
 
 
 def test_methods_of_one_camera_get_the_picture_through_a_matrix(surfaces):

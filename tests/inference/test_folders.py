@@ -161,3 +161,19 @@ def test_inputs_of_folders_patterns_and_files(tmp_path):
     places = [str(place) for _, place in find_inputs([f"{tmp_path}/x/**/*"])]
     assert sorted(places) == ["a.jpg", "b.PNG", "e.mp4", os.path.join("y", "f.tif")]  # noqa: PTH118
     assert find_inputs([tmp_path / "q.png"]) == [(tmp_path / "q.png", type(tmp_path)("q.png"))]
+
+
+def test_a_folder_by_url_is_taken_up_and_named(jobs, linear):
+    fsspec = pytest.importorskip("fsspec")
+    fsspec.filesystem("memory").store.clear()
+
+    def run(method):
+        folder, options = jobs[0].source.parent, {"kind": "clean", "suffix": "npz"}
+        return rs.reconstruct_files(folder, "memory://cubes", method, **options)
+
+    assert [outcome.status for outcome in run(linear)] == ["done"] * 3
+    assert [outcome.status for outcome in run(linear)] == ["skipped"] * 3
+    (first, *_) = run(rs.load("wiener"))
+    assert str(first.job.target) == "memory://cubes/a.npz"
+    assert first.error.startswith("memory://cubes/a.npz exists already, not of this input")
+    fsspec.filesystem("memory").store.clear()

@@ -49,7 +49,7 @@ def test_the_move_is_the_least_that_a_general_solver_finds(rng, non_negative):
     codes = np.floor(truth @ CAMERA * 255)
     low, high = codes / 255, (codes + 1) / 255
     moved = estimate.copy()
-    move_into(moved, CAMERA, low, high, non_negative=non_negative, metric_floor=0.02)
+    move_into(moved, CAMERA, low, high, non_negative=non_negative)
     for s, start, lo, hi in zip(
         moved.astype(float), estimate.astype(float), low, high, strict=True
     ):
@@ -78,7 +78,7 @@ def test_a_spectrum_within_its_bounds_stays():
     s = np.full((3, 31), 0.4, np.float32)
     v = s.astype(float) @ CAMERA
     moved = s.copy()
-    status = move_into(moved, CAMERA, v - 0.01, v + 0.01, non_negative=True, metric_floor=0.02)
+    status = move_into(moved, CAMERA, v - 0.01, v + 0.01, non_negative=True)
     np.testing.assert_array_equal(moved, s)
     assert (status == KEPT).all()
 
@@ -87,7 +87,7 @@ def test_a_colour_that_no_light_has_is_reported():
     """Green without any red: more saturated than every single wavelength."""
     s = np.full((2, 31), 0.4, np.float32)
     v = np.array([[0.0, 0.5, 0.0], [0.4, 0.4, 0.4]])
-    status = move_into(s, CAMERA, v, v + 1e-3, non_negative=True, metric_floor=0.02)
+    status = move_into(s, CAMERA, v, v + 1e-3, non_negative=True)
     assert status.tolist() == [UNREACHABLE, 1]
     assert s.min() >= 0
     assert np.isfinite(s).all()

@@ -18,9 +18,9 @@ from respectra.cameras import References, get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.still_life import still_life
 from respectra.errors import DataError
-from respectra.inference import Reconstructor, cutting, memory, nearest_spectra
+from respectra.inference import Reconstructor, memory, nearest_spectra, tiled
 from respectra.inference.backends.network import NetworkBackend
-from respectra.inference.on_device import factors, guarantees, nearest
+from respectra.inference.on_device import guarantees, nearest
 from respectra.inference.reference_tables import FactorTable, axes, features
 from respectra.inference.soft_consistency import denoised_values
 from respectra.methods import fresh_weights
@@ -88,7 +88,7 @@ def test_a_table_gives_the_same_factors(rng: np.random.Generator):
     rgb[:40], rgb[40:50] = known, 0.0
     spectra = rng.uniform(0.1, 1, (2000, 31)).astype(np.float32)
     there = torch.from_numpy(spectra.copy()).to(DEVICE)
-    assert table.multiply(spectra, rgb) == factors.multiply(table, there, rgb)
+    assert table.multiply(spectra, rgb) == guarantees.multiply(table, there, rgb)
     assert off(there.cpu().numpy(), spectra).max() < TOLERANCE
 
 
@@ -212,10 +212,10 @@ def test_tiles_follow_the_memory_of_the_device_and_of_this_machine(
 ):
     method = Reconstructor(fresh_weights("hscnn-r", preset="tiny"), device="cpu", engine="plain")
     there, here = [10**12], 10**12
-    for module in (memory, cutting):
+    for module in (memory, tiled):
         monkeypatch.setattr(module, "resident_bytes", lambda: 10**8)
         monkeypatch.setattr(module, "free_memory", lambda: here)
-    monkeypatch.setattr(cutting, "free_device_bytes", lambda device: there[0])
+    monkeypatch.setattr(tiled, "free_device_bytes", lambda device: there[0])
     monkeypatch.setattr(method.backend, "device", "cuda")
 
     def pixels(limit: str | int) -> int:

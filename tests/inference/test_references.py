@@ -54,6 +54,17 @@ def test_a_reference_is_met_within_its_uncertainty(method, scene, spots):
     np.testing.assert_allclose(cube.values[y, x], spots.spectra, rtol=0.03)
 
 
+def test_two_references_are_met_and_say_why_they_correct_no_others(method, scene, spots):
+    two = rs.References(spots.points[:2, :2], spots.spectra[:2], GRID)
+    image = CLEAN.render(scene)
+    cube, plain = method(image, references=two), method(image)
+    assert "takes three" in cube.attrs["references"]
+    y, x = two.points[:, 0], two.points[:, 1]
+    np.testing.assert_allclose(cube.values[y, x], two.spectra, rtol=0.03)
+    others = (image.values[:, :, None] != image.values[y, x]).any(axis=3).all(axis=2)
+    np.testing.assert_allclose(cube.values[others], plain.values[others], rtol=1e-5)
+
+
 def test_the_picture_is_put_back(method, scene, spots):
     image = CLEAN.render(scene)
     again = CLEAN.render(method(image, references=spots))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import respectra as rs
-from respectra.cameras.calibration.fitting import colours_of
+from respectra.cameras.calibration.charts import colours_of
 from respectra.colour import decode_srgb, encode_srgb
 from respectra.errors import DataError, FormatError
 from respectra.inference.single_colours import recover_colours

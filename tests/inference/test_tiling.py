@@ -11,6 +11,7 @@ import respectra as rs
 from respectra.errors import ConfigError
 from respectra.inference import Reconstructor
 from respectra.inference.memory import Budget, MemoryUse
+from respectra.inference.networks import build
 from respectra.inference.tiling import SMALLEST_VIEW, plan, run
 from respectra.methods import Tiling, get_card, list_methods
 from respectra.methods.networks.blocks import GlobalMean
@@ -48,7 +49,7 @@ def test_means_are_those_of_the_whole_image(name, image):
     taken = rec.compute_global_means(
         lambda y, x: image.values[y, x], rec.layout(HEIGHT, WIDTH), bounds=(0.0, 1.0)
     )
-    network, expected = rec.backend.network, []
+    network, expected = build(tiny_weights(name)), []
     for module in network.modules():
         if isinstance(module, GlobalMean):
             module.register_forward_hook(lambda _, x, __: expected.append(x[0].mean(dim=(2, 3))))

@@ -71,7 +71,7 @@ def test_flicker_is_the_change_beyond_that_of_the_clip(tmp_path, clip, frames, l
     done = reconstruct_video(linear, clip, tmp_path / "out.zarr")
     video = xr.open_zarr(tmp_path / "out.zarr", consolidated=False).cube
     images = [
-        linear.for_kind("srgb").picture_of(rs.make_image(f / np.float32(255), encoding="srgb"))
+        linear.for_kind("srgb").values_of(rs.make_image(f / np.float32(255), encoding="srgb"))
         for f in frames
     ]
 

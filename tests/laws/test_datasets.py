@@ -3,11 +3,12 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.datasets.memory import MemoryScenes
 
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
-from respectra.datasets.metamers import metamers
-from respectra.datasets.patches import MemoryScenes, Patches, PatchOptions, turn
+from respectra.datasets.palette import metamers
+from respectra.datasets.patches import Patches, PatchOptions, turn
 from respectra.datasets.textures import power_law_fields
 
 GRID = CHALLENGE_WAVELENGTHS_NM

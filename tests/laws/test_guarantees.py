@@ -66,9 +66,7 @@ def test_every_visible_spectrum_is_reachable(seed, error, level, non_negative):
     estimate = (truth * np.exp(rng.normal(0, error, truth.shape))).astype(np.float32)
     codes = np.minimum(np.floor(255 * np.minimum(1, truth @ CAMERA)), 255)
     high = np.where(codes == 255, np.inf, (codes + 1) / 255)
-    status = move_into(
-        estimate, CAMERA, codes / 255, high, non_negative=non_negative, metric_floor=0.02
-    )
+    status = move_into(estimate, CAMERA, codes / 255, high, non_negative=non_negative)
     assert (status <= MOVED).all()
     seen = np.floor(255 * np.minimum(1, estimate.astype(np.float64) @ CAMERA))
     np.testing.assert_array_equal(seen, codes)

@@ -2,23 +2,24 @@
 
 from respectra.cameras.capture import Capture
 from respectra.cameras.capture_records import list_cameras, open_camera
-from respectra.cameras.colour import (
-    INPUT_KINDS,
-    InputKind,
-    clean_to_srgb,
-    input_encoding,
-    srgb_to_clean,
-    to_track_values,
-)
+from respectra.cameras.colour import clean_to_srgb, srgb_to_clean, to_track_values
 from respectra.cameras.described import (
     described_capture,
     input_kind_of,
     options_for,
     require_capture,
 )
-from respectra.cameras.effective import PHOTOGRAPH
-from respectra.cameras.images import CHANNELS, Encoding, make_image, require_image
-from respectra.cameras.noise import Noise
+from respectra.cameras.images import (
+    CHANNELS,
+    INPUT_KINDS,
+    PHOTOGRAPH,
+    Encoding,
+    InputKind,
+    Noise,
+    input_encoding,
+    make_image,
+    require_image,
+)
 from respectra.cameras.pictures import (
     PICTURE_SUFFIXES,
     Picture,

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -19,24 +19,33 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras.capture_records import capture_record, open_camera, read_record
+from respectra.cameras.capture_records import (
+    capture_record,
+    explained,
+    open_camera,
+    read_facts,
+    read_record,
+)
 from respectra.cameras.codec import Rounding
 from respectra.cameras.correction import Correction, check_correction, correct
-from respectra.cameras.effective import (
-    ASSUMED_LIGHT,
+from respectra.cameras.images import (
     PHOTOGRAPH,
+    Noise,
+    check_levels,
+    decoded,
+    require_image,
+)
+from respectra.cameras.pictures.tone import Tone
+from respectra.cameras.references import References, require_references
+from respectra.cameras.responses import (
+    ASSUMED_LIGHT,
+    CLEAN_RESPONSE,
     PHOTOGRAPH_LIGHT,
     is_observer,
     nearest_light,
     seen_under,
     sensitivity,
 )
-from respectra.cameras.images import require_image
-from respectra.cameras.levels import check_levels, decoded, level_shares
-from respectra.cameras.noise import Noise
-from respectra.cameras.pictures.tone import Tone
-from respectra.cameras.references import References, require_references
-from respectra.cameras.responses import CLEAN_RESPONSE
 from respectra.cameras.white import (
     AUTO,
     Rectangle,
@@ -58,6 +67,17 @@ from respectra.typing import FloatArray
 
 #: Cameras that make codes otherwise than to the nearest.
 _ROUNDING: dict[str | None, Rounding] = {CLEAN_RESPONSE: "truncate"}
+#: What is made of facts as they are stated.
+_READ: dict[str, Callable[[Any], Any]] = {
+    "camera": open_camera,
+    "light": open_light,
+    "assumed": open_light,
+    "white": check_white,
+    "references": require_references,
+    "correction": check_correction,
+}
+#: Least over largest singular value, below which channels depend on one another.
+_DEPENDENT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,24 +138,15 @@ class Capture:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        if self.camera is not None:
-            put(self, "camera", open_camera(self.camera))
-        if self.light is not None:
-            put(self, "light", open_light(self.light))
-        if self.assumed is not None:
-            put(self, "assumed", open_light(self.assumed))
-        if self.white is not None:
-            put(self, "white", check_white(self.white))
+        for name, read in _READ.items():
+            if getattr(self, name) is not None:
+                put(self, name, read(getattr(self, name)))
         if isinstance(self.noise, (int, float)):
             put(self, "noise", Noise(read=float(self.noise)))
         if self.noise is not None and not isinstance(self.noise, Noise):
             raise ConfigError(f"noise is a number or Noise(gain, read); got {self.noise!r}")
-        if self.references is not None:
-            require_references(self.references)
         if self.tone is not None and not isinstance(self.tone, Tone):
             raise ConfigError(f"tone is a respectra.cameras.Tone; got {type(self.tone).__name__}")
-        if self.correction is not None:
-            put(self, "correction", check_correction(self.correction))
         if self.rounding is None:
             put(self, "rounding", _ROUNDING.get(self.camera_name, "nearest"))
         if self.rounding not in get_args(Rounding):
@@ -249,7 +260,20 @@ class Capture:
         Raises:
             ConfigError: the depth of the codes is not known, or too small for the levels.
         """
-        return level_shares(self.black_level, self.white_level, bits)
+        if bits > 16:
+            raise ConfigError(
+                "black and white levels are codes, and the picture does not say of how many bits; "
+                "state bits"
+            )
+        top = float(2**bits - 1)
+        low = self.black_level or 0.0
+        high = top if self.white_level is None else self.white_level
+        if not low < high <= top:
+            raise ConfigError(
+                f"black level {low:g} and white level {high:g} do not fit {bits}-bit codes, from 0 "
+                f"to {top:g}"
+            )
+        return low / top, high / top
 
     def power(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
         """The light in bands, scaled to the luminance of equal energy; shape (band,).
@@ -291,7 +315,8 @@ class Capture:
 
         Raises:
             ConfigError: the camera is not known, or the white is still a place in the picture.
-            DataError: camera or light do not cover the bands, or a channel sees nothing of white.
+            DataError: camera or light do not cover the bands, a channel sees nothing of white, or
+                its channels are not three that differ.
         """
         grid = check_wavelengths(wavelengths_nm)
         power = self.power(grid)
@@ -308,6 +333,12 @@ class Capture:
                 f"under this light from {grid[0]:g} to {grid[-1]:g} nm; {hint}"
             )
         response: FloatArray = seen * (self._told_white(white) / white)
+        sizes = np.linalg.svd(seen / white, compute_uv=False)
+        if grid.size > 2 and sizes[-1] < _DEPENDENT * sizes[0]:
+            raise DataError(
+                f"two channels of the camera {self.camera_name!r} are alike under this light, or "
+                "one is a mix of the others: they are not three; check its response's columns"
+            )
         return response if quantity == "reflectance" else response / power[:, None]
 
     def white_values(self, wavelengths_nm: npt.ArrayLike) -> FloatArray:
@@ -347,13 +378,12 @@ class Capture:
         Raises:
             FormatError: it is no capture, of another version, or damaged.
         """
-        facts = read_record(record, where)
-        with facts.explained():
-            ways = facts.take("ways", dict)
-            held = None if ways is None else {n: cls.from_json(r) for n, r in ways.items()}
-            capture = cls(**facts.arguments(), ways=held)
-            facts.done()
-        return capture
+        stated = read_record(record, where)
+        with explained(where):
+            facts = read_facts(stated)
+            if "ways" in facts:
+                facts["ways"] = {n: cls.from_json(r) for n, r in facts["ways"].items()}
+            return cls(**facts)
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write one JSON file, with the other ways that the capture holds.
@@ -421,7 +451,7 @@ class Capture:
             return np.ones(3) if self.is_photograph else white / white.max()
         if len(self.white) == 4:
             raise ConfigError(
-                "the white is a rectangle of the picture, which is not at hand here; call "
+                "the white is to be found in the picture, which is not at hand here; call "
                 "capture.resolve(image), or state its R, G, B"
             )
         return np.asarray(self.white, np.float64)

@@ -8,21 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras import projection
+from respectra.cameras import sensor
 from respectra.cameras.capture import Capture
 from respectra.cameras.codec import Rounding
-from respectra.cameras.images import make_image, require_image
-from respectra.cameras.noise import Noise
+from respectra.cameras.images import Noise, code_bounds, make_image, middle_of_codes, require_image
 from respectra.colour import encode_srgb
-from respectra.colour.transfer import decode_srgb_exact
 from respectra.cubes import Quantity, require_cube, wavelengths_of
 from respectra.errors import DataError
 from respectra.typing import FloatArray
 
 #: Depth of the codes of a capture that does not say it.
 _BITS = 8
-#: Codes of more bits are as good as exact values.
-_CODE_BITS = 16
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ class CaptureCamera:
                 f"{cube.attrs['quantity']}; use respectra.to_reflectance or to_radiance"
             )
         matrix = self.response_matrix(wavelengths_of(cube))
-        values = projection.project(projection.cube_values(cube), matrix)
+        values = sensor.project(sensor.cube_values(cube), matrix)
         if seed is not None:
             noise = np.random.default_rng(seed).standard_normal(values.shape)
             values += self.deviation(values) * noise
@@ -97,38 +93,16 @@ class CaptureCamera:
         )
 
     def code_bounds(self, image: xr.DataArray) -> tuple[FloatArray, FloatArray]:
-        """Between which linear values each code of a picture lies: low ≤ v < high.
+        """Between which linear values each code of what :meth:`Capture.linear` gives lies.
 
-        Args:
-            image: as :meth:`Capture.linear` gives it.
-
-        Returns:
-            two arrays of shape (y, x, 3), float64; the highest code has no upper bound.
+        Two arrays, low ≤ v < high, of shape (y, x, 3), float64; the highest has no upper bound.
         """
         values = np.asarray(require_image(image).values, np.float64)
         bits = int(image.attrs.get("code_bits", image.attrs.get("bits", 32)))
-        if bits > _CODE_BITS:
-            return values, values
-        top = float(2**bits - 1)
-        curve = image.attrs.get("code_curve", "linear")
-        start, full = 0.0, 1.0
-        if curve == "srgb":
-            shares = encode_srgb(values).astype(np.float64)
-        elif curve == "levels":
-            start, full = self.capture.levels(bits)
-            shares = start + values * (full - start)
-        else:
-            shares = values
-        codes = np.rint(shares * top)
-        below, above = (0.5, 0.5) if self.rounding == "nearest" else (0.0, 1.0)
-        bounds = []
-        for edge in (codes - below, codes + above):
-            share = (edge / top - start) / (full - start)
-            bounds.append(decode_srgb_exact(share) if curve == "srgb" else share)
-        low, high = np.maximum(bounds[0], 0.0), bounds[1]
-        return low, np.where(codes >= full * top, np.inf, high)
+        curve = str(image.attrs.get("code_curve", "linear"))
+        levels = self.capture.levels(bits) if curve == "levels" and bits <= 16 else (0.0, 1.0)
+        return code_bounds(values, bits, self.rounding, curve=curve, levels=levels)
 
     def invert_codes(self, image: xr.DataArray) -> FloatArray:
         """The linear value in the middle of each code's bounds; full scale for the highest."""
-        low, high = self.code_bounds(image)
-        return np.where(np.isinf(high), 1.0, 0.5 * (low + np.minimum(high, 2.0)))
+        return middle_of_codes(*self.code_bounds(image))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from respectra.cameras.correction import correction_record, read_correction
-from respectra.cameras.noise import Noise
+from respectra.cameras.images import Noise
 from respectra.cameras.pictures.tone import Tone
 from respectra.cameras.references import References
 from respectra.cameras.response_files import open_response
@@ -25,7 +25,6 @@ from respectra.cameras.responses import (
 )
 from respectra.cameras.white import AUTO
 from respectra.colour import (
-    SRGB_TO_XYZ,
     colour_matching,
     list_rgb_spaces,
     make_light,
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 FORMAT = "respectra capture"
 #: Of the records; raised when their meaning changes.
 VERSION = 1
-_FILE_SUFFIXES = (".csv", ".txt", ".npz", ".mat", ".json", ".xml", ".tsv")
 _FINE_NM = np.arange(380.0, 781.0, 5.0)
 
 
@@ -80,7 +78,7 @@ def open_camera(camera: str | os.PathLike[str] | xr.DataArray) -> xr.DataArray:
         return _photograph(text)
     if text in list_responses():
         return native_response(text)
-    if isinstance(camera, os.PathLike) or Path(text).suffix.lower() in _FILE_SUFFIXES:
+    if isinstance(camera, os.PathLike) or Path(text).suffix[1:2].isalpha():
         return open_response(text)
     raise unknown_name("camera", text, list_cameras())
 
@@ -88,7 +86,7 @@ def open_camera(camera: str | os.PathLike[str] | xr.DataArray) -> xr.DataArray:
 def _photograph(space: str) -> xr.DataArray:
     """Linear R, G, B of radiance in a colour space; a capture adapts it to its light."""
     matching = colour_matching("cie1931", _FINE_NM)
-    to_xyz = SRGB_TO_XYZ if space == "srgb" else rgb_space(space).to_xyz_d65
+    to_xyz = rgb_space(space).to_xyz_d65
     source = "CIE 1931 2° observer adapted to the light"
     source = f"IEC 61966-2-1: linear sRGB, {source}" if space == "srgb" else f"{space}, {source}"
     return make_response(matching @ np.linalg.inv(to_xyz).T, _FINE_NM, name=space, source=source)
@@ -126,14 +124,8 @@ def capture_record(capture: Capture) -> dict[str, Any]:
 def camera_record(camera: xr.DataArray) -> str | dict[str, Any]:
     """The name of a known camera, else its table."""
     name = str(camera.attrs["name"])
-    if _is_known(name) and _same(camera, open_camera(name)):
-        return name
-    return {
-        "name": name,
-        "source": str(camera.attrs.get("source", "")),
-        "wavelengths_nm": np.asarray(camera["wavelength"].values, float).tolist(),
-        "values": camera.values.tolist(),
-    }
+    known = _is_known(name) and _same(camera, open_camera(name))
+    return name if known else _table_record(camera, "values")
 
 
 def light_record(light: xr.DataArray) -> str | dict[str, Any]:
@@ -142,105 +134,93 @@ def light_record(light: xr.DataArray) -> str | dict[str, Any]:
     with contextlib.suppress(RespectraError):
         if Path(name).suffix == "" and _same(light, open_light(name)):
             return name
+    return _table_record(light, "power")
+
+
+def _table_record(table: xr.DataArray, what: str) -> dict[str, Any]:
     return {
-        "name": name,
-        "source": str(light.attrs.get("source", "")),
-        "wavelengths_nm": np.asarray(light["wavelength"].values, float).tolist(),
-        "power": light.values.tolist(),
+        "name": str(table.attrs["name"]),
+        "source": str(table.attrs.get("source", "")),
+        "wavelengths_nm": np.asarray(table["wavelength"].values, float).tolist(),
+        what: table.values.tolist(),
     }
 
 
-def read_camera(record: Any) -> xr.DataArray | None:
+def _read_table(make: Callable[..., xr.DataArray], record: Any, what: str) -> xr.DataArray:
+    name, source = str(record["name"]), str(record.get("source", ""))
+    return make(record[what], record["wavelengths_nm"], name=name, source=source)
+
+
+def _read_camera(record: Any) -> xr.DataArray:
     """The camera of a record; a path is no record."""
-    if record is None:
-        return None
-    if isinstance(record, str):
-        if not _is_known(record):
-            raise unknown_name("camera", record, list_cameras())
-        return open_camera(record)
-    return make_response(
-        record["values"],
-        record["wavelengths_nm"],
-        name=str(record["name"]),
-        source=str(record.get("source", "")),
-    )
+    if not isinstance(record, str):
+        return _read_table(make_response, record, "values")
+    if not _is_known(record):
+        raise unknown_name("camera", record, list_cameras())
+    return open_camera(record)
 
 
-def read_light(record: Any) -> xr.DataArray | None:
+def _read_light(record: Any) -> xr.DataArray:
     """The light of a record; a path is no record."""
-    if record is None:
-        return None
-    if isinstance(record, str):
-        if Path(record).suffix.lower() in (*_FILE_SUFFIXES, ".sp", ".spd", ".spdx", ".dat"):
-            raise FormatError(f"names the file {record!r} as its light instead of holding it")
-        return open_light(record)
-    return make_light(
-        record["power"],
-        record["wavelengths_nm"],
-        name=str(record["name"]),
-        source=str(record.get("source", "")),
-    )
+    if not isinstance(record, str):
+        return _read_table(make_light, record, "power")
+    if Path(record).suffix[1:2].isalpha():
+        raise FormatError(f"names the file {record!r} as its light instead of holding it")
+    return open_light(record)
 
 
-class Record:
-    """The facts of a record, each taken once; what is left over is an error."""
-
-    def __init__(self, facts: dict[str, Any], where: str) -> None:
-        self._facts, self._where = facts, where
-
-    def take(self, name: str, kind: type | None = None) -> Any:
-        """A fact, or None where it is not stated."""
-        value = self._facts.pop(name, None)
-        if value is None or kind is None:
-            return value
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise FormatError(f"its {name!r} is a {type(value).__name__}, not a {kind.__name__}")
-        return value
-
-    def arguments(self) -> dict[str, Any]:
-        """The arguments of a capture, but for its ``ways``."""
-        noise, references, tone = (self.take(n, dict) for n in ("noise", "references", "tone"))
-        white = self.take("white")
-        return {
-            "camera": read_camera(self.take("camera")),
-            "light": read_light(self.take("light")),
-            "assumed": read_light(self.take("assumed")),
-            "white": tuple(white) if isinstance(white, list) else white,
-            "black_level": self.take("black_level", float),
-            "white_level": self.take("white_level", float),
-            "bits": self.take("bits", int),
-            "noise": None if noise is None else Noise(**noise),
-            "references": None if references is None else References.from_json(references),
-            "tone": None if tone is None else Tone(**tone),
-            "correction": read_correction(self.take("correction")),
-            "rounding": self.take("rounding", str),
-            "taken_by": self.take("taken_by", str),
-            "way": self.take("way", str),
-        }
-
-    def done(self) -> None:
-        """Refuse facts that nobody took."""
-        if self._facts:
-            raise FormatError(f"it states {', '.join(sorted(self._facts))}, which is not known")
-
-    @contextlib.contextmanager
-    def explained(self) -> Iterator[None]:
-        """Turn whatever reading the facts raises into an error that says where they came from."""
-        try:
-            yield
-        except (RespectraError, KeyError, TypeError, ValueError, AttributeError) as error:
-            what = str(error) if isinstance(error, RespectraError) else repr(error)
-            raise FormatError(f"{self._where} is damaged: {what}") from None
+#: Facts of a record: their type in JSON, where it has to be one, and what they become.
+_FACTS: dict[str, tuple[type, Callable[[Any], Any]]] = {
+    "camera": (object, _read_camera),
+    "light": (object, _read_light),
+    "assumed": (object, _read_light),
+    "white": (object, lambda white: tuple(white) if isinstance(white, list) else white),
+    "black_level": (float, float),
+    "white_level": (float, float),
+    "bits": (int, int),
+    "noise": (dict, lambda noise: Noise(**noise)),
+    "references": (dict, References.from_json),
+    "tone": (dict, lambda tone: Tone(**tone)),
+    "correction": (object, read_correction),
+    "rounding": (str, str),
+    "taken_by": (str, str),
+    "way": (str, str),
+    "ways": (dict, dict),
+}
 
 
-def read_record(record: Any, where: str) -> Record:
-    """The facts of a capture, its format and version checked.
+def read_facts(record: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a capture that a record states; ``ways`` as records.
 
     Raises:
-        FormatError: it is no capture, or of another version.
+        FormatError: a fact is unknown or of another type.
     """
+    facts = {}
+    for name, value in record.items():
+        if name not in _FACTS:
+            raise FormatError(f"it states {name}, which is not known")
+        if value is None:
+            continue
+        kind, read = _FACTS[name]
+        fits = isinstance(value, (int, float) if kind is float else kind)
+        if kind is not object and (isinstance(value, bool) or not fits):
+            raise FormatError(f"its {name!r} is a {type(value).__name__}, not a {kind.__name__}")
+        facts[name] = read(value)
+    return facts
+
+
+@contextlib.contextmanager
+def explained(where: str) -> Iterator[None]:
+    """Turn whatever reading facts raises into an error that says where they came from."""
+    try:
+        yield
+    except (RespectraError, KeyError, TypeError, ValueError, AttributeError) as error:
+        what = str(error) if isinstance(error, RespectraError) else repr(error)
+        raise FormatError(f"{where} is damaged: {what}") from None
+
+
+def read_record(record: Any, where: str) -> dict[str, Any]:
+    """The facts of a capture; a FormatError where its format or version is another."""
     if isinstance(record, str):
         record = parse_json(record, where)
     if not isinstance(record, dict) or record.get("format") != FORMAT:
@@ -255,7 +235,7 @@ def read_record(record: Any, where: str) -> Record:
             f"{where} is a capture of version {version!r}; this Respectra reads version {VERSION}: "
             "install the version that wrote it, or state the capture again"
         )
-    return Record(facts, where)
+    return facts
 
 
 def _same(one: xr.DataArray, other: xr.DataArray) -> bool:

@@ -23,33 +23,11 @@ from typing import Literal, get_args
 import numpy as np
 import xarray as xr
 
-from respectra.cameras.images import Encoding, make_image, require_image
+from respectra.cameras.images import InputKind, input_encoding, make_image, require_image
 from respectra.colour.transfer import SRGB_TO_XYZ, decode_srgb, encode_srgb, rgb_space
 from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.typing import FloatArray
 
-__all__ = [
-    "CLEAN_WHITE_D65",
-    "EXPOSURE",
-    "INPUT_KINDS",
-    "OBSERVER_2_TO_10",
-    "SRGB_TO_XYZ",
-    "Gamut",
-    "InputKind",
-    "clean_to_srgb",
-    "decode_srgb",
-    "encode_srgb",
-    "input_encoding",
-    "srgb_to_clean",
-    "to_track_values",
-]
-
-
-#: What the values of an image are: a photograph encoded for a display, images of the clean or of
-#: the real-world track as their files hold them, or linear light in the primaries of sRGB (what a
-#: raw converter writes without a tone curve), or the codes of a camera that a capture names.
-InputKind = Literal["srgb", "clean", "real-world", "linear", "camera"]
-INPUT_KINDS: tuple[InputKind, ...] = get_args(InputKind)
 #: What to do with colours that sRGB cannot show.
 Gamut = Literal["desaturate", "clip", "refuse"]
 
@@ -80,13 +58,14 @@ def to_track_values(
       attribute ``space`` names: turned into clean-track values.
     * ``linear``: linear light in sRGB's primaries, encoding ``linear``: turned into clean-track
       values without decoding.
-    * ``clean``, ``real-world``: values of that track, encoding ``linear``: passed on as they are.
+    * ``clean``, ``real-world``, ``exposed``: values of that track, encoding ``linear``: passed on
+      as they are.
 
     Args:
         image: dims (y, x, channel).
         input_kind: what its values are.
         exposure: signal of display white over that of a perfect white reflector; of no account
-            for ``clean`` and ``real-world``.
+            for images of a track.
 
     Returns:
         linear, with the attribute ``track``; ``bits`` is 32 where values were computed.
@@ -116,21 +95,6 @@ def to_track_values(
     if input_kind in ("srgb", "linear"):
         return srgb_to_clean(image, exposure=exposure)
     return image.assign_attrs(track=input_kind)
-
-
-def input_encoding(input_kind: str) -> Encoding:
-    """The encoding with which to open an image of this kind.
-
-    Raises:
-        ConfigError: unknown kind.
-
-    Example:
-        >>> input_encoding("srgb"), input_encoding("clean")
-        ('srgb', 'linear')
-    """
-    if input_kind not in INPUT_KINDS:
-        raise unknown_name("kind of input", input_kind, INPUT_KINDS)
-    return "srgb" if input_kind == "srgb" else "linear"
 
 
 def srgb_to_clean(image: xr.DataArray, *, exposure: float = EXPOSURE) -> xr.DataArray:
@@ -228,7 +192,7 @@ def _to_clean_matrix(exposure: float, space: str = "srgb") -> FloatArray:
     """Linear light of a colour space to clean-track values; of sRGB, no element is negative."""
     if not (np.isfinite(exposure) and exposure > 0):
         raise ConfigError(f"exposure is a positive number; got {exposure}")
-    to_xyz = SRGB_TO_XYZ if space == "srgb" else rgb_space(space).to_xyz_d65
+    to_xyz = rgb_space(space).to_xyz_d65
     over_white = to_xyz / to_xyz.sum(axis=1, keepdims=True)
     # A perfect reflector in the light that gives G = 255 reaches 255 / 256 of full scale.
     scale = exposure * 255.0 / 256.0

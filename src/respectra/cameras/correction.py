@@ -17,25 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import ConfigError
-from respectra.typing import FloatArray
-
-__all__ = [
-    "Correction",
-    "ProcessCorrection",
-    "check_correction",
-    "correct",
-    "correction_record",
-    "fit_process",
-    "light_of",
-    "read_correction",
-    "root_polynomial",
-    "within_range",
-]
+from respectra.threads import for_blocks
+from respectra.typing import Float32Array, FloatArray
 
 #: Below this share of full scale, logarithms flatten.
-_FLOOR = 0.004
-#: Steps a channel of the table through which pictures are corrected, and pixels at a time.
-_STEPS, _BLOCK = 33, 1 << 18
+FLOOR = 0.004
+#: Nodes along each axis of a table of what light is behind a value, evenly spaced in logarithms.
+NODES = 33
+_LOW, _HIGH = float(np.log(FLOOR)), float(np.log1p(FLOOR))
+#: Pixels that go through a table at a time.
+PIECE = 1 << 15
 #: Errors of a patch, in logarithms: of each channel, and of all alike.
 _CHANNEL_NOISE, _PATCH_NOISE = 0.19, 0.07
 #: Values and weights beyond these come from no chart.
@@ -128,41 +119,54 @@ class ProcessCorrection:
             out[:, channel] += near @ shared
         return np.asarray(out)
 
-    def __call__(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """Linear R, G, B of values, both of shape (…, 3), from 0 to 1.
-
-        The ratio is read off a table of 33 steps a channel between which it is linear, so that a
-        pixel's answer does not depend on what is computed beside it.
-        """
-        from scipy.ndimage import map_coordinates
-
+    def __call__(self, values: npt.NDArray[np.floating]) -> Float32Array:
+        """Linear R, G, B of values, both of shape (…, 3), from 0 to 1; see :func:`look_up`."""
         flat = np.clip(np.asarray(values, np.float32).reshape(-1, 3), 0.0, 1.0)
         out = np.empty_like(flat)
-        low, high = np.log(_FLOOR), np.log1p(_FLOOR)
-        for start in range(0, len(flat), _BLOCK):
-            x = np.log(flat[start : start + _BLOCK] + np.float32(_FLOOR))
-            places = (x.T - low) * ((_STEPS - 1) / (high - low))
-            for channel in range(3):
-                table = self._ratios[..., channel]
-                ratio = map_coordinates(table, places, order=1, mode="nearest")
-                light = np.exp(x[:, channel] + ratio) - _FLOOR
-                out[start : start + _BLOCK, channel] = self.scale * light
-        return np.clip(out, 0.0, 1.0).reshape(np.shape(values))
+
+        def run(start: int, stop: int) -> None:
+            light = np.exp(look_up(flat[start:stop].T, self._ratios)) - np.float32(FLOOR)
+            out[start:stop] = np.clip(np.float32(self.scale) * light, 0.0, 1.0).T
+
+        for_blocks(run, len(flat), PIECE)
+        return out.reshape(np.shape(values))
 
     @property
     def brightest(self) -> float:
         """The most light that it gives for values up to 1, were there no limit."""
-        return float(self.scale * (np.exp(self._logs + self._ratios) - _FLOOR).max())
+        return float(self.scale * (np.exp(node_logs().T + self._ratios) - FLOOR).max())
 
     @cached_property
-    def _logs(self) -> FloatArray:
-        steps = np.linspace(np.log(_FLOOR), np.log1p(_FLOOR), _STEPS)
-        return np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
+    def _ratios(self) -> Float32Array:
+        ratios = self.log_ratio(np.exp(node_logs()) - FLOOR)
+        return np.ascontiguousarray(ratios.T, np.float32)
 
-    @cached_property
-    def _ratios(self) -> npt.NDArray[np.float32]:
-        values = np.exp(self._logs.reshape(-1, 3)) - _FLOOR
-        return self.log_ratio(values).astype(np.float32).reshape(self._logs.shape)
+
+def node_logs() -> FloatArray:
+    """Logarithms of the values at the nodes of a table, above the floor, (nodes³, 3), R slowest."""
+    axis = np.linspace(_LOW, _HIGH, NODES)
+    return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+
+
+def look_up(values: Float32Array, table: Float32Array) -> Float32Array:
+    """Logarithms of the light of values from 0 to 1, both (3, n), above the floor.
+
+    The table, (3, nodes³), holds logarithms of light over value; between its nodes it is linear. So
+    a pixel's answer does not depend on what is computed beside it.
+    """
+    logs = np.log(values + np.float32(FLOOR))
+    places = (logs - np.float32(_LOW)) * np.float32((NODES - 1) / (_HIGH - _LOW))
+    node = np.clip(places.astype(np.int32), 0, NODES - 2)
+    high = np.clip(places - node, 0.0, 1.0)
+    shares = (1 - high, high)
+    first = (node[0] * NODES + node[1]) * NODES + node[2]
+    more = np.zeros_like(logs)
+    for corner in np.ndindex(2, 2, 2):
+        weight = shares[corner[0]][0] * shares[corner[1]][1] * shares[corner[2]][2]
+        at = first + ((corner[0] * NODES + corner[1]) * NODES + corner[2])
+        for channel in range(3):
+            more[channel] += weight * table[channel].take(at)
+    return np.asarray(logs + more, np.float32)
 
 
 #: Rows of a matrix (3) or a root-polynomial (6), or a process.
@@ -170,11 +174,7 @@ Correction = tuple[tuple[float, ...], ...] | ProcessCorrection
 
 
 def check_correction(correction: Any) -> Correction:
-    """Three or six rows of three finite numbers, or a process.
-
-    Raises:
-        ConfigError: it is none of them.
-    """
+    """Three or six rows of three finite numbers, or a process; a ConfigError else."""
     if isinstance(correction, ProcessCorrection):
         return correction
     matrix = _table(correction, "rows")
@@ -190,12 +190,12 @@ def correction_record(correction: Correction) -> Any:
     return [list(row) for row in correction]
 
 
-def read_correction(record: Any) -> Correction | None:
+def read_correction(record: Any) -> Correction:
     """The correction of a record."""
     return ProcessCorrection(**record) if isinstance(record, dict) else record
 
 
-def correct(values: npt.NDArray[np.float32], correction: Correction) -> npt.NDArray[np.float32]:
+def correct(values: Float32Array, correction: Correction) -> Float32Array:
     """Linear R, G, B of a camera's values, both of shape (…, 3), cut to [0, 1]."""
     if isinstance(correction, ProcessCorrection):
         return correction(values)
@@ -208,7 +208,7 @@ def light_of(values: FloatArray, correction: Correction) -> FloatArray:
     """As :func:`correct`, of a few values, shape (n, 3): exact, and nothing is cut."""
     if isinstance(correction, ProcessCorrection):
         logs = _logarithms(values) + correction.log_ratio(values)
-        return np.asarray(correction.scale * (np.exp(logs) - _FLOOR))
+        return np.asarray(correction.scale * (np.exp(logs) - FLOOR))
     matrix = np.asarray(correction)
     return np.asarray((root_polynomial(values) if len(matrix) == 6 else values) @ matrix)
 
@@ -223,12 +223,7 @@ def within_range(correction: Correction) -> tuple[Correction, float]:
 
 
 def fit_process(values: FloatArray, truth: FloatArray) -> ProcessCorrection:
-    """The likeliest process for patches.
-
-    Args:
-        values: shape (n, 3), linear, of the camera.
-        truth: shape (n, 3), linear sRGB.
-    """
+    """The likeliest process from linear values of a camera to linear sRGB, both of shape (n, 3)."""
     prior = ProcessCorrection(_rows(values), _rows(np.zeros_like(values)))
     off = (_logarithms(truth) - _logarithms(values)).T.ravel()
     noise = _CHANNEL_NOISE**2 * np.eye(3 * len(values))
@@ -238,7 +233,7 @@ def fit_process(values: FloatArray, truth: FloatArray) -> ProcessCorrection:
 
 
 def _logarithms(values: FloatArray) -> FloatArray:
-    return np.asarray(np.log(np.maximum(values, 0.0) + _FLOOR))
+    return np.asarray(np.log(np.maximum(values, 0.0) + FLOOR))
 
 
 def _falling(x: FloatArray, y: FloatArray, length: float) -> FloatArray:

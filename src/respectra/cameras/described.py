@@ -18,10 +18,9 @@ import numpy as np
 import xarray as xr
 
 from respectra.cameras.capture import Capture
-from respectra.cameras.colour import InputKind
-from respectra.cameras.noise import Noise
+from respectra.cameras.images import InputKind, Noise
 from respectra.cameras.pictures import PictureOptions
-from respectra.cameras.pictures.kinds import RAW_SUFFIXES
+from respectra.cameras.pictures.opening import RAW_SUFFIXES
 from respectra.cameras.response_prior import fit_matrices
 from respectra.cameras.responses import list_responses, native_response
 from respectra.cameras.tracks import track_of_file
@@ -30,26 +29,25 @@ from respectra.errors import ConfigError, DataError
 
 #: Prefixes and endings of the names of measured responses.
 _PREFIX, _SUFFIX = "ampas-", "-npl"
-#: Mean error of reflectance (MRAE) that a camera's response of each origin was measured to give on
-#: real raw files; see docs/photographs.md.
-ORIGINS = ("measured", "fitted to the file's colour matrices")
 
 
 def described_capture(attrs: Mapping[Any, Any]) -> Capture | None:
     """The capture that the attributes of an image speak of; None where they say nothing.
 
     Args:
-        attrs: as :func:`respectra.open_image` gives them.
+        attrs: as :func:`respectra.open_image` gives them; ``capture`` may hold a whole capture, as
+            :meth:`Capture.to_json` gives it or its text.
 
     Raises:
         DataError: a raw file of an unknown camera without colour matrices.
+        FormatError: ``capture`` is none, of another version, or damaged.
 
     Example:
         >>> described_capture({}) is None
         True
     """
     if "capture" in attrs:
-        return None
+        return Capture.from_json(attrs["capture"], where="the capture in the image's attributes")
     if attrs.get("encoding") == "srgb":
         return _developed("srgb")
     space = attrs.get("space")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import os
 import re
 from collections.abc import Callable
@@ -176,8 +177,7 @@ class References:
 
     def replace(self, **changes: Any) -> References:
         """The references with something changed."""
-        facts = {n: getattr(self, n) for n in self.__dataclass_fields__}
-        return References(**{**facts, **changes})
+        return dataclasses.replace(self, **changes)
 
     def on(self, wavelengths_nm: npt.ArrayLike) -> References:
         """The references on other wavelengths, linear between their own.
@@ -198,9 +198,8 @@ class References:
         def across(rows: FloatArray) -> FloatArray:
             return np.stack([np.interp(grid, known, row) for row in rows])
 
-        return References(
-            self.points, across(self.spectra), grid, across(self.uncertainty), self.values
-        )
+        spectra, spread = across(self.spectra), across(self.uncertainty)
+        return self.replace(spectra=spectra, wavelengths_nm=grid, uncertainty=spread)
 
     @classmethod
     def from_csv(
@@ -217,31 +216,23 @@ class References:
             FormatError: no such file, or another header or contents.
         """
         file = Path(path)
-        rows, header, spectral = read_spectral_table(file, "references")
-        if len(rows) < 2:
+        table = read_spectral_table(file, "references")
+        if not len(table.spectra):
             raise FormatError(f"{file} holds no references: a header and a line for each")
-        named = {name: i for i, name in enumerate(header) if i not in spectral}
-        places = [name for name in _PLACE if name in named]
-        if places not in (list(_PLACE[:2]), list(_PLACE)) or not spectral:
+        places = [name for name in _PLACE if name in table.others]
+        if places not in (list(_PLACE[:2]), list(_PLACE)) or not table.grid_nm.size:
             raise FormatError(
-                f"{file} needs a header y,x[,height,width],400,410,...,700; got "
-                f"{','.join(rows[0])[:80]}"
+                f"{file} needs a header y,x[,height,width],400,410,...,700; got {table.header[:80]}"
             )
-        unknown = set(named) - {*_PLACE, "uncertainty", "name"}
+        unknown = set(table.others) - {*_PLACE, "uncertainty", "name"}
         if unknown:
             raise FormatError(
                 f"{file} has columns that are not known: {', '.join(sorted(unknown))}"
             )
-        table = _parse(file, rows, [*(named[p] for p in places), *spectral])
-        grid = np.array([float(header[i].removesuffix("nm")) for i in spectral])
-        order = np.argsort(grid)
-        spread: Any = uncertainty
-        if "uncertainty" in named:
-            spread = _parse(file, rows, [named["uncertainty"]])[:, 0]
+        points = np.stack([table.numbers(name) for name in places], axis=1)
+        spread = table.numbers("uncertainty") if "uncertainty" in table.others else uncertainty
         try:
-            return cls(
-                table[:, : len(places)], table[:, len(places) :][:, order], grid[order], spread
-            )
+            return cls(points, table.spectra, table.grid_nm, spread)
         except DataError as error:
             raise FormatError(f"{file}: {error}") from None
 
@@ -338,34 +329,58 @@ def _places(points: Any, count: int) -> IntArray:
     return table.astype(np.int64)
 
 
-def _parse(file: Path, rows: list[list[str]], columns: list[int]) -> FloatArray:
-    table = np.empty((len(rows) - 1, len(columns)))
-    for line, row in enumerate(rows[1:]):
-        try:
-            table[line] = [float(row[column]) for column in columns]
-        except (ValueError, IndexError):
-            raise FormatError(
-                f"{file}, line {line + 2}: a number is missing or is none: {','.join(row)[:60]}"
-            ) from None
-    return table
+@dataclass(frozen=True)
+class SpectralTable:
+    """A CSV whose header names wavelengths in nm: a line a spectrum.
+
+    Attributes:
+        file: where it was read.
+        header: its first line.
+        grid_nm: shape (band,), ascending.
+        spectra: shape (line, band).
+        others: the cells of its other columns, by name in lower case.
+    """
+
+    file: Path
+    header: str
+    grid_nm: FloatArray
+    spectra: FloatArray
+    others: dict[str, list[str]]
+
+    def numbers(self, name: str) -> FloatArray:
+        """A column of numbers."""
+        return _parse(self.file, [[cell] for cell in self.others[name]], 1)[:, 0]
 
 
-def read_spectral_table(file: Path, what: str) -> tuple[list[list[str]], list[str], list[int]]:
-    """A CSV whose header names wavelengths: its rows that are not empty, the header's cells in
-    lower case, and which of them are wavelengths.
-
-    Args:
-        file: the table.
-        what: it is to hold, for the error.
+def read_spectral_table(file: Path, what: str) -> SpectralTable:
+    """Read a CSV of spectra, which is to hold something, for the error.
 
     Raises:
-        FormatError: it cannot be read.
+        FormatError: it cannot be read, or a spectrum lacks a number.
     """
     lines = read_text(file).splitlines()
     try:
         rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise FormatError(f"{file} cannot be read as {what}: {error}") from None
-    header = [cell.strip().lower() for cell in rows[0]] if rows else []
-    spectral = [i for i, n in enumerate(header) if re.fullmatch(r"\d+(\.\d+)?(\s*nm)?", n)]
-    return rows, header, spectral
+    header, *rows = rows or [[]]
+    names = [cell.strip().lower() for cell in header]
+    spectral = [i for i, n in enumerate(names) if re.fullmatch(r"\d+(\.\d+)?(\s*nm)?", n)]
+    rows = [row + [""] * (len(names) - len(row)) for row in rows]
+    others = {n: [row[i] for row in rows] for i, n in enumerate(names) if i not in spectral}
+    grid = np.array([float(names[i].removesuffix("nm")) for i in spectral])
+    order = np.argsort(grid)
+    spectra = _parse(file, [[row[i] for i in spectral] for row in rows], len(spectral))
+    return SpectralTable(file, ",".join(header), grid[order], spectra[:, order], others)
+
+
+def _parse(file: Path, rows: list[list[str]], columns: int) -> FloatArray:
+    table = np.empty((len(rows), columns))
+    for line, row in enumerate(rows):
+        try:
+            table[line] = [float(cell) for cell in row]
+        except ValueError:
+            raise FormatError(
+                f"{file}, line {line + 2}: a number is missing or is none: {','.join(row)[:60]}"
+            ) from None
+    return table

@@ -19,11 +19,16 @@ from respectra.guards.matlab import open_matlab
 from respectra.guards.npy import read_npz
 from respectra.guards.tables import TextTable, read_table
 from respectra.typing import FloatArray
-from respectra.wavelengths import UNIT_NAMES, to_nanometres, unit_in_heading, unit_of_array
+from respectra.wavelengths import (
+    AXIS_NAMES,
+    UNIT_NAMES,
+    axis_of_archive,
+    to_nanometres,
+    unit_in_heading,
+)
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-_WAVELENGTH_KEYS = ("wavelengths_nm", "wavelengths", "wavelength_nm", "wavelength", "bands", "nm")
 #: No response has more samples; more is not read.
 _MOST_VALUES = 10_000_000
 #: Values from CSV columns in this order; the second green plane of a mosaic camera is left out.
@@ -135,7 +140,7 @@ def open_responses(path: str | os.PathLike[str]) -> tuple[xr.DataArray, ...]:
         return (open_response(place),)
     with reading(_existing(place), "a response"):
         arrays = load(place)
-        grid = _wavelengths(arrays)
+        _, grid = axis_of_archive(arrays)
         order = np.argsort(grid)
         many = [v for v in arrays.values() if v.ndim == 3 and v.shape[1:] == (grid.size, 3)]
         if len(many) != 1:
@@ -209,10 +214,6 @@ def _column_of(role: str, names: list[str]) -> int | None:
     return words[0] if len(words) == 1 or (words and role == "nm") else None
 
 
-def _load_npz(file: Path) -> Arrays:
-    return read_npz(file)
-
-
 def _load_mat(file: Path) -> Arrays:
     _, found = open_matlab(file)
     arrays: dict[str, npt.NDArray[Any]] = {}
@@ -227,7 +228,7 @@ def _load_mat(file: Path) -> Arrays:
                 units.setdefault(bare, array.unit)
         elif array.kind == "text" and 0 < array.size <= _MOST_VALUES:
             arrays.setdefault(bare, np.array([array.text()]))
-    axis = next((key for key in _WAVELENGTH_KEYS if key in arrays), "")
+    axis = next((key for key in AXIS_NAMES if key in arrays), "")
     if axis in units:
         arrays.setdefault(UNIT_NAMES[0], np.array([units[axis]]))
     return arrays
@@ -235,7 +236,7 @@ def _load_mat(file: Path) -> Arrays:
 
 def _pick(arrays: Arrays) -> tuple[FloatArray, FloatArray]:
     """Find the wavelengths by name, and the one array with three columns that fits them."""
-    grid = _wavelengths(arrays)
+    _, grid = axis_of_archive(arrays)
     fitting = [key for key, value in arrays.items() if value.shape == (grid.size, 3)]
     if len(fitting) != 1:
         raise FormatError(
@@ -245,28 +246,12 @@ def _pick(arrays: Arrays) -> tuple[FloatArray, FloatArray]:
     return grid, np.asarray(arrays[fitting[0]], dtype=np.float64)
 
 
-def _wavelengths(arrays: Arrays) -> FloatArray:
-    found = [key for key in _WAVELENGTH_KEYS if key in arrays]
-    if not found:
-        raise FormatError(
-            f"has no wavelengths: add an array called 'wavelengths' in nm (found: {list(arrays)})"
-        )
-    name = found[0]
-    grid = np.asarray(arrays[name], dtype=np.float64).ravel()
-    texts = {key: str(value.item()) for key, value in arrays.items() if _is_text(value)}
-    return to_nanometres(grid, unit_of_array(name, texts), where=f"the array {name!r}")
-
-
-def _is_text(value: npt.NDArray[Any]) -> bool:
-    return value.size == 1 and value.dtype.kind in "US"
-
-
-_ARCHIVES: Mapping[str, Callable[[Path], Arrays]] = {".npz": _load_npz, ".mat": _load_mat}
+_ARCHIVES: Mapping[str, Callable[[Path], Arrays]] = {".npz": read_npz, ".mat": _load_mat}
 _READERS: Mapping[str, Callable[[Path], tuple[FloatArray, FloatArray]]] = {
     ".csv": _read_csv,
     ".txt": _read_csv,
     ".tsv": _read_csv,
     ".dat": _read_csv,
-    ".npz": lambda file: _pick(_load_npz(file)),
+    ".npz": lambda file: _pick(read_npz(file)),
     ".mat": lambda file: _pick(_load_mat(file)),
 }

@@ -19,7 +19,7 @@ from respectra.cameras.responses import (
     native_response,
     resample_response,
 )
-from respectra.colour import open_light, resample_light, xyz_weights
+from respectra.colour import normalise_light, open_light, resample_light, xyz_weights
 from respectra.errors import DataError
 from respectra.typing import FloatArray
 
@@ -47,11 +47,7 @@ class ResponsePrior:
 
 @functools.cache
 def response_prior(left_out: tuple[str, ...] = ()) -> ResponsePrior:
-    """The prior of the measured responses.
-
-    Args:
-        left_out: parts of names of cameras that it must not know, for figures.
-    """
+    """The prior of the measured responses, but those whose names have one of some parts."""
     names = [n for n in list_responses() if n.startswith("ampas-") or n == "nikon-5100-npl"]
     names = [n for n in names if not any(part in n for part in left_out)]
     tables = [resample_response(native_response(n), GRID_NM).values for n in names]
@@ -72,19 +68,16 @@ def fit_channel(
     channel: int,
     prior: ResponsePrior,
 ) -> tuple[FloatArray, FloatArray]:
-    """The likeliest non-negative response of a channel, and its standard deviation.
+    """The likeliest non-negative response of a channel, and its standard deviation, both (band,).
 
-    Its scale is part of what is sought: the mean of the prior may be scaled freely.
+    Its scale, values over what was seen, is part of what is sought: the mean of the prior may be
+    scaled freely.
 
     Args:
         seen: shape (n, band), spectra of light that reached the camera, times the band's width.
-        values: shape (n,), linear values of the channel.
-        deviation: shape (n,), standard deviation of each value.
+        values, deviation: shape (n,), linear values of the channel and their standard deviation.
         channel: 0, 1 or 2.
         prior: of real responses.
-
-    Returns:
-        two arrays of shape (band,), in the units of values over those of seen.
 
     Raises:
         DataError: nothing of the light was seen.
@@ -121,45 +114,45 @@ def _scale(
     return scale
 
 
+def classic_spectra() -> FloatArray:
+    """The patches of a ColorChecker, (24, band): BabelColor's average of 30 (colour-science)."""
+    import colour
+
+    chart = colour.SDS_COLOURCHECKERS["BabelColor Average"]
+    return np.array([np.interp(GRID_NM, sd.wavelengths, sd.values) for sd in chart.values()])
+
+
+def light_seen(spectra: FloatArray, light: str) -> FloatArray:
+    """Spectra of light from surfaces, shape (n, band), white's luminance 1."""
+    return spectra * normalise_light(resample_light(open_light(light), GRID_NM), GRID_NM)
+
+
 def fit_matrices(matrices: list[tuple[FloatArray, str]], *, name: str) -> xr.DataArray:
     """The response that gives what matrices from XYZ to a camera give, for real surfaces.
 
-    Args:
-        matrices: pairs of the matrix (camera = matrix @ XYZ) and the name of its light.
-        name: of the camera.
-
-    Returns:
-        a response, each channel with peak 1, from 400 to 700 nm.
+    Each matrix (camera = matrix @ XYZ) comes with the name of its light. Channels have peak 1.
 
     Raises:
         DataError: matrices that no camera has.
     """
-    import colour
-
-    chart = colour.SDS_COLOURCHECKERS["BabelColor Average"]
-    surfaces = np.array([np.interp(GRID_NM, sd.wavelengths, sd.values) for sd in chart.values()])
-    surfaces = np.concatenate([surfaces, np.ones((1, GRID_NM.size))])
+    surfaces = np.concatenate([classic_spectra(), np.ones((1, GRID_NM.size))])
     seen, values = [], []
-    first_white = None
     for matrix, light in matrices:
         power = resample_light(open_light(light), GRID_NM)
         xyz = surfaces @ xyz_weights(power, GRID_NM)
         camera = xyz @ matrix.T
         if not (np.isfinite(camera).all() and (camera[-1] > 0).all()):
             raise DataError(f"the colour matrix of {name!r} under {light} gives no white")
-        luminance = float(power @ xyz_weights(np.ones_like(power), GRID_NM)[:, 1])
-        if first_white is None:
-            first_white = camera[-1] / 1.0
-        values.append(camera / first_white)
-        seen.append(surfaces * power / luminance)
-    light_seen, codes = np.concatenate(seen), np.concatenate(values)
+        values.append(camera)
+        seen.append(light_seen(surfaces, light))
+    spectra, codes = np.concatenate(seen), np.concatenate(values) / values[0][-1]
     prior = response_prior()
     columns = []
     for channel in range(3):
         column = codes[:, channel]
         deviation = _MATRIX_ERROR * np.maximum(np.abs(column), 0.1)
         # Negative values come of the matrix, not of a camera.
-        fitted, _ = fit_channel(light_seen, np.maximum(column, 0.0), deviation, channel, prior)
+        fitted, _ = fit_channel(spectra, np.maximum(column, 0.0), deviation, channel, prior)
         columns.append(fitted / fitted.max())
     return make_response(
         np.stack(columns, axis=1),

@@ -1,4 +1,4 @@
-"""Camera responses: the spectral sensitivity of each channel, labelled and resampled.
+"""Camera responses: the spectral sensitivity of each channel, labelled, resampled, under a light.
 
 A response tells how strongly each channel answers to light of each wavelength. Its values are per
 band of the challenge's grid (10 nm): summing ``spectrum * response`` over the 31 bands gives the
@@ -11,6 +11,7 @@ import csv
 import functools
 import importlib.resources
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,14 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.arrays import labelled_array
-from respectra.cameras.images import CHANNELS
+from respectra.cameras.images import CHANNELS, PHOTOGRAPH
+from respectra.colour import (
+    list_rgb_spaces,
+    open_light,
+    resample_light,
+    space_matrix,
+    srgb_matrix,
+)
 from respectra.colour.observers import colour_matching
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, wavelengths_of
 from respectra.errors import DataError, unknown_name
@@ -37,11 +45,13 @@ EXAMPLE_RESPONSE = "ntire2020-example-d40"
 NEAR_ZERO = 0.02
 #: Step of the grid on which a spectrum is summed without weights.
 REFERENCE_STEP_NM = 10.0
-
-_OBSERVER_RESPONSES = {
-    "cie-1931-2deg": ("cie1931", "CIE 1931 2° standard observer"),
-    "cie-1964-10deg": ("cie1964", "CIE 1964 10° standard observer"),
-}
+#: The light that a developed photograph is taken to be under.
+PHOTOGRAPH_LIGHT = "D65"
+#: Light that stands for one of which nothing is known, not even the colour of white.
+ASSUMED_LIGHT = "E"
+#: Temperatures of the lights that are compared with a told white, K.
+_PLANCK_K = (2000, 2300, 2600, 2856, 3200, 3600, 4000, 4500)
+_DAYLIGHT_K = (4500, 5000, 5500, 6000, 6500, 7500, 9000, 12000)
 
 
 def make_response(
@@ -204,8 +214,7 @@ def built_in_responses() -> tuple[str, ...]:
         >>> set(built_in_responses()) <= set(list_responses())
         True
     """
-    fixed = (CLEAN_RESPONSE, EXAMPLE_RESPONSE, *_OBSERVER_RESPONSES)
-    return (*fixed, *_colour_science_cameras(), *_rawtoaces_cameras())
+    return (*_FIXED, *_colour_science_cameras(), *_rawtoaces_tables()[1])
 
 
 def native_response(name: str) -> xr.DataArray:
@@ -221,46 +230,20 @@ def native_response(name: str) -> xr.DataArray:
     """
     if name in OTHERS and name not in built_in_responses():
         return OTHERS[name]
-    if name == CLEAN_RESPONSE:
-        table = _fine_observer("cie1964")
-        gain = 255.0 / colour_matching("cie1964", CHALLENGE_WAVELENGTHS_NM).sum(axis=0)
-        source = (
-            "CIE 1964 10° standard observer (colour-science), each column scaled to sum to 255 "
-            "over 400, 410, ..., 700 nm; the NTIRE 2020 clean track's camera"
-        )
-        return make_response(table * gain, _FINE_NM, name=name, source=source)
-    if name == EXAMPLE_RESPONSE:
-        grid, table = _example_table()
-        source = (
-            "example camera of the NTIRE 2020 real-world track, Arad et al., "
-            "NTIRE2020_spectral (MIT); columns sum to 65535"
-        )
-        return make_response(table, grid, name=name, source=source)
-    if name in _OBSERVER_RESPONSES:
-        observer, title = _OBSERVER_RESPONSES[name]
-        return make_response(
-            _fine_observer(observer), _FINE_NM, name=name, source=f"{title} (colour-science)"
-        )
-    cameras = _colour_science_cameras()
-    if name in cameras:
+    if name in _FIXED:
+        grid, table, source = _FIXED[name]()
+    elif name in (cameras := _colour_science_cameras()):
         import colour
 
         camera = colour.MSDS_CAMERA_SENSITIVITIES[cameras[name]]
-        return make_response(
-            np.array(camera.values),
-            np.array(camera.wavelengths),
-            name=name,
-            source=f"{cameras[name]}, relative sensitivity (colour-science)",
-        )
-    if name in _rawtoaces_cameras():
-        grid, tables = _rawtoaces_tables()
-        return make_response(
-            tables[name],
-            grid,
-            name=name,
-            source="rawtoaces-data, relative sensitivity (Apache-2.0)",
-        )
-    raise unknown_name("response", name, list_responses())
+        grid, table = np.array(camera.wavelengths), np.array(camera.values)
+        source = f"{cameras[name]}, relative sensitivity (colour-science)"
+    elif name in (tables := _rawtoaces_tables())[1]:
+        grid, table = tables[0], tables[1][name]
+        source = "rawtoaces-data, relative sensitivity (Apache-2.0)"
+    else:
+        raise unknown_name("response", name, list_responses())
+    return make_response(table, grid, name=name, source=source)
 
 
 def _accept(name: str, entry: Any) -> xr.DataArray:
@@ -279,8 +262,36 @@ _FINE_NM = np.arange(360.0, 831.0)
 _FINE_NM.setflags(write=False)
 
 
-def _fine_observer(observer: str) -> FloatArray:
-    return colour_matching(observer, _FINE_NM)
+def _observer(observer: str, title: str) -> tuple[FloatArray, FloatArray, str]:
+    return _FINE_NM, colour_matching(observer, _FINE_NM), f"{title} (colour-science)"
+
+
+def _clean_camera() -> tuple[FloatArray, FloatArray, str]:
+    gain = 255.0 / colour_matching("cie1964", CHALLENGE_WAVELENGTHS_NM).sum(axis=0)
+    source = (
+        "CIE 1964 10° standard observer (colour-science), each column scaled to sum to 255 "
+        "over 400, 410, ..., 700 nm; the NTIRE 2020 clean track's camera"
+    )
+    return _FINE_NM, colour_matching("cie1964", _FINE_NM) * gain, source
+
+
+@functools.cache
+def _example_camera() -> tuple[FloatArray, FloatArray, str]:
+    _, rows = _read_table("ntire2020_example_d40.csv")
+    source = (
+        "example camera of the NTIRE 2020 real-world track, Arad et al., "
+        "NTIRE2020_spectral (MIT); columns sum to 65535"
+    )
+    return rows[:, 0], rows[:, 1:], source
+
+
+#: Wavelengths in nm, table and source of the responses that no library is loaded for.
+_FIXED: dict[str, Callable[[], tuple[FloatArray, FloatArray, str]]] = {
+    CLEAN_RESPONSE: _clean_camera,
+    EXAMPLE_RESPONSE: _example_camera,
+    "cie-1931-2deg": lambda: _observer("cie1931", "CIE 1931 2° standard observer"),
+    "cie-1964-10deg": lambda: _observer("cie1964", "CIE 1964 10° standard observer"),
+}
 
 
 @functools.cache
@@ -292,16 +303,6 @@ def _colour_science_cameras() -> dict[str, str]:
         re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"): title
         for title in colour.MSDS_CAMERA_SENSITIVITIES
     }
-
-
-@functools.cache
-def _example_table() -> tuple[FloatArray, FloatArray]:
-    _, rows = _read_table("ntire2020_example_d40.csv")
-    return rows[:, 0], rows[:, 1:]
-
-
-def _rawtoaces_cameras() -> tuple[str, ...]:
-    return tuple(_rawtoaces_tables()[1])
 
 
 @functools.cache
@@ -319,3 +320,52 @@ def _read_table(name: str) -> tuple[list[str], FloatArray]:
     lines = [line for line in file.read_text("utf-8").splitlines() if not line.startswith("#")]
     header, *rows = csv.reader(lines)
     return header, np.array(rows, dtype=np.float64)
+
+
+def is_observer(camera: xr.DataArray | None) -> bool:
+    """Whether a camera is the observer of a colour space: its pictures are developed."""
+    return camera is not None and camera.attrs["name"] in list_rgb_spaces()
+
+
+def sensitivity(camera: xr.DataArray, wavelengths_nm: npt.ArrayLike) -> FloatArray:
+    """A camera alone in bands, shape (band, 3), in the true proportions of its channels."""
+    if is_observer(camera):
+        power = resample_light(open_light(PHOTOGRAPH_LIGHT), wavelengths_nm)
+        seen = _observed(camera, power, check_wavelengths(wavelengths_nm))
+        return np.asarray(seen / power[:, None], np.float64)
+    sampled = resample_response(camera, wavelengths_nm)
+    return np.asarray(sampled.values * band_weights(wavelengths_nm)[:, None], np.float64)
+
+
+def seen_under(camera: xr.DataArray, power: FloatArray, grid: FloatArray) -> FloatArray:
+    """A camera times a light, shape (band, 3), in no particular scale."""
+    if is_observer(camera):
+        return _observed(camera, power, grid)
+    return sensitivity(camera, grid) * power[:, None]
+
+
+def nearest_light(
+    camera: xr.DataArray, white: npt.ArrayLike, wavelengths_nm: npt.ArrayLike
+) -> xr.DataArray:
+    """Of equal energy, black bodies and daylights the light whose white is nearest in colour."""
+    told = np.log(np.asarray(white) / np.sum(white))
+    best, least = open_light(ASSUMED_LIGHT), np.inf
+    response = sensitivity(camera, wavelengths_nm)
+    names = [*(f"planck:{k}" for k in _PLANCK_K), *(f"daylight:{k}" for k in _DAYLIGHT_K)]
+    for light in (best, *map(open_light, names)):
+        given = resample_light(light, wavelengths_nm) @ response
+        if (given <= 0).any():
+            continue
+        distance = float(np.abs(np.log(given / given.sum()) - told).sum())
+        if distance < least:
+            best, least = light, distance
+    return best
+
+
+def _observed(camera: xr.DataArray, power: FloatArray, grid: FloatArray) -> FloatArray:
+    """Linear R, G, B of a photograph's colour space, of reflectance under a light."""
+    seen = srgb_matrix(power, grid)
+    name = str(camera.attrs["name"])
+    if name == PHOTOGRAPH:
+        return seen
+    return seen @ space_matrix(PHOTOGRAPH, name).T

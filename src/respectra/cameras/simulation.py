@@ -151,14 +151,6 @@ def simulate_file(
     overwrite: bool = False,
     **reading: Any,
 ) -> SimulatedFiles:
-    """Render a file's cube into a folder, under the file's name; see :func:`simulate`.
-
-    Args:
-        track: the camera and its processing.
-        cube: the file, or its URL.
-        folder: where to.
-        overwrite: replace existing files.
-        reading: how to open the cube; see ``respectra.open_cube``.
-    """
+    """As :func:`simulate`, of a file that is opened in some way; see ``respectra.open_cube``."""
     opened = open_cube(cube, **reading)
     return simulate(track, opened, folder, cube.stem, overwrite=overwrite)

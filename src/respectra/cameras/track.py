@@ -13,14 +13,21 @@ import numpy.typing as npt
 import xarray as xr
 
 import respectra
-from respectra.cameras import codec, projection
-from respectra.cameras.images import CHANNELS, DIMS, make_image, require_image
+from respectra.cameras import codec, sensor
+from respectra.cameras.images import (
+    CHANNELS,
+    DIMS,
+    code_bounds,
+    make_image,
+    middle_of_codes,
+    require_image,
+)
 from respectra.cameras.responses import band_weights, built_in_responses, resample_response
 from respectra.config import Config
 from respectra.cubes import make_cube, require_cube, wavelengths_of
-from respectra.cubes.chunked import by_chunk, is_chunked
+from respectra.cubes.model import by_chunk, is_chunked
 from respectra.errors import DataError
-from respectra.typing import FloatArray
+from respectra.typing import Float32Array, FloatArray
 
 _HIGHEST_CODE = np.float32(255.0)
 _LIBRARIES = ("numpy", "opencv-python-headless", "colour-science")
@@ -175,7 +182,7 @@ class Track(abc.ABC):
         """
         cube = require_cube(cube)
         matrix = self.response_matrix(wavelengths_of(cube))
-        linear = projection.project(projection.cube_values(cube), matrix)
+        linear = sensor.project(sensor.cube_values(cube), matrix)
         return xr.DataArray(
             linear,
             dims=DIMS,
@@ -195,15 +202,7 @@ class Track(abc.ABC):
             two arrays of shape (y, x, 3), float64.
         """
         values = np.asarray(require_image(image).values, dtype=np.float64)
-        bits = int(image.attrs.get("bits", 8))
-        if bits > 16:
-            return values, values
-        codes = np.rint(values * (2**bits - 1))
-        low, high = codes, codes + 1
-        if self.rounding == "nearest":
-            low, high = np.maximum(codes - 0.5, 0.0), codes + 0.5
-        top = codes == 2**bits - 1
-        return low / (2**bits - 1), np.where(top, np.inf, high / (2**bits - 1))
+        return code_bounds(values, int(image.attrs.get("bits", 8)), self.rounding)
 
     def invert_codes(self, image: xr.DataArray) -> FloatArray:
         """The linear value in the middle of each code's bounds; full scale for the highest.
@@ -213,8 +212,7 @@ class Track(abc.ABC):
         Returns:
             shape (y, x, 3), float64, in the units of ``project``.
         """
-        low, high = self.code_bounds(image)
-        return np.where(np.isinf(high), 1.0, 0.5 * (low + np.minimum(high, 2.0)))
+        return middle_of_codes(*self.code_bounds(image))
 
     @property
     def rounding(self) -> codec.Rounding:
@@ -240,8 +238,8 @@ class Track(abc.ABC):
 
 
 def _render_values(
-    block: npt.NDArray[np.float32], track: Track, grid: FloatArray, seed: int | None, key: str
-) -> npt.NDArray[np.float32]:
+    block: Float32Array, track: Track, grid: FloatArray, seed: int | None, key: str
+) -> Float32Array:
     """The values of the image of a part, on a worker."""
     image = track.render(make_cube(block, grid), seed=seed, key=key)
     return np.asarray(image.values, np.float32)

@@ -21,8 +21,6 @@ import numpy.typing as npt
 from respectra.errors import DataError, RespectraWarning
 from respectra.typing import FloatArray
 
-__all__ = ["AUTO", "Rectangle", "White", "check_white", "estimate_white", "measure_white"]
-
 White = tuple[float, float, float]
 #: x, y, width, height of a part of the picture, in pixels.
 Rectangle = tuple[int, int, int, int]
@@ -68,11 +66,7 @@ def estimate_white(values: npt.ArrayLike) -> tuple[float, float, float]:
 
 
 def check_white(white: Any) -> White | Rectangle | str:
-    """A white as told: three values, four numbers of pixels, or auto.
-
-    Raises:
-        DataError: it is none of them.
-    """
+    """A white as told: three values, four numbers of pixels, or auto; a DataError else."""
     if isinstance(white, str) and white == AUTO:
         return AUTO
     try:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 from respectra.cli.app import app, echo
-from respectra.cli.options import argument, flag, option
+from respectra.cli.options import argument, flag, option, output_option
 
 
 @app.command()
 def export(
     weights: Annotated[Path, argument("WEIGHTS", "Weights file of a network.")],
-    output: Annotated[Path, option("FILE.onnx", "ONNX file to write.", names=("--output", "-o"))],
+    output: Annotated[Path, output_option("FILE.onnx", "ONNX file to write.")],
     height: Annotated[int, option("PIXELS", "Height of the pictures.", min=1)] = 512,
     width: Annotated[int, option("PIXELS", "Width of the pictures.", min=1)] = 512,
     overwrite: Annotated[bool, flag("--overwrite", "Replace an existing output.")] = False,

@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 from respectra.cli.app import app, echo
-from respectra.cli.options import argument, flag, option
+from respectra.cli.options import argument, flag, option, output_option
 
 
 @app.command("import-weights")
 def import_weights(
     output: Annotated[
         Path,
-        option(
-            "FILE.safetensors", "Weights file to write (safetensors).", names=("--output", "-o")
-        ),
+        output_option("FILE.safetensors", "Weights file to write (safetensors)."),
     ],
     method: Annotated[
         str,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from rich.markup import escape
 
 from respectra.cli.app import app, echo, out
-from respectra.cli.options import argument, flag, option
+from respectra.cli.options import argument, flag, option, output_option
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -31,8 +31,7 @@ def leaderboard(
         bool, flag("--published", "Add the report's tables, as published on ARAD.")
     ] = False,
     output: Annotated[
-        Path | None,
-        option("FILE", "File to write instead.", names=("--output", "-o"), unset="only printed"),
+        Path | None, output_option("FILE", "File to write instead.", unset="only printed")
     ] = None,
     overwrite: Annotated[bool, flag("--overwrite", "Replace the file.")] = False,
 ) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from respectra.cli.app import app, out, print_json
+from respectra.cli.app import app, make_table, out, print_json
 from respectra.cli.options import argument, flag
 from respectra.registry import own_package
 
@@ -96,7 +96,7 @@ def by_rank(facts: MethodFacts) -> tuple[int, int, int, str]:
 
 def _print_tables(every: Sequence[MethodFacts]) -> None:
     wide = out.width >= _WIDE
-    networks = _table("Network", "Team", "Rank", "MRAE", "Params", "GMAC", "x", "Sees")
+    networks = make_table("Network", "Team", "Rank", "MRAE", "Params", "GMAC", "x", "Sees", gap=1)
     for column, place in zip(networks.columns, "llrrrrrr", strict=True):
         column.justify = "right" if place == "r" else "left"
     networks.add_column("Tiles")
@@ -116,7 +116,7 @@ def _print_tables(every: Sequence[MethodFacts]) -> None:
             card.tiling.value if wide else _TILING[card.tiling.value],
             f"[{_COLOUR[origin]}]{origin if wide else _ORIGIN[origin]}[/]",
         )
-    classical = _table("Classical", "Year", "Origin")
+    classical = make_table("Classical", "Year", "Origin", gap=1)
     classical.add_column("What it does, pixel by pixel", no_wrap=False)
     for facts in (f for f in every if f.card.kind == "classical"):
         card = facts.card
@@ -133,20 +133,13 @@ def _print_tables(every: Sequence[MethodFacts]) -> None:
     out.print()
     others = [facts for facts in every if facts.package != own_package()]
     if others:
-        packages = _table("Method", "Package")
+        packages = make_table("Method", "Package", gap=1)
         for facts in others:
             packages.add_row(escape(facts.card.name), escape(facts.package))
         out.print("Of other packages:")
         out.print(packages, soft_wrap=False)
         out.print()
     out.print(f"[dim]{escape(_LEGEND)}[/]", soft_wrap=False)
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold underline")
-    for heading in headings:
-        table.add_column(heading, no_wrap=True)
-    return table
 
 
 def _print_plain(every: Sequence[MethodFacts]) -> None:

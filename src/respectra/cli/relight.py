@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import Annotated
 
 from respectra.cli.app import app, echo
-from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
-from respectra.cli.options import argument, flag, option
+from respectra.cli.options import CubeOptions, argument, flag, option, output_option
 from respectra.urls import parse_place
 
 
 @app.command()
 def relight(
     cube: Annotated[str, argument("CUBE", "Reflectance, or radiance under a known light.")],
-    output: Annotated[str, option("CUBE|URL", "The cube to write.", names=("--output", "-o"))],
+    output: Annotated[str, output_option("CUBE|URL", "The cube to write.")],
     light: Annotated[
         str,
         option(
@@ -22,13 +21,12 @@ def relight(
             "a file; or reflectance, which takes the light off.",
         ),
     ],
+    *,
     present: Annotated[
         str | None,
         option("NAME|FILE", "The light that a radiance is under.", unset="as the cube says"),
     ] = None,
-    key: KeyOption = None,
-    axes: AxesOption = None,
-    quantity: QuantityOption = None,
+    reading: CubeOptions,
     overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.")] = False,
 ) -> None:
     """Put a cube under another light."""
@@ -36,7 +34,7 @@ def relight(
 
     place = parse_place(output)
     storage.ensure_absent(place, overwrite=overwrite)
-    opened = cubes.open_cube(parse_place(cube), key=key, axes=axes, quantity=cast("Any", quantity))
+    opened = cubes.open_cube(parse_place(cube), **reading.opening())
     if light == "reflectance":
         result = cubes.to_reflectance(opened, present)
     else:

@@ -5,20 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from respectra.cli.app import app, echo
-from respectra.cli.options import argument, flag, option
+from respectra.cli.options import argument, flag, option, output_option, split_words
 
 
 @app.command()
 def report(
     folder: Annotated[str, argument("RESULTS", "Folder that evaluate wrote.")],
     output: Annotated[
-        str | None,
-        option(
-            "FILE|URL",
-            "File to write.",
-            names=("--output", "-o"),
-            unset="report.html in the folder",
-        ),
+        str | None, output_option("FILE|URL", "File to write.", unset="report.html in the folder")
     ] = None,
     methods: Annotated[
         str | None, option("NAME,...", "Methods in the figures.", unset="the best eight")
@@ -34,6 +28,6 @@ def report(
     from respectra.urls import parse_place
 
     target = str(parse_place(folder) / "report.html") if output is None else output
-    chosen = None if methods is None else [m.strip() for m in methods.split(",") if m.strip()]
+    chosen = None if methods is None else split_words(methods)
     save_report(folder, target, methods=chosen, overwrite=overwrite)
     echo(f"saved {target}")

@@ -11,8 +11,13 @@ from respectra.colour.lights import (
     require_light,
     resample_light,
 )
-from respectra.colour.observers import OBSERVERS, colour_matching, illuminant
-from respectra.colour.rendering import srgb_matrix, xyz_weights
+from respectra.colour.observers import (
+    OBSERVERS,
+    colour_matching,
+    illuminant,
+    srgb_matrix,
+    xyz_weights,
+)
 from respectra.colour.transfer import (
     SRGB_TO_XYZ,
     decode_srgb,

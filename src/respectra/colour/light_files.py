@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,14 +16,18 @@ from respectra.guards.npy import read_npz
 from respectra.guards.tables import read_table
 from respectra.guards.text import read_text
 from respectra.typing import FloatArray
-from respectra.wavelengths import to_nanometres, unit_in_heading, unit_of_array
+from respectra.wavelengths import axis_of_archive, to_nanometres, unit_in_heading
 
 Reader = Callable[[Path], tuple[FloatArray, FloatArray]]
 
-_WAVELENGTH_KEYS = ("wavelengths_nm", "wavelengths", "wavelength_nm", "wavelength", "bands", "nm")
 _POWER_KEYS = ("power", "light", "spd", "illuminant", "values", "spectrum")
 #: A file of a light holds some thousands of numbers; one beyond this is something else.
 _MOST_BYTES = 8 * 2**20
+#: Words and units of a heading that counts photons: photon flux, quanta, µmol m-2 s-1, PPFD.
+_PHOTONS = re.compile(
+    r"photons?(?!\s*energ)|quanta|quantum|einstein|\by?p?pfd\b"
+    r"|(?<![a-z])(?:[mnuμ]|micro|milli|nano)?mol(?:es?)?(?![a-z])"
+)
 
 
 def open_light_file(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArray]:
@@ -36,6 +41,10 @@ def open_light_file(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArra
       ``wavelength_units`` may state the unit.
     * ``.sp``: a spectrum in CGATS, as ArgyllCMS writes it.
     * ``.spdx``: IES TM-27.
+
+    Where the heading, the array's name or TM-27's quantity says that photons were counted (photon
+    flux, quanta, µmol m-2 s-1 nm-1, PPFD), they become power: a photon's energy is hc over its
+    wavelength.
 
     Raises:
         FormatError: no such file, an unknown suffix, or contents that are not one spectrum.
@@ -51,7 +60,7 @@ def open_light_file(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArra
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
         raise FormatError(
-            f"{file} is not a known kind of light file; use one of {', '.join(LIGHT_SUFFIXES)}"
+            f"{file} is not a known kind of light file; use one of {', '.join(_READERS)}"
         )
     if not file.is_file():
         raise no_file(file)
@@ -78,7 +87,17 @@ def _read_text(file: Path) -> tuple[FloatArray, FloatArray]:
             f"holds {width} columns; one light needs two, the wavelength and the relative power"
         )
     unit = unit_in_heading(table.names[0]) if table.names else None
-    return to_nanometres(table.values[:, 0], unit, where=str(file)), table.values[:, 1]
+    nm = to_nanometres(table.values[:, 0], unit, where=str(file))
+    # A heading of more words than columns names none of them, but may say what was counted.
+    above = next((n for n, row in enumerate(rows) if row[0] in "+-.0123456789"), 0)
+    heading = table.names[1] if table.names else rows[above - 1] if above else ""
+    return nm, _power(table.values[:, 1], nm, heading)
+
+
+def _power(values: FloatArray, nm: FloatArray, heading: str) -> FloatArray:
+    """Relative power of what a heading says that was measured: photons carry hc / wavelength."""
+    counted = _PHOTONS.search(unicodedata.normalize("NFKC", heading).lower())
+    return values / nm if counted else values
 
 
 def _parse_cgats(rows: list[str]) -> tuple[FloatArray, FloatArray]:
@@ -111,33 +130,28 @@ def _read_spdx(file: Path) -> tuple[FloatArray, FloatArray]:
     text = read_text(file, _MOST_BYTES)
     if "<!ENTITY" in text or "<!DOCTYPE" in text:
         raise FormatError("declares entities, which no file of a light needs")
-    root = ElementTree.fromstring(text)
-    found = [e for e in root.iter() if e.tag.rpartition("}")[2] == "SpectralData"]
-    grid = [float(e.attrib["wavelength"]) for e in found]
-    power = [float(e.text or "nan") for e in found]
-    return to_nanometres(grid, "nm", where=str(file)), np.array(power)
+    found: dict[str, list[ElementTree.Element]] = {}
+    for element in ElementTree.fromstring(text).iter():
+        found.setdefault(element.tag.rpartition("}")[2], []).append(element)
+    lines = found.get("SpectralData", [])
+    nm = to_nanometres([float(e.attrib["wavelength"]) for e in lines], "nm", where=str(file))
+    quantity = " ".join(e.text or "" for e in found.get("SpectralQuantity", []))
+    return nm, _power(np.array([float(e.text or "nan") for e in lines]), nm, quantity)
 
 
 def _read_npz(file: Path) -> tuple[FloatArray, FloatArray]:
     arrays = read_npz(file, most_bytes=_MOST_BYTES)
-    named = [key for key in _WAVELENGTH_KEYS if key in arrays]
-    if not named:
-        raise FormatError(
-            f"has no wavelengths: add an array called 'wavelengths' in nm (found: {list(arrays)})"
-        )
-    grid = np.asarray(arrays.pop(named[0]), np.float64).ravel()
-    fitting = [k for k, v in arrays.items() if v.size == grid.size and v.squeeze().ndim == 1]
+    axis, grid = axis_of_archive(arrays)
+    others = {k: v for k, v in arrays.items() if k != axis and v.squeeze().ndim == 1}
+    fitting = [key for key, values in others.items() if values.size == grid.size]
     chosen = [key for key in _POWER_KEYS if key in fitting] or fitting
     if len(chosen) != 1:
         raise FormatError(
             f"needs exactly one array of {grid.size} values beside the wavelengths; found "
             f"{fitting or 'none'}"
         )
-    texts = {k: str(v.item()) for k, v in arrays.items() if v.size == 1 and v.dtype.kind in "US"}
-    return (
-        to_nanometres(grid, unit_of_array(named[0], texts), where=str(file)),
-        np.asarray(arrays[chosen[0]], np.float64).ravel(),
-    )
+    power = np.asarray(arrays[chosen[0]], np.float64).ravel()
+    return grid, _power(power, grid, chosen[0].replace("_", " "))
 
 
 _READERS: dict[str, Reader] = {
@@ -150,5 +164,3 @@ _READERS: dict[str, Reader] = {
     ".spdx": _read_spdx,
     ".npz": _read_npz,
 }
-#: Endings of the files that :func:`open_light_file` reads.
-LIGHT_SUFFIXES = tuple(_READERS)

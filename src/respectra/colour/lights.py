@@ -14,11 +14,11 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.arrays import labelled_array
-from respectra.colour.light_files import LIGHT_SUFFIXES, open_light_file
+from respectra.colour.light_files import open_light_file
 from respectra.colour.observers import colour_matching, illuminant_table, tabulated_illuminants
 from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.typing import FloatArray
-from respectra.wavelengths import check_wavelengths
+from respectra.wavelengths import band_widths, check_wavelengths
 
 #: Second radiation constant hc/k in nm K (CODATA 2018).
 _C2_NM_K = 1.438776877e7
@@ -149,7 +149,7 @@ def open_light(light: str | os.PathLike[str] | xr.DataArray) -> xr.DataArray:
         name = known[text.lower()]
         grid, power = illuminant_table(name)
         return make_light(power, grid, name=name, source="colour-science")
-    if isinstance(light, os.PathLike) or Path(text).suffix.lower() in LIGHT_SUFFIXES:
+    if isinstance(light, os.PathLike) or Path(text).suffix[1:2].isalpha():
         grid, power = open_light_file(text)
         return make_light(power, grid, name=Path(text).stem, source=Path(text).name)
     raise unknown_name("light", text, [*known.values(), "planck:2856", "daylight:5200"])
@@ -233,12 +233,11 @@ def resample_light(light: xr.DataArray, wavelengths_nm: npt.ArrayLike) -> FloatA
         )
     points = np.union1d(grid, bands)
     values = np.interp(points, grid, power)
-    weights = np.gradient(points) if points.size > 1 else np.ones(1)
     left = np.diff(bands, prepend=bands[0] - _first_step(bands))
     right = np.diff(bands, append=bands[-1] + _first_step(bands[::-1]))
     offset = points - bands[:, None]
     window = 1.0 - np.where(offset < 0, -offset / left[:, None], offset / right[:, None])
-    window = np.maximum(window, 0.0) * weights
+    window = np.maximum(window, 0.0) * band_widths(points)
     averaged = np.asarray(window @ values / window.sum(axis=1))
     dark = bands[averaged <= 0]
     if dark.size:
@@ -260,9 +259,7 @@ def normalise_light(power: npt.ArrayLike, wavelengths_nm: npt.ArrayLike) -> Floa
     """
     grid = check_wavelengths(wavelengths_nm)
     values = np.asarray(power, np.float64)
-    luminance = colour_matching("cie1931", grid)[:, 1] * (
-        np.gradient(grid) if grid.size > 1 else np.ones(1)
-    )
+    luminance = colour_matching("cie1931", grid)[:, 1] * band_widths(grid)
     if luminance.sum() <= 0:  # bands that nobody sees
         luminance = np.ones(grid.size)
     return np.asarray(values * (luminance.sum() / (values @ luminance)))

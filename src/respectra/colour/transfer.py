@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from respectra.colour.observers import bradford
 from respectra.errors import unknown_name
 from respectra.threads import for_blocks
-from respectra.typing import FloatArray
+from respectra.typing import Float32Array, FloatArray
 
 #: Linear sRGB to XYZ of the 2° observer, as IEC 61966-2-1 prints it.
 SRGB_TO_XYZ: FloatArray = np.array(
@@ -42,7 +43,7 @@ _PRIMARIES = {
 _D65_XY = (0.3127, 0.3290)
 
 
-def decode_srgb(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+def decode_srgb(values: npt.NDArray[np.floating]) -> Float32Array:
     """Linear light of sRGB's values, both in [0, 1] (IEC 61966-2-1).
 
     Example:
@@ -63,7 +64,7 @@ def decode_srgb(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     return linear.reshape(np.shape(values))
 
 
-def encode_srgb(linear: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+def encode_srgb(linear: npt.NDArray[np.floating]) -> Float32Array:
     """sRGB's values of linear light, both in [0, 1] (IEC 61966-2-1); what is beyond is clipped.
 
     Computed in the precision of ``linear``.
@@ -95,16 +96,16 @@ class RGBSpace:
     Attributes:
         name: ours.
         to_xyz: shape (3, 3), linear R, G, B to XYZ of the 2° observer, white's Y = 1.
-        white_xy: chromaticity of white.
     """
 
     name: str
     to_xyz: FloatArray
-    white_xy: tuple[float, float]
 
     @property
     def to_xyz_d65(self) -> FloatArray:
         """Linear R, G, B to XYZ of an eye that is adapted to D65 (Bradford), white's Y = 1."""
+        if self.name == "srgb":
+            return SRGB_TO_XYZ
         return _adapted(self.name, *SRGB_TO_XYZ.sum(axis=1))
 
     @property
@@ -112,13 +113,13 @@ class RGBSpace:
         """Linear R, G, B to XYZ adapted to D50, as colour profiles hold it."""
         return _adapted(self.name, 0.9642, 1.0, 0.8249)
 
-    def decode(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    def decode(self, values: npt.NDArray[np.floating]) -> Float32Array:
         """Linear light of the space's values, both in [0, 1]."""
         if self.name in ("srgb", "display-p3"):  # which share their curve
             return decode_srgb(values)
         return np.asarray(_table(self.name).cctf_decoding(values), np.float32)
 
-    def encode(self, linear: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    def encode(self, linear: npt.NDArray[np.floating]) -> Float32Array:
         """The space's values of linear light, both in [0, 1]."""
         if self.name in ("srgb", "display-p3"):
             return encode_srgb(linear)
@@ -149,14 +150,12 @@ def rgb_space(name: str) -> RGBSpace:
     if name not in _SPACES:
         raise unknown_name("colour space", name, _SPACES)
     if name == "srgb":
-        return RGBSpace(name, SRGB_TO_XYZ, _D65_XY)
+        return RGBSpace(name, SRGB_TO_XYZ)
     if name in _PRIMARIES:  # of phones: these need no library
-        return RGBSpace(name, _to_xyz(np.array(_PRIMARIES[name])), _D65_XY)
-    table = _table(name)
-    matrix = np.array(table.matrix_RGB_to_XYZ, np.float64)
+        return RGBSpace(name, _to_xyz(np.array(_PRIMARIES[name])))
+    matrix = np.array(_table(name).matrix_RGB_to_XYZ, np.float64)
     matrix.setflags(write=False)
-    x, y = (float(value) for value in table.whitepoint)
-    return RGBSpace(name, matrix, (x, y))
+    return RGBSpace(name, matrix)
 
 
 @functools.cache
@@ -167,18 +166,14 @@ def space_matrix(start: str, end: str) -> FloatArray:
         >>> (space_matrix("srgb", "aces") @ [1, 1, 1]).round(4).tolist()  # white to white
         [1.0, 1.0, 1.0]
     """
-    matrices = [
-        SRGB_TO_XYZ if name == "srgb" else rgb_space(name).to_xyz_d65 for name in (start, end)
-    ]
-    matrix = np.asarray(np.linalg.solve(matrices[1], matrices[0]), np.float64)
+    to_xyz = (rgb_space(name).to_xyz_d65 for name in (end, start))
+    matrix = np.asarray(np.linalg.solve(*to_xyz), np.float64)
     matrix.setflags(write=False)
     return matrix
 
 
 @functools.cache
 def _adapted(name: str, *white: float) -> FloatArray:
-    from respectra.colour.rendering import bradford
-
     own = rgb_space(name).to_xyz
     matrix: FloatArray = bradford(own.sum(axis=1), np.array(white)) @ own
     matrix.setflags(write=False)

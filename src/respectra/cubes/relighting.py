@@ -10,8 +10,7 @@ import numpy as np
 import xarray as xr
 
 from respectra.colour import make_light, normalise_light, open_light, resample_light
-from respectra.cubes.chunked import is_chunked
-from respectra.cubes.model import require_cube, wavelengths_of
+from respectra.cubes.model import is_chunked, require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError, RespectraError
 from respectra.guards.text import parse_json, parse_object
 from respectra.typing import FloatArray
@@ -42,21 +41,18 @@ def to_radiance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArray:
         'radiance'
     """
     cube = require_cube(cube)
-    if cube.attrs.get("quantity", "radiance") != "reflectance":
+    if not _is_reflectance(cube):
         raise DataError("the cube holds radiance already; respectra.relight gives it another light")
-    found = _stated(cube) if light is None else open_light(light)
+    found = _light_of(cube, light)
     return _scaled(cube, _power(found, cube), "radiance", found)
 
 
 def to_reflectance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArray:
-    """The reflectance of a scene whose radiance and light are known.
+    """The reflectance of a scene of known radiance: what :func:`to_radiance` was given.
 
     Args:
         cube: radiance.
-        light: the light that it is under; the one in its attributes by default.
-
-    Returns:
-        ``quantity`` reflectance.
+        light: that it is under; the one in its attributes by default.
 
     Raises:
         DataError: the cube holds reflectance, or the light is dark in a band or does not cover it.
@@ -69,9 +65,9 @@ def to_reflectance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArr
         [[[0.5, 0.5, 0.5]]]
     """
     cube = require_cube(cube)
-    if cube.attrs.get("quantity", "radiance") != "radiance":
+    if _is_reflectance(cube):
         raise DataError("the cube holds reflectance already")
-    found = _stated(cube) if light is None else open_light(light)
+    found = _light_of(cube, light)
     return _scaled(cube, 1.0 / _power(found, cube), "reflectance", found)
 
 
@@ -97,11 +93,14 @@ def relight(cube: xr.DataArray, light: Light, *, present: Light | None = None) -
         'A'
     """
     cube = require_cube(cube)
-    if cube.attrs.get("quantity", "radiance") == "reflectance":
+    if _is_reflectance(cube):
         return to_radiance(cube, light)
-    new = open_light(light)
-    old = _stated(cube) if present is None else open_light(present)
+    new, old = open_light(light), _light_of(cube, present)
     return _scaled(cube, _power(new, cube) / _power(old, cube), "radiance", new)
+
+
+def _is_reflectance(cube: xr.DataArray) -> bool:
+    return bool(cube.attrs.get("quantity") == "reflectance")
 
 
 def _power(light: xr.DataArray, cube: xr.DataArray) -> FloatArray:
@@ -136,12 +135,15 @@ def _has_name(light: xr.DataArray) -> bool:
     return known.shape == light.shape and bool(np.array_equal(known.values, light.values))
 
 
-def _stated(cube: xr.DataArray) -> xr.DataArray:
-    """The light that a cube's attributes state.
+def _light_of(cube: xr.DataArray, light: Light | None) -> xr.DataArray:
+    """A light that a user states, or the one that the cube's attributes do.
 
     Raises:
-        ConfigError: they state none, or one that is not known.
+        ConfigError: nobody states one, or one that is not known.
+        DataError: the attributes state one that cannot be used.
     """
+    if light is not None:
+        return open_light(light)
     name = cube.attrs.get("light")
     if name is None:
         raise ConfigError(

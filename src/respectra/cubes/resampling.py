@@ -8,8 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.chunked import by_chunk, cube_on, is_chunked
-from respectra.cubes.model import check_wavelengths, make_cube, require_cube, wavelengths_of
+from respectra.cubes.model import (
+    by_chunk,
+    check_wavelengths,
+    cube_on,
+    is_chunked,
+    make_cube,
+    require_cube,
+    wavelengths_of,
+)
 from respectra.errors import ConfigError, DataError
 from respectra.typing import FloatArray
 
@@ -31,17 +38,16 @@ def resample(
     Args:
         cube: dims (y, x, wavelength).
         wavelengths_nm: centres of the bands wanted, nm, ascending.
-        method: ``linear`` takes the spectrum's value at each centre: right for going to a finer
-            or an equal grid. ``band-average`` takes its exact mean over each band, which reaches
-            halfway to the neighbouring centres: right for going to a coarser grid, where single
-            values would miss what lies between. The first and the last band are symmetric; a
-            part of them beyond the measured range is left out of the mean. ``auto`` averages
+        method: ``linear`` takes the spectrum's value at each centre: right for a finer or equal
+            grid. ``band-average`` takes its exact mean over each band, which reaches halfway to
+            the neighbouring centres: right for a coarser grid. The first and the last band are
+            symmetric; what of them lies beyond the measured range is left out. ``auto`` averages
             where the bands wanted are wider than those measured, and interpolates elsewhere.
         extrapolate: beyond the measured range, hold the nearest measured value.
 
     Returns:
-        float32 cube with the same attributes; on dask's chunks where the cube is, and then nothing
-        is computed, nor values that are not finite found, until it is asked for.
+        float32 cube with the same attributes; on dask's chunks where the cube is, computed (and
+        refused) when it is asked for.
 
     Raises:
         DataError: a centre lies beyond the measured range and ``extrapolate`` is false; the cube

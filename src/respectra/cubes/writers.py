@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy.typing as npt
 
 from respectra.cubes.formats import FORMATS
-from respectra.cubes.formats._writer import CubeType, CubeWriter, Region
-from respectra.cubes.formats.base import writing
+from respectra.cubes.formats.base import CubeType, CubeWriter, Region, writing
 from respectra.cubes.io import PathLike
 from respectra.errors import ConfigError, DataError
 from respectra.files import Move, atomic_paths, move_into_place
@@ -44,10 +42,7 @@ class GrowingCube:
     Args:
         folder: where it grows; the caller makes and removes it, and holds the lock of the target.
         target: where it will be; a format that has a writer.
-        shape: (y, x, band).
-        wavelengths_nm: one a band, ascending, nm.
-        dtype: of its values.
-        pieces: rows and columns of the pieces in which it comes.
+        shape, wavelengths_nm, dtype, pieces: as for :class:`CubeWriter`.
 
     Raises:
         ConfigError: the format is written as a whole.
@@ -136,12 +131,7 @@ class OpenWriter:
     def __enter__(self) -> OpenWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         self.abort() if kind is not None else self.commit()
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from respectra.datasets.loading import patch_loader
     from respectra.datasets.patches import Patches, PatchOptions
     from respectra.datasets.prepare import estimate_seconds, prepare_store
+    from respectra.datasets.scenes import valid_pixels
     from respectra.datasets.series import save_scenes
     from respectra.datasets.spectra import (
         illuminants,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
         synthesize_layers,
         synthesize_scene,
     )
-    from respectra.datasets.validity import valid_pixels
     from respectra.datasets.white_light import light_of_white
 
 __all__ = [
@@ -91,7 +91,7 @@ __getattr__ = lazy_names(
         "splits": ("list_official_splits", "official_split", "split_by_scene", "split_officially"),
         "store": ("open_store",),
         "synthesize": ("SceneLayers", "SynthesisOptions", "synthesize_layers", "synthesize_scene"),
-        "validity": ("valid_pixels",),
+        "scenes": ("valid_pixels",),
         "white_light": ("light_of_white",),
     },
 )

@@ -14,7 +14,7 @@ import xarray as xr
 from respectra.cameras import Track, open_image
 from respectra.cubes import Finding, check, wavelengths_of
 from respectra.datasets.collections import Collection, Scene
-from respectra.datasets.validity import valid_pixels
+from respectra.datasets.scenes import valid_pixels
 from respectra.errors import RespectraError
 from respectra.progress import Progress, as_progress, tracked
 
@@ -97,10 +97,9 @@ def check_collection(
         from those of most scenes; scenes known to be bad; cubes with the same values.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(32, 32), "cubes/a.npz")
         >>> check_collection(rs.open_collection("cubes")).ok
         True
     """

@@ -24,14 +24,7 @@ def light_maps(
 
     The first light is ambient and comes from all sides; each other one has a direction, falls off
     with the distance from a point, throws shadows, and shines in gloss (Blinn and Phong's lobe).
-
-    Args:
-        layout: things and their slopes.
-        fields: shape (field, y, x), roughness of the surfaces.
-        count: how many lights, the ambient one included.
-        rng: places the lights.
-        shadows: whether things throw shadows.
-        highlights: whether things shine.
+    ``fields``, shape (field, y, x), are the roughness of the surfaces.
 
     Returns:
         two arrays of shape (y, x, light).
@@ -76,15 +69,9 @@ def light_maps(
 def lit_share(
     elevation_px: Float32Array, towards: npt.NDArray[np.floating], softness_px: float
 ) -> Float32Array:
-    """The share of a light that reaches each pixel past whatever stands higher.
+    """The share of a light that reaches each pixel past whatever stands higher, shape (y, x).
 
-    Args:
-        elevation_px: shape (y, x), how far each pixel stands above the ground.
-        towards: direction of the light along y, x and up.
-        softness_px: width of the penumbra.
-
-    Returns:
-        shape (y, x), in [0, 1].
+    The light comes from a direction along y, x and up, and has a penumbra of some softness.
     """
     import cv2
 

@@ -1,12 +1,12 @@
-"""Patches as PyTorch tensors: the data set, its order, and the loader. Imports torch."""
+"""Patches as PyTorch tensors: the data set, its batches, and the loader. Imports torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from respectra.datasets.patches import Batch, Patches
 from respectra.errors import ConfigError
@@ -57,57 +57,35 @@ class PatchDataset(Dataset[TensorBatch]):
         return to_tensors(self.patches.batch(epochs.pop(), [number for _, number in keys]))
 
 
-class PatchSampler(Sampler[list[PatchKey]]):
-    """The batches of an epoch, those of one process among several.
+def patch_batches(
+    length: int,
+    batch_size: int,
+    *,
+    epoch: int = 0,
+    start: int = 0,
+    rank: int = 0,
+    processes: int = 1,
+) -> list[list[PatchKey]]:
+    """The batches of an epoch of so many patches, those of one process; see :func:`patch_loader`.
 
-    Batch b of the epoch holds patches b·B to (b+1)·B − 1; each process takes an equal share of
-    every batch, so that several processes together see what one process would. A remainder
-    smaller than a batch is left out.
-
-    Args:
-        length: patches in an epoch.
-        batch_size: B, of all processes together.
-        epoch: which epoch.
-        start: the first batch, for training that goes on in the middle of an epoch.
-        rank: number of this process.
-        processes: how many there are; they divide the batch size.
-
-    Raises:
-        ConfigError: a number is out of its range, or no batch fits into an epoch.
+    Batch b of the epoch holds patches b·B to (b+1)·B − 1, of all processes together; each takes an
+    equal share of every batch, so that several see what one would. A remainder smaller than a batch
+    is left out.
     """
-
-    def __init__(
-        self,
-        length: int,
-        batch_size: int,
-        *,
-        epoch: int = 0,
-        start: int = 0,
-        rank: int = 0,
-        processes: int = 1,
-    ) -> None:
-        if batch_size < 1 or processes < 1 or batch_size % processes or not 0 <= rank < processes:
-            raise ConfigError(
-                "a batch is divided among the processes without remainder; got batch_size="
-                f"{batch_size}, processes={processes}, rank={rank}"
-            )
-        self.batches = length // batch_size
-        if self.batches < 1 or not 0 <= start <= self.batches or epoch < 0:
-            raise ConfigError(
-                f"{length} patches make {self.batches} batches of {batch_size}; got start={start}, "
-                f"epoch={epoch}: choose a smaller batch, or more patches per scene"
-            )
-        self.batch_size, self.epoch, self.start = batch_size, epoch, start
-        self.rank, self.processes = rank, processes
-
-    def __len__(self) -> int:
-        return self.batches - self.start
-
-    def __iter__(self) -> Iterator[list[PatchKey]]:
-        share = self.batch_size // self.processes
-        for batch in range(self.start, self.batches):
-            first = batch * self.batch_size + self.rank * share
-            yield [(self.epoch, first + k) for k in range(share)]
+    if batch_size < 1 or processes < 1 or batch_size % processes or not 0 <= rank < processes:
+        raise ConfigError(
+            "a batch is divided among the processes without remainder; got batch_size="
+            f"{batch_size}, processes={processes}, rank={rank}"
+        )
+    batches = length // batch_size
+    if batches < 1 or not 0 <= start <= batches or epoch < 0:
+        raise ConfigError(
+            f"{length} patches make {batches} batches of {batch_size}; got start={start}, "
+            f"epoch={epoch}: choose a smaller batch, or more patches per scene"
+        )
+    share = batch_size // processes
+    firsts = [batch * batch_size + rank * share for batch in range(start, batches)]
+    return [[(epoch, first + k) for k in range(share)] for first in firsts]
 
 
 def patch_loader(
@@ -139,23 +117,23 @@ def patch_loader(
         ConfigError: a number is out of its range, or no batch fits into an epoch.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> from respectra.datasets.patches import MemoryScenes
-        >>> values = np.random.default_rng(0).random((16, 16, 31))
-        >>> cube = rs.make_cube(values, range(400, 701, 10))
-        >>> scenes = MemoryScenes({"a": cube}, [rs.get_track("clean")])
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(16, 16), "cubes/a.npz")
+        >>> plan = rs.datasets.plan_store({"train": rs.open_collection("cubes")})
+        >>> rs.datasets.prepare_store(plan, "store")
+        >>> scenes = rs.datasets.open_store("store")["train"]
         >>> options = rs.datasets.PatchOptions(size=8, per_scene=4)
         >>> loader = rs.datasets.patch_loader(rs.datasets.Patches(scenes, options, seed=1), 2)
         >>> [tuple(images.shape) for images, *_ in loader]
         [(2, 3, 8, 8), (2, 3, 8, 8)]
     """
-    sampler = PatchSampler(
+    batches = patch_batches(
         len(patches), batch_size, epoch=epoch, start=start, rank=rank, processes=processes
     )
     return DataLoader(
         PatchDataset(patches),
-        batch_sampler=sampler,
+        batch_sampler=batches,
         collate_fn=_as_it_is,
         num_workers=workers,
         pin_memory=pin_memory,

@@ -1,4 +1,4 @@
-"""What synthetic scenes are made of: measured materials, and lights as they come together."""
+"""What synthetic scenes are made of: measured materials, their metamers, and lights that meet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.datasets.spectra import illuminants, list_illuminant_collections, reflectances
-from respectra.errors import ConfigError, unknown_name
+from respectra.errors import ConfigError, DataError, unknown_name
 from respectra.typing import FloatArray
 
 #: Collections of reflectances that every installation has.
@@ -23,6 +23,8 @@ DEFAULT_MATERIALS = (
 )
 #: A light that leaves a band with less than this share of its mean power measures nothing there.
 _LEAST_POWER = 0.02
+#: Length scale of the curves to which a camera is blind.
+_SMOOTHNESS_NM = 40.0
 #: No material absorbs everything, and none returns more light than it gets.
 _BLACKEST, _WHITEST = 0.004, 0.98
 #: A large collection is drawn from more often, along this power of its size; the weights of all
@@ -99,13 +101,7 @@ class Lights:
 
 @functools.lru_cache(maxsize=8)
 def materials(sources: tuple[str, ...], grid_nm: tuple[float, ...]) -> Materials:
-    """The materials of collections of reflectances on a grid.
-
-    Raises:
-        ConfigError: no collection is named, or one is unknown.
-        MissingExtraError: the package that brings one is not installed.
-        DataError: a collection does not cover the grid.
-    """
+    """The materials of collections on a grid; errors are those of :func:`reflectances`."""
     if not sources:
         raise ConfigError("name at least one collection of reflectances to make materials of")
     blocks, families, weights, first = [], [], [], 0
@@ -129,10 +125,6 @@ def lights(names: tuple[str, ...], grid_nm: tuple[float, ...]) -> Lights:
     """Illuminants on a grid: all that are known, or those of some names.
 
     A light with next to no power in a band (sodium vapour) is left out unless it is named.
-
-    Raises:
-        ConfigError: a name is unknown.
-        DataError: no illuminant covers the grid.
     """
     labels: list[str] = []
     kinds: list[str] = []
@@ -150,3 +142,55 @@ def lights(names: tuple[str, ...], grid_nm: tuple[float, ...]) -> Lights:
     keep = [labels.index(name) for name in names] if names else list(range(len(labels)))
     spectra = np.stack([rows[k] for k in keep])
     return Lights(tuple(labels[k] for k in keep), spectra, tuple(kinds[k] for k in keep))
+
+
+def metamers(
+    reflectances: npt.ArrayLike,
+    response_matrix: npt.ArrayLike,
+    wavelengths_nm: npt.ArrayLike,
+    rng: np.random.Generator,
+    *,
+    strength: float,
+) -> FloatArray:
+    """Change each reflectance by a smooth curve to which the camera is blind.
+
+    The curve is a draw from a Gaussian process (squared exponential covariance K), conditioned on
+    giving no response: g − K A (Aᵀ K A)⁻¹ Aᵀ g. It is as smooth as the process and lies in the
+    null space of Aᵀ exactly. It is scaled down where the reflectance would leave [0, 1].
+
+    Args:
+        reflectances: shape (n, band), in (0, 1).
+        response_matrix: A, shape (band, channel): the response times the light.
+        wavelengths_nm: shape (band,).
+        rng: where the curves come from.
+        strength: standard deviation of the curves, as a share of each reflectance's mean.
+
+    Raises:
+        DataError: the shapes disagree.
+        ConfigError: a negative strength, or a smoothness that is not positive.
+    """
+    r = np.asarray(reflectances, dtype=np.float64)
+    a = np.asarray(response_matrix, dtype=np.float64)
+    grid = np.asarray(wavelengths_nm, dtype=np.float64)
+    if r.ndim != 2 or a.ndim != 2 or not r.shape[1] == a.shape[0] == grid.size:
+        raise DataError(
+            "reflectances (n, band), response_matrix (band, channel) and wavelengths (band,) "
+            f"share their bands; got {r.shape}, {a.shape} and {grid.shape}"
+        )
+    if strength < 0:
+        raise ConfigError(f"the strength of metamers is not negative; got {strength}")
+    if strength == 0 or a.shape[1] >= grid.size:
+        return r.copy()
+    covariance = np.exp(-0.5 * ((grid[:, None] - grid) / _SMOOTHNESS_NM) ** 2)
+    root = np.linalg.cholesky(covariance + 1e-8 * np.eye(grid.size))
+    curves = rng.standard_normal(r.shape) @ root.T
+    gain = np.linalg.solve(a.T @ covariance @ a, a.T @ covariance)
+    curves -= curves @ a @ gain
+    curves *= strength * r.mean(axis=1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        up = np.where(curves > 0, (1.0 - r) / curves, np.inf).min(axis=1)
+        down = np.where(curves < 0, r / -curves, np.inf).min(axis=1)
+    # Short of the bound, so that a reflectance stays positive.
+    reach = np.clip(0.9 * np.minimum(up, down), 0.0, 1.0)
+    changed: FloatArray = r + reach[:, None] * curves
+    return changed

@@ -12,16 +12,14 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import xarray as xr
 from pydantic import Field, field_validator
 
 from respectra.cameras import Track, get_track, make_response
 from respectra.config import Config
 from respectra.cubes import make_cube, wavelengths_of
 from respectra.datasets.store import SceneArrays, require_track
-from respectra.datasets.validity import valid_pixels
 from respectra.errors import ConfigError, DataError
-from respectra.typing import Float32Array
+from respectra.typing import Float32Array, FloatArray
 
 Symmetries = Literal["none", "horizontal", "vertical", "flips", "all"]
 
@@ -39,10 +37,9 @@ _TRIES = 32
 _RENDER_GRID, _RENDER_MARGIN = 16, 16
 
 
-class RenderOptions(Config):
-    """Render the patches anew instead of taking the images of the store."""
+class RenderChoices(Config):
+    """Render each patch anew instead of taking the image of its scene."""
 
-    track: str = "clean"
     responses: tuple[str, ...] = ()
     """Cameras, one drawn for each patch; the track's own without it. Each channel is scaled to
     give an equal-energy white the value that the track's own camera gives it."""
@@ -52,34 +49,30 @@ class RenderOptions(Config):
     """Another noise for each patch of each epoch; otherwise the noise of seed 0."""
 
 
-class PatchOptions(Config):
-    """How patches are cut and varied. Nothing is varied unless it is asked for.
+class RenderOptions(RenderChoices):
+    """The same for images of a track."""
 
-    Example:
-        >>> import respectra as rs
-        >>> rs.datasets.PatchOptions(size=32, symmetries="flips").sampling
-        'random'
-    """
+    track: str = "clean"
+
+
+class PatchChoices(Config):
+    """How patches are cut and varied, whatever their images are."""
 
     size: int = Field(default=64, ge=1)
-    """Rows and columns."""
-    track: str = "clean"
-    """Whose images go with the cubes."""
+    """Rows and columns in pixels."""
     sampling: Literal["random", "strided"] = "random"
     """``random``: anywhere, each scene equally often. ``strided``: on a grid, each patch once."""
     stride: int | None = Field(default=None, ge=1)
-    """Of the grid; the size without it."""
+    """Of the grid in pixels; the size without it."""
     per_scene: int = Field(default=1, ge=1)
     """Random patches of each scene in an epoch."""
-    shuffle: bool = True
-    """Whether an epoch's order is random."""
     symmetries: Symmetries = "none"
+    """From which flips and turns one is drawn for each patch."""
     exposure: tuple[float, float] | None = None
     """Range of a factor on the cube and its image, drawn log-uniformly; what leaves the image's
     range is clipped, as in a camera."""
     least_valid: float = Field(default=0.0, ge=0, le=1)
     """Draw again while fewer of the pixels were measured; strided patches are left out."""
-    render: RenderOptions | None = None
 
     @field_validator("exposure")
     @classmethod
@@ -89,45 +82,33 @@ class PatchOptions(Config):
         return limits
 
 
+class PatchOptions(PatchChoices):
+    """How patches are cut and varied. Nothing is varied unless it is asked for.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.datasets.PatchOptions(size=32, symmetries="flips").sampling
+        'random'
+    """
+
+    track: str = "clean"
+    """Whose images go with the cubes."""
+    shuffle: bool = True
+    """Whether an epoch's order is random."""
+    render: RenderOptions | None = None
+
+
 class SceneSource(Protocol):
-    """What patches are cut from: a split of a store, or scenes in memory."""
+    """What patches are cut from, such as a split of a store."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, number: int, /) -> SceneArrays: ...
 
     @property
-    def wavelengths_nm(self) -> npt.NDArray[np.float64]:
+    def wavelengths_nm(self) -> FloatArray:
         """Shape (band,)."""
         ...
-
-
-class MemoryScenes:
-    """Cubes in memory and their images, as a source of patches."""
-
-    def __init__(self, cubes: Mapping[str, xr.DataArray], tracks: Sequence[Track]) -> None:
-        if not cubes:
-            raise DataError("there are no cubes; give at least one")
-        first = next(iter(cubes.values()))
-        self.wavelengths_nm = wavelengths_of(first)
-        self._scenes = []
-        for name, cube in cubes.items():
-            if not np.array_equal(wavelengths_of(cube), self.wavelengths_nm):
-                raise DataError(f"{name} has other bands than the first cube; resample it")
-            valid = valid_pixels(cube)
-            images: dict[str, tuple[npt.NDArray[Any], float]] = {}
-            for track in tracks:
-                codes = np.rint(track.render(cube, key=name).values * 255).astype(np.uint8)
-                images[track.name] = codes, 255.0
-            self._scenes.append(
-                SceneArrays(name, name, cube.values, images, valid, bool(valid.all()))
-            )
-
-    def __len__(self) -> int:
-        return len(self._scenes)
-
-    def __getitem__(self, number: int) -> SceneArrays:
-        return self._scenes[number]
 
 
 @dataclass(frozen=True)
@@ -162,7 +143,7 @@ class Patches:
     """The patches of a source, epoch after epoch.
 
     Args:
-        source: a split of a store (``open_store(path)["train"]``), or scenes in memory.
+        source: such as a split of a store: ``open_store(path)["train"]``.
         options: how they are cut and varied.
         seed: another seed, other patches.
 
@@ -173,7 +154,10 @@ class Patches:
     Example:
         >>> import respectra as rs
         >>> from respectra.datasets.still_life import still_life
-        >>> scenes = MemoryScenes({"a": still_life(64, 64)}, [rs.cameras.get_track("clean")])
+        >>> rs.save_cube(still_life(64, 64), "cubes/a.npz")
+        >>> plan = rs.datasets.plan_store({"train": rs.open_collection("cubes")})
+        >>> rs.datasets.prepare_store(plan, "store")
+        >>> scenes = rs.datasets.open_store("store")["train"]
         >>> Patches(scenes, PatchOptions(size=32), seed=1).batch(0, [0]).cubes.shape
         (1, 32, 32, 31)
     """
@@ -339,9 +323,7 @@ class Patches:
         return np.array(places, dtype=np.int64)
 
 
-def _tracks(
-    render: RenderOptions, wavelengths_nm: npt.NDArray[np.float64]
-) -> dict[str | None, Track]:
+def _tracks(render: RenderOptions, wavelengths_nm: FloatArray) -> dict[str | None, Track]:
     """The track with each response, brought to the scale of its own."""
     own = get_track(render.track, **render.options)
     white = own.signal_matrix(wavelengths_nm).sum(axis=0)

@@ -15,9 +15,15 @@ import numpy.typing as npt
 
 from respectra import storage, uploads
 from respectra.cache import cache_folder
-from respectra.datasets.scene_block import make_block, make_scene, sources_of
 from respectra.datasets.store import INDEX, PART, Index, SceneEntry, SplitEntry
-from respectra.datasets.store_plan import Plan, PreparedScene, tracks_of
+from respectra.datasets.store_plan import (
+    Plan,
+    PreparedScene,
+    make_block,
+    make_scene,
+    sources_of,
+    tracks_of,
+)
 from respectra.errors import FormatError, OutputError
 from respectra.files import (
     ensure_present,
@@ -35,8 +41,6 @@ from respectra.urls import Url, parse_place
 if TYPE_CHECKING:
     from respectra.cluster import Cluster
 
-#: Of unfinished stores of earlier versions.
-_OLD_PLAN, _OLD_JOURNAL = "plan.json", "journal.jsonl"
 #: Of a store that is to be put elsewhere: what it was made from.
 _SOURCES = ".sources"
 _HINT = "scenes that are complete are kept; see to the folder and run the same command again"
@@ -46,10 +50,9 @@ def estimate_seconds(plan: Plan) -> float:
     """How long writing the store will take, from preparing one scene of middling size.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(32, 32), "cubes/a.npz")
         >>> plan = rs.datasets.plan_store({"train": rs.open_collection("cubes")})
         >>> estimate_seconds(plan) >= 0
         True
@@ -87,10 +90,9 @@ def prepare_store(
             image of another size, values beyond float16.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(32, 32), "cubes/a.npz")
         >>> plan = rs.datasets.plan_store({"train": rs.open_collection("cubes")})
         >>> prepare_store(plan, "store")
         >>> len(rs.datasets.open_store("store")["train"])
@@ -228,14 +230,11 @@ class _Growth:
             remove(self.part)
             self.journal = Journal(self.journal.path, self.plan.fingerprint())
             self.done = {}
-        unfinished = (self.path / _OLD_PLAN).is_file()
-        replaceable = unfinished or (self.path / INDEX).is_file()
-        if any(not file.name.startswith(".") for file in self.path.iterdir()):
-            what = "an unfinished store of an earlier version" if unfinished else "files"
-        elif self.part.is_dir() and not self.journal.begun:
+        what, replaceable = "files", (self.path / INDEX).is_file()
+        if not any(not file.name.startswith(".") for file in self.path.iterdir()):
+            if self.journal.begun or not self.part.is_dir():
+                return
             what, replaceable = "an unfinished store of other data or options", True
-        else:
-            return
         if not (overwrite and replaceable):
             advice = " or pass --overwrite" if replaceable else ""
             raise OutputError(f"{self.path} holds {what}; choose another name{advice}")
@@ -276,7 +275,7 @@ class _Growth:
         """Delete what the store that is complete now does not need."""
         remove(self.part)
         kept = {f"{split}.bin" for split in self._splits()}
-        for file in (*self.path.glob("*.bin"), self.path / _OLD_PLAN, self.path / _OLD_JOURNAL):
+        for file in self.path.glob("*.bin"):
             if file.name not in kept:
                 remove(file)
 

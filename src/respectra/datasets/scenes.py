@@ -1,4 +1,4 @@
-"""Scenes, and collections of them: what is known of each file."""
+"""Scenes, and collections of them: what is known of each file, and which pixels were measured."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from respectra.cameras import Track, open_image
-from respectra.cubes import Quantity, open_cube
+from respectra.cubes import Quantity, open_cube, require_cube
 from respectra.cubes.formats import Stored
 from respectra.cubes.io import peek_cube
 from respectra.errors import DataError
@@ -113,12 +114,9 @@ class Collection:
     """Scenes that belong together.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> from pathlib import Path
-        >>> Path("cubes").mkdir()
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(32, 32), "cubes/a.npz")
         >>> collection = rs.open_collection("cubes")
         >>> len(collection), collection.layout
         (1, 'cubes')
@@ -148,3 +146,44 @@ class Collection:
                 f"no scene {', '.join(missing)} in {self.name}; it has {', '.join(by_name)}"
             )
         return dataclasses.replace(self, scenes=tuple(by_name[name] for name in names))
+
+
+#: A spectrum that this share of the pixels has to the last digit was filled in, not measured. The
+#: laboratory scenes reach 0.3 % even with 8 bits; a filled triangle of a flight strip has 13 %.
+_FILLED_SHARE = 0.01
+_FILLED_PIXELS = 9
+
+
+def valid_pixels(cube: xr.DataArray) -> npt.NDArray[np.bool_]:
+    """The pixels that were measured, shape (y, x).
+
+    A pixel is not when a value is not finite or is negative, when it holds no light in any band,
+    or when at least 1 % of the pixels (and at least 9) share its spectrum to the last digit: areas
+    that a flight did not cover or a sensor saturated in. Where that would leave out more than half
+    of a cube, the cube is taken for an artificial one, and equal spectra count as measured. A zero
+    in some bands does not make a pixel invalid: scores and losses declare a floor for it.
+
+    Raises:
+        DataError: not a cube.
+
+    Example:
+        >>> import numpy as np
+        >>> import respectra as rs
+        >>> values = np.random.default_rng(0).random((4, 5, 31), np.float32)
+        >>> values[0, 0] = 0
+        >>> rs.datasets.valid_pixels(rs.make_cube(values, range(400, 701, 10))).sum().item()
+        19
+    """
+    values = require_cube(cube).values
+    pixels = values.reshape(-1, values.shape[2])
+    usable = np.isfinite(pixels).all(axis=1)
+    with np.errstate(invalid="ignore"):
+        usable &= (pixels >= 0).all(axis=1) & (pixels > 0).any(axis=1)
+    # A number for each spectrum: equal spectra have equal ones, and others hardly ever do.
+    weights = np.random.default_rng(0).random(pixels.shape[1])
+    number = np.where(usable, np.nan_to_num(pixels, posinf=0.0, neginf=0.0) @ weights, -1.0)
+    _, which, counts = np.unique(number, return_inverse=True, return_counts=True)
+    filled = usable & (counts[which] >= max(_FILLED_PIXELS, _FILLED_SHARE * len(pixels)))
+    if 2 * np.count_nonzero(filled) <= len(pixels):
+        usable &= ~filled
+    return np.asarray(usable.reshape(values.shape[:2]), np.bool_)

@@ -6,12 +6,12 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from respectra import storage, uploads
 from respectra.cubes import save_cube
 from respectra.cubes.formats import FORMATS
-from respectra.datasets.synthesize import SceneLayers, SynthesisOptions, synthesize_layers
+from respectra.datasets.synthesize import SynthesisOptions, synthesize_layers
 from respectra.errors import ConfigError, OutputError
 from respectra.files import atomic_path, file_lock, make_folder
 from respectra.progress import Progress, as_progress, tracked
@@ -167,8 +167,4 @@ def _make_scene(series: _Series, index: int) -> None:
     series.require_recipe()
     scene = synthesize_layers(series.seed, index, series.options)
     for target, kind in series.cubes(index):
-        save_cube(_layer(scene, kind), target, overwrite=True)
-
-
-def _layer(scene: SceneLayers, kind: str) -> Any:
-    return getattr(scene, kind)
+        save_cube(getattr(scene, kind), target, overwrite=True)

@@ -7,6 +7,7 @@ on, and from earthlib where it is installed (``pip install 'respectra[spectra]'`
 from __future__ import annotations
 
 import csv
+import importlib
 import importlib.util
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ from respectra.errors import DataError, FormatError, MissingExtraError, unknown_
 from respectra.typing import FloatArray
 
 _COLOUR = "colour-science, BSD-3-Clause, copyright 2013 Colour Developers"
-_EARTHLIB = "earthlib, MIT, Christopher Anderson"
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,11 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class SpectraSource:
-    """A collection of spectra: what it is, under which licence, and how it is read."""
+    """A collection of spectra: what it is, how it is read, and under which licence."""
 
-    name: str
     title: str
-    licence: str
     read: Callable[[], list[Spectrum]]
+    licence: str = _COLOUR
     package: str = "colour"
     """Module whose installation brings the data."""
 
@@ -97,7 +96,7 @@ def reflectances(
     """
     if source not in _REFLECTANCES:
         raise unknown_name("collection of reflectances", source, _REFLECTANCES)
-    return _label(_REFLECTANCES[source], wavelengths_nm, "reflectance", normalise=False)
+    return _label(source, _REFLECTANCES[source], wavelengths_nm, "reflectance")
 
 
 def illuminants(
@@ -122,7 +121,7 @@ def illuminants(
     """
     if source not in _ILLUMINANTS:
         raise unknown_name("collection of illuminants", source, _ILLUMINANTS)
-    return _label(_ILLUMINANTS[source], wavelengths_nm, "illuminant", normalise=True)
+    return _label(source, _ILLUMINANTS[source], wavelengths_nm, "illuminant")
 
 
 def resample_spectrum(
@@ -155,19 +154,19 @@ def resample_spectrum(
 
 
 def _label(
-    source: SpectraSource, wavelengths_nm: npt.ArrayLike, quantity: str, *, normalise: bool
+    name: str, source: SpectraSource, wavelengths_nm: npt.ArrayLike, quantity: str
 ) -> xr.DataArray:
     grid = check_wavelengths(wavelengths_nm)
     if not source.installed:
-        raise MissingExtraError(source.package, "spectra", f"the collection {source.name!r}")
+        raise MissingExtraError(source.package, "spectra", f"the collection {name!r}")
     kept, left_out = _resampled(source.read(), grid)
     if not kept:
         raise DataError(
-            f"no spectrum of {source.name!r} covers {grid[0]:g} to {grid[-1]:g} nm; "
+            f"no spectrum of {name!r} covers {grid[0]:g} to {grid[-1]:g} nm; "
             "ask for a narrower range of wavelengths"
         )
     values = np.stack([spectrum.values for spectrum in kept])
-    if normalise:
+    if quantity == "illuminant":
         values = values / values.max(axis=1, keepdims=True)
     coords: dict[str, Any] = {
         "sample": [spectrum.name for spectrum in kept],
@@ -175,17 +174,13 @@ def _label(
     }
     if any(spectrum.category for spectrum in kept):
         coords["category"] = ("sample", [spectrum.category for spectrum in kept])
+    facts = {"quantity": quantity, "source": source.title, "licence": source.licence}
     return xr.DataArray(
         values,
         dims=("sample", "wavelength"),
         coords=coords,
         name=quantity,
-        attrs={
-            "quantity": quantity,
-            "source": source.title,
-            "licence": source.licence,
-            "left_out": left_out,
-        },
+        attrs={**facts, "left_out": left_out},
     )
 
 
@@ -226,21 +221,12 @@ def _columns(distributions: Any) -> list[Spectrum]:
     ]
 
 
-def _colour_checker(name: str) -> Callable[[], list[Spectrum]]:
+def _table(table: str, part: str = "", module: str = "colour") -> Callable[[], list[Spectrum]]:
+    """What reads a table of distributions by name in colour-science, or a part of one."""
+
     def read() -> list[Spectrum]:
-        from colour import SDS_COLOURCHECKERS
-
-        return [_from_colour(str(key), sd) for key, sd in SDS_COLOURCHECKERS[name].items()]
-
-    return read
-
-
-def _quality_samples(table: str, name: str) -> Callable[[], list[Spectrum]]:
-    def read() -> list[Spectrum]:
-        import colour.quality
-
-        samples = getattr(colour.quality, table)[name]
-        return [_from_colour(str(key), sd) for key, sd in samples.items()]
+        found = getattr(importlib.import_module(module), table)
+        return [_from_colour(str(k), sd) for k, sd in (found[part] if part else found).items()]
 
     return read
 
@@ -290,18 +276,6 @@ def _earthlib() -> list[Spectrum]:
     ]
 
 
-def _standard_illuminants() -> list[Spectrum]:
-    from colour import SDS_ILLUMINANTS
-
-    return [_from_colour(str(name), sd) for name, sd in SDS_ILLUMINANTS.items()]
-
-
-def _lamps() -> list[Spectrum]:
-    from colour import SDS_LIGHT_SOURCES
-
-    return [_from_colour(str(name), sd) for name, sd in SDS_LIGHT_SOURCES.items()]
-
-
 def _daylight() -> list[Spectrum]:
     from colour import sd_CIE_illuminant_D_series
     from colour.temperature import CCT_to_xy_CIE_D
@@ -322,70 +296,48 @@ def _blackbodies() -> list[Spectrum]:
     ]
 
 
-def _sources(*sources: SpectraSource) -> dict[str, SpectraSource]:
-    return {source.name: source for source in sources}
-
-
-_REFLECTANCES = _sources(
-    SpectraSource(
-        "colorchecker-babelcolor",
+_CHECKERS, _QUALITY = "SDS_COLOURCHECKERS", "colour.quality"
+_REFLECTANCES = {
+    "colorchecker-babelcolor": SpectraSource(
         "ColorChecker, 24 patches, average of 30 charts (BabelColor)",
-        _COLOUR,
-        _colour_checker("BabelColor Average"),
+        _table(_CHECKERS, "BabelColor Average"),
     ),
-    SpectraSource(
-        "colorchecker-ohta",
-        "ColorChecker, 24 patches (Ohta 1997)",
-        _COLOUR,
-        _colour_checker("ColorChecker N Ohta"),
+    "colorchecker-ohta": SpectraSource(
+        "ColorChecker, 24 patches (Ohta 1997)", _table(_CHECKERS, "ColorChecker N Ohta")
     ),
-    SpectraSource(
-        "colorchecker-iso17321",
-        "ColorChecker, 24 patches (ISO 17321-1)",
-        _COLOUR,
-        _colour_checker("ISO 17321-1"),
+    "colorchecker-iso17321": SpectraSource(
+        "ColorChecker, 24 patches (ISO 17321-1)", _table(_CHECKERS, "ISO 17321-1")
     ),
-    SpectraSource("pmc", "PMC colour checker, 30 patches", _COLOUR, _colour_checker("PMC")),
-    SpectraSource(
-        "cie-tcs",
+    "pmc": SpectraSource("PMC colour checker, 30 patches", _table(_CHECKERS, "PMC")),
+    "cie-tcs": SpectraSource(
         "Test colour samples of the CIE colour rendering index, 15 (CIE 2024)",
-        _COLOUR,
-        _quality_samples("SDS_TCS", "CIE 2024"),
+        _table("SDS_TCS", "CIE 2024", _QUALITY),
     ),
-    SpectraSource(
-        "cqs",
+    "cqs": SpectraSource(
         "Saturated samples of the NIST colour quality scale 9.0, 15",
-        _COLOUR,
-        _quality_samples("SDS_VS", "NIST CQS 9.0"),
+        _table("SDS_VS", "NIST CQS 9.0", _QUALITY),
     ),
-    SpectraSource(
-        "cie-ces99",
-        "Colour evaluation samples of CIE 224:2017 and IES TM-30, 99 real materials",
-        _COLOUR,
-        _ces,
+    "cie-ces99": SpectraSource(
+        "Colour evaluation samples of CIE 224:2017 and IES TM-30, 99 real materials", _ces
     ),
-    SpectraSource(
-        "rawtoaces",
+    "rawtoaces": SpectraSource(
         "190 patches: skin, natural and man-made objects (A.M.P.A.S. rawtoaces)",
-        f"{_COLOUR}; measured by the Academy of Motion Picture Arts and Sciences",
         _rawtoaces,
+        f"{_COLOUR}; measured by the Academy of Motion Picture Arts and Sciences",
     ),
-    SpectraSource(
-        "earthlib",
+    "earthlib": SpectraSource(
         "earthlib: soils, vegetation, litter, built surfaces, 7261 spectra",
-        _EARTHLIB,
         _earthlib,
+        "earthlib, MIT, Christopher Anderson",
         package="earthlib",
     ),
-)
+}
 
-_ILLUMINANTS = _sources(
-    SpectraSource("cie", "CIE and ISO standard illuminants", _COLOUR, _standard_illuminants),
-    SpectraSource("lamps", "Measured lamps: NIST, RIT, and a cinema projector", _COLOUR, _lamps),
-    SpectraSource("daylight", "CIE daylight series, 4000 to 25000 K", _COLOUR, _daylight),
-    SpectraSource("blackbody", "Black bodies, 2000 to 12000 K", _COLOUR, _blackbodies),
-)
-
-
-#: Former name of :func:`list_illuminant_collections`.
-list_illuminants = list_illuminant_collections
+_ILLUMINANTS = {
+    "cie": SpectraSource("CIE and ISO standard illuminants", _table("SDS_ILLUMINANTS")),
+    "lamps": SpectraSource(
+        "Measured lamps: NIST, RIT, and a cinema projector", _table("SDS_LIGHT_SOURCES")
+    ),
+    "daylight": SpectraSource("CIE daylight series, 4000 to 25000 K", _daylight),
+    "blackbody": SpectraSource("Black bodies, 2000 to 12000 K", _blackbodies),
+}

@@ -23,12 +23,11 @@ from respectra.colour import decode_srgb
 from respectra.config import Config
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, check_wavelengths, make_cube
 from respectra.datasets.lighting import light_maps
-from respectra.datasets.metamers import metamers
-from respectra.datasets.palette import DEFAULT_MATERIALS, Lights, lights, materials
+from respectra.datasets.palette import DEFAULT_MATERIALS, Lights, lights, materials, metamers
 from respectra.datasets.textures import Arrangement, dead_leaves, photo_layout, power_law_fields
 from respectra.errors import ConfigError, DataError, RespectraError
 from respectra.storage import local_folder
-from respectra.typing import Float32Array
+from respectra.typing import Float32Array, FloatArray
 
 _FIELDS = 6
 _PALETTE = 36
@@ -190,9 +189,7 @@ def synthesize_layers(
     )
 
 
-def _labelled(
-    available: Lights, chosen: npt.NDArray[np.int64], grid: npt.NDArray[np.float64]
-) -> xr.DataArray:
+def _labelled(available: Lights, chosen: npt.NDArray[np.int64], grid: FloatArray) -> xr.DataArray:
     return xr.DataArray(
         available.spectra[chosen],
         dims=("illuminant", "wavelength"),
@@ -217,16 +214,12 @@ def _layout(o: SynthesisOptions, rng: np.random.Generator) -> Arrangement:
 def _endmembers(
     o: SynthesisOptions,
     layout: Arrangement,
-    seen: npt.NDArray[np.float64],
+    seen: FloatArray,
     rng: np.random.Generator,
 ) -> Float32Array:
     """Three reflectances for each thing, shape (count, 3, band).
 
-    Args:
-        o: the options.
-        layout: things, with their colours where a photograph gave them.
-        seen: shape (band, 3), the camera's response times the scene's light.
-        rng: draws them.
+    ``seen``, shape (band, 3), is the camera's response times the scene's light.
     """
     source = materials(o.materials, o.wavelengths_nm)
     palette = source.draw(_PALETTE if layout.colours is None else 6 * _PALETTE, rng)
@@ -255,16 +248,13 @@ def _endmembers(
 
 def _relit(layout: Arrangement, colours: npt.NDArray[np.floating]) -> Arrangement:
     """Light on each thing that makes it as light, beside the others, as in the photograph."""
-    if layout.colours is None:
-        return layout
+    assert layout.colours is not None
     wanted, have = (c.mean(axis=1) / c.mean() for c in (layout.colours, colours))
     gain = np.clip((wanted + 0.02) / (have + 0.02), 0.2, 4.0).astype(np.float32)
     return dataclasses.replace(layout, detail=layout.detail * gain[layout.thing])
 
 
-def _nearest(
-    colours: npt.NDArray[np.float64], wanted: npt.NDArray[np.floating]
-) -> npt.NDArray[np.int64]:
+def _nearest(colours: FloatArray, wanted: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """The colour nearest to each wanted one, by chromaticity first, then by lightness."""
 
     def describe(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

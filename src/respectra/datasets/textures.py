@@ -41,16 +41,8 @@ def power_law_fields(
 ) -> Float32Array:
     """Random fields with an amplitude spectrum 1/f^slope, each with mean 0 and deviation 1.
 
-    Args:
-        count: how many.
-        height: rows.
-        width: columns.
-        rng: where they come from.
-        slopes: the range that each field's slope is drawn from; natural images have about 1
-            (Field 1987).
-
-    Returns:
-        shape (count, y, x), float32.
+    Their shape is (count, y, x). Each slope is drawn from a range; natural images have about 1
+    (Field 1987).
     """
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     frequency[0, 0] = np.inf
@@ -64,14 +56,7 @@ def power_law_fields(
 
 
 def dead_leaves(height: int, width: int, count: int, rng: np.random.Generator) -> Arrangement:
-    """Things of all sizes that hide one another: ellipses, polygons and lobed blobs.
-
-    Args:
-        height: rows.
-        width: columns.
-        count: how many things, the ground among them.
-        rng: where they come from.
-    """
+    """Things of all sizes that hide one another: ellipses, polygons and lobed blobs."""
     thing = np.zeros((height, width), np.int32)
     slope = np.zeros((2, height, width), np.float32)
     slope += rng.normal(0, 0.15, (2, 1, 1)).astype(np.float32)
@@ -128,11 +113,7 @@ def photo_layout(
 ) -> Arrangement:
     """The structure of a photograph: its regions of one colour, and its light and shade in them.
 
-    Args:
-        photo: shape (y, x, 3), linear RGB in [0, 1].
-        height: rows wanted.
-        width: columns wanted.
-        rng: chooses the part of the photograph, whether it is mirrored, and its scale.
+    Of linear RGB in [0, 1] a part is taken at random, perhaps mirrored, and scaled.
     """
     import cv2
 

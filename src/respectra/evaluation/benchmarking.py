@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ from respectra.config import Config
 from respectra.devices import processor_name
 from respectra.errors import ConfigError, RespectraError
 from respectra.evaluation.figures import PALETTE, new_figure, save_figure
-from respectra.evaluation.measuring import limited_threads, measured
+from respectra.evaluation.measuring import limited_threads, measured, repeated
 from respectra.files import atomic_paths
 from respectra.inference import Reconstructor, find_weights
 from respectra.inference.capture import bind
@@ -363,15 +362,15 @@ def _measure(
         trim_malloc()
     first = measured(lambda: way.recover(rgb))[1]
     repeats = 3 if first.seconds < patience_s / 10 else 1
-    every = [measured(lambda: way.recover(rgb))[1] for _ in range(repeats)]
-    seconds = statistics.median(one.seconds for one in every)
+    cost = repeated(lambda: way.recover(rgb), first, repeats)
+    seconds = cost.seconds
     return Run(
         **facts,
         runs=repeats,
         seconds=seconds,
         megapixels_s=pixels / seconds / 1e6,
-        peak_memory_mib=max(one.peak_mib for one in (first, *every)),
-        added_memory_mib=max(one.added_mib for one in (first, *every)),
+        peak_memory_mib=cost.peak_mib,
+        added_memory_mib=cost.added_mib,
         memory_share=pixels * moved / seconds / (1e9 * roofline.copy_gb_s),
         arithmetic_share=pixels * flop / seconds / (1e9 * roofline.gflop_s) if flop else None,
     )

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import xarray as xr
-from pydantic import Field
 
-from respectra.config import Config
 from respectra.cubes import open_cube, wavelengths_of
 from respectra.cubes.io import peek_cube
 from respectra.datasets.collections import Collection
@@ -23,16 +20,11 @@ from respectra.storage import local_folder
 
 #: The variable of a submitted file, as the challenge named it.
 VARIABLE = "cube"
-
-
-class Submission(Config):
-    """What a submitted file must be."""
-
-    suffix: str = ".mat"
-    lowest: float = -0.5
-    """Smallest value: an unlimited network may fall a little below zero, an unscaled one far."""
-    highest: float = Field(default=2.0)
-    """Largest value: cubes are within [0, 1], those in 8 or 12 bits are not."""
+#: Of the name of a submitted file.
+_SUFFIX = ".mat"
+#: An unlimited network may fall a little below zero, an unscaled one far; cubes are within [0, 1],
+#: those in 8 or 12 bits are not.
+_LOWEST, _HIGHEST = -0.5, 2.0
 
 
 @dataclass(frozen=True)
@@ -52,14 +44,13 @@ class SubmissionProblem:
 
 
 def validate_submission(
-    folder: str | os.PathLike[str], truth: Collection, rules: Submission | None = None
+    folder: str | os.PathLike[str], truth: Collection
 ) -> tuple[SubmissionProblem, ...]:
     """Check a submission as a challenge's server does: names, shapes, NaN, range.
 
     Args:
         folder: one file a scene, named as the scene: ``ARAD_HS_0466.mat``; nothing else.
         truth: the scenes.
-        rules: what a file must be.
 
     Returns:
         Every problem found; empty for a good submission.
@@ -78,11 +69,10 @@ def validate_submission(
         >>> validate_submission("truth", open_collection("truth"))
         ()
     """
-    how = rules or Submission()
     root = local_folder(folder)
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; give the folder of submitted cubes")
-    expected = {f"{scene.name}{how.suffix}": scene for scene in truth}
+    expected = {f"{scene.name}{_SUFFIX}": scene for scene in truth}
     present = {path.name for path in root.iterdir()}
     problems = [SubmissionProblem(name, "is missing") for name in expected if name not in present]
     problems += [
@@ -93,7 +83,7 @@ def validate_submission(
     ]
     for name, scene in expected.items():
         if name in present:
-            problems += _problems(root / name, scene.peek().shape, how)
+            problems += _problems(root / name, scene.peek().shape)
     return tuple(problems)
 
 
@@ -102,7 +92,6 @@ def score_submission(
     truth: Collection,
     options: EvaluationOptions | None = None,
     *,
-    rules: Submission | None = None,
     cluster_cache: str | os.PathLike[str] | None = None,
 ) -> Mapping[str, Mapping[str, float]]:
     """Score a submission, by the same rules as everything else: mask, crop, even sizes.
@@ -128,18 +117,18 @@ def score_submission(
         0.0
     """
     chosen, root = options or EvaluationOptions(), local_folder(folder)
-    problems = validate_submission(root, truth, rules)
+    problems = validate_submission(root, truth)
     if problems:
         more = f", and {len(problems) - 3} more problems" if len(problems) > 3 else ""
         raise DataError("the submission is refused: " + "; ".join(map(str, problems[:3])) + more)
-    suffix = (rules or Submission()).suffix
     judgements = [t for t in (WeightedAccuracy(), PhysicalConsistency()) if t.name in chosen.tests]
     cache = None if cluster_cache is None else Path(cluster_cache)
     scored: dict[str, dict[str, float]] = {}
     for subject in evaluation_scenes_of(truth):
         case = subject.open(chosen.tracks[0], chosen.seeds[0], chosen, cache)
         cube = case.need_truth()
-        estimate = even(_open(root / f"{subject.name}{suffix}", cube))
+        path, grid = root / f"{subject.name}{_SUFFIX}", wavelengths_of(cube)
+        estimate = even(open_cube(path, key=VARIABLE, wavelengths_nm=grid))
         scores = score(cube, estimate, case, chosen.metrics, valid=case.valid)
         for test in judgements:
             scores |= test.score(case, estimate, lambda image: image)
@@ -147,33 +136,28 @@ def score_submission(
     return scored
 
 
-def _problems(path: Path, shape: tuple[int, ...], how: Submission) -> list[SubmissionProblem]:
-    name = path.name
+def _problems(path: Path, shape: tuple[int, ...]) -> list[SubmissionProblem]:
+    def because(what: str) -> list[SubmissionProblem]:
+        return [SubmissionProblem(path.name, what)]
+
     try:
         _, stored = peek_cube(path, VARIABLE)
         # A submission need not say its bands; they are those of the truth.
         grid = np.arange(stored.shape[2]) + 400.0 if stored.wavelengths_nm is None else None
         cube = open_cube(path, key=VARIABLE, wavelengths_nm=grid).load()
     except RespectraError as error:
-        return [SubmissionProblem(name, f"cannot be read: {error}")]
+        return because(f"cannot be read: {error}")
     if cube.shape != shape:
         turned = cube.shape == (shape[1], shape[0], shape[2])
         hint = "; rows and columns are exchanged" if turned else ""
-        return [SubmissionProblem(name, f"has shape {cube.shape}, its truth {shape}{hint}")]
+        return because(f"has shape {cube.shape}, its truth {shape}{hint}")
     bad = int((~np.isfinite(cube.values)).sum())
     if bad:
-        return [SubmissionProblem(name, f"holds {bad} values that are NaN or infinite")]
+        return because(f"holds {bad} values that are NaN or infinite")
     low, high = float(cube.min()), float(cube.max())
-    if low < how.lowest or high > how.highest:
-        return [
-            SubmissionProblem(
-                name,
-                f"has values from {low:.4g} to {high:.4g}; they must lie in "
-                f"[{how.lowest:g}, {how.highest:g}], on the scale of the training data",
-            )
-        ]
+    if low < _LOWEST or high > _HIGHEST:
+        return because(
+            f"has values from {low:.4g} to {high:.4g}; they must lie in "
+            f"[{_LOWEST:g}, {_HIGHEST:g}], on the scale of the training data"
+        )
     return []
-
-
-def _open(path: Path, truth: xr.DataArray) -> xr.DataArray:
-    return open_cube(path, key=VARIABLE, wavelengths_nm=wavelengths_of(truth))

@@ -80,7 +80,7 @@ def run_demo(folder: str | os.PathLike[str], *, overwrite: bool = False) -> Demo
         save_cube(truth, place / "truth.zarr")
         save_cube(estimate, place / "recovered.zarr")
         save_preview(estimate, place / "preview.png")
-        error = figures.relative_error_map(truth, estimate, floor=FLOOR)
+        error = metrics.mrae_map(truth, estimate, FLOOR)
         figures.save_error_map(error, place / "error.png")
         height, width = error.shape
         points = [(int(y * height), int(x * width)) for y, x in _POINTS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import os
@@ -15,7 +16,7 @@ from respectra.errors import ConfigError
 from respectra.evaluation.auxiliary import Recover
 from respectra.evaluation.measuring import limited_threads
 from respectra.inference import Reconstructor, find_weights
-from respectra.inference.binding import what_fits
+from respectra.inference.binding import serves, what_fits, what_for
 from respectra.inference.guarantees import GUARANTEES, Guarantee, Guarantees, check_guarantees
 from respectra.methods import Weights, get_card, list_methods
 from respectra.methods.weights import weights_hash
@@ -115,8 +116,7 @@ def make_entry(
         >>> make_entry("wiener").name
         'wiener'
     """
-    found = _entries(source, tracks, name, [guarantees], tile, device, force)
-    return found[0]
+    return _entries(source, tracks, name, [guarantees], _How(tile, device, force))[0]
 
 
 def find_entries(
@@ -147,16 +147,15 @@ def find_entries(
         >>> [entry.name for entry in find_entries(["wiener", "pca"])]
         ['wiener', 'pca']
     """
-    every, sets = tuple(tracks), [(), *map(tuple, guarantees)]
+    every, sets, how = tuple(tracks), [(), *map(tuple, guarantees)], _How(tile, device, force)
     found: list[Entry] = []
     for source in sources:
         label, sign, path = source.partition("=")
         if sign:
-            found += _entries(path, every, label, sets, tile, device, force)
+            found += _entries(path, every, label, sets, how)
             continue
-        names = list_methods("classical") if source == "classical" else [source]
-        for name in names:
-            found += _entries(name, every, None, sets, tile, device, force)
+        for name in list_methods("classical") if source == "classical" else [source]:
+            found += _entries(name, every, None, sets, how)
     distinct: dict[str, Entry] = {}
     for one in found:
         known = distinct.setdefault(one.name, one)
@@ -167,24 +166,30 @@ def find_entries(
     return tuple(distinct.values())
 
 
+@dataclass(frozen=True)
+class _How:
+    """How the reconstructors of an entry run."""
+
+    tile: Tile
+    device: str
+    force: bool
+
+
 def _entries(
     source: str | os.PathLike[str],
     tracks: Iterable[str],
     name: str | None,
     guarantees: Iterable[Iterable[str]],
-    tile: Tile,
-    device: str,
-    force: bool,
+    how: _How,
 ) -> list[Entry]:
     """A method with each of some sets of guarantees; its weights are made ready once."""
-    text, device = os.fspath(source), pick_device(device)
+    text, how = os.fspath(source), dataclasses.replace(how, device=pick_device(how.device))
     label = name or (Path(text).stem if Path(text).suffix else text)
     # One thread: with several, what is fitted would differ in its last digits from run to run.
     with limited_threads(1):
-        weights, absent = _for_tracks(tracks, lambda track: _weights_for(source, track, force))
+        weights, absent = _for_tracks(tracks, lambda track: _weights_for(source, track, how.force))
     return [
-        _entry(label, text, weights, absent, check_guarantees(kept), tile, device, force)
-        for kept in guarantees
+        _entry(label, text, weights, absent, check_guarantees(kept), how) for kept in guarantees
     ]
 
 
@@ -194,16 +199,14 @@ def _entry(
     weights: Mapping[str, Weights],
     absent: Mapping[str, str],
     kept: frozenset[Guarantee],
-    tile: Tile,
-    device: str,
-    force: bool,
+    how: _How,
 ) -> Entry:
     words = [word for word in GUARANTEES if word in kept]
     fit, unfit = _for_tracks(weights, lambda track: _keeping(weights[track], words, track))
     some = next(iter(fit.values()))
     prints = {
         track: hashlib.sha256(
-            " ".join([weights_hash(w), device, str(tile), *words]).encode()
+            " ".join([weights_hash(w), how.device, str(how.tile), *words]).encode()
         ).hexdigest()[:16]
         for track, w in fit.items()
     }
@@ -216,14 +219,12 @@ def _entry(
         "trained_for": {track: w.contract.track for track, w in fit.items()},
         "parameters": some.parameters,
         "memory_gb": get_card(some.method).memory_gb or MEMORY_GB,
-        "device": device,
-        "tile": tile,
+        "device": how.device,
+        "tile": how.tile,
         "config": some.config.model_dump(mode="json"),
         "provenance": dict(some.provenance),
     }
-    make = functools.partial(
-        _open, weights=fit, guarantees=words, tile=tile, device=device, force=force
-    )
+    make = functools.partial(_open, weights=fit, guarantees=words, how=how)
     return Entry("+".join([base, *words]), make, prints, facts)
 
 
@@ -255,10 +256,9 @@ def _weights_for(source: str | os.PathLike[str], track: str, force: bool) -> Wei
         ConfigError: there are none, or they are for another track, unless that is meant.
     """
     weights = find_weights(source, track=track)
-    own = weights.contract.track
-    if own != track and not force:
+    if not serves(weights.contract, track) and not force:
         raise ConfigError(
-            f"{os.fspath(source)} was made for images of the track {own!r}, not {track!r}; "
+            f"{os.fspath(source)} was made for {what_for(weights.contract)}, not {track!r}; "
             f"{what_fits(track)}, or score it all the same with force=True (--force)"
         )
     return weights
@@ -280,14 +280,8 @@ def _keeping(weights: Weights, guarantees: Iterable[str], track: str) -> Weights
 
 
 def _open(
-    track: str,
-    *,
-    weights: Mapping[str, Weights],
-    guarantees: Sequence[str],
-    tile: Tile,
-    device: str,
-    force: bool,
+    track: str, *, weights: Mapping[str, Weights], guarantees: Sequence[str], how: _How
 ) -> Recover:
     return Reconstructor(
-        weights[track], tile=tile, device=device, guarantees=guarantees, force=force
+        weights[track], tile=how.tile, device=how.device, guarantees=guarantees, force=how.force
     )

@@ -21,14 +21,6 @@ if TYPE_CHECKING:
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
-def relative_error_map(
-    truth: xr.DataArray, estimate: xr.DataArray, *, floor: float
-) -> npt.NDArray[np.float32]:
-    """Mean over the bands of |truth - estimate| / max(truth, floor), shape (y, x)."""
-    error = np.abs(truth.values - estimate.values) / np.maximum(truth.values, floor)
-    return np.asarray(error.mean(axis=2, dtype=np.float64), dtype=np.float32)
-
-
 def save_error_map(
     error: npt.NDArray[np.floating], path: str | os.PathLike[str], *, overwrite: bool = False
 ) -> None:

@@ -1,21 +1,33 @@
-"""The leaderboard: methods of several evaluations ranked by track."""
+"""The leaderboard: methods of several evaluations ranked by track, and what was published."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import functools
+import importlib.resources
 import os
 from collections.abc import Sequence
+from typing import Literal
 
 from respectra.cameras import track_title
 from respectra.errors import ConfigError, unknown_name
 from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Results, Row, load_results
-from respectra.evaluation.tables import NONE, ReportTable, ranking, show
-from respectra.evaluation.templating import open_template
+from respectra.evaluation.tables import NONE, ReportTable, open_template, ranking, show
 from respectra.evaluation.train_overlap import learned_notes, without_learned
 
 _UNSEEN = "scenes that no method has learned from"
+#: Stands above every published table.
+LABEL = "published on ARAD"
+#: Where they are from.
+SOURCE = "Arad et al., NTIRE 2020 Challenge on Spectral Reconstruction from an RGB Image"
+_TITLES = {
+    "1": "results on the test images",
+    "2": "seconds an image as the teams reported them",
+    "3": "auxiliary tests of the top three (MRAE)",
+}
 
 
 def make_leaderboard(
@@ -70,6 +82,36 @@ def make_leaderboard(
     return tuple(boards)
 
 
+def published_table(number: Literal["1", "2", "3"]) -> ReportTable:
+    """Table 1 (results), 2 (runtimes) or 3 (auxiliary tests) of the report.
+
+    VIPLab2 stands twice as VIPLab1 in the report's table 2.
+
+    Raises:
+        ConfigError: there is no such table.
+
+    Example:
+        >>> published_table("1").columns[:3]
+        ('Team', 'User name', 'Clean MRAE')
+    """
+    if number not in _TITLES:
+        raise unknown_name("published table", number, _TITLES)
+    columns, *rows = _lines(number)
+    return ReportTable(
+        f"Report, table {number}: {_TITLES[number]} ({LABEL})",
+        columns,
+        tuple(tuple(cell or NONE for cell in row) for row in rows),
+        (f"Source: {SOURCE}. Not measured here and not comparable with what was.",),
+    )
+
+
+@functools.cache
+def _lines(number: str) -> tuple[tuple[str, ...], ...]:
+    folder = importlib.resources.files("respectra.evaluation") / "data"
+    text = (folder / f"published_table_{number}.csv").read_text("utf-8")
+    return tuple(tuple(line) for line in csv.reader(text.splitlines()))
+
+
 def to_markdown(boards: Sequence[ReportTable]) -> str:
     """All tables in Markdown."""
     return "\n".join(board.to_markdown() for board in boards)
@@ -104,15 +146,16 @@ def _board(results: Results, track: str, metric: str, test: str) -> ReportTable:
     ranks = ranking(results, track, test=test, metric=metric)
     names = sorted(results.names, key=lambda name: (ranks.get(name, 10**6), name))
     further = [m for m in ("mrae", "rmse") if m != metric and test == PLAIN]
+    costs = {name: results.cost(name, track) for name in names}
     entries = [
         (
             str(ranks.get(name, NONE)),
             name,
             show(results.mean(name, track, test, metric)),
             *(show(results.mean(name, track, test, other)) for other in further),
-            _seconds(results, name, track),
+            NONE if cost is None else f"{cost.seconds:.3g}",
         )
-        for name in names
+        for name, cost in costs.items()
     ]
     title = METRICS[metric].title if metric in METRICS else metric
     what = "" if test == PLAIN else f", {TESTS[test].title}"
@@ -128,8 +171,3 @@ def _board(results: Results, track: str, metric: str, test: str) -> ReportTable:
             *learned_notes(results),
         ),
     )
-
-
-def _seconds(results: Results, name: str, track: str) -> str:
-    cost = results.cost(name, track)
-    return NONE if cost is None else f"{cost.seconds:.3g}"

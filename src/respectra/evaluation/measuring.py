@@ -80,6 +80,16 @@ def measured(work: Callable[[], T]) -> tuple[T, MeasuredRun]:
     return result, MeasuredRun(seconds, high / _MIB, (high - before) / _MIB)
 
 
+def repeated(work: Callable[[], object], first: MeasuredRun, runs: int) -> MeasuredRun:
+    """Some more runs after a first one: their median time, and the largest memory of all."""
+    every = [measured(work)[1] for _ in range(runs)]
+    return MeasuredRun(
+        statistics.median(one.seconds for one in every),
+        max(one.peak_mib for one in (first, *every)),
+        max(one.added_mib for one in (first, *every)),
+    )
+
+
 def measure_cost(
     recover: Recover,
     image: xr.DataArray,
@@ -108,8 +118,7 @@ def measure_cost(
     cube, first = measured(lambda: recover(image))
     bytes_4k = PIXELS_4K * cube.sizes["wavelength"] * 4
     del cube
-    every = [measured(lambda: recover(image))[1] for _ in range(runs)]
-    seconds = statistics.median(one.seconds for one in every)
+    cost = repeated(lambda: recover(image), first, runs)
     height, width = image.sizes["y"], image.sizes["x"]
     return Cost(
         method=method,
@@ -123,11 +132,11 @@ def measure_cost(
         height=height,
         width=width,
         runs=runs,
-        seconds=seconds,
+        seconds=cost.seconds,
         first_seconds=first.seconds,
-        peak_memory_mib=max(one.peak_mib for one in (first, *every)),
-        added_memory_mib=max(one.added_mib for one in (first, *every)),
-        seconds_4k=seconds * PIXELS_4K / (height * width),
+        peak_memory_mib=cost.peak_mib,
+        added_memory_mib=cost.added_mib,
+        seconds_4k=cost.seconds * PIXELS_4K / (height * width),
         fill_seconds_4k=bytes_4k / fill_rate,
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from respectra.errors import ConfigError, DataError, FormatError
+from respectra.errors import ConfigError, FormatError
 from respectra.evaluation.measuring import Cost
 from respectra.evaluation.protocol import FORMAT, Protocol
 from respectra.files import atomic_path
@@ -25,6 +25,8 @@ KEYS = ("role", "scene", "track", "seed", "method", "test")
 PLAIN = "plain"
 #: Columns that are no scores.
 _OTHERS = (*KEYS, "fingerprint", "note", "seconds", "peak_memory_mib", "height", "width", "jobs")
+#: What the columns hold that are not decimal numbers.
+_TEXTS = frozenset({"role", "scene", "track", "method", "test", "fingerprint", "note"})
 _WHOLE = frozenset({"seed", "height", "width", "jobs"})
 
 
@@ -206,8 +208,8 @@ def save_results(results: Results, folder: Path) -> None:
     ``results.parquet`` is written as well where pyarrow is installed.
     """
     save_protocol(results.protocol, folder)
-    _write_json([cost.model_dump(mode="json") for cost in results.costs], folder / "costs.json")
-    _write_json(results.methods, folder / "methods.json")
+    save_costs(results.costs, folder)
+    save_methods(results.methods, folder)
     columns = _columns(results.rows)
     with (
         atomic_path(folder / "results.csv", overwrite=True) as path,
@@ -216,7 +218,8 @@ def save_results(results: Results, folder: Path) -> None:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         for row in results.rows:
-            writer.writerow({k: _text(v) for k, v in row.as_dict().items()})
+            values = row.as_dict().items()
+            writer.writerow({k: repr(v) if isinstance(v, float) else v for k, v in values})
     _save_parquet(results.rows, columns, folder / "results.parquet")
 
 
@@ -225,15 +228,26 @@ def save_protocol(protocol: Protocol, folder: Path) -> None:
     _write_json(protocol.model_dump(mode="json"), folder / "protocol.json")
 
 
+def save_costs(costs: Iterable[Cost], folder: Path) -> None:
+    """Write ``costs.json``."""
+    _write_json([cost.model_dump(mode="json") for cost in costs], folder / "costs.json")
+
+
+def save_methods(facts: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
+    """Write ``methods.json``."""
+    _write_json(facts, folder / "methods.json")
+
+
 def load_protocol(folder: Path) -> Protocol:
     """Read ``protocol.json``.
 
     Raises:
         FormatError: there is none, or it is damaged or of a newer format.
     """
-    values = _read_json(folder / "protocol.json")
+    path = folder / "protocol.json"
+    values = read_json(path)
     if not isinstance(values, dict) or not isinstance(values.get("format"), int):
-        raise FormatError(f"{folder / 'protocol.json'} is not the protocol of an evaluation")
+        raise FormatError(f"{path} is not the protocol of an evaluation")
     if values["format"] > FORMAT:
         raise FormatError(
             f"{folder} has format {values['format']}, this version reads up to {FORMAT}"
@@ -241,7 +255,7 @@ def load_protocol(folder: Path) -> Protocol:
     try:
         return Protocol(**values)
     except ConfigError as error:
-        raise FormatError(f"{folder / 'protocol.json'}: {error}") from None
+        raise FormatError(f"{path}: {error}") from None
 
 
 def load_results(folder: str | os.PathLike[str]) -> Results:
@@ -275,7 +289,7 @@ def load_costs(folder: Path) -> tuple[Cost, ...]:
     """
     path = folder / "costs.json"
     try:
-        return tuple(Cost(**cost) for cost in _read_json(path))
+        return tuple(Cost(**cost) for cost in read_json(path))
     except (TypeError, ConfigError) as error:
         raise FormatError(f"{path} holds no costs: {error}") from None
 
@@ -301,55 +315,31 @@ def _read_rows(folder: Path) -> tuple[Row, ...]:
     path = folder / "results.csv"
     lines = csv.DictReader(io.StringIO(read_text(path), newline=""), restkey="", restval="")
     try:
-        rows = tuple(Row.from_dict(_parsed(line, folder)) for line in lines)
-    except csv.Error as error:
+        rows = tuple(Row.from_dict(_parsed(line)) for line in lines)
+    except FormatError:
+        raise
+    except (csv.Error, TypeError, ValueError) as error:
         raise FormatError(f"{path} is damaged: {error}") from None
     for row in rows:
-        if not {".", ""}.isdisjoint(_parts(row)) or any("/" in part for part in _parts(row)):
-            raise FormatError(f"{path} names a scene or a method that cannot be: {_parts(row)}")
+        parts = (row.role, row.track, row.scene, row.method)  # they become names of files
+        if not {"", ".", ".."}.isdisjoint(parts) or any("/" in part for part in parts):
+            raise FormatError(f"{path} names a scene or a method that cannot be: {parts}")
     return rows
 
 
-def _parts(row: Row) -> tuple[str, ...]:
-    """What of a row becomes a part of the names of files."""
-    parts = (row.role, row.track, row.scene, row.method)
-    return tuple("." if part == ".." else part for part in parts)
-
-
-def merge_rows(rows: Iterable[Row]) -> tuple[Row, ...]:
-    """Rows, each once.
-
-    Raises:
-        DataError: two rows about the same.
-    """
-    found: dict[tuple[Any, ...], Row] = {}
-    for row in rows:
-        if row.key in found:
-            raise DataError(f"two rows are about {' '.join(map(str, row.key))}")
-        found[row.key] = row
-    return tuple(found.values())
+def _parsed(line: Mapping[str, str]) -> dict[str, Any]:
+    """The values of a line; an empty number is none."""
+    return {
+        name: value
+        if name in _TEXTS
+        else (None if value == "" else (int(value) if name in _WHOLE else float(value)))
+        for name, value in line.items()
+    }
 
 
 def _columns(rows: Iterable[Row]) -> list[str]:
     scores = dict.fromkeys(name for row in rows for name in row.scores)
     return [*_OTHERS, *scores]
-
-
-def _text(value: Any) -> Any:
-    return repr(value) if isinstance(value, float) else value
-
-
-def _parsed(line: Mapping[str, str], folder: Path) -> dict[str, Any]:
-    texts = frozenset({"role", "scene", "track", "method", "test", "fingerprint", "note"})
-    try:
-        return {
-            name: value
-            if name in texts
-            else (None if value == "" else (int(value) if name in _WHOLE else float(value)))
-            for name, value in line.items()
-        }
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"{folder / 'results.csv'} is damaged: {error}") from None
 
 
 def _save_parquet(rows: Iterable[Row], columns: list[str], path: Path) -> None:
@@ -367,7 +357,3 @@ def _save_parquet(rows: Iterable[Row], columns: list[str], path: Path) -> None:
 def _write_json(values: Any, path: Path) -> None:
     with atomic_path(path, overwrite=True) as temporary:
         temporary.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
-
-
-def _read_json(path: Path) -> Any:
-    return read_json(path)

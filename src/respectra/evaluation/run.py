@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import concurrent.futures.process
 import dataclasses
-import json
 import multiprocessing
 import os
 import warnings
@@ -13,24 +12,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from respectra.errors import ConfigError
+from respectra.errors import ConfigError, naming
 from respectra.evaluation.entries import MEMORY_GB, Entry, Methods, entries_of
-from respectra.evaluation.journal import ScoringTask, collect_rows, require_rows, tasks_of
-from respectra.evaluation.measuring import limited_threads
+from respectra.evaluation.measuring import Cost, fill_bandwidth, limited_threads, measure_cost
 from respectra.evaluation.protocol import EvaluationOptions, Protocol
 from respectra.evaluation.report import save_report
 from respectra.evaluation.results import (
     Results,
+    load_costs,
     load_methods,
     load_protocol,
+    save_costs,
+    save_methods,
     save_protocol,
     save_results,
 )
 from respectra.evaluation.scenes import EvaluationScene, Scenes, scenes_of
-from respectra.evaluation.scorer import Scorer, Work
+from respectra.evaluation.scorer import (
+    Scorer,
+    ScoringTask,
+    Work,
+    collect_rows,
+    require_rows,
+    tasks_of,
+)
 from respectra.evaluation.sharing import score_on
-from respectra.evaluation.timing import largest, measure_costs
-from respectra.files import atomic_path, file_lock, writing_to
+from respectra.files import file_lock, writing_to
 from respectra.guards.limits import free_memory
 from respectra.mirror import Mirror, Rules, mirrored
 from respectra.progress import Progress, as_progress, tracked
@@ -157,7 +164,7 @@ def _evaluate(
     with file_lock(folder, inside=True), writing_to(folder):
         protocol, facts = _continue(folder, protocol, work.entries)
         mirror.sync()
-        costs = measure_costs(work, largest(subjects), timing_runs, shown)
+        costs = _measure_costs(work, _largest(subjects), timing_runs, shown)
         tasks = tasks_of(subjects, work.options)
         for _ in tracked(_run(tasks, work, cluster), shown, "scoring", len(tasks)):
             mirror.sync()
@@ -250,9 +257,62 @@ def _continue(
             "fingerprints": {**before, **prints},
         }
     save_protocol(protocol, folder)
-    with atomic_path(folder / "methods.json", overwrite=True) as path:
-        path.write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+    save_methods(facts, folder)
     return protocol, facts
+
+
+def _largest(subjects: Sequence[EvaluationScene]) -> EvaluationScene:
+    """The scene with the most pixels; the first one where none has a cube."""
+
+    def pixels(subject: EvaluationScene) -> int:
+        if subject.cube is None:
+            return 0
+        rows, columns, _ = subject.scene(subject.cube).peek().shape
+        return rows * columns
+
+    return max(subjects, key=pixels)
+
+
+def _measure_costs(
+    work: Work, subject: EvaluationScene, runs: int, progress: Progress
+) -> tuple[Cost, ...]:
+    """Costs of each method on one scene, before the machine is busy with scoring.
+
+    Those that the folder holds are not measured again; 0 runs measure nothing.
+    """
+    there = (work.folder / "costs.json").is_file()
+    costs = list(load_costs(work.folder)) if there else []
+    known = {(cost.fingerprint, cost.track) for cost in costs}
+    wanted = [
+        (one, track)
+        for track in work.options.tracks
+        for one in work.entries
+        if one.takes_part(track)
+        and (one.fingerprint_for(track), track) not in known
+        and (subject.cube is not None or track in subject.images)
+    ]
+    if not (runs and wanted):
+        return tuple(costs)
+    rate = fill_bandwidth()
+    for one, track in tracked(wanted, progress, "timing"):
+        with naming(subject.name):
+            case = subject.open(track, work.options.seeds[0], work.options, None)
+        with limited_threads(work.threads):
+            costs.append(
+                measure_cost(
+                    one.make(track),
+                    case.image,
+                    method=one.name,
+                    fingerprint=one.fingerprint_for(track),
+                    track=track,
+                    device=str(one.facts.get("device", "cpu")),
+                    threads=work.threads,
+                    runs=runs,
+                    fill_rate=rate,
+                )
+            )
+        save_costs(costs, work.folder)
+    return tuple(costs)
 
 
 def _run(

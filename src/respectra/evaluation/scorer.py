@@ -1,4 +1,4 @@
-"""The scorer: every method and every test on one scene at a time, in one process."""
+"""Tasks of an evaluation, the journals that keep what is done of them, and who does them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import OutputError, RespectraError, naming
-from respectra.evaluation import metrics
+from respectra.errors import DataError, FormatError, OutputError, RespectraError, naming
 from respectra.evaluation.auxiliary import (
     TESTS,
     Case,
@@ -24,13 +22,105 @@ from respectra.evaluation.auxiliary import (
 )
 from respectra.evaluation.details import method_details, save_details, scene_details
 from respectra.evaluation.entries import Entry
-from respectra.evaluation.journal import ScoringTask, open_journal, wanted_rows
 from respectra.evaluation.measuring import MeasuredRun, measured
 from respectra.evaluation.protocol import EvaluationOptions
 from respectra.evaluation.results import PLAIN, Row, details_path, scene_path
+from respectra.evaluation.scenes import EvaluationScene
 from respectra.files import make_folder
 from respectra.journal import Journal
 from respectra.storage import Copied
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoringTask:
+    """One scene as one track sees it, for all methods: images are made once."""
+
+    subject: EvaluationScene
+    track: str
+    seed: int
+
+    def journal(self, folder: Path) -> Path:
+        """File that keeps the rows that are done, one a line."""
+        where = folder / "journal" / self.subject.role / self.track / str(self.seed)
+        return where / f"{self.subject.name}.jsonl"
+
+
+def tasks_of(subjects: Sequence[EvaluationScene], options: EvaluationOptions) -> list[ScoringTask]:
+    """Every scene with every track that can show it, and every seed of its noise."""
+    return [
+        ScoringTask(subject, track, seed)
+        for subject in subjects
+        for track in options.tracks
+        for seed in options.seeds_of(track)
+        if subject.cube is not None or track in subject.images
+    ]
+
+
+def open_journal(path: Path) -> tuple[Journal, list[Row]]:
+    """The journal of a task, and its rows; see ``respectra.journal``.
+
+    Raises:
+        FormatError: a line was changed.
+    """
+    journal = Journal.resume(path)
+    try:
+        return journal, [Row.from_dict(record) for record in journal.records]
+    except (TypeError, ValueError) as error:  # a FormatError is a ValueError
+        raise FormatError(f"{path}: {error}; delete the file to score its scene again") from None
+
+
+def wanted_rows(
+    task: ScoringTask, entries: Sequence[Entry], options: EvaluationOptions
+) -> list[tuple[str, str]]:
+    """Method and test of every row of a task.
+
+    What is drawn out of scope is scored plainly: the collection is the test.
+    """
+    tests = options.tests if task.subject.role == "main" else ()
+    takers = [one for one in entries if one.takes_part(task.track)]
+    return [(one.name, test) for one in takers for test in (PLAIN, *tests)]
+
+
+def require_rows(
+    tasks: Sequence[ScoringTask], folder: Path, entries: Sequence[Entry], options: EvaluationOptions
+) -> None:
+    """See that all that was scored is in the folder.
+
+    Raises:
+        OutputError: rows are missing: the folder vanished, or another one took its place.
+    """
+    there = wanted = 0
+    for task in tasks:
+        names = set(wanted_rows(task, entries, options))
+        _, rows = open_journal(task.journal(folder))
+        there += len(names & {(row.method, row.test) for row in rows})
+        wanted += len(names)
+    if there < wanted:
+        raise OutputError(
+            f"{folder} holds {there} of {wanted} rows: it vanished or was changed meanwhile; "
+            "see to the folder and run the same command again"
+        )
+
+
+def collect_rows(
+    tasks: Sequence[ScoringTask],
+    folder: Path,
+    methods: Mapping[str, Any],
+    options: EvaluationOptions,
+) -> tuple[Row, ...]:
+    """All rows, in an order that does not depend on who finished first."""
+    places = {name: place for place, name in enumerate(methods)}
+    tests = {name: place for place, name in enumerate((PLAIN, *TESTS))}
+    tracks = {name: place for place, name in enumerate(options.tracks)}
+    rows = [row for task in tasks for row in open_journal(task.journal(folder))[1]]
+    rows.sort(
+        key=lambda r: (r.role, tracks[r.track], places[r.method], tests[r.test], r.scene, r.seed)
+    )
+    found: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        if found.setdefault(row.key, row) is not row:
+            raise DataError(f"two rows are about {' '.join(map(str, row.key))}")
+    return tuple(rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,14 +191,8 @@ class _Sheet:
 
     def row(self, one: Entry, test: str) -> Row:
         """What the row is about."""
-        return Row(
-            role=self.task.subject.role,
-            scene=self.task.subject.name,
-            track=self.task.track,
-            seed=self.task.seed,
-            method=one.name,
-            test=test,
-        )
+        task, subject = self.task, self.task.subject
+        return Row(subject.role, subject.name, task.track, task.seed, one.name, test)
 
     def write(
         self,
@@ -198,7 +282,9 @@ class Scorer:
             if sheet.wants(one, PLAIN):
                 if sheet.task.seed == options.seeds[0]:
                     scene = self._scene(sheet) if scene is None else scene
-                    found = method_details(case, estimate, scene, self._labels(case))
+                    clustered = case.truth is not None and "weighted" in options.tests
+                    labels = case.labels() if clustered else None
+                    found = method_details(case, estimate, scene, labels)
                     save_details(found, details_path(self.work.folder, sheet.row(one, PLAIN)))
                 note = "" if scores else "the scene has no truth"
                 sheet.write(one, PLAIN, scores, note=note, cost=cost)
@@ -237,19 +323,6 @@ class Scorer:
         path = scene_path(self.work.folder, subject.role, sheet.task.track, subject.name)
         save_details(found, path)
         return found
-
-    def _labels(self, case: Case) -> npt.NDArray[np.int32] | None:
-        """Clusters of the scene, where the weighted score keeps them."""
-        if "weighted" not in self.work.options.tests or case.truth is None:
-            return None
-        rules = case.rules
-        return metrics.spectral_clusters(
-            case.truth,
-            rules.clusters,
-            case.seed,
-            init_size=rules.cluster_init_size,
-            cache=rules.cluster_cache,
-        )
 
 
 def _judgement(

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from respectra import storage, uploads
-from respectra.evaluation.journal import ScoringTask
 from respectra.evaluation.measuring import limited_threads
-from respectra.evaluation.scorer import Scorer, Work, begin_journal, lacking
+from respectra.evaluation.scorer import Scorer, ScoringTask, Work, begin_journal, lacking
 from respectra.journal import Journal
 from respectra.urls import Url
 

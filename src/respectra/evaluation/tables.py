@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import jinja2
 
 from respectra.cameras import get_track, keeps_exposure, track_title
 from respectra.evaluation.auxiliary import (
@@ -16,13 +19,28 @@ from respectra.evaluation.auxiliary import (
 )
 from respectra.evaluation.metrics import METRICS
 from respectra.evaluation.results import PLAIN, Mean, Results
-from respectra.evaluation.templating import open_template
 from respectra.evaluation.train_overlap import learned_notes, without_learned
 
 #: What a table shows where there is no score.
 NONE = "–"
 #: Spaces between columns.
 _GAP = 2
+#: What a column shows of a method.
+_Cell = Callable[[str], str]
+
+
+@functools.cache
+def open_template(name: str) -> jinja2.Template:
+    """A page or table of ``templates``, which escape all text; what is not given is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("respectra.evaluation"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(name)
 
 
 @dataclass(frozen=True)
@@ -46,7 +64,7 @@ class ReportTable:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
 
-    @property
+    @functools.cached_property
     def left(self) -> tuple[bool, ...]:
         """Whether each column is words, which stand on the left; numbers stand on the right."""
         return tuple(
@@ -54,7 +72,7 @@ class ReportTable:
             for place in range(len(self.columns))
         )
 
-    @property
+    @functools.cached_property
     def widths(self) -> tuple[int, ...]:
         """Characters of the longest cell of each column."""
         lines = (self.columns, *self.rows)
@@ -113,23 +131,20 @@ def accuracy_table(results: Results) -> ReportTable:
     """Table 1: MRAE with its rank, and RMSE, by track; the best method first."""
     tracks = results.protocol.options.tracks
     ranks = {track: ranking(results, track) for track in tracks}
-    columns = ["Method"]
+
+    def ranked(track: str) -> _Cell:
+        mrae = _score(results, track, PLAIN, "mrae")
+        places = {name: f" ({rank})" for name, rank in ranks[track].items()}
+        return lambda name: f"{mrae(name)}{places.get(name, '')}"
+
+    columns: list[tuple[str, _Cell]] = []
     for track in tracks:
-        columns += [f"{track_title(track)} MRAE", "RMSE"]
+        columns += [
+            (f"{track_title(track)} MRAE", ranked(track)),
+            ("RMSE", _score(results, track, PLAIN, "rmse")),
+        ]
     names = sorted(results.names, key=lambda n: tuple(ranks[t].get(n, 10**6) for t in tracks))
-    rows = []
-    for name in names:
-        cells = [name]
-        for track in tracks:
-            mrae = results.mean(name, track, PLAIN, "mrae")
-            rank = f" ({ranks[track][name]})" if name in ranks[track] else ""
-            cells += [
-                f"{show(mrae)}{rank}",
-                show(results.mean(name, track, PLAIN, "rmse")),
-            ]
-        rows.append(tuple(cells))
-    notes = (_rules(results), *learned_notes(results))
-    return ReportTable("1. Accuracy", tuple(columns), tuple(rows), notes)
+    return _by_method("1. Accuracy", names, columns, (_rules(results), *learned_notes(results)))
 
 
 def unseen_table(results: Results) -> ReportTable | None:
@@ -168,26 +183,15 @@ def cost_table(results: Results) -> ReportTable:
 
 def auxiliary_table(results: Results, track: str) -> ReportTable:
     """Table 3 of one track: the auxiliary tests that the report has."""
-    tests = [
-        test for test in select_tests("official") if test.name in results.protocol.options.tests
-    ]
-    out_of_scope = bool(results.protocol.scene_names("out-of-scope"))
-    columns = [
-        "Method",
-        "Plain",
-        *(["Out-of-Scope"] if out_of_scope else []),
-        *(test.title for test in tests),
-    ]
-    rows = []
-    for name in _by_rank(results, track):
-        cells = [name, show(results.mean(name, track, PLAIN, "mrae"))]
-        if out_of_scope:
-            cells.append(show(results.mean(name, track, PLAIN, "mrae", role="out-of-scope")))
-        cells += [show(results.mean(name, track, t.name, next(iter(t.columns)))) for t in tests]
-        rows.append(tuple(cells))
-    return ReportTable(
-        f"3. Auxiliary tests, {track_title(track)} (MRAE)", tuple(columns), tuple(rows)
-    )
+    score = functools.partial(_score, results, track)
+    columns = [("Plain", score(PLAIN, "mrae"))]
+    if results.protocol.scene_names("out-of-scope"):
+        columns.append(("Out-of-Scope", score(PLAIN, "mrae", "out-of-scope")))
+    for test in select_tests("official"):
+        if test.name in results.protocol.options.tests:
+            columns.append((test.title, score(test.name, next(iter(test.columns)))))
+    title = f"3. Auxiliary tests, {track_title(track)} (MRAE)"
+    return _by_method(title, _by_rank(results, track), columns)
 
 
 def further_table(results: Results, track: str) -> ReportTable:
@@ -199,27 +203,28 @@ def further_table(results: Results, track: str) -> ReportTable:
     rows = [
         (
             f"{test.title} *" if test.repeats(camera) else test.title,
-            *(show(results.mean(n, track, test.name, next(iter(test.columns)))) for n in names),
+            *map(_score(results, track, test.name, next(iter(test.columns))), names),
         )
         for test in chosen
     ]
-    known = camera_names(camera, options.cameras)
-    cameras = [
-        test for test in chosen if isinstance(test, OtherCamera) and test.number <= len(known)
+    pooled = pooled_cameras(results, track)
+    titles = {test.title for test in chosen if isinstance(test, OtherCamera)}
+    if pooled:
+        rows = [row for row in rows if row[0] not in titles]
+    rows += [
+        (title, *(show(_pooled(results, n, track, tests)) for n in names))
+        for title, tests in pooled.items()
     ]
-    if len(cameras) > 1:
-        rows = [row for row in rows if row[0] not in {test.title for test in cameras}]
-        title = f"{len(cameras)} other cameras"
-        rows.append((title, *(show(_pooled(results, n, track, cameras)) for n in names)))
     notes = []
     empty = [row[0] for row in rows if set(row[1:]) <= {NONE}]
-    if empty:
-        rows = [row for row in rows if row[0] not in empty]
+    rows = [row for row in rows if row[0] not in empty]
+    if empty := [title for title in empty if title not in titles]:
         notes.append(f"For no method and scene: {', '.join(empty)}.")
     if any(test.repeats(camera) for test in chosen):
         notes.append("* The track has this setting anyway: the test repeats its plain images.")
-    if cameras:
-        notes.append(f"Other cameras: {', '.join(known[test.number - 1] for test in cameras)}.")
+    if used := sorted({test.number for test in _cameras_there(results, track)}):
+        known = camera_names(camera, options.cameras)
+        notes.append(f"Other cameras: {', '.join(known[number - 1] for number in used)}.")
     return ReportTable(
         f"4. Beyond the report, {track_title(track)} (MRAE)",
         ("Test", *names),
@@ -228,11 +233,33 @@ def further_table(results: Results, track: str) -> ReportTable:
     )
 
 
+def pooled_cameras(results: Results, track: str) -> dict[str, list[OtherCamera]]:
+    """Tests of other cameras of which tables show the mean: its title -> the tests.
+
+    Blind, by a matrix and told are apart. Empty where no camera has another one beside it.
+    """
+    ways: dict[str, list[OtherCamera]] = {}
+    for test in _cameras_there(results, track):
+        ways.setdefault(test.title.partition(", ")[2], []).append(test)
+    if all(len(same) < 2 for same in ways.values()):
+        return {}
+    return {
+        f"{len(same)} other camera{'s' * (len(same) > 1)}{f', {way}' if way else ''}": same
+        for way, same in ways.items()
+    }
+
+
+def _cameras_there(results: Results, track: str) -> list[OtherCamera]:
+    """The chosen tests of other cameras, but for those that are more than there are cameras."""
+    options = results.protocol.options
+    count = len(camera_names(get_track(track), options.cameras))
+    chosen = [TESTS[name] for name in options.tests]
+    return [test for test in chosen if isinstance(test, OtherCamera) and test.number <= count]
+
+
 def guarantees_table(results: Results, track: str) -> ReportTable:
     """Methods with and without guarantees, each beside itself."""
-
-    def score(test: str, metric: str) -> Callable[[str], str]:
-        return lambda name: show(results.mean(name, track, test, metric))
+    score = functools.partial(_score, results, track)
 
     def differing(name: str) -> str:
         count, of = (
@@ -241,52 +268,39 @@ def guarantees_table(results: Results, track: str) -> ReportTable:
         )
         return NONE if count is None or of is None else f"{count:,.0f} of {of:,.0f}"
 
-    columns: dict[str, Callable[[str], str]] = {
-        "MRAE": score(PLAIN, "mrae"),
-        "RMSE": score(PLAIN, "rmse"),
-        "Physical MRAE": score("physical", "back_projection_mrae"),
-        "MRAE to the image": score("physical", "image_mrae"),
-        "Pixels that differ": differing,
-        "ΔE 2000 to the image": score("physical", "image_delta_e_2000"),
-        "Brightness ×0.5": score("brightness-0.5", "mrae"),
-        "Brightness ×2": score("brightness-2", "mrae"),
-    }
+    columns: list[tuple[str, _Cell]] = [
+        ("MRAE", score(PLAIN, "mrae")),
+        ("RMSE", score(PLAIN, "rmse")),
+        ("Physical MRAE", score("physical", "back_projection_mrae")),
+        ("MRAE to the image", score("physical", "image_mrae")),
+        ("Pixels that differ", differing),
+        ("ΔE 2000 to the image", score("physical", "image_delta_e_2000")),
+        ("Brightness ×0.5", score("brightness-0.5", "mrae")),
+        ("Brightness ×2", score("brightness-2", "mrae")),
+    ]
     names = _families(results, track)
-    cells = {title: [make(name) for name in names] for title, make in columns.items()}
-    kept = {title: column for title, column in cells.items() if set(column) != {NONE}}
-    notes = []
-    if "Physical MRAE" in kept:
-        notes.append(
-            "Physical MRAE is the report's: camera signals of the answer against those of the "
-            "truth, which the image has in 8 bits only. MRAE to the image counts what lies "
-            "outside of the bounds of the image's codes."
-        )
-    return ReportTable(
-        f"Guarantees, {track_title(track)}",
-        ("Method", *kept),
-        tuple(zip(names, *kept.values(), strict=True)),
-        tuple(notes),
+    kept = [(title, cell) for title, cell in columns if {cell(name) for name in names} != {NONE}]
+    notes = (
+        "Physical MRAE is the report's: camera signals of the answer against those of the "
+        "truth, which the image has in 8 bits only. MRAE to the image counts what lies "
+        "outside of the bounds of the image's codes.",
     )
+    told = notes if "Physical MRAE" in dict(kept) else ()
+    return _by_method(f"Guarantees, {track_title(track)}", names, kept, told)
 
 
 def consistency_table(results: Results, track: str) -> ReportTable:
     """Physical consistency against the images themselves; needs no truth."""
-    columns = {
-        "image_mrae": "MRAE to the image",
-        "image_error_p95": "95 %",
-        "codes_reproduced": "codes reproduced",
-        "image_delta_e_2000": "ΔE 2000",
-        "image_delta_e_2000_p95": "95 %",
-    }
-    rows = [
-        (name, *(show(results.mean(name, track, "physical", metric)) for metric in columns))
-        for name in results.names_of(track)
+    score = functools.partial(_score, results, track, "physical")
+    columns = [
+        ("MRAE to the image", score("image_mrae")),
+        ("95 %", score("image_error_p95")),
+        ("codes reproduced", score("codes_reproduced")),
+        ("ΔE 2000", score("image_delta_e_2000")),
+        ("95 %", score("image_delta_e_2000_p95")),
     ]
-    return ReportTable(
-        f"Physical consistency with the images, {track_title(track)}",
-        ("Method", *columns.values()),
-        tuple(rows),
-    )
+    title = f"Physical consistency with the images, {track_title(track)}"
+    return _by_method(title, results.names_of(track), columns)
 
 
 def report_tables(results: Results) -> tuple[ReportTable, ...]:
@@ -353,6 +367,22 @@ def scenes_of(mean: Mean) -> str:
     if not mean.complete:
         return f" [{mean.count}/{mean.expected}]"
     return f" [{mean.count} of {mean.count + mean.idle}]" if mean.idle else ""
+
+
+def _score(results: Results, track: str, test: str, metric: str, role: str = "main") -> _Cell:
+    """What a column shows of a method: its mean."""
+    return lambda name: show(results.mean(name, track, test, metric, role=role))
+
+
+def _by_method(
+    title: str,
+    names: Sequence[str],
+    columns: Sequence[tuple[str, _Cell]],
+    notes: tuple[str, ...] = (),
+) -> ReportTable:
+    """A table of a row a method, from titles and what is shown of a method."""
+    rows = tuple((name, *(cell(name) for _, cell in columns)) for name in names)
+    return ReportTable(title, ("Method", *(head for head, _ in columns)), rows, notes)
 
 
 def _three_digits(value: float) -> str:

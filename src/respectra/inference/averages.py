@@ -15,12 +15,7 @@ _ROWS = 64
 def mean_of(
     answers: Iterator[Float32Array], weights: Sequence[float] | None = None
 ) -> Float32Array:
-    """Mean of arrays of one shape, which are held one at a time.
-
-    Args:
-        answers: at least one.
-        weights: one an answer, positive; equal without them.
-    """
+    """Mean of at least one array, of one shape, with positive weights or none; one is held."""
     mean, total = np.zeros(0, np.float32), 0.0
     for number, answer in enumerate(answers):
         weight = 1.0 if weights is None else weights[number]
@@ -37,12 +32,7 @@ def mean_of(
 def moments(
     answers: Iterator[Float32Array], weights: Sequence[float] | None = None
 ) -> tuple[Float32Array, Float32Array]:
-    """Mean and standard deviation of arrays of one shape, held one at a time (Welford; West, 1979).
-
-    Args:
-        answers: at least one; the deviation of a single one is 0.
-        weights: one an answer, positive; equal without them.
-    """
+    """Mean and standard deviation of such arrays (Welford; West, 1979); the latter of one is 0."""
     mean = spread = np.zeros(0, np.float32)
     total = 0.0
     for number, answer in enumerate(answers):

@@ -6,8 +6,8 @@ the track that the weights were made for.
 The contract is enforced: an image of a track carries the track's name, whatever it went through,
 and weights name the track that they were made for. Where they differ the cube is wrong without
 looking it (the clean track's weights double the error on images of the real-world track), so that
-whoever means it has to say so. An image that says nothing, and one whose capture is stated, are
-taken as they are.
+whoever means it has to say so; likewise where weights were saved for a capture of another camera.
+An image that says nothing, and one whose capture is stated, are taken as they are.
 """
 
 from __future__ import annotations
@@ -33,10 +33,12 @@ from respectra.cameras import (
     open_picture,
     require_capture,
     require_image,
-    to_track_values,
 )
+from respectra.cameras.tracks import default_response, has_one_camera
 from respectra.cubes import Quantity
 from respectra.errors import DataError, RespectraWarning
+from respectra.inference.capture import capture_of
+from respectra.methods import Contract
 from respectra.methods.shipped import list_shipped
 
 if TYPE_CHECKING:
@@ -58,19 +60,13 @@ def for_picture(
 ) -> R:
     """The reconstructor for a picture, with what is said of it; itself where nothing is.
 
-    Args:
-        reconstructor: for this picture or any.
-        image: the picture, in which places of the white and of references are looked up.
-        capture: see :meth:`Reconstructor.with_capture`.
-        references: see :meth:`Reconstructor.with_references`; those of the capture by default.
-        quantity: see :meth:`Reconstructor.with_capture`.
-        force: see :func:`agreeing`.
-
-    Raises:
-        ConfigError, DataError: as those.
+    Places of the white and of references are looked up in the picture. The arguments are those of
+    :meth:`Reconstructor.__call__`; the references are those of the capture by default.
     """
     picture = require_image(image)
     said = described_capture(picture.attrs)
+    if capture is None and "capture" in picture.attrs and reconstructor.capture is None:
+        capture = said
     if capture is None and quantity is not None:
         capture = reconstructor.capture or said or Capture()
     if capture is not None:
@@ -91,15 +87,6 @@ def for_picture(
     return chosen if references is None else chosen.with_references(picture, references)
 
 
-def for_kind(reconstructor: R, kind: str) -> R:
-    """The reconstructor for pictures of a kind; see :meth:`Reconstructor.for_kind`."""
-    if reconstructor.capture is not None or kind == "camera":
-        return reconstructor
-    if kind in ("srgb", "linear"):
-        return reconstructor.for_photographs
-    return agreeing(reconstructor, {"track": kind})
-
-
 def for_described(reconstructor: R, said: Capture | None) -> R:
     """The reconstructor for what a file says of its picture; see ``described_capture``."""
     if said is None or reconstructor.capture is not None:
@@ -112,26 +99,42 @@ def for_described(reconstructor: R, said: Capture | None) -> R:
 def agreeing(reconstructor: R, attrs: Mapping[Any, Any], *, force: bool = False) -> R:
     """The reconstructor, if its weights are for an image of these attributes.
 
-    Args:
-        reconstructor: for a capture or not.
-        attrs: of the image.
-        force: let it pass, as a reconstructor that was made with ``force`` does; its cubes say so.
+    With ``force``, or of a reconstructor that was made with it, others pass, and its cubes say so.
 
     Raises:
         DataError: the image is of another track; says what would fit.
     """
-    track = str(attrs.get("track", ""))
-    own = reconstructor.contract.track
-    if reconstructor.capture is not None or track in (*_NO_TRACKS, own):
+    track, contract = str(attrs.get("track", "")), reconstructor.contract
+    if reconstructor.is_told or track in _NO_TRACKS or serves(contract, track):
         return reconstructor
     if force or reconstructor.force:
-        note = f"weights for the track {own!r}, image of the track {track!r}"
+        note = f"weights for {what_for(contract)}, image of the track {track!r}"
         return reconstructor.with_mismatch(note)
+    state = ", or state which camera took it (capture=..., --camera)"
     raise DataError(
-        f"these weights of {reconstructor.name} are for images of the track {own!r}, and this one "
-        f"says that it is of {track!r}: the cube would be wrong; {what_fits(track)}, or state "
-        "which camera took it (capture=..., --camera); for those who mean it, force=True (--force)"
+        f"these weights of {reconstructor.name} are for {what_for(contract)}, and this image says "
+        f"that it is of {track!r}: the cube would be wrong; {what_fits(track)}"
+        f"{state if contract.capture is None else ''}; for those who mean it, force=True (--force)"
     )
+
+
+def serves(contract: Contract, track: str) -> bool:
+    """Whether weights are for images of a track, as far as that is known.
+
+    Those for a capture are, unless it is of another camera than all images of the track.
+    """
+    capture = capture_of(contract)
+    if capture is None:
+        return contract.track == track
+    return not has_one_camera(track) or capture.camera_name == default_response(track)
+
+
+def what_for(contract: Contract) -> str:
+    """What weights are for, in words."""
+    capture = capture_of(contract)
+    if capture is None:
+        return f"the track {contract.track!r}"
+    return f"pictures of the camera {capture.camera_name!r}"
 
 
 def what_fits(track: str) -> str:
@@ -141,43 +144,15 @@ def what_fits(track: str) -> str:
     return f"use weights that were trained for {track!r}"
 
 
-def linear_picture(
-    image: xr.DataArray, capture: Capture | None, kind: InputKind | None = None
-) -> xr.DataArray:
-    """An image as linear values, of a capture or of a track.
-
-    Args:
-        image: as its file holds it.
-        capture: that it is of; None: of a track.
-        kind: what the values are; None: as the image says.
-
-    Raises:
-        DataError: it is no image, or not of that kind.
-    """
-    if capture is not None:
-        return capture.linear(require_image(image))
-    if kind is not None:
-        return to_track_values(image, kind)
-    picture = require_image(image)
-    photograph = picture.attrs.get("encoding") == "srgb" or "space" in picture.attrs
-    return to_track_values(picture, "srgb") if photograph else picture
-
-
 def for_opened(reconstructor: R, picture: Picture) -> R:
     """The reconstructor for what the file of a picture says of it, where nothing else is told."""
     if picture.kind in ("srgb", "camera") and reconstructor.capture is None:
         return for_described(reconstructor, described_capture(picture.attrs))
-    return for_kind(reconstructor, picture.kind)
+    return reconstructor.for_kind(picture.kind)
 
 
 def warn_of_another_camera(capture: Capture, attrs: Mapping[Any, Any], where: str) -> None:
-    """Say so where a capture is of another camera than the picture's file names.
-
-    Args:
-        capture: that is used for the picture.
-        attrs: of the picture.
-        where: it comes from, for the message.
-    """
+    """Say so where a capture is of another camera than the attributes of the picture name."""
     model = str(attrs.get("camera_model", ""))
     name = capture.taken_by
     if name is None and not capture.is_photograph:
@@ -214,9 +189,6 @@ def for_first_picture(
         quantity: what comes out; by default as :meth:`Reconstructor.with_capture` has it.
         references: those of the capture by default.
         picture_options: how to read the picture.
-
-    Raises:
-        RespectraError: what is stated cannot be, or not of this picture.
     """
     options = (picture_options or PictureOptions()).model_dump()
     picture = open_picture(path, kind, **options)

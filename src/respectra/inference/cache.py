@@ -36,10 +36,7 @@ def machine() -> tuple[str, ...]:
 def remember(kind: str, key: str, measure: Callable[[], Any]) -> Any:
     """What was measured before under this key, or else measure it now and keep it.
 
-    Args:
-        kind: folder of the cache.
-        key: a fingerprint of everything the value depends on.
-        measure: gives a value that JSON can hold.
+    The key is a fingerprint of everything that the value, which JSON can hold, depends on.
     """
     file = cache_folder() / kind / f"{key}.json"
     with contextlib.suppress(OSError, ValueError):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from respectra.cameras import Capture, Noise, default_response, get_response
-from respectra.cameras.effective import PHOTOGRAPH_LIGHT
+from respectra.cameras.responses import PHOTOGRAPH_LIGHT
 from respectra.cameras.tracks import has_one_camera
 from respectra.colour import make_light
 from respectra.cubes import Quantity
@@ -70,11 +70,7 @@ def bind(weights: Weights, capture: Capture, quantity: Quantity | None = None) -
 def through_matrix(
     weights: Weights, capture: Capture, quantity: Quantity = "reflectance"
 ) -> Weights:
-    """As :func:`bind`, by a 3 x 3 matrix also for networks that can be told a camera.
-
-    Raises:
-        ConfigError, DataError: as :func:`bind`.
-    """
+    """As :func:`bind`, by a 3 x 3 matrix also for networks that can be told a camera."""
     return _bound(weights, capture, quantity, None)
 
 

@@ -203,13 +203,25 @@ class ColourFinder:
         return self._found
 
 
+class ReadOnce:
+    """A reader of a picture that is one piece; whatever is asked of it, the piece is read once."""
+
+    def __init__(self, read: Reader, layout: Layout) -> None:
+        self._read, self._all = read, (slice(0, layout.height), slice(0, layout.width))
+        self._whole: Float32Array | None = None
+
+    def __call__(self, rows: slice, columns: slice) -> Float32Array:
+        """What is asked of it."""
+        if self._whole is None:
+            self._whole = self._read(*self._all)
+        return self._whole if (rows, columns) == self._all else self._whole[rows, columns]
+
+
 class ByColour:
     """A predictor that computes each colour of a piece once.
 
-    Args:
-        predict: looks at one pixel at a time: (y, x, 3) -> (y, x, band).
-        find: finds the colours of a piece.
-        finish: the last that is done to spectra; of each colour once.
+    ``predict`` looks at one pixel at a time, (y, x, 3) -> (y, x, band); ``finish`` is the last that
+    is done to spectra, of each colour once.
     """
 
     def __init__(
@@ -279,10 +291,7 @@ def weighted_picture(
 ) -> tuple[Float32Array, Float32Array, Layout] | None:
     """A picture of the colours of a picture, and how often each counts: for means over pixels.
 
-    Args:
-        read: gives the picture's pixels as the method expects them.
-        layout: how it is cut; tiles without a halo.
-        find: finds the colours of a tile.
+    The layout is one of tiles without a halo; ``find`` finds the colours of one.
 
     Returns:
         (y, x, 3), (y, x), and how that is cut; None where a tile has too many colours.

@@ -25,7 +25,7 @@ from respectra.files import atomic_path
 from respectra.guards.text import read_object
 from respectra.inference.cache import fingerprint
 from respectra.inference.colours import fill, find_colours, in_rows, same_rows
-from respectra.inference.guarantees import METRIC_FLOOR, camera_of
+from respectra.inference.guarantees import camera_of
 from respectra.inference.reference_process import Lengths, posterior
 from respectra.inference.reference_tables import FactorTable, axes, features
 from respectra.methods import Contract
@@ -87,6 +87,8 @@ class Correction:
         """In words, for a cube's attributes."""
         number = len(self.values)
         count = f"{number} reference" + "s" * (number != 1)
+        if number < 3:
+            return f"{count}: no correction, which takes three that can be compared"
         if self.lengths.share == 0:
             return f"{count}: no correction, which cross-validation says would not help"
         return (
@@ -97,12 +99,9 @@ class Correction:
     def apply(
         self, spectra: npt.NDArray[np.float32], image: xr.DataArray, wavelengths_nm: npt.ArrayLike
     ) -> None:
-        """Correct spectra in place and put the picture's R, G, B back.
+        """Correct spectra (n, band) in place and put the picture's R, G, B back.
 
-        Args:
-            spectra: shape (n, band), of the pixels in their order.
-            image: the picture, linear values, n pixels.
-            wavelengths_nm: shape (band,).
+        The picture holds linear values, and its n pixels are in the spectra's order.
 
         Raises:
             DataError: other wavelengths than the references'.
@@ -151,20 +150,19 @@ class Correction:
         fill(table, colours.number, spectra)
 
     def _correct(self, image: xr.DataArray, spectra: npt.NDArray[np.float32]) -> None:
+        from respectra.inference.nearest_spectra import move_into
+
         for part, some in self.strips(image, spectra):
             rgb = np.ascontiguousarray(part.values, np.float32).reshape(-1, 3)
             if self.table.multiply(some, rgb) and self.response is not None:
-                self._put_back(some, part)
+                move_into(some, self.response, *self.bounds(part))
 
     def deviation(
         self, cube: xr.DataArray, image: xr.DataArray, own: npt.NDArray[np.float32] | None
     ) -> npt.NDArray[np.float32]:
-        """Standard deviation of the error of each value: posterior, after the references.
+        """Standard deviation of the error of each value of a corrected cube, after the references.
 
-        Args:
-            cube: corrected.
-            image: the picture, linear values.
-            own: what the method says of itself without references, or None.
+        ``own`` is what the method says of itself without references, or None.
         """
         rgb = np.ascontiguousarray(image.values, np.float32).reshape(-1, 3)
         left = self.table.spread(rgb).reshape(*cube.shape[:2], 1)
@@ -239,20 +237,6 @@ class Correction:
             table.pin(self.values, self.ratios, _SAME_COLOUR)
             object.__setattr__(self, "_made", table)
         return table
-
-    def _put_back(self, spectra: npt.NDArray[np.float32], image: xr.DataArray) -> None:
-        from respectra.inference.nearest_spectra import move_into
-
-        assert self.response is not None
-        low, high = self.bounds(image)
-        move_into(
-            spectra,
-            self.response,
-            low,
-            high,
-            non_negative=False,
-            metric_floor=METRIC_FLOOR,
-        )
 
     def bounds(self, image: xr.DataArray) -> tuple[FloatArray, FloatArray]:
         """Least and largest linear values of a picture's pixels, shape (n, 3) each."""

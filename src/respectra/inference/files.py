@@ -20,7 +20,7 @@ from respectra.cameras import (
     open_image,
     options_for,
 )
-from respectra.cameras.colour import INPUT_KINDS
+from respectra.cameras.images import INPUT_KINDS
 from respectra.cubes import LowRankCube, Quantity, save_preview
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.io import save_with
@@ -28,7 +28,7 @@ from respectra.datasets.scenes import AS_THE_FILES_SAY, Opening
 from respectra.errors import ConfigError, OutputError, unknown_name
 from respectra.files import ensure_all_absent
 from respectra.inference.ensembles import ModelEnsemble, Recovers
-from respectra.inference.folders import choose_for, run_jobs
+from respectra.inference.folders import run_jobs
 from respectra.inference.growing import growing_folder
 from respectra.inference.jobs import Job, Outcome, cube_files, find_inputs, is_clip
 from respectra.inference.known import Chosen, KnownFacts, Method, PathLike
@@ -155,7 +155,7 @@ def reconstruct_files(
         return [outcome]
     outcomes: list[Outcome] = []
     if known.has_places:
-        choose_for(jobs[0], choose)
+        jobs[0].told_to(choose)
     else:
         choose.check(jobs[0].kind)
     shown(0, len(jobs), "reconstructing")
@@ -181,7 +181,7 @@ def _single(job: Job, choose: Chosen, writing: Writing, progress: Progress) -> O
     # What a killed run left is taken up.
     if isinstance(job.target, Url) or not growing_folder(job.target).exists():
         ensure_absent(job.target, overwrite=writing.overwrite)
-    reconstructor = choose_for(job, choose)
+    reconstructor = job.told_to(choose)
     start = time.perf_counter()
     with job.here() as (source, target):
         facts = writing.work(reconstructor, source, target, job.kind, progress)

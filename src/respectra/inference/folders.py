@@ -46,12 +46,6 @@ Work = Callable[[Recovers, Path, Path, InputKind], Mapping[str, Any]]
 Outputs = Callable[[Path, Place], Sequence[Path]]
 
 
-def choose_for(job: Job, choose: Choose) -> Recovers:
-    """What recovers the picture of a job, which may have to be fetched for that."""
-    with storage.local_copy(job.source) as picture:
-        return choose(picture, job.kind)
-
-
 def run_jobs(
     jobs: Sequence[Job],
     output: Place,
@@ -88,7 +82,7 @@ def run_jobs(
     """
     for job in jobs[:1]:
         with contextlib.suppress(DataError):
-            choose_for(job, choose)  # a method that does not exist makes no folder
+            job.told_to(choose)  # a method that does not exist makes no folder
     settled: list[Outcome] = []
 
     def due() -> Iterator[tuple[_Begun, tuple[Any, ...]]]:
@@ -96,7 +90,7 @@ def run_jobs(
         for job in jobs:
             start = time.perf_counter()
             try:
-                reconstructor = choose_for(job, choose)  # a method that does not exist ends the run
+                reconstructor = job.told_to(choose)  # a method that does not exist ends the run
                 found = run.begin(job, reconstructor)
             except DataError as error:  # what a picture says of itself may have to be read
                 found = run.failed(job, time.perf_counter() - start, error)
@@ -289,9 +283,7 @@ def _hash_of(source: Place) -> str:
 class Manifest:
     """What was done in an output folder, one JSON line an event; the last of an output counts.
 
-    Args:
-        file: the manifest.
-        there: what stands for it elsewhere.
+    ``there`` is what stands for the file elsewhere.
 
     Raises:
         OutputError: the folder cannot be written.

@@ -13,6 +13,7 @@ import numpy as np
 from respectra.cubes.writers import GrowingCube
 from respectra.errors import FormatError, OutputError
 from respectra.files import make_folder, remove
+from respectra.inference.ensembles import Recovers
 from respectra.inference.tiling import Layout, Region
 from respectra.journal import Journal
 from respectra.locks import hidden_name
@@ -28,7 +29,22 @@ def growing_folder(target: Path) -> Path:
     return target.with_name(hidden_name(target.name, ".part"))
 
 
-class Pieces:
+def identity_of(reconstructor: Recovers) -> dict[str, Any]:
+    """What another method would have otherwise, for what a half-done cube must agree on."""
+    return {
+        "method": reconstructor.signature(),
+        "guarantees": sorted(reconstructor.guarantees.names),
+        "correction": reconstructor.guarantees.correction_key,
+    }
+
+
+def facts_of_file(reconstructor: Recovers, layout: Layout, source: Path) -> dict[str, Any]:
+    """What is written down with the cube of a file, besides the guarantees."""
+    facts: dict[str, Any] = {"units": "relative", **reconstructor.cube_facts(layout)}
+    return facts | {"source": f"{source.name}, {facts['source']}"}
+
+
+class PiecesDone:
     """Which pieces of a growing cube are complete, by the journal beside it.
 
     Its first record holds the layout and which file or folder the values grow in, by its number
@@ -46,7 +62,7 @@ class Pieces:
         self._grown: list[int] | None = None
 
     @classmethod
-    def resume(cls, folder: Path, facts: dict[str, Any]) -> Pieces:
+    def resume(cls, folder: Path, facts: dict[str, Any]) -> PiecesDone:
         """The pieces of an earlier run with the same facts, or none."""
         pieces = cls(folder, facts)
         with contextlib.suppress(FormatError, KeyError, TypeError, ValueError):

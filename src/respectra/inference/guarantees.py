@@ -42,8 +42,6 @@ Guarantee = Literal[
 ]
 GUARANTEES: tuple[Guarantee, ...] = get_args(Guarantee)
 
-#: Changes are measured relative to each band, but not below this share of the pixel's largest.
-METRIC_FLOOR = 0.02
 #: 99th percentile of ‖second differences at 10 nm‖ / ‖spectrum‖ of 7618 measured reflectances
 #: (colour-science, earthlib) under daylight and equal energy.
 ROUGHEST = 0.24
@@ -122,10 +120,7 @@ class Guarantees:
     ) -> npt.NDArray[np.float32]:
         """Standard deviation of the error of each value, from the method's own, if it says it.
 
-        Args:
-            cube: with the guarantees kept.
-            image: the image itself, linear values.
-            own: shape (y, x, band), what the method says.
+        ``own`` is (y, x, band); the cube has the guarantees kept, the image holds linear values.
         """
         if self.correction is None:
             assert own is not None
@@ -224,17 +219,18 @@ class Guarantees:
         attrs |= self.facts(int(report.unreachable.sum()))
         return make_cube(spectra.reshape(cube.shape), grid, **attrs), report
 
-    def facts(self, unreachable: int) -> dict[str, Any]:
+    def facts(self, unreachable: int = 0, *, kept: frozenset[str] = frozenset()) -> dict[str, Any]:
         """What is written down with a cube that keeps them.
 
         Args:
             unreachable: pixels whose values no allowed spectrum gives.
+            kept: what the method keeps by itself, where nothing else was done to its cube.
         """
         found: dict[str, Any] = {}
         if self.correction is not None:
             found["references"] = self.correction.summary
-        if self.names:
-            found["guarantees"] = ", ".join(sorted(self.names))
+        if names := kept if self.kept_by(kept) else self.names:
+            found["guarantees"] = ", ".join(sorted(names))
         if unreachable:
             found["unreachable_pixels"] = unreachable
         return found
@@ -263,7 +259,6 @@ class Guarantees:
             np.ascontiguousarray(low.reshape(-1, 3)),
             np.ascontiguousarray(high.reshape(-1, 3)),
             non_negative=non_negative,
-            metric_floor=METRIC_FLOOR,
         )
         require_finite(int((status == NOT_FINITE).sum()))
         return status
@@ -325,13 +320,9 @@ def camera_of(contract: Contract) -> Track | CaptureCamera:
 
 
 def smooth(spectra: npt.NDArray[np.float32], wavelengths_nm: npt.NDArray[np.floating]) -> None:
-    """Smooth, in place, the spectra rougher than ``ROUGHEST``, each just as much as it needs.
+    """Smooth, in place, the spectra (n, band) rougher than ``ROUGHEST``, each as much as it needs.
 
     s = argmin ‖s − s₀‖² + λ‖D s‖² with the second differences D and the least λ of a fixed series.
-
-    Args:
-        spectra: shape (n, band).
-        wavelengths_nm: shape (band,).
     """
     differences = second_differences(wavelengths_nm)
     rough = np.flatnonzero(roughness(spectra, differences) > ROUGHEST)

@@ -10,10 +10,10 @@ import contextlib
 import glob
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from respectra import storage, uploads
 from respectra.cameras import PICTURE_SUFFIXES, InputKind
@@ -24,6 +24,7 @@ from respectra.urls import Place, Url, parse_place
 
 __all__ = ["Job", "Outcome", "cube_files", "find_inputs", "is_clip"]
 
+T = TypeVar("T")
 _SUFFIXES = (*PICTURE_SUFFIXES, *CLIP_SUFFIXES)
 
 
@@ -44,6 +45,11 @@ class Job:
     def place(self) -> str:
         """The cube, as it is named in messages."""
         return str(self.target)
+
+    def told_to(self, function: Callable[[Path, InputKind], T]) -> T:
+        """What a function makes of the picture, which may have to be fetched for that."""
+        with storage.local_copy(self.source) as picture:
+            return function(picture, self.kind)
 
     @contextlib.contextmanager
     def here(self) -> Iterator[tuple[Path, Path]]:

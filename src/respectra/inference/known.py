@@ -22,7 +22,7 @@ from respectra.cubes.parts import cube_hash
 from respectra.datasets.scenes import AS_THE_FILES_SAY, Opening
 from respectra.errors import ConfigError, DataError
 from respectra.identity import content_hash
-from respectra.inference.ensembles import ModelEnsemble, Recovers, mapped
+from respectra.inference.ensembles import ModelEnsemble, Recovers
 from respectra.inference.jobs import is_clip
 from respectra.inference.loading import load
 from respectra.inference.reconstructor import Reconstructor
@@ -101,9 +101,7 @@ class KnownFacts:
         Raises:
             RespectraError: what is known cannot be, or not of this picture.
         """
-        return mapped(
-            reconstructor, lambda member: self._bound(member, path, kind, picture_options)
-        )
+        return reconstructor.mapped(lambda member: self._bound(member, path, kind, picture_options))
 
     def _bound(
         self,
@@ -125,7 +123,7 @@ class KnownFacts:
         bound = for_first_picture(reconstructor, path, kind, *facts, picture_options)
         if self.references_from is None and self.materials is None:
             return bound
-        from respectra.inference.libraries import correct_by_cube, correct_by_materials
+        from respectra.inference.references import correct_by_cube, correct_by_materials
 
         if self.references_from is not None:
             return correct_by_cube(
@@ -133,6 +131,26 @@ class KnownFacts:
             )
         assert self.materials is not None
         return correct_by_materials(bound, path, kind, self.materials)
+
+
+def stated_capture(file: Path | None, **facts: Any) -> Capture | None:
+    """The capture that somebody states: single facts win over those of a capture file.
+
+    Args:
+        file: as ``Capture.save`` writes it; None: none.
+        facts: by the names that ``Capture`` has for them; None: not stated.
+
+    Returns:
+        None where nothing is stated.
+
+    Raises:
+        RespectraError: a file or a value that cannot be one.
+    """
+    said = {name: value for name, value in facts.items() if value is not None}
+    stated = None if file is None else Capture.load(file)
+    if not said:
+        return stated
+    return Capture(**said) if stated is None else stated.replace(**said)
 
 
 class Chosen:
@@ -163,7 +181,7 @@ class Chosen:
             capture = Capture.photograph(**capture.known())
         told, quantity = capture, self.known.quantity
         plain = self._for_track(track_of_kind(kind))
-        mapped(plain, lambda member: member.with_capture(told, quantity=quantity))
+        plain.mapped(lambda member: member.with_capture(told, quantity=quantity))
 
     def __call__(self, path: Path, kind: InputKind) -> Recovers:
         """The reconstructor for a picture or clip.

@@ -102,8 +102,7 @@ def reconstruct_lazily(
     height, width = map(int, data.shape[:2])
     layout = Layout(height, width, method.card.tiling, (height, width))
     facts: dict[str, Any] = {"units": "relative", **method.cube_facts(layout)}
-    if method.guarantees.names:
-        facts["guarantees"] = ", ".join(sorted(method.guarantees.names))
+    facts |= method.guarantees.facts()
     return xr.DataArray(
         spectra,
         dims=("y", "x", "wavelength"),
@@ -132,8 +131,11 @@ def _bound(
 ) -> Reconstructor:
     """The method for this picture; no pixel is looked at."""
     from respectra.cameras import Capture as Known
+    from respectra.cameras import described_capture
 
     photograph = image.attrs.get("encoding") == "srgb"
+    if capture is None and "capture" in image.attrs and reconstructor.capture is None:
+        capture = described_capture(image.attrs)
     if capture is None and quantity is not None:
         capture = reconstructor.capture or (Known.photograph() if photograph else Known())
     if capture is None:
@@ -237,10 +239,7 @@ class _Again:
     """The picture read once more for what depends on all of it, so that no chunk has to wait in
     memory until that is known; where it is more than read, once for everything.
 
-    Args:
-        source: the picture as it was given.
-        data: the same in the chunks that the method takes.
-        reach: rows around a chunk that the method sees.
+    The data are the source in the chunks that the method takes, which sees ``reach`` rows around.
     """
 
     def __init__(self, source: Any, data: Any, reach: int) -> None:

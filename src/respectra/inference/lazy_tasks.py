@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,9 @@ import xarray as xr
 from respectra.cubes import make_cube
 from respectra.inference.backends.base import Means, Sums, bits_of, means_of
 from respectra.inference.colours import ColourCounts, layout_of_colours, weighted_rows
-from respectra.inference.guaranteed_pieces import keeps_on_device, kept_pieces
+from respectra.inference.pieces import SeenPicture, keeps_on_device, kept_pieces
 from respectra.inference.reconstructor import Reconstructor
-from respectra.inference.tiling import Layout, Region, Tile, gathered
+from respectra.inference.tiling import Layout, Tile, gathered
 from respectra.methods import Tiling
 from respectra.typing import Float32Array
 
@@ -25,7 +24,7 @@ def _picture(block: Float32Array, method: Reconstructor, attrs: dict[str, Any]) 
         coords={"channel": ["R", "G", "B"]},
         attrs=attrs,
     )
-    return method.picture_of(image)
+    return method.values_of(image)
 
 
 def _scaled(
@@ -49,7 +48,7 @@ def recover(
     block_id: tuple[int, ...] = (0, 0, 0),
 ) -> Float32Array:
     """Spectra of a block, from it and what lies around it."""
-    with method.tiled.exclusive():
+    with method.tiled.exclusive:
         picture = _picture(block, method, attrs)
         scaled, factor = method.guarantees.scale(picture, top)
         rgb = np.asarray(scaled.values, np.float32)
@@ -59,15 +58,19 @@ def recover(
             layout = Layout(rows, columns, Tiling.NATIVE, (method.card.native_tile,) * 2)
         kept = method.backend.kept_guarantees(bits_of(picture))
         there = keeps_on_device(method, layout)
-        options: dict[str, Any] = {"bounds": bounds, "bits": bits_of(scaled), "means": means}
-        read = functools.partial(_part, rgb)
+        seen = SeenPicture(
+            rows,
+            columns,
+            lambda y, x: rgb[y, x],
+            picture.__getitem__,
+            bits_of(scaled),
+            factor,
+            bounds,
+        )
         if there:
-            seen = functools.partial(_seen, picture)
-            pieces = kept_pieces(
-                method, read, layout, seen=seen, factor=factor, kept=kept, **options
-            )
+            pieces = kept_pieces(method, seen, layout, kept=kept, means=means)
         else:
-            pieces = method.pieces(read, layout, **options)
+            pieces = method.pieces(seen.read, layout, bounds=bounds, bits=seen.bits, means=means)
         spectra = gathered(pieces, layout)
         inner = tuple(
             slice(
@@ -79,21 +82,10 @@ def recover(
         spectra = spectra[inner]
         if there or method.guarantees.kept_by(kept):
             return np.ascontiguousarray(spectra)
-        cube = make_cube(spectra, method.contract.wavelengths_nm, **_quantity(method))
+        quantity = method.contract.quantity
+        cube = make_cube(spectra, method.contract.wavelengths_nm, quantity=quantity)
         values: Float32Array = method.guarantees.enforce(cube, picture[inner], factor)[0].values
         return values
-
-
-def _part(rgb: Float32Array, rows: slice, columns: slice) -> Float32Array:
-    return rgb[rows, columns]
-
-
-def _seen(picture: xr.DataArray, region: Region) -> xr.DataArray:
-    return picture[region]
-
-
-def _quantity(method: Reconstructor) -> dict[str, Any]:
-    return {"quantity": method.contract.quantity}
 
 
 def extremes(
@@ -133,7 +125,7 @@ def means_of_colours(
 ) -> list[Any]:
     """Means over the whole picture, from its colours and how often each comes."""
     colours, weight = weighted_rows(*counts)
-    with method.tiled.exclusive():
+    with method.tiled.exclusive:
         rgb, bits = _scaled(colours, method, attrs, top)
         return method.compute_global_means(
             lambda y, x: rgb[y, x],
@@ -156,7 +148,7 @@ def sums(
     known: dict[int, Any],
 ) -> Any:
     """Sums of the means that are wanted, and their counts, of what a block keeps."""
-    with method.tiled.exclusive():
+    with method.tiled.exclusive:
         rgb, bits = _scaled(block, method, attrs, top)
         return method.tiled.sums_of_tile(
             rgb, tile, layout, wanted=wanted, known=known, bounds=bounds, bits=bits

@@ -44,18 +44,13 @@ def load(
             fitted within seconds on the measured spectra that the installed packages bring, once:
             what was fitted is kept in the cache folder.
         track: track of the images, for everything that is not a file.
-        tile: see :class:`Reconstructor`.
-        max_memory: see :class:`Reconstructor`.
-        device: see :class:`Reconstructor`.
-        engine: see :class:`Reconstructor`.
-        guarantees: see :class:`Reconstructor`.
         self_ensemble: ``none``, or the symmetries over which the answers are averaged:
             ``horizontal``, ``vertical``, ``flips`` or ``all``; see
             :mod:`respectra.inference.self_ensemble`.
         capture: what is known of how the pictures were taken; see
             :meth:`Reconstructor.with_capture`.
-        quantity: ``reflectance`` or ``radiance``; see :class:`Reconstructor`.
-        force: take images of another track than the weights'; see :class:`Reconstructor`.
+        quantity: ``reflectance`` or ``radiance``.
+        tile, max_memory, device, engine, guarantees, force: see :class:`Reconstructor`.
 
     Raises:
         ConfigError: there are no such weights.

@@ -64,20 +64,12 @@ def recover_low_rank(
     rank: int | None = None,
     tolerance: float = 0.01,
 ) -> LowRankCube:
-    """The cube behind an image, as coefficients and a basis; see :func:`factorise`.
+    """The cube behind an image, as coefficients and a basis.
 
-    Args:
-        reconstructor: see :func:`factorise`.
-        image: as for the reconstructor.
-        rank: see :func:`factorise`.
-        tolerance: see :func:`factorise`.
-
-    Raises:
-        ConfigError: as :func:`factorise`.
-        DataError: as the reconstructor.
+    Arguments and errors are those of :func:`factorise` and of the reconstructor.
     """
     factors = factorise(reconstructor, rank=rank, tolerance=tolerance)
-    picture = reconstructor.picture_of(image)
+    picture = reconstructor.values_of(image)
     coefficients, layout = reconstructor.tiled.assemble(
         np.asarray(picture.values, np.float32), bits_of(picture), output=factors.output
     )

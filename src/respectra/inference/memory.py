@@ -181,9 +181,7 @@ def forget_peak() -> None:
 def measure_here(predict: Callable[[Any], Any], sides: tuple[int, int]) -> tuple[float, float]:
     """Peak memory of a method in this process: a fixed part, and for each pixel, bytes.
 
-    Args:
-        predict: (y, x, 3) -> (y, x, band).
-        sides: of two square pieces, the smaller one first.
+    Two square pieces of these sides are run, the smaller one first.
 
     Raises:
         RespectraError: the system does not let the peak be counted anew.

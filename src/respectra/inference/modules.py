@@ -12,16 +12,37 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from respectra.config import Config
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.errors import ConfigError
 from respectra.inference.backends.base import Backend
-from respectra.inference.module_measuring import Measured, measure_module
 from respectra.inference.reconstructor import Reconstructor
 from respectra.methods import Card, Contract, Decision, Tiling, Weights
 from respectra.registry import reason_of
+
+#: Multiples of the image's sides that a module may ask for, or of the place where tiles begin.
+_MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
+#: A receptive field with a larger radius than this is not looked for: the image is one piece.
+LARGEST_RADIUS = 160
+#: Tiles are exact where they differ by less than this from the whole, relative to the largest.
+_EXACT = 1e-9
+_EXACT_SINGLE = 1e-4
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found out about a module."""
+
+    bands: int
+    multiple: int
+    """Sides have to be multiples of it; 1: any are taken."""
+    radius: int | None
+    """Pixels beyond which input does not change an output pixel; None: not bounded, or too far."""
+    grid: int
+    """Tiles that begin at multiples of it give what the whole image gives."""
 
 
 @dataclass(frozen=True)
@@ -151,3 +172,160 @@ def _card(name: str, module: nn.Module, found: Measured) -> Card:
         size_multiple=found.grid,
         exports_onnx=False,
     )
+
+
+def measure_module(
+    module: nn.Module, *, given: int | Literal["measured"] | None = "measured"
+) -> Measured:
+    """Find out what a module takes and gives, and how far an output pixel sees.
+
+    Input that is not a number is put at single pixels and comes out wherever they are looked at,
+    through weights of zero and rectifiers that are closed; pixels are changed as well, for modules
+    that replace what is no number. Then tiles are compared with the whole.
+
+    Args:
+        module: in evaluation mode, on the CPU.
+        given: the radius where it is known; None for unbounded.
+
+    Raises:
+        ConfigError: it fails on images of any size, or does not give (n, bands, y, x).
+    """
+    bands, multiple = _shape_facts(module)
+    if given is None:
+        return Measured(bands, multiple, None, 1)
+    net, exact = _in_double(module)
+    radius = _radius(net, multiple) if given == "measured" else given
+    if radius is None:
+        return Measured(bands, multiple, None, multiple)
+    if given != "measured":
+        grid = multiple if radius > LARGEST_RADIUS else _grid(net, radius, multiple, exact)
+        return Measured(bands, multiple, radius, grid or multiple)
+    grid = _grid(net, radius, multiple, exact)
+    if grid is None:  # it depends on where in the image a pixel lies
+        return Measured(bands, multiple, None, multiple)
+    return Measured(bands, multiple, radius, grid)
+
+
+def _noise(height: int, width: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(1, 3, height, width, generator=generator)
+
+
+def _shape_facts(module: nn.Module) -> tuple[int, int]:
+    """Bands, and the multiple of the sides that the module takes."""
+    problem = ""
+    for multiple in _MULTIPLES:
+        # Odd numbers of the multiple, so that none of the larger ones is met by chance.
+        sides = [(odd * multiple, (odd + 2) * multiple) for odd in _odd_sides(multiple)]
+        shapes = set()
+        for height, width in sides:
+            try:
+                with torch.inference_mode():
+                    out = module(_noise(height, width))
+            except Exception as error:  # a module may raise anything
+                problem = f"it fails on an image of {height} x {width}: {reason_of(error)}"
+                break
+            if not isinstance(out, Tensor) or out.ndim != 4 or out.shape[0] != 1:
+                got = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+                raise ConfigError(
+                    f"a module takes (n, 3, y, x) and gives (n, bands, y, x); one image gives {got}"
+                )
+            if tuple(out.shape[2:]) != (height, width):
+                problem = (
+                    f"an image of {height} x {width} gives {out.shape[2]} x {out.shape[3]} pixels; "
+                    "it has to give as many as it is given (add padding)"
+                )
+                break
+            shapes.add(int(out.shape[1]))
+        else:
+            if len(shapes) == 1:
+                return shapes.pop(), multiple
+            problem = f"the number of bands depends on the image's size: {sorted(shapes)}"
+    raise ConfigError(f"the module takes no images (n, 3, y, x): {problem}")
+
+
+def _odd_sides(multiple: int) -> tuple[int, ...]:
+    """Numbers of multiples that make images of 30 pixels and more."""
+    least = max(1, 31 // multiple)
+    return (least | 1, (least | 1) + 4)
+
+
+def _in_double(module: nn.Module) -> tuple[nn.Module, float]:
+    """The module in double precision where it works in it, and how alike tiles have to be."""
+    double = copy.deepcopy(module).double()
+    try:
+        with torch.inference_mode():
+            out = double(_noise(64, 64).double())
+        if out.dtype == torch.float64:
+            return double, _EXACT
+    except Exception:  # it makes single-precision tensors of its own
+        pass
+    return module, _EXACT_SINGLE
+
+
+def _typed(net: nn.Module, x: Tensor) -> Tensor:
+    """An image in the precision of a network."""
+    kinds = [p.dtype for p in net.parameters() if p.is_floating_point()]
+    return x.to(kinds[0]) if kinds else x.double()
+
+
+def _radius(net: nn.Module, multiple: int) -> int | None:
+    """Radius of the receptive field; None where it is beyond the largest."""
+    side = max(64, 8 * multiple)
+    while True:
+        side = -(-side // multiple) * multiple
+        found = _radius_within(net, side)
+        # Offsets of the grid move what is seen by less than 64 pixels.
+        if found is not None and found + max(_MULTIPLES) // 2 <= side // 2:
+            return found if found <= LARGEST_RADIUS else None
+        if side > 2 * LARGEST_RADIUS + 128:
+            return None
+        side *= 2
+
+
+def _radius_within(net: nn.Module, side: int) -> int | None:
+    """The largest distance at which a pixel near the middle is seen; None if at the border."""
+    x = _typed(net, _noise(side, side, seed=1))
+    farthest = 0
+    with torch.inference_mode():
+        before = net(x)
+        scale = before.abs().max()
+        for shift_y, shift_x in ((0, 0), (1, 3), (5, 2), (7, 15), (14, 9), (31, 20)):
+            y, column = side // 2 - 16 + shift_y, side // 2 - 16 + shift_x
+            for value in (float("nan"), 3.0):
+                changed = x.clone()
+                changed[..., y, column] = value
+                after = net(changed)
+                limit = 1e-13 * scale if x.dtype == torch.float64 else 1e-6 * scale
+                seen = (~((after - before).abs() <= limit)).any(dim=1)[0]
+                rows, columns = seen.nonzero(as_tuple=True)
+                if rows.numel() == 0:
+                    continue
+                border = (
+                    rows.min(),
+                    columns.min(),
+                    side - 1 - rows.max(),
+                    side - 1 - columns.max(),
+                )
+                if min(int(edge) for edge in border) == 0:
+                    return None
+                reach = torch.maximum((rows - y).abs(), (columns - column).abs()).max()
+                farthest = max(farthest, int(reach))
+    return farthest
+
+
+def _grid(net: nn.Module, radius: int, multiple: int, exact: float) -> int | None:
+    """The least grid of tiles that give what the whole gives; None where none does."""
+    for grid in (m for m in _MULTIPLES if m >= multiple):
+        halo = -(-radius // grid) * grid
+        inner = max(grid, -(-16 // grid) * grid)
+        size, top, left = inner + 2 * halo, 3 * grid, grid
+        x = _typed(net, _noise(size + 5 * grid, size + 3 * grid, seed=2))
+        with torch.inference_mode():
+            whole = net(x)[..., top : top + size, left : left + size]
+            part = net(x[..., top : top + size, left : left + size].contiguous())
+        kept = slice(halo, halo + inner)
+        difference = (part - whole)[..., kept, kept].abs().max()
+        if difference <= exact * whole.abs().max():
+            return grid
+    return None

@@ -25,6 +25,8 @@ from respectra.threads import for_blocks
 
 watch_compiler()
 
+#: Changes are measured relative to each band, but not below this share of the pixel's largest.
+METRIC_FLOOR = 0.02
 #: What became of a pixel.
 KEPT, MOVED, UNREACHABLE, NOT_FINITE = 0, 1, 2, 3
 
@@ -45,8 +47,8 @@ def move_into(
     low: npt.NDArray[np.float64],
     high: npt.NDArray[np.float64],
     *,
-    non_negative: bool,
-    metric_floor: float,
+    non_negative: bool = False,
+    metric_floor: float = METRIC_FLOOR,
 ) -> npt.NDArray[np.uint8]:
     """Move each spectrum, in place, by the least relative change into its bounds.
 

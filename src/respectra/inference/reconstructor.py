@@ -5,13 +5,20 @@ from __future__ import annotations
 import copy
 import functools
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self, TypedDict, get_args
 
 import numpy as np
 import xarray as xr
 
-from respectra.cameras import Capture, InputKind, References, require_capture
+from respectra.cameras import (
+    Capture,
+    InputKind,
+    References,
+    require_capture,
+    require_image,
+    to_track_values,
+)
 from respectra.cameras.tracks import has_one_camera
 from respectra.cubes import Quantity, make_cube
 from respectra.errors import unknown_name
@@ -19,11 +26,10 @@ from respectra.inference import binding
 from respectra.inference.backends import make_backend
 from respectra.inference.backends.base import EXACT_BITS, TABLE_BITS, bits_of
 from respectra.inference.capture import bind, capture_of
-from respectra.inference.cutting import TileSide
 from respectra.inference.engines import Engine
-from respectra.inference.guaranteed_pieces import keeps_on_device, recover_on_device
 from respectra.inference.guarantees import Guarantees
-from respectra.inference.tiled import TiledInference
+from respectra.inference.pieces import keeps_on_device, recover_on_device
+from respectra.inference.tiled import TiledInference, TileSide
 from respectra.inference.tiling import Layout
 from respectra.methods import Contract, Tiling, Weights
 from respectra.methods.weights import weights_hash
@@ -50,6 +56,7 @@ class CubeFacts(TypedDict, total=False):
     camera_matrix: str
     contract_mismatch: str
     ensemble: str
+    references: str
 
 
 class Reconstructor:
@@ -130,6 +137,11 @@ class Reconstructor:
         self.compute_global_means = self.tiled.compute_global_means
         self.pieces = self.answers.pieces
 
+    @property
+    def is_told(self) -> bool:
+        """Whether a capture was stated for this reconstructor; it may also come with weights."""
+        return self._told is not None
+
     def with_capture(self, capture: Capture, *, quantity: Quantity | None = None) -> Self:
         """The same method for the pictures of a capture.
 
@@ -162,6 +174,10 @@ class Reconstructor:
         other.__dict__.pop("for_photographs", None)
         other.__dict__.update(attributes)
         return other
+
+    def mapped(self, change: Callable[[Reconstructor], Reconstructor]) -> Reconstructor:
+        """What a change makes of it, which it makes of each member of an ensemble."""
+        return change(self)
 
     def with_references(self, image: xr.DataArray, references: References) -> Self:
         """The same reconstructor, corrected by spectra that are known in a picture.
@@ -204,21 +220,21 @@ class Reconstructor:
             ConfigError: the memory limit is too small.
         """
         chosen = binding.for_picture(self, image, capture, references, quantity, force)
-        return chosen._recover(chosen.picture_of(image))
+        return chosen._recover(chosen.values_of(image))
 
     def _recover(self, picture: xr.DataArray) -> xr.DataArray:
         kept = self.backend.kept_guarantees(int(picture.attrs.get("bits", TABLE_BITS)))
         done = self.guarantees.kept_by(kept)
+        if self.backend.on_device and not done:
+            layout = self.tiled.layout_in_memory(*picture.shape[:2])
+            if keeps_on_device(self, layout):
+                return recover_on_device(self, picture, layout, kept)
         seen, factor = (picture, 1.0) if done else self.guarantees.scale(picture)
         rgb = np.asarray(seen.values, np.float32)
-        if self.backend.on_device and not done:
-            layout = self.tiled.layout_in_memory(*rgb.shape[:2])
-            if keeps_on_device(self, layout):
-                return recover_on_device(self, picture, seen, factor, layout, kept)
         spectra, layout = self.answers.assemble(rgb, bits_of(seen))
         cube = make_cube(spectra, self.contract.wavelengths_nm, **self.cube_facts(layout))
         if done:
-            return cube.assign_attrs(guarantees=", ".join(sorted(kept))) if kept else cube
+            return cube.assign_attrs(**self.guarantees.facts(kept=kept))
         return self.guarantees.enforce(cube, picture, factor, in_place=True)[0]
 
     @property
@@ -258,20 +274,34 @@ class Reconstructor:
 
     def for_kind(self, kind: str) -> Self:
         """The reconstructor for pictures of a kind: photographs have a capture of their own."""
-        return binding.for_kind(self, kind)
+        if kind == "camera":
+            return self
+        if kind in ("srgb", "linear"):
+            return self.for_photographs if self.capture is None else self
+        return binding.agreeing(self, {"track": kind})
 
     @functools.cached_property
     def for_photographs(self) -> Self:
         """The same reconstructor for photographs that were developed for a display."""
         return self.replace(capture=Capture.photograph())
 
-    def picture_of(self, image: xr.DataArray) -> xr.DataArray:
-        """The image as linear values, of the capture or of the track."""
-        return binding.linear_picture(image, self.capture)
+    def values_of(self, image: xr.DataArray, kind: InputKind | None = None) -> xr.DataArray:
+        """The image as linear values, of the capture or of the track.
 
-    def values_of(self, image: xr.DataArray, kind: InputKind) -> xr.DataArray:
-        """The same of an image of the kind that :meth:`for_kind` was asked about."""
-        return binding.linear_picture(image, self.capture, kind)
+        Args:
+            image: as its file holds it.
+            kind: what its values are, where :meth:`for_kind` was asked about it; None: as it says.
+
+        Raises:
+            DataError: it is no image, or not of that kind.
+        """
+        if self.capture is not None:
+            return self.capture.linear(require_image(image))
+        if kind is not None:
+            return to_track_values(image, kind)
+        picture = require_image(image)
+        photograph = picture.attrs.get("encoding") == "srgb" or "space" in picture.attrs
+        return to_track_values(picture, "srgb") if photograph else picture
 
     @property
     def needs_whole(self) -> bool:

@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from respectra.cameras import Track, make_image
 from respectra.cameras.capture_camera import CaptureCamera
-from respectra.inference.guarantees import METRIC_FLOOR
 from respectra.inference.reference_tables import axes, corners, features
 from respectra.typing import FloatArray
 
@@ -130,14 +129,7 @@ class ReferenceErrors:
 
         spectra = np.ascontiguousarray(self._recovered * np.exp(logs), np.float32)
         if self._response is not None and logs.any():
-            move_into(
-                spectra,
-                self._response,
-                self._low,
-                self._high,
-                non_negative=False,
-                metric_floor=METRIC_FLOOR,
-            )
+            move_into(spectra, self._response, self._low, self._high)
         off = np.abs(spectra - self._truth) / self._floor
         return np.asarray(np.maximum(off.mean(axis=1), _LEAST))
 
@@ -151,11 +143,9 @@ def _kernel(
 
 
 def noise_of(ratios: FloatArray, uncertainty: FloatArray) -> FloatArray:
-    """Variance of references over that of the process, from what is stated of them; shape (n,).
+    """Variance (n,) of references over that of the process, from what is stated of them.
 
-    Args:
-        ratios: shape (n, band), log(true / recovered).
-        uncertainty: shape (n, band), relative.
+    ``ratios`` are log(true / recovered), ``uncertainty`` is relative, both of shape (n, band).
     """
     size = max(float(np.mean(ratios**2)), 1e-8)
     return np.asarray(np.mean(uncertainty**2, axis=1) / size)
@@ -169,16 +159,10 @@ def _bounded(logs: FloatArray, ratios: FloatArray) -> FloatArray:
 def _left_out(
     kernel: FloatArray, across: FloatArray, ratios: FloatArray, noise: FloatArray
 ) -> FloatArray:
-    """Posterior mean at the nodes around each sample, from all the others.
+    """Posterior mean (n, 8, band) at the nodes around each sample, from all the others.
 
-    Args:
-        kernel: between samples, (n, n).
-        across: between the nodes of each sample and samples, (8 n, n).
-        ratios: shape (n, band).
-        noise: shape (n,).
-
-    Returns:
-        shape (n, 8, band).
+    ``kernel`` is between samples, (n, n); ``across`` between the nodes of each sample and samples,
+    (8 n, n); ``ratios`` are (n, band), ``noise`` is (n,).
     """
     count = len(ratios)
     inverse = np.linalg.inv(kernel + np.diag(noise))

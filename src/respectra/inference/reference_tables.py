@@ -39,11 +39,8 @@ def features(values: npt.ArrayLike, white: FloatArray) -> FloatArray:
 def axes(points: FloatArray, chroma: float) -> Axes:
     """Chromaticities and logarithms of brightness of a table's nodes.
 
-    They reach as far as the process changes: it is even three lengths away from all references.
-
-    Args:
-        points: features of the references, shape (n, 3).
-        chroma: length of the process, of chromaticity.
+    They reach as far as the process changes, whose length of chromaticity is given: it is even
+    three lengths away from the features of all references, (n, 3).
     """
     low = np.maximum(points[:, :2].min(axis=0) - _REACH * chroma, 0.0)
     high = np.minimum(points[:, :2].max(axis=0) + _REACH * chroma, 1.0)
@@ -53,14 +50,9 @@ def axes(points: FloatArray, chroma: float) -> Axes:
 
 
 def corners(points: FloatArray, at: Axes) -> tuple[FloatArray, FloatArray]:
-    """Nodes around colours, and their weights, as a table interpolates between them.
+    """Nodes (n, 8, 3) around features (n, 3), and their weights (n, 8), which sum to one.
 
-    Args:
-        points: features, shape (n, 3).
-        at: the nodes' axes.
-
-    Returns:
-        features of the nodes, (n, 8, 3), and weights (n, 8) that sum to one.
+    A table with nodes on these axes interpolates between them so.
     """
     nodes, weights = np.empty((len(points), 8, 3)), np.ones((len(points), 8))
     which = np.arange(8)

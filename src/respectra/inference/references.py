@@ -4,21 +4,34 @@ What the method gives at the references is compared with what is known there; se
 :mod:`respectra.inference.reference_process` for what becomes of the differences, and
 :mod:`respectra.inference.corrections` for how a cube is corrected. At the references' own pixels
 the answer is the reference itself.
+
+Spectra may also be known of a scene without places in the picture: a cube of the same place, or a
+library of what is in the scene. The capture's camera sees each spectrum as a colour, and what the
+method gives for that colour is compared with the spectrum.
 """
 
 from __future__ import annotations
 
+import functools
+import os
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras import Capture, References, require_references
+from respectra.cameras import Capture, InputKind, References, require_references
 from respectra.cameras.capture_camera import CaptureCamera
-from respectra.errors import DataError, RespectraWarning
+from respectra.cameras.pictures import Picture, open_picture
+from respectra.cameras.references import MOST, read_spectral_table
+from respectra.cubes import open_cube, to_radiance, to_reflectance, wavelengths_of
+from respectra.errors import DataError, FormatError, RespectraWarning
 from respectra.inference.corrections import Correction, camera_and_response
+from respectra.inference.guarantees import camera_of
+from respectra.inference.pieces import SeenPicture
 from respectra.inference.reference_process import (
     FLOOR,
     ReferenceErrors,
@@ -27,12 +40,10 @@ from respectra.inference.reference_process import (
     thin,
 )
 from respectra.inference.reference_tables import features
-from respectra.inference.seen import SeenPicture
 from respectra.methods import Tiling
 from respectra.typing import FloatArray
 
 if TYPE_CHECKING:
-    from respectra.cameras.pictures import Picture
     from respectra.inference.reconstructor import Reconstructor
 
 
@@ -42,23 +53,22 @@ _MOST = 1000
 _MOST_LOG = 2.0
 #: Standard deviations beyond which a reference contradicts its pixel.
 _CONTRADICTION = 4.0
+#: Spectra of a cube that are taken, and how well a cube and a library know what is in a picture.
+_FROM_CUBE = 256
+CUBE_UNCERTAINTY, LIBRARY_UNCERTAINTY = 0.05, 0.15
+_DARK, _BRIGHT = 0.004, 0.995
 
 
 def fit_references(
     reconstructor: Reconstructor, image: xr.DataArray, references: References
 ) -> Correction:
-    """What references in a picture teach of a reconstructor's errors.
-
-    Args:
-        reconstructor: for the picture's capture.
-        image: the picture in which the references' places are.
-        references: their spectra in the quantity that the reconstructor gives.
+    """What references in a picture, of the quantity that comes out, teach of a method's errors.
 
     Raises:
         DataError: references outside the picture, on clipped or black pixels, that contradict one
             another or the picture, or do not cover the bands.
     """
-    picture = reconstructor.picture_of(image)
+    picture = reconstructor.values_of(image)
     measured = require_references(references).measure(np.asarray(picture.values, np.float64))
     recovered = spectra_at(reconstructor, SeenPicture.in_memory(reconstructor, picture), measured)
     return fit_correction(reconstructor, measured, recovered, picture.attrs)
@@ -67,11 +77,7 @@ def fit_references(
 def correct_picture(
     reconstructor: Reconstructor, picture: Picture, references: References
 ) -> Correction:
-    """As :func:`fit_references`, of a picture on disk that is read piece by piece.
-
-    Raises:
-        DataError: as :func:`fit_references`.
-    """
+    """As :func:`fit_references`, of a picture on disk that is read piece by piece."""
     measured = references.measure_in(picture.height, picture.width, picture.read)
     recovered = spectra_at(reconstructor, SeenPicture.on_disk(reconstructor, picture), measured)
     corner = picture.image(slice(0, 1), slice(0, 1))
@@ -94,8 +100,7 @@ def fit_correction(
             exact.
 
     Raises:
-        DataError: references that contradict one another or their pixels, or do not cover the
-            bands.
+        DataError: as :func:`fit_references`.
     """
     grid = np.array(reconstructor.contract.wavelengths_nm)
     known = references.on(grid)
@@ -117,15 +122,9 @@ def fit_correction(
 def spectra_at(
     reconstructor: Reconstructor, picture: SeenPicture, references: References
 ) -> FloatArray:
-    """What a reconstructor gives at references, without recovering the rest of the picture.
+    """What a reconstructor gives at references, shape (n, band), which know their pixels' values.
 
-    Args:
-        reconstructor: its guarantees and corrections play no part.
-        picture: the picture.
-        references: with the values of their pixels.
-
-    Returns:
-        shape (n, band).
+    The rest of the picture is not recovered; guarantees and corrections play no part.
     """
     factor = picture.factor
     if reconstructor.sees_neighbours and references.points is not None:
@@ -238,3 +237,109 @@ def _check_values(references: References, response: FloatArray, capture: Capture
     if told:
         raise DataError(message)
     warnings.warn(message, RespectraWarning, stacklevel=2)
+
+
+def correct_by_cube(
+    reconstructor: Reconstructor,
+    path: str | os.PathLike[str],
+    kind: InputKind,
+    cube_path: str | os.PathLike[str],
+    **opening: Any,
+) -> Reconstructor:
+    """The reconstructor, corrected by a cube of the place that a picture shows.
+
+    The cube, opened as :func:`respectra.open_cube` does, is of the same place or part of it, in the
+    quantity that the reconstructor gives or with a light that is known; it need not fit the picture
+    pixel by pixel.
+
+    Raises:
+        RespectraError: the cube cannot be read, does not cover the bands, or none of its spectra
+            lies within the picture's range.
+    """
+    cube = open_cube(cube_path, **opening)
+    wanted = reconstructor.contract.quantity
+    if cube.attrs.get("quantity", "radiance") != wanted:
+        cube = to_reflectance(cube) if wanted == "reflectance" else to_radiance(cube)
+    spectra = np.asarray(cube.values, np.float64).reshape(-1, cube.sizes["wavelength"])
+    usable = np.isfinite(spectra).all(axis=1) & (spectra.min(axis=1) >= 0)
+    spectra = spectra[usable & (spectra.max(axis=1) > 0)]
+    picture = _open(reconstructor, path, kind)
+    grid = wavelengths_of(cube)
+    return correct_by_spectra(reconstructor, picture, spectra, grid, uncertainty=CUBE_UNCERTAINTY)
+
+
+def correct_by_materials(
+    reconstructor: Reconstructor,
+    path: str | os.PathLike[str],
+    kind: InputKind,
+    library: str | os.PathLike[str],
+) -> Reconstructor:
+    """The reconstructor, corrected by a library of what is in a scene: pigments, leaves, skin.
+
+    As :func:`correct_by_cube`; the library is a CSV with a header ``name,400,410,...,700`` and one
+    spectrum a line.
+    """
+    spectra, grid = read_library(library)
+    picture = _open(reconstructor, path, kind)
+    return correct_by_spectra(
+        reconstructor, picture, spectra, grid, uncertainty=LIBRARY_UNCERTAINTY
+    )
+
+
+def _open(reconstructor: Reconstructor, path: str | os.PathLike[str], kind: InputKind) -> Picture:
+    """The picture, as linear values of the reconstructor's capture."""
+    return open_picture(path, kind, convert=functools.partial(reconstructor.values_of, kind=kind))
+
+
+def correct_by_spectra(
+    reconstructor: Reconstructor,
+    picture: Picture,
+    spectra: FloatArray,
+    wavelengths_nm: npt.ArrayLike,
+    *,
+    uncertainty: float,
+) -> Reconstructor:
+    """The reconstructor, corrected by spectra that occur in a picture.
+
+    Raises:
+        DataError: none of the spectra lies within the picture's range, or they do not cover the
+            bands.
+        ConfigError: the camera is not known.
+    """
+    contract = reconstructor.contract
+    grid = np.array(contract.wavelengths_nm)
+    response = camera_of(contract).response_matrix(grid)
+    if len(spectra) > MOST:
+        chosen = np.random.default_rng(0).choice(len(spectra), MOST, replace=False)
+        spectra = spectra[np.sort(chosen)]
+    on_grid = References(np.zeros((len(spectra), 2)), spectra, wavelengths_nm).on(grid).spectra
+    values = on_grid @ response
+    usable = np.flatnonzero((values.max(axis=1) < _BRIGHT) & (values.min(axis=1) > _DARK))
+    if not usable.size:
+        raise DataError(
+            "none of the spectra gives values within the picture's range; are they of the same "
+            f"quantity ({contract.quantity}) and scale?"
+        )
+    if usable.size > _FROM_CUBE:
+        # Evenly in the order of their brightness.
+        order = usable[np.argsort(values[usable].sum(axis=1), kind="stable")]
+        usable = order[np.rint(np.linspace(0, order.size - 1, _FROM_CUBE)).astype(int)]
+    references = References(None, on_grid[usable], grid, uncertainty, values[usable])
+    seen = SeenPicture.on_disk(reconstructor, picture)
+    recovered = spectra_at(reconstructor, seen, references)
+    return reconstructor.with_correction(fit_correction(reconstructor, references, recovered))
+
+
+def read_library(path: str | os.PathLike[str]) -> tuple[FloatArray, FloatArray]:
+    """Spectra (n, band) and wavelengths in nm of a library.
+
+    Raises:
+        FormatError: no such file, or another header or contents.
+    """
+    file = Path(path)
+    table = read_spectral_table(file, "a library of spectra")
+    if table.grid_nm.size < 2 or not len(table.spectra):
+        raise FormatError(f"{file} needs a header name,400,410,...,700 and a line a spectrum")
+    if not np.isfinite(table.spectra).all() or table.spectra.min() < 0:
+        raise FormatError(f"{file} holds spectra that are negative or not finite")
+    return table.spectra, table.grid_nm

@@ -7,8 +7,8 @@ as many times longer as there are symmetries: ``horizontal`` (as it is and left 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -21,16 +21,9 @@ from respectra.inference.tiling import Layout, Pieces, Predictor, Reader
 from respectra.methods import Tiling
 from respectra.typing import Float32Array
 
-if TYPE_CHECKING:
-    pass
-
 
 class SelfEnsembledInference:
-    """A method's inference, asked about every symmetry of a picture.
-
-    Args:
-        plain: the method's own.
-        symmetries: name of a set of them.
+    """A method's inference, asked about every symmetry of a set of them.
 
     Raises:
         ConfigError: an unknown set.
@@ -76,11 +69,9 @@ class SelfEnsembledInference:
         read: Reader,
         layout: Layout,
         *,
-        bounds: tuple[float, float],
         bits: int = EXACT_BITS,
-        means: Sequence[Float32Array] | None = None,
-        done: frozenset[tuple[int, int]] = frozenset(),
         output: Output | Predictor | None = None,
+        **options: Any,
     ) -> Pieces:
         """As :meth:`TiledInference.pieces`; each tile is turned, halo included."""
         if output is not None:
@@ -94,9 +85,7 @@ class SelfEnsembledInference:
             answers = (contract.finish(predict(part)) for part in turned)
             return mean_of(map(turn_back, answers, symmetries))
 
-        return self.plain.pieces(
-            read, layout, bounds=bounds, bits=bits, means=means, done=done, output=answer
-        )
+        return self.plain.pieces(read, layout, bits=bits, output=answer, **options)
 
     def _layout(self, rgb: Float32Array) -> Layout:
         # The sum, the answer at hand, and its parts.

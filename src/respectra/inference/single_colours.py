@@ -202,12 +202,8 @@ _compiled = numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy
 def _meet(out: Any, low: Any, high: Any, camera: Any, basis: Any, steps: int) -> None:
     """Move spectra, in place, until each renders to a place between low and high.
 
-    Args:
-        out: flat, colours x bands.
-        low, high: shape (colour, 3), linear light.
-        camera: shape (3, padded bands), from reflectance to linear light.
-        basis: of the same shape: directions of logits.
-        steps: at most.
+    ``out`` is flat, colours x bands; the bounds are linear light, (colour, 3); ``camera`` goes from
+    reflectance to it, (3, padded bands), and ``basis`` holds as many directions of logits.
     """
     bands = len(out) // len(low)
     spectrum = np.zeros(camera.shape[1], np.float32)

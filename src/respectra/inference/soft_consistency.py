@@ -29,13 +29,9 @@ def denoised_values(
 ) -> FloatArray:
     """Linear values near those of an estimate, whose local means agree with the image's.
 
-    Args:
-        track: the camera; options that it lacks (electrons, dark noise) count as none.
-        image: dims (y, x, channel), linear.
-        seen: shape (y, x, 3), what the camera sees in the estimate, without noise.
-
-    Returns:
-        shape (y, x, 3), not negative.
+    Options that the camera lacks (electrons, dark noise) count as none. The image is linear;
+    ``seen`` (y, x, 3) is what the camera sees in the estimate, without noise. The result has that
+    shape and is not negative.
     """
     observed = track.invert_codes(image)
     clipped = np.asarray(image.values) >= 1.0

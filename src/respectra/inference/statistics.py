@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -23,63 +23,45 @@ from respectra.methods import Weights, get_card
 from respectra.methods.networks.blocks import GlobalMean
 from respectra.typing import Float32Array
 
-Hook = Any
-
-
-class NetworkInTorch(Protocol):
-    """What runs a network, and the network with its weights."""
-
-    weights: Weights
-    network: nn.Module
-
-    def __call__(self, pixels: Float32Array) -> Float32Array:
-        """(y, x, 3) -> (y, x, band)."""
-        ...
+if TYPE_CHECKING:
+    from respectra.inference.backends.network import NetworkBackend
 
 
 class _Enough(Exception):  # noqa: N818 - not an error: it ends a pass that has what it wanted
     """Raised within a network once a pass has seen what it was for."""
 
 
-class _Calls:
-    """Handles the calls of a network's whole-image means by their number within one forward."""
+@contextlib.contextmanager
+def _handled(network: nn.Module, handle: Any) -> Iterator[None]:
+    """Within this block ``handle(number, input, output)`` may give another output for each mean.
 
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network
-        self._modules = [module for module in network.modules() if isinstance(module, GlobalMean)]
+    The number is that of the call within one forward pass of the network.
+    """
+    number = 0
 
-    @contextlib.contextmanager
-    def handled(self, handle: Any) -> Iterator[None]:
-        """``handle(number, input, output)`` may give another output for each call."""
+    def restart(*_: object) -> None:
+        nonlocal number
         number = 0
 
-        def restart(*_: object) -> None:
-            nonlocal number
-            number = 0
+    def called(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        nonlocal number
+        number += 1
+        result: Tensor | None = handle(number - 1, inputs[0], output)
+        return result
 
-        def called(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-            nonlocal number
-            number += 1
-            result: Tensor | None = handle(number - 1, inputs[0], output)
-            return result
-
-        hooks: list[Hook] = [self._network.register_forward_pre_hook(restart)]
-        hooks += [module.register_forward_hook(called) for module in self._modules]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
+    means = [module for module in network.modules() if isinstance(module, GlobalMean)]
+    with contextlib.ExitStack() as hooks:
+        hooks.callback(network.register_forward_pre_hook(restart).remove)
+        for module in means:
+            hooks.callback(module.register_forward_hook(called).remove)
+        yield
 
 
 def mean_order(network: nn.Module, image: Tensor) -> list[int]:
     """The pass in which each whole-image mean can be taken, in the order of the calls.
 
-    Read off the graph that PyTorch records for gradients, so that it does not depend on values.
-
-    Args:
-        network: in evaluation mode.
-        image: any image that it accepts, (1, channels, y, x).
+    Read off the graph that PyTorch records for gradients, so that it does not depend on the values
+    of the image, which may be any that the network accepts, (1, channels, y, x).
     """
     inputs: list[Tensor] = []
     outputs: list[Tensor] = []
@@ -89,7 +71,7 @@ def mean_order(network: nn.Module, image: Tensor) -> list[int]:
         outputs.append(output if output.requires_grad else output.clone().requires_grad_())
         return outputs[-1]
 
-    with torch.enable_grad(), _Calls(network).handled(record):
+    with torch.enable_grad(), _handled(network, record):
         network(image)
     order: list[int] = []
     for i, x in enumerate(inputs):
@@ -111,7 +93,7 @@ def mean_passes(weights: Weights) -> list[frozenset[int]]:
 
 
 def sums_of_tile(
-    predictor: NetworkInTorch,
+    predictor: NetworkBackend,
     pixels: Float32Array,
     tile: Tile,
     layout: Layout,
@@ -120,17 +102,7 @@ def sums_of_tile(
     known: Means,
     weight: Float32Array | None = None,
 ) -> Sums:
-    """Sums over one tile, and the pixels that they are over, of the means of one pass.
-
-    Args:
-        predictor: the network.
-        pixels: what the tile reads, as the method expects it.
-        tile: where it lies.
-        layout: of the whole picture.
-        wanted: the numbers of the means, one of ``mean_passes``.
-        known: the means of earlier passes.
-        weight: how often each pixel that the tile keeps counts, (y, x); once by default.
-    """
+    """As :meth:`Backend.sums`, of a network in PyTorch."""
     multiple = get_card(predictor.weights.method).size_multiple
     sums: Sums = {}
 
@@ -147,7 +119,7 @@ def sums_of_tile(
                 raise _Enough
         return _like(known[number], output) if number in known else output
 
-    with _Calls(predictor.network).handled(handle), contextlib.suppress(_Enough):
+    with _handled(predictor.network, handle), contextlib.suppress(_Enough):
         predictor(pixels)
     return sums
 
@@ -155,7 +127,7 @@ def sums_of_tile(
 @contextlib.contextmanager
 def given_means(network: nn.Module, means: Sequence[Float32Array]) -> Iterator[None]:
     """Within this block the network uses these means in place of those of what it sees."""
-    with _Calls(network).handled(lambda number, x, output: _like(means[number], output)):
+    with _handled(network, lambda number, x, output: _like(means[number], output)):
         yield
 
 

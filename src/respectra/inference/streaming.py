@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-import xarray as xr
 
 from respectra.cameras import References
-from respectra.cameras.colour import InputKind
+from respectra.cameras.images import InputKind
 from respectra.cameras.pictures import Picture, PictureOptions, open_picture
 from respectra.cubes.formats import FORMATS
 from respectra.cubes.writers import CubeType, GrowingCube, writer_for
@@ -30,12 +28,17 @@ from respectra.errors import ConfigError, OutputError
 from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
 from respectra.inference.binding import for_opened
-from respectra.inference.ensembles import Recovers, mapped
-from respectra.inference.growing import Pieces, growing_folder, keeping_complete
-from respectra.inference.guaranteed_pieces import kept_pieces
-from respectra.inference.guarantees import Guarantees, Report
+from respectra.inference.ensembles import Recovers
+from respectra.inference.growing import (
+    PiecesDone,
+    facts_of_file,
+    growing_folder,
+    identity_of,
+    keeping_complete,
+)
+from respectra.inference.guarantees import Report
+from respectra.inference.pieces import SeenPicture, kept_pieces
 from respectra.inference.reconstructor import Reconstructor
-from respectra.inference.seen import SeenPicture
 from respectra.inference.tiling import Layout, Region
 from respectra.progress import Progress, as_progress
 from respectra.threads import one_behind
@@ -65,7 +68,7 @@ class Streamed:
 
     path: Path
     pieces: int
-    """Pieces of the cube."""
+    """PiecesDone of the cube."""
     resumed: int
     """Those that a run before this one had completed."""
     layout: Layout
@@ -134,7 +137,7 @@ def reconstruct_file(
         )
     with file_lock(files[0]):
         recover(files[0])
-        pieces = Pieces.resume(folder, _facts(reconstructor, picture, dtype))
+        pieces = PiecesDone.resume(folder, _facts(reconstructor, picture, dtype))
         with keeping_complete(target, folder, lambda: bool(pieces.done)):
             layout = _layout(reconstructor, picture, pieces)
             grid = np.array(reconstructor.contract.wavelengths_nm)
@@ -146,8 +149,13 @@ def reconstruct_file(
                 for file in files:
                     ensure_absent(file, overwrite=overwrite)
                 _grow(reconstructor, picture, cube, layout, pieces, as_progress(progress))
-                attrs = _attributes(reconstructor, picture, layout, pieces)
-                cube.finish(attrs, overwrite=overwrite)
+                kept: frozenset[str] = frozenset()
+                if isinstance(reconstructor, Reconstructor):
+                    bits = _seen_by(reconstructor, picture).value_bits
+                    kept = reconstructor.backend.kept_guarantees(bits)
+                facts = facts_of_file(reconstructor, layout, picture.path)
+                facts |= reconstructor.guarantees.facts(pieces.unreachable, kept=kept)
+                cube.finish(facts, overwrite=overwrite)
         remove(folder)
     return Streamed(target, layout.count, resumed, layout)
 
@@ -164,7 +172,7 @@ def _told(reconstructor: Recovers, picture: Picture, references: References | No
         seen = _seen_by(member, picture)
         return member.with_correction(correct_picture(member, seen, references))
 
-    return mapped(reconstructor, told)
+    return reconstructor.mapped(told)
 
 
 def _seen_by(member: Reconstructor, picture: Picture) -> Picture:
@@ -179,7 +187,7 @@ def _grow(
     picture: Picture,
     cube: GrowingCube,
     layout: Layout,
-    pieces: Pieces,
+    pieces: PiecesDone,
     progress: Progress,
 ) -> None:
     """Write the pieces that are not there yet, each while the next one is computed."""
@@ -197,23 +205,6 @@ def _grow(
         for region, spectra, unreachable in _pieces(reconstructor, picture, layout, pieces):
             write_behind(region, spectra, unreachable)
             del spectra
-
-
-def _attributes(
-    reconstructor: Recovers, picture: Picture, layout: Layout, pieces: Pieces
-) -> dict[str, Any]:
-    attrs = {"units": "relative", **reconstructor.cube_facts(layout)}
-    attrs["source"] = f"{picture.path.name}, {attrs['source']}"
-    if isinstance(reconstructor, Reconstructor):
-        bits = _seen_by(reconstructor, picture).value_bits
-        names = reconstructor.guarantees.names | reconstructor.backend.kept_guarantees(bits)
-        if names:
-            attrs["guarantees"] = ", ".join(sorted(names))
-    if reconstructor.guarantees.correction is not None:
-        attrs["references"] = reconstructor.guarantees.correction.summary
-    if pieces.unreachable:
-        attrs["unreachable_pixels"] = pieces.unreachable
-    return attrs
 
 
 def streams(
@@ -251,16 +242,14 @@ def _facts(reconstructor: Recovers, picture: Picture, dtype: CubeType) -> dict[s
     """What a half-done cube must agree on to be taken up."""
     return {
         "version": _VERSION,
-        "method": reconstructor.signature(),
-        "guarantees": sorted(reconstructor.guarantees.names),
-        "correction": reconstructor.guarantees.correction_key,
+        **identity_of(reconstructor),
         "image": content_hash(picture.path),
         "kind": picture.kind,
         "dtype": dtype,
     }
 
 
-def _layout(reconstructor: Recovers, picture: Picture, pieces: Pieces) -> Layout:
+def _layout(reconstructor: Recovers, picture: Picture, pieces: PiecesDone) -> Layout:
     """As the journal has it, where that still fits; else the largest tiles that fit."""
     held, bands = float(picture.held_bytes), reconstructor.contract.bands
     # What a tile takes before and after the method itself: its values in double precision on the
@@ -283,7 +272,7 @@ def _layout(reconstructor: Recovers, picture: Picture, pieces: Pieces) -> Layout
 
 
 def _pieces(
-    reconstructor: Recovers, picture: Picture, layout: Layout, written: Pieces
+    reconstructor: Recovers, picture: Picture, layout: Layout, written: PiecesDone
 ) -> Iterator[tuple[Region, Any, int]]:
     """Rows and columns, spectra, and the number of unreachable pixels of pieces."""
     if isinstance(reconstructor, Reconstructor):
@@ -299,61 +288,32 @@ def _pieces(
 
 
 def _pieces_of(
-    reconstructor: Reconstructor, picture: Picture, layout: Layout, written: Pieces, number: int
+    reconstructor: Reconstructor, picture: Picture, layout: Layout, written: PiecesDone, number: int
 ) -> Iterator[tuple[Region, Any, int]]:
     """The pieces of one of several methods."""
     picture = _seen_by(reconstructor, picture)
     seen = SeenPicture.on_disk(reconstructor, picture)
-    source = _Source(picture, reconstructor.guarantees, seen.factor)
     means: list[Float32Array] | None = None
     if reconstructor.tiled.needs_means(layout) and len(written.done) < layout.count:
         means = written.means(number)
         if means is None:
             means = reconstructor.compute_global_means(
-                source.read, layout, bounds=seen.bounds, bits=seen.bits
+                seen.read, layout, bounds=seen.bounds, bits=seen.bits
             )
             written.keep_means(means, number)
     reports: list[Report] = []
     pieces = kept_pieces(
         reconstructor,
-        source.read,
+        seen,
         layout,
-        seen=source.seen,
-        factor=seen.factor,
         kept=reconstructor.backend.kept_guarantees(picture.value_bits),
         tell=reports.append,
-        bounds=seen.bounds,
-        bits=seen.bits,
         means=means,
         done=frozenset(written.done),
     )
     for region, spectra in pieces:
         yield region, spectra, int(reports.pop().unreachable.sum()) if reports else 0
         del spectra
-
-
-class _Source:
-    """A picture as a method is to see it, which remembers the part that was read last."""
-
-    def __init__(self, picture: Picture, guarantees: Guarantees, top: float) -> None:
-        self._picture, self._guarantees, self._top = picture, guarantees, top
-        self._last: tuple[slice, slice, xr.DataArray] | None = None
-
-    def read(self, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
-        """Linear values of a part."""
-        image = self._picture.image(rows, columns)
-        if self._guarantees:
-            self._last = rows, columns, image
-        return np.asarray(self._guarantees.scale(image, self._top)[0].values, np.float32)
-
-    def seen(self, region: Region) -> xr.DataArray:
-        """The picture itself in a region of what was read last."""
-        assert self._last is not None
-        rows, columns, image = self._last
-        return image[
-            region[0].start - rows.start : region[0].stop - rows.start,
-            region[1].start - columns.start : region[1].stop - columns.start,
-        ]
 
 
 def _require_room(cube: GrowingCube) -> None:

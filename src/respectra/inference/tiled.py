@@ -7,13 +7,17 @@ contract: clipped, and in the scale of the cube.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
 from respectra.allocator import trim_malloc
+from respectra.devices import free_device_bytes
+from respectra.errors import ConfigError, DataError
+from respectra.guards.limits import free_memory
 from respectra.inference.backends.base import (
     CODE_BITS,
     EXACT_BITS,
@@ -24,15 +28,34 @@ from respectra.inference.backends.base import (
     join_sums,
     means_of,
 )
-from respectra.inference.cutting import Cutter, TileSide
+from respectra.inference.colours import (
+    LEAST_PIXELS,
+    TOGETHER,
+    ByColour,
+    ColourFinder,
+    ReadOnce,
+    layout_of_colours,
+    weighted_picture,
+)
+from respectra.inference.memory import (
+    AUTO_SHARE,
+    Budget,
+    MemoryUse,
+    parse_memory,
+    resident_bytes,
+)
 from respectra.inference.tiling import (
+    LARGEST_SIDE,
+    ROUND_SIDE,
     Layout,
     Pieces,
     Predictor,
     Reader,
     Region,
     Tile,
+    checked,
     gathered,
+    plan,
     run,
 )
 from respectra.methods import Tiling
@@ -41,20 +64,26 @@ from respectra.typing import Float32Array
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from respectra.inference.colours import ColourFinder
 
+#: Pixels of the frame that a card's memory is claimed for.
+FRAME_PIXELS = 482 * 512
+#: Pictures up to this many pixels are not cut when memory is left to us and plenty is free.
+SMALL_IMAGE = 1024 * 1024
+#: Of a pixel of a picture whose colours are looked for: its values twice, its colour's number, and
+#: the spectra of as many colours as are worth it.
+_COLOUR_BYTES = 2 * 12 + 4 + 100
+#: Tiles are measured for rather than made smaller than this.
+_LEAST_UNMEASURED = 256
+
+TileSide = int | Literal["auto"] | None
 #: Makes of the finished spectra of a region, on the device, what is copied here.
 Keep = Callable[[Region, "Tensor"], "Tensor"]
 
 
-class TiledInference(Cutter):
-    """A backend with the size of its tiles.
+class TiledInference:
+    """A backend with the size of its tiles; see :class:`Reconstructor` for that and the memory.
 
-    Args:
-        backend: what runs a tile.
-        tile: ``auto``, a side in pixels, or None for the whole picture at once.
-        max_memory: what this process may hold at its peak; see :func:`parse_memory`.
-        rounded: whether codes of the pictures are the nearest to their values.
+    ``rounded`` says whether codes of the pictures are the nearest to their values.
 
     Raises:
         ConfigError: no such tile or size of memory.
@@ -63,10 +92,16 @@ class TiledInference(Cutter):
     def __init__(
         self, backend: Backend, *, tile: TileSide, max_memory: str | int, rounded: bool
     ) -> None:
-        super().__init__(backend, tile=tile, max_memory=max_memory)
+        if isinstance(tile, int) and tile < 1:
+            raise ConfigError(f"a tile is at least 1 pixel wide; got {tile}")
+        parse_memory(max_memory)
+        self.backend, self.tile, self.max_memory = backend, tile, max_memory
+        self.contract = backend.contract
         self._rounded = rounded
         self._given: Sequence[Float32Array] | None = None
-        self._lock = threading.RLock()
+        #: Of the thread that works with the method: networks are told of pictures by what is set
+        #: on them.
+        self.exclusive = threading.RLock()
 
     #: Memory for each pixel of a piece besides what the backend itself takes, bytes.
     answer_bytes = 0
@@ -83,13 +118,9 @@ class TiledInference(Cutter):
         layout: Layout | None = None,
         output: Output | Predictor | None = None,
     ) -> tuple[Float32Array, Layout]:
-        """Spectra of a picture in memory, (y, x, band), and how it was cut.
+        """Spectra (y, x, band) of a picture (y, x, 3) in memory, and how it was cut.
 
-        Args:
-            rgb: shape (y, x, 3).
-            bits: as for :meth:`pieces`.
-            layout: as for :meth:`pieces`; as memory allows by default.
-            output: as for :meth:`pieces`.
+        The layout is as memory allows by default; the rest is as for :meth:`pieces`.
         """
         layout = layout or self.layout_in_memory(*rgb.shape[:2])
         pieces = self.pieces(
@@ -143,10 +174,8 @@ class TiledInference(Cutter):
         by_colour = self._by_colour(layout.height * layout.width)
         find: ColourFinder | None = None
         if by_colour:
-            from respectra.inference.colours import ColourFinder
-
             find = ColourFinder()
-            prepared = _ReadOnce(prepared, layout) if layout.whole else prepared
+            prepared = ReadOnce(prepared, layout) if layout.whole else prepared
         with contextlib.ExitStack() as stack:
             stack.enter_context(backend.conditioned(bits))
             needs = self.needs_means(layout)
@@ -164,8 +193,6 @@ class TiledInference(Cutter):
             elif not by_colour:
                 predict = backend.for_tiles(layout, bits, means=needs)
             if find is not None:
-                from respectra.inference.colours import ByColour
-
                 predict = ByColour(predict, find, self.contract.finish if output is None else _same)
             if keep is not None:
                 yield from self._kept_there(keep, prepared, layout, done)
@@ -207,12 +234,7 @@ class TiledInference(Cutter):
     ) -> list[Float32Array]:
         """Means over the whole picture that the network uses, for :meth:`pieces`.
 
-        Args:
-            read: as for :meth:`pieces`.
-            layout: as for :meth:`pieces`.
-            bounds: as for :meth:`pieces`.
-            bits: as for :meth:`pieces`.
-            weigh: how often each pixel counts, (rows, columns); once by default.
+        The arguments are its; ``weigh`` says how often each pixel counts, (rows, columns).
         """
         return self._global_means(self._prepared(read, bounds, bits), layout, bits, weigh=weigh)
 
@@ -226,12 +248,6 @@ class TiledInference(Cutter):
         find: ColourFinder | None = None,
     ) -> list[Float32Array]:
         if weigh is None and self._by_colour(layout.height * layout.width):
-            from respectra.inference.colours import (
-                ColourFinder,
-                layout_of_colours,
-                weighted_picture,
-            )
-
             found = weighted_picture(prepared, layout, find or ColourFinder())
             if found is not None:
                 colours, weight, layout = found
@@ -269,13 +285,6 @@ class TiledInference(Cutter):
         finally:
             self._given = before
 
-    @contextlib.contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Within this block no other thread works with the method: networks are told of pictures
-        by what is set on them."""
-        with self._lock:
-            yield
-
     def sums_of_tile(
         self,
         rgb: Float32Array,
@@ -305,22 +314,90 @@ class TiledInference(Cutter):
             return np.float32(0.0)
         return np.float32(0.5 / (2**bits - 1))
 
+    # --- how a picture is cut --------------------------------------------------------------------
+
+    def layout(
+        self, height: int, width: int, *, held: float = 0.0, per_pixel: float = 0.0
+    ) -> Layout:
+        """How a picture of this size is cut up.
+
+        ``held`` are bytes that the caller will hold besides, such as the cube itself, ``per_pixel``
+        those that it takes for every pixel of a piece.
+
+        Raises:
+            DataError: the picture is smaller than the method accepts.
+            ConfigError: the memory limit is too small for the least tile.
+        """
+        card = self.backend.card
+        smallest = card.size_minimum
+        if min(height, width) < smallest:
+            raise DataError(
+                f"{self.backend.weights.method} needs images of at least {smallest} x {smallest} "
+                f"pixels; got {height} x {width}"
+            )
+        if self.tile is None and card.tiling is not Tiling.NATIVE:
+            return Layout(height, width, card.tiling, (height, width))
+        side = self.tile if isinstance(self.tile, int) else None
+        free = self._free_pixels(held, per_pixel)
+        if side is None and free is not None and self._by_colour(height * width):
+            # Such methods may be cut anywhere at no cost: what their card claims will do.
+            largest = int(free**0.5) // ROUND_SIDE * ROUND_SIDE
+            if largest >= _LEAST_UNMEASURED:
+                whole = height * width <= free and max(height, width) <= LARGEST_SIDE
+                sides = (height, width) if whole else (min(largest, LARGEST_SIDE),) * 2
+                return Layout(height, width, card.tiling, sides)
+        budget = self._budget(height * width, held, per_pixel)
+        return plan(height, width, card, halo=self.backend.halo, side=side, budget=budget)
+
+    def layout_in_memory(self, height: int, width: int, *, cubes: int = 1) -> Layout:
+        """How a picture is cut up whose cube is in memory, as several of its size may be."""
+        card = self.backend.card
+        if self.backend.is_light and self.tile == "auto":
+            whole = Layout(height, width, card.tiling, (height, width))
+            return checked(whole, card, self._budget(height * width, 0.0, 0.0))
+        pixels = height * width
+        if self.tile == "auto" and self.max_memory == "auto" and self._by_colour(pixels):
+            # What is computed are colours, some at a time; held are the cubes and what pixels say.
+            held = pixels * (4 * cubes * self.contract.bands + _COLOUR_BYTES)
+            if held <= AUTO_SHARE * free_memory():
+                return Layout(height, width, card.tiling, (height, width))
+        return self.layout(height, width, held=cubes * 4 * height * width * self.contract.bands)
+
+    def _by_colour(self, pixels: int) -> bool:
+        """Whether each colour of a picture is computed once: where nothing but a pixel's own
+        values, and means over all pixels, decides on its spectrum."""
+        return self.backend.runs_by_colour and pixels >= LEAST_PIXELS
+
+    def _budget(self, pixels: int, held: float, per_pixel: float) -> Budget | None:
+        """What a piece may take; None where the question does not arise."""
+        if self.backend.device != "cpu":
+            # What the card claims was measured on a processor; kernels of a GPU take workspace.
+            each = 2e9 * (self.backend.card.memory_gb or 0.5) / FRAME_PIXELS
+            most = int(AUTO_SHARE * free_device_bytes(self.backend.device))
+            # Here lie its values and its answer, in pinned memory and as it is used further.
+            here = per_pixel + 4.0 * (2 * self.contract.bands + 3)
+            room = parse_memory(self.max_memory) - resident_bytes() - held
+            return Budget(min(most, max(0, int(each * room / here))), 0, MemoryUse(0, each))
+        free = self._free_pixels(held, per_pixel)
+        if free is not None and (isinstance(self.tile, int) or pixels <= min(SMALL_IMAGE, free)):
+            return None
+        use = self.backend.memory()  # measured first: it loads libraries, which then are held
+        if self._by_colour(pixels):
+            each = _COLOUR_BYTES + 4 * self.contract.bands
+            use = MemoryUse(use.of(TOGETHER), min(each, use.per_pixel))
+        use = dataclasses.replace(use, per_pixel=use.per_pixel + per_pixel)
+        return Budget(parse_memory(self.max_memory), resident_bytes() + held, use)
+
+    def _free_pixels(self, held: float, per_pixel: float) -> float | None:
+        """Pixels that a piece may have by what the card claims; None where memory is limited."""
+        if self.max_memory != "auto":
+            return None
+        each = (self.backend.card.memory_gb or 0.5) * 1e9 / FRAME_PIXELS + per_pixel
+        return max(0.0, (AUTO_SHARE * free_memory() - held) / each)
+
 
 def _same(spectra: Float32Array) -> Float32Array:
     return spectra
-
-
-class _ReadOnce:
-    """A reader of a picture that is one piece; whatever is asked of it, the piece is read once."""
-
-    def __init__(self, read: Reader, layout: Layout) -> None:
-        self._read, self._all = read, (slice(0, layout.height), slice(0, layout.width))
-        self._whole: Float32Array | None = None
-
-    def __call__(self, rows: slice, columns: slice) -> Float32Array:
-        if self._whole is None:
-            self._whole = self._read(*self._all)
-        return self._whole if (rows, columns) == self._all else self._whole[rows, columns]
 
 
 def _reader_of(array: Float32Array) -> Reader:

@@ -126,8 +126,7 @@ def plan(
     """Choose how to cut a picture.
 
     Args:
-        height: rows of the picture.
-        width: columns of the picture.
+        height, width: of the picture.
         card: of the method.
         halo: radius of its receptive field, pixels; None when unbounded.
         side: rows and columns that a tile answers for; None for the largest that fits.
@@ -215,9 +214,6 @@ def run(
         read: gives the pixels as the method expects them.
         layout: how the picture is cut.
         done: first row and column of pieces that are not wanted again.
-
-    Yields:
-        The rows and columns of a piece, and its spectra (y, x, band).
     """
     if layout.overlap and not layout.whole:
         yield from _run_blended(predict, read, layout, done)

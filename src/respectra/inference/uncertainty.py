@@ -29,15 +29,11 @@ def recover_with_uncertainty(
     still be wrong: that is a lower bound of its error, and 0 everywhere for methods that look at
     single pixels.
 
-    Args:
-        reconstructor: for the picture.
-        image: dims (y, x, channel).
-
     Raises:
         ConfigError: the method does not say how sure it is.
         DataError: as for the image alone.
     """
-    whole = reconstructor.picture_of(image)
+    whole = reconstructor.values_of(image)
     answers, guarantees = reconstructor.answers, reconstructor.guarantees
     if not isinstance(answers, TiledInference):
         return _spread(reconstructor, answers, whole)

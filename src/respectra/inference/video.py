@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import tempfile
-import threading
+from collections import deque
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.cameras import input_encoding, make_image, save_image
-from respectra.cameras.colour import InputKind
+from respectra.cameras.images import InputKind
 from respectra.colour import decode_srgb
 from respectra.cubes.writers import CubeType
 from respectra.errors import ConfigError
@@ -30,7 +30,12 @@ from respectra.files import ensure_absent, file_lock, recover, remove
 from respectra.identity import content_hash
 from respectra.inference.backends.base import Factors, bits_of
 from respectra.inference.ensembles import Recovers
-from respectra.inference.growing import growing_folder, keeping_complete
+from respectra.inference.growing import (
+    facts_of_file,
+    growing_folder,
+    identity_of,
+    keeping_complete,
+)
 from respectra.inference.low_rank import factorise
 from respectra.inference.reconstructor import Reconstructor
 from respectra.inference.tiling import Layout, Reader, Region
@@ -157,12 +162,7 @@ def reconstruct_video(
                 shown(done, max(done, clip.expected), "frame")
             else:
                 store.write(*piece)
-        attrs = {"units": "relative", **reconstructor.cube_facts(layout)}
-        attrs["source"] = f"{clip.path.name}, {attrs['source']}"
-        if reconstructor.guarantees.correction is not None:
-            attrs["references"] = reconstructor.guarantees.correction.summary
-        if reconstructor.guarantees.names:
-            attrs["guarantees"] = ", ".join(sorted(reconstructor.guarantees.names))
+        attrs = facts_of_file(reconstructor, layout, clip.path) | reconstructor.guarantees.facts()
         if skipped:
             attrs["skipped_s"] = skipped
         flicker = store.flicker()
@@ -174,49 +174,23 @@ def reconstruct_video(
     return ReconstructedVideo(target, len(store.times_s), resumed, tuple(skipped), flicker)
 
 
-def _ahead(items: Iterator[T], size: int) -> Generator[T, None, None]:
+def _ahead(items: Generator[T, None, None], size: int) -> Generator[T, None, None]:
     """Yield items that another thread makes meanwhile; at most ``size`` of them wait.
 
     An error there is raised here. When this generator is closed, the thread ends after the item
     that it is at, and closes ``items``.
     """
-    waiting: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(size)
-    stop = threading.Event()
-
-    def work() -> None:
-        failure: BaseException | None = None
+    with ThreadPoolExecutor(1) as thread:
+        waiting = deque(thread.submit(next, items, None) for _ in range(size + 1))
         try:
-            for item in items:
-                waiting.put((item, None, False))
+            while (item := waiting.popleft().result()) is not None:
+                waiting.append(thread.submit(next, items, None))
+                yield item
                 del item
-                if stop.is_set():
-                    break
-        except BaseException as error:  # raised again where the items are used
-            failure = error
         finally:
-            close = getattr(items, "close", None)
-            if close is not None:
-                close()
-        if not stop.is_set():
-            waiting.put((None, failure, True))
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, failure, last = waiting.get()
-            if failure is not None:
-                raise failure
-            if last:
-                return
-            yield item  # type: ignore[misc]
-            del item
-    finally:
-        stop.set()
-        with contextlib.suppress(queue.Empty):  # the thread may be waiting for room
-            while True:
-                waiting.get_nowait()
-        thread.join()
+            for future in waiting:
+                future.cancel()
+            thread.submit(items.close).result()
 
 
 def _reconstructed(
@@ -226,7 +200,7 @@ def _reconstructed(
     kind: InputKind,
     resumed: int,
     factors: Factors | None,
-) -> Iterator[tuple[int, Region, Float32Array] | Written]:
+) -> Generator[tuple[int, Region, Float32Array] | Written, None, None]:
     """Number of the frame, region and spectra of every piece; after a frame's pieces its end.
 
     Where there are factors, coefficients are given instead of spectra.
@@ -272,15 +246,7 @@ def _pieces(
 
 @contextlib.contextmanager
 def first_frame(clip: Path, kind: InputKind) -> Iterator[Path]:
-    """The first frame of a clip as a picture, in a file that goes again afterwards.
-
-    Args:
-        clip: a video.
-        kind: what its values are.
-
-    Raises:
-        MissingExtraError, FormatError, DataError: as for :class:`Clip`.
-    """
+    """The first frame of a clip as a picture, in a file that goes again afterwards."""
     with tempfile.TemporaryDirectory(prefix="respectra-") as folder:
         codes = next(Clip(clip).frames(on_bad_frame="skip")).codes
         values = codes / np.float32(np.iinfo(codes.dtype).max)
@@ -335,9 +301,7 @@ def _facts(
     """What a half-done clip must agree on to be taken up."""
     return {
         "version": _VERSION,
-        "method": reconstructor.signature(),
-        "guarantees": sorted(reconstructor.guarantees.names),
-        "correction": reconstructor.guarantees.correction_key,
+        **identity_of(reconstructor),
         "clip": content_hash(clip.path),
         "kind": kind,
         "dtype": dtype,

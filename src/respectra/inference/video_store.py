@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from respectra.cubes.formats._low_rank import BASIS, COEFFICIENTS, MEAN, clip_attrs
+from respectra.cubes.formats._dataset import BASIS, COEFFICIENTS, MEAN, clip_attrs
 from respectra.cubes.formats.zarr import CHUNK_SIDE, add_array, cube_attributes, remove_partial
 from respectra.cubes.writers import CubeType
 from respectra.errors import OutputError
@@ -70,12 +70,8 @@ class VideoStore:
     """A Zarr store that grows by frames, and its journal: one record a complete frame.
 
     The first record says which folder the store is, by its number on the disk; see
-    ``respectra.inference.streaming.Pieces``.
-
-    Args:
-        folder: in which it grows.
-        facts: what a half-done clip must agree on to be taken up, as plain values.
-        factors: of coefficients, which are then stored with their basis; None for spectra.
+    ``growing.PiecesDone``. The facts are what a half-done clip must agree on to be taken up;
+    coefficients are stored with the basis of their factors.
     """
 
     def __init__(self, folder: Path, facts: dict[str, Any], factors: Factors | None = None) -> None:

@@ -161,6 +161,10 @@ class PixelNetwork(Protocol):
         """Of pixels (n, channels_in), given all means: (n, k)."""
         ...
 
+    def uncertainty(self, pixels: Float32Array, means: Sequence[Float32Array]) -> Float32Array:
+        """As of :class:`UncertainNetwork`: (n, channels_in), given all means -> (n, bands)."""
+        ...
+
 
 class NetworkConfig(Config):
     """Base of every network's configuration; its defaults are the published configuration.

@@ -19,10 +19,9 @@ from respectra.methods import (
     save_weights,
 )
 from respectra.methods.classical.base import ClassicalEntry, ClassicalMethod
-from respectra.methods.registry import methods
 from respectra.testing.base import (
     Battery,
-    NotApplicable,
+    registered,
     require,
     require_card,
     require_refusal,
@@ -165,11 +164,7 @@ def inputs_are_left_alone(method: ClassicalEntry) -> None:
 @_check
 def saved_and_loaded_weights_give_the_same(method: ClassicalEntry) -> None:
     """Bit for bit, through a weights file."""
-    name = method.card.name
-    if name not in methods() or not isinstance(methods()[name], ClassicalEntry):
-        raise NotApplicable(f"no installed package registers {name!r}")
-    if methods()[name] != method:
-        raise NotApplicable(f"{name!r} is registered with another class")
+    name = registered(method)
     ready = fitted(method)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "weights.safetensors"

@@ -23,7 +23,14 @@ from respectra.methods import (
     load_weights,
     save_weights,
 )
-from respectra.testing.base import Battery, require, require_card, require_refusal, run_checks
+from respectra.testing.base import (
+    Battery,
+    registered,
+    require,
+    require_card,
+    require_refusal,
+    run_checks,
+)
 from respectra.testing.network_field import FIELD_CHECKS
 from respectra.testing.network_parts import (
     Method,
@@ -32,7 +39,6 @@ from respectra.testing.network_parts import (
     noise,
     one_thread,
     picture,
-    registered,
     require_same,
     run,
     tiny_config,

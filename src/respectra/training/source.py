@@ -19,9 +19,9 @@ from respectra.cubes import fit_bands
 from respectra.cubes.parts import cube_hash
 from respectra.datasets.collections import Collection, Scene, open_collection
 from respectra.datasets.patches import SceneSource
+from respectra.datasets.scenes import valid_pixels
 from respectra.datasets.splits import list_official_splits, split_by_scene, split_officially
 from respectra.datasets.store import SceneArrays, StoreSplit, is_store, open_store, require_track
-from respectra.datasets.validity import valid_pixels
 from respectra.errors import ConfigError, DataError, naming
 from respectra.guards.limits import free_memory
 from respectra.identity import content_hash

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from respectra.colour import OBSERVERS, colour_matching, open_light, resample_light, srgb_matrix
-from respectra.colour.rendering import VISIBLE_NM
+from respectra.colour.observers import VISIBLE_NM
 from respectra.cubes import check_wavelengths
 from respectra.errors import unknown_name
 from respectra.typing import FloatArray

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 
@@ -109,8 +110,6 @@ def test_older_names_and_damaged_weights():
     }
     again = RespectraPixels(weights.config, older)
     assert set(again.tensors) == set(weights.tensors)
-    import dataclasses
-
     less = {name: t for name, t in weights.tensors.items() if name != "first.weight"}
     with pytest.raises(FormatError, match="do not fit respectra"):
         make_backend(dataclasses.replace(weights, tensors=less), engine="auto")

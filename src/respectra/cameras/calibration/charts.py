@@ -8,16 +8,16 @@ smoothest reflectance reconstruction, Color Research and Application 45, 2020).
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from respectra.cameras.response_prior import GRID_NM
-from respectra.colour import open_light, resample_light, xyz_weights
-from respectra.errors import FormatError, unknown_name
+from respectra.cameras.references import read_spectral_table
+from respectra.cameras.response_prior import GRID_NM, classic_spectra
+from respectra.colour import open_light, resample_light, srgb_matrix, xyz_weights
+from respectra.errors import FormatError, reading, unknown_name
 from respectra.typing import FloatArray
 from respectra.wavelengths import check_wavelengths
 
@@ -54,15 +54,14 @@ class Chart:
     error: float = _MEASURED
 
 
-def open_chart(chart: str | os.PathLike[str], layout: str = "classic24") -> Chart:
+def open_chart(chart: str | os.PathLike[str]) -> Chart:
     """A chart by name, or the spectra of one from a file.
 
     Args:
         chart: ``classic24`` or ``passport`` (the average of 30 charts by BabelColor, as
             colour-science has it), ``sg140`` (the smoothest spectra of its published colours), or a
-            CSV file: a line for each patch in reading order (its name, then its reflectance),
-            headed by the wavelengths in nm.
-        layout: how the patches of a file lie: ``classic24``, ``passport`` or ``sg140``.
+            CSV file: a line for each of 24 or 140 patches in reading order (its name, then its
+            reflectance), headed by the wavelengths in nm.
 
     Raises:
         ConfigError: an unknown chart.
@@ -72,30 +71,24 @@ def open_chart(chart: str | os.PathLike[str], layout: str = "classic24") -> Char
         >>> open_chart("classic24").spectra.shape
         (24, 31)
     """
-    import colour
-
     text = os.fspath(chart)
     if text in ("classic24", "passport"):
-        table = colour.SDS_COLOURCHECKERS["BabelColor Average"]
-        spectra = [np.interp(GRID_NM, sd.wavelengths, sd.values) for sd in table.values()]
-        return Chart(text, *_LAYOUTS[text], np.array(spectra))
+        return Chart(text, *_LAYOUTS[text], classic_spectra())
     if text == "sg140":
+        import colour
+
         table = colour.CCS_COLOURCHECKERS[_SG_COLOURS]
         colours = np.array([colour.xyY_to_XYZ(xyy) for xyy in table.data.values()])
         return Chart(text, *_LAYOUTS[text], smoothest_spectra(colours), _SMOOTHEST)
     if Path(text).suffix.lower() != ".csv":
         raise unknown_name("chart", text, [*_LAYOUTS, "FILE.csv"])
-    return _read(Path(text), layout)
+    return _read(Path(text))
 
 
 def smoothest_spectra(colours: FloatArray) -> FloatArray:
-    """The smoothest reflectances of some colours.
+    """The smoothest reflectances, shape (n, band), on ``GRID_NM``, of X, Y, Z under D50.
 
-    Args:
-        colours: shape (n, 3), X, Y, Z under D50 for the 2° observer, that of white Y = 1.
-
-    Returns:
-        shape (n, band), between 0 and 1, on ``GRID_NM``.
+    The colours have shape (n, 3), for the 2° observer; white's Y is 1.
     """
     weights = xyz_weights(resample_light(open_light("D50"), GRID_NM), GRID_NM)
     bands = GRID_NM.size
@@ -119,28 +112,26 @@ def smoothest_spectra(colours: FloatArray) -> FloatArray:
     return spectra
 
 
+def colours_of(spectra: FloatArray) -> FloatArray:
+    """Linear sRGB of surfaces under D65, shape (n, 3)."""
+    power = resample_light(open_light("D65"), GRID_NM)
+    return np.asarray(spectra @ srgb_matrix(power, GRID_NM))
+
+
 def _reflected(z: FloatArray) -> FloatArray:
     return np.asarray((np.tanh(z) + 1) / 2)
 
 
-def _read(path: Path, layout: str) -> Chart:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = [line for line in csv.reader(file) if line]
-        grid = check_wavelengths(np.array([float(v) for v in lines[0][1:]]))
-        table = np.array([[float(v) for v in line[1:]] for line in lines[1:]])
-    except OSError as error:
-        raise FormatError(f"the chart {path} cannot be read: {error.strerror}") from None
-    except (ValueError, IndexError, UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(f"the chart {path} is not a table of spectra: {error}") from None
-    count = {24: "classic24", 140: "sg140"}.get(len(table), layout)
-    rows, columns = _LAYOUTS[count]
-    if table.shape != (rows * columns, grid.size):
-        raise FormatError(f"the chart {path} holds {len(table)} spectra; 24 or 140 are needed")
-    if not (np.isfinite(table).all() and table.min() >= 0 and table.max() <= 2):
-        raise FormatError(f"the chart {path} holds values that are no reflectances, 0 to 1")
-    if grid[0] > 420 or grid[-1] < 680:
-        raise FormatError(f"the chart {path} covers {grid[0]:g} to {grid[-1]:g} nm; 420 to 680 is "
-                          "the least")  # fmt: skip
+def _read(path: Path) -> Chart:
+    with reading(path, "a chart"):
+        found = read_spectral_table(path, "a chart")
+        table, grid = found.spectra, check_wavelengths(found.grid_nm)
+        rows, columns = _LAYOUTS["sg140" if len(table) == 140 else "classic24"]
+        if len(table) != rows * columns:
+            raise FormatError(f"holds {len(table)} spectra; 24 or 140 are needed")
+        if not (np.isfinite(table).all() and table.min() >= 0 and table.max() <= 2):
+            raise FormatError("holds values that are no reflectances, 0 to 1")
+        if grid[0] > 420 or grid[-1] < 680:
+            raise FormatError(f"covers {grid[0]:g} to {grid[-1]:g} nm; 420 to 680 is the least")
     spectra = np.array([np.interp(GRID_NM, grid, line) for line in table])
     return Chart(path.stem, rows, columns, spectra)

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras.calibration.charts import Chart
+from respectra.cameras.calibration.charts import Chart, colours_of
 from respectra.cameras.images import require_image
-from respectra.colour import SRGB_TO_XYZ, encode_srgb, open_light, resample_light, srgb_matrix
+from respectra.colour import SRGB_TO_XYZ, encode_srgb
 from respectra.errors import DataError
-from respectra.typing import FloatArray
+from respectra.typing import Float32Array, FloatArray
 
 #: OpenCV's model of a chart: patches of 2.5 units, 0.25 apart.
 _PATCH, _GAP = 2.5, 0.25
@@ -286,8 +286,7 @@ def _mirrored(box: FloatArray) -> bool:
 
 def _turned(picture: xr.DataArray, corners: FloatArray, chart: Chart) -> tuple[FloatArray, float]:
     """The corners from the first patch on, by the colours, and how alike they are."""
-    power = resample_light(open_light("D65"), _grid_nm())
-    truth = chart.spectra @ srgb_matrix(power, _grid_nm())
+    truth = colours_of(chart.spectra)
     best, likeness = corners, -1.0
     for turn in (0, 2):
         points = np.roll(corners, turn, axis=0)
@@ -324,7 +323,7 @@ def _apart(found: list[FloatArray]) -> list[FloatArray]:
 
 
 def _rectify(
-    values: npt.NDArray[np.float32], points: npt.ArrayLike, chart: Chart, share: float = _INNER
+    values: Float32Array, points: npt.ArrayLike, chart: Chart, share: float = _INNER
 ) -> FloatArray:
     """The inner parts of all patches, shape (patch, side, side, 3)."""
     import cv2
@@ -339,7 +338,7 @@ def _rectify(
     return np.asarray(inner.reshape(chart.rows * chart.columns, *inner.shape[2:]), np.float64)
 
 
-def _outer(chart: Chart) -> npt.NDArray[np.float32]:
+def _outer(chart: Chart) -> Float32Array:
     half = _PIXELS / 2
     right, low = chart.columns * _PIXELS - half, chart.rows * _PIXELS - half
     return np.array([[half, half], [right, half], [right, low], [half, low]], np.float32)
@@ -355,9 +354,3 @@ def _project(places: FloatArray, points: npt.ArrayLike, chart: Chart) -> FloatAr
 
     turn = cv2.getPerspectiveTransform(_outer(chart), np.asarray(points, np.float32))
     return np.asarray(cv2.perspectiveTransform(places[None], turn)[0], np.float64)
-
-
-def _grid_nm() -> FloatArray:
-    from respectra.cameras.response_prior import GRID_NM
-
-    return GRID_NM

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from respectra.cameras.calibration.charts import colours_of
 from respectra.cameras.correction import Correction, fit_process, light_of, root_polynomial
 from respectra.cameras.pictures.tone import Tone
-from respectra.cameras.response_prior import GRID_NM, ResponsePrior, fit_channel, response_prior
-from respectra.colour import open_light, resample_light, srgb_matrix, xyz_weights
+from respectra.cameras.response_prior import (
+    ResponsePrior,
+    fit_channel,
+    light_seen,
+    response_prior,
+)
 from respectra.errors import DataError, RespectraError
 from respectra.typing import FloatArray
 
@@ -48,13 +53,6 @@ class Response:
     evidence: float
 
 
-def light_seen(spectra: FloatArray, light: str) -> FloatArray:
-    """Spectra of light from surfaces, shape (n, band), white's luminance 1."""
-    power = resample_light(open_light(light), GRID_NM)
-    luminance = float(power @ xyz_weights(np.ones(GRID_NM.size), GRID_NM)[:, 1])
-    return spectra * power / luminance
-
-
 def error_of(values: FloatArray, relative: float = _PATCH_ERROR) -> FloatArray:
     """Standard deviation of the means of patches."""
     return np.hypot(relative * values, _DARK_ERROR)
@@ -64,22 +62,16 @@ def fit_response(
     spectra: FloatArray,
     values: FloatArray,
     light: str,
-    prior: ResponsePrior | None = None,
     error: float = _PATCH_ERROR,
 ) -> Response:
     """The likeliest response for patches under a light.
 
-    Args:
-        spectra: shape (n, band), of the patches.
-        values: shape (n, 3), linear.
-        light: a name or file.
-        prior: of real responses.
-        error: relative, of a patch; see :class:`Chart`.
+    Their spectra have shape (n, band), their linear values (n, 3), and a relative error.
 
     Raises:
         DataError: the values do not follow the light.
     """
-    known = prior or response_prior()
+    known = response_prior()
     seen, deviation = light_seen(spectra, light), error_of(values, error)
     fitted = [fit_channel(seen, values[:, k], deviation[:, k], k, known) for k in range(3)]
     evidence = sum(
@@ -106,11 +98,7 @@ def _evidence(
 def fit_lights(
     spectra: FloatArray, values: FloatArray, error: float = _PATCH_ERROR
 ) -> list[Response]:
-    """Responses under each of the lights that may have been, the likeliest first.
-
-    Raises:
-        DataError: none of them fits.
-    """
+    """Responses under each light that may have been, the likeliest first."""
     found = []
     for light in LIGHTS:
         try:
@@ -129,8 +117,7 @@ def fit_tone(spectra: FloatArray, values: FloatArray) -> Tone:
     """
     from scipy.optimize import minimize
 
-    power = resample_light(open_light("D65"), GRID_NM)
-    truth = np.maximum(spectra @ srgb_matrix(power, GRID_NM), 0.003)
+    truth = np.maximum(colours_of(spectra), 0.003)
 
     def curve(p: FloatArray) -> Tone | None:
         try:
@@ -157,10 +144,7 @@ def fit_tone(spectra: FloatArray, values: FloatArray) -> Tone:
 def fit_correction(values: FloatArray, truth: FloatArray, *, roots: bool) -> FloatArray:
     """Shape (3 or 6, 3): the best map from camera values to linear R, G, B, relative, regularised.
 
-    Args:
-        values: shape (n, 3), of the camera.
-        truth: shape (n, 3).
-        roots: of the root-polynomial, or of the values alone.
+    Of the values alone, or of the root-polynomial; both sides have shape (n, 3).
     """
     terms = root_polynomial(values) if roots else values
     weight = 1.0 / (np.abs(truth).mean(axis=1, keepdims=True) + 0.02)
@@ -176,11 +160,7 @@ def fit_correction(values: FloatArray, truth: FloatArray, *, roots: bool) -> Flo
 def fit_way(way: str, values: FloatArray, truth: FloatArray) -> Correction:
     """The correction of a way that needs no response; see :func:`fit_correction`.
 
-    Args:
-        way: ``tone`` (mere gains, behind a tone curve), ``matrix``, ``root-polynomial`` or
-            ``gaussian-process``.
-        values: shape (n, 3), linear, tone undone.
-        truth: shape (n, 3), linear sRGB.
+    From linear values, tone undone, to linear sRGB. ``tone`` has mere gains, behind its curve.
     """
     if way == "gaussian-process":
         return fit_process(values, truth)
@@ -200,12 +180,8 @@ def cross_validate(
 ) -> dict[str, float]:
     """Each way's mean relative error of the colour of patches that it did not see.
 
-    Args:
-        spectra: shape (n, band), of the patches.
-        seen: shape (n, 3), their linear values.
-        wanted: shape (n, 3), linear sRGB that their spectra make.
-        light: on linear photographs; None for developed ones.
-        error: relative, of a patch.
+    The patches have spectra (n, band), were ``seen`` as linear values (n, 3), and make linear sRGB
+    that is ``wanted`` (n, 3). The light is that on linear photographs; None for developed ones.
     """
     ways = DEVELOPED_WAYS if light is None else LINEAR_WAYS
     errors: dict[str, list[float]] = {way: [] for way in ways}
@@ -235,9 +211,3 @@ def choose_way(scores: Mapping[str, float]) -> str:
     if "gaussian-process" in scores:
         return "gaussian-process"
     return min(scores, key=lambda way: scores[way])
-
-
-def colours_of(spectra: FloatArray) -> FloatArray:
-    """Linear sRGB of surfaces under D65, shape (n, 3)."""
-    power = resample_light(open_light("D65"), GRID_NM)
-    return np.asarray(spectra @ srgb_matrix(power, GRID_NM))

@@ -2,8 +2,9 @@
 
 HEIC and raw files are decoded by large C++ libraries (libheif, LibRaw). They run in a process that
 knows nothing but the file, may take only so long and so much memory, and gives back an array and a
-few facts. On Linux it is a copy of one that has the library loaded (``guards.forker``); elsewhere,
-where copying a process is not safe with every library or not possible, it is started for each file.
+few facts. On Linux it is a copy of one that has the library loaded (``guards.processes``);
+elsewhere, where copying a process is not safe with every library or not possible, it is started for
+each file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy.typing as npt
 import psutil
 
 from respectra.errors import DataError, FormatError, MissingExtraError
-from respectra.guards.forker import Forker, environment
+from respectra.guards.processes import Forker, environment
 
 _SCRIPT = Path(__file__).with_name("child_reader.py")
 #: Seconds of processor time that reading what a file says may take, and decoding it.
@@ -33,27 +34,17 @@ SPACE_BYTES, PIXEL_BYTES = 8 * 2**30, 64
 _FORKER = Forker(_SCRIPT) if sys.platform == "linux" else None
 
 
-def ask_child(
-    path: Path, kind: str, task: str, *, pixels: int = 0, **options: Any
-) -> tuple[dict[str, Any], Any]:
-    """What a decoder says of a file.
+def ask_child(path: Path, kind: str, task: str, *, pixels: int = 0) -> tuple[dict[str, Any], Any]:
+    """What a decoder says of a ``heif`` or ``raw`` file: the facts, and an array or None.
 
-    Args:
-        path: the file.
-        kind: ``heif`` or ``raw``.
-        task: ``look``: the facts alone; ``decode``: the values too.
-        pixels: of the picture, for the memory that decoding it may take.
-        options: for the decoder.
-
-    Returns:
-        the facts, and an array or None.
+    The task is to ``look`` (the facts alone) or to ``decode`` so many pixels.
 
     Raises:
         FormatError: the file is damaged, unknown to the library, crashes it, or takes for ever.
         DataError: the decoder was ended from outside.
         MissingExtraError: the library is not installed.
     """
-    what = {"path": str(path.absolute()), "kind": kind, "task": task, **options}
+    what: dict[str, Any] = {"path": str(path.absolute()), "kind": kind, "task": task}
     patience = PATIENCE_S[task]
     what |= {"patience_s": patience, "clock_s": PATIENCE_FACTOR * patience}
     what["space"] = SPACE_BYTES + PIXEL_BYTES * pixels

@@ -1,13 +1,15 @@
-"""Filling in the channels that a mosaic lacks, for any pattern."""
+"""Filling in the channels that a mosaic lacks: those of raw files, and of grey pictures."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from respectra.errors import DataError
+from respectra.cameras.pictures.source import Codes, PictureSource, WholeSource
+from respectra.errors import ConfigError, DataError
 from respectra.typing import Float32Array
 
 #: ``half``: each cell of the pattern becomes one pixel, nothing is interpolated; ``bilinear``;
@@ -18,13 +20,10 @@ _BAYER = {"RGGB": "BG", "BGGR": "RG", "GRBG": "GB", "GBRG": "GR"}
 
 
 def fill_in(values: Float32Array, channel: npt.NDArray[Any], way: Way) -> Float32Array:
-    """Three channels a pixel.
+    """Three channels a pixel, of values (y, x) in [0, 1].
 
-    Args:
-        values: shape (y, x), in [0, 1].
-        channel: the channels of one period of the pattern, 0 to 2: 2 x 2 (Bayer) or 6 x 6
-            (X-Trans, whose cells of 3 x 3 hold all channels).
-        way: see ``Way``; where edges cannot be heeded, bilinear.
+    ``channel`` are the channels of one period of the pattern, 0 to 2: 2 x 2 (Bayer) or 6 x 6
+    (X-Trans, whose cells of 3 x 3 hold all channels). Where edges cannot be heeded, bilinear.
 
     Raises:
         DataError: smaller than the pattern, or a pattern that lacks a channel.
@@ -38,6 +37,29 @@ def fill_in(values: Float32Array, channel: npt.NDArray[Any], way: Way) -> Float3
     if way == "edge-aware" and channel.shape == (2, 2):
         return _edge_aware(values, channel)
     return _bilinear(values, channel)
+
+
+def develop_mosaic(
+    codes: Codes,
+    channel: npt.NDArray[Any],
+    black: npt.NDArray[Any],
+    white: npt.NDArray[Any],
+    way: Way,
+) -> Float32Array:
+    """Linear values (y, x, 3) of the codes (y, x) of a mosaic.
+
+    The pattern's channels and its black and white levels are those of one period.
+    """
+    period = channel.shape
+    repeats = (-(-codes.shape[0] // period[0]), -(-codes.shape[1] // period[1]))
+    height, width = codes.shape
+
+    def spread(table: npt.NDArray[Any]) -> Float32Array:
+        return np.tile(table.astype(np.float32), repeats)[:height, :width]
+
+    low = spread(black)
+    values = (codes.astype(np.float32) - low) / (spread(white) - low)
+    return fill_in(np.clip(values, 0.0, 1.0), channel, way)
 
 
 def cell_size(pattern: Any) -> int:
@@ -87,3 +109,43 @@ def _bilinear(values: Float32Array, channel: npt.NDArray[Any]) -> Float32Array:
         weight = cv2.filter2D(here, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
         out[..., index] = np.where(here > 0, values, total / weight)
     return out
+
+
+#: The colours of the first two pixels of the first row, and of the second.
+Pattern = Literal["none", "rggb", "bggr", "grbg", "gbrg"]
+
+
+def fill_in_source(
+    source: PictureSource, pattern: Pattern, way: Way, black_level: float, white_level: float | None
+) -> WholeSource:
+    """The picture behind a grey mosaic: linear values of the camera in [0, 1].
+
+    Its levels are codes; full scale is the highest one by default.
+
+    Raises:
+        DataError: the picture has colours already.
+        ConfigError: levels that are none.
+    """
+    said = source.said
+    if said.colours != "grey" or said.inverted or said.alpha is not None:
+        raise DataError(
+            f"a mosaic is a grey picture, and this one is {said.colours}; open it without "
+            "mosaic= (--mosaic)"
+        )
+    white = float(said.full if white_level is None else white_level)
+    if not 0 <= black_level < white:
+        raise ConfigError(
+            f"the black level lies below the white level; got {black_level:g} and {white:g}"
+        )
+    channel = np.array(["rgb".index(letter) for letter in pattern]).reshape(2, 2)
+    side = 2 if way == "half" else 1
+
+    def load() -> Codes:
+        codes = source.read(slice(0, source.height))[..., 0]
+        low, high = np.full((2, 2), black_level), np.full((2, 2), white)
+        return develop_mosaic(codes, channel, low, high, way)
+
+    levels = {"black_level": float(black_level), "white_level": white}
+    facts = {**said.facts, **levels, "demosaic": way, "mosaic": pattern}
+    told = replace(said, colours="camera", full=1.0, bits=32, icc=None, space=None, facts=facts)
+    return WholeSource((source.height // side, source.width // side), told, load)

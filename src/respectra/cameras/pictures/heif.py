@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from respectra.cameras.pictures.child import ask_child
-from respectra.cameras.pictures.coded_space import coded_space
-from respectra.cameras.pictures.exif import exif_facts
 from respectra.cameras.pictures.source import Codes, Said, WholeSource, check_cost
+from respectra.cameras.pictures.stated import coded_space, exif_facts
 from respectra.cameras.pictures.with_pillow import profile_of
 from respectra.errors import FormatError
 
 _PIXEL_BYTES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
 
 
-def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
-    """Decode the main picture of a HEIC file; libheif puts it upright.
+def open_heif(path: Path, *, max_pixels: int) -> WholeSource:
+    """The main picture of a HEIC file; high dynamic range is refused.
 
-    Args:
-        path: the file.
-        upright: of no account: the orientation is part of how the file is coded.
-        max_pixels: the largest picture to read.
-
-    Raises:
-        FormatError: damaged, cut short, too large, or high dynamic range.
-        DataError: it does not fit into memory.
-        MissingExtraError: pi-heif is not installed.
+    libheif puts it upright: the orientation is part of how the file is coded.
     """
     facts, _ = ask_child(path, "heif", "look")
     mode = str(facts["mode"]).split(";")[0]
-    check_cost(
-        path,
-        facts["height"],
-        facts["width"],
-        value_bytes=_PIXEL_BYTES.get(mode, 4) * (1 if facts["bits"] == 8 else 2),
-        stored_bytes=path.stat().st_size,
-        max_pixels=max_pixels,
-    )
+    value_bytes = _PIXEL_BYTES.get(mode, 4) * (1 if facts["bits"] == 8 else 2)
+    check_cost(path, facts["height"], facts["width"], value_bytes, max_pixels)
     bits = int(facts["bits"])
     colours: Any = "grey" if mode in ("L", "LA") else "rgb"
     alpha: Any = "straight" if mode in ("LA", "RGBA") else None
@@ -70,15 +56,9 @@ def open_heif(path: Path, *, upright: bool, max_pixels: int) -> WholeSource:
 
 
 def _camera(facts: dict[str, Any]) -> dict[str, Any]:
-    if "exif" not in facts:
-        return {}
     from PIL import Image
 
-    class _Carrier:
-        @staticmethod
-        def getexif() -> Image.Exif:
-            exif = Image.Exif()
-            exif.load(base64.b64decode(facts["exif"]))
-            return exif
-
-    return exif_facts(_Carrier)
+    exif = Image.Exif()
+    with contextlib.suppress(Exception):  # damaged EXIF says nothing
+        exif.load(base64.b64decode(facts.get("exif", "")))
+    return exif_facts(exif)

@@ -1,4 +1,7 @@
-"""Opening pictures: whole, or by rows; the same checks and the same values either way."""
+"""Opening pictures: whole, or by rows; the same checks and the same values either way.
+
+Which kind of picture a file is, its contents say, and its name must not say otherwise.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras.colour import InputKind, input_encoding, to_track_values
-from respectra.cameras.images import Encoding, make_image
-from respectra.cameras.pictures.kinds import kind_by_contents, kind_by_name
-from respectra.cameras.pictures.source import MAX_PIXELS, Codes, PictureSource, read_file
+from respectra.cameras.colour import to_track_values
+from respectra.cameras.images import Encoding, InputKind, input_encoding, make_image
+from respectra.cameras.pictures.demosaicing import fill_in_source
+from respectra.cameras.pictures.source import (
+    MAX_PIXELS,
+    Codes,
+    NumpySource,
+    PictureSource,
+    read_file,
+)
 from respectra.cameras.pictures.values import PictureOptions, Values
 from respectra.errors import ConfigError, DataError, FormatError, no_file
-from respectra.guards.places import require_file
+from respectra.guards.limits import require_file
 from respectra.storage import local_copy
-from respectra.urls import Url, parse_place
+from respectra.typing import Float32Array
+from respectra.urls import Place, Url, parse_place
 
 Convert = Callable[[xr.DataArray], xr.DataArray]
-Function = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+Function = Callable[[Float32Array], Float32Array]
 #: Rows that are looked at together when the range of values is wanted.
 _ROWS = 256
 
@@ -73,12 +82,9 @@ def open_image(
     if isinstance(place, Url):
         with local_copy(place) as copy:
             return open_image(copy, encoding=encoding, max_pixels=max_pixels, **options)
-    file = place
-    chosen = PictureOptions(**options)
-    with _naming(file):
-        source = _filled_in(_open_source(file, encoding, max_pixels, chosen), chosen)
-        values = Values(source.said, encoding, chosen)
-        return _image(values, source.read(slice(0, source.height)), file.name)
+    with _naming(place):
+        source, values = _opened(place, encoding, max_pixels, options)
+        return _image(values, source.read(slice(0, source.height)), place.name)
 
 
 class Picture:
@@ -137,7 +143,7 @@ class Picture:
         """Whether less than the whole picture is in memory."""
         return self.row_bytes > 0
 
-    def read(self, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
+    def read(self, rows: slice, columns: slice) -> Float32Array:
         """Linear values (rows, columns, 3) in the units of the track; see :meth:`image`."""
         return np.asarray(self.image(rows, columns).values, np.float32)
 
@@ -199,16 +205,22 @@ def open_picture(
     """
     file = Path(path)
     encoding = input_encoding(kind)
-    chosen = PictureOptions(**options)
     with _naming(file):
-        source = _filled_in(_open_source(file, encoding, max_pixels, chosen), chosen)
-        return Picture(file, kind, source, Values(source.said, encoding, chosen), convert)
+        return Picture(file, kind, *_opened(file, encoding, max_pixels, options), convert)
 
 
 def _image(values: Values, codes: Codes, name: str) -> xr.DataArray:
     return make_image(
         values(codes), encoding=values.encoding, bits=values.bits, source=name, **values.attrs
     )
+
+
+def _opened(
+    path: Path, encoding: Encoding, max_pixels: int, options: dict[str, Any]
+) -> tuple[PictureSource, Values]:
+    chosen = PictureOptions(**options)
+    source = _filled_in(_open_source(path, encoding, max_pixels, chosen), chosen)
+    return source, Values(source.said, encoding, chosen)
 
 
 def _open_source(
@@ -218,8 +230,6 @@ def _open_source(
     # A mosaic's pattern begins where the sensor does.
     upright = encoding == "srgb" and options.mosaic == "none"
     if path.suffix.lower() == ".npy":
-        from respectra.cameras.pictures.numpy_file import NumpySource
-
         return NumpySource(path, max_pixels=max_pixels)
     kind = kind_by_name(path)
     whole = min(max_pixels, MAX_PIXELS)
@@ -236,7 +246,7 @@ def _open_source(
     if kind == "HEIC":
         from respectra.cameras.pictures.heif import open_heif
 
-        return open_heif(path, upright=upright, max_pixels=whole)
+        return open_heif(path, max_pixels=whole)
     from respectra.cameras.pictures.with_pillow import open_with_pillow
 
     return open_with_pillow(path, data, kind, upright=upright, max_pixels=whole)
@@ -251,8 +261,6 @@ def _filled_in(source: PictureSource, options: PictureOptions) -> PictureSource:
                 "mosaic='rggb' (--mosaic), or state them in a capture"
             )
         return source
-    from respectra.cameras.pictures.mosaics import fill_in_source
-
     return fill_in_source(
         source, options.mosaic, options.demosaic, options.black_level, options.white_level
     )
@@ -281,3 +289,83 @@ def _naming(path: Path) -> Iterator[None]:
             raise
         kind = FormatError if isinstance(error, FormatError) else DataError
         raise kind(f"{path}: {error}") from error
+
+
+#: Suffix -> kind, for files that are written by their suffix as well as read.
+_OPEN: dict[str, str] = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WebP",
+    ".heic": "HEIC",
+    ".heif": "HEIC",
+    ".hif": "HEIC",
+    ".avif": "AVIF",
+}
+#: Raw files of cameras, read by LibRaw whatever they begin with.
+RAW_SUFFIXES = (
+    *(".dng", ".nef", ".nrw", ".cr2", ".cr3", ".crw", ".arw", ".srf", ".sr2", ".raf", ".rw2"),
+    *(".orf", ".pef", ".srw", ".rwl", ".3fr", ".fff", ".iiq", ".x3f", ".erf", ".mrw", ".dcr"),
+    *(".kdc", ".mef", ".mos", ".gpr"),
+)
+#: Suffixes of all pictures that are read.
+PICTURE_SUFFIXES: tuple[str, ...] = (*_OPEN, *RAW_SUFFIXES)
+
+_BEGINNINGS = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"%PDF": "PDF",
+    b"\x89HDF": "HDF5",
+    b"PK": "ZIP",
+    b"\x93NUMPY": "NumPy",
+}
+_KNOWN = ("PNG", "JPEG", "TIFF", "WebP", "HEIC", "AVIF")
+
+
+def kind_by_name(path: Path) -> str:
+    """What the suffix says: PNG, JPEG, TIFF, WebP, HEIC, AVIF or RAW; others are refused."""
+    suffix = path.suffix.lower()
+    if suffix in RAW_SUFFIXES:
+        return "RAW"
+    kind = _OPEN.get(suffix)
+    if kind is None:
+        raise FormatError(
+            f"{path} is not a known kind of image; use one of {', '.join(_OPEN)}, or a camera's "
+            "raw file (.dng, .nef, .cr2, .cr3, .arw, .raf, …)"
+        )
+    return kind
+
+
+def kind_by_contents(data: bytes) -> str:
+    """What the first bytes say; empty files and unknown formats are refused."""
+    if not data:
+        raise FormatError("the file is empty")
+    found = next((kind for magic, kind in _BEGINNINGS.items() if data.startswith(magic)), None)
+    if data.startswith(b"RIFF"):
+        found = "WebP" if data[8:12] == b"WEBP" else "a RIFF file that is no WebP"
+    if data[4:8] == b"ftyp":
+        brands = data[8:12] + data[16:64]
+        if b"avif" in brands or b"avis" in brands:
+            found = "AVIF"
+        elif any(brand in brands for brand in (b"heic", b"heix", b"mif1", b"hevc", b"heim")):
+            found = "HEIC"
+        else:
+            found = "a video or another ISO media file"
+    if found in _KNOWN:
+        return str(found)
+    known = "PNG, JPEG, TIFF, WebP, HEIC, AVIF and cameras' raw files are known"
+    raise FormatError(f"its contents are {found}; {known}" if found else f"not an image; {known}")
+
+
+def writable_kind(path: Place) -> str | None:
+    """The kind to write by a suffix: PNG, JPEG, TIFF, or None."""
+    kind = _OPEN.get(path.suffix.lower())
+    return kind if kind in ("PNG", "JPEG", "TIFF") else None

@@ -11,7 +11,7 @@ import xarray as xr
 
 from respectra.cameras import codec
 from respectra.cameras.images import require_image
-from respectra.cameras.pictures.kinds import writable_kind
+from respectra.cameras.pictures.opening import writable_kind
 from respectra.errors import OutputError
 from respectra.uploads import writing
 from respectra.urls import Url, parse_place

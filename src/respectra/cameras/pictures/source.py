@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -121,11 +120,7 @@ def turned_size(height: int, width: int, orientation: int) -> tuple[int, int]:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        FormatError: there is none, or it cannot be read.
-    """
+    """The bytes of a file; a FormatError where there is none or it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -135,27 +130,19 @@ def read_file(path: Path) -> bytes:
 
 
 def check_cost(
-    where: str | os.PathLike[str],
+    path: Path,
     height: int,
     width: int,
-    *,
     value_bytes: int,
-    stored_bytes: int,
     max_pixels: int,
+    *,
     compressed: bool = True,
     pieces: int = 1,
 ) -> None:
     """Refuse a picture by what its header claims, before anything is allocated.
 
-    Args:
-        where: name of the file.
-        height: rows.
-        width: columns.
-        value_bytes: of one pixel's codes.
-        stored_bytes: size of the file.
-        max_pixels: the most that were asked for.
-        compressed: whether codes may take less room in the file.
-        pieces: strips, tiles or frames.
+    ``value_bytes`` are those of one pixel's codes. ``compressed`` ones may take less room in the
+    file, in so many ``pieces`` (strips, tiles or frames).
 
     Raises:
         FormatError: no pixel, too many, or more than such a file can hold.
@@ -170,9 +157,9 @@ def check_cost(
             "or raise max_pixels if the memory allows"
         )
     refuse_bomb(
-        where,
+        path,
         needed_bytes=pixels * value_bytes,
-        stored_bytes=stored_bytes,
+        stored_bytes=path.stat().st_size,
         compressed=compressed,
         working_bytes=2 * 3 * 4 * pixels,
         pieces=pieces,
@@ -187,3 +174,39 @@ def turn(codes: Codes, orientation: int) -> Codes:
     codes = codes[::-1] if rows else codes
     codes = codes[:, ::-1] if columns else codes
     return np.ascontiguousarray(codes)
+
+
+class NumpySource(PictureSource):
+    """An array of shape (y, x, 3) in a .npy file: 8 or 16 bits, or floating point in [0, 1]."""
+
+    def __init__(self, path: Path, *, max_pixels: int) -> None:
+        self._path = path
+        array = self._map()
+        if array.ndim != 3 or array.shape[2] not in (3, 4) or array.size == 0:
+            raise FormatError(
+                f"{path} holds an array of shape {array.shape}; a picture is (y, x, 3)"
+            )
+        if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
+            raise FormatError(f"{path} holds {array.dtype}; use 8 or 16 bits or floating point")
+        self.height, self.width = array.shape[:2]
+        samples, itemsize = array.shape[2], array.dtype.itemsize
+        # A map of the file takes no memory.
+        check_cost(path, self.height, self.width, 0, max_pixels)
+        self.row_bytes = samples * self.width * itemsize
+        floating = array.dtype.kind == "f"
+        full = 1.0 if floating else float(np.iinfo(array.dtype).max)
+        alpha = "straight" if samples == 4 else None
+        self.said = Said("rgb", full, 32 if floating else 8 * itemsize, alpha)  # type: ignore[arg-type]
+
+    def read(self, rows: slice) -> Codes:
+        """Codes of some rows, (rows, width, samples)."""
+        # A new map each time: pages that were read count as memory until their map is closed.
+        return np.array(self._map()[rows])
+
+    def _map(self) -> Codes:
+        try:
+            return np.asanyarray(np.load(self._path, mmap_mode="r", allow_pickle=False))
+        except FileNotFoundError:
+            raise no_file(self._path) from None
+        except (OSError, ValueError, SyntaxError, EOFError, RecursionError, MemoryError) as error:
+            raise FormatError(f"{self._path} is not a NumPy array file ({error})") from None

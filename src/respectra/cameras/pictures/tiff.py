@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from respectra.cameras.pictures.exif import clean_text
 from respectra.cameras.pictures.source import (
     Codes,
     PictureSource,
@@ -19,29 +17,17 @@ from respectra.cameras.pictures.source import (
     turn,
     turned_size,
 )
+from respectra.cameras.pictures.stated import camera_facts
 from respectra.cameras.pictures.with_pillow import MAX_PROFILE
 from respectra.errors import FormatError, RespectraError, no_file
 from respectra.guards.tiff import check_tiff
 
 _REDUCED, _MASK = 1, 4
 _DNG_VERSION, _ICC = 50706, 34675
-_EXIF_FACTS = {"Make": "camera_make", "Model": "camera_model", "Software": "software"}
 
 
 def open_tiff(path: Path, *, upright: bool, max_pixels: int) -> PictureSource:
-    """Open the picture of a TIFF file.
-
-    Previews and masks beside the picture are passed over.
-
-    Args:
-        path: the file.
-        upright: apply the orientation that the file states.
-        max_pixels: the largest picture to read.
-
-    Raises:
-        FormatError: damaged, cut short, too large, of several pictures, or of an unknown type.
-        DataError: it does not fit into memory.
-    """
+    """The picture of a TIFF file; previews and masks beside it are passed over."""
     import tifffile
 
     try:
@@ -49,8 +35,7 @@ def open_tiff(path: Path, *, upright: bool, max_pixels: int) -> PictureSource:
         # Closed when the page is known: every strip opens the file anew.
         with tifffile.TiffFile(path) as tiff:
             page = _the_picture(tiff)
-            size = path.stat().st_size
-            _check(path, page, size, max_pixels)
+            _check(path, page, max_pixels)
             said = _said(page)
             colormap = page.colormap if page.photometric.name == "PALETTE" else None
             turned = _orientation(page) if upright else 1
@@ -161,17 +146,18 @@ def _the_picture(tiff: Any) -> Any:
     return page
 
 
-def _check(path: Path, page: Any, size: int, max_pixels: int) -> None:
+def _check(path: Path, page: Any, max_pixels: int) -> None:
+    size = path.stat().st_size
     offsets = zip(page.dataoffsets, page.databytecounts, strict=True)
     if any(offset + length > size for offset, length in offsets):
         raise FormatError("the TIFF is cut short; copy it again")
+    value_bytes = int(page.samplesperpixel) * max(1, int(page.bitspersample) // 8)
     check_cost(
         path,
         int(page.imagelength),
         int(page.imagewidth),
-        value_bytes=int(page.samplesperpixel) * max(1, int(page.bitspersample) // 8),
-        stored_bytes=size,
-        max_pixels=max_pixels,
+        value_bytes,
+        max_pixels,
         compressed=page.compression != 1,
         pieces=len(page.dataoffsets),
     )
@@ -230,12 +216,9 @@ def _profile(page: Any) -> bytes | None:
 
 
 def _facts(page: Any) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    with contextlib.suppress(Exception):  # what was written there is anybody's guess
-        for name, key in _EXIF_FACTS.items():
-            text = clean_text(page.tags[name].value) if name in page.tags else ""
-            if text and not text.startswith("tifffile"):
-                facts[key] = text
+    facts = camera_facts(lambda tag: page.tags[tag].value if tag in page.tags else None)
+    if str(facts.get("software")).startswith("tifffile"):
+        del facts["software"]
     return facts
 
 

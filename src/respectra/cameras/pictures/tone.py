@@ -7,11 +7,14 @@ The model is, for each channel of linear light v in [0, 1],
     light = (exp((1 + slope) ln v + bend (ln v)²) - flare) / (1 - flare),
 
 a power law whose exponent changes with the value, but is nowhere below a least one. It is fitted to
-a chart in the picture. Where nothing is known, ``rendering`` undoes what cameras do on the whole.
+a chart in the picture. Where nothing is known of the camera, :class:`Rendering` undoes what cameras
+do on the whole: what light is likely behind a value, in relative error, was learned from simulated
+cameras alone; no photograph was used. See ``scripts/fit_rendering.py`` and docs/photographs.md.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from dataclasses import asdict, dataclass
@@ -21,9 +24,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from respectra.cameras.pictures.rendering import Rendering
-from respectra.errors import ConfigError, FormatError, no_file
+from respectra.cameras.correction import PIECE, look_up, node_logs
+from respectra.colour.transfer import space_matrix
+from respectra.errors import ConfigError, FormatError, reading
 from respectra.files import atomic_path
+from respectra.guards.text import read_object
+from respectra.threads import for_blocks
+from respectra.typing import Float32Array, FloatArray
 
 _FORMAT, _VERSION = "respectra tone", 1
 #: Nothing below this share of full scale is told apart from black.
@@ -63,7 +70,7 @@ class Tone:
         if 1 + self.slope < _LEAST_EXPONENT or darkest > 20:
             raise ConfigError(f"slope {self.slope:g} and bend {self.bend:g} are no tone curve")
 
-    def undo(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    def undo(self, values: npt.NDArray[np.floating]) -> Float32Array:
         """Light on the scene of linear values, both in [0, 1], in the shape of them."""
         table = self._table()
         places = np.linspace(0.0, 1.0, table.size)
@@ -71,7 +78,7 @@ class Tone:
         root = np.sqrt(np.clip(np.asarray(values, np.float64), 0.0, 1.0))
         return np.interp(root, places, table).astype(np.float32)
 
-    def _table(self) -> npt.NDArray[np.float64]:
+    def _table(self) -> FloatArray:
         values = np.linspace(0.0, 1.0, 4096) ** 2
         log = np.log(np.maximum(values, _DARKEST))
         # From here on down the exponent is the least one.
@@ -83,7 +90,7 @@ class Tone:
             (1 + self.slope) * upper + self.bend * upper**2 + _LEAST_EXPONENT * (log - upper)
         )
         light[values < _DARKEST] = 0.0
-        table: npt.NDArray[np.float64] = np.clip((light - self.flare) / (1 - self.flare), 0.0, 1.0)
+        table: FloatArray = np.clip((light - self.flare) / (1 - self.flare), 0.0, 1.0)
         return table
 
     def save(self, path: Path, *, overwrite: bool = False) -> None:
@@ -94,38 +101,68 @@ class Tone:
 
 
 def open_tone(path: Path) -> Tone:
-    """Read what :meth:`Tone.save` wrote.
-
-    Raises:
-        FormatError: no such file, or no tone curve.
-    """
-    try:
-        record: Any = json.loads(path.read_text("utf-8"))
-        if record.pop("format") != _FORMAT or record.pop("version") != _VERSION:
-            raise FormatError(f"{path} is no tone curve of this version")
+    """Read what :meth:`Tone.save` wrote; a FormatError where it is no tone curve."""
+    with reading(path, "a tone curve"):
+        record = dict(read_object(path))
+        if record.pop("format", None) != _FORMAT or record.pop("version", None) != _VERSION:
+            raise FormatError("is no tone curve of this version")
         return Tone(**record)
-    except FileNotFoundError:
-        raise no_file(path) from None
-    except OSError as error:
-        raise FormatError(f"the tone curve {path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"{path} is not a tone curve: {error}") from None
 
 
-def choose_tone(wish: str, facts: dict[str, Any]) -> tuple[Tone | Rendering | None, str]:
-    """What to undo and what to say of it.
+SHIPPED = Path(__file__).parents[1] / "data" / "rendering.safetensors"
+#: Light comes out in this colour space, which holds the colours of phones and cameras.
+LIGHT_SPACE = "rec2020"
 
-    Args:
-        wish: ``auto``: as ``generic`` where the file names the camera that rendered it; ``none``;
-            ``generic``: what cameras do; or a file.
-        facts: what the file says: ``camera_make``, ``camera_model``.
+
+@dataclass(frozen=True)
+class Rendering:
+    """What cameras do to pictures, on the whole.
+
+    Attributes:
+        weights: file of the network; that which ships by default.
+
+    Example:
+        >>> import numpy as np
+        >>> Rendering().undo(np.full((2, 3), 0.2), "srgb").shape
+        (2, 3)
     """
-    camera = str(facts.get("camera_model") or facts.get("camera_make") or "")
-    if wish == "none" or (wish == "auto" and not camera):
-        return None, "none"
-    if wish == "generic":
-        return Rendering(), "generic, undone as asked"
-    if wish == "auto":
-        return Rendering(), f"generic, undone: developed by a camera ({camera})"
-    tone = open_tone(Path(wish))
-    return tone, f"{tone.name}, undone"
+
+    weights: Path = SHIPPED
+
+    def undo(self, values: npt.NDArray[np.floating], space: str) -> Float32Array:
+        """Light on the scene, linear R, G, B of ``LIGHT_SPACE``, of linear values of a space.
+
+        Both have shape (…, 3) and are from 0 to 1. The network's answers are read off a table; see
+        :func:`respectra.cameras.correction.look_up`.
+        """
+        flat = np.ascontiguousarray(np.reshape(values, (-1, 3)), np.float32)
+        out = np.empty_like(flat)
+        matrix = np.ascontiguousarray(space_matrix(space, LIGHT_SPACE), np.float32)
+        table = _table(self.weights)
+
+        def run(start: int, stop: int) -> None:
+            r, g, b = flat[start:stop].T
+            light = np.stack([r * row[0] + g * row[1] + b * row[2] for row in matrix])
+            logs = look_up(np.clip(light, 0.0, 1.0), table)
+            out[start:stop] = np.minimum(np.exp(logs), np.float32(1.0)).T
+
+        for_blocks(run, len(flat), PIECE)
+        return out.reshape(np.shape(values))
+
+
+@functools.lru_cache(maxsize=2)
+def _table(weights: Path) -> Float32Array:
+    """Logarithms of light over values, shape (3, nodes³), R slowest."""
+    from safetensors.numpy import load_file
+
+    arrays = load_file(weights)
+
+    def layer(values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+        return np.asarray(values @ arrays[f"{name}.weight"].T + arrays[f"{name}.bias"])
+
+    logs = node_logs()
+    hidden = np.concatenate([logs / 2 + 1, logs - logs.mean(axis=1, keepdims=True)], axis=1)
+    for name in ("first", "second"):
+        sums = layer(hidden, name)
+        hidden = sums / (1 + np.exp(-sums))
+    return np.ascontiguousarray(layer(hidden, "last").T, np.float32)

@@ -6,23 +6,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from respectra.cameras.images import Encoding
-from respectra.cameras.pictures.demosaicing import Way
-from respectra.cameras.pictures.mosaics import Pattern
+from respectra.cameras.pictures.demosaicing import Pattern, Way
 from respectra.cameras.pictures.profiles import (
     SRGB,
     Profile,
     open_profile,
-    read_profile_file,
     space_profile,
 )
-from respectra.cameras.pictures.rendering import LIGHT_SPACE, Rendering
 from respectra.cameras.pictures.source import Codes, Said
-from respectra.cameras.pictures.tone import Tone, choose_tone
+from respectra.cameras.pictures.tone import LIGHT_SPACE, Rendering, Tone, open_tone
 from respectra.config import Config
 from respectra.errors import DataError
+from respectra.guards.text import read_bytes
+from respectra.typing import Float32Array
 
 Grey = Literal["refuse", "repeat"]
 Alpha = Literal["refuse", "white", "black", "drop"]
@@ -77,8 +75,9 @@ class Values:
         self._profile = SRGB
         if said.colours == "grey" and options.grey == "refuse":
             raise DataError(
-                "the image is grey and says nothing of colour; give an RGB image, or accept "
-                "three equal channels with grey='repeat' (--grey repeat)"
+                "the image is grey and says nothing of colour; give an RGB image, state the "
+                "pattern of a sensor's mosaic, mosaic='rggb' (--mosaic rggb), or accept three "
+                "equal channels with grey='repeat' (--grey repeat)"
             )
         if said.colours == "camera":
             self.encoding = "linear"
@@ -90,19 +89,19 @@ class Values:
             self.attrs["profile"] = "not applied: the values are the camera's own"
         self._tone: Tone | Rendering | None = None
         if encoding == "srgb" and said.colours != "camera":
-            self._tone, self.attrs["tone"] = choose_tone(options.tone, said.facts)
+            self._tone, self.attrs["tone"] = _choose_tone(options.tone, said.facts)
         if self._tone is not None and self._profile.space is None:
             self._profile = space_profile("srgb", said)
         if self._profile.space is not None:
             self.encoding, self.bits = "linear", 32
             generic = isinstance(self._tone, Rendering)
             self.attrs["space"] = LIGHT_SPACE if generic else self._profile.space
-        self._table: npt.NDArray[np.float32] | None = None
+        self._table: Float32Array | None = None
         if said.bits <= 16:
             top = int(np.iinfo(np.uint8 if said.bits <= 8 else np.uint16).max)
             self._table = (np.arange(top + 1) / np.float64(said.full)).astype(np.float32)
 
-    def __call__(self, codes: Codes) -> npt.NDArray[np.float32]:
+    def __call__(self, codes: Codes) -> Float32Array:
         """Values (rows, width, 3) of codes (rows, width, samples).
 
         Raises:
@@ -162,7 +161,7 @@ def _choose(said: Said, options: PictureOptions) -> tuple[Profile, str]:
         return SRGB, "ignored as asked: read as sRGB" if stated else "none: read as sRGB"
     if options.profile != "embedded":
         path = Path(options.profile)
-        profile = open_profile(read_profile_file(path), said)
+        profile = open_profile(read_bytes(path), said)
         return profile, f"{profile.name}, of {path.name}"
     if said.icc is not None:
         profile = open_profile(said.icc, said)
@@ -171,6 +170,19 @@ def _choose(said: Said, options: PictureOptions) -> tuple[Profile, str]:
         return space_profile(said.space, said), f"{said.space}, stated by the file"
     _refuse_cmyk(said)
     return SRGB, "none: read as sRGB"
+
+
+def _choose_tone(wish: str, facts: dict[str, Any]) -> tuple[Tone | Rendering | None, str]:
+    """What to undo and what to say of it, by :attr:`PictureOptions.tone` and what the file says."""
+    camera = str(facts.get("camera_model") or facts.get("camera_make") or "")
+    if wish == "none" or (wish == "auto" and not camera):
+        return None, "none"
+    if wish == "generic":
+        return Rendering(), "generic, undone as asked"
+    if wish == "auto":
+        return Rendering(), f"generic, undone: developed by a camera ({camera})"
+    tone = open_tone(Path(wish))
+    return tone, f"{tone.name}, undone"
 
 
 def _refuse_cmyk(said: Said) -> None:

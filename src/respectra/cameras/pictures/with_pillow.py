@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from respectra.cameras.pictures.coded_space import coded_space, other_gamma, stated_in
-from respectra.cameras.pictures.exif import exif_facts, exif_space, orientation_of
 from respectra.cameras.pictures.source import (
     Codes,
     Said,
@@ -23,6 +21,16 @@ from respectra.cameras.pictures.source import (
     check_cost,
     turn,
     turned_size,
+)
+from respectra.cameras.pictures.stated import (
+    coded_space,
+    exif_facts,
+    exif_of,
+    exif_space,
+    orientation_of,
+    other_gamma,
+    png_part,
+    stated_in,
 )
 from respectra.errors import FormatError, RespectraError, RespectraWarning
 
@@ -38,36 +46,25 @@ _LAST_PART = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}
 def open_with_pillow(
     path: Path, data: bytes, kind: str, *, upright: bool, max_pixels: int
 ) -> WholeSource:
-    """Decode a picture.
-
-    Args:
-        path: its name, for messages.
-        data: the whole file.
-        kind: JPEG, PNG, WebP or AVIF.
-        upright: apply the orientation that the file states.
-        max_pixels: the largest picture to read.
-
-    Raises:
-        FormatError: damaged, cut short, too large, or of several pictures.
-        DataError: it does not fit into memory.
-    """
+    """The picture of a JPEG, PNG, WebP or AVIF file, whose bytes are given."""
     try:
         if kind == "PNG" and data[12:16] == b"IHDR" and len(data) > 25:
             width, height = struct.unpack(">II", data[16:24])
-            _check(path, data, height, width, 1, max_pixels)
+            check_cost(path, height, width, 1, max_pixels)
         _require_end(data, kind)
         if kind == "WebP":  # whose reader allocates when it is opened
-            _check(path, data, *_webp_size(data), 4, max_pixels)
+            check_cost(path, *_webp_size(data), 4, max_pixels)
         picture = _plugin(kind)(io.BytesIO(data))
         if getattr(picture, "n_frames", 1) > 1:
             raise FormatError(f"the {kind} holds {picture.n_frames} pictures; save one of them")
         deep = picture.mode.startswith("I") or (kind == "PNG" and _depth(data) == 16)
         channels = _CHANNELS.get(picture.mode, 4) * (2 if deep else 1)
-        _check(path, data, picture.height, picture.width, channels, max_pixels)
+        check_cost(path, picture.height, picture.width, channels, max_pixels)
         if kind == "PNG":
             _plugin(kind)(io.BytesIO(data)).verify()  # the checksums of its parts
         has_exif = kind != "PNG" or any(mark in data for mark in _EXIF_OF_PNG)
-        said = _said(picture, data, deep, has_exif, kind)
+        exif = exif_of(picture) if has_exif else {}
+        said = _said(picture, data, deep, exif, kind)
         if upright and kind == "PNG" and (gamma := other_gamma(data)) is not None:
             warnings.warn(
                 f"{path} states the gamma {gamma:.3g}, which is not applied: it is read as sRGB; "
@@ -75,7 +72,7 @@ def open_with_pillow(
                 RespectraWarning,
                 stacklevel=2,
             )
-        orientation = orientation_of(picture) if upright and has_exif else 1
+        orientation = orientation_of(exif) if upright else 1
     except RespectraError:
         raise
     except Exception as error:  # damaged files raise almost anything inside the reader
@@ -94,11 +91,7 @@ def open_with_pillow(
 
 
 def profile_of(info: dict[Any, Any]) -> bytes | None:
-    """The profile that a file carries.
-
-    Raises:
-        FormatError: it is larger than any profile.
-    """
+    """The profile that a file carries; refused where it is larger than any profile."""
     icc = info.get("icc_profile")
     if icc is not None and len(icc) > MAX_PROFILE:
         raise FormatError(f"its colour profile has {len(icc):,} bytes, more than {MAX_PROFILE:,}")
@@ -130,12 +123,9 @@ def _require_honest_profile(data: bytes) -> None:
     """Refuse a compressed profile that is damaged or does not end."""
     import zlib
 
-    start = data.find(b"iCCP", 0, data.find(b"IDAT"))
-    if start < 0:
+    name, _, packed = png_part(data, b"iCCP").partition(b"\0")
+    if not packed:
         return
-    (length,) = struct.unpack(">I", data[start - 4 : start])
-    part = data[start + 4 : start + 4 + length]
-    name, _, packed = part.partition(b"\0")
     label = name.decode("latin-1")[:40]
     engine = zlib.decompressobj()
     try:
@@ -153,19 +143,6 @@ def _depth(data: bytes) -> int:
     return data[24] if len(data) > 24 else 0
 
 
-def _check(
-    path: Path, data: bytes, height: int, width: int, value_bytes: int, max_pixels: int
-) -> None:
-    check_cost(
-        path,
-        height,
-        width,
-        value_bytes=value_bytes,
-        stored_bytes=len(data),
-        max_pixels=max_pixels,
-    )
-
-
 def _webp_size(data: bytes) -> tuple[int, int]:
     """Height and width by the header of a WebP file."""
     part = data[12:16]
@@ -181,9 +158,9 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return height, width
 
 
-def _said(picture: Any, data: bytes, deep: bool, has_exif: bool, kind: str) -> Said:
+def _said(picture: Any, data: bytes, deep: bool, exif: Any, kind: str) -> Said:
     """What is said of the codes, by the header."""
-    facts, space = (exif_facts(picture), exif_space(picture)) if has_exif else ({}, None)
+    space = exif_space(exif)
     icc = profile_of(picture.info)
     if (coded := stated_in(data, kind)) is not None:
         space = coded_space(*coded, kind)
@@ -197,7 +174,7 @@ def _said(picture: Any, data: bytes, deep: bool, has_exif: bool, kind: str) -> S
     colours: Any = "cmyk" if mode == "CMYK" else "grey" if grey else "rgb"
     opacity: Any = "straight" if alpha else None
     full, bits = (65535, 16) if deep else (255, 8)
-    return Said(colours, full, bits, opacity, icc=icc, space=space, facts=facts)
+    return Said(colours, full, bits, opacity, icc=icc, space=space, facts=exif_facts(exif))
 
 
 def _decode(picture: Any, said: Said) -> Codes:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 from pydantic import Field
 
 from respectra.cameras import codec
-from respectra.cameras.projection import cube_values, for_row_blocks, piece_pixels, project
 from respectra.cameras.responses import CLEAN_RESPONSE
+from respectra.cameras.sensor import cube_values, for_row_blocks, piece_pixels, project
 from respectra.cameras.track import Track, refuse_negative
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of
 from respectra.errors import DataError
-from respectra.typing import FloatArray
+from respectra.typing import Float32Array, FloatArray
 
 
 class CleanOptions(Config):
@@ -89,7 +88,7 @@ class CleanTrack(Track):
         return codec.quantise(linear * 255.0, self.options.rounding)
 
 
-def _truncated_codes(values: npt.NDArray[np.float32], matrix: FloatArray) -> codec.Codes | None:
+def _truncated_codes(values: Float32Array, matrix: FloatArray) -> codec.Codes | None:
     """``floor(255 · min(1, values @ matrix))`` as float64 gives it, at the speed of float32.
 
     The sums are taken in float32. Rounding moves a sum of n products, none of them negative, by

@@ -11,7 +11,7 @@ import xarray as xr
 from pydantic import Field
 
 from respectra.cameras import codec, sensor
-from respectra.cameras.projection import cube_values, for_row_blocks, project
+from respectra.cameras.sensor import cube_values, for_row_blocks, project
 from respectra.cameras.track import Track, refuse_negative
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of

@@ -11,9 +11,8 @@ import xarray as xr
 from pydantic import Field
 
 from respectra.cameras import codec, sensor
-from respectra.cameras.mosaic import Demosaic, demosaic
-from respectra.cameras.projection import cube_values, project, project_mosaic
 from respectra.cameras.responses import EXAMPLE_RESPONSE
+from respectra.cameras.sensor import Demosaic, cube_values, demosaic, project, project_mosaic
 from respectra.cameras.track import Track, refuse_negative
 from respectra.config import Config
 from respectra.cubes import require_cube, wavelengths_of

@@ -17,36 +17,38 @@ from respectra.evaluation.auxiliary.base import (
     Test,
     score,
 )
-from respectra.evaluation.auxiliary.brightness import Brightness
 from respectra.evaluation.auxiliary.cameras import (
     COUNT,
-    OtherCamera,
-    camera_names,
-    choose_cameras,
-    other_camera,
-)
-from respectra.evaluation.auxiliary.degradation import AddedNoise, Compression
-from respectra.evaluation.auxiliary.metamers import Metamers, metamer
-from respectra.evaluation.auxiliary.physical import (
-    PhysicalConsistency,
-    image_delta_e,
-    image_errors,
-    mismatching_pixels,
-)
-from respectra.evaluation.auxiliary.spatial import SpatialShuffle, shuffle, unshuffle
-from respectra.evaluation.auxiliary.told import (
     COUNTS,
     LIGHTS,
     KnownSpectra,
     Light,
+    OtherCamera,
     ToldCamera,
+    camera_names,
+    choose_cameras,
+    other_camera,
 )
-from respectra.evaluation.auxiliary.uncertainty import (
+from respectra.evaluation.auxiliary.inputs import (
+    AddedNoise,
+    Brightness,
+    Compression,
+    SpatialShuffle,
+    shuffle,
+    unshuffle,
+)
+from respectra.evaluation.auxiliary.outputs import (
+    Metamers,
+    PhysicalConsistency,
     Uncertain,
     UncertaintyCalibration,
+    WeightedAccuracy,
     calibration,
+    image_delta_e,
+    image_errors,
+    metamer,
+    mismatching_pixels,
 )
-from respectra.evaluation.auxiliary.weighted import WeightedAccuracy
 from respectra.registry import Registry
 
 _FAMILIES: Mapping[str, tuple[Test, ...]] = {
@@ -116,6 +118,7 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
 
 __all__ = [
     "COUNT",
+    "COUNTS",
     "TESTS",
     "AddedNoise",
     "Brightness",

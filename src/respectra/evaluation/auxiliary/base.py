@@ -18,7 +18,7 @@ import xarray as xr
 
 from respectra.cameras import Track
 from respectra.config import Config
-from respectra.errors import DataError, unknown_name
+from respectra.errors import DataError
 from respectra.evaluation import metrics
 from respectra.evaluation.metrics.structure import WINDOW
 from respectra.methods import ResponseRecord
@@ -30,6 +30,8 @@ Recover = Callable[[xr.DataArray], xr.DataArray]
 Scores = Mapping[str, float]
 #: What most challenges are scored by.
 SHORT = ("mrae", "rmse")
+#: Tests that the challenge's report has.
+OFFICIAL = ("shuffle-4", "brightness-0.5", "brightness-2", "physical", "weighted")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +70,6 @@ class Case:
         seed: of the noise, and of whatever a test draws.
         rules: how to score.
         valid: pixels that count, shape (y, x); None for all.
-        renderer: what makes an image of a cube; the track by default.
         kept: what :meth:`once` made.
 
     Example:
@@ -87,7 +88,6 @@ class Case:
     seed: int = 0
     rules: Rules = dataclasses.field(default_factory=Rules)
     valid: npt.NDArray[np.bool_] | None = None
-    renderer: Callable[[xr.DataArray], xr.DataArray] | None = None
     kept: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def once(self, name: str, make: Callable[[], T]) -> T:
@@ -96,6 +96,20 @@ class Case:
             self.kept[name] = make()
         found: T = self.kept[name]
         return found
+
+    def labels(self) -> npt.NDArray[np.int32]:
+        """Clusters of the truth's spectra, (y, x), which the rules' folder keeps."""
+        rules = self.rules
+        return self.once(
+            "labels",
+            lambda: metrics.spectral_clusters(
+                self.need_truth(),
+                rules.clusters,
+                self.seed,
+                init_size=rules.cluster_init_size,
+                cache=rules.cluster_cache,
+            ),
+        )
 
     def need_truth(self) -> xr.DataArray:
         """The truth.
@@ -109,8 +123,6 @@ class Case:
 
     def render(self, cube: xr.DataArray) -> xr.DataArray:
         """The image of another cube, through the same track with the same noise."""
-        if self.renderer is not None:
-            return self.renderer(cube)
         return self.track.render(cube, seed=self.seed, key=self.scene)
 
     def random(self, what: str) -> np.random.Generator:
@@ -179,7 +191,7 @@ class Test(Config, ABC):
     @property
     def official(self) -> bool:
         """Whether the challenge's report has it."""
-        return False
+        return self.name in OFFICIAL
 
     def missing(self, case: Case) -> str:
         """Why the test does not apply to a case; empty if it does."""
@@ -288,20 +300,6 @@ def score(
     too_small = min(truth.shape[:2]) < WINDOW
     chosen = [name for name in names if not (name == "ssim" and too_small)]
     return metrics.score(truth, estimate, settings, chosen)
-
-
-def changed_track(track: Track, **options: object) -> Track:
-    """The track with other options, checked.
-
-    Raises:
-        ConfigError: it has no such option, or refuses the value.
-    """
-    known = type(track.options).model_fields
-    for name in options:
-        if name not in known:
-            raise unknown_name(f"option of the track {track.name}", name, known)
-    values = {**track.options.model_dump(), **options}
-    return dataclasses.replace(track, options=type(track.options)(**values))
 
 
 def _pixels(cube: xr.DataArray, valid: npt.NDArray[np.bool_]) -> xr.DataArray:

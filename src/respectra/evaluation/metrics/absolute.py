@@ -1,12 +1,15 @@
-"""Absolute errors: RMSE, PSNR and ERGAS."""
+"""Absolute errors and angles: RMSE, PSNR, ERGAS and SAM."""
 
 from __future__ import annotations
 
-from typing import get_args
+import math
+from typing import Literal, get_args
 
 from respectra.errors import ConfigError, DataError
-from respectra.evaluation.metrics.arrays import Array, Pair, Reduction, root
+from respectra.evaluation.metrics.arrays import Array, Pair, Reduction, namespace, root
 from respectra.evaluation.metrics.relative import OnZero
+
+AngleUnit = Literal["rad", "deg"]
 
 
 def _squared(truth: Array, estimate: Array) -> Array:
@@ -18,17 +21,8 @@ def rmse(
 ) -> Array:
     """Root mean square error of each image, then the mean over images.
 
-    Args:
-        truth: shape (..., y, x, band), linear values.
-        estimate: the same shape.
-        band_axis: -1, or -3 for (..., band, y, x).
-        reduction: ``mean`` over images, or ``none`` for one score an image.
-
     Returns:
-        In the unit of the truth; 0 is perfect. A float, an array or a differentiable tensor.
-
-    Raises:
-        DataError: NaN, or shapes that differ.
+        In the unit of the truth; 0 is perfect.
 
     Source: report, eq. 2.
 
@@ -69,19 +63,14 @@ def psnr(
     """Peak signal-to-noise ratio over all bands of each image, in dB, then the mean over images.
 
     Args:
-        truth: shape (..., y, x, band), linear values.
-        estimate: the same shape.
         data_range: the peak, in the unit of the truth. Declared, never taken from the data.
         clamp: first limit both to [0, data_range]. With a range of 1 that is the convention of the
             MST++ toolbox, whose factor of 255 cancels.
-        band_axis: -1, or -3 for (..., band, y, x).
-        reduction: ``mean`` over images, or ``none``.
 
     Returns:
         Decibels; infinite when the estimate is perfect.
 
     Raises:
-        DataError: NaN, or shapes that differ.
         ConfigError: a range that is not positive.
 
     Example:
@@ -118,16 +107,15 @@ def ergas(
     """Relative dimensionless global error: 100 / ratio · √mean over bands of (RMSE / mean)².
 
     Args:
-        truth: shape (..., y, x, band), linear values.
-        estimate: the same shape.
         ratio: pixel size of the low over the high resolution; 1 in spectral reconstruction, where
             image and cube share their grid (torchmetrics assumes 4).
         on_zero: what a band whose mean is zero does; ``exclude`` leaves it out.
-        band_axis: -1, or -3 for (..., band, y, x).
-        reduction: ``mean`` over images, or ``none``.
+
+    Returns:
+        A ratio; 0 is perfect.
 
     Raises:
-        DataError: a band whose mean is zero, NaN, or shapes that differ.
+        DataError: also for a band whose mean is zero.
         ConfigError: a ratio that is not positive, an unknown ``on_zero``.
 
     Source: Wald, Data Fusion (2002).
@@ -158,3 +146,72 @@ def ergas(
     squares = pair.xp.where(black, filler, mse / pair.xp.where(black, 1.0, mean) ** 2)
     kept = (~black).sum(-1) if on_zero == "exclude" else pair.bands
     return pair.finish(100.0 / ratio * root(squares.sum(-1) / kept), reduction)
+
+
+def sam(
+    truth: Array,
+    estimate: Array,
+    unit: AngleUnit = "rad",
+    *,
+    band_axis: int = -1,
+    reduction: Reduction = "mean",
+) -> Array:
+    """Spectral angle between truth and estimate, mean over pixels, then over images.
+
+    Computed from the chord between the normalised spectra rather than from the arc cosine, so
+    that small angles keep their digits and equal spectra score exactly 0. A black spectrum has no
+    direction: against another black one it scores 0, against any other a right angle.
+
+    Args:
+        unit: ``rad`` or ``deg``.
+
+    Returns:
+        0 to π (or 180°), at most a right angle when no value is negative.
+
+    Raises:
+        ConfigError: another unit.
+
+    Source: Kruse et al. 1993, Remote Sensing of Environment 44; chord after Kahan 2006.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 2, 2), 0.5)
+        >>> round(sam(truth, truth * [1.0, 0.0], "deg"), 4)
+        45.0
+    """
+    pair = Pair.of(truth, estimate, band_axis)
+    return pair.finish(_angles(pair, unit).mean(axis=(-2, -1)), reduction)
+
+
+def sam_map(
+    truth: Array, estimate: Array, unit: AngleUnit = "rad", *, band_axis: int = -1
+) -> Array:
+    """Spectral angle of each pixel, shape (..., y, x); as `sam`.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.full((2, 3, 2), 0.5)
+        >>> sam_map(truth, truth * [1.0, 0.0], "deg").round(4).tolist()
+        [[45.0, 45.0, 45.0], [45.0, 45.0, 45.0]]
+    """
+    pair = Pair.of(truth, estimate, band_axis)
+    return pair.finish(_angles(pair, unit), "none")
+
+
+def _angles(pair: Pair, unit: AngleUnit) -> Array:
+    if unit not in get_args(AngleUnit):
+        raise ConfigError(f"Expected unit 'rad' or 'deg', got {unit!r}")
+    return pair.map(_angle) * (180.0 / math.pi if unit == "deg" else 1.0)
+
+
+def _angle(truth: Array, estimate: Array) -> Array:
+    xp = namespace(truth)
+    truth_norm = root((truth * truth).sum(-1))
+    estimate_norm = root((estimate * estimate).sum(-1))
+    truth_black, estimate_black = truth_norm == 0, estimate_norm == 0
+    chord = (
+        truth / xp.where(truth_black, 1.0, truth_norm)[..., None]
+        - estimate / xp.where(estimate_black, 1.0, estimate_norm)[..., None]
+    )
+    angle = 2.0 * xp.arcsin((root((chord * chord).sum(-1)) / 2.0).clip(max=1.0))
+    return xp.where(truth_black != estimate_black, math.pi / 2.0, angle)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from respectra.errors import ConfigError, DataError, RespectraError
 from respectra.evaluation.metrics.arrays import Array, Pair, Reduction, is_tensor
-from respectra.evaluation.metrics.relative import OnZero, relative_maps
+from respectra.evaluation.metrics.relative import OnZero, relative_sums
 from respectra.files import atomic_path
 from respectra.guards.npy import read_npy
 
@@ -100,25 +100,18 @@ def weighted_mrae(
 ) -> Array:
     """MRAE of each cluster of spectra of the truth, mean over clusters, then over images.
 
+    The other arguments, the result and the errors are those of `mrae`; with
+    ``on_zero="exclude"``, clusters without any other value are left out.
+
     Args:
-        truth: shape (..., y, x, band), linear values.
-        estimate: the same shape.
         clusters: how many groups of spectra, where ``labels`` are not given.
         seed: of the clustering.
         labels: from `spectral_clusters` of the same truth, integers, shape (..., y, x). Clustering
             takes far longer than scoring: compute them once for a truth.
-        floor: smallest denominator, in the unit of the truth.
-        on_zero: what a zero in the truth does when the floor is 0; with ``exclude``, clusters
-            without any other value are left out.
-        band_axis: -1, or -3 for (..., band, y, x).
-        reduction: ``mean`` over images, or ``none``.
-
-    Returns:
-        0 is perfect. Differentiable in the estimate for tensors.
 
     Raises:
-        DataError: as `mrae`, or labels that do not fit.
-        ConfigError: as `mrae` and `spectral_clusters`.
+        DataError: also for labels that do not fit.
+        ConfigError: also as `spectral_clusters`.
 
     Source: report, section 3.5.
 
@@ -131,7 +124,7 @@ def weighted_mrae(
     """
     pair = Pair.of(truth, estimate, band_axis)
     xp = pair.xp
-    errors, counts = relative_maps(pair, floor, on_zero)
+    errors, counts = relative_sums(pair, floor, on_zero, "pixel")
     pair.finish(errors, "none")
     if labels is not None:
         groups = _check_labels(labels, pair)

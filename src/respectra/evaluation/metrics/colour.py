@@ -51,17 +51,14 @@ def delta_e_2000(
     """CIEDE2000 between the colours of truth and estimate, mean over pixels, then over images.
 
     Args:
-        truth: shape (..., y, x, band), linear values, 1 for white unless ``rendering`` says other.
-        estimate: the same shape.
-        rendering: wavelengths, illuminant, observer and white; may be left out for cubes.
-        band_axis: -1, or -3 for (..., band, y, x).
-        reduction: ``mean`` over images, or ``none``.
+        rendering: wavelengths, illuminant, observer and the value of white, 1 unless it says other;
+            may be left out for cubes.
 
     Returns:
         0 is perfect, about 1 is just noticeable.
 
     Raises:
-        DataError: unknown wavelengths, NaN, or shapes that differ.
+        DataError: also for unknown wavelengths.
         ConfigError: unknown illuminant or observer, a white that is not positive.
 
     Source: CIE 142-2001; Sharma, Wu, Dalal 2005, Color Research and Application 30 (1).

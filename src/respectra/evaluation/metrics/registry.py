@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from respectra.errors import ConfigError
-from respectra.evaluation.metrics import absolute, angle, clusters, colour, relative, structure
+from respectra.errors import ConfigError, DataError
+from respectra.evaluation.metrics import absolute, clusters, colour, relative, structure
 from respectra.evaluation.metrics.arrays import Array, Pair
 from respectra.registry import Registry
 from respectra.renaming import lazy_names
@@ -96,36 +96,22 @@ class Metric:
     missing: Callable[[ScenePair], str] = lambda scene: ""
 
 
-def _mrae(s: ScenePair) -> float:
-    return float(relative.mrae(*_pair(s), s.settings.floor, on_zero=s.settings.on_zero))
+def _by(function: Callable[..., Array], *names: str) -> Callable[[ScenePair], float]:
+    """A metric's function, given the settings of these names."""
+
+    def compute(s: ScenePair) -> float:
+        settings = {name: getattr(s.settings, name) for name in names}
+        return float(function(s.truth, s.estimate, **settings))
+
+    return compute
 
 
-def _back_projection(s: ScenePair) -> float:
-    response, floor = s.settings.response, s.settings.floor
-    args = (*_pair(s), response, floor)
-    return float(relative.back_projection_mrae(*args, on_zero=s.settings.on_zero))
-
-
-def _weighted(s: ScenePair) -> float:
-    o = s.settings
-    score = clusters.weighted_mrae(
-        *_pair(s), o.clusters, o.seed, labels=o.labels, floor=o.floor, on_zero=o.on_zero
-    )
-    return float(score)
-
-
-def _relative_p95(s: ScenePair) -> float:
-    args = (*_pair(s), (0.95,), s.settings.floor)
-    return float(relative.relative_error_quantiles(*args, on_zero=s.settings.on_zero)[0])
+def _relative_p95(truth: Array, estimate: Array, floor: float, on_zero: relative.OnZero) -> Array:
+    return relative.relative_error_quantiles(truth, estimate, (0.95,), floor, on_zero=on_zero)[0]
 
 
 def _colour_p95(s: ScenePair) -> float:
-    pixels = s.colour_differences.reshape(-1)
-    return float(s.pair.xp.quantile(pixels, 0.95))
-
-
-def _pair(s: ScenePair) -> tuple[Array, Array]:
-    return s.truth, s.estimate
+    return float(s.pair.xp.quantile(s.colour_differences.reshape(-1), 0.95))
 
 
 def _needs_response(s: ScenePair) -> str:
@@ -147,58 +133,60 @@ def _needs_window(s: ScenePair) -> str:
 
 
 _INF = math.inf
+_FROM_ZERO = (0.0, _INF)
 _ALL = (
     Metric(
-        "mrae", "MRAE", "", "lower", (0.0, _INF), 0.0, "NTIRE 2020 report, eq. 1", _mrae
+        "mrae", "MRAE", "", "lower", _FROM_ZERO, 0.0, "NTIRE 2020 report, eq. 1",
+        _by(relative.mrae, "floor", "on_zero"),
     ),
     Metric(
-        "rmse", "RMSE", "of the cube", "lower", (0.0, _INF), 0.0, "NTIRE 2020 report, eq. 2",
-        lambda s: float(absolute.rmse(*_pair(s))),
+        "rmse", "RMSE", "of the cube", "lower", _FROM_ZERO, 0.0, "NTIRE 2020 report, eq. 2",
+        _by(absolute.rmse),
     ),
     Metric(
         "psnr", "PSNR", "dB", "higher", (-_INF, _INF), _INF,
-        "10 log10(range² / MSE), over all bands",
-        lambda s: float(absolute.psnr(*_pair(s), s.settings.data_range)),
+        "10 log10(range² / MSE), over all bands", _by(absolute.psnr, "data_range"),
     ),
     Metric(
-        "psnr_clamped", "PSNR, clamped", "dB", "higher", (0.0, _INF), _INF,
+        "psnr_clamped", "PSNR, clamped", "dB", "higher", _FROM_ZERO, _INF,
         "Cai et al. 2022, MST++ toolbox: both limited to [0, range] first",
-        lambda s: float(absolute.psnr(*_pair(s), s.settings.data_range, clamp=True)),
+        _by(functools.partial(absolute.psnr, clamp=True), "data_range"),
     ),
     Metric(
         "sam", "Spectral angle", "°", "lower", (0.0, 180.0), 0.0,
         "Kruse et al. 1993, Remote Sensing of Environment 44",
-        lambda s: float(angle.sam(*_pair(s), "deg")),
+        _by(functools.partial(absolute.sam, unit="deg")),
     ),
     Metric(
         "ssim", "SSIM", "", "higher", (-1.0, 1.0), 1.0,
         "Wang et al. 2004, IEEE Transactions on Image Processing 13 (4)",
-        lambda s: float(structure.ssim(*_pair(s), s.settings.data_range)),
-        _needs_window,
+        _by(structure.ssim, "data_range"), _needs_window,
     ),
     Metric(
-        "ergas", "ERGAS", "", "lower", (0.0, _INF), 0.0,
-        "Wald, Data Fusion (2002); resolution ratio 1",
-        lambda s: float(absolute.ergas(*_pair(s), on_zero=s.settings.on_zero)),
+        "ergas", "ERGAS", "", "lower", _FROM_ZERO, 0.0,
+        "Wald, Data Fusion (2002); resolution ratio 1", _by(absolute.ergas, "on_zero"),
     ),
     Metric(
-        "back_projection_mrae", "Physical MRAE", "", "lower", (0.0, _INF), 0.0,
-        "NTIRE 2020 report, section 3.4", _back_projection, _needs_response,
+        "back_projection_mrae", "Physical MRAE", "", "lower", _FROM_ZERO, 0.0,
+        "NTIRE 2020 report, section 3.4",
+        _by(relative.back_projection_mrae, "response", "floor", "on_zero"), _needs_response,
     ),
     Metric(
-        "weighted_mrae", "Weighted MRAE", "", "lower", (0.0, _INF), 0.0,
-        "NTIRE 2020 report, section 3.5", _weighted, _needs_labels,
+        "weighted_mrae", "Weighted MRAE", "", "lower", _FROM_ZERO, 0.0,
+        "NTIRE 2020 report, section 3.5",
+        _by(clusters.weighted_mrae, "clusters", "seed", "labels", "floor", "on_zero"),
+        _needs_labels,
     ),
     Metric(
-        "relative_error_p95", "Relative error, 95 %", "", "lower", (0.0, _INF), 0.0,
-        "95 % quantile over all values of an image", _relative_p95,
+        "relative_error_p95", "Relative error, 95 %", "", "lower", _FROM_ZERO, 0.0,
+        "95 % quantile over all values of an image", _by(_relative_p95, "floor", "on_zero"),
     ),
     Metric(
-        "delta_e_2000", "ΔE 2000", "", "lower", (0.0, _INF), 0.0,
+        "delta_e_2000", "ΔE 2000", "", "lower", _FROM_ZERO, 0.0,
         "CIE 142-2001", lambda s: float(s.colour_differences.mean()), _needs_wavelengths,
     ),
     Metric(
-        "delta_e_2000_p95", "ΔE 2000, 95 %", "", "lower", (0.0, _INF), 0.0,
+        "delta_e_2000_p95", "ΔE 2000, 95 %", "", "lower", _FROM_ZERO, 0.0,
         "CIE 142-2001; 95 % quantile over pixels", _colour_p95, _needs_wavelengths,
     ),
 )  # fmt: skip
@@ -276,6 +264,70 @@ def score(
         if lacks and metric.name != "weighted_mrae":
             raise ConfigError(f"metric {metric.name!r} needs {lacks}; give it in the settings")
     return {metric.name: metric.compute(scene) for metric in chosen}
+
+
+@dataclass
+class ScoreTable:
+    """Scores by scene; its totals are means over scenes, each scene counting the same.
+
+    Attributes:
+        rows: scene -> metric -> score, in the order in which they were added.
+
+    Example:
+        >>> table = ScoreTable()
+        >>> table.add("a", {"mrae": 0.04})
+        >>> table.add("b", {"mrae": 0.06})
+        >>> table.mean()
+        {'mrae': 0.05}
+    """
+
+    rows: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def add(self, scene: str, scores: Mapping[str, float]) -> None:
+        """Add the scores of one scene.
+
+        Raises:
+            DataError: the scene is there already, other metrics than the scenes before, or NaN.
+        """
+        if scene in self.rows:
+            raise DataError(f"Expected each scene once, got {scene!r} again")
+        if self.rows:
+            expected = list(next(iter(self.rows.values())))
+            if set(scores) != set(expected):
+                raise DataError(
+                    f"Expected the metrics {', '.join(expected)} for scene {scene!r}, "
+                    f"got {', '.join(scores) or 'none'}"
+                )
+        broken = [name for name, value in scores.items() if math.isnan(value)]
+        if broken:
+            raise DataError(f"Expected numbers for scene {scene!r}, got NaN as {', '.join(broken)}")
+        self.rows[scene] = dict(scores)
+
+    def merge(self, others: Iterable[ScoreTable]) -> ScoreTable:
+        """A new table with the scenes of this one and of others, such as other processes' shares.
+
+        Raises:
+            DataError: as `add`.
+        """
+        merged = ScoreTable()
+        for table in (self, *others):
+            for scene, scores in table.rows.items():
+                merged.add(scene, scores)
+        return merged
+
+    def mean(self) -> dict[str, float]:
+        """Mean over scenes of each metric, as the challenge ranks.
+
+        Raises:
+            DataError: there are no scenes.
+        """
+        if not self.rows:
+            raise DataError("Expected the scores of one scene or more, got none")
+        columns = next(iter(self.rows.values()))
+        return {
+            name: math.fsum(row[name] for row in self.rows.values()) / len(self.rows)
+            for name in columns
+        }
 
 
 __getattr__ = lazy_names(__name__, former={"Scene": "ScenePair", "Settings": "MetricSettings"})

@@ -14,7 +14,6 @@ from respectra.evaluation.metrics.arrays import (
     Pair,
     Reduction,
     Term,
-    is_tensor,
     namespace,
 )
 
@@ -22,6 +21,8 @@ from respectra.evaluation.metrics.arrays import (
 #: how many there are. ``inf``: the score is infinite, which is what the official formula amounts
 #: to. ``exclude``: the value is left out of the mean.
 OnZero = Literal["raise", "inf", "exclude"]
+#: What a sum of relative errors is over: all values of an image, a band of it, or a pixel.
+Over = Literal["image", "band", "pixel"]
 
 
 def mrae(
@@ -86,7 +87,7 @@ def mrae_by_band(
         [0.0, 0.1, 0.2]
     """
     pair = Pair.of(truth, estimate, band_axis)
-    return pair.finish(relative_mean(pair, floor, on_zero, by_band=True), reduction)
+    return pair.finish(relative_mean(pair, floor, on_zero, "band"), reduction)
 
 
 def mrae_map(
@@ -108,8 +109,7 @@ def mrae_map(
         [[0.1, 0.1, 0.1], [0.1, 0.1, 0.1]]
     """
     pair = Pair.of(truth, estimate, band_axis)
-    errors, counts = relative_maps(pair, floor, on_zero)
-    return pair.finish(errors / counts.clip(min=1), "none")
+    return pair.finish(relative_mean(pair, floor, on_zero, "pixel"), "none")
 
 
 def back_projection_mrae(
@@ -127,19 +127,15 @@ def back_projection_mrae(
     Between truth·F and estimate·F, unquantised, as the challenge scored it; not against the
     image that was reconstructed.
 
+    The other arguments, the result and the errors are those of `mrae`; floor and zeros are of
+    truth·F.
+
     Args:
-        truth: shape (..., y, x, band), linear values.
-        estimate: the same shape.
         response: camera response F, shape (band, channel), any scale; or a labelled response, whose
             wavelengths must be those of the cubes.
-        floor: smallest denominator, in the unit of truth·F.
-        on_zero: what a zero in truth·F does when the floor is 0.
-        band_axis: -1, or -3 for (..., band, y, x).
-        reduction: ``mean`` over images, or ``none``.
 
     Raises:
-        DataError: as `mrae`, or a response that does not fit the bands.
-        ConfigError: as `mrae`.
+        DataError: also for a response that does not fit the bands.
 
     Source: report, section 3.4.
 
@@ -170,23 +166,17 @@ def relative_error_quantiles(
 ) -> Array:
     """Quantiles of the relative errors of all values of an image, then their mean over images.
 
-    Linear interpolation between order statistics, as NumPy's default.
+    Linear interpolation between order statistics, as NumPy's default. The other arguments and
+    errors are those of `mrae`.
 
     Args:
-        truth: shape (..., y, x, band), linear values.
-        estimate: the same shape.
         quantiles: in [0, 1].
-        floor: smallest denominator, in the unit of the truth.
-        on_zero: what a zero in the truth does when the floor is 0.
-        band_axis: -1, or -3 for (..., band, y, x).
-        reduction: ``mean`` over images, or ``none``.
 
     Returns:
         Shape (quantile,), or (..., quantile) with ``reduction="none"``.
 
     Raises:
-        DataError: as `mrae`.
-        ConfigError: as `mrae`, or a quantile outside [0, 1].
+        ConfigError: also for a quantile outside [0, 1].
 
     Example:
         >>> import numpy as np
@@ -202,6 +192,7 @@ def relative_error_quantiles(
     xp, rows = pair.xp, []
     for image in np.ndindex(*pair.lead):
         one = Pair(pair.truth[image], pair.estimate[image])
+        errors: Array
         if xp is np:
             errors = np.empty(one.truth.shape, np.result_type(one.truth, np.float32))
             with np.errstate(all="ignore"):
@@ -213,7 +204,11 @@ def relative_error_quantiles(
             errors = errors[one.truth != 0]
         elif floor == 0 and on_zero == "inf":
             errors = xp.where(one.truth == 0, float("inf"), errors)
-        errors = _sorted(errors.reshape(-1))
+        errors = errors.reshape(-1)
+        if xp is np:
+            errors.sort()  # vectorised, hence faster than partitioning at a handful of places
+        else:
+            errors = errors.sort().values
         if not (len(errors) and bool(xp.isfinite(errors[-1]))):
             relative_mean(pair, floor, on_zero)  # explains zeros, and what is not finite
         rows.append(_quantiles(errors, quantiles))
@@ -225,41 +220,44 @@ def relative_mean(
     pair: Pair,
     floor: float,
     on_zero: OnZero,
-    *,
-    by_band: bool = False,
+    over: Over = "image",
     project: Callable[[Array], Array] | None = None,
 ) -> Array:
-    """Mean relative error of each image (or band of it), zeros handled; NaN not yet explained."""
+    """Mean relative error of each image, band or pixel, zeros handled; NaN not yet explained."""
+    errors, counts = relative_sums(pair, floor, on_zero, over, project)
+    return errors / counts.clip(min=1)
+
+
+def relative_sums(
+    pair: Pair,
+    floor: float,
+    on_zero: OnZero,
+    over: Over,
+    project: Callable[[Array], Array] | None = None,
+) -> tuple[Array, Array]:
+    """Sums of the relative errors of each image, band or pixel, and of how many values each is."""
     through = project or _identity
     term = _relative(floor, on_zero, through)
+
+    def summed(term: Term) -> Array:
+        if over == "pixel":
+            return pair.map(lambda t, e: term(t, e).sum(axis=-1))
+        return pair.sums(term, by_band=over == "band")
+
+    errors = summed(term)
     channels = through(pair.truth[(0,) * len(pair.lead)][:1, :1]).shape[-1]
-    count = pair.pixels if by_band else pair.pixels * channels
-    sums = pair.sums(term, by_band=by_band)
-    if floor > 0 or (on_zero != "exclude" and bool(pair.xp.isfinite(sums).all())):
-        return sums / count
-    zeros = pair.sums(lambda t, e: through(t) == 0, by_band=by_band)
-    _check_zeros(pair, zeros, count, on_zero)
-    if on_zero == "inf":
-        return pair.xp.where(zeros > 0, float("inf"), sums / count)
-    return sums / (count - zeros)
-
-
-def relative_maps(pair: Pair, floor: float, on_zero: OnZero) -> tuple[Array, Array]:
-    """Sum of the relative errors of each pixel, and how many values it is over: (..., y, x)."""
-    term = _relative(floor, on_zero)
-    errors = pair.map(lambda t, e: term(t, e).sum(axis=-1))
-    counts = pair.xp.full_like(errors, pair.bands)
+    count = {"image": pair.pixels * channels, "band": pair.pixels, "pixel": channels}[over]
+    counts = pair.xp.full_like(errors, count)
     if floor > 0 or (on_zero != "exclude" and bool(pair.xp.isfinite(errors).all())):
         return errors, counts
-    zeros = pair.map(lambda t, e: (t == 0).sum(axis=-1))
-    _check_zeros(pair, _image_sums(zeros), pair.pixels * pair.bands, on_zero)
+    zeros = summed(lambda t, e: through(t) == 0)
+    if over == "pixel":  # a pixel may be all zero, an image may not
+        _check_zeros(pair, zeros.sum(axis=-1).sum(axis=-1), pair.pixels * channels, on_zero)
+    else:
+        _check_zeros(pair, zeros, count, on_zero)
     if on_zero == "inf":
         return pair.xp.where(zeros > 0, float("inf"), errors), counts
     return errors, counts - zeros
-
-
-def _image_sums(values: Array) -> Array:
-    return values.sum(axis=-1).sum(axis=-1)
 
 
 def _check_zeros(pair: Pair, zeros: Array, count: int, on_zero: OnZero) -> None:
@@ -329,13 +327,6 @@ def _response(response: Array, pair: Pair) -> Array:
             f"Expected a response of shape ({pair.bands}, channel), got {tuple(response.shape)}"
         )
     return response
-
-
-def _sorted(values: Array) -> Array:
-    if is_tensor(values):
-        return values.sort().values
-    values.sort()  # vectorised, hence faster than partitioning at a handful of places
-    return values
 
 
 def _quantiles(ordered: Array, levels: Sequence[float]) -> Array:

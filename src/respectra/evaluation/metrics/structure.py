@@ -30,17 +30,13 @@ def ssim(
     that lie wholly inside the image.
 
     Args:
-        truth: shape (..., y, x, band), y and x at least 11.
-        estimate: the same shape.
         data_range: the dynamic range, in the unit of the truth.
-        band_axis: -1, or -3 for (..., band, y, x).
-        reduction: ``mean`` over images, or ``none``.
 
     Returns:
         -1 to 1; 1 is perfect.
 
     Raises:
-        DataError: an image smaller than the window, NaN, or shapes that differ.
+        DataError: also for an image smaller than the window.
         ConfigError: a range that is not positive.
 
     Source: Wang et al. 2004, IEEE Transactions on Image Processing 13 (4).

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +58,8 @@ class Pixel:
 class MethodView:
     """What one method did on one scene; None where it is not known."""
 
+    grid: tuple[float, ...]
+    """Wavelengths in nm of the bands."""
     error_map: FloatArray | None
     by_band: FloatArray | None
     by_brightness: FloatArray | None
@@ -95,6 +100,23 @@ class SceneView:
     methods: Mapping[str, MethodView]
 
 
+@dataclass(frozen=True)
+class TrackView:
+    """A track.
+
+    Attributes:
+        name: of the track.
+        scenes: those that are shown one by one.
+        methods: by name, what each did on every scene that is not out of scope, pictures left out.
+        grid: wavelengths in nm that most scenes have.
+    """
+
+    name: str
+    scenes: tuple[SceneView, ...]
+    methods: Mapping[str, Sequence[MethodView]]
+    grid: tuple[float, ...]
+
+
 def charted_methods(results: Results, wanted: Sequence[str] | None = None) -> tuple[str, ...]:
     """The methods of the figures: those wanted, or the best by their mean rank over the tracks.
 
@@ -130,6 +152,27 @@ def shown_scenes(results: Results) -> tuple[tuple[str, str], ...]:
     return tuple(every[place] for place in places)
 
 
+def read_track(results: Results, track: str, methods: Sequence[str]) -> TrackView:
+    """Everything about a track; the pictures of shown scenes only."""
+    shown = set(shown_scenes(results))
+    every: dict[str, list[MethodView]] = {method: [] for method in methods}
+    scenes = []
+    grids: Counter[tuple[float, ...]] = Counter()
+    for record in results.protocol.scenes:
+        scene = read_scene(results, record.role, track, record.name, methods)
+        if scene is None:
+            continue
+        if (record.role, record.name) in shown:
+            scenes.append(scene)
+        if record.role == "main":
+            if scene.wavelengths_nm.size:
+                grids[tuple(scene.wavelengths_nm.tolist())] += 1
+            for method, view in scene.methods.items():
+                every[method].append(dataclasses.replace(view, error_map=None, spectra=None))
+    grid = grids.most_common(1)[0][0] if grids else ()
+    return TrackView(track, tuple(scenes), every, grid)
+
+
 def read_scene(
     results: Results, role: str, track: str, name: str, methods: Sequence[str]
 ) -> SceneView | None:
@@ -139,34 +182,25 @@ def read_scene(
     scene = _read(results.folder, scene_path(results.folder, role, track, name))
     if scene is None:
         return None
-    wavelengths = _array(scene, "wavelengths_nm", 1)
-    pixels, spectra = _array(scene, "pixels", 2), _array(scene, "spectra", 2)
-    shares, step = _array(scene, "shares", 1), _array(scene, "step", 1)
-    bands = 0 if wavelengths is None else wavelengths.size
-    kinds = 0 if pixels is None or pixels.shape[1] != 2 else len(pixels)
-    if (
-        pixels is None
-        or spectra is None
-        or shares is None
-        or wavelengths is None
-        or spectra.shape != (kinds, bands)
-        or shares.shape != (kinds,)
-    ):
-        wavelengths, pixels = np.empty(0), np.empty((0, 2))
-        spectra, shares, bands, kinds = np.empty((0, 0)), np.empty(0), 0, 0
+    wavelengths, pixels = _array(scene, "wavelengths_nm", None), _array(scene, "pixels", None, 2)
+    kinds, bands = (0 if known is None else len(known) for known in (pixels, wavelengths))
+    spectra, shares = _array(scene, "spectra", kinds, bands), _array(scene, "shares", kinds)
+    if wavelengths is None or pixels is None or spectra is None or shares is None:
+        wavelengths, pixels, spectra, shares = (np.empty(n) for n in (0, (0, 2), (0, 0), 0))
+    grid = tuple(wavelengths.tolist())
     views = {}
     for method in methods:
         about = Row(role, name, track, 0, method, PLAIN)
         found = _read(results.folder, details_path(results.folder, about))
         if found is not None:
-            views[method] = _method_view(found, bands, kinds)
-    preview = scene.get("preview")
+            views[method] = _method_view(found, grid, len(pixels))
+    preview, step = scene.get("preview"), _array(scene, "step", None)
     good = preview is not None and preview.ndim == 3 and preview.shape[2] == 3 and preview.size > 0
     return SceneView(
         name=name,
         role=role,
         preview=np.asarray(preview, np.uint8) if good else None,
-        step=1 if step is None or not step.size else max(1, int(step[0])),
+        step=1 if step is None else max(1, int(step[0])),
         wavelengths_nm=wavelengths,
         pixels=pixels.astype(np.int64),
         spectra=spectra,
@@ -175,28 +209,31 @@ def read_scene(
     )
 
 
-def _method_view(found: Arrays, bands: int, kinds: int) -> MethodView:
-    consistency, delta_e = _array(found, "consistency", 1), _array(found, "delta_e", 1)
-    by_brightness = _array(found, "by_brightness", 1)
-    by_band, spectra = _array(found, "by_band", 1), _array(found, "spectra", 2)
+def known(views: Sequence[MethodView], name: str) -> list[Any]:
+    """What is known under a name of :class:`MethodView`, scene by scene."""
+    return [value for view in views if (value := getattr(view, name)) is not None]
+
+
+def _method_view(found: Arrays, grid: tuple[float, ...], kinds: int) -> MethodView:
+    bands = len(grid)
     return MethodView(
-        error_map=_array(found, "error_map", 2),
-        by_band=_of_shape(by_band, (bands,)),
-        by_brightness=_of_shape(by_brightness, (BRIGHTNESS_STEPS,)),
-        cluster_errors=_array(found, "cluster_errors", 1),
-        consistency=_of_shape(consistency, (CONSISTENCY_EDGES.size - 1,)),
-        delta_e=_of_shape(delta_e, (DELTA_E_EDGES.size - 1,)),
+        grid=grid,
+        error_map=_array(found, "error_map", None, None),
+        by_band=_array(found, "by_band", bands),
+        by_brightness=_array(found, "by_brightness", BRIGHTNESS_STEPS),
+        cluster_errors=_array(found, "cluster_errors", None),
+        consistency=_array(found, "consistency", CONSISTENCY_EDGES.size - 1),
+        delta_e=_array(found, "delta_e", DELTA_E_EDGES.size - 1),
         consistency_p95=_number(found, "consistency_p95"),
         delta_e_p95=_number(found, "delta_e_p95"),
-        spectra=_of_shape(spectra, (kinds, bands)),
+        spectra=_array(found, "spectra", kinds, bands),
         best=_pixel(found, "best", bands),
         worst=_pixel(found, "worst", bands),
     )
 
 
 def _pixel(found: Arrays, name: str, bands: int) -> Pixel | None:
-    place = _of_shape(_array(found, name, 1), (2,))
-    spectra = _of_shape(_array(found, f"{name}_spectra", 2), (2, bands))
+    place, spectra = _array(found, name, 2), _array(found, f"{name}_spectra", 2, bands)
     if place is None or spectra is None or not np.isfinite(spectra).all():
         return None
     return Pixel(int(place[0]), int(place[1]), spectra[0], spectra[1])
@@ -209,17 +246,16 @@ def _read(folder: Path, path: Path) -> Arrays | None:
     return load_details(path)
 
 
-def _array(arrays: Arrays, name: str, dimensions: int) -> FloatArray | None:
+def _array(arrays: Arrays, name: str, *shape: int | None) -> FloatArray | None:
+    """Numbers of a shape, in which None is any length; None where that is not what is stored."""
     found = arrays.get(name)
-    if found is None or found.ndim != dimensions or found.dtype.kind not in "fiu":
+    if found is None or found.dtype.kind not in "fiu" or found.ndim != len(shape) or not found.size:
         return None
-    return None if found.size == 0 else found.astype(np.float64)
+    if any(side not in (None, own) for side, own in zip(shape, found.shape, strict=True)):
+        return None
+    return found.astype(np.float64)
 
 
 def _number(arrays: Arrays, name: str) -> float | None:
-    found = _of_shape(_array(arrays, name, 1), (1,))
+    found = _array(arrays, name, 1)
     return float(found[0]) if found is not None and np.isfinite(found[0]) else None
-
-
-def _of_shape(array: FloatArray | None, shape: tuple[int, ...]) -> FloatArray | None:
-    return array if array is not None and array.shape == shape and array.size else None

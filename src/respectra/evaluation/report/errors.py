@@ -10,10 +10,20 @@ import numpy.typing as npt
 
 from respectra.cameras import keeps_exposure
 from respectra.evaluation.details import BRIGHTNESS_STEPS, CONSISTENCY_EDGES, DELTA_E_EDGES
-from respectra.evaluation.report.charts import Plot, Scale, plot, show_value, text
-from respectra.evaluation.report.markup import Child, Markup, join, number, tag
+from respectra.evaluation.report.charts import (
+    Child,
+    Markup,
+    Plot,
+    Scale,
+    join,
+    number,
+    plot,
+    show_value,
+    tag,
+    text,
+)
+from respectra.evaluation.report.details import MethodView, TrackView, known
 from respectra.evaluation.report.page import Context, figure, prose, section, table
-from respectra.evaluation.report.totals import Totals, TrackView, mean_of
 from respectra.evaluation.tables import ReportTable, consistency_table
 from respectra.typing import FloatArray
 
@@ -46,9 +56,11 @@ def consistency(context: Context) -> Markup:
 
 def _track_breakdown(context: Context, track: TrackView) -> Child:
     steps = np.arange(1, BRIGHTNESS_STEPS + 1, dtype=np.float64)
-    by_band = _curves(track, lambda totals: totals.mean_by_band(track.grid))
-    by_brightness = _curves(track, lambda totals: mean_of(totals.by_brightness))
-    by_cluster = _curves(track, lambda totals: totals.cluster_curve(_SHARES))
+    by_band = _curves(
+        track, lambda views: _mean(known([v for v in views if v.grid == track.grid], "by_band"))
+    )
+    by_brightness = _curves(track, lambda views: _mean(known(views, "by_brightness")))
+    by_cluster = _curves(track, lambda views: _quantiles(known(views, "cluster_errors")))
     charts: list[Child] = []
     if by_band:
         title, x_title = "By band", "wavelength (nm)"
@@ -84,15 +96,34 @@ def _track_breakdown(context: Context, track: TrackView) -> Child:
 
 
 def _about_grid(track: TrackView) -> str:
-    grids = {grid for totals in track.totals.values() for grid, _ in totals.by_band}
-    if len(grids) < 2:
+    every = [view for views in track.methods.values() for view in views]
+    if len({view.grid for view in every if view.by_band is not None}) < 2:
         return "Mean over the scenes."
     return "Mean over the scenes with these wavelengths; others have other bands."
 
 
-def _curves(track: TrackView, make: Callable[[Totals], FloatArray | None]) -> dict[str, FloatArray]:
-    found = {method: make(totals) for method, totals in track.totals.items()}
+def _curves(
+    track: TrackView, make: Callable[[Sequence[MethodView]], FloatArray | None]
+) -> dict[str, FloatArray]:
+    found = {method: make(views) for method, views in track.methods.items()}
     return {method: values for method, values in found.items() if values is not None}
+
+
+def _mean(rows: Sequence[FloatArray]) -> FloatArray | None:
+    """Mean of rows, each value over those that are finite; NaN where none is."""
+    if not rows:
+        return None
+    stack = np.stack(rows)
+    there = np.isfinite(stack)
+    total, count = np.where(there, stack, 0.0).sum(axis=0), there.sum(axis=0)
+    return np.asarray(np.where(count > 0, total / count.clip(min=1), np.nan))
+
+
+def _quantiles(clusters: Sequence[FloatArray]) -> FloatArray | None:
+    """Errors of the clusters of all scenes together, at the shares of them that are drawn."""
+    errors = np.concatenate([np.empty(0), *clusters])
+    errors = errors[np.isfinite(errors)]
+    return np.quantile(errors, _SHARES) if errors.size else None
 
 
 def _line_chart(
@@ -143,15 +174,15 @@ def _dots(field: Plot, xs: Sequence[float], ys: FloatArray, kind: str) -> Markup
 
 
 def _track_consistency(context: Context, track: TrackView) -> Child:
-    known = [np.mean(t.delta_e_p95) for t in track.totals.values() if t.delta_e_p95]
-    shown = 1.5 * float(max(known, default=0.0))
+    ends = [np.mean(p) for v in track.methods.values() if (p := known(v, "delta_e_p95"))]
+    shown = 1.5 * float(max(ends, default=0.0))
     delta_e_end = next((end for end in _DELTA_E_ENDS if end >= shown), _DELTA_E_ENDS[-1])
     cards = []
     for method in context.methods:
-        totals = track.totals[method]
+        views = track.methods[method]
         charts = [
-            _consistency_chart(context, method, totals),
-            _delta_e_chart(context, method, totals, delta_e_end),
+            _consistency_chart(context, method, views),
+            _delta_e_chart(context, method, views, delta_e_end),
         ]
         if any(charts):
             dot = tag("span", {"class": "dot", "aria-hidden": "true"})
@@ -170,14 +201,13 @@ def _track_consistency(context: Context, track: TrackView) -> Child:
     parts: list[Child] = [intro, tag("div", {"class": "pair"}, cards)]
     if tested:
         best = {1: "lower", 2: "lower", 3: "higher", 4: "lower", 5: "lower"}
-        marks = {method: context.kind(method) for method in context.methods}
-        parts.append(table(consistency_table(context.results, track.name), best=best, marks=marks))
+        parts.append(
+            table(consistency_table(context.results, track.name), best=best, marks=context.marks)
+        )
     return join(parts)
 
 
-def _consistency_chart(context: Context, method: str, totals: Totals) -> Child:
-    if not totals.consistency:
-        return None
+def _consistency_chart(context: Context, method: str, views: Sequence[MethodView]) -> Child:
     x = Scale(*_CONSISTENCY_SHOWN, 42, 248, logarithmic=True)
     field = _field(x, "relative error (logarithmic)")
     # What is smaller than the first edge has a place of its own on the left: mostly exact zeros.
@@ -186,22 +216,24 @@ def _consistency_chart(context: Context, method: str, totals: Totals) -> Child:
     places[0] = (8.0, 32.0)
     labels = [(v, show_value(v)) for v in (1e-3, 0.01, 0.1, 1.0)]
     under = text(20, field.y.start + 15, "none", "middle")
-    quantile = float(np.mean(totals.consistency_p95)) if totals.consistency_p95 else None
+    quantile = _quantile(views, "consistency_p95")
     at = 20.0 if quantile is not None and quantile <= CONSISTENCY_EDGES[1] else None
-    counts = np.sum(totals.consistency, axis=0)
+    counts = known(views, "consistency")
     return _histogram(context, method, field, places, counts, labels, quantile, at, under)
 
 
-def _delta_e_chart(context: Context, method: str, totals: Totals, end: float) -> Child:
-    if not totals.delta_e:
-        return None
+def _delta_e_chart(context: Context, method: str, views: Sequence[MethodView], end: float) -> Child:
     field = _field(Scale(0, end, 8, 248), "ΔE 2000")
     edges: npt.NDArray[np.float64] = np.clip(DELTA_E_EDGES, 0, end)
     places = [(field.x(float(a)), field.x(float(b))) for a, b in pairwise(edges)]
     labels = [(v, show_value(v)) for v in field.x.ticks(6)]
-    quantile = float(np.mean(totals.delta_e_p95)) if totals.delta_e_p95 else None
-    counts = np.sum(totals.delta_e, axis=0)
+    counts, quantile = known(views, "delta_e"), _quantile(views, "delta_e_p95")
     return _histogram(context, method, field, places, counts, labels, quantile)
+
+
+def _quantile(views: Sequence[MethodView], name: str) -> float | None:
+    found = known(views, name)
+    return float(np.mean(found)) if found else None
 
 
 def _field(x: Scale, title: str) -> Plot:
@@ -213,13 +245,16 @@ def _histogram(
     method: str,
     field: Plot,
     places: list[tuple[float, float]],
-    counts: FloatArray,
+    scenes: Sequence[FloatArray],
     labels: list[tuple[float, str]],
     quantile: float | None,
     quantile_at: float | None = None,
     *more: Child,
-) -> Markup:
+) -> Child:
     """Bars by the square root of their share, the 95 % quantile, and what lies beyond the end."""
+    if not scenes:
+        return None
+    counts = np.sum(scenes, axis=0)
     seen = np.array([b > a for a, b in places])
     top = counts[seen].max(initial=0) or 1
     kept = [place for place, use in zip(places, seen, strict=True) if use]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from respectra.cameras import track_title
-from respectra.evaluation.report.markup import Child, Markup, join, tag
-from respectra.evaluation.report.totals import TrackView
+from respectra.evaluation.report.charts import Child, Markup, join, tag
+from respectra.evaluation.report.details import TrackView
 from respectra.evaluation.results import Results
-from respectra.evaluation.tables import ReportTable
-from respectra.evaluation.templating import open_template
+from respectra.evaluation.tables import ReportTable, open_template
 
 _LEADING_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 
@@ -43,6 +42,11 @@ class Context:
     def kind(self, method: str) -> str:
         """The class that gives a method its colour."""
         return f"series m{self.methods.index(method)}"
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """The same for all methods, for the dots of tables."""
+        return {method: self.kind(method) for method in self.methods}
 
     def each_track(self, make: Callable[[TrackView], Child], heading: str = "h3") -> list[Markup]:
         """Blocks that the switch of tracks shows one at a time."""
@@ -91,14 +95,9 @@ def table(
         by_row: mark the lowest value of each row instead.
         marks: first cell -> class of a dot of its colour before it.
     """
-    winners = _row_winners(content) if by_row else _column_winners(content, best or {})
+    winners = _winners(content, best or {}, by_row=by_row)
     macros = open_template("table.html").module
     return Markup(macros.scored_table(content, winners, marks or {}))  # type: ignore[attr-defined]
-
-
-def names_of(methods: Sequence[str]) -> str:
-    """Names in a row, for the words that describe a figure."""
-    return ", ".join(methods)
 
 
 def _value(words: str) -> float | None:
@@ -107,23 +106,23 @@ def _value(words: str) -> float | None:
     return float(found.group()) if found else None
 
 
-def _column_winners(content: ReportTable, best: Mapping[int, str]) -> set[tuple[int, int]]:
-    """Cells that are the best of their column, where there is somebody to be better than."""
+def _winners(
+    content: ReportTable, best: Mapping[int, str], *, by_row: bool
+) -> set[tuple[int, int]]:
+    """Cells that are the best of their column or row, where there is somebody to be better than."""
+    rows, columns = range(len(content.rows)), range(1, len(content.columns))
+    lanes = (
+        [([(row, column) for column in columns], min) for row in rows]
+        if by_row
+        else [
+            ([(row, column) for row in rows], min if better == "lower" else max)
+            for column, better in best.items()
+        ]
+    )
     winners = set()
-    for column, better in best.items():
-        values = {r: _value(row[column]) for r, row in enumerate(content.rows)}
-        known = {r: v for r, v in values.items() if v is not None}
+    for places, choose in lanes:
+        known = {at: v for at in places if (v := _value(content.rows[at[0]][at[1]])) is not None}
         if len(known) > 1:
-            top = min(known.values()) if better == "lower" else max(known.values())
-            winners |= {(r, column) for r, v in known.items() if v == top}
-    return winners
-
-
-def _row_winners(content: ReportTable) -> set[tuple[int, int]]:
-    winners = set()
-    for r, row in enumerate(content.rows):
-        values = {c: _value(words) for c, words in enumerate(row) if c}
-        known = {c: v for c, v in values.items() if v is not None}
-        if len(known) > 1:
-            winners |= {(r, c) for c, v in known.items() if v == min(known.values())}
+            top = choose(known.values())
+            winners |= {at for at, value in known.items() if value == top}
     return winners

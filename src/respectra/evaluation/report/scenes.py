@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from respectra.cameras import track_title
-from respectra.evaluation.report.charts import Plot, Scale, plot, show_value, text
+from respectra.evaluation.report.charts import (
+    Child,
+    Markup,
+    Plot,
+    Scale,
+    join,
+    number,
+    plot,
+    show_value,
+    tag,
+    text,
+)
 from respectra.evaluation.report.details import (
     MOST_SCENES,
     MethodView,
     Pixel,
     SceneView,
+    known,
     plain_scores,
 )
-from respectra.evaluation.report.markup import Child, Markup, join, number, tag
-from respectra.evaluation.report.page import Context, figure, names_of, prose, section
+from respectra.evaluation.report.page import Context, figure, prose, section
 from respectra.evaluation.report.pictures import ErrorScale, colour_table, data_uri
 
 #: Characters that all error maps may take together, and one of them.
@@ -28,47 +39,46 @@ _ONE_PREVIEW = 18_000
 _SMALL_SCALE = "0 0 190 36"
 #: Scenes that are unfolded when the page opens.
 _OPEN = 2
+#: A scene as a track shows it: number and name of the track, and the scene.
+_Seen = tuple[int, str, SceneView]
 
 
 @dataclass
 class _Gallery:
-    """What scenes share: scores, scale of colours, room, and pictures that appear twice."""
+    """What scenes share: scores, scale of colours, and room."""
 
     context: Context
     scores: Mapping[str, Mapping[tuple[str, str, str], float]]
     scale: ErrorScale
     map_quota: int
-    previews: dict[tuple[str, str], Markup] = field(default_factory=dict)
 
 
 def scenes(context: Context) -> Markup:
     """The section of all scenes."""
-    every = [scene for track in context.tracks for scene in track.scenes]
-    if not every:
+    seen: dict[tuple[str, str], list[_Seen]] = {}
+    for number_, track in enumerate(context.tracks):
+        for scene in track.scenes:
+            seen.setdefault((scene.role, scene.name), []).append((number_, track.name, scene))
+    if not seen:
         return Markup()
-    maps = [
-        view.error_map
-        for scene in every
-        for view in scene.methods.values()
-        if view.error_map is not None
-    ]
+    every = [scene for views in seen.values() for *_, scene in views]
+    maps = [error for scene in every for error in known(list(scene.methods.values()), "error_map")]
     gallery = _Gallery(
         context,
         {track.name: plain_scores(context.results, track.name) for track in context.tracks},
         ErrorScale.of(maps),
         min(_ONE_MAP, _ALL_MAPS // max(1, len(maps))),
     )
-    keys = list(dict.fromkeys((scene.role, scene.name) for scene in every))
     cards = (
-        [_card(gallery, place, *key) for place, key in enumerate(keys)]
+        [_card(gallery, place, views) for place, views in enumerate(seen.values())]
         if maps
-        else [tag("div", {"class": "maps"}, [_picture(context, *key) for key in keys])]
+        else [tag("div", {"class": "maps"}, [_picture(views[0][-1]) for views in seen.values()])]
     )
     total = len(context.results.protocol.scenes)
     few = (
-        f"{len(keys)} of {total} scenes, at even distances in their order; at most {MOST_SCENES} "
+        f"{len(seen)} of {total} scenes, at even distances in their order; at most {MOST_SCENES} "
         "are shown one by one."
-        if len(keys) < total and total > MOST_SCENES
+        if len(seen) < total and total > MOST_SCENES
         else None
     )
     intro = (
@@ -89,15 +99,9 @@ def scenes(context: Context) -> Markup:
     )
 
 
-def _card(gallery: _Gallery, place: int, role: str, name: str) -> Markup:
+def _card(gallery: _Gallery, place: int, views: Sequence[_Seen]) -> Markup:
     """One scene, folded unless it is among the first."""
-    views = {
-        track.name: (number_, scene)
-        for number_, track in enumerate(gallery.context.tracks)
-        for scene in track.scenes
-        if (scene.role, scene.name) == (role, name)
-    }
-    first = next(scene for _, scene in views.values())
+    first = views[0][-1]
     picture = _preview(first, place)
     thumbnail = (
         tag(
@@ -108,12 +112,12 @@ def _card(gallery: _Gallery, place: int, role: str, name: str) -> Markup:
         if picture
         else tag("span", {"class": "thumbnail"})
     )
-    far = tag("span", {"class": "flag"}, "out of scope") if role == "out-of-scope" else None
+    far = tag("span", {"class": "flag"}, "out of scope") if first.role == "out-of-scope" else None
     lines = [
-        tag("span", {"class": f"track t{number_}"}, _summary_scores(gallery, track, role, name))
-        for track, (number_, _) in views.items()
+        tag("span", {"class": f"track t{number_}"}, _summary_scores(gallery, track, scene))
+        for number_, track, scene in views
     ]
-    title = tag("span", {"class": "scene-title"}, tag("h3", None, name), far, lines)
+    title = tag("span", {"class": "scene-title"}, tag("h3", None, first.name), far, lines)
     summary = tag("summary", None, thumbnail, title)
     blocks = [
         tag(
@@ -122,34 +126,26 @@ def _card(gallery: _Gallery, place: int, role: str, name: str) -> Markup:
             tag("h4", {"class": "track-title"}, track_title(track)) if len(views) > 1 else None,
             _scene_body(gallery, track, scene, place),
         )
-        for track, (number_, scene) in views.items()
+        for number_, track, scene in views
     ]
     return tag("details", {"class": "scene", "open": place < _OPEN}, summary, blocks)
 
 
-def _picture(context: Context, role: str, name: str) -> Markup | None:
+def _picture(scene: SceneView) -> Markup | None:
     """A scene of which nothing is known but its picture."""
-    scene = next(
-        scene
-        for track in context.tracks
-        for scene in track.scenes
-        if (scene.role, scene.name) == (role, name)
-    )
     if scene.preview is None:
         return None
     uri = data_uri(scene.preview, _ONE_PREVIEW)
-    image = tag("img", {"class": "map", "src": uri, "alt": f"Preview of {name}"})
-    return tag("figure", None, image, tag("figcaption", None, name))
+    image = tag("img", {"class": "map", "src": uri, "alt": f"Preview of {scene.name}"})
+    return tag("figure", None, image, tag("figcaption", None, scene.name))
 
 
-def _summary_scores(gallery: _Gallery, track: str, role: str, name: str) -> Child:
+def _summary_scores(gallery: _Gallery, track: str, scene: SceneView) -> Child:
     """MRAE of each method in one line."""
-    known = {
-        method: gallery.scores[track][role, name, method]
-        for method in gallery.context.methods
-        if (role, name, method) in gallery.scores[track]
-    }
-    least = min(known.values(), default=0.0)
+    keys = {method: (scene.role, scene.name, method) for method in gallery.context.methods}
+    scores = gallery.scores[track]
+    found = {method: scores[key] for method, key in keys.items() if key in scores}
+    least = min(found.values(), default=0.0)
     return [
         tag(
             "span",
@@ -157,7 +153,7 @@ def _summary_scores(gallery: _Gallery, track: str, role: str, name: str) -> Chil
             tag("span", {"class": "dot", "aria-hidden": "true"}),
             f"{m} {show_value(v)}",
         )
-        for m, v in known.items()
+        for m, v in found.items()
     ]
 
 
@@ -275,7 +271,7 @@ def _spectra(context: Context, scene: SceneView) -> Child:
         row, column = scene.pixels[kind]
         label = (
             f"Pixel {kind + 1} of {scene.name}: true spectrum, and as recovered by "
-            f"{names_of(tuple(lines))}"
+            f"{', '.join(lines)}"
         )
         drawing = chart.figure(
             label,

@@ -8,10 +8,20 @@ from collections.abc import Sequence
 from respectra.cameras import track_title
 from respectra.evaluation.auxiliary import TESTS
 from respectra.evaluation.measuring import Cost
-from respectra.evaluation.report.charts import Scale, plot, show_value, text
-from respectra.evaluation.report.markup import Child, Markup, join, number, tag
-from respectra.evaluation.report.page import Context, figure, names_of, prose, section, table
-from respectra.evaluation.report.totals import TrackView
+from respectra.evaluation.report.charts import (
+    Child,
+    Markup,
+    Plot,
+    Scale,
+    join,
+    number,
+    plot,
+    show_value,
+    tag,
+    text,
+)
+from respectra.evaluation.report.details import TrackView
+from respectra.evaluation.report.page import Context, figure, prose, section, table
 from respectra.evaluation.results import PLAIN
 from respectra.evaluation.tables import (
     accuracy_table,
@@ -19,6 +29,7 @@ from respectra.evaluation.tables import (
     cost_table,
     further_table,
     guarantees_table,
+    pooled_cameras,
     ranking,
     scenes_of,
     unseen_table,
@@ -43,7 +54,7 @@ def headline(context: Context) -> Markup:
                 {"class": "tile"},
                 prose(f"{track_title(track.name)} track", kind="tile-name"),
                 prose(tag("b", None, f"{mean:.5f}"), " MRAE", kind="tile-value"),
-                prose(tag("strong", None, names_of(first)), f", {of}", kind="tile-note"),
+                prose(tag("strong", None, ", ".join(first)), f", {of}", kind="tile-note"),
                 _colour_said(context, first[0], track.name),
             )
         )
@@ -78,7 +89,7 @@ def accuracy(context: Context) -> Markup:
             "MRAE is the mean relative error over all pixels and bands; RMSE the root of the mean "
             "square error. Lower is better; the best value of a column is marked."
         ),
-        [table(one, best=best, marks=_marks(context)) for one in content],
+        [table(one, best=best, marks=context.marks) for one in content],
     )
 
 
@@ -91,7 +102,7 @@ def cost(context: Context) -> Markup:
     return section(
         "cost",
         "Cost",
-        table(content, marks=_marks(context)),
+        table(content, marks=context.marks),
         charts,
     )
 
@@ -119,7 +130,7 @@ def guarantees(context: Context) -> Markup:
 
     def compared(track: TrackView) -> Child:
         content = guarantees_table(results, track.name)
-        return table(content, marks=_marks(context)) if content.rows else None
+        return table(content, marks=context.marks) if content.rows else None
 
     blocks = context.each_track(compared)
     if not blocks:
@@ -134,10 +145,6 @@ def guarantees(context: Context) -> Markup:
         ),
         blocks,
     )
-
-
-def _marks(context: Context) -> dict[str, str]:
-    return {method: context.kind(method) for method in context.methods}
 
 
 def _cost_chart(context: Context, track: TrackView) -> Child:
@@ -253,7 +260,7 @@ def _track_tests(context: Context, track: TrackView) -> Markup:
     results = context.results
     official = auxiliary_table(results, track.name)
     best = dict.fromkeys(range(1, len(official.columns)), "lower")
-    parts: list[Child] = [table(official, best=best, marks=_marks(context))]
+    parts: list[Child] = [table(official, best=best, marks=context.marks)]
     if any(not TESTS[name].official for name in results.protocol.options.tests):
         parts.append(table(further_table(results, track.name), by_row=True))
     return join([_test_chart(context, track), parts])
@@ -267,36 +274,26 @@ def _test_chart(context: Context, track: TrackView) -> Child:
     values = [v for _, scores in rows for v in scores.values() if v > 0]
     if not values:
         return None
-    step, left, top, width = 30, 140, 8, 460
-    bottom = top + step * len(rows)
+    top, bottom, width = 8.0, 8.0 + 30 * len(rows), 460.0
+    x = Scale.over(values, 140, width - 14, logarithmic=True)
+    y = Scale(-len(rows), 0, bottom, top)
+    chart = Plot(width, bottom + 42, x, y, "MRAE (logarithmic)")
+    ticks = [(v, show_value(v)) for v in x.ticks(7)]
     lane_step = min(5.0, 20.0 / len(context.methods))
-    x = Scale.over(values, left, width - 14, logarithmic=True)
-    ticks = x.ticks(7)
-    content: list[Child] = [
-        tag(
-            "path",
-            {"class": "grid", "d": "".join(f"M{number(x(v))} {top}V{bottom}" for v in ticks)},
-        ),
-        [text(x(v), bottom + 16, show_value(v), "middle") for v in ticks],
-        text((left + width) / 2, bottom + 34, "MRAE (logarithmic)", "middle", "title"),
-    ]
+    dots = []
     for place, (title, scores) in enumerate(rows):
-        y = top + step * (place + 0.5)
-        content.append(text(left - 10, y + 4, title, "end"))
-        if place:
-            edge = f"M{left} {number(y - step / 2)}H{width - 14}"
-            content.append(tag("path", {"class": "grid", "d": edge}))
         for lane, method in enumerate(context.methods):
             value = scores.get(method, 0.0)
             if value > 0:
                 beside = (lane - (len(context.methods) - 1) / 2) * lane_step
                 tip = tag("title", None, f"{method}, {title}: {value:.5f}")
-                dot = tag("circle", {"cx": x(value), "cy": y + beside, "r": 4.5})
-                content.append(tag("g", {"class": f"point {context.kind(method)}"}, tip, dot))
-    box = {"viewBox": f"0 0 {width} {bottom + 42}", "role": "img", "class": "chart"}
-    label = f"MRAE of {names_of(context.methods)} in each test; the tables below say the same."
+                at = {"cx": x(value), "cy": y(-place - 0.5) + beside, "r": 4.5}
+                kind = {"class": f"point {context.kind(method)}"}
+                dots.append(tag("g", kind, tip, tag("circle", at)))
+    axes = chart.axes(ticks, [(-place - 0.5, title) for place, (title, _) in enumerate(rows)])
+    label = f"MRAE of {', '.join(context.methods)} in each test; the tables below say the same."
     return figure(
-        tag("svg", {**box, "aria-label": label}, content),
+        chart.figure(label, axes, dots),
         "Every test at a glance",
         [
             "One dot a method, always in the same order; further to the right is a larger error. "
@@ -313,8 +310,8 @@ def _test_rows(context: Context, track: TrackView) -> list[tuple[str, dict[str, 
     results = context.results
     chosen = [TESTS[name] for name in results.protocol.options.tests]
     chosen = [t for t in chosen if next(iter(t.columns)) in ("mrae", "weighted_mrae")]
-    cameras = [t for t in chosen if t.name.startswith("camera-")]
-    pooled = len(cameras) > 1
+    pooled = pooled_cameras(results, track.name)
+    means_only = [test for test in chosen if pooled and test.name.startswith("camera-")]
 
     def scores(test: str, metric: str, role: str = "main") -> dict[str, float]:
         means = {m: results.mean(m, track.name, test, metric, role=role) for m in context.methods}
@@ -327,13 +324,11 @@ def _test_rows(context: Context, track: TrackView) -> list[tuple[str, dict[str, 
     rows = [("Plain", scores(PLAIN, "mrae"))]
     rows.append(("Out of scope", scores(PLAIN, "mrae", "out-of-scope")))
     rows += [
-        (t.title, scores(t.name, next(iter(t.columns))))
-        for t in chosen
-        if not (pooled and t in cameras)
+        (t.title, scores(t.name, next(iter(t.columns)))) for t in chosen if t not in means_only
     ]
-    if pooled:
-        every = [scores(t.name, "mrae") for t in cameras]
-        rows.append((f"{len(cameras)} other cameras", _mean_of(every, context.methods)))
+    for title, tests in pooled.items():
+        every = [scores(t.name, "mrae") for t in tests]
+        rows.append((title, _mean_of(every, context.methods)))
     return rows
 
 

@@ -15,6 +15,8 @@ from respectra.inference.backends.base import Backend
 from respectra.inference.engines import ENGINES
 from respectra.methods import Weights, is_classical
 
+__all__ = ["BringsBackend", "make_backend"]
+
 
 @runtime_checkable
 class BringsBackend(Protocol):

@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 Means = Mapping[int, Float32Array]
 #: What they are means of: sums over pixels, and how many these are.
 Sums = dict[int, tuple[FloatArray, float]]
+#: Methods of a network, besides its forward pass.
+Output = Literal["coefficients", "uncertainty"]
+#: What is said of values that are no codes.
+EXACT_BITS = 32
+#: Codes of more bits than these are as good as exact values.
+CODE_BITS = 16
+#: Look-up tables that are consistent are so with codes of this many bits.
+TABLE_BITS = 8
 
 
 def join_sums(parts: Iterable[Sums]) -> Sums:
@@ -40,16 +48,6 @@ def join_sums(parts: Iterable[Sums]) -> Sums:
 def means_of(sums: Sums) -> dict[int, Float32Array]:
     """The means."""
     return {n: (total / count).astype(np.float32) for n, (total, count) in sums.items()}
-
-
-#: Methods of a network, besides its forward pass.
-Output = Literal["coefficients", "uncertainty"]
-#: What is said of values that are no codes.
-EXACT_BITS = 32
-#: Codes of more bits than these are as good as exact values.
-CODE_BITS = 16
-#: Look-up tables that are consistent are so with codes of this many bits.
-TABLE_BITS = 8
 
 
 def bits_of(image: xr.DataArray) -> int:
@@ -79,15 +77,11 @@ class Factors:
 
 
 class Backend(ABC):
-    """One set of weights, ready to run.
+    """One set of weights, ready to run on a device: ``cpu``, ``cuda``, ...
 
     A call takes pixels (y, x, 3) as the contract prepares them and gives what the method makes of
     them, (y, x, band), float32; the contract finishes it. What only some methods have (means over
     the whole picture, an uncertainty, a basis) is here too, with the answer of those that lack it.
-
-    Args:
-        weights: of the kind of method that the backend runs.
-        device: ``cpu``, ``cuda``, ...
     """
 
     #: Whether means over the whole picture can be computed first and given to it.
@@ -148,12 +142,9 @@ class Backend(ABC):
         return self.halo == 0 and self.device == "cpu"
 
     def for_tiles(self, layout: Layout, bits: int, *, means: bool) -> Predictor:
-        """What runs the tiles of a layout fastest.
+        """What runs the tiles of a layout fastest, of codes of so many bits.
 
-        Args:
-            layout: how the picture is cut.
-            bits: depth of its codes.
-            means: whether means over the whole picture are given.
+        ``means`` says whether means over the whole picture are given to it.
         """
         return self
 

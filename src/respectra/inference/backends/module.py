@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,25 +12,19 @@ from torch.nn import functional as F
 from respectra.errors import ConfigError, RespectraError
 from respectra.inference.backends.network import NetworkBackend
 from respectra.inference.memory import MARGIN, RESERVE, MemoryUse, measure_here
-from respectra.inference.module_measuring import Measured
 from respectra.inference.tiling import Layout, Predictor
 from respectra.methods import Card, Weights
 from respectra.registry import reason_of
+
+if TYPE_CHECKING:
+    from respectra.inference.modules import Measured
 
 
 class ModuleBackend(NetworkBackend):
     """A module in PyTorch, whose image is filled up to the multiple of sides that it takes.
 
-    Args:
-        weights: which hold the module's values.
-        module: the module.
-        card: what was measured of it, in words.
-        measured: what was measured of it.
-        device: ``cpu``, ``cuda``, ...
-        engine: PyTorch, with the module as it is.
-
     Raises:
-        ConfigError: another engine.
+        ConfigError: another engine than PyTorch, with the module as it is.
     """
 
     takes_means = False

@@ -21,12 +21,7 @@ MOST_SHAPES = 4
 
 
 class OnnxBackend(Backend):
-    """A network in ONNX Runtime.
-
-    Args:
-        weights: of a network.
-        fallback: runs pieces of rare shapes.
-    """
+    """A network in ONNX Runtime; the fallback runs pieces of rare shapes."""
 
     def __init__(self, weights: Weights, fallback: Predictor) -> None:
         super().__init__(weights)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from respectra.threads import for_blocks, one_blas_thread
 from respectra.typing import Float32Array
 
 if TYPE_CHECKING:
-    from respectra.inference.backends.network import NetworkBackend
+    pass
 
 #: Pixels that are computed together: their hidden values stay in the cache.
 _TOGETHER = 2048
@@ -51,8 +50,6 @@ def in_numpy(weights: Weights) -> PixelNetwork | None:
 class PixelBackend(Backend):
     """A network of single pixels and of means over them, in NumPy.
 
-    What it says of its uncertainty is computed in PyTorch, which is loaded when that is asked for.
-
     Args:
         weights: of the network.
         network: it, in NumPy.
@@ -65,31 +62,22 @@ class PixelBackend(Backend):
         super().__init__(weights)
         self._pixels = network
         self._means: Sequence[Float32Array] = ()
-        self._output: Callable[[Float32Array], Float32Array] = self._spectra
+        self._output: str | None = None
 
     def __call__(self, pixels: Float32Array) -> Float32Array:
-        """(y, x, 3) -> (y, x, band)."""
-        return self._output(pixels)
-
-    def _spectra(self, pixels: Float32Array) -> Float32Array:
-        return self._by_blocks(pixels, self._pixels.basis)
-
-    def _coefficients(self, pixels: Float32Array) -> Float32Array:
-        return self._by_blocks(pixels, None)
-
-    def _by_blocks(self, pixels: Float32Array, basis: Float32Array | None) -> Float32Array:
-        """Coefficients of pixels, or spectra, by blocks that are the same for any threads."""
+        """(y, x, 3) -> (y, x, band), by blocks of pixels that are the same for any threads."""
         network, means = self._pixels, self._means or self._own_means(pixels)
+        basis = network.basis
         flat = np.ascontiguousarray(pixels, np.float32).reshape(-1, pixels.shape[2])
-        values = len(network.basis) if basis is None else basis.shape[1]
+        values = basis.shape[0 if self._output == "coefficients" else 1]
         out = np.empty((len(flat), values), np.float32)
 
         def work(start: int, stop: int) -> None:
-            found = network.coefficients(flat[start:stop], means)
-            if basis is None:
-                out[start:stop] = found
+            block = flat[start:stop]
+            if self._output is None:
+                np.matmul(network.coefficients(block, means), basis, out=out[start:stop])
             else:
-                np.matmul(found, basis, out=out[start:stop])
+                out[start:stop] = getattr(network, self._output)(block, means)
 
         with one_blas_thread():
             for_blocks(work, len(flat), _TOGETHER)
@@ -168,36 +156,15 @@ class PixelBackend(Backend):
     @contextlib.contextmanager
     def giving(self, output: str) -> Iterator[None]:
         """Within this block the network answers by another of its methods: ``coefficients``, ..."""
-        with contextlib.ExitStack() as stack:
-            if output == "coefficients":
-                self._output = self._coefficients
-            else:
-                there = self.in_torch
-                there.network.set_step(self._pixels.get_step())  # type: ignore[operator]
-                if self._means:
-                    stack.enter_context(there.given(self._means))
-                stack.enter_context(there.giving(output))
-                self._output = there
-            try:
-                yield
-            finally:
-                self._output = self._spectra
-
-    @functools.cached_property
-    def in_torch(self) -> NetworkBackend:
-        """The same network in PyTorch."""
-        from respectra.inference.backends.network import NetworkBackend
-
-        return NetworkBackend(self.weights)
-
-    @property
-    def network(self) -> Any:
-        """The module of PyTorch."""
-        return self.in_torch.network
+        self._output = output
+        try:
+            yield
+        finally:
+            self._output = None
 
     @property
     def says_uncertainty(self) -> bool:
-        """Yes; see the class."""
+        """Yes."""
         return True
 
     def memory(self) -> MemoryUse:

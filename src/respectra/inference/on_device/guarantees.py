@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from respectra.cameras import Track
 from respectra.cameras.capture_camera import CaptureCamera
 from respectra.inference import guarantees as host
-from respectra.inference.on_device.factors import multiply
 from respectra.inference.on_device.nearest import BLOCK, move_into
+from respectra.inference.reference_tables import FactorTable, TableArrays
 from respectra.inference.soft_consistency import ROUNDS, WINDOW, mean_noise
 from respectra.typing import FloatArray
 
@@ -45,18 +45,11 @@ def enforce(
     factor: float,
     wavelengths_nm: Sequence[float],
 ) -> tuple[Tensor, host.Report]:
-    """``Guarantees.enforce`` for a cube (y, x, band) on a device.
+    """``Guarantees.enforce`` for a cube (y, x, band) on a device, finished, which may be changed.
 
     Its values are those that the processor computes to a few millionths of a spectrum's largest;
     single pixels beside a threshold, such as how rough a spectrum may be, may fall on its other
     side.
-
-    Args:
-        guarantees: what is kept.
-        cube: finished, float32; may be changed.
-        image: the image itself, linear values of the track.
-        factor: what ``Guarantees.scale`` gave.
-        wavelengths_nm: of the bands.
 
     Raises:
         DataError: the method gave values that are not finite.
@@ -113,9 +106,7 @@ def _move(
         low, high = (b.reshape(-1, 3) for b in guarantees.bounds(track, image))
     else:
         low = high = _denoised_values(track, image, spectra, camera).view(-1, 3)
-    status = move_into(
-        spectra, camera, low, high, non_negative=non_negative, metric_floor=host.METRIC_FLOOR
-    )
+    status = move_into(spectra, camera, low, high, non_negative=non_negative)
     host.require_finite(int((status == 3).sum()))
     return status
 
@@ -180,12 +171,60 @@ def _correct(correction: Correction, spectra: Tensor, image: xr.DataArray, grid:
     for part, some in correction.strips(image, spectra):
         rgb = np.ascontiguousarray(part.values, np.float32).reshape(-1, 3)
         if multiply(correction.table, some, rgb) and correction.response is not None:
-            low, high = correction.bounds(part)
-            move_into(
-                some,
-                correction.response,
-                low,
-                high,
-                non_negative=False,
-                metric_floor=host.METRIC_FLOOR,
-            )
+            move_into(some, correction.response, *correction.bounds(part))
+
+
+def multiply(table: FactorTable, spectra: Tensor, rgb: npt.NDArray[np.float32]) -> bool:
+    """``FactorTable.multiply`` in place."""
+    if table.unchanged:
+        return False
+    there = TableArrays(*(torch.as_tensor(a).to(spectra.device) for a in table.arrays))
+    for first in range(0, len(spectra), BLOCK):
+        part = slice(first, first + BLOCK)
+        colours = torch.as_tensor(rgb[part]).to(spectra.device)
+        spectra[part] *= _factors(there, colours)
+    return not table.trivial
+
+
+def _factors(table: TableArrays[Tensor], colours: Tensor) -> Tensor:
+    """Shape (n, band): between the nodes of the table, and those of pinned colours."""
+    nodes, levels, bands = table.factors.shape[1], table.factors.shape[2], table.factors.shape[3]
+    shares = colours.clamp_min(0.0) / table.white
+    total = shares.sum(dim=1, keepdim=True)
+    chroma = torch.where(total > 0, shares[:, :2] / total, 1.0 / 3.0).double()
+    bright = torch.log2(total / 3.0 + 1.0 / 512.0).double()
+    place = ((torch.cat([chroma, bright], dim=1) - table.starts) * table.steps.double()).T
+    place[:2].clamp_(0.0, nodes - 1)
+    most = torch.tensor([nodes - 2, nodes - 2, levels - 2], device=colours.device)[:, None]
+    below = torch.minimum(place.long().clamp_min(0), most)
+    above = (place - below).float()
+    above[2].clamp_(0.0, 1.0)
+    flat = table.factors.reshape(-1, bands)
+    found = torch.zeros(len(colours), bands, device=colours.device)
+    for corner in range(8):
+        step = [corner >> 2, (corner >> 1) & 1, corner & 1]
+        share = torch.ones_like(above[0])
+        for axis, upper in enumerate(step):
+            share = share * (above[axis] if upper else 1.0 - above[axis])
+        i, j, k = (below[axis] + step[axis] for axis in range(3))
+        found += share[:, None] * flat[(i * nodes + j) * levels + k]
+    return _with_pinned(table, colours, found)
+
+
+def _with_pinned(table: TableArrays[Tensor], colours: Tensor, found: Tensor) -> Tensor:
+    """Of colours that are pinned, their own factors; the first where there are several."""
+    if not len(table.pinned):
+        return found
+    reds = table.pinned[:, 0].contiguous()
+    red = colours[:, 0].contiguous()
+    first = torch.searchsorted(reds, red - table.tolerance)
+    count = torch.searchsorted(reds, red + table.tolerance, right=True) - first
+    open_ = count > 0
+    for step in range(int(count.max())):
+        which = (open_ & (count > step)).nonzero()[:, 0]
+        candidate = first[which] + step
+        off = (table.pinned[candidate, 1:] - colours[which, 1:]).abs()
+        hit = (off <= table.tolerance).all(dim=1)
+        found[which[hit]] = table.left[candidate[hit]]
+        open_[which[hit]] = False
+    return found

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from respectra.devices import free_device_bytes
 from respectra.inference import nearest_spectra
-from respectra.inference.nearest_spectra import KEPT, MOVED, NOT_FINITE, UNBOUNDED
+from respectra.inference.nearest_spectra import KEPT, METRIC_FLOOR, MOVED, NOT_FINITE, UNBOUNDED
 
 #: Pixels that are worked on at a time: at most a gigabyte, or so much of what is free.
 BLOCK, _BLOCK_BYTES_A_PIXEL = 1 << 18, 8 * 27 * 40
@@ -39,21 +39,12 @@ def move_into(
     low: npt.NDArray[np.float64] | Tensor,
     high: npt.NDArray[np.float64] | Tensor,
     *,
-    non_negative: bool,
-    metric_floor: float,
+    non_negative: bool = False,
+    metric_floor: float = METRIC_FLOOR,
 ) -> Tensor:
-    """Move each spectrum, in place, by the least relative change into its bounds.
+    """``nearest_spectra.move_into`` in place for spectra (n, band), float32, of a device.
 
-    Args:
-        spectra: shape (n, band), float32.
-        camera: shape (band, 3).
-        low: shape (n, 3), here or on the device.
-        high: likewise.
-        non_negative: whether spectra may not fall below 0.
-        metric_floor: as for ``nearest_spectra.move_into``.
-
-    Returns:
-        shape (n,), uint8: what became of each, as there.
+    The bounds, (n, 3), may lie here or there. The status, (n,), is uint8.
     """
     response = torch.as_tensor(camera, dtype=torch.float64, device=spectra.device)
     status = torch.full((len(spectra),), KEPT, dtype=torch.uint8, device=spectra.device)

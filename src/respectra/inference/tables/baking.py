@@ -1,7 +1,21 @@
-"""Baking: a per-pixel method becomes a table, and its error is measured."""
+"""Baking: a per-pixel method becomes a table, and its error is measured.
+
+Guarantees can be part of a table. Interpolation takes means of nodes, whose weights are not
+negative and sum to one. What is linear, or an upper or lower bound of single values, therefore
+holds between nodes when it holds at them:
+
+* ``consistent``: the spectra of the nodes are moved to where the camera sees the colour of their
+  node, a little further than the lower bound of its code. The camera is linear, so it then sees
+  every colour so, and an 8-bit image comes back bit for bit.
+* ``non-negative``: a clip at 0.
+
+The two together do not hold between nodes: the corners of the RGB cube are colours that no spectrum
+without negative values has, and what is interpolated from them has not the colour of its pixel.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Iterable
@@ -13,12 +27,12 @@ import numpy.typing as npt
 from respectra.cameras import Capture
 from respectra.cubes import Quantity
 from respectra.errors import ConfigError, RespectraError
+from respectra.inference.backends.base import TABLE_BITS
 from respectra.inference.backends.fitted import ClassicalBackend
 from respectra.inference.backends.network import NetworkBackend
 from respectra.inference.capture import bind
-from respectra.inference.guarantees import camera_of
+from respectra.inference.guarantees import Guarantee, camera_of, check_guarantees
 from respectra.inference.tables.geometry import Geometry, node_colours, node_positions, row_count
-from respectra.inference.tables.lut_guarantees import move_to_colours, require_bakeable
 from respectra.inference.tables.table import (
     MOST_NODES,
     BakingError,
@@ -46,6 +60,13 @@ _PROBES = 20_000
 _DARKEST = 0.01
 _WIDTH = 256
 _SMALLEST_SHARE = 0.01
+#: Guarantees that no table keeps, and why.
+_WHY_NOT: dict[str, str] = {
+    "consistent-exact": "it depends on how many bits the codes have; 'consistent' can, for 8 bits",
+    "exposure-invariant": "it depends on the brightest pixel of the image; methods that grow with "
+    "the light keep it without being asked",
+    "smooth": "spectra between smooth ones can be rougher than they are",
+}
 
 
 @renamed_arguments(weights="method")
@@ -74,7 +95,7 @@ def bake(
         geometry: ``rays`` for a method whose spectrum grows with the light, ``cube`` for any;
             ``auto`` finds out which it is.
         guarantees: ``consistent`` or ``non-negative``, which the table then keeps by itself; see
-            :mod:`respectra.inference.tables.lut_guarantees`.
+            :mod:`respectra.inference.tables.baking`.
         seed: of the colours on which the error is measured.
 
     Returns:
@@ -149,7 +170,7 @@ def bake(
         deviation = _deviation(table.apply(probes), expected)
         if best is None or deviation.mean < best.facts.error.anywhere.mean:
             facts = facts.model_copy(update={"error": BakingError(anywhere=deviation)})
-            best = _replace_facts(table, facts)
+            best = dataclasses.replace(table, facts=facts)
         if deviation.mean < _EXACT:
             break
     assert best is not None
@@ -158,7 +179,7 @@ def bake(
         return best
     deviation = _deviation(best.apply(surfaces), np.clip(answer(surfaces), *clip))
     error = BakingError(anywhere=best.facts.error.anywhere, surfaces=deviation)
-    return _replace_facts(best, best.facts.model_copy(update={"error": error}))
+    return dataclasses.replace(best, facts=best.facts.model_copy(update={"error": error}))
 
 
 def _weights_of(
@@ -220,6 +241,64 @@ def require_per_pixel(weights: Weights) -> None:
         )
 
 
+def require_bakeable(names: Iterable[str], contract: Contract) -> frozenset[Guarantee]:
+    """The guarantees of these names, which a table can keep.
+
+    Raises:
+        ConfigError: an unknown name; one that does not follow from single colours, or does not
+            hold between nodes; or the camera is not known, or not exact.
+    """
+    asked = check_guarantees(names)
+    for name in sorted(asked):
+        if name in _WHY_NOT:
+            raise ConfigError(
+                f"{name!r} cannot be part of a table: {_WHY_NOT[name]}; bake without it and give "
+                "it when reconstructing"
+            )
+    if {"consistent", "non-negative"} <= asked:
+        raise ConfigError(
+            "'consistent' and 'non-negative' cannot both be part of a table: some of its nodes are "
+            "colours that no spectrum without negative values has; bake one of them, or give both "
+            "when reconstructing"
+        )
+    if "consistent" in asked and not camera_of(contract).exact:
+        raise ConfigError(
+            f"consistency with the track {contract.track!r} is one of neighbourhoods, because "
+            "of its noise, so it cannot be part of a table; give it when reconstructing"
+        )
+    return asked
+
+
+def move_to_colours(
+    spectra: npt.NDArray[np.float32],
+    rgb: npt.NDArray[np.floating],
+    contract: Contract,
+    geometry: Geometry,
+) -> None:
+    """Move spectra, in place and by the least relative change, to where the camera sees colours.
+
+    With rays everything is in proportion to the light, so what is added to a colour has to be, too;
+    part of it is in proportion to the largest channel, so that no other channel is rounded to less
+    than nothing.
+
+    Args:
+        spectra: shape (n, bands).
+        rgb: shape (n, 3), linear values in [0, 1] as images hold them.
+        contract: of the weights; its camera is exact.
+        geometry: of the table that the spectra are for.
+    """
+    from respectra.inference.nearest_spectra import move_into
+
+    track = camera_of(contract)
+    beyond = (0.5 if track.rounding == "truncate" else 0.25) / (2**TABLE_BITS - 1)
+    seen = np.asarray(rgb, np.float64)
+    if geometry == "rays":
+        seen = seen + 0.5 * beyond * (seen + seen.max(axis=1, keepdims=True))
+    else:
+        seen = seen + beyond
+    move_into(spectra, track.response_matrix(contract.wavelengths_nm), seen, seen)
+
+
 def _candidates(geometry: Geometry, nodes: int | None) -> list[tuple[int, int]]:
     count = NODES[geometry] if nodes is None else nodes
     tried = [(count, roots) for roots in _ROOTS]
@@ -236,10 +315,6 @@ def _table(weights: Weights, method: Method, facts: TableFacts) -> Table:
     own |= {"camera_matrix": None, "band_scale": None}
     folded = Contract(**{**contract.model_dump(), **own, "clip_low": None, "clip_high": None})
     return Table(weights.method, weights.config, folded, facts, spectra, weights.provenance)
-
-
-def _replace_facts(table: Table, facts: TableFacts) -> Table:
-    return Table(table.method, table.config, table.contract, facts, table.spectra, table.provenance)
 
 
 def _evaluate(

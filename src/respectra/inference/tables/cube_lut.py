@@ -25,16 +25,11 @@ from respectra.typing import FloatArray
 def proof_colours(table: Table, nodes: int = 33, *, light: str = "D65") -> FloatArray:
     """Colours in sRGB that the nodes of an evenly spaced grid over sRGB become.
 
-    Args:
-        table: of a method for the clean track, whose images a photograph can take the place of.
-        nodes: along each axis.
-        light: an illuminant of ``respectra.list_illuminants()``.
-
     Returns:
         Shape (nodes**3, 3) in [0, 1], R varying slowest.
 
     Raises:
-        ConfigError: the table is for another track, or the light is unknown.
+        ConfigError: as :func:`save_proof`.
     """
     track = track_of_kind("srgb")
     if table.contract.track != track:

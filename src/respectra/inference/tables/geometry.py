@@ -20,12 +20,9 @@ Geometry = Literal["cube", "rays"]
 
 
 def node_positions(nodes: int, roots: int) -> FloatArray:
-    """Positions of the nodes along an axis, in [0, 1].
+    """Positions in [0, 1] of two or more nodes along an axis.
 
-    Args:
-        nodes: how many, at least 2.
-        roots: 0 spaces them evenly; 1 their square roots, 2 their fourth roots, which puts more of
-            them near 0.
+    0 roots space them evenly; 1 their square roots, 2 their fourth roots, which puts more near 0.
     """
     positions: FloatArray = np.linspace(0.0, 1.0, nodes) ** (2**roots)
     return positions

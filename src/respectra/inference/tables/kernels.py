@@ -117,15 +117,9 @@ def usable(values: Any, highest: Any) -> bool:
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")  # type: ignore[untyped-decorator]
 def _locate(values: Any, top: int, roots: int, even: Any, cells: Any, fractions: Any) -> None:
-    """The cells of values in [0, 1] and how far they lie in them.
+    """The cells (n,), int32, of values (n,) in [0, 1], and how far they lie in them, (n,), float32.
 
-    Args:
-        values: shape (n,).
-        top: number of cells; the nodes lie at (i / top)**(2**roots).
-        roots: 0, 1 or 2.
-        even: shape (n,), working memory.
-        cells: shape (n,), the result, int32.
-        fractions: shape (n,), the result, float32.
+    The nodes lie at (i / top)**(2**roots), with 0, 1 or 2 roots; ``even`` (n,) is working memory.
     """
     count = np.float32(top)
     last = np.float32(top - 1)
@@ -154,17 +148,11 @@ def _locate(values: Any, top: int, roots: int, even: Any, cells: Any, fractions:
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")  # type: ignore[untyped-decorator]
 def _tetrahedra(n: int, cells: Any, fractions: Any, rows: Any, weights: Any) -> None:
-    """Rows and weights of the corners of the tetrahedra that colours lie in.
+    """Rows and weights, (4, pixels), of the corners of the tetrahedra that colours lie in.
 
     From the near corner of the cell to the far one, along the largest fraction first. Steps are
-    chosen as floats, which hold them exactly: as integers they would be 64 bits wide.
-
-    Args:
-        n: nodes along an axis.
-        cells: shape (3 pixels,): along R, G, B.
-        fractions: shape (3 pixels,): along R, G, B.
-        rows: shape (4, pixels), the result, int32.
-        weights: shape (4, pixels), the result, float32.
+    chosen as floats, which hold them exactly: as integers they would be 64 bits wide. There are
+    ``n`` nodes along an axis; cells and fractions, (3 pixels,), are along R, G, B.
     """
     red, green, blue = np.float32(n * n), np.float32(n), np.float32(1)
     across = np.int32(n * n + n + 1)
@@ -188,14 +176,10 @@ def _tetrahedra(n: int, cells: Any, fractions: Any, rows: Any, weights: Any) -> 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")  # type: ignore[untyped-decorator]
 def _directions(colours: Any, unit: Any, faces: Any, levels: Any, ratios: Any) -> None:
-    """Where the rays of colours meet the faces of the RGB cube.
+    """Where the rays of colours, (3 pixels,), meet the faces of the RGB cube.
 
-    Args:
-        colours: shape (3 pixels,), float32.
-        unit: of the colours.
-        faces: shape (pixels,), the result, float32: the largest channel.
-        levels: shape (pixels,), the result: its value.
-        ratios: shape (2 pixels,), the result: of the two channels that follow it, R after B.
+    The results are, for each pixel, the largest channel, its value in ``unit``, and the ratios,
+    (2 pixels,), of the two channels that follow it, R after B.
     """
     for p in range(levels.size):
         red, green, blue = colours[3 * p], colours[3 * p + 1], colours[3 * p + 2]
@@ -215,16 +199,9 @@ def _directions(colours: Any, unit: Any, faces: Any, levels: Any, ratios: Any) -
 def _triangles(
     n: int, faces: Any, levels: Any, cells: Any, fractions: Any, rows: Any, weights: Any
 ) -> None:
-    """Rows and weights, times the level, of the corners of the triangles that rays pass.
+    """Rows and weights, (3, pixels), times the level, of the corners of the triangles of rays.
 
-    Args:
-        n: nodes along an axis.
-        faces: shape (pixels,).
-        levels: shape (pixels,).
-        cells: shape (2 pixels,).
-        fractions: shape (2 pixels,).
-        rows: shape (3, pixels), the result, int32.
-        weights: shape (3, pixels), the result, float32.
+    There are ``n`` nodes along an axis; cells and fractions are (2 pixels,).
     """
     first, second = np.float32(n), np.float32(1)
     for p in range(rows.shape[1]):

@@ -274,19 +274,9 @@ class Table:
         out: Float32Array | None = None,
         threads: int | None = None,
     ) -> Float32Array:
-        """What the spectra of pixels have of a basis of :meth:`basis`, before the clip.
+        """What the spectra of pixels have of a basis of :meth:`basis`, (k, bands), before the clip.
 
-        Args:
-            rgb: as for :meth:`apply`.
-            basis: shape (k, bands).
-            out: C-contiguous float32 array of shape (..., k) to write into.
-            threads: as many as there are cores by default.
-
-        Returns:
-            Shape (..., k), float32.
-
-        Raises:
-            DataError: as :meth:`apply`.
+        Everything else is as for :meth:`apply`; the result has the shape (..., k), float32.
         """
         pixels, unit = _pixels(rgb)
         shape = (*np.shape(rgb)[:-1], len(basis))

@@ -97,6 +97,27 @@ class RespectraPixels:
 
     def coefficients(self, pixels: Float32Array, means: Sequence[Float32Array]) -> Float32Array:
         """Of pixels (n, channels_in), given all means: (n, channels_in + rank)."""
+        middle, total, _, hidden = self._encode_and_hide(pixels, means)
+        return self._project(middle, total, hidden)
+
+    def uncertainty(self, pixels: Float32Array, means: Sequence[Float32Array]) -> Float32Array:
+        """Of pixels (n, channels_in), given all means: the expected absolute error, (n, bands)."""
+        middle, total, features, hidden = self._encode_and_hide(pixels, means)
+        answer = np.maximum(self._project(middle, total, hidden) @ self.basis, 0)
+        if self.config.doubt:
+            hidden = _positive(self._layer("uncertainty_layer", hidden))
+        size = np.exp(self._layer("uncertainty_head", hidden).clip(-8.0, 4.0))
+        learned = total * size * (self.tensors["spread"] / np.float32(answer.shape[1]))
+        if self.config.scene:
+            learned *= np.exp(self._chosen("level_power") * features[:, -1:])
+        cell = self._chosen("cell_share") * self._step
+        share = self._chosen("answer_share")
+        return np.asarray(np.sqrt(learned**2 + cell**2 + (share * answer) ** 2), np.float32)
+
+    def _encode_and_hide(
+        self, pixels: Float32Array, means: Sequence[Float32Array]
+    ) -> tuple[Float32Array, Float32Array, Float32Array, Float32Array]:
+        """Middles of cells, sums of values, features, and what the last layers see of pixels."""
         middle = pixels + np.float32(0.5) * self._step
         total, features = self._features(middle, means)
         conditions = self._conditions(means)
@@ -110,12 +131,18 @@ class RespectraPixels:
                 more += conditions[i + 1]
             _positive(more)
             h = np.add(h, more, out=h) if self.config.residual else more
+        return middle, total, features, h
+
+    def _project(
+        self, middle: Float32Array, total: Float32Array, hidden: Float32Array
+    ) -> Float32Array:
+        """Coefficients of pixels."""
         placed = middle
         if self._step:
-            placed = middle + np.float32(REACH) * self._step * np.tanh(
-                self._layer("offset_head", h)
-            )
-        return np.concatenate([placed, total * self._layer("last", h)], axis=1)
+            reach = np.float32(REACH * self._step)
+            offset = reach * np.tanh(self._layer("offset_head", hidden))
+            placed = np.asarray(middle + offset, np.float32)
+        return np.concatenate([placed, total * self._layer("last", hidden)], axis=1)
 
     def _features(
         self, x: Float32Array, means: Sequence[Float32Array]
@@ -153,6 +180,10 @@ class RespectraPixels:
         codes.append(_positive(self._layer("capture_encoder.out", code)))
         joined = np.concatenate(codes, axis=1)
         return [self._layer(f"conditions.{i}", joined) for i in range(self.config.layers + 1)]
+
+    def _chosen(self, name: str) -> np.float32:
+        """A number that older weights do not have, and do without."""
+        return np.float32(self.tensors.get(name, 0.0))
 
     def _layer(self, name: str, x: Float32Array) -> Float32Array:
         weight = self.tensors[f"{name}.weight"]

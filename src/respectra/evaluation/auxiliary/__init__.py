@@ -158,6 +158,4 @@ __all__ = [
     "unshuffle",
 ]
 
-__getattr__ = lazy_names(
-    __name__, former={"Rules": "respectra.evaluation.protocol.EvaluationOptions"}
-)
+__getattr__ = lazy_names(__name__, former={"Rules": "respectra.evaluation.rules.ScoringRules"})

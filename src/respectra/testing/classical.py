@@ -36,18 +36,15 @@ _PAIRS = 1100
 
 
 def check_classical(method: str | type[ClassicalMethod[Any]] | ClassicalEntry) -> dict[str, str]:
-    """Run every check that our own classical methods pass.
+    """Run every check that our own classical methods pass; the results are those of `run_checks`.
 
     Args:
         method: a name of ``respectra.list_methods()``, or a class that is not registered yet; for
             the latter the checks that need a registered name do not apply.
 
-    Returns:
-        Check by check ``passed``, or why it does not apply.
-
     Raises:
         ConfigError: there is no classical method of that name.
-        AssertionError: names every check that failed, and what was seen.
+        AssertionError: as :func:`run_checks`.
 
     Example:
         >>> check_classical("pseudo-inverse")["card_is_complete"]

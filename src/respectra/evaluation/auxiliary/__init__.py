@@ -12,7 +12,6 @@ from respectra.evaluation.auxiliary.base import (
     InputTest,
     OutputTest,
     Recover,
-    Rules,
     Scores,
     Test,
     score,
@@ -138,7 +137,6 @@ __all__ = [
     "OutputTest",
     "PhysicalConsistency",
     "Recover",
-    "Rules",
     "Scores",
     "SpatialShuffle",
     "Test",
@@ -159,3 +157,5 @@ __all__ = [
     "shuffle",
     "unshuffle",
 ]
+
+__getattr__ = lazy_names(__name__, former={"Rules": "respectra.evaluation.rules.ScoringRules"})

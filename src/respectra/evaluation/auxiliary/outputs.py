@@ -167,7 +167,7 @@ def _observer(wavelengths_nm: tuple[float, ...]) -> FloatArray:
 class WeightedAccuracy(OutputTest):
     """MRAE of each of a thousand clusters of the truth's spectra, mean over clusters.
 
-    Clusters are found once for a truth and kept in the cache folder of the rules.
+    Clusters are found once for a truth and kept in the cache folder of the case.
     """
 
     source = "NTIRE 2020 report, section 3.5"

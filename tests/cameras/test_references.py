@@ -28,6 +28,17 @@ def test_a_plain_table_with_its_columns_in_any_order(tmp_path):
     assert refs.uncertainty.tolist() == [[0.1, 0.1]]
 
 
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_tables_of_spreadsheets_of_other_countries(tmp_path, mark):
+    file = tmp_path / "spots.csv"
+    rows = [["y", "x", "400", "410,5"], ["2", "3", "0,25", "0,5"]]
+    file.write_text("".join(mark.join(row) + "\n" for row in rows), encoding="utf-8-sig")
+    refs = rs.References.from_csv(file)
+    assert refs.points[:, :2].tolist() == [[2, 3]]
+    assert refs.wavelengths_nm.tolist() == [400, 410.5]
+    assert refs.spectra.tolist() == [[0.25, 0.5]]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -128,8 +128,11 @@ def test_bound_weights_are_weights_like_any_other(network, surfaces, tmp_path):
     again = rs.load(tmp_path / "told.safetensors")
     np.testing.assert_array_equal(again(image), bound(image))
     assert again.capture == CAPTURE
-    with pytest.raises(ConfigError, match="for one capture already"):
-        bind(bound.weights, CAPTURE)
+    assert bind(bound.weights, CAPTURE) is bound.weights
+    assert bind(bound.weights, rs.Capture(), "reflectance") is bound.weights
+    for other, quantity in ((CAPTURE, "radiance"), (rs.Capture(white=(0.5, 0.5, 0.5)), None)):
+        with pytest.raises(ConfigError, match=r"already, Capture\(camera='ampas-nikon-d700'"):
+            bind(bound.weights, other, quantity)
 
 
 @pytest.mark.parametrize(("name", "quantity"), [("default", "reflectance"), ("wiener", "radiance")])

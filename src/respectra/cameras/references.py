@@ -355,16 +355,21 @@ class SpectralTable:
 def read_spectral_table(file: Path, what: str) -> SpectralTable:
     """Read a CSV of spectra, which is to hold something, for the error.
 
+    Between columns are commas, or semicolons or tabs where the header has them; numbers may then
+    have decimal commas, as spreadsheets of many countries write them.
+
     Raises:
         FormatError: it cannot be read, or a spectrum lacks a number.
     """
     lines = read_text(file).splitlines()
+    first = next((line for line in lines if line.strip()), "")
+    mark = next((mark for mark in (";", "\t") if mark in first), ",")
     try:
-        rows = [row for row in csv.reader(lines) if any(cell.strip() for cell in row)]
+        rows = [row for row in csv.reader(lines, delimiter=mark) if any(c.strip() for c in row)]
     except csv.Error as error:
         raise FormatError(f"{file} cannot be read as {what}: {error}") from None
     header, *rows = rows or [[]]
-    names = [cell.strip().lower() for cell in header]
+    names = [cell.strip().lower().replace(",", ".") for cell in header]
     spectral = [i for i, n in enumerate(names) if re.fullmatch(r"\d+(\.\d+)?(\s*nm)?", n)]
     rows = [row + [""] * (len(names) - len(row)) for row in rows]
     others = {n: [row[i] for row in rows] for i, n in enumerate(names) if i not in spectral}
@@ -378,7 +383,7 @@ def _parse(file: Path, rows: list[list[str]], columns: int) -> FloatArray:
     table = np.empty((len(rows), columns))
     for line, row in enumerate(rows):
         try:
-            table[line] = [float(cell) for cell in row]
+            table[line] = [float(cell.replace(",", ".")) for cell in row]
         except ValueError:
             raise FormatError(
                 f"{file}, line {line + 2}: a number is missing or is none: {','.join(row)[:60]}"

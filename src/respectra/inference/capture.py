@@ -41,7 +41,7 @@ def bind(weights: Weights, capture: Capture, quantity: Quantity | None = None) -
     """Weights for the pictures of a capture.
 
     Args:
-        weights: of any method, for no capture yet.
+        weights: of any method, for no capture yet or this very one.
         capture: its white and references looked up in a picture, if they are places there; a
             camera that is not stated is that of the weights.
         quantity: what comes out; reflectance by default, and what the weights give where the
@@ -51,13 +51,19 @@ def bind(weights: Weights, capture: Capture, quantity: Quantity | None = None) -
         The same weights where the capture says nothing that they do not know.
 
     Raises:
-        ConfigError: the weights are bound already, or their own camera is not known.
+        ConfigError: the weights are bound to another, or their own camera is not known.
         DataError: the capture's camera or light do not cover the bands.
     """
     contract = weights.contract
-    if contract.capture is not None:
+    held = capture_of(contract)
+    if held is not None:
+        told = capture.replace(references=None)
+        same = told == Capture() or (told.camera is not None and held == _assuming(told, contract))
+        if same and quantity in (None, contract.quantity):
+            return weights
         raise ConfigError(
-            "these weights are for one capture already; load those of the method, and tell them"
+            f"these weights are for one capture already, {held}, and give {contract.quantity}; "
+            "load those of the method, and tell them"
         )
     if says_nothing_new(contract, capture) and quantity in (None, contract.quantity):
         return weights

@@ -63,7 +63,6 @@ _WRITES = ("write", "pwrite64")
 _MAKES = os.O_CREAT | os.O_TRUNC
 _NEW_LISTENER, _SET_FILTER = 8, 1
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
-_PIDFD_GETFD = 438
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _NOTICE = struct.Struct("=QIIiIQ6Q")
 _ANSWER = struct.Struct("=QqiI")
@@ -105,7 +104,7 @@ class Half:
     at: int
 
     def do(self, folder: Path) -> None:
-        """Write it into the file of a copy of the folder."""
+        """Write it into the file of the folder, or of a copy of it."""
         with (folder / self.file).open("r+b") as file:
             file.seek(self.at)
             file.write(self.data)
@@ -235,12 +234,16 @@ def _watch(
                 about = _about(thread, names[call], arguments, folder)
                 if about is not None:
                     calls.append(f"{names[call]} {about}")
-                    if on_call is not None:
+                    last = len(calls) == at
+                    half = None
+                    if on_call is not None or (torn and last):
                         half = _half(thread, names[call], about, arguments)
+                    if on_call is not None:
                         on_call(len(calls), calls[-1], half)
-                    if len(calls) == at:
-                        if torn and names[call] in _WRITES:
-                            _write_half(child, thread, names[call], arguments)
+                    if last:
+                        if torn and half is not None:
+                            with contextlib.suppress(FileNotFoundError):  # it has no name any more
+                                half.do(Path(folder))
                         os.killpg(child, signal.SIGKILL)
                         continue
                 with contextlib.suppress(OSError):
@@ -315,20 +318,3 @@ def _half(thread: int, name: str, about: str, arguments: list[int]) -> Half | No
     elif int(place["flags"], 8) & os.O_APPEND:
         at = os.stat(f"/proc/{thread}/fd/{fd}").st_size  # noqa: PTH116
     return Half(about, _memory(thread, arguments[1], size), at)
-
-
-def _write_half(child: int, thread: int, name: str, arguments: list[int]) -> None:
-    """Do the first half of a write in the process's place."""
-    half = arguments[2] // 2
-    data = _memory(thread, arguments[1], half) if half else b""
-    process = os.pidfd_open(child)
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = libc.syscall(_PIDFD_GETFD, process, ctypes.c_int(arguments[0]), 0)
-    os.close(process)
-    if fd < 0:
-        return
-    if name == "pwrite64":
-        os.pwrite(fd, data, arguments[3])
-    else:
-        os.write(fd, data)
-    os.close(fd)

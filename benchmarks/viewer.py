@@ -32,7 +32,7 @@ from playwright.sync_api import sync_playwright
 
 import respectra as rs
 from respectra.viewer.server import BackgroundServer
-from respectra.viewer.service import Settings
+from respectra.viewer.settings import Settings
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

@@ -29,7 +29,7 @@ import respectra as rs
 from respectra.datasets.still_life import still_life
 from respectra.viewer.rendering import band_colours, rendering_matrix
 from respectra.viewer.server import BackgroundServer
-from respectra.viewer.service import Settings
+from respectra.viewer.settings import Settings
 
 EXAMPLE = Path(rs.__file__).parent / "viewer" / "static" / "example.jpg"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]

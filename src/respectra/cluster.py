@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import itertools
 import logging
+import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -201,19 +204,21 @@ def _require_same_version(client: Any) -> None:
 
 def _version() -> str | None:
     """On a worker: its version, once it is known that networks run there."""
+    if importlib.util.find_spec("torch") is None:
+        return None
     try:
         import respectra as here
-
-        _prepare()
     except ImportError:
         return None
+    _prepare()
     return str(here.__version__)
 
 
 @functools.cache
 def _prepare() -> None:
     """On a worker, once a process, also of those that come later: one thread a task."""
-    import torch
-
-    torch.set_num_threads(1)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    else:  # it reads this as it is loaded, where something needs it
+        os.environ["OMP_NUM_THREADS"] = "1"
     keep_malloc()

@@ -6,10 +6,10 @@ import pytest
 from tests.cameras.heic_file import heic
 
 from respectra.cameras import open_image
-from respectra.cameras.pictures import child, icc
+from respectra.cameras.pictures import child, profiles
 from respectra.colour import rgb_space
 from respectra.errors import FormatError, MissingExtraError
-from respectra.guards.forker import Forker
+from respectra.guards.processes import Forker
 
 pytest.importorskip("pi_heif", reason="the extra heif is not installed")
 REAL = child._SCRIPT
@@ -30,7 +30,7 @@ def test_a_heic(tmp_path):
 
 
 def test_its_profile_and_its_named_space(tmp_path):
-    profile = icc.write_profile("P3", rgb_space("display-p3").to_xyz_d50, 2.2)
+    profile = profiles.write_profile("P3", rgb_space("display-p3").to_xyz_d50, 2.2)
     image = photograph(tmp_path / "a.heic", heic(icc=profile))
     assert image.attrs["space"] == "display-p3"
     image = photograph(tmp_path / "b.heic", heic(nclx=(12, 13, 1)))

@@ -11,13 +11,13 @@ import tifffile
 from PIL import Image, ImageCms
 
 from respectra.cameras import open_image, open_picture, to_track_values
-from respectra.cameras.pictures import icc
+from respectra.cameras.pictures import profiles
 from respectra.colour import decode_srgb, rgb_space
 from respectra.errors import ConfigError, DataError, FormatError, RespectraWarning
 
 RGB = np.random.default_rng(3).integers(0, 256, (8, 6, 3)).astype(np.uint8)
-LINEAR_P3 = icc.write_profile("P3, gamma 1", rgb_space("display-p3").to_xyz_d50, 1.0)
-ADOBE = icc.write_profile("Adobe", rgb_space("adobe-rgb").to_xyz_d50, 563 / 256)
+LINEAR_P3 = profiles.write_profile("P3, gamma 1", rgb_space("display-p3").to_xyz_d50, 1.0)
+ADOBE = profiles.write_profile("Adobe", rgb_space("adobe-rgb").to_xyz_d50, 563 / 256)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
@@ -85,7 +85,7 @@ def test_a_colour_is_the_same_in_every_space(tmp_path, name):
     srgb = np.array([0.2, 0.5, 0.7])
     space = rgb_space(name)
     values = np.linalg.solve(space.to_xyz_d65, rgb_space("srgb").to_xyz_d65 @ srgb)
-    profile = icc.write_profile(name, space.to_xyz_d50, 2.0)
+    profile = profiles.write_profile(name, space.to_xyz_d50, 2.0)
     codes = np.rint(np.sqrt(values) * 65535).astype(np.uint16)
     tifffile.imwrite(
         tmp_path / "a.tif", np.tile(codes, (2, 2, 1)), photometric="rgb", iccprofile=profile
@@ -115,7 +115,7 @@ def test_unknown_primaries_go_into_a_space_that_holds_them(tmp_path):
     camera = rgb_space("prophoto").to_xyz_d50 @ np.array(
         [[0.9, 0.1, 0], [0.05, 0.9, 0.05], [0, 0.1, 0.9]]
     )
-    profile = icc.write_profile("a camera's own", camera, 1.0)
+    profile = profiles.write_profile("a camera's own", camera, 1.0)
     image = photograph(saved(tmp_path / "a.png", icc_profile=profile))
     assert image.attrs["space"] == "prophoto"
     back = np.linalg.solve(camera, rgb_space("prophoto").to_xyz_d50 @ image.values[2, 3])
@@ -134,12 +134,12 @@ def test_a_grey_profile(tmp_path):
 
 
 def _one_curve_profile(curve):
-    parts = {b"kTRC": curve, b"wtpt": icc._xyz(icc.D50)}
+    parts = {b"kTRC": curve, b"wtpt": profiles._xyz(profiles.D50)}
     table, body, start = b"", b"", 132 + 24
     for key, part in parts.items():
         table += key + struct.pack(">II", start + len(body), len(part))
         body += part + bytes(-len(part) % 4)
-    header = bytearray(icc.write_profile("x", rgb_space("srgb").to_xyz_d50, 1.0)[:128])
+    header = bytearray(profiles.write_profile("x", rgb_space("srgb").to_xyz_d50, 1.0)[:128])
     header[:4] = struct.pack(">I", start + len(body))
     header[16:20] = b"GRAY"
     return bytes(header) + struct.pack(">I", 2) + table + body

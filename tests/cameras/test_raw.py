@@ -6,7 +6,7 @@ from tests.cameras.dng_file import BLACK, MATRIX, WHITE, write_dng
 
 from respectra.cameras import open_image, open_picture
 from respectra.cameras.pictures.demosaicing import fill_in
-from respectra.cameras.pictures.raw_headers import read_raw_header
+from respectra.cameras.pictures.raw import read_raw_header
 from respectra.errors import DataError, FormatError
 
 pytest.importorskip("rawpy", reason="the extra raw is not installed")

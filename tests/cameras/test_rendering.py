@@ -6,7 +6,7 @@ from PIL import Image, ImageCms
 
 from respectra.cameras import open_image, open_picture
 from respectra.cameras.correction import FLOOR, NODES
-from respectra.cameras.pictures import icc
+from respectra.cameras.pictures import profiles
 from respectra.cameras.pictures.tone import Rendering
 from respectra.colour import decode_srgb, encode_srgb, rgb_space
 from respectra.errors import ConfigError
@@ -94,7 +94,7 @@ def test_whole_and_by_rows_are_the_same(tmp_path):
 
 def test_the_profile_comes_first(tmp_path):
     """A picture in Display P3 is read as such; the same codes in sRGB are other colours."""
-    data = icc.write_profile("P3, gamma 2.2", rgb_space("display-p3").to_xyz_d50, 2.2)
+    data = profiles.write_profile("P3, gamma 2.2", rgb_space("display-p3").to_xyz_d50, 2.2)
     assert ImageCms.ImageCmsProfile(io.BytesIO(data))
     codes = photograph(tmp_path / "wide.png", data)
     wide = open_image(tmp_path / "wide.png", encoding="srgb", tone="generic")

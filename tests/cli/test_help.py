@@ -19,8 +19,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from respectra.cli import app, load_commands
 from respectra.cli.app import run
-from respectra.cli.examples import EXAMPLES
-from respectra.cli.help import GROUPS
+from respectra.cli.help import EXAMPLES, GROUPS
 
 load_commands()
 

@@ -6,7 +6,7 @@ from PIL import Image
 from tests.cameras.dng_file import BLACK, WHITE, write_dng
 
 import respectra as rs
-from respectra.cameras.pictures import icc
+from respectra.cameras.pictures import profiles
 from respectra.cli import reconstruct as _  # noqa: F401 - registers the command
 from respectra.cli.app import run
 from respectra.colour import rgb_space
@@ -20,7 +20,7 @@ def reconstruct(*arguments):
 
 
 def test_a_wide_gamut_photograph(tmp_path):
-    profile = icc.write_profile("P3", rgb_space("display-p3").to_xyz_d50, 2.2)
+    profile = profiles.write_profile("P3", rgb_space("display-p3").to_xyz_d50, 2.2)
     Image.fromarray(RGB).save(tmp_path / "a.png", icc_profile=profile)
     assert reconstruct(tmp_path / "a.png", "-o", tmp_path / "a.npz") == 0
     cube = rs.open_cube(tmp_path / "a.npz")

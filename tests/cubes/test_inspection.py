@@ -7,7 +7,7 @@ import pytest
 
 import respectra as rs
 from respectra.cubes import inspect, make_cube
-from respectra.cubes.inspection import describe_wavelengths
+from respectra.cubes.model import describe_wavelengths
 
 
 @pytest.mark.parametrize(

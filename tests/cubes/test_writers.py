@@ -45,7 +45,7 @@ def test_pieces_in_any_order_give_the_bytes_of_the_whole(tmp_path, cube, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_cube_that_is_not_in_memory_is_written_as_it_is_read(tmp_path, cube, name, monkeypatch):
     rs.save_cube(cube, tmp_path / "source.hdr")
-    monkeypatch.setattr("respectra.cubes.formats._writer._BLOCK_BYTES", 4 * 9 * 7 * 3)
+    monkeypatch.setattr("respectra.cubes.formats.base._BLOCK_BYTES", 4 * 9 * 7 * 3)
     asked = []
     read = np.memmap
 

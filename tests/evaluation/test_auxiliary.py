@@ -9,12 +9,12 @@ import xarray as xr
 from respectra.cameras import get_response, get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
 from respectra.errors import ConfigError, DataError
+from respectra.evaluation import EvaluationOptions
 from respectra.evaluation.auxiliary import (
     TESTS,
     AddedNoise,
     Case,
     Compression,
-    Rules,
     SpatialShuffle,
     UncertaintyCalibration,
     WeightedAccuracy,
@@ -39,7 +39,7 @@ def cube(rng: np.random.Generator) -> xr.DataArray:
 def case_of(cube: xr.DataArray, track: str = "clean", **rules: object) -> Case:
     camera = get_track(track)
     image = camera.render(cube, key="scene")
-    return Case("scene", cube, image, camera, rules=Rules(**rules))  # type: ignore[arg-type]
+    return Case("scene", cube, image, camera, rules=EvaluationOptions(**rules))  # type: ignore[arg-type]
 
 
 def test_names_select_tests_families_and_all():

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from respectra.cameras.pictures import child
-from respectra.guards.forker import Forker
+from respectra.guards.processes import Forker
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="processes are copied on Linux alone"
@@ -106,7 +106,7 @@ def test_a_copy_ends_with_whoever_asked(forker, tmp_path):
     """A killed program leaves no decoder behind."""
     code = (
         "import sys; from pathlib import Path\n"
-        "from respectra.guards.forker import Forker\n"
+        "from respectra.guards.processes import Forker\n"
         f"Forker(Path({str(forker.script)!r})).ask({question('wait', str(tmp_path / 'pid'))!r})"
     )
     program = psutil.Popen([sys.executable, "-c", code])

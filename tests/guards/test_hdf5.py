@@ -10,7 +10,7 @@ import pytest
 import respectra as rs
 from respectra.errors import FormatError, RespectraError
 from respectra.guards.hdf5 import is_hdf5, open_hdf5
-from respectra.guards.reader import Reader
+from respectra.guards.processes import Reader
 
 GRID = [400.0, 500.0, 600.0, 700.0]
 LAYOUTS = {

@@ -43,8 +43,8 @@ def test_structures_and_cells_have_parts(tmp_path, rng, compressed):
     }
     scipy.io.savemat(tmp_path / "a.mat", content, do_compression=compressed)
     found = open_mat5(tmp_path / "a.mat")
-    assert found["scene/name"].text() == ("x",)
-    assert found["cells/1"].text() == ("text",)
+    assert found["scene/name"].text() == "x"
+    assert found["cells/1"].text() == "text"
     np.testing.assert_array_equal(found["cells/2"].read(), values)
     for key in ("scene/data/cube", "scene.data.cube"):
         cube = rs.open_cube(tmp_path / "a.mat", key=key)
@@ -89,8 +89,8 @@ def test_version_4(tmp_path):
 def test_text_beyond_ascii(tmp_path):
     scipy.io.savemat(tmp_path / "a.mat", {"t": "Grün µm", "rows": np.array(["ab", "cd"])})
     found = open_mat5(tmp_path / "a.mat")
-    assert found["t"].text() == ("Grün µm",)
-    assert found["rows"].text() == ("ab", "cd")
+    assert found["t"].text() == "Grün µm"
+    assert found["rows"].text() == "ab"
 
 
 def element(kind, data):

@@ -56,6 +56,15 @@ def test_a_track_that_nobody_ships_weights_for_is_named(methods, rng):
         methods["clean"](image_of(rng, "mine"))
 
 
+def test_images_of_2022_go_with_weights_for_them(methods, rng, tmp_path):
+    np.save(tmp_path / "p.npy", rng.integers(20, 200, (12, 16, 3), dtype=np.uint8))
+    theirs = rs.load("pseudo-inverse", track="exposed")
+    reconstruct_file(theirs, tmp_path / "p.npy", tmp_path / "cube.zarr", kind="exposed")
+    assert "contract_mismatch" not in rs.open_cube(tmp_path / "cube.zarr").attrs
+    with pytest.raises(DataError, match="says that it is of 'exposed'"):
+        reconstruct_file(methods["clean"], tmp_path / "p.npy", tmp_path / "no.zarr", kind="exposed")
+
+
 def test_images_that_say_nothing_and_stated_captures_pass(methods, rng):
     plain = rs.make_image(rng.random((9, 8, 3)))
     for method in methods.values():

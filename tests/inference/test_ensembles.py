@@ -168,6 +168,24 @@ def test_members_must_speak_of_the_same(weights: Weights) -> None:
         ModelEnsemble([Reconstructor(weights), other])
     with pytest.raises(ConfigError, match="at least one"):
         ModelEnsemble([])
+    told = rs.load("pca").with_capture(rs.Capture(camera="ampas-nikon-d700", light="A"))
+    with pytest.raises(ConfigError, match="for pictures of the camera 'ampas-nikon-d700', wiener"):
+        ModelEnsemble([told, rs.load("wiener")])
+
+
+def test_what_references_taught_of_each_member_is_said(
+    members: list[Reconstructor], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    grid = range(400, 701, 10)
+    greys = np.repeat(rng.uniform(0.2, 0.8, (12, 14, 1)), 31, axis=2)
+    image = rs.get_track("clean").render(rs.make_cube(greys, grid))
+    rs.save_image(image, tmp_path / "p_clean.png")
+    references = rs.References([(0, 0), (1, 0)], greys[:2, 0], grid)
+    ensemble = ModelEnsemble(members).mapped(lambda m: m.with_references(image, references))
+    reconstruct_file(ensemble, tmp_path / "p_clean.png", tmp_path / "cube.zarr", kind="clean")
+    for cube in (ensemble(image), rs.open_cube(tmp_path / "cube.zarr")):
+        for member in members:
+            assert f"{member.name}: 2 references" in cube.attrs["references"]
 
 
 def test_moments_are_numpys(rng: np.random.Generator) -> None:

@@ -9,7 +9,7 @@ from tests.cameras.heic_file import heic
 
 import respectra as rs
 from respectra.cameras import PictureOptions
-from respectra.cameras.pictures import icc
+from respectra.cameras.pictures import profiles
 from respectra.cli import reconstruct as _  # noqa: F401 - registers the command
 from respectra.cli.app import run
 from respectra.colour import rgb_space
@@ -18,7 +18,7 @@ from respectra.inference import reconstruct_files
 RNG = np.random.default_rng(8)
 PIXELS = np.kron(RNG.integers(10, 250, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
 DEEP = PIXELS.astype(np.uint16) * 257
-P3 = icc.write_profile("P3", rgb_space("display-p3").to_xyz_d50, 2.2)
+P3 = profiles.write_profile("P3", rgb_space("display-p3").to_xyz_d50, 2.2)
 
 
 def by_pillow(array=PIXELS, **options):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from respectra.cameras import get_track, make_image
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
-from respectra.evaluation import metrics
+from respectra.evaluation import EvaluationOptions, metrics
 from respectra.evaluation.auxiliary import (
     TESTS,
     Brightness,
@@ -20,7 +20,6 @@ from respectra.evaluation.auxiliary import (
     Light,
     OutputTest,
     PhysicalConsistency,
-    Rules,
     SpatialShuffle,
     ToldCamera,
     metamer,
@@ -44,7 +43,7 @@ def smooth_cube(seed: int, height: int = 16, width: int = 24) -> xr.DataArray:
 
 def case_of(cube: xr.DataArray, track: str = "clean") -> Case:
     camera = get_track(track)
-    rules = Rules(clusters=10)
+    rules = EvaluationOptions(clusters=10)
     return Case("scene", cube, camera.render(cube, key="scene"), camera, rules=rules)
 
 

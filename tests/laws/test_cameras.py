@@ -133,10 +133,10 @@ def _files():
             yield suffix, path.read_bytes()
         from PIL import Image
 
-        from respectra.cameras.pictures import icc
+        from respectra.cameras.pictures import profiles
         from respectra.colour import rgb_space
 
-        profile = icc.write_profile("P3", rgb_space("display-p3").to_xyz_d50, 2.2)
+        profile = profiles.write_profile("P3", rgb_space("display-p3").to_xyz_d50, 2.2)
         picture = Image.fromarray(np.rint(image.values * 255).astype(np.uint8))
         for suffix in (".webp", ".avif", ".jpeg", ".tiff"):
             path = Path(folder) / f"a{suffix}"

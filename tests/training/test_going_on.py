@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import respectra as rs
 from respectra.datasets import plan_store, prepare_store
@@ -17,7 +18,7 @@ from respectra.datasets.splits import split_by_scene
 from respectra.datasets.still_life import still_life
 from respectra.errors import ConfigError, RespectraWarning
 from respectra.methods import load_weights
-from respectra.training import Recipe, change_recipe, load_recipe, run, train
+from respectra.training import Recipe, change_recipe, load_recipe, train
 from respectra.training.folder import read_metrics
 
 
@@ -171,13 +172,16 @@ def test_a_finished_run_goes_on_with_the_schedule_of_its_new_length(
     assert rates[0][4] == rates[1][4]
 
 
-def test_a_checkpoint_says_which_length_it_is_of(
-    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_checkpoint_that_does_not_say_its_length_goes_on_with_the_new_schedule(
+    folders: Path, tmp_path: Path
 ) -> None:
-    """A process of another node finds the recipe of the new length there already."""
+    """As those of version 0.1 do not."""
     short, long = (_tiny(**{"length.steps": steps}) for steps in (2, 4))
     train(short, [folders], tmp_path / "run", device="cpu")
-    monkeypatch.setattr(run, "_is_lengthened", lambda *_: False)
+    checkpoint = tmp_path / "run" / "checkpoint.ckpt"
+    state = torch.load(checkpoint, weights_only=True)
+    del state["respectra_length"]
+    torch.save(state, checkpoint)
     train(long, [folders], tmp_path / "run", resume=True, device="cpu")
     train(long, [folders], tmp_path / "whole", device="cpu")
     rates = [

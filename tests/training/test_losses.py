@@ -16,8 +16,7 @@ from respectra.errors import ConfigError, FormatError
 from respectra.evaluation import metrics
 from respectra.methods import Contract
 from respectra.training import losses
-from respectra.training.features import FeatureLoss
-from respectra.training.losses import CameraLoss, Loss
+from respectra.training.losses import CameraLoss, FeatureLoss, Loss
 from respectra.training.recipe import CameraTerm, FeatureTerm, LossRecipe
 
 CONTRACT = Contract()

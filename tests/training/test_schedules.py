@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from respectra.training import Recipe, load_recipe
-from respectra.training.schedule_recipe import (
+from respectra.training.recipe_parts import (
     ConstantSchedule,
     CosineSchedule,
     OneCycleSchedule,

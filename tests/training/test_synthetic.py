@@ -13,9 +13,13 @@ from respectra.errors import ConfigError
 from respectra.methods import load_weights
 from respectra.methods.shipped import shipped
 from respectra.training import Recipe, change_recipe, load_recipe, train
-from respectra.training.synthetic.data import SyntheticBatches
-from respectra.training.synthetic.module import SyntheticModule, chosen_buffers, quantile_loss
-from respectra.training.synthetic_recipe import SyntheticRecipe, UncertaintyRecipe
+from respectra.training.recipe_parts import SyntheticRecipe, UncertaintyRecipe
+from respectra.training.synthetic.module import (
+    SyntheticBatches,
+    SyntheticModule,
+    chosen_buffers,
+    quantile_loss,
+)
 
 SMALL = SyntheticRecipe(scenes=2, pixels=6, layouts=2, noisy=1.0)
 

@@ -17,9 +17,8 @@ pytest.importorskip("uvicorn", reason="needs the extra serve")
 import httpx
 
 from respectra.viewer.jobs import Jobs
-from respectra.viewer.limits import Limits
 from respectra.viewer.server import BackgroundServer
-from respectra.viewer.service import Settings
+from respectra.viewer.settings import Limits, Settings
 
 BYTES = {"content-type": "application/octet-stream"}
 #: Nobody waits this long on a machine that has time; a busy one may need it.

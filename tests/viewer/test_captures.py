@@ -15,7 +15,7 @@ from respectra.cameras.response_prior import GRID_NM
 from respectra.cli import reconstruct  # noqa: F401 - registers it
 from respectra.cli.app import run
 from respectra.viewer.app import create_app
-from respectra.viewer.service import Settings
+from respectra.viewer.settings import Settings
 
 #: Corners of squares of one colour.
 PLACES = [(0, 0), (4, 8), (12, 16), (20, 28), (16, 4)]

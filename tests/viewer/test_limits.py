@@ -13,9 +13,8 @@ from tests.viewer.conftest import BYTES, PATIENCE_S, Client, wait_until
 
 from respectra.viewer.app import create_app
 from respectra.viewer.jobs import ServiceJob
-from respectra.viewer.limits import Limits
 from respectra.viewer.models import NewJob, State
-from respectra.viewer.service import Settings
+from respectra.viewer.settings import Limits, Settings
 from respectra.viewer.store import JobStore, new_id
 
 MIB = 2**20

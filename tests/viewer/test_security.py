@@ -12,7 +12,7 @@ from tests.viewer.conftest import BYTES, PATIENCE_S, Client, npz, png, wait_unti
 from respectra.errors import DataError, OutputError
 from respectra.viewer.security import is_loopback
 from respectra.viewer.server import BackgroundServer, secured
-from respectra.viewer.service import Settings
+from respectra.viewer.settings import Settings
 from respectra.viewer.store import JobStore, safe_path
 
 
@@ -285,6 +285,21 @@ def test_an_invited_site_may_use_the_service_and_no_other():
             assert friend.headers["access-control-allow-origin"] == "http://friend.example"
             other = client.get("/api/options", headers={"origin": "http://evil.example"})
             assert other.status_code == 403
+            asked = {
+                "access-control-request-method": "POST",
+                "access-control-request-headers": "authorization,content-type",
+            }
+            friend = client.options(
+                "/api/jobs", headers={"origin": "http://friend.example", **asked}
+            )
+            assert friend.headers["access-control-allow-origin"] == "http://friend.example"
+            assert "authorization" in friend.headers["access-control-allow-headers"].lower()
+            other = client.options("/api/jobs", headers={"origin": "http://evil.example", **asked})
+            assert "access-control-allow-origin" not in other.headers
+            for site, words in (("friend", "this server shows"), ("evil", "other sites")):
+                headers = {"origin": f"http://{site}.example", "sec-fetch-site": "cross-site"}
+                answer = client.post("/api/jobs", json={}, headers=headers)
+                assert words in answer.json()["detail"]
     finally:
         server.close()
 

@@ -58,13 +58,14 @@ def to_track_values(
       attribute ``space`` names: turned into clean-track values.
     * ``linear``: linear light in sRGB's primaries, encoding ``linear``: turned into clean-track
       values without decoding.
-    * ``clean``, ``real-world``: values of that track, encoding ``linear``: passed on as they are.
+    * ``clean``, ``real-world``, ``exposed``: values of that track, encoding ``linear``: passed on
+      as they are.
 
     Args:
         image: dims (y, x, channel).
         input_kind: what its values are.
         exposure: signal of display white over that of a perfect white reflector; of no account
-            for ``clean`` and ``real-world``.
+            for images of a track.
 
     Returns:
         linear, with the attribute ``track``; ``bits`` is 32 where values were computed.

@@ -24,10 +24,10 @@ CHANNELS = ("R", "G", "B")
 PHOTOGRAPH = "srgb"
 #: ``linear``: codes / (2**bits - 1) as the camera gave them. ``srgb``: encoded for a display.
 Encoding = Literal["linear", "srgb"]
-#: What the values of an image are: a photograph encoded for a display, images of the clean or of
-#: the real-world track as their files hold them, or linear light in the primaries of sRGB (what a
-#: raw converter writes without a tone curve), or the codes of a camera that a capture names.
-InputKind = Literal["srgb", "clean", "real-world", "linear", "camera"]
+#: What the values of an image are: a photograph encoded for a display, images of a track as their
+#: files hold them, or linear light in the primaries of sRGB (what a raw converter writes without a
+#: tone curve), or the codes of a camera that a capture names.
+InputKind = Literal["srgb", "clean", "real-world", "exposed", "linear", "camera"]
 INPUT_KINDS: tuple[InputKind, ...] = get_args(InputKind)
 
 

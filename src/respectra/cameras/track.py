@@ -25,7 +25,7 @@ from respectra.cameras.images import (
 from respectra.cameras.responses import band_weights, built_in_responses, resample_response
 from respectra.config import Config
 from respectra.cubes import make_cube, require_cube, wavelengths_of
-from respectra.cubes.chunked import by_chunk, is_chunked
+from respectra.cubes.model import by_chunk, is_chunked
 from respectra.errors import DataError
 from respectra.typing import Float32Array, FloatArray
 

@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -21,6 +21,9 @@ from respectra.cli.help import App, Root
 from respectra.errors import ConfigError, FormatError, RespectraError, RespectraWarning
 from respectra.guards.text import parse_json
 from respectra.progress import Progress, tracked
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 T = TypeVar("T")
 
@@ -88,6 +91,31 @@ def fail(message: str) -> None:
     err.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}")
 
 
+class Failures:
+    """What goes wrong with one of many files: it is said, and the others go on."""
+
+    def __init__(self) -> None:
+        self._any = False
+
+    def add(self, message: str) -> None:
+        """Print an error that ends with exit code 1, once the others are done."""
+        fail(message)
+        self._any = True
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[None]:
+        """Within this block an error of ours is of one file."""
+        try:
+            yield
+        except RespectraError as error:
+            self.add(str(error))
+
+    def end(self) -> None:
+        """End the command with exit code 1 if anything failed."""
+        if self._any:
+            raise typer.Exit(1)
+
+
 def warn(message: str) -> None:
     """Print a warning as one line on standard error."""
     err.print(f"[yellow]warning:[/] {escape(' '.join(message.split()))}")
@@ -127,6 +155,16 @@ def echo(message: str) -> None:
 def print_json(value: Any) -> None:
     """Print a result for a machine, on standard output."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def make_table(*headings: str, gap: int = 2) -> Table:
+    """A table without lines, whose columns do not wrap."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold underline")
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    return table
 
 
 def track_progress(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:

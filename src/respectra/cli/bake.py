@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from respectra.cli.app import app, echo, print_json
-from respectra.cli.capture_options import (
-    CameraOption,
-    CaptureOption,
-    LightOption,
-    QuantityOption,
-    WhiteOption,
-    known_facts,
-)
 from respectra.cli.help import OUTPUT
-from respectra.cli.options import argument, flag, option
-
-
-class TableGeometry(StrEnum):
-    """Where the nodes of a table lie."""
-
-    AUTO = "auto"
-    CUBE = "cube"
-    RAYS = "rays"
+from respectra.cli.options import ResultOptions, argument, flag, option, output_option
 
 
 @app.command()
 def bake(
     source: Annotated[str, argument("METHOD|WEIGHTS", "A classical method or a weights file.")],
-    output: Annotated[Path, option("NAME.lut", "The table to write.", names=("--output", "-o"))],
+    output: Annotated[Path, output_option("NAME.lut", "The table to write.")],
+    *,
     nodes: Annotated[
         int | None,
         option("N", "Nodes along an axis: 17, 33, 65, ...", unset="as many as the method needs"),
     ] = None,
     geometry: Annotated[
-        TableGeometry,
+        Literal["auto", "cube", "rays"],
         option(
             None,
             "rays: dark pixels as accurate as bright ones, for methods whose "
             "spectra grow with the light. cube: for any method.",
         ),
-    ] = TableGeometry.AUTO,
+    ] = "auto",
     guarantee: Annotated[
         list[str] | None,
         option(
@@ -66,11 +50,7 @@ def bake(
     proof_light: Annotated[
         str, option("NAME", "Light of the proof: D65, A, FL2, ...", OUTPUT)
     ] = "D65",
-    camera: CameraOption = None,
-    light: LightOption = None,
-    white: WhiteOption = None,
-    capture: CaptureOption = None,
-    quantity: QuantityOption = None,
+    pictures: ResultOptions,
     overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.", OUTPUT)] = False,
     json: Annotated[bool, flag("--json", "Print the measured error as JSON.", OUTPUT)] = False,
 ) -> None:
@@ -81,17 +61,14 @@ def bake(
 
     outputs = [output] if cube_file is None else [output, cube_file]
     ensure_all_absent(outputs, overwrite=overwrite)
-    known: Any = geometry.value
-    known_of_capture = known_facts(
-        camera=camera, light=light, white=white, capture=capture, quantity=quantity
-    )
+    known = pictures.known()
     table = make_table(
         source,
         track=track,
-        capture=known_of_capture.capture,
-        quantity=known_of_capture.quantity,
+        capture=known.capture,
+        quantity=known.quantity,
         nodes=nodes,
-        geometry=known,
+        geometry=geometry,
         guarantees=guarantee or (),
     )
     with atomic_group(outputs, overwrite=overwrite) as parts:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from respectra.cli.app import PlainLines, app, echo, out
-from respectra.cli.capture_options import (
-    CameraOption,
-    CaptureOption,
-    LightOption,
-    WhiteOption,
-    known_facts,
+from respectra.cli.app import PlainLines, app, echo, make_table, out
+from respectra.cli.options import (
+    ResultOptions,
+    argument,
+    flag,
+    option,
+    output_option,
+    split_numbers,
 )
-from respectra.cli.options import argument, flag, option
-from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,6 +29,7 @@ def bench(
             "METHOD|WEIGHTS", "Methods by name or weights files; by default what reconstruct uses."
         ),
     ] = None,
+    *,
     sizes: Annotated[
         str, option("MEGAPIXELS", "Sizes of the pictures, with commas between.")
     ] = "0.25,2,8.3",
@@ -39,17 +39,9 @@ def bench(
     ] = 60.0,
     output: Annotated[
         Path | None,
-        option(
-            "FOLDER",
-            "Folder for bench.json and bench.png.",
-            names=("--output", "-o"),
-            unset="only printed",
-        ),
+        output_option("FOLDER", "Folder for bench.json and bench.png.", unset="only printed"),
     ] = None,
-    camera: CameraOption = None,
-    light: LightOption = None,
-    white: WhiteOption = None,
-    capture: CaptureOption = None,
+    pictures: ResultOptions,
     overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.")] = False,
     json: Annotated[bool, flag("--json", "Print the result as JSON.")] = False,
 ) -> None:
@@ -59,20 +51,19 @@ def bench(
     from respectra.evaluation.benchmarking import benchmark, save_benchmark
     from respectra.files import ensure_all_absent
 
-    try:
-        megapixels = [float(size) for size in sizes.split(",")]
-    except ValueError:
-        raise ConfigError(f"--sizes takes numbers such as 0.25,2,8.3; got {sizes!r}") from None
+    megapixels = split_numbers("--sizes", sizes, "numbers such as 0.25,2,8.3", float)
     if output is not None:
         ensure_all_absent([output / "bench.json", output / "bench.png"], overwrite=overwrite)
 
+    known = pictures.known()
     result = benchmark(
         methods or ["default"],
         sizes_mp=megapixels,
         threads=threads,
         patience_s=patience,
         progress=PlainLines(),
-        capture=known_facts(camera=camera, light=light, white=white, capture=capture).capture,
+        capture=known.capture,
+        quantity=known.quantity,
     )
     if output is not None:
         save_benchmark(result, output, overwrite=overwrite)
@@ -86,11 +77,7 @@ def bench(
 
 
 def _table(result: Benchmark) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
-    for name in ("method", "engine", "type"):
-        table.add_column(name, no_wrap=True)
+    table = make_table("method", "engine", "type")
     for name in ("MP", "s", "MP/s", "peak MiB", "added MiB", "memory", "arithmetic"):
         table.add_column(name, justify="right", no_wrap=True)
 

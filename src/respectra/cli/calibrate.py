@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-
 from respectra.cli.app import app, echo, print_json
-from respectra.cli.options import argument, flag, option
+from respectra.cli.options import argument, flag, option, output_option, split_numbers
 from respectra.errors import ConfigError
 
 
@@ -17,9 +15,7 @@ def calibrate(
     photographs: Annotated[
         list[Path], argument("PHOTO", "Photographs of a colour chart, of one camera and light.")
     ],
-    output: Annotated[
-        Path, option("FILE.json", "The capture file to write.", names=("--output", "-o"))
-    ],
+    output: Annotated[Path, output_option("FILE.json", "The capture file to write.")],
     chart: Annotated[
         str,
         option(
@@ -63,6 +59,8 @@ def calibrate(
     json: Annotated[bool, flag("--json", "Print what was found as JSON.")] = False,
 ) -> None:
     """Calibrate a camera with photographs of a colour chart; writes FILE.json and FILE.png."""
+    import numpy as np
+
     from respectra.cameras import open_image
     from respectra.cameras.calibration import calibrate as run
     from respectra.cameras.calibration.figure import save_figure
@@ -70,7 +68,10 @@ def calibrate(
 
     picture = output.with_suffix(".png")
     ensure_all_absent([output, picture], overwrite=overwrite)
-    points = None if corners is None else _corners(corners)
+    points = None
+    if corners is not None:
+        wanted = "eight numbers x,y,x,y,x,y,x,y"
+        points = np.reshape(split_numbers("--corners", corners, wanted, float, counts=(8,)), (4, 2))
     if points is not None and len(photographs) > 1:
         raise ConfigError("--corners are those of one photograph; give one")
     encoding: Any = "linear" if linear else "srgb"
@@ -100,13 +101,3 @@ def calibrate(
     if found.left_out:
         echo(f"left out, clipped or in shadow: {', '.join(map(str, found.left_out))}")
     echo(f"{output}, {picture}")
-
-
-def _corners(text: str) -> Any:
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 8:
-        raise ConfigError(f"--corners takes eight numbers x,y,x,y,x,y,x,y; got {text!r}")
-    return np.reshape(numbers, (4, 2))

@@ -7,12 +7,15 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from respectra.cli.app import app, echo, fail, out, parse_settings, print_json, track_progress
-from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption, WavelengthsOption
-from respectra.cli.options import argument, flag, option
-from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
+from respectra.cli.app import Failures, app, echo, out, parse_settings, print_json, track_progress
+from respectra.cli.options import (
+    CubeFileOptions,
+    WorkerOptions,
+    argument,
+    flag,
+    option,
+    output_option,
+)
 from respectra.errors import ConfigError, RespectraError
 from respectra.files import ensure_present, file_lock
 from respectra.registry import own_package, package_of
@@ -28,9 +31,8 @@ if TYPE_CHECKING:
 @app.command()
 def simulate(
     cubes: Annotated[list[str], argument("CUBE", "Files, folders or their URLs.")],
-    folder: Annotated[
-        str, option("FOLDER|URL", "Folder for the images.", names=("--output", "-o"))
-    ],
+    folder: Annotated[str, output_option("FOLDER|URL", "Folder for the images.")],
+    *,
     track: Annotated[str, option("NAME", "clean, real-world (2020) or exposed (2022).")] = "clean",
     response: Annotated[
         str | None,
@@ -51,57 +53,47 @@ def simulate(
             unset="as the challenge",
         ),
     ] = None,
-    wavelengths: WavelengthsOption = None,
-    key: KeyOption = None,
-    axes: AxesOption = None,
-    quantity: QuantityOption = None,
-    workers: WorkersOption = None,
-    cluster: ClusterOption = None,
+    reading: CubeFileOptions,
+    sharing: WorkerOptions,
     overwrite: Annotated[bool, flag("--overwrite", "Replace what is there.")] = False,
 ) -> None:
     """Render cubes as a camera would; writes each image and its recipe."""
     from respectra import cameras, storage
     from respectra.cameras.simulation import simulate_file
-    from respectra.cubes import parse_wavelengths
-    from respectra.cubes.finding import find_cubes
+    from respectra.cubes.parts import find_cubes
     from respectra.urls import parse_place
 
     camera = cameras.get_track(
         track, seed=seed, response=_response(response), **_options(settings or [])
     )
-    grid = None if wavelengths is None else parse_wavelengths(wavelengths)
     places = find_cubes(cubes)
     names = [place.stem for place in places]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ConfigError(f"several cubes are called {min(twice)}; render them into two folders")
-    reading: dict[str, Any] = {"key": key, "axes": axes, "quantity": quantity}
-    reading["wavelengths_nm"] = grid
-    render = functools.partial(simulate_file, overwrite=overwrite, **reading)
+    render = functools.partial(simulate_file, overwrite=overwrite, **reading.opening())
     output = parse_place(folder)
     if not isinstance(output, Path):
         storage.require_bucket(output)
     jobs = ((place, (camera, place, output)) for place in places)
-    failed = False
+    failures = Failures()
     files: list[Path] = []
     with contextlib.ExitStack() as stack:
         if isinstance(output, Path):  # a bucket knows no locks
             stack.enter_context(file_lock(output, inside=True))
-        helpers = stack.enter_context(open_workers(workers, cluster))
+        helpers = stack.enter_context(sharing.open())
         done = _one_by_one(render, jobs) if helpers is None else helpers.run(render, jobs)
         for path, result in track_progress(done, "rendering", len(places)):
             if isinstance(result, RespectraError):
                 text = str(result)
-                fail(text if str(path) in text else f"{path}: {text}")
-                failed = True
+                failures.add(text if str(path) in text else f"{path}: {text}")
             elif isinstance(result, BaseException):
                 raise result
             else:
                 echo(f"saved {result.image}")
                 files += [file for file in result if isinstance(file, Path)]
     ensure_present(files)
-    if failed:
-        raise typer.Exit(1)
+    failures.end()
 
 
 def _one_by_one(

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
-from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import App, Group
-from respectra.cli.options import argument, flag, option
-from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
+from respectra.cli.options import CubeOptions, WorkerOptions, argument, flag, option, output_option
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
     from respectra.datasets.collections import Collection
-
-T = TypeVar("T")
 
 _SCENES = "What scenes are made of"
 
@@ -64,10 +60,9 @@ Seed = Annotated[int, option("SEED", "Where random numbers come from.", names=("
 @data.command()
 def check(
     folder: Folder,
+    *,
     layout: Layout = None,
-    key: KeyOption = None,
-    axes: AxesOption = None,
-    quantity: QuantityOption = None,
+    reading: CubeOptions,
     tracks: Tracks = None,
     settings: Settings = None,
     seed: Seed = 0,
@@ -82,9 +77,7 @@ def check(
     from respectra.datasets.checking import check_collection
     from respectra.datasets.collections import open_collection
 
-    collection = open_collection(
-        folder, layout=layout, key=key, axes=axes, quantity=cast("Any", quantity)
-    )
+    collection = open_collection(folder, layout=layout, **reading.opening())
     wanted = tuple(tracks or list_tracks())
     changes = _track_options(settings or [], wanted)
     cameras = [get_track(name, seed=seed, **changes.get(name, {})) for name in wanted]
@@ -107,11 +100,10 @@ def check(
 @data.command()
 def prepare(
     folder: Folder,
-    output: Annotated[str, option("FOLDER|URL", "The store, a folder.", names=("--output", "-o"))],
+    output: Annotated[str, output_option("FOLDER|URL", "The store, a folder.")],
+    *,
     layout: Layout = None,
-    key: KeyOption = None,
-    axes: AxesOption = None,
-    quantity: QuantityOption = None,
+    reading: CubeOptions,
     tracks: Tracks = None,
     settings: Settings = None,
     seed: Seed = 0,
@@ -138,8 +130,7 @@ def prepare(
     estimate: Annotated[
         bool, flag("--estimate", "Only say how large it becomes and how long it takes.")
     ] = False,
-    workers: WorkersOption = None,
-    cluster: ClusterOption = None,
+    sharing: WorkerOptions,
     overwrite: Annotated[bool, flag("--overwrite", "Replace a store.")] = False,
 ) -> None:
     """Write a memory-mapped store, from which patches come without decoding.
@@ -155,9 +146,7 @@ def prepare(
     )
     from respectra.datasets.collections import open_collection
 
-    collection = open_collection(
-        folder, layout=layout, key=key, axes=axes, quantity=cast("Any", quantity)
-    )
+    collection = open_collection(folder, layout=layout, **reading.opening())
     echo(f"{folder}: {len(collection)} scenes, layout {collection.layout}")
     for scene in collection:
         if scene.bad:
@@ -179,14 +168,15 @@ def prepare(
     echo(f"{plan.size / 2**30:.3g} GiB in all, about {_duration(seconds)}")
     if estimate:
         return
-    with open_workers(workers, cluster) as helpers, show_progress() as progress:
+    with sharing.open() as helpers, show_progress() as progress:
         prepare_store(plan, output, overwrite=overwrite, progress=progress, cluster=helpers)
     echo(f"saved {output}")
 
 
 @data.command()
 def synthesize(
-    output: Annotated[str, option("FOLDER|URL", "Folder for the cubes.", names=("--output", "-o"))],
+    output: Annotated[str, output_option("FOLDER|URL", "Folder for the cubes.")],
+    *,
     count: Annotated[int, option("N", "How many scenes.", names=("-n", "--count"), min=1)] = 10,
     seed: Seed = 0,
     size: Annotated[str, option("PIXELS", "Rows x columns.")] = "256x256",
@@ -242,8 +232,7 @@ def synthesize(
             "FOLDER|URL", "Also save reflectance, light and highlights, there.", unset="cubes only"
         ),
     ] = None,
-    workers: WorkersOption = None,
-    cluster: ClusterOption = None,
+    sharing: WorkerOptions,
 ) -> None:
     """Make synthetic scenes of measured materials under measured lights.
 
@@ -263,7 +252,7 @@ def synthesize(
         chosen["materials"] = tuple(materials)
     if wavelengths is not None:
         chosen["wavelengths_nm"] = tuple(parse_wavelengths(wavelengths).tolist())
-    with open_workers(workers, cluster) as helpers, show_progress() as progress:
+    with sharing.open() as helpers, show_progress() as progress:
         files = save_scenes(
             output,
             count,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from respectra.cli.app import app, out, print_json
-from respectra.cli.options import flag, option
+from respectra.cli.options import flag, output_option
 
 _WHAT = {
     "photo.png": "the picture: what a camera with known sensitivities makes of the scene",
@@ -21,9 +21,7 @@ _WHAT = {
 
 @app.command()
 def demo(
-    output: Annotated[Path, option("FOLDER", "Folder to write.", names=("--output", "-o"))] = Path(
-        "respectra-demo"
-    ),
+    output: Annotated[Path, output_option("FOLDER", "Folder to write.")] = Path("respectra-demo"),
     overwrite: Annotated[bool, flag("--overwrite", "Replace the folder if it exists.")] = False,
     json: Annotated[bool, flag("--json", "Print the result as JSON.")] = False,
 ) -> None:

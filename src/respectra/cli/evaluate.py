@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from respectra.cli.app import app, echo, print_json, show_progress, warn
-from respectra.cli.blind import finite, score_blind
-from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
+from respectra.cli.app import app, echo, out, print_json, show_progress, warn
 from respectra.cli.help import RUNNING
 from respectra.cli.leaderboard import print_tables
-from respectra.cli.options import argument, flag, option
-from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
+from respectra.cli.options import (
+    CubeOptions,
+    WorkerOptions,
+    argument,
+    flag,
+    option,
+    output_option,
+    split_numbers,
+    split_words,
+)
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
-    from respectra.evaluation import Results
+    from collections.abc import Mapping
+
+    from respectra.evaluation import EvaluationOptions, Results
 
 _SCORES = "How it is scored"
 _FURTHER = "Further tests"
@@ -34,6 +43,7 @@ def evaluate(
             "files; NAME=FILE gives one a name.",
         ),
     ] = None,
+    *,
     data: Annotated[
         str | None, option("FOLDER|URL", "Folder of scenes.", unset="give this or --images")
     ] = None,
@@ -80,19 +90,15 @@ def evaluate(
     ] = None,
     output: Annotated[
         str | None,
-        option(
-            "FOLDER|URL",
-            "Folder to write, or to continue.",
-            names=("--output", "-o"),
-            unset="needed but in blind mode",
+        output_option(
+            "FOLDER|URL", "Folder to write, or to continue.", unset="needed but in blind mode"
         ),
     ] = None,
     jobs: Annotated[
         int, option("N", "Processes; 0 for as many as fit. Same scores.", RUNNING, min=0)
     ] = 1,
     threads: Annotated[int, option("N", "Threads of each process.", RUNNING, min=1)] = 1,
-    workers: WorkersOption = None,
-    cluster: ClusterOption = None,
+    sharing: WorkerOptions,
     scenes: Annotated[str | None, option("NAME,...", "Only these scenes.", unset="all")] = None,
     floor: Annotated[
         float,
@@ -119,9 +125,7 @@ def evaluate(
             unset="bands as they are",
         ),
     ] = None,
-    key: KeyOption = None,
-    axes: AxesOption = None,
-    quantity: QuantityOption = None,
+    reading: CubeOptions,
     seeds: Annotated[str, option("SEED,...", "Seeds of the noise: 0,1.", names=("--seed",))] = "0",
     out_of_scope: Annotated[
         str | None,
@@ -194,16 +198,16 @@ def evaluate(
         scenes_without_truth,
     )
     from respectra.evaluation.auxiliary import choose_cameras, select_tests
-    from respectra.evaluation.protocol import PLAIN_METRICS
+    from respectra.evaluation.rules import PLAIN_METRICS
     from respectra.urls import parse_place
 
-    opening: dict[str, Any] = {"key": key, "axes": axes, "quantity": quantity}
+    opening = reading.opening()
     given: dict[str, Any] = {
-        "tracks": _words(track),
+        "tracks": split_words(track),
         "tests": tuple(
             test.name for test in select_tests(_tests(aux, bool(cameras), lights, references))
         ),
-        "seeds": _numbers(seeds),
+        "seeds": split_numbers("--seed", seeds, "whole numbers such as 0,1", int),
         "floor": floor,
         "on_zero": on_zero,
         "crop": crop,
@@ -212,12 +216,12 @@ def evaluate(
         "cameras": choose_cameras(r for path in cameras or () for r in open_responses(path)),
     }
     if metrics is not None:
-        given["metrics"] = tuple(dict.fromkeys((*PLAIN_METRICS, *_words(metrics))))
+        given["metrics"] = tuple(dict.fromkeys((*PLAIN_METRICS, *split_words(metrics))))
     options = EvaluationOptions(**given)
     if truth is not None or submitted is not None:
         if truth is None or submitted is None or methods or data or images:
             raise ConfigError("blind mode takes --truth and --submitted, and no methods or --data")
-        score_blind(submitted, truth, options, as_json, opening)
+        _score_blind(submitted, truth, options, as_json, opening)
         return
     if not methods:
         raise ConfigError("name a method or weights file, or 'classical' for all classical methods")
@@ -230,23 +234,23 @@ def evaluate(
         collection = open_collection(data, **opening)
         collections["main"] = collection.name
         subjects = evaluation_scenes_of(
-            collection if scenes is None else collection.select(_words(scenes))
+            collection if scenes is None else collection.select(split_words(scenes))
         )
     else:
         assert images is not None
         collections["main"] = parse_place(images).name
-        subjects = scenes_without_truth(images, None if scenes is None else _words(scenes))
+        subjects = scenes_without_truth(images, None if scenes is None else split_words(scenes))
     second = out_of_scope or (data if out_of_scope_scenes is not None else None)
     if second is not None:
         further = open_collection(second, **opening)
         collections["out-of-scope"] = further.name
         if out_of_scope_scenes is not None:
-            further = further.select(_words(out_of_scope_scenes))
+            further = further.select(split_words(out_of_scope_scenes))
         subjects += evaluation_scenes_of(further, "out-of-scope")
     entries = find_entries(
         methods,
         tracks=options.tracks,
-        guarantees=[_words(words) for words in guarantees or ()],
+        guarantees=[split_words(words) for words in guarantees or ()],
         device=device,
         force=force,
     )
@@ -254,7 +258,7 @@ def evaluate(
         for name, reason in one.facts["absent"].items():
             warn(f"{one.name} takes no part in {name}: {reason}")
     page = parse_place(output) / "report.html"
-    with open_workers(workers, cluster) as helpers, show_progress() as progress:
+    with sharing.open() as helpers, show_progress() as progress:
         results = evaluate(
             entries,
             subjects,
@@ -308,7 +312,7 @@ def _summary(results: Results) -> dict[str, Any]:
         scores = {n: m.value for n, m in found.items()}
         row = {"method": method, "track": track, "role": role, "test": test, **scores}
         means.append(row | ({"over": some} if some else {}))
-    summary: dict[str, Any] = finite(
+    summary: dict[str, Any] = _finite(
         {
             "protocol": results.protocol.model_dump(mode="json"),
             "fingerprint": results.protocol.fingerprint,
@@ -327,12 +331,48 @@ def _report_failures(results: Results) -> None:
         warn(f"and {len(failed) - 5} more failures; results.csv has them all")
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+def _score_blind(
+    submitted: str,
+    truth: str,
+    options: EvaluationOptions,
+    as_json: bool,
+    opening: Mapping[str, Any],
+) -> None:
+    """Check a submission and print its scores.
+
+    Raises:
+        ConfigError: the submission is refused.
+    """
+    from respectra.datasets.collections import open_collection
+    from respectra.evaluation import score_submission, validate_submission
+
+    hidden = open_collection(truth, **opening)
+    problems = validate_submission(submitted, hidden)
+    if problems:
+        if as_json:
+            print_json({"valid": False, "problems": [str(problem) for problem in problems]})
+        for problem in problems:
+            warn(str(problem))
+        raise ConfigError(f"the submission is refused: {len(problems)} problems")
+    scores = score_submission(submitted, hidden, options)
+    mean = {
+        name: math.fsum(row[name] for row in scores.values()) / len(scores)
+        for name in next(iter(scores.values()))
+        if all(name in row for row in scores.values())
+    }
+    if as_json:
+        print_json(_finite({"valid": True, "scenes": scores, "mean": mean}))
+        return
+    for scene, row in scores.items():
+        out.print(f"{scene}  MRAE {row['mrae']:.5f}  RMSE {row['rmse']:.5f}", markup=False)
+    line = "  ".join(f"{name} {value:.5f}" for name, value in mean.items())
+    out.print(f"mean of {len(scores)} scenes: {line}", markup=False)
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(word) for word in _words(text))
-    except ValueError:
-        raise ConfigError(f"seeds are whole numbers such as 0,1; got {text!r}") from None
+def _finite(value: Any) -> Any:
+    """The same with null for what JSON cannot say."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

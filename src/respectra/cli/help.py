@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
-
-from respectra.cli.examples import EXAMPLES
 
 #: The commands by what one wants, in the order of the help.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -26,6 +27,44 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "import-weights",
     ),
     "Tools": ("bench", "bake", "export", "plugins"),
+}
+#: Command -> lines that are shown at the head of its options.
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "demo": ("respectra demo --output respectra-demo",),
+    "reconstruct": (
+        "respectra reconstruct photo.jpg -o photo.zarr --preview",
+        "respectra reconstruct shot.tif -o shot.hdr --camera mycamera.csv --light A",
+        "respectra reconstruct 'flight/*.NEF' -o cubes --capture mycamera.json",
+    ),
+    "serve": ("respectra serve --open", "respectra serve --host 0.0.0.0 --token 'a long secret'"),
+    "relight": ("respectra relight photo.zarr -o evening.zarr --light planck:2856",),
+    "calibrate": ("respectra calibrate chart.NEF --light D50 -o mycamera.json",),
+    "cameras": ("respectra cameras", "respectra cameras real-world"),
+    "simulate": ("respectra simulate scene.mat -o images --track real-world --seed 1",),
+    "inspect": ("respectra inspect photo.zarr",),
+    "check": ("respectra check cubes",),
+    "convert": ("respectra convert scene.mat -o scene.hdr --resample 400:700:10",),
+    "methods": ("respectra methods", "respectra methods awan"),
+    "train": (
+        "respectra train awan-clean --data cubes -o run",
+        "respectra train root-polynomial --data cubes -o run",
+    ),
+    "evaluate": (
+        "respectra evaluate default classical --data cubes -o results --aux official",
+        "respectra evaluate mine=run/best.safetensors --data cubes -o results",
+    ),
+    "leaderboard": ("respectra leaderboard results others --published",),
+    "report": ("respectra report results -o report.html",),
+    "import-weights": (
+        "respectra import-weights mst-plus-plus theirs.pth --track exposed -o w.safetensors",
+    ),
+    "bench": ("respectra bench default root-polynomial --sizes 0.25,2",),
+    "bake": ("respectra bake root-polynomial -o table.lut --cube-file proof.cube",),
+    "export": ("respectra export run/best.safetensors -o network.onnx --height 512 --width 482",),
+    "plugins": ("respectra plugins",),
+    "data check": ("respectra data check cubes",),
+    "data prepare": ("respectra data prepare cubes -o store --track clean",),
+    "data synthesize": ("respectra data synthesize -o scenes --count 20 --size 512x512",),
 }
 #: Headings that several commands share.
 PICTURES = "How pictures are read"
@@ -115,5 +154,48 @@ class App(typer.Typer):
     """Typer's application with this help."""
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
-        """Add a function as a command."""
-        return super().command(name, cls=Command, **options)
+        """Add a function as a command; a parameter that is a dataclass stands for its options."""
+        add = super().command(name, cls=Command, **options)
+
+        def added(function: Callable[..., Any]) -> Callable[..., Any]:
+            add(_spread(function))
+            return function
+
+        return added
+
+
+def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with the fields of its dataclasses in their places among its parameters."""
+    hints = get_type_hints(function, include_extras=True)
+    groups: dict[str, Any] = {
+        name: kind for name, kind in hints.items() if dataclasses.is_dataclass(kind)
+    }
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name not in groups:
+            parameters.append(
+                parameter.replace(annotation=hints[name], kind=parameter.KEYWORD_ONLY)
+            )
+            continue
+        inner = get_type_hints(groups[name], include_extras=True)
+        parameters += [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=inner[field.name],
+            )
+            for field in dataclasses.fields(groups[name])
+        ]
+
+    @functools.wraps(function)
+    def command(**values: Any) -> Any:
+        for name, group in groups.items():
+            names = [field.name for field in dataclasses.fields(group)]
+            values[name] = group(**{field: values.pop(field) for field in names})
+        return function(**values)
+
+    stated: Any = command
+    stated.__signature__ = inspect.Signature(parameters)
+    stated.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command

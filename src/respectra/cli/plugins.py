@@ -6,9 +6,8 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from rich.markup import escape
-from rich.table import Table
 
-from respectra.cli.app import app, out, print_json
+from respectra.cli.app import app, make_table, out, print_json
 from respectra.cli.options import flag
 
 
@@ -29,9 +28,8 @@ def plugins(
 
 
 def _print(found: list[dict[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
-    for heading in ("Kind", "Name", "Package", "State"):
-        table.add_column(heading, no_wrap=heading != "State")
+    table = make_table("Kind", "Name", "Package")
+    table.add_column("State")
     for entry in found:
         state = (
             "[green]ready[/]" if entry["problem"] is None else f"[red]{escape(entry['problem'])}[/]"

@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from respectra.cli.app import app, echo, fail, print_json, show_progress, warn
-from respectra.cli.capture_options import (
-    CameraOption,
-    CaptureOption,
-    LightOption,
-    MaterialsOption,
-    QuantityOption,
-    ReferencesFromOption,
-    ReferencesOption,
-    ReferencesQuantityOption,
-    WhiteOption,
-    known_facts,
-)
-from respectra.cli.cube_options import AxesOption, KeyOption
 from respectra.cli.help import MANY, OUTPUT, PICTURES, RUNNING
-from respectra.cli.options import argument, flag, option
-from respectra.cli.workers import ClusterOption, WorkersOption, open_workers
+from respectra.cli.options import SceneOptions, WorkerOptions, argument, flag, option, output_option
 from respectra.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from respectra.inference.jobs import Outcome
-
-
-class InputKind(StrEnum):
-    """What the values of a picture are."""
-
-    AUTO = "auto"
-    SRGB = "srgb"
-    CLEAN = "clean"
-    REAL_WORLD = "real-world"
-    LINEAR = "linear"
-    CAMERA = "camera"
 
 
 @app.command()
@@ -55,13 +29,9 @@ def reconstruct(
         ),
     ],
     output: Annotated[
-        str,
-        option(
-            "CUBE|FOLDER",
-            "A cube to write, or a folder of cubes; here, or by URL.",
-            names=("--output", "-o"),
-        ),
+        str, output_option("CUBE|FOLDER", "A cube to write, or a folder of cubes; here, or by URL.")
     ],
+    *,
     method: Annotated[
         str | None,
         option(
@@ -79,16 +49,16 @@ def reconstruct(
         ),
     ] = None,
     kind: Annotated[
-        InputKind,
+        Literal["auto", "srgb", "clean", "real-world", "exposed", "linear", "camera"],
         option(
             None,
-            "What the values are. srgb: an ordinary photo. clean, real-world: pictures of the "
-            "challenge's tracks. linear: linear light in sRGB's primaries. camera: codes of the "
-            "camera that --camera names. auto: by the challenge's file names and --camera, else "
-            "srgb.",
+            "What the values are. srgb: an ordinary photo. clean, real-world, exposed (2022): "
+            "pictures of the challenge's tracks. linear: linear light in sRGB's primaries. "
+            "camera: codes of the camera that --camera names. auto: by the challenge's file names "
+            "and --camera, else srgb.",
             names=("--input",),
         ),
-    ] = InputKind.AUTO,
+    ] = "auto",
     suffix: Annotated[
         str,
         option(
@@ -198,17 +168,7 @@ def reconstruct(
             OUTPUT,
         ),
     ] = False,
-    camera: CameraOption = None,
-    light: LightOption = None,
-    white: WhiteOption = None,
-    references: ReferencesOption = None,
-    references_from: ReferencesFromOption = None,
-    materials: MaterialsOption = None,
-    capture: CaptureOption = None,
-    quantity: QuantityOption = None,
-    key: KeyOption = None,
-    axes: AxesOption = None,
-    references_quantity: ReferencesQuantityOption = None,
+    scene: SceneOptions,
     skip_bad_frames: Annotated[
         bool,
         flag(
@@ -220,8 +180,7 @@ def reconstruct(
     fail_fast: Annotated[
         bool, flag("--fail-fast", "Stop at the first picture that fails.", MANY)
     ] = False,
-    workers: WorkersOption = None,
-    cluster: ClusterOption = None,
+    sharing: WorkerOptions,
     force: Annotated[
         bool,
         flag(
@@ -237,32 +196,20 @@ def reconstruct(
 
     if method and weights:
         raise ConfigError("--method and --weights exclude each other; give one")
-    facts = known_facts(
-        camera=camera,
-        light=light,
-        white=white,
-        capture=capture,
-        quantity=quantity,
-        references=references,
-        references_from=references_from,
-        materials=materials,
-        key=key,
-        axes=axes,
-        references_quantity=references_quantity,
-    )
+    facts = scene.known()
     files = [str(file) for file in weights or ()]
     source = " + ".join(files) or method or "default"
     reading: dict[str, Any] = {"grey": grey, "alpha": alpha, "profile": profile}
     reading |= {"demosaic": demosaic, "mosaic": mosaic}
     reading |= {"black_level": black_level, "white_level": white_level}
-    if mosaic != "none" and kind is InputKind.AUTO:
-        kind = InputKind.CAMERA
-    with open_workers(workers, cluster) as helpers, show_progress() as progress:
+    if mosaic != "none" and kind == "auto":
+        kind = "camera"
+    with sharing.open() as helpers, show_progress() as progress:
         outcomes = reconstruct_files(
             images,
             output,
             files if len(files) > 1 else source,
-            kind=cast("Any", kind.value),
+            kind=kind,
             suffix=suffix,
             **vars(facts),
             picture_options=PictureOptions(**reading, tone=tone),

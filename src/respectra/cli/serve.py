@@ -53,12 +53,8 @@ def serve(
     open_browser: Annotated[bool, flag("--open", "Open the page.")] = False,
 ) -> None:
     """Open a page that shows the spectrum under the pointer, and the service behind it."""
-    from respectra.viewer.extra import require_extra
-
-    require_extra()
-    from respectra.viewer.limits import Limits
+    from respectra.viewer import Limits, Settings  # which ask for the extra
     from respectra.viewer.server import address, listen, make_server, secured
-    from respectra.viewer.service import Settings
 
     offered = {path.stem: path for path in weights or []}
     if len(offered) < len(weights or []):

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from respectra.cli.app import app, echo, out, parse_settings, print_json, show_progress
-from respectra.cli.cube_options import AxesOption, KeyOption, QuantityOption
 from respectra.cli.help import RUNNING
-from respectra.cli.options import argument, flag, option
+from respectra.cli.options import CubeOptions, argument, flag, option, output_option
 from respectra.errors import ConfigError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from respectra.training import AnyRecipe
 
 _CHANGES = "What of the recipe changes"
 #: Seconds between two plain lines of progress where there is no terminal.
@@ -27,6 +21,7 @@ def train(
         str | None,
         argument("RECIPE", "A recipe (METHOD-TRACK), a YAML file, or a classical method."),
     ] = None,
+    *,
     data: Annotated[
         list[str] | None,
         option(
@@ -37,8 +32,7 @@ def train(
         ),
     ] = None,
     output: Annotated[
-        Path | None,
-        option("FOLDER", "The run folder.", names=("--output", "-o"), unset="needed to train"),
+        Path | None, output_option("FOLDER", "The run folder.", unset="needed to train")
     ] = None,
     changes: Annotated[
         list[str] | None,
@@ -82,9 +76,7 @@ def train(
         int | None,
         option("SEED", "Seed of everything random.", _CHANGES, unset="as the recipe says", min=0),
     ] = None,
-    key: KeyOption = None,
-    axes: AxesOption = None,
-    quantity: QuantityOption = None,
+    reading: CubeOptions,
     resume: Annotated[
         bool,
         flag(
@@ -122,23 +114,33 @@ def train(
     json: Annotated[bool, flag("--json", "Print the result as JSON.")] = False,
 ) -> None:
     """Train a network by a recipe, or fit a classical method, on your cubes."""
-    from respectra.training import list_recipes
+    from respectra.cubes import parse_wavelengths
+    from respectra.training import change_recipe, list_recipes, load_recipe
 
     if listing:
         names = list_recipes()
         print_json(names) if json else out.print("\n".join(names))
         return
     said = {
-        "wavelengths_nm": None if resample is None else _bands(resample),
-        "data.key": key,
-        "data.axes": axes,
-        "data.quantity": quantity,
+        "preset": preset,
+        "length.steps": steps,
+        "seed": seed,
+        "wavelengths_nm": None if resample is None else parse_wavelengths(resample).tolist(),
+        **{f"data.{name}": value for name, value in reading.opening().items()},
     }
     settings = {name: value for name, value in said.items() if value is not None}
     settings |= parse_settings(changes or [])
-    chosen = _recipe(recipe, output, settings, steps, preset, seed, resume=resume)
+    if recipe is None:  # a run that is resumed brings its own
+        frozen = None if output is None else output / "recipe.yaml"
+        if not resume or frozen is None or not frozen.is_file():
+            raise ConfigError("name a recipe; `respectra train --list` shows them")
+        recipe = str(frozen)
+    chosen = change_recipe(load_recipe(recipe), settings)
     if show:
-        _show(chosen)
+        import yaml
+
+        text = yaml.safe_dump(chosen.model_dump(mode="json"), sort_keys=False)
+        out.print(text.rstrip(), markup=False)
         return
     if not data or output is None:
         raise ConfigError("training needs --data FOLDER and --output RUN")
@@ -169,46 +171,3 @@ def train(
         return
     scores = ", ".join(f"{name.upper()} {value:.5f}" for name, value in result.scores.items())
     echo(f"{result.best}" + (f": {scores} on the scenes that validate" if scores else ""))
-
-
-def _bands(text: str) -> list[float]:
-    from respectra.cubes import parse_wavelengths
-
-    return list(parse_wavelengths(text).tolist())
-
-
-def _recipe(
-    name: str | None,
-    output: Path | None,
-    changes: Mapping[str, Any],
-    steps: int | None,
-    preset: str | None,
-    seed: int | None,
-    *,
-    resume: bool,
-) -> AnyRecipe:
-    """The recipe that the command line describes; a run that is resumed brings its own."""
-    from respectra.training import change_recipe, load_recipe
-
-    frozen = None if output is None else output / "recipe.yaml"
-    if name is None:
-        if not resume or frozen is None or not frozen.is_file():
-            raise ConfigError("name a recipe; `respectra train --list` shows them")
-        name = str(frozen)
-    settings: dict[str, Any] = {}
-    if preset is not None:
-        settings["preset"] = preset
-    if steps is not None:
-        settings["length.steps"] = steps
-    if seed is not None:
-        settings["seed"] = seed
-    settings |= changes
-    return change_recipe(load_recipe(name), settings)
-
-
-def _show(recipe: AnyRecipe) -> None:
-    import yaml
-
-    out.print(
-        yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False).rstrip(), markup=False
-    )

@@ -2,8 +2,7 @@
 
 from respectra.cubes.accessor import CubeAccessor
 from respectra.cubes.checking import CubeReport, Finding, check, check_lazily
-from respectra.cubes.inspection import inspect
-from respectra.cubes.io import open_cube, open_low_rank, parse_wavelengths, save_cube
+from respectra.cubes.io import inspect, open_cube, open_low_rank, parse_wavelengths, save_cube
 from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import (
     CHALLENGE_WAVELENGTHS_NM,

@@ -97,18 +97,15 @@ class CubeAccessor:
 
         return to_reflectance(self._cube, light)
 
-    def __repr__(self) -> str:
-        return self._facts()
-
     def _repr_html_(self) -> str:
         """A picture of the cube, and a line of what is known."""
         step = max(1, -(-max(self._cube.shape[:2]) // _SHOWN))
         picture = CubeAccessor(self._cube[::step, ::step]).preview()
-        facts = html.escape(self._facts())
+        facts = html.escape(repr(self))
         image = f'<img alt="preview" src="{_png(picture)}">'
         return f'<figure style="margin:0">{image}<figcaption>{facts}</figcaption></figure>'
 
-    def _facts(self) -> str:
+    def __repr__(self) -> str:
         cube = require_cube(self._cube)
         grid = wavelengths_of(cube)
         rows, columns, bands = cube.shape

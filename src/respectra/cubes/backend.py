@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy.typing as npt
 import xarray as xr
@@ -20,14 +20,6 @@ class RespectraBackend(BackendEntrypoint):
     """Every format of ``respectra.open_cube``, as a dataset with the variable ``cube``."""
 
     description = "Hyperspectral cubes: MATLAB, ENVI, NumPy, TIFF, folders of PNGs (Respectra)"
-    open_dataset_parameters: ClassVar[tuple[str, ...]] = (
-        "filename_or_obj",
-        "drop_variables",
-        "wavelengths_nm",
-        "quantity",
-        "key",
-        "axes",
-    )
 
     def open_dataset(
         self,

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.chunked import is_chunked
-from respectra.cubes.model import CHALLENGE_WAVELENGTHS_NM, require_cube, wavelengths_of
+from respectra.cubes.model import CHALLENGE_WAVELENGTHS_NM, is_chunked, require_cube, wavelengths_of
 from respectra.errors import DataError
 
 Severity = Literal["error", "warning", "info"]
@@ -111,18 +110,14 @@ def check(cube: xr.DataArray) -> CubeReport:
         report: CubeReport = check_lazily(cube).compute()
         return report
     rows, columns, bands = cube.shape
-    seen = _Seen(cube.size, bands, rows * columns)
     height = max(1, _BLOCK_VALUES // (columns * bands))
-    for y in range(0, rows, height):
-        seen.add(np.asarray(cube[y : y + height].values))
-    return _report(seen, cube.shape, cube.attrs.get("quantity"), wavelengths_of(cube))
+    step = _step(rows * columns)
+    parts = [_look(cube[y : y + height].values, step) for y in range(0, rows, height)]
+    return _report(_joined(parts), cube.shape, cube.attrs.get("quantity"), wavelengths_of(cube))
 
 
 def check_lazily(cube: xr.DataArray) -> Any:
-    """As :func:`check`, for a cube on dask's chunks, each of which is looked at by itself.
-
-    Returns:
-        what gives the :class:`CubeReport` when its ``compute()`` is called, on dask's workers.
+    """As :func:`check`, for a cube on dask's chunks; ``compute()`` of the result gives the report.
 
     Raises:
         DataError: not a cube, or not on chunks.
@@ -139,125 +134,98 @@ def check_lazily(cube: xr.DataArray) -> Any:
     cube = require_cube(cube)
     if not is_chunked(cube):
         raise DataError("the cube is not on chunks; cut it: cube.chunk(y=256, x=256)")
-    rows, columns, bands = map(int, cube.shape)
-    data = cube.data.rechunk({2: -1})
-    parts = [
-        dask.delayed(_look)(block, cube.size, bands, rows * columns)
-        for block in data.to_delayed().ravel()
-    ]
+    blocks = cube.data.rechunk({2: -1}).to_delayed().ravel()
+    parts = [dask.delayed(_look)(block, _step(cube.shape[0] * cube.shape[1])) for block in blocks]
     while len(parts) > 1:
         parts = [dask.delayed(_joined)(parts[k : k + _FAN]) for k in range(0, len(parts), _FAN)]
-    facts = (rows, columns, bands), cube.attrs.get("quantity"), wavelengths_of(cube)
+    facts = cube.shape, cube.attrs.get("quantity"), wavelengths_of(cube)
     return dask.delayed(_report)(parts[0], *facts)
 
 
-def _look(values: npt.NDArray[np.floating], size: int, bands: int, pixels: int) -> _Seen:
-    seen = _Seen(size, bands, pixels)
-    seen.add(values)
-    return seen
+@dataclass(frozen=True)
+class _Seen:
+    """What is known of some pixels; statistics are of finite values, NaN where there is none."""
+
+    finite: int
+    negative: int
+    zero: int
+    above_one: int
+    dead: int
+    total: float
+    low: float
+    high: float
+    top: int
+    """Values that equal the largest."""
+    band_low: npt.NDArray[np.floating]
+    band_high: npt.NDArray[np.floating]
+    keys: npt.NDArray[np.float64]
+    """A number a pixel, equal for equal spectra and 0 for black ones."""
+
+
+def _step(pixels: int) -> int:
+    """Of so large a cube, spectra are compared on every so manieth pixel."""
+    return -(-pixels // _COMPARED_PIXELS)
+
+
+def _look(values: npt.NDArray[np.floating], step: int) -> _Seen:
+    finite = np.isfinite(values)
+    known = values if finite.all() else values[finite]
+    low, high = (float(known.min()), float(known.max())) if known.size else (np.nan, np.nan)
+    pixels = np.nan_to_num(values.reshape(-1, values.shape[2]), nan=0.0, posinf=0.0, neginf=0.0)
+    return _Seen(
+        finite=known.size,
+        negative=int(np.count_nonzero(values < 0)),
+        zero=values.size - int(np.count_nonzero(values)),
+        above_one=int(np.count_nonzero(known > 1)),
+        dead=len(pixels) - int(np.count_nonzero(pixels.any(axis=1))),
+        total=float(known.sum(dtype=np.float64)),
+        low=low,
+        high=high,
+        top=int(np.count_nonzero(known == high)),
+        band_low=values.min(axis=(0, 1)),
+        band_high=values.max(axis=(0, 1)),
+        keys=pixels[::step] @ np.random.default_rng(0).random(values.shape[2]),
+    )
 
 
 def _joined(parts: list[_Seen]) -> _Seen:
-    first, *others = parts
-    for other in others:
-        first.join(other)
-    return first
+    counted = ("finite", "negative", "zero", "above_one", "dead", "total")
+    known = [part for part in parts if part.finite]
+    high = max((part.high for part in known), default=np.nan)
+    return _Seen(
+        **{name: sum(getattr(part, name) for part in parts) for name in counted},
+        low=min((part.low for part in known), default=np.nan),
+        high=high,
+        top=sum(part.top for part in known if part.high == high),
+        band_low=np.min([part.band_low for part in parts], axis=0),
+        band_high=np.max([part.band_high for part in parts], axis=0),
+        keys=np.concatenate([part.keys for part in parts]),
+    )
 
 
 def _report(
     seen: _Seen, shape: tuple[int, ...], quantity: object, grid: npt.NDArray[np.float64]
 ) -> CubeReport:
+    rows, columns, bands = map(int, shape)
+    mean = seen.total / seen.finite if seen.finite else float("nan")
     findings = [
-        *_values(seen),
-        *_range(seen, quantity),
-        *_pixels(seen),
-        *_bands(seen, grid),
+        *_values(seen, rows * columns * bands),
+        *_range(seen, mean, quantity),
+        *_pixels(seen, rows * columns),
+        *_bands(seen, grid, rows * columns),
     ]
     order = {"error": 0, "warning": 1, "info": 2}
     findings.sort(key=lambda finding: order[finding.severity])
-    rows, columns, bands = shape
-    return CubeReport((rows, columns, bands), seen.low, seen.high, seen.mean, tuple(findings))
+    return CubeReport((rows, columns, bands), seen.low, seen.high, mean, tuple(findings))
 
 
-class _Seen:
-    """What is known of a cube after some of its rows.
-
-    Args:
-        size: values of the cube.
-        bands: of it.
-        pixels: of it.
-    """
-
-    def __init__(self, size: int, bands: int, pixels: int) -> None:
-        self.size, self.pixels = size, pixels
-        self.finite = self.negative = self.zero = self.above_one = self.top = self.dead = 0
-        self.low = self.high = float("nan")
-        self._sum = 0.0
-        self.band_low = np.full(bands, np.inf, np.float32)
-        self.band_high = np.full(bands, -np.inf, np.float32)
-        self._weights = np.random.default_rng(0).random(bands)
-        #: Of so large a cube, spectra are compared on every so manieth pixel.
-        self.step = -(-pixels // _COMPARED_PIXELS)
-        self._keys: list[npt.NDArray[np.float64]] = []
-        self._offset = 0
-
-    @property
-    def mean(self) -> float:
-        """Of the finite values; NaN when there is none."""
-        return self._sum / self.finite if self.finite else float("nan")
-
-    def add(self, values: npt.NDArray[np.floating]) -> None:
-        """Look at some rows."""
-        finite = np.isfinite(values)
-        known = values if finite.all() else values[finite]
-        self.finite += known.size
-        self.negative += int(np.count_nonzero(values < 0))
-        self.zero += values.size - int(np.count_nonzero(values))
-        if known.size:
-            self._sum += float(known.sum(dtype=np.float64))
-            self.above_one += int(np.count_nonzero(known > 1))
-            self.low = float(np.fmin(self.low, known.min()))
-            high = float(known.max())
-            if not high <= self.high:
-                self.high, self.top = high, 0
-            self.top += int(np.count_nonzero(known == self.high))
-        self.band_low = np.minimum(self.band_low, values.min(axis=(0, 1)))
-        self.band_high = np.maximum(self.band_high, values.max(axis=(0, 1)))
-        pixels = np.nan_to_num(values.reshape(-1, values.shape[2]), nan=0.0, posinf=0.0, neginf=0.0)
-        self.dead += len(pixels) - int(np.count_nonzero(pixels.any(axis=1)))
-        self._keys.append(pixels[-self._offset % self.step :: self.step] @ self._weights)
-        self._offset += len(pixels)
-
-    def join(self, other: _Seen) -> None:
-        """Take what another one saw of other pixels."""
-        for name in ("finite", "negative", "zero", "above_one", "dead", "_sum", "_offset"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        if not other.high <= self.high:
-            self.high, self.top = (other.high, other.top) if other.finite else (self.high, self.top)
-        elif other.high == self.high:
-            self.top += other.top
-        self.low = float(np.fmin(self.low, other.low))
-        self.band_low = np.minimum(self.band_low, other.band_low)
-        self.band_high = np.maximum(self.band_high, other.band_high)
-        self._keys.extend(other._keys)
-
-    def most_repeated(self) -> int:
-        """How many pixels share the most frequent spectrum that is not black."""
-        key = np.concatenate(self._keys)
-        key = key[key != 0]
-        if key.size == 0:
-            return 0
-        _, counts = np.unique(key, return_counts=True)
-        return int(counts.max()) * self.step
-
-
-def _values(seen: _Seen) -> Iterator[Finding]:
-    bad = seen.size - seen.finite
+def _values(seen: _Seen, size: int) -> Iterator[Finding]:
+    bad = size - seen.finite
     if bad:
         yield Finding(
             "error",
             "not-finite",
-            f"{_share(bad, seen.size)} are NaN or infinite; training and scores become NaN: "
+            f"{_share(bad, size)} are NaN or infinite; training and scores become NaN: "
             "mask or replace them",
             bad,
         )
@@ -265,22 +233,22 @@ def _values(seen: _Seen) -> Iterator[Finding]:
         yield Finding(
             "error",
             "negative",
-            f"{_share(seen.negative, seen.size)} are negative; light is not, and MRAE divides by "
+            f"{_share(seen.negative, size)} are negative; light is not, and MRAE divides by "
             "them: mask them, or calibrate anew",
             seen.negative,
         )
     if seen.zero:
-        everything = seen.zero == seen.size
+        everything = seen.zero == size
         yield Finding(
             "error" if everything else "warning",
             "zero",
-            f"{_share(seen.zero, seen.size)} are zero; MRAE divides by them: "
+            f"{_share(seen.zero, size)} are zero; MRAE divides by them: "
             + ("the cube is empty" if everything else "declare a floor, or mask them"),
             seen.zero,
         )
 
 
-def _range(seen: _Seen, quantity: object) -> Iterator[Finding]:
+def _range(seen: _Seen, mean: float, quantity: object) -> Iterator[Finding]:
     known, high = seen.finite, seen.high
     if known == 0 or high <= 0:
         return
@@ -301,11 +269,11 @@ def _range(seen: _Seen, quantity: object) -> Iterator[Finding]:
             "fluorescence, or radiance called reflectance",
             seen.above_one,
         )
-    if seen.mean < _DARK_MEAN:
+    if mean < _DARK_MEAN:
         yield Finding(
             "warning",
             "dark",
-            f"the mean is {seen.mean:.3g}; relative errors of so dark a cube are mostly noise",
+            f"the mean is {mean:.3g}; relative errors of so dark a cube are mostly noise",
             known,
         )
     if max(1, _SATURATED_SHARE * known) < seen.top < known:
@@ -318,30 +286,31 @@ def _range(seen: _Seen, quantity: object) -> Iterator[Finding]:
         )
 
 
-def _pixels(seen: _Seen) -> Iterator[Finding]:
-    if 0 < seen.dead < seen.pixels:
+def _pixels(seen: _Seen, pixels: int) -> Iterator[Finding]:
+    if 0 < seen.dead < pixels:
         yield Finding(
             "warning",
             "dead-pixels",
-            f"{_share(seen.dead, seen.pixels, 'pixels')} hold no light in any band: mask them",
+            f"{_share(seen.dead, pixels, 'pixels')} hold no light in any band: mask them",
             seen.dead,
         )
-    repeated = seen.most_repeated()
-    if repeated > max(2 * seen.step, _REPEATED_SHARE * seen.pixels):
-        about = "" if seen.step == 1 else "about "
+    step = _step(pixels)
+    repeated = int(np.unique_counts(seen.keys[seen.keys != 0]).counts.max(initial=0)) * step
+    if repeated > max(2 * step, _REPEATED_SHARE * pixels):
+        about = "" if step == 1 else "about "
         yield Finding(
             "warning",
             "repeated-spectrum",
-            f"{about}{_share(repeated, seen.pixels, 'pixels')} share one spectrum to the last "
+            f"{about}{_share(repeated, pixels, 'pixels')} share one spectrum to the last "
             "digit: filled in where nothing was measured (mask them), or recovered from one colour",
             repeated,
         )
 
 
-def _bands(seen: _Seen, grid: npt.NDArray[np.float64]) -> Iterator[Finding]:
+def _bands(seen: _Seen, grid: npt.NDArray[np.float64], pixels: int) -> Iterator[Finding]:
     flat = seen.band_low == seen.band_high
     count = int(np.count_nonzero(flat))
-    if count and seen.pixels > 1:
+    if count and pixels > 1:
         where = ", ".join(f"{nm:g}" for nm in grid[flat][:5]) + (" ..." if count > 5 else "")
         yield Finding(
             "warning",

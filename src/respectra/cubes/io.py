@@ -1,12 +1,14 @@
-"""Open and save cubes, whatever their format."""
+"""Open, inspect and save cubes, whatever their format."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import json
+import math
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +18,7 @@ import xarray as xr
 
 from respectra.cubes.formats import FORMATS, CubeFormat, Stored
 from respectra.cubes.formats._axes import parse_axes
-from respectra.cubes.formats.base import MOST_BANDS, guard, reading, writing
+from respectra.cubes.formats.base import MOST_BANDS, encode_attrs, guard, reading, writing
 from respectra.cubes.lazy import Chunks, Peek, StoredArray, lazy_cube
 from respectra.cubes.lowrank import LowRankCube
 from respectra.cubes.model import (
@@ -31,13 +33,15 @@ from respectra.errors import ConfigError, DataError, FormatError, OutputError
 from respectra.files import atomic_paths, ensure_all_absent, recover
 from respectra.storage import local_copy
 from respectra.uploads import uploading
-from respectra.urls import Url, parse_place
+from respectra.urls import Place, Url, parse_place
 
 PathLike = str | os.PathLike[str]
 _OVERHEAD_BYTES = 2**17  # headers, wavelengths, attributes
 #: What a header and its data end with.
 _OF_SEVERAL = (".hdr", ".img", ".bip", ".bil", ".bsq", ".dat", ".raw")
 _SAME_NM = 0.1  # wavelengths that differ by less are the same, rounded
+#: Attributes of one value a band, which follow the bands.
+_PER_BAND = ("band_names", "fwhm_nm", "good_bands")
 
 
 def open_cube(
@@ -84,36 +88,87 @@ def open_cube(
         0.5
     """
     place = parse_place(path)
-    if isinstance(place, Url):
-        if place.suffix.lower() != ".zarr":
-            given = {"wavelengths_nm": wavelengths_nm, "quantity": quantity}
-            with cube_copy(place) as copy:
-                whole = open_cube(copy, key=key, axes=axes, **given).load()  # type: ignore[arg-type]
-            return whole if chunks is None else whole.chunk(chunks)
+    with _here(place, key, axes) as (file, peek, stays):
+        array = StoredArray(file, peek)
+        stored = array.stored
+        grid = _wavelengths(file, stored, wavelengths_nm)
+        attrs = {"source": file.name, **stored.attrs}
+        if grid.size > 1 and not (np.diff(grid) > 0).all():
+            order = np.argsort(grid)
+            grid, array = grid[order], array.reordered(order)
+            for name, values in attrs.items():
+                if name in _PER_BAND and isinstance(values, list) and len(values) == order.size:
+                    attrs[name] = [values[k] for k in order]
+        kind = attrs.get("quantity", "radiance") if quantity is None else quantity
+        _require_quantity(kind, file)
+        plain = {"quantity": "radiance", "units": "relative", "source": ""}
+        attrs = {**plain, **attrs, "quantity": kind}
+        if stays:
+            return lazy_cube(array, grid, attrs, chunks)
+        whole = lazy_cube(array, grid, attrs).load()
+    return whole if chunks is None else whole.chunk(chunks)
+
+
+def inspect(
+    path: PathLike | Url, *, key: str | None = None, axes: str | None = None
+) -> dict[str, Any]:
+    """Facts about a cube file, as plain data for JSON; of any size, for no value is read.
+
+    Args:
+        path: the file or folder, or its URL; of a Zarr store elsewhere, what describes it is
+            fetched, any other file whole.
+        key: name of the variable, where a file holds several.
+        axes: as for ``open_cube``.
+
+    Returns:
+        ``path``, ``format``, ``shape`` (y, x, band), ``stored_type``, ``stored_bytes``,
+        ``memory_bytes`` (as float32), ``wavelengths_nm`` (in the order of the file; None when it
+        does not say), ``attributes``, and ``details`` that depend on the format; among them
+        ``wavelength_problem`` where those that the file states cannot be used. A number that JSON
+        does not know is None.
+
+    Raises:
+        FormatError: missing, empty, damaged, or not what its suffix says.
+        DataError: the values are not real numbers.
+
+    Example:
+        >>> import respectra as rs
+        >>> rs.save_cube(rs.make_cube([[[0.2, 0.4]]], [450, 550]), "small.nc")
+        >>> facts = rs.cubes.inspect("small.nc")
+        >>> facts["format"], facts["shape"], facts["wavelengths_nm"]
+        ('netcdf', [1, 1, 2], [450.0, 550.0])
+    """
+    place = parse_place(path)
+    with _here(place, key, axes) as (_, peek, _):
+        entry, stored = peek()
+    grid = stored.wavelengths_nm
+    problem = {"wavelength_problem": stored.wavelength_problem} if stored.wavelength_problem else {}
+    facts = {
+        "path": str(place),
+        "format": entry.name,
+        "shape": stored.shape,
+        "stored_type": str(stored.dtype),
+        "stored_bytes": stored.stored_bytes,
+        "memory_bytes": math.prod(stored.shape) * 4,
+        "wavelengths_nm": grid if grid is None else np.asarray(grid, np.float64),
+        "attributes": dict(stored.attrs),
+        "details": {**stored.details, **problem},
+    }
+    # JSON knows neither NaN nor infinity.
+    plain: dict[str, Any] = json.loads(encode_attrs(facts), parse_constant=lambda _: None)
+    return plain
+
+
+@contextlib.contextmanager
+def _here(place: Place, key: str | None, axes: str | None) -> Iterator[tuple[Path, Peek, bool]]:
+    """Where a cube is read on this machine, what looks at it, and whether it stays there."""
+    if isinstance(place, Url) and place.suffix.lower() == ".zarr":
         from respectra.cubes.remote import copy_of, peek_url
 
-        peek: Peek = functools.partial(peek_url, str(place), key, axes)
-        path = copy_of(str(place)).path
-    else:
-        path = place
-        peek = functools.partial(peek_cube, path, key, axes)
-    array = StoredArray(path, peek)
-    stored = array.stored
-    grid = _wavelengths(path, stored, wavelengths_nm)
-    attrs = {"source": path.name, **stored.attrs}
-    if grid.size > 1 and not (np.diff(grid) > 0).all():
-        order = np.argsort(grid)
-        grid, array = grid[order], array.reordered(order)
-        attrs |= _reordered(attrs, order)
-    kind = attrs.get("quantity", "radiance") if quantity is None else quantity
-    _require_quantity(kind, path)
-    plain = {"quantity": "radiance", "units": "relative", "source": ""}
-    return lazy_cube(array, grid, {**plain, **attrs, "quantity": kind}, chunks)
-
-
-def cube_copy(url: Url) -> contextlib.AbstractContextManager[Path]:
-    """A copy of a cube's files on this machine, for as long as the block; see ``local_copy``."""
-    return local_copy(url, others=url.suffix.lower() in _OF_SEVERAL)
+        yield copy_of(str(place)).path, functools.partial(peek_url, str(place), key, axes), True
+        return
+    with local_copy(place, others=place.suffix.lower() in _OF_SEVERAL) as file:
+        yield file, functools.partial(peek_cube, file, key, axes), isinstance(place, Path)
 
 
 def _require_quantity(kind: object, path: Path) -> None:
@@ -131,18 +186,6 @@ def _plain_cube(cube: xr.DataArray, *, whole: bool) -> xr.DataArray:
         make_cube(cube[:1, :1].values, cube["wavelength"].values)  # refuses what is no number
     plain.attrs = dict(cube.attrs)
     return plain
-
-
-#: Attributes of one value a band, which follow the bands.
-PER_BAND = ("band_names", "fwhm_nm", "good_bands")
-
-
-def _reordered(attrs: Mapping[str, Any], order: npt.NDArray[np.intp]) -> dict[str, Any]:
-    return {
-        name: [attrs[name][k] for k in order]
-        for name in PER_BAND
-        if isinstance(attrs.get(name), list) and len(attrs[name]) == order.size
-    }
 
 
 def save_cube(
@@ -194,14 +237,9 @@ def save_with(
     """As ``save_cube``, with files that belong to the cube: all of them appear, or none.
 
     Args:
-        cube: as for ``save_cube``.
+        cube, overwrite, format: as for ``save_cube``.
         path: of the cube, on this machine.
         beside: further files in the same folder, and what writes each to the path it gets.
-        overwrite: replace what is there.
-        format: as for ``save_cube``.
-
-    Raises:
-        DataError, ConfigError, OutputError: as ``save_cube``, or as what writes the others.
     """
     path = Path(path)
     entry = FORMATS.for_writing(path, format)
@@ -305,7 +343,8 @@ def _wavelengths(
     bands = stored.shape[2]
     grid = stored.wavelengths_nm if given is None else given
     if grid is None and stored.wavelength_problem:
-        raise FormatError(_naming(path, stored.wavelength_problem))
+        problem = stored.wavelength_problem
+        raise FormatError(problem if str(path) in problem else f"{path}: {problem}")
     if grid is None:
         hint = "400:700:10"
         usual = ", the usual grid of 31 bands" if bands == CHALLENGE_WAVELENGTHS_NM.size else ""
@@ -326,21 +365,11 @@ def _wavelengths(
             f"given{hint}"
         )
     if given is not None and stored.wavelengths_nm is not None and not stored.assumed:
-        _require_agreement(path, np.asarray(stored.wavelengths_nm, np.float64), grid)
+        own = np.asarray(stored.wavelengths_nm, np.float64)
+        if np.abs(own - grid).max() > _SAME_NM:
+            raise FormatError(
+                f"{path} states its bands at {describe_wavelengths(own)}, and "
+                f"{describe_wavelengths(grid)} are given; leave them out to open the cube as the "
+                "file says; --resample gives other bands"
+            )
     return grid
-
-
-def _naming(path: Path, problem: str) -> str:
-    return problem if str(path) in problem else f"{path}: {problem}"
-
-
-def _require_agreement(
-    path: Path, own: npt.NDArray[np.float64], given: npt.NDArray[np.float64]
-) -> None:
-    """Refuse labels that contradict the file's."""
-    if np.abs(own - given).max() > _SAME_NM:
-        raise FormatError(
-            f"{path} states its bands at {describe_wavelengths(own)}, and "
-            f"{describe_wavelengths(given)} are given; leave them out to open the cube as the file "
-            "says; --resample gives other bands"
-        )

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from respectra.cubes.formats.base import CubeFormat, Stored, guard_reading, reading
-from respectra.cubes.model import DIMS
+from respectra.cubes.model import DIMS, LazyArray, cube_on
 from respectra.errors import FormatError, MissingExtraError
 
 #: What ``chunks=`` takes: as xarray; ``{}`` for those of the file.
@@ -25,7 +24,7 @@ _CHUNK_BYTES = 32 * 2**20
 Peek = Callable[[], tuple[CubeFormat, Stored]]
 
 
-class StoredArray(BackendArray):
+class StoredArray(LazyArray):
     """The values of a cube file, float32, for xarray to index.
 
     Args:
@@ -41,13 +40,8 @@ class StoredArray(BackendArray):
         self.shape = self._stored.shape
         self.dtype = np.dtype(np.float32)
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = self.__dict__.copy()
-        del state["_entry"], state["_stored"], state["_whole"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["_path"], state["_peek"], state["_order"])  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoredArray, (self._path, self._peek, self._order)
 
     @property
     def stored(self) -> Stored:
@@ -70,22 +64,15 @@ class StoredArray(BackendArray):
             return rows, columns, bands
         return max(1, min(rows, _CHUNK_BYTES // (4 * columns * bands))), columns, bands
 
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._read
-        )
-
     def _read(self, key: tuple[Any, Any, Any]) -> npt.NDArray[np.float32]:
         """Values at an index of integers and slices."""
-        places = [_positions(part, n) for part, n in zip(key, self.shape, strict=True)]
-        shape = tuple(np.atleast_1d(place).size for place in places)
-        if 0 in shape:
-            values = np.empty(shape, np.float32)
+        places = [np.arange(n)[part] for part, n in zip(key, self.shape, strict=True)]
+        rows, columns, bands = (np.atleast_1d(place) for place in places)
+        if rows.size and columns.size and bands.size:
+            values = self._at(rows, columns, bands if self._order is None else self._order[bands])
         else:
-            rows, columns, bands = (np.atleast_1d(place) for place in places)
-            bands = bands if self._order is None else self._order[bands]
-            values = self._at(rows, columns, bands)
-        taken = tuple(0 if place.ndim == 0 else slice(None) for place in places)
+            values = np.empty((rows.size, columns.size, bands.size), np.float32)
+        taken = tuple(0 if np.ndim(place) == 0 else slice(None) for place in places)
         return np.ascontiguousarray(values[taken])
 
     def _at(
@@ -97,7 +84,9 @@ class StoredArray(BackendArray):
         for group in groups:
             part = self._window(_span(group), _span(columns), _span(bands))
             for axis, positions in enumerate((group, columns, bands)):
-                part = _take(part, positions - positions.min(), axis)
+                places = positions - positions.min()
+                if not np.array_equal(places, np.arange(part.shape[axis])):
+                    part = part.take(places, axis)
             parts.append(part)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -135,22 +124,8 @@ class StoredArray(BackendArray):
         return values
 
 
-def _positions(key: Any, size: int) -> npt.NDArray[np.intp]:
-    """Where an integer or a slice points; a scalar for an integer."""
-    return np.arange(size)[key] if isinstance(key, slice) else np.asarray(range(size)[int(key)])
-
-
 def _span(positions: npt.NDArray[np.intp]) -> slice:
     return slice(int(positions.min()), int(positions.max()) + 1)
-
-
-def _take(
-    part: npt.NDArray[np.float32], positions: npt.NDArray[np.intp], axis: int
-) -> npt.NDArray[np.float32]:
-    count = part.shape[axis]
-    if np.array_equal(positions, np.arange(count)):
-        return part
-    return part.take(positions, axis=axis)
 
 
 def lazy_cube(
@@ -161,11 +136,7 @@ def lazy_cube(
 ) -> xr.DataArray:
     """A cube over an array that is read when it is asked for, and kept once all of it is read.
 
-    Args:
-        array: shape (y, x, band), bands in the order of the wavelengths.
-        wavelengths_nm: ascending.
-        attrs: of the cube.
-        chunks: makes it an array of Dask; ``{}`` takes the file's own chunks.
+    Chunks make it an array of Dask; ``{}`` takes the file's own.
 
     Raises:
         MissingExtraError: chunks without Dask.
@@ -173,12 +144,7 @@ def lazy_cube(
     values: Any = indexing.CopyOnWriteArray(indexing.LazilyIndexedArray(array))  # type: ignore[arg-type]
     if chunks is None:
         values = indexing.MemoryCachedArray(values)  # type: ignore[no-untyped-call]
-    cube = xr.DataArray(
-        xr.Variable(DIMS, values),
-        coords={"wavelength": ("wavelength", wavelengths_nm, {"units": "nm"})},
-        attrs=dict(attrs),
-        name="cube",
-    )
+    cube = cube_on(values, wavelengths_nm, attrs)
     own = dict(zip(DIMS, array.chunks, strict=True))
     cube.encoding["preferred_chunks"] = own
     if chunks is None:

@@ -1,9 +1,8 @@
 """Low-rank cubes: a few coefficients a pixel, and the spectra that they weigh.
 
-A :class:`LowRankCube` holds the factors. :meth:`LowRankCube.lazy` is an ordinary labelled array on
-top of them, whose values are computed when and where they are asked for: a band costs a band, a
-pixel a pixel. That is the one way from factors to cubes, and ``require_cube`` takes it; so every
-function of the package that takes a cube takes a low-rank cube too.
+:meth:`LowRankCube.lazy` is an ordinary labelled array on top of the factors, whose values are
+computed when and where they are asked for: a band costs a band, a pixel a pixel. ``require_cube``
+takes that way; so every function of the package that takes a cube takes a low-rank cube too.
 """
 
 from __future__ import annotations
@@ -14,10 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from respectra.cubes.model import DIMS, check_wavelengths, make_cube
+from respectra.cubes.model import DIMS, LazyArray, check_wavelengths, cube_on, make_cube
 from respectra.cubes.resampling import Method, resample
 from respectra.errors import DataError
 
@@ -156,13 +154,8 @@ class LowRankCube:
 
     def lazy(self) -> xr.DataArray:
         """An ordinary cube whose values are expanded when, and where, they are asked for."""
-        values = indexing.LazilyIndexedArray(_Expansion(self))
-        return xr.DataArray(
-            xr.Variable(DIMS, values),
-            coords={"wavelength": ("wavelength", self.wavelengths_nm, {"units": "nm"})},
-            attrs=dict(self.attrs),
-            name="cube",
-        )
+        values = LazyArray(self.shape, np.float32, self._expand)
+        return cube_on(indexing.LazilyIndexedArray(values), self.wavelengths_nm, self.attrs)
 
     def _expand(self, key: tuple[Any, Any, Any]) -> npt.NDArray[Any]:
         """Values at an index of integers and slices."""
@@ -188,17 +181,3 @@ class LowRankCube:
             "mean": self.mean,
         }
         return LowRankCube(**(factors | changes), clip=self.clip, attrs=self.attrs)
-
-
-class _Expansion(BackendArray):
-    """The values of a low-rank cube, for xarray to index."""
-
-    def __init__(self, cube: LowRankCube) -> None:
-        self._cube = cube
-        self.shape = cube.shape
-        self.dtype = np.dtype(np.float32)
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._cube._expand
-        )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
+from xarray.backends import BackendArray
+from xarray.core import indexing
 
 from respectra.arrays import labelled_array
 from respectra.errors import DataError
@@ -142,3 +145,66 @@ def describe_wavelengths(wavelengths_nm: npt.ArrayLike | None) -> str:
     regular = np.allclose(steps, steps[0], rtol=1e-6)
     spacing = f"in steps of {abs(steps[0]):g}" if regular else "in uneven steps"
     return f"{grid[0]:g} to {grid[-1]:g} nm {spacing}"
+
+
+class LazyArray(BackendArray):
+    """Values that xarray reads where, and when, they are asked for.
+
+    Args:
+        shape: of all values.
+        dtype: of the values.
+        read: gives those at an integer or a slice for each axis.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: npt.DTypeLike, read: Callable[[tuple[Any, ...]], Any]
+    ) -> None:
+        self.shape, self.dtype, self._read = shape, np.dtype(dtype), read
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self._read
+        )
+
+
+def cube_on(
+    data: Any, wavelengths_nm: npt.ArrayLike, attrs: Mapping[Any, Any] | None = None
+) -> xr.DataArray:
+    """Label values that are not in memory as a cube: an array of dask, or what xarray indexes."""
+    return xr.DataArray(
+        xr.Variable(DIMS, data),
+        coords={"wavelength": ("wavelength", np.asarray(wavelengths_nm), {"units": "nm"})},
+        attrs=dict(attrs or {}),
+        name="cube",
+    )
+
+
+def is_chunked(array: xr.DataArray) -> bool:
+    """Whether an array lies on dask's chunks: nothing of it is computed until it is asked for."""
+    return array.chunks is not None
+
+
+def by_chunk(
+    cube: xr.DataArray,
+    function: Callable[..., npt.NDArray[Any]],
+    last: int,
+    dtype: npt.DTypeLike = np.float32,
+    **arguments: Any,
+) -> Any:
+    """A function of whole spectra on every chunk, as an array of dask.
+
+    Args:
+        cube: on chunks.
+        function: of (rows, columns, bands) and the arguments; must be one of a module.
+        last: length of the last axis of what it gives.
+        dtype: of what it gives.
+        arguments: of the function.
+    """
+    data = cube.data.rechunk({2: -1})
+    return data.map_blocks(
+        function,
+        dtype=dtype,
+        chunks=(data.chunks[0], data.chunks[1], (last,)),
+        meta=np.empty((0, 0, 0), dtype),
+        **arguments,
+    )

@@ -60,7 +60,6 @@ def preview(
     reflectance = cube.attrs.get("quantity") == "reflectance"
     if exposure is not None and not (np.isfinite(exposure) and exposure > 0):
         raise ConfigError(f"exposure is a positive factor; got {exposure!r}")
-    light = illuminant if illuminant is not None else ("D65" if reflectance else "E")
     grid = wavelengths_of(cube)
     visible = (grid >= VISIBLE_NM[0]) & (grid <= VISIBLE_NM[1])
     if not visible.any():
@@ -68,14 +67,19 @@ def preview(
             f"no band is visible: they lie from {grid[0]:g} to {grid[-1]:g} nm, "
             f"sight from {VISIBLE_NM[0]:g} to {VISIBLE_NM[1]:g} nm"
         )
-    weights = _weights(grid[visible], observer, light, lit=reflectance)
+    light = illuminant if illuminant is not None else ("D65" if reflectance else "E")
+    power = resample_light(open_light(light), grid[visible])
+    weights = srgb_matrix(power, grid[visible], observer=observer)
+    if not reflectance:  # radiance is lit already
+        weights = weights / power[:, None]
     values = cube.values if visible.all() else cube.values[:, :, visible]
     with np.errstate(invalid="ignore"):  # of infinities, whose pixels become black below
         linear = values @ weights.astype(np.float32)
     np.nan_to_num(linear, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     if exposure is None:
         exposure = 1.0 if reflectance else _automatic_exposure(linear)
-    return _encode(linear * np.float32(exposure))
+    codes = encode_srgb(linear * np.float32(exposure)) * np.float32(255)
+    return np.asarray(np.rint(codes), np.uint8)
 
 
 def save_preview(
@@ -114,27 +118,9 @@ def save_preview(
         temporary.write_bytes(data.tobytes())
 
 
-def _weights(
-    grid: npt.NDArray[np.float64],
-    observer: str,
-    light: str | os.PathLike[str] | xr.DataArray,
-    *,
-    lit: bool,
-) -> npt.NDArray[np.float64]:
-    """From a spectrum to linear sRGB in one product, shape (band, 3)."""
-    power = resample_light(open_light(light), grid)
-    matrix = srgb_matrix(power, grid, observer=observer)
-    return matrix if lit else matrix / power[:, None]
-
-
 def _automatic_exposure(linear: npt.NDArray[np.float32]) -> float:
     brightest = linear.max(axis=2)
     level = float(np.quantile(brightest, 1.0 - _CLIPPED_SHARE))
     if level <= 0:  # almost all of it is black
         level = float(brightest.max())
     return 1.0 / level if level > 0 else 1.0
-
-
-def _encode(linear: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Linear light to sRGB codes."""
-    return np.asarray(np.rint(encode_srgb(linear) * np.float32(255)), np.uint8)

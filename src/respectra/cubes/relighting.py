@@ -10,8 +10,7 @@ import numpy as np
 import xarray as xr
 
 from respectra.colour import make_light, normalise_light, open_light, resample_light
-from respectra.cubes.chunked import is_chunked
-from respectra.cubes.model import require_cube, wavelengths_of
+from respectra.cubes.model import Quantity, is_chunked, require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError, RespectraError
 from respectra.guards.text import parse_json, parse_object
 from respectra.typing import FloatArray
@@ -41,22 +40,15 @@ def to_radiance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArray:
         >>> rs.to_radiance(cube, "A").attrs["quantity"]
         'radiance'
     """
-    cube = require_cube(cube)
-    if cube.attrs.get("quantity", "radiance") != "reflectance":
-        raise DataError("the cube holds radiance already; respectra.relight gives it another light")
-    found = _stated(cube) if light is None else open_light(light)
-    return _scaled(cube, _power(found, cube), "radiance", found)
+    return _converted(cube, light, "radiance", "; respectra.relight gives it another light")
 
 
 def to_reflectance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArray:
-    """The reflectance of a scene whose radiance and light are known.
+    """The reflectance of a scene of known radiance: what :func:`to_radiance` was given.
 
     Args:
         cube: radiance.
-        light: the light that it is under; the one in its attributes by default.
-
-    Returns:
-        ``quantity`` reflectance.
+        light: that it is under; the one in its attributes by default.
 
     Raises:
         DataError: the cube holds reflectance, or the light is dark in a band or does not cover it.
@@ -68,11 +60,7 @@ def to_reflectance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArr
         >>> rs.to_reflectance(rs.to_radiance(scene, "A")).values.round(4).tolist()
         [[[0.5, 0.5, 0.5]]]
     """
-    cube = require_cube(cube)
-    if cube.attrs.get("quantity", "radiance") != "radiance":
-        raise DataError("the cube holds reflectance already")
-    found = _stated(cube) if light is None else open_light(light)
-    return _scaled(cube, 1.0 / _power(found, cube), "reflectance", found)
+    return _converted(cube, light, "reflectance")
 
 
 def relight(cube: xr.DataArray, light: Light, *, present: Light | None = None) -> xr.DataArray:
@@ -97,11 +85,21 @@ def relight(cube: xr.DataArray, light: Light, *, present: Light | None = None) -
         'A'
     """
     cube = require_cube(cube)
-    if cube.attrs.get("quantity", "radiance") == "reflectance":
+    if cube.attrs.get("quantity") == "reflectance":
         return to_radiance(cube, light)
-    new = open_light(light)
-    old = _stated(cube) if present is None else open_light(present)
+    new, old = open_light(light), _light_of(cube, present)
     return _scaled(cube, _power(new, cube) / _power(old, cube), "radiance", new)
+
+
+def _converted(
+    cube: xr.DataArray, light: Light | None, quantity: Quantity, hint: str = ""
+) -> xr.DataArray:
+    cube = require_cube(cube)
+    if cube.attrs.get("quantity", "radiance") == quantity:
+        raise DataError(f"the cube holds {quantity} already{hint}")
+    found = _light_of(cube, light)
+    power = _power(found, cube)
+    return _scaled(cube, power if quantity == "radiance" else 1.0 / power, quantity, found)
 
 
 def _power(light: xr.DataArray, cube: xr.DataArray) -> FloatArray:
@@ -136,24 +134,27 @@ def _has_name(light: xr.DataArray) -> bool:
     return known.shape == light.shape and bool(np.array_equal(known.values, light.values))
 
 
-def _stated(cube: xr.DataArray) -> xr.DataArray:
-    """The light that a cube's attributes state.
+def _light_of(cube: xr.DataArray, light: Light | None) -> xr.DataArray:
+    """A light that a user states, or the one that the cube's attributes do.
 
     Raises:
-        ConfigError: they state none, or one that is not known.
+        ConfigError: nobody states one, or one that is not known.
+        DataError: the attributes state one that cannot be used.
     """
+    if light is not None:
+        return open_light(light)
     name = cube.attrs.get("light")
     if name is None:
         raise ConfigError(
             "the cube does not say which light it is under; state it, such as light='D65' "
-            "(--present D65 on the command line)"
+            "(respectra relight --present D65)"
         )
     try:
         recorded = _recorded(cube, str(name))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"the cube's attributes state a light {str(name)!r} that cannot be used: {error}; "
-            "state it yourself (--present on the command line)"
+            "state it yourself (respectra relight --present)"
         ) from None
     return open_light(str(name)) if recorded is None else recorded
 

@@ -20,11 +20,10 @@ from respectra.cubes.formats._axes import parse_axes
 from respectra.cubes.formats.base import guard, reading
 from respectra.cubes.formats.zarr import peek_store
 from respectra.errors import FormatError
+from respectra.guards.zarr import METADATA, MOST_METADATA
 from respectra.storage import fingerprint, named
 from respectra.urls import Url, reaching
 
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
-_MOST_METADATA = 2**24
 #: Stores of which a copy is kept for whoever asks for them next.
 _KEPT = 16
 
@@ -54,8 +53,8 @@ class Copy:
                 raise FormatError(f"{url} leads outside its folder: {key}")
             size = int(facts.get("size") or 0)
             file.parent.mkdir(parents=True, exist_ok=True)
-            if file.name in _METADATA:
-                if size > _MOST_METADATA:
+            if file.name in METADATA:
+                if size > MOST_METADATA:
                     raise FormatError(f"{url}: {file.name} of {size:,} bytes is no description")
                 metadata.append(file)
             else:
@@ -100,7 +99,7 @@ def copy_of(url: str) -> Copy:
         FormatError: there is no store, or it is not whole.
     """
     where = Url.parse(url)
-    for name in _METADATA[:3]:
+    for name in METADATA[:3]:
         with contextlib.suppress(FormatError):
             return _copy(url, fingerprint(where / name))
     with reaching(where):

@@ -8,8 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.chunked import by_chunk, cube_on, is_chunked
-from respectra.cubes.model import check_wavelengths, make_cube, require_cube, wavelengths_of
+from respectra.cubes.model import (
+    by_chunk,
+    check_wavelengths,
+    cube_on,
+    is_chunked,
+    make_cube,
+    require_cube,
+    wavelengths_of,
+)
 from respectra.errors import ConfigError, DataError
 from respectra.typing import FloatArray
 
@@ -31,17 +38,16 @@ def resample(
     Args:
         cube: dims (y, x, wavelength).
         wavelengths_nm: centres of the bands wanted, nm, ascending.
-        method: ``linear`` takes the spectrum's value at each centre: right for going to a finer
-            or an equal grid. ``band-average`` takes its exact mean over each band, which reaches
-            halfway to the neighbouring centres: right for going to a coarser grid, where single
-            values would miss what lies between. The first and the last band are symmetric; a
-            part of them beyond the measured range is left out of the mean. ``auto`` averages
+        method: ``linear`` takes the spectrum's value at each centre: right for a finer or equal
+            grid. ``band-average`` takes its exact mean over each band, which reaches halfway to
+            the neighbouring centres: right for a coarser grid. The first and the last band are
+            symmetric; what of them lies beyond the measured range is left out. ``auto`` averages
             where the bands wanted are wider than those measured, and interpolates elsewhere.
         extrapolate: beyond the measured range, hold the nearest measured value.
 
     Returns:
-        float32 cube with the same attributes; on dask's chunks where the cube is, and then nothing
-        is computed, nor values that are not finite found, until it is asked for.
+        float32 cube with the same attributes; on dask's chunks where the cube is, computed (and
+        refused) when it is asked for.
 
     Raises:
         DataError: a centre lies beyond the measured range and ``extrapolate`` is false; the cube
@@ -110,8 +116,8 @@ def is_coarser(target_nm: FloatArray, source_nm: FloatArray) -> bool:
 def fit_bands(cube: xr.DataArray, wavelengths_nm: npt.ArrayLike) -> xr.DataArray:
     """A cube at the bands that somebody expects: as it is where it has them, else resampled.
 
-    This is the one way in which scenes come onto the grid of a method; images that are rendered
-    of a scene are rendered of what this gives, so that image and truth always belong together.
+    This is the one way in which scenes come onto the grid of a method: images are rendered of what
+    this gives, so that image and truth always belong together.
 
     Raises:
         DataError: the cube is not measured at all of these wavelengths.

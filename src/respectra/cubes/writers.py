@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy.typing as npt
 
 from respectra.cubes.formats import FORMATS
-from respectra.cubes.formats._writer import CubeType, CubeWriter, Region
-from respectra.cubes.formats.base import writing
+from respectra.cubes.formats.base import CubeType, CubeWriter, Region, writing
 from respectra.cubes.io import PathLike
 from respectra.errors import ConfigError, DataError
 from respectra.files import Move, atomic_paths, move_into_place
@@ -44,10 +42,7 @@ class GrowingCube:
     Args:
         folder: where it grows; the caller makes and removes it, and holds the lock of the target.
         target: where it will be; a format that has a writer.
-        shape: (y, x, band).
-        wavelengths_nm: one a band, ascending, nm.
-        dtype: of its values.
-        pieces: rows and columns of the pieces in which it comes.
+        shape, wavelengths_nm, dtype, pieces: as for :class:`CubeWriter`.
 
     Raises:
         ConfigError: the format is written as a whole.
@@ -95,12 +90,7 @@ class OpenWriter:
         self._path, self._writer, self._attrs, self._stack = path, writer, attrs, stack
 
     def write(self, rows: slice, values: npt.NDArray[Any], columns: slice | None = None) -> None:
-        """Write some rows, or a rectangle.
-
-        Args:
-            rows: a start and a stop.
-            values: shape (y, x, band).
-            columns: all of them by default.
+        """Write some rows, or a rectangle, with values of shape (y, x, band).
 
         Raises:
             DataError: the values have another shape, or lie outside.
@@ -116,10 +106,7 @@ class OpenWriter:
             self._writer.write(region, values)  # type: ignore[arg-type]
 
     def commit(self, attrs: Mapping[str, Any] | None = None) -> None:
-        """Put the complete cube into its place.
-
-        Args:
-            attrs: of the cube, where they are known only now.
+        """Put the complete cube into its place, with its attributes where they are known only now.
 
         Raises:
             OutputError: it cannot be written.
@@ -136,12 +123,7 @@ class OpenWriter:
     def __enter__(self) -> OpenWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *details: object) -> None:
         self.abort() if kind is not None else self.commit()
 
 

@@ -97,10 +97,9 @@ def check_collection(
         from those of most scenes; scenes known to be bad; cubes with the same values.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(32, 32), "cubes/a.npz")
         >>> check_collection(rs.open_collection("cubes")).ok
         True
     """

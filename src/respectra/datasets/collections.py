@@ -52,12 +52,9 @@ def open_collection(
         FormatError: a URL cannot be reached.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> from pathlib import Path
-        >>> Path("cubes").mkdir()
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(32, 32), "cubes/a.npz")
         >>> [scene.name for scene in open_collection("cubes")]
         ['a']
     """
@@ -180,7 +177,7 @@ def walk(root: Path, opening: Opening = AS_THE_FILES_SAY) -> Files:
             below.clear()
             continue
         seen.add(real)
-        if here != root and _is_cube_folder(here, below, names):
+        if here != root and _is_cube_folder(here, names):
             folders.append(here)
             below.clear()
             continue
@@ -189,7 +186,7 @@ def walk(root: Path, opening: Opening = AS_THE_FILES_SAY) -> Files:
     return Files(root, tuple(sorted(files)), tuple(sorted(folders)), opening)
 
 
-def _is_cube_folder(folder: Path, below: list[str], names: list[str]) -> bool:
+def _is_cube_folder(folder: Path, names: list[str]) -> bool:
     """Whether a folder is a Zarr store or one grey PNG a band."""
     if folder.suffix == ".zarr" or "zarr.json" in names:
         return True

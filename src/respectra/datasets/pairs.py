@@ -10,6 +10,9 @@ import numpy.typing as npt
 from respectra.errors import ConfigError, DataError
 from respectra.typing import FloatArray
 
+#: Share of pixels that mix two reflectances, as the borders of objects do.
+_MIXED = 0.5
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -29,7 +32,6 @@ def render_pairs(
     *,
     seed: int,
     exposure_range: tuple[float, float] = (0.5, 1.0),
-    mixed: float = 0.5,
     weights: npt.ArrayLike | None = None,
     illuminant_weights: npt.ArrayLike | None = None,
 ) -> Pairs:
@@ -45,7 +47,6 @@ def render_pairs(
         n: number of pairs.
         seed: the same seed gives the same pairs.
         exposure_range: lowest and highest exposure, drawn log-uniformly.
-        mixed: share of pixels that mix two reflectances, as the borders of objects do.
         weights, illuminant_weights: relative frequencies; equal without them.
 
     Raises:
@@ -61,10 +62,10 @@ def render_pairs(
             "reflectances (m, bands), illuminants (k, bands) and response_matrix (bands, 3) share "
             f"their bands; got {r.shape}, {e.shape} and {f.shape}"
         )
-    if n < 1 or not 0 < low <= high <= 1 or not 0 <= mixed <= 1:
+    if n < 1 or not 0 < low <= high <= 1:
         raise ConfigError(
-            "n >= 1, 0 < exposure_range[0] <= exposure_range[1] <= 1 and mixed in [0, 1] are "
-            f"needed; got n={n}, exposure_range={exposure_range}, mixed={mixed}"
+            "n >= 1 and 0 < exposure_range[0] <= exposure_range[1] <= 1 are needed; got n="
+            f"{n}, exposure_range={exposure_range}"
         )
     white = (e @ f).max(axis=1)
     if not (white > 0).all():
@@ -73,7 +74,7 @@ def render_pairs(
     rng = np.random.default_rng(seed)
     p, q = _frequencies(weights, len(r)), _frequencies(illuminant_weights, len(e))
     first, second = rng.choice(len(r), (2, n), p=p)
-    share = np.where(rng.random(n) < mixed, rng.random(n), 1.0)[:, None]
+    share = np.where(rng.random(n) < _MIXED, rng.random(n), 1.0)[:, None]
     exposure = np.exp(rng.uniform(np.log(low), np.log(high), n))[:, None]
     light = e[rng.choice(len(e), n, p=q)]
     spectra = (share * r[first] + (1 - share) * r[second]) * light * exposure

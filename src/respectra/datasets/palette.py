@@ -23,6 +23,8 @@ DEFAULT_MATERIALS = (
 )
 #: A light that leaves a band with less than this share of its mean power measures nothing there.
 _LEAST_POWER = 0.02
+#: Length scale of the curves to which a camera is blind.
+_SMOOTHNESS_NM = 40.0
 #: No material absorbs everything, and none returns more light than it gets.
 _BLACKEST, _WHITEST = 0.004, 0.98
 #: A large collection is drawn from more often, along this power of its size; the weights of all
@@ -149,7 +151,6 @@ def metamers(
     rng: np.random.Generator,
     *,
     strength: float,
-    smoothness_nm: float = 40.0,
 ) -> FloatArray:
     """Change each reflectance by a smooth curve to which the camera is blind.
 
@@ -163,7 +164,6 @@ def metamers(
         wavelengths_nm: shape (band,).
         rng: where the curves come from.
         strength: standard deviation of the curves, as a share of each reflectance's mean.
-        smoothness_nm: length scale of the process.
 
     Raises:
         DataError: the shapes disagree.
@@ -177,13 +177,11 @@ def metamers(
             "reflectances (n, band), response_matrix (band, channel) and wavelengths (band,) "
             f"share their bands; got {r.shape}, {a.shape} and {grid.shape}"
         )
-    if strength < 0 or smoothness_nm <= 0:
-        raise ConfigError(
-            f"strength >= 0 and smoothness_nm > 0 are needed; got {strength} and {smoothness_nm}"
-        )
+    if strength < 0:
+        raise ConfigError(f"the strength of metamers is not negative; got {strength}")
     if strength == 0 or a.shape[1] >= grid.size:
         return r.copy()
-    covariance = np.exp(-0.5 * ((grid[:, None] - grid) / smoothness_nm) ** 2)
+    covariance = np.exp(-0.5 * ((grid[:, None] - grid) / _SMOOTHNESS_NM) ** 2)
     root = np.linalg.cholesky(covariance + 1e-8 * np.eye(grid.size))
     curves = rng.standard_normal(r.shape) @ root.T
     gain = np.linalg.solve(a.T @ covariance @ a, a.T @ covariance)

@@ -37,10 +37,9 @@ _TRIES = 32
 _RENDER_GRID, _RENDER_MARGIN = 16, 16
 
 
-class RenderOptions(Config):
-    """Render the patches anew instead of taking the images of the store."""
+class RenderChoices(Config):
+    """Render each patch anew instead of taking the image of its scene."""
 
-    track: str = "clean"
     responses: tuple[str, ...] = ()
     """Cameras, one drawn for each patch; the track's own without it. Each channel is scaled to
     give an equal-energy white the value that the track's own camera gives it."""
@@ -50,7 +49,40 @@ class RenderOptions(Config):
     """Another noise for each patch of each epoch; otherwise the noise of seed 0."""
 
 
-class PatchOptions(Config):
+class RenderOptions(RenderChoices):
+    """The same for images of a track."""
+
+    track: str = "clean"
+
+
+class PatchChoices(Config):
+    """How patches are cut and varied, whatever their images are."""
+
+    size: int = Field(default=64, ge=1)
+    """Rows and columns in pixels."""
+    sampling: Literal["random", "strided"] = "random"
+    """``random``: anywhere, each scene equally often. ``strided``: on a grid, each patch once."""
+    stride: int | None = Field(default=None, ge=1)
+    """Of the grid in pixels; the size without it."""
+    per_scene: int = Field(default=1, ge=1)
+    """Random patches of each scene in an epoch."""
+    symmetries: Symmetries = "none"
+    """From which flips and turns one is drawn for each patch."""
+    exposure: tuple[float, float] | None = None
+    """Range of a factor on the cube and its image, drawn log-uniformly; what leaves the image's
+    range is clipped, as in a camera."""
+    least_valid: float = Field(default=0.0, ge=0, le=1)
+    """Draw again while fewer of the pixels were measured; strided patches are left out."""
+
+    @field_validator("exposure")
+    @classmethod
+    def _range(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
+        if limits is not None and not 0 < limits[0] <= limits[1]:
+            raise ValueError("exposure is two positive factors, the lower one first")
+        return limits
+
+
+class PatchOptions(PatchChoices):
     """How patches are cut and varied. Nothing is varied unless it is asked for.
 
     Example:
@@ -59,32 +91,11 @@ class PatchOptions(Config):
         'random'
     """
 
-    size: int = Field(default=64, ge=1)
-    """Rows and columns."""
     track: str = "clean"
     """Whose images go with the cubes."""
-    sampling: Literal["random", "strided"] = "random"
-    """``random``: anywhere, each scene equally often. ``strided``: on a grid, each patch once."""
-    stride: int | None = Field(default=None, ge=1)
-    """Of the grid; the size without it."""
-    per_scene: int = Field(default=1, ge=1)
-    """Random patches of each scene in an epoch."""
     shuffle: bool = True
     """Whether an epoch's order is random."""
-    symmetries: Symmetries = "none"
-    exposure: tuple[float, float] | None = None
-    """Range of a factor on the cube and its image, drawn log-uniformly; what leaves the image's
-    range is clipped, as in a camera."""
-    least_valid: float = Field(default=0.0, ge=0, le=1)
-    """Draw again while fewer of the pixels were measured; strided patches are left out."""
     render: RenderOptions | None = None
-
-    @field_validator("exposure")
-    @classmethod
-    def _range(cls, limits: tuple[float, float] | None) -> tuple[float, float] | None:
-        if limits is not None and not 0 < limits[0] <= limits[1]:
-            raise ValueError("exposure is two positive factors, the lower one first")
-        return limits
 
 
 class SceneSource(Protocol):

@@ -50,10 +50,9 @@ def estimate_seconds(plan: Plan) -> float:
     """How long writing the store will take, from preparing one scene of middling size.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(32, 32), "cubes/a.npz")
         >>> plan = rs.datasets.plan_store({"train": rs.open_collection("cubes")})
         >>> estimate_seconds(plan) >= 0
         True
@@ -91,10 +90,9 @@ def prepare_store(
             image of another size, values beyond float16.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(32, 32), "cubes/a.npz")
         >>> plan = rs.datasets.plan_store({"train": rs.open_collection("cubes")})
         >>> prepare_store(plan, "store")
         >>> len(rs.datasets.open_store("store")["train"])

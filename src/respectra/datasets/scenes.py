@@ -114,12 +114,9 @@ class Collection:
     """Scenes that belong together.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> from pathlib import Path
-        >>> Path("cubes").mkdir()
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(32, 32), "cubes/a.npz")
         >>> collection = rs.open_collection("cubes")
         >>> len(collection), collection.layout
         (1, 'cubes')

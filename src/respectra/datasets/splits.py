@@ -113,10 +113,9 @@ def split_officially(collection: Collection) -> dict[str, Collection]:
         DataError: none of the published scenes is there.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(32, 32), "cubes/a.npz")
         >>> try:
         ...     split_officially(rs.open_collection("cubes"))
         ... except rs.RespectraError as error:

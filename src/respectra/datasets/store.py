@@ -245,10 +245,9 @@ def open_store(folder: str | os.PathLike[str]) -> Store:
         FormatError: no store, an unfinished one, or one whose index is damaged.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(32, 32), "cubes/a.npz")
         >>> plan = rs.datasets.plan_store({"train": rs.open_collection("cubes")})
         >>> rs.datasets.prepare_store(plan, "store")
         >>> len(open_store("store")["train"])

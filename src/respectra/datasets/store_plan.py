@@ -103,10 +103,9 @@ def plan_store(parts: Mapping[str, Collection], options: PrepareOptions | None =
         ConfigError: an unknown track.
 
     Example:
-        >>> import numpy as np
         >>> import respectra as rs
-        >>> cube = rs.make_cube(np.full((32, 32, 31), 0.5), range(400, 701, 10))
-        >>> rs.save_cube(cube, "cubes/a.npz")
+        >>> from respectra.datasets.still_life import still_life
+        >>> rs.save_cube(still_life(32, 32), "cubes/a.npz")
         >>> plan_store({"train": rs.open_collection("cubes")}).size > 32 * 32 * 31 * 4
         True
     """

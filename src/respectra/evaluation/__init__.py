@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from respectra.evaluation.blind import score_submission, validate_submission
     from respectra.evaluation.demo import DemoResult, run_demo
     from respectra.evaluation.entries import Entry, find_entries, make_entry
-    from respectra.evaluation.leaderboard import make_leaderboard
+    from respectra.evaluation.leaderboard import make_leaderboard, published_table
     from respectra.evaluation.protocol import EvaluationOptions, Protocol
-    from respectra.evaluation.published import published_table
     from respectra.evaluation.report import build_report, save_report
     from respectra.evaluation.results import Results, Row, load_results
     from respectra.evaluation.run import evaluate
@@ -39,8 +38,7 @@ _NAMES = {
     "tables": ("ReportTable", "report_tables"),
     "report": ("build_report", "save_report"),
     "run": ("evaluate",),
-    "leaderboard": ("make_leaderboard",),
-    "published": ("published_table",),
+    "leaderboard": ("make_leaderboard", "published_table"),
     "blind": ("score_submission", "validate_submission"),
 }
 

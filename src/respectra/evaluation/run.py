@@ -42,6 +42,7 @@ from respectra.guards.limits import free_memory
 from respectra.mirror import Mirror, Rules, mirrored
 from respectra.progress import Progress, as_progress, tracked
 from respectra.renaming import renamed_arguments
+from respectra.threads import available_cores
 from respectra.urls import parse_place
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def evaluate(
     entries = entries_of(methods, tracks=chosen.tracks, device=device)
     if jobs == 0:
         needed_gb = (float(one.facts.get("memory_gb", MEMORY_GB)) for one in entries)
-        jobs = suitable_jobs(len(subjects), max(needed_gb, default=MEMORY_GB))
+        jobs = _suitable_jobs(len(subjects), max(needed_gb, default=MEMORY_GB))
     _check(entries, subjects, jobs, threads, timing_runs)
     protocol = Protocol(
         options=chosen,
@@ -188,17 +189,10 @@ def _outputs(output: PathLike | None, report: PathLike | None) -> tuple[PathLike
     return report, None
 
 
-def suitable_jobs(subjects: int, memory_gb: float, memory_share: float = 0.6) -> int:
-    """Processes that a machine can run beside each other.
-
-    Args:
-        subjects: scenes.
-        memory_gb: what one process needs.
-        memory_share: share of the free memory to use.
-    """
-    free = free_memory() / 1e9 * memory_share
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, subjects, int(free / memory_gb)))
+def _suitable_jobs(subjects: int, memory_gb: float) -> int:
+    """Processes that need so much memory each, in three fifths of what is free."""
+    fitting = int(0.6 * free_memory() / 1e9 / memory_gb)
+    return max(1, min(available_cores(), subjects, fitting))
 
 
 def _check(

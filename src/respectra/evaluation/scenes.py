@@ -83,8 +83,7 @@ class EvaluationScene:
             truth = fit_bands(truth, options.wavelengths_nm)
         image = self._image(track, truth, seed)
         valid = None if truth is None else _valid(truth, options)
-        rules = options.rules(cache)
-        return Case(self.name, truth, image, track, seed=seed, rules=rules, valid=valid)
+        return Case(self.name, truth, image, track, seed, options, valid, cache)
 
     def scene(self, cube: Path) -> Scene:
         """The scene of its cube alone."""

@@ -7,11 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from respectra.errors import DataError, FormatError, OutputError, RespectraError, naming
-from respectra.evaluation import metrics
 from respectra.evaluation.auxiliary import (
     TESTS,
     Case,
@@ -193,14 +191,8 @@ class _Sheet:
 
     def row(self, one: Entry, test: str) -> Row:
         """What the row is about."""
-        return Row(
-            role=self.task.subject.role,
-            scene=self.task.subject.name,
-            track=self.task.track,
-            seed=self.task.seed,
-            method=one.name,
-            test=test,
-        )
+        task, subject = self.task, self.task.subject
+        return Row(subject.role, subject.name, task.track, task.seed, one.name, test)
 
     def write(
         self,
@@ -290,7 +282,9 @@ class Scorer:
             if sheet.wants(one, PLAIN):
                 if sheet.task.seed == options.seeds[0]:
                     scene = self._scene(sheet) if scene is None else scene
-                    found = method_details(case, estimate, scene, self._labels(case))
+                    clustered = case.truth is not None and "weighted" in options.tests
+                    labels = case.labels() if clustered else None
+                    found = method_details(case, estimate, scene, labels)
                     save_details(found, details_path(self.work.folder, sheet.row(one, PLAIN)))
                 note = "" if scores else "the scene has no truth"
                 sheet.write(one, PLAIN, scores, note=note, cost=cost)
@@ -329,19 +323,6 @@ class Scorer:
         path = scene_path(self.work.folder, subject.role, sheet.task.track, subject.name)
         save_details(found, path)
         return found
-
-    def _labels(self, case: Case) -> npt.NDArray[np.int32] | None:
-        """Clusters of the scene, where the weighted score keeps them."""
-        if "weighted" not in self.work.options.tests or case.truth is None:
-            return None
-        rules = case.rules
-        return metrics.spectral_clusters(
-            case.truth,
-            rules.clusters,
-            case.seed,
-            init_size=rules.cluster_init_size,
-            cache=rules.cluster_cache,
-        )
 
 
 def _judgement(

@@ -25,6 +25,8 @@ from respectra.evaluation.train_overlap import learned_notes, without_learned
 NONE = "–"
 #: Spaces between columns.
 _GAP = 2
+#: What a column shows of a method.
+_Cell = Callable[[str], str]
 
 
 @functools.cache
@@ -62,7 +64,7 @@ class ReportTable:
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...] = ()
 
-    @property
+    @functools.cached_property
     def left(self) -> tuple[bool, ...]:
         """Whether each column is words, which stand on the left; numbers stand on the right."""
         return tuple(
@@ -70,7 +72,7 @@ class ReportTable:
             for place in range(len(self.columns))
         )
 
-    @property
+    @functools.cached_property
     def widths(self) -> tuple[int, ...]:
         """Characters of the longest cell of each column."""
         lines = (self.columns, *self.rows)
@@ -129,23 +131,20 @@ def accuracy_table(results: Results) -> ReportTable:
     """Table 1: MRAE with its rank, and RMSE, by track; the best method first."""
     tracks = results.protocol.options.tracks
     ranks = {track: ranking(results, track) for track in tracks}
-    columns = ["Method"]
+
+    def ranked(track: str) -> _Cell:
+        mrae = _score(results, track, PLAIN, "mrae")
+        places = {name: f" ({rank})" for name, rank in ranks[track].items()}
+        return lambda name: f"{mrae(name)}{places.get(name, '')}"
+
+    columns: list[tuple[str, _Cell]] = []
     for track in tracks:
-        columns += [f"{track_title(track)} MRAE", "RMSE"]
+        columns += [
+            (f"{track_title(track)} MRAE", ranked(track)),
+            ("RMSE", _score(results, track, PLAIN, "rmse")),
+        ]
     names = sorted(results.names, key=lambda n: tuple(ranks[t].get(n, 10**6) for t in tracks))
-    rows = []
-    for name in names:
-        cells = [name]
-        for track in tracks:
-            mrae = results.mean(name, track, PLAIN, "mrae")
-            rank = f" ({ranks[track][name]})" if name in ranks[track] else ""
-            cells += [
-                f"{show(mrae)}{rank}",
-                show(results.mean(name, track, PLAIN, "rmse")),
-            ]
-        rows.append(tuple(cells))
-    notes = (_rules(results), *learned_notes(results))
-    return ReportTable("1. Accuracy", tuple(columns), tuple(rows), notes)
+    return _by_method("1. Accuracy", names, columns, (_rules(results), *learned_notes(results)))
 
 
 def unseen_table(results: Results) -> ReportTable | None:
@@ -184,26 +183,15 @@ def cost_table(results: Results) -> ReportTable:
 
 def auxiliary_table(results: Results, track: str) -> ReportTable:
     """Table 3 of one track: the auxiliary tests that the report has."""
-    tests = [
-        test for test in select_tests("official") if test.name in results.protocol.options.tests
-    ]
-    out_of_scope = bool(results.protocol.scene_names("out-of-scope"))
-    columns = [
-        "Method",
-        "Plain",
-        *(["Out-of-Scope"] if out_of_scope else []),
-        *(test.title for test in tests),
-    ]
-    rows = []
-    for name in _by_rank(results, track):
-        cells = [name, show(results.mean(name, track, PLAIN, "mrae"))]
-        if out_of_scope:
-            cells.append(show(results.mean(name, track, PLAIN, "mrae", role="out-of-scope")))
-        cells += [show(results.mean(name, track, t.name, next(iter(t.columns)))) for t in tests]
-        rows.append(tuple(cells))
-    return ReportTable(
-        f"3. Auxiliary tests, {track_title(track)} (MRAE)", tuple(columns), tuple(rows)
-    )
+    score = functools.partial(_score, results, track)
+    columns = [("Plain", score(PLAIN, "mrae"))]
+    if results.protocol.scene_names("out-of-scope"):
+        columns.append(("Out-of-Scope", score(PLAIN, "mrae", "out-of-scope")))
+    for test in select_tests("official"):
+        if test.name in results.protocol.options.tests:
+            columns.append((test.title, score(test.name, next(iter(test.columns)))))
+    title = f"3. Auxiliary tests, {track_title(track)} (MRAE)"
+    return _by_method(title, _by_rank(results, track), columns)
 
 
 def further_table(results: Results, track: str) -> ReportTable:
@@ -215,7 +203,7 @@ def further_table(results: Results, track: str) -> ReportTable:
     rows = [
         (
             f"{test.title} *" if test.repeats(camera) else test.title,
-            *(show(results.mean(n, track, test.name, next(iter(test.columns)))) for n in names),
+            *map(_score(results, track, test.name, next(iter(test.columns))), names),
         )
         for test in chosen
     ]
@@ -271,9 +259,7 @@ def _cameras_there(results: Results, track: str) -> list[OtherCamera]:
 
 def guarantees_table(results: Results, track: str) -> ReportTable:
     """Methods with and without guarantees, each beside itself."""
-
-    def score(test: str, metric: str) -> Callable[[str], str]:
-        return lambda name: show(results.mean(name, track, test, metric))
+    score = functools.partial(_score, results, track)
 
     def differing(name: str) -> str:
         count, of = (
@@ -282,52 +268,39 @@ def guarantees_table(results: Results, track: str) -> ReportTable:
         )
         return NONE if count is None or of is None else f"{count:,.0f} of {of:,.0f}"
 
-    columns: dict[str, Callable[[str], str]] = {
-        "MRAE": score(PLAIN, "mrae"),
-        "RMSE": score(PLAIN, "rmse"),
-        "Physical MRAE": score("physical", "back_projection_mrae"),
-        "MRAE to the image": score("physical", "image_mrae"),
-        "Pixels that differ": differing,
-        "ΔE 2000 to the image": score("physical", "image_delta_e_2000"),
-        "Brightness ×0.5": score("brightness-0.5", "mrae"),
-        "Brightness ×2": score("brightness-2", "mrae"),
-    }
+    columns: list[tuple[str, _Cell]] = [
+        ("MRAE", score(PLAIN, "mrae")),
+        ("RMSE", score(PLAIN, "rmse")),
+        ("Physical MRAE", score("physical", "back_projection_mrae")),
+        ("MRAE to the image", score("physical", "image_mrae")),
+        ("Pixels that differ", differing),
+        ("ΔE 2000 to the image", score("physical", "image_delta_e_2000")),
+        ("Brightness ×0.5", score("brightness-0.5", "mrae")),
+        ("Brightness ×2", score("brightness-2", "mrae")),
+    ]
     names = _families(results, track)
-    cells = {title: [make(name) for name in names] for title, make in columns.items()}
-    kept = {title: column for title, column in cells.items() if set(column) != {NONE}}
-    notes = []
-    if "Physical MRAE" in kept:
-        notes.append(
-            "Physical MRAE is the report's: camera signals of the answer against those of the "
-            "truth, which the image has in 8 bits only. MRAE to the image counts what lies "
-            "outside of the bounds of the image's codes."
-        )
-    return ReportTable(
-        f"Guarantees, {track_title(track)}",
-        ("Method", *kept),
-        tuple(zip(names, *kept.values(), strict=True)),
-        tuple(notes),
+    kept = [(title, cell) for title, cell in columns if {cell(name) for name in names} != {NONE}]
+    notes = (
+        "Physical MRAE is the report's: camera signals of the answer against those of the "
+        "truth, which the image has in 8 bits only. MRAE to the image counts what lies "
+        "outside of the bounds of the image's codes.",
     )
+    told = notes if "Physical MRAE" in dict(kept) else ()
+    return _by_method(f"Guarantees, {track_title(track)}", names, kept, told)
 
 
 def consistency_table(results: Results, track: str) -> ReportTable:
     """Physical consistency against the images themselves; needs no truth."""
-    columns = {
-        "image_mrae": "MRAE to the image",
-        "image_error_p95": "95 %",
-        "codes_reproduced": "codes reproduced",
-        "image_delta_e_2000": "ΔE 2000",
-        "image_delta_e_2000_p95": "95 %",
-    }
-    rows = [
-        (name, *(show(results.mean(name, track, "physical", metric)) for metric in columns))
-        for name in results.names_of(track)
+    score = functools.partial(_score, results, track, "physical")
+    columns = [
+        ("MRAE to the image", score("image_mrae")),
+        ("95 %", score("image_error_p95")),
+        ("codes reproduced", score("codes_reproduced")),
+        ("ΔE 2000", score("image_delta_e_2000")),
+        ("95 %", score("image_delta_e_2000_p95")),
     ]
-    return ReportTable(
-        f"Physical consistency with the images, {track_title(track)}",
-        ("Method", *columns.values()),
-        tuple(rows),
-    )
+    title = f"Physical consistency with the images, {track_title(track)}"
+    return _by_method(title, results.names_of(track), columns)
 
 
 def report_tables(results: Results) -> tuple[ReportTable, ...]:
@@ -394,6 +367,22 @@ def scenes_of(mean: Mean) -> str:
     if not mean.complete:
         return f" [{mean.count}/{mean.expected}]"
     return f" [{mean.count} of {mean.count + mean.idle}]" if mean.idle else ""
+
+
+def _score(results: Results, track: str, test: str, metric: str, role: str = "main") -> _Cell:
+    """What a column shows of a method: its mean."""
+    return lambda name: show(results.mean(name, track, test, metric, role=role))
+
+
+def _by_method(
+    title: str,
+    names: Sequence[str],
+    columns: Sequence[tuple[str, _Cell]],
+    notes: tuple[str, ...] = (),
+) -> ReportTable:
+    """A table of a row a method, from titles and what is shown of a method."""
+    rows = tuple((name, *(cell(name) for _, cell in columns)) for name in names)
+    return ReportTable(title, ("Method", *(head for head, _ in columns)), rows, notes)
 
 
 def _three_digits(value: float) -> str:

@@ -1,8 +1,8 @@
 """HDF5 files, read without letting the HDF5 library near this process.
 
-Another process says where the values lie (:mod:`reader`); here they are read from the file itself
-and unpacked with zlib and NumPy, every chunk checked to be exactly as long as it promises. So a
-short chunk never shows memory that it did not fill, values never come from another file, and
+Another process says where the values lie (:mod:`hdf5_reader`); here they are read from the file
+itself and unpacked with zlib and NumPy, every chunk checked to be exactly as long as it promises.
+So a short chunk never shows memory that it did not fill, values never come from another file, and
 several threads read at once.
 """
 
@@ -13,7 +13,7 @@ import itertools
 import math
 import os
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,12 @@ import numpy.typing as npt
 
 from respectra.errors import FormatError
 from respectra.guards.limits import refuse_bomb
-from respectra.guards.reader import ask_hdf5
+from respectra.guards.processes import ask_hdf5
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _DEFLATE, _SHUFFLE, _FLETCHER32, _LZF, _ZSTD = 1, 2, 3, 32000, 32015
 _KNOWN = (_DEFLATE, _SHUFFLE, _FLETCHER32, _LZF, _ZSTD)
 _NAMES = {4: "szip", 5: "nbit", 6: "scaleoffset", 32001: "blosc", 32004: "lz4", 32008: "bitshuffle"}
-
-Selection = tuple[slice | int, ...]
 
 
 def is_hdf5(path: str | os.PathLike[str]) -> bool:
@@ -107,15 +105,11 @@ class Hdf5Array:
             return self.nbytes
         return int(self._chunks()[:, -1].sum())
 
-    def read(self, selection: Selection = ()) -> npt.NDArray[Any]:
+    def read(self, selection: tuple[slice | int, ...] = ()) -> npt.NDArray[Any]:
         """Values, or a part of them.
 
         Args:
             selection: slices of positive step and indices; missing ones take everything.
-
-        Raises:
-            FormatError: the array holds no numbers, its values lie in another file, or the file
-                does not hold what it promises.
         """
         whole = tuple(selection) + (slice(None),) * (len(self.shape) - len(selection))
         bounds = [_bounds(part, n) for part, n in zip(whole, self.shape, strict=True)]
@@ -127,11 +121,9 @@ class Hdf5Array:
             values = self._compact()[tuple(slice(*b) for b in bounds)]
         else:
             values = self._contiguous(bounds)
-        steps = tuple(
-            0 if isinstance(part, int | np.integer) else slice(None, None, part.step)
-            for part in whole
-        )
-        return values[steps]
+        return values[
+            tuple(slice(None, None, p.step) if isinstance(p, slice) else 0 for p in whole)
+        ]
 
     def _refuse(self, needed_bytes: int) -> None:
         where = f"{self.name!r} of {self.path}"
@@ -164,7 +156,7 @@ class Hdf5Array:
         return np.frombuffer(data, self.dtype).reshape(self.shape)
 
     def _contiguous(self, bounds: Sequence[tuple[int, int]]) -> npt.NDArray[Any]:
-        shape = tuple(max(0, stop - start) for start, stop in bounds)
+        shape = tuple(stop - start for start, stop in bounds)
         offset = self._layout["offset"]
         if offset is None:  # never written
             return np.full(shape, self._layout["fill"] or 0, self.dtype)
@@ -189,35 +181,25 @@ class Hdf5Array:
         where = f"{self.name!r} of {self.path}"
         biggest = int(table[:, -1].max(initial=0))
         refuse_bomb(f"a chunk of {where}", needed_bytes=chunk_bytes, stored_bytes=biggest)
-        fill = self._layout["fill"]
-        shape = [max(0, stop - start) for start, stop in bounds]
-        values = np.full(shape, 0 if fill is None else fill, self.dtype)
+        places, sides = table[:, : len(chunks)], np.array(chunks, np.int64)
+        if (places < 0).any() or (places % sides).any():
+            raise FormatError(f"{self.path} is damaged: a chunk of {self.name!r} has no place")
+        starts, stops = np.array(bounds, np.int64).T
+        touched = table[((places < stops) & (places + sides > starts)).all(axis=1)]
+        values = np.full(stops - starts, self._layout["fill"] or 0, self.dtype)
         size = self.path.stat().st_size
         with self.path.open("rb") as file:
-            for *place, mask, offset, stored in self._touched(table, chunks, bounds):
+            for *place, mask, offset, stored in touched.tolist():
                 if offset < 0 or stored < 0 or offset + stored > size:
                     raise FormatError(f"{self.path} is truncated: a chunk of {where} is missing")
                 file.seek(offset)
                 data = _unpack(file.read(stored), self._layout["filters"], mask, chunk_bytes, where)
                 block = np.frombuffer(data, self.dtype).reshape(chunks)
-                _paste(values, block, place, bounds)
+                low, high = np.maximum(place, starts), np.minimum(place + sides, stops)
+                values[_spans(low - starts, high - starts)] = block[
+                    _spans(low - place, high - place)
+                ]
         return values
-
-    def _touched(
-        self,
-        table: npt.NDArray[np.int64],
-        chunks: Sequence[int],
-        bounds: Sequence[tuple[int, int]],
-    ) -> Iterator[list[int]]:
-        places = table[:, : len(chunks)]
-        sides = np.array(chunks, np.int64)
-        if (places < 0).any() or (places % sides).any():
-            raise FormatError(f"{self.path} is damaged: a chunk of {self.name!r} has no place")
-        starts = np.array([start for start, _ in bounds], np.int64)
-        stops = np.array([stop for _, stop in bounds], np.int64)
-        hit = ((places < stops) & (places + sides > starts)).all(axis=1)
-        for row in table[hit]:
-            yield row.tolist()
 
 
 @dataclass(frozen=True)
@@ -238,11 +220,7 @@ class Hdf5File:
 
 
 def open_hdf5(path: str | os.PathLike[str]) -> Hdf5File:
-    """What an HDF5 file holds; nothing of its values is read.
-
-    Raises:
-        FormatError: not an HDF5 file, damaged, or made to crash or to hang the library.
-    """
+    """What an HDF5 file holds; nothing of its values is read."""
     file = Path(path).absolute()
     if not is_hdf5(file):
         raise FormatError(f"{path} is not an HDF5 file")
@@ -293,10 +271,8 @@ def _attributes(attrs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bounds(part: slice | int, n: int) -> tuple[int, int]:
-    if isinstance(part, int | np.integer):
-        at = int(part) + n if part < 0 else int(part)
-        if not 0 <= at < n:
-            raise IndexError(f"index {part} is out of bounds for {n} values")
+    if not isinstance(part, slice):
+        at = range(n)[part]
         return at, at + 1
     start, stop, step = part.indices(n)
     if step < 1:
@@ -304,29 +280,14 @@ def _bounds(part: slice | int, n: int) -> tuple[int, int]:
     return start, max(start, stop)
 
 
-def _paste(
-    values: npt.NDArray[Any],
-    block: npt.NDArray[Any],
-    place: Sequence[int],
-    bounds: Sequence[tuple[int, int]],
-) -> None:
-    """Copy what of a chunk lies within bounds."""
-    into, out = [], []
-    for at, side, (start, stop) in zip(place, block.shape, bounds, strict=True):
-        low, high = max(at, start), min(at + side, stop)
-        into.append(slice(low - start, high - start))
-        out.append(slice(low - at, high - at))
-    values[tuple(into)] = block[tuple(out)]
+def _spans(low: npt.NDArray[np.int64], high: npt.NDArray[np.int64]) -> tuple[slice, ...]:
+    return tuple(map(slice, low.tolist(), high.tolist()))
 
 
 def _unpack(
     data: bytes, filters: Sequence[tuple[int, Sequence[int]]], mask: int, expected: int, where: str
 ) -> bytes:
-    """The bytes of a chunk, exactly as many as expected.
-
-    Raises:
-        FormatError: they are more or fewer, or damaged.
-    """
+    """The bytes of a chunk, exactly as many as expected."""
     # What a filter gets at most: each checksum before it adds four bytes.
     sums = [int(number == _FLETCHER32) for number, _ in filters]
     largest = [expected + 4 * total for total in itertools.accumulate(sums, initial=0)]

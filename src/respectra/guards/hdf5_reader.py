@@ -44,12 +44,11 @@ def main() -> None:
         try:
             answer = _index(request["path"], blob)
             text = json.dumps({**answer, "bytes": sum(map(len, blob))})
-        except MemoryError:
-            blob = []
-            text = json.dumps({"error": "its index needs too much memory", "bytes": 0})
         except Exception as error:  # a damaged file makes the library raise anything
             blob = []
             reason = " ".join(str(error).split())[:300] or type(error).__name__
+            if isinstance(error, MemoryError):
+                reason = "its index needs too much memory"
             text = json.dumps({"error": reason, "bytes": 0})
         _start_clock(0.0)
         answers.write(text.encode() + b"\n" + b"".join(blob))
@@ -132,8 +131,7 @@ class _Index:
         if h5py.check_ref_dtype(dtype) is not None:
             return {**facts, "kind": "references", "targets": _targets(data, self.file)}
         if dtype.kind not in "fiubcS" or dtype.itemsize == 0:
-            fields = list(dtype.names or ())[:32]
-            return {**facts, "kind": "other", "fields": fields}
+            return {**facts, "kind": "other"}
         facts |= {"kind": "numbers", "dtype": dtype.str, "fill": _fill(data)}
         layout = plist.get_layout()
         if layout == h5py.h5d.COMPACT:
@@ -186,10 +184,8 @@ def _index(path: str, blob: list[bytes]) -> dict[str, Any]:
 
 
 def _fill(data: Any) -> Any:
-    value = data.fillvalue
-    if value is None or np.asarray(value).dtype.kind not in "fiub":
-        return None
-    return float(value) if np.asarray(value).dtype.kind == "f" else int(value)
+    value = np.asarray(data.fillvalue)
+    return value.item() if value.dtype.kind in "fiub" and not value.ndim else None
 
 
 def _attributes(item: Any) -> dict[str, Any]:
@@ -234,9 +230,7 @@ def _dimensions(data: Any, file: Any) -> list[str | None] | None:
     names: list[str | None] = []
     with contextlib.suppress(OSError, RuntimeError, TypeError, KeyError, ValueError):
         for axis in data.attrs["DIMENSION_LIST"]:
-            first = axis[0] if len(axis) else None
-            found = file[first].name if first else None
-            names.append(found.lstrip("/") if found else None)
+            names.append(_name_of(axis[0] if len(axis) else None, file))
     return names if len(names) == len(data.shape) else None
 
 
@@ -249,11 +243,12 @@ def _texts(data: Any) -> list[Any] | None:
 def _targets(data: Any, file: Any) -> list[str | None] | None:
     if data.size > _MOST_TEXTS:
         return None
-    names: list[str | None] = []
-    for reference in np.ravel(data[()]):
-        found = file[reference].name if reference else None
-        names.append(found.lstrip("/") if found else None)
-    return names
+    return [_name_of(reference, file) for reference in np.ravel(data[()])]
+
+
+def _name_of(reference: Any, file: Any) -> str | None:
+    found = file[reference].name if reference else None
+    return found.lstrip("/") if found else None
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import stat
 from pathlib import Path
 
 import psutil
@@ -40,6 +41,20 @@ def max_expansion() -> float:
     if not value > 0:
         raise ConfigError(f"{EXPANSION_VARIABLE} is a positive number; got {text!r}")
     return value
+
+
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Refuse a pipe or a device, which may keep whoever reads it waiting, or never end.
+
+    Raises:
+        FormatError: it is one. Of what is not there, whoever opens it says so.
+    """
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - whatever the name is
+    except (OSError, ValueError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise FormatError(f"{path} is a pipe or a device; save what it gives to a file")
 
 
 def refuse_bomb(

@@ -1,4 +1,4 @@
-"""MATLAB files of every version, as arrays by name; see :mod:`mat5` and :mod:`hdf5`."""
+"""MATLAB files of every version, as arrays by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from respectra.errors import FormatError
 from respectra.guards.hdf5 import Hdf5Array, Hdf5File, is_hdf5, open_hdf5
-from respectra.guards.mat5 import Mat5Array, looks_like_mat4, open_mat4, open_mat5
+from respectra.guards.mat4 import looks_like_mat4, open_mat4
+from respectra.guards.mat5 import MatlabArray, open_mat5
 
 SIGNATURE_V5 = b"MATLAB 5.0"
 Version = Literal["4", "5", "7.3"]
@@ -21,75 +22,22 @@ _MAP = "#refs#"
 
 
 @dataclass(frozen=True)
-class MatlabArray:
-    """A variable of a MATLAB file of any version.
+class _Hdf5MatlabArray(MatlabArray):
+    """A variable of version 7.3, or an array of another program's HDF5 file."""
 
-    Attributes:
-        name: of fields and cells with slashes between.
-        shape: as MATLAB shows it; of an HDF5 array that MATLAB did not mark, as HDF5 does.
-        kind: ``numbers``, ``text``, or what else it is.
-        dtype: of numbers.
-        by_columns: whether the file says that MATLAB's order of axes is meant: always, unless
-            another program wrote the HDF5 file.
-        stored_bytes: what the file gives for the values.
-        compressed: whether they may take less room there than in memory.
-        inflation: by how much each value grows besides.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    kind: str
-    dtype: np.dtype[Any]
-    by_columns: bool
-    stored_bytes: int
-    compressed: bool
-    inflation: float
-    _array: Hdf5Array | Mat5Array
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return int(np.prod(self.shape, dtype=np.int64))
+    _array: Hdf5Array = None  # type: ignore[assignment]
 
     @property
     def chunks(self) -> tuple[int, ...] | None:
-        """What is kept together along each axis; None where any part can be read."""
-        if not isinstance(self._array, Hdf5Array):
-            return self.shape
         chunks = self._array.chunks
         return chunks[::-1] if chunks is not None and self.by_columns else chunks
 
-    @property
-    def unit(self) -> str | None:
-        """What an attribute of an HDF5 array says of its unit; MATLAB itself writes none."""
-        if not isinstance(self._array, Hdf5Array):
-            return None
-        said = (self._array.attrs.get(name) for name in ("units", "unit", "Units", "Unit"))
-        return next((text for text in said if isinstance(text, str)), None)
-
     def read(self, selection: tuple[slice, ...] = ()) -> npt.NDArray[Any]:
-        """The values of an array of numbers, or a part of them, in the shape it has.
-
-        Args:
-            selection: slices without a step, one an axis; everything by default.
-
-        Raises:
-            FormatError: it holds none, or the file does not hold what it promises.
-        """
-        if not isinstance(self._array, Hdf5Array):
-            return self._array.read()[selection]
-        turned = self.by_columns
-        values = self._array.read(selection[::-1] if turned else selection)
-        return values.transpose() if turned else values
+        if not self.by_columns:
+            return self._array.read(selection)
+        return self._array.read(selection[::-1]).transpose()
 
     def text(self) -> str:
-        """The first row of a text; empty where there is none.
-
-        Raises:
-            FormatError: it is none.
-        """
-        if isinstance(self._array, Mat5Array):
-            return next(iter(self._array.text()), "")
         if self._array.kind == "text":
             return next(iter(self._array.texts), "")
         codes = np.ravel(self.read())
@@ -99,31 +47,17 @@ class MatlabArray:
 
 
 def open_matlab(path: str | os.PathLike[str]) -> tuple[Version, Mapping[str, MatlabArray]]:
-    """The version of a MATLAB file and its variables, those in structures and cells included.
-
-    Raises:
-        FormatError: no MATLAB file, or a damaged one.
-    """
+    """The version of a MATLAB file and its variables, those in structures and cells included."""
     file = Path(path)
     with file.open("rb") as stream:
         head = stream.read(20)
     if head.startswith(SIGNATURE_V5):
-        return "5", _of_version_5(open_mat5(file))
+        return "5", open_mat5(file)
     if is_hdf5(file):
         return "7.3", _of_hdf5(open_hdf5(file))
     if looks_like_mat4(head):
-        return "4", _of_version_5(open_mat4(file))
+        return "4", open_mat4(file)
     raise FormatError(f"{file} is not a MATLAB file")
-
-
-def _of_version_5(arrays: Mapping[str, Mat5Array]) -> dict[str, MatlabArray]:
-    return {
-        name: MatlabArray(
-            name, array.shape, array.kind, array.dtype, True, array.stored_bytes,
-            array.compressed, array.inflation, array,
-        )
-        for name, array in arrays.items()
-    }  # fmt: skip
 
 
 def _of_hdf5(file: Hdf5File) -> dict[str, MatlabArray]:
@@ -147,6 +81,15 @@ def _wrap(name: str, array: Hdf5Array) -> MatlabArray:
         kind = "text"
     if array.attrs.get("MATLAB_empty") is not None:
         kind = "empty"
-    stored = array.stored_bytes if array.kind in ("numbers", "outside") else 0
-    shape = array.shape[::-1] if marked else array.shape
-    return MatlabArray(name, shape, kind, array.dtype, marked, stored, array.compressed, 1.0, array)
+    units = (array.attrs.get(word) for word in ("units", "unit", "Units", "Unit"))
+    return _Hdf5MatlabArray(
+        name,
+        array.shape[::-1] if marked else array.shape,
+        kind,
+        array.dtype,
+        array.stored_bytes if array.kind in ("numbers", "outside") else 0,
+        array.compressed,
+        by_columns=marked,
+        unit=next((text for text in units if isinstance(text, str)), None),
+        _array=array,
+    )

@@ -18,12 +18,7 @@ _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 
 
 class TextTable(NamedTuple):
-    """A table.
-
-    Attributes:
-        names: headings of the columns; empty when the file has none.
-        values: shape (row, column), float64.
-    """
+    """A table of shape (row, column); no names where its columns have no headings."""
 
     names: tuple[str, ...]
     values: npt.NDArray[np.float64]
@@ -36,9 +31,6 @@ def read_table(path: str | os.PathLike[str]) -> TextTable:
     length; numbers may have decimal commas where commas do not lie between columns. Lines that
     begin with ``#``, ``%`` or ``//`` are left out; rows before the first one of numbers are
     headings, the last of which names the columns when it has as many.
-
-    Raises:
-        FormatError: no text, no rows of numbers, or rows of different lengths.
     """
     lines = [line for line in read_text(path, _MOST_BYTES).splitlines() if line.strip()]
     rows = [line.strip() for line in lines if not line.lstrip().startswith(_COMMENTS)]

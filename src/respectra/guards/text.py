@@ -1,4 +1,4 @@
-"""Text that a file gives: JSON, YAML and tables, of bounded size and depth."""
+"""Text that a file gives: JSON and YAML of bounded size and depth; all else is a FormatError."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from respectra.errors import FormatError, no_file, said_by
-from respectra.guards.places import require_file
+from respectra.guards.limits import require_file
 
 #: No header, journal line or index of ours is larger; more is refused before it is parsed.
 MOST_BYTES = 2**28
@@ -22,9 +22,6 @@ def parse_json(text: str | bytes | bytearray, where: object) -> Any:
     Args:
         text: UTF-8 where it is bytes.
         where: what the text is, for the message: ``"the header of cube.tif"``.
-
-    Raises:
-        FormatError: no JSON, nested too deeply, or a number of too many digits.
     """
     if len(text) > MOST_BYTES:
         raise FormatError(f"{where} is longer than {MOST_BYTES:,} bytes")
@@ -37,11 +34,7 @@ def parse_json(text: str | bytes | bytearray, where: object) -> Any:
 
 
 def parse_object(text: str | bytes | bytearray, where: object) -> dict[str, Any]:
-    """The names and values of a JSON object.
-
-    Raises:
-        FormatError: as :func:`parse_json`; also JSON that is something else than an object.
-    """
+    """The names and values of a JSON object; see :func:`parse_json`."""
     value = parse_json(text, where)
     if not isinstance(value, dict):
         raise FormatError(f"{where} is a JSON {type(value).__name__}, expected an object")
@@ -49,29 +42,17 @@ def parse_object(text: str | bytes | bytearray, where: object) -> dict[str, Any]
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """The value in a JSON file.
-
-    Raises:
-        FormatError: the file cannot be read; as :func:`parse_json`.
-    """
+    """The value in a JSON file."""
     return parse_json(read_bytes(path), path)
 
 
 def read_object(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The names and values in a JSON file.
-
-    Raises:
-        FormatError: the file cannot be read; as :func:`parse_object`.
-    """
+    """The names and values in a JSON file."""
     return parse_object(read_bytes(path), path)
 
 
 def read_bytes(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
-    """A whole file of bounded size.
-
-    Raises:
-        FormatError: missing, unreadable or larger than ``most``.
-    """
+    """A whole file of bounded size."""
     require_file(path)
     try:
         with Path(path).open("rb") as file:
@@ -86,11 +67,7 @@ def read_bytes(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
 
 
 def read_text(path: str | os.PathLike[str], most: int = MOST_BYTES) -> str:
-    """A whole text file, UTF-8 with or without its mark, else Latin-1.
-
-    Raises:
-        FormatError: as :func:`read_bytes`; also a file with a NUL, which no text has.
-    """
+    """A whole text file, UTF-8 with or without its mark, else Latin-1."""
     data = read_bytes(path, most)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         try:
@@ -106,11 +83,7 @@ def read_text(path: str | os.PathLike[str], most: int = MOST_BYTES) -> str:
 
 
 def parse_yaml(text: str, where: object) -> Any:
-    """The value of a YAML text: numbers, text, lists and mappings, nothing that makes objects.
-
-    Raises:
-        FormatError: no YAML, too long, nested too deeply, or of names that multiply.
-    """
+    """The value of a YAML text: numbers, text, lists and mappings, nothing that makes objects."""
     import yaml
 
     if len(text) > _MOST_YAML:

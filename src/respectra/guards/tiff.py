@@ -1,18 +1,16 @@
 """What opening a TIFF will cost, from its tags alone: no decoder is called, nothing is allocated.
 
 The layout is that of TIFF 6.0 and of BigTIFF. A file of four kilobytes can claim a quarter of a
-million tiles, pages that point at one another, or pictures of terabytes; all that is found here.
+million tiles, or pages that point at one another; all that is found here. What the values cost is
+for who reads them (:func:`respectra.guards.limits.refuse_bomb`).
 """
 
 from __future__ import annotations
 
-import dataclasses
-import io
 import math
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -20,112 +18,30 @@ from respectra.errors import FormatError
 from respectra.guards.limits import refuse_bomb
 
 _MAGICS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}  # fmt: skip # noqa: E501
-#: Bytes of a value, by the number of its type.
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # fmt: skip # noqa: E501
+#: Letter of :mod:`struct` of a whole number, by the number of its type.
 _LETTERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
-_SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _SAMPLES = 254, 256, 257, 258, 259, 277
-_STRIP_OFFSETS, _ROWS, _STRIP_COUNTS, _PLANAR = 273, 278, 279, 284
+_WIDTH, _HEIGHT, _BITS, _SAMPLES, _PLANAR = 256, 257, 258, 277, 284
+_STRIP_OFFSETS, _ROWS, _STRIP_COUNTS = 273, 278, 279
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
 _MOST_PAGES = 100_000
 _MOST_TAGS = 4096
-UNCOMPRESSED = 1
 
 
-@dataclass(frozen=True)
-class TiffPage:
-    """A page as its tags describe it.
-
-    Attributes:
-        width: pixels.
-        height: pixels.
-        samples: values a pixel.
-        bits: of a value.
-        compression: number of the method; 1 is none.
-        pieces: strips or tiles that have to be read.
-        stored_bytes: of all pieces.
-        reduced: whether it is a smaller copy of another page.
-    """
-
-    width: int
-    height: int
-    samples: int
-    bits: int
-    compression: int
-    pieces: int
-    stored_bytes: int
-    reduced: bool
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the decoded values."""
-        return self.width * self.height * self.samples * -(-self.bits // 8)
-
-
-def read_tiff_pages(source: str | os.PathLike[str] | bytes, where: object = None) -> list[TiffPage]:
-    """The pages of a TIFF, from their tags.
-
-    Args:
-        source: a path, or the whole file.
-        where: what messages call it; the path by default.
-
-    Raises:
-        FormatError: no TIFF, pages without an end, or tags that point beyond the file.
-    """
-    name = where if where is not None else ("the TIFF" if isinstance(source, bytes) else source)
+def check_tiff(path: str | os.PathLike[str]) -> None:
+    """Refuse a TIFF that no library may open."""
     try:
-        with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
-            return list(_pages(file, name))
+        with Path(path).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            pieces = max(_pieces(file, size, path), default=0)
     except (struct.error, OverflowError, ValueError) as error:
         if isinstance(error, FormatError):
             raise
-        raise FormatError(f"{name} is damaged: {error}") from None
-
-
-def check_tiff(path: str | os.PathLike[str]) -> list[TiffPage]:
-    """The pages of a TIFF that a library may open: they end, and their pieces can be in the file.
-
-    What decoding them costs is for :func:`refuse_tiff_bomb`, once it is known which are read.
-
-    Raises:
-        FormatError: as :func:`read_tiff_pages`; also more strips or tiles than the file can place.
-    """
-    pages = read_tiff_pages(path)
-    pieces = max((page.pieces for page in pages), default=0)
-    size = Path(path).stat().st_size
+        raise FormatError(f"{path} is damaged: {error}") from None
     refuse_bomb(path, needed_bytes=0, stored_bytes=size, pieces=pieces)
-    return pages
 
 
-def refuse_tiff_bomb(
-    where: str | os.PathLike[str], pages: list[TiffPage], file_bytes: int, working_bytes: int = 0
-) -> None:
-    """Refuse pages that cost more than their file can justify; see ``limits.refuse_bomb``.
-
-    Args:
-        where: what messages call the file.
-        pages: those that will be read.
-        file_bytes: of the file.
-        working_bytes: needed besides the decoded values.
-
-    Raises:
-        FormatError, DataError: as ``limits.refuse_bomb``.
-    """
-    stored = min(file_bytes, sum(page.stored_bytes for page in pages))
-    refuse_bomb(
-        where,
-        needed_bytes=sum(page.nbytes for page in pages),
-        stored_bytes=stored,
-        # Values of fewer than eight bits unpack to whole bytes.
-        compressed=any(page.compression != UNCOMPRESSED or page.bits % 8 for page in pages),
-        working_bytes=working_bytes,
-    )
-    # Where each piece lies takes room in the file as well.
-    pieces = sum(page.pieces for page in pages)
-    refuse_bomb(where, needed_bytes=0, stored_bytes=file_bytes, pieces=pieces)
-
-
-def _pages(file: IO[bytes], where: object) -> Iterator[TiffPage]:
-    size = file.seek(0, os.SEEK_END)
+def _pieces(file: IO[bytes], size: int, where: object) -> Iterator[int]:
+    """Strips or tiles of each page."""
     file.seek(0)
     head = file.read(16)
     if head[:4] not in _MAGICS:
@@ -150,8 +66,7 @@ def _pages(file: IO[bytes], where: object) -> Iterator[TiffPage]:
         after = file.read(width)
         if len(entries) != count * entry:
             raise FormatError(f"{where} is cut short in its tags; copy it again")
-        tags = _Tags(file, size, order, big, entries, where)
-        yield _page(tags, where)
+        yield _pieces_of_page(_Tags(file, size, order, big, entries, where), where)
         # Some writers leave the last page without its end.
         (offset,) = struct.unpack(order + form, after) if len(after) == width else (0,)
 
@@ -185,9 +100,10 @@ class _Tags:
         if code not in self._found:
             return ()
         kind, count, inline = self._found[code]
-        length = count * _SIZES.get(kind, 1)
         if kind not in _LETTERS:
             return ()
+        form = f"{self._order}{count}{_LETTERS[kind]}"
+        length = struct.calcsize(form)
         if length <= self._inline:
             data = inline[:length]
         else:
@@ -196,18 +112,20 @@ class _Tags:
                 raise FormatError(f"{self._where} is cut short: the values of a tag are missing")
             self._file.seek(offset)
             data = self._file.read(length)
-        return struct.unpack(f"{self._order}{count}{_LETTERS[kind]}", data)
+        return struct.unpack(form, data)
 
     def one(self, code: int, default: int) -> int:
         """The first number of a tag."""
         return next(iter(self.values(code)), default)
 
 
-def _page(tags: _Tags, where: object) -> TiffPage:
+def _pieces_of_page(tags: _Tags, where: object) -> int:
+    """Strips or tiles that have to be read, or that the page has places for, if these are more."""
     width, height = tags.one(_WIDTH, 0), tags.one(_HEIGHT, 0)
-    samples = tags.one(_SAMPLES, 1)
+    planes = tags.one(_SAMPLES, 1) if tags.one(_PLANAR, 1) == 2 else 1
     tiled = _TILE_OFFSETS in tags or _TILE_WIDTH in tags
-    planes = samples if tags.one(_PLANAR, 1) == 2 else 1
+    for code in (_BITS, _TILE_COUNTS if tiled else _STRIP_COUNTS):
+        tags.values(code)  # which refuses what is cut short
     if tiled:
         across, down = tags.one(_TILE_WIDTH, 0), tags.one(_TILE_HEIGHT, 0)
         if across < 1 or down < 1:
@@ -216,14 +134,7 @@ def _page(tags: _Tags, where: object) -> TiffPage:
     else:
         rows = max(1, min(tags.one(_ROWS, height), max(1, height)))
         pieces = math.ceil(height / rows) * planes
-    counts = tags.values(_TILE_COUNTS if tiled else _STRIP_COUNTS)
     places = tags.count(_TILE_OFFSETS if tiled else _STRIP_OFFSETS)
     if places > pieces * 2 + 16 and places > 4096:
         raise FormatError(f"{where} is damaged: {places:,} places for {pieces:,} strips or tiles")
-    bits = max(tags.values(_BITS)[: samples or 1], default=1)
-    page = TiffPage(
-        width, height, samples, bits, tags.one(_COMPRESSION, UNCOMPRESSED), max(pieces, places),
-        sum(counts), bool(tags.one(_SUBFILE, 0) & 1),
-    )  # fmt: skip
-    # Without counts a reader takes what is needed, or all there is.
-    return page if counts else dataclasses.replace(page, stored_bytes=page.nbytes)
+    return max(pieces, places)

@@ -14,9 +14,9 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -24,12 +24,13 @@ from respectra.errors import FormatError
 from respectra.guards.limits import refuse_bomb
 from respectra.guards.text import parse_object, read_bytes
 
-_MOST_METADATA = 2**24
+MOST_METADATA = 2**24
 _MOST_FILES = 5_000_000
 _DEEPEST = 32
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
-#: Compressors by name, and what of a chunk tells its unpacked size.
+METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _COMPRESSORS = ("blosc", "zstd", "gzip", "zlib", "lz4")
+#: Those of which only unpacking tells how much there is.
+_DEFLATED = ("gzip", "zlib")
 #: Filters that keep or widen values one by one.
 _FILTERS = ("shuffle", "delta", "fixedscaleoffset", "bitround", "quantize", "transpose", "bytes")
 _CHECKSUMS = {"crc32c": 4, "crc32": 4}
@@ -37,7 +38,6 @@ _NUMBERS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint3
             "float16", "float32", "float64")  # fmt: skip
 _NOTHING = 2**64 - 1
 _ZSTD_MAGIC = 0xFD2FB528
-
 
 #: Keeps files here while they are read.
 Holding = Callable[[Sequence[Path]], contextlib.AbstractContextManager[None]]
@@ -81,50 +81,27 @@ class ZarrArray:
 
     @contextlib.contextmanager
     def held(self, selection: Sequence[slice | int]) -> Iterator[None]:
-        """Chunks that are there and checked, for as long as a part is read.
-
-        Args:
-            selection: a slice or an index for each axis.
-
-        Raises:
-            FormatError: see :meth:`check`; or they cannot be fetched.
-        """
-        if self._holding is None:
-            self.check(selection)
-            yield
-            return
-        with self._holding(self.files(selection)):
-            self.check(selection)
-            yield
-
-    def check(self, selection: Sequence[slice | int]) -> None:
-        """Ask every chunk that a part lies in what it unpacks to, before that part is read.
-
-        Args:
-            selection: a slice or an index for each axis.
-
-        Raises:
-            FormatError: one of them is damaged, or makes more than the array promises.
-        """
+        """Chunks that are there for as long as a part is read, each asked what it unpacks to."""
         where = f"the array {self.name!r} of {self._folder}"
-        for file in self.files(selection):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                _check_chunk(file, self._chunks, where)
+        files = self._files(selection)
+        with self._holding(files) if self._holding else contextlib.nullcontext():
+            for file in files:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    _check_chunk(file, self._chunks, where)
+            yield
 
-    def files(self, selection: Sequence[slice | int]) -> list[Path]:
+    def _files(self, selection: Sequence[slice | int]) -> list[Path]:
         """The files of the chunks that a part lies in, whether they are there or not."""
         touched = []
         for part, n, side in zip(selection, self.shape, self._sides, strict=True):
-            places = range(n)[part]
-            if not isinstance(places, range):
-                places = range(places, places + 1)
+            places = range(n)[part] if isinstance(part, slice) else (range(n)[part],)
             if len(places) == 0:
                 return []
-            if abs(places.step) < side:
-                low, high = min(places[0], places[-1]), max(places[0], places[-1])
-                touched.append(range(low // side, high // side + 1))
-            else:
-                touched.append(sorted({place // side for place in places}))  # type: ignore[arg-type]
+            ends = sorted((places[0] // side, places[-1] // side))
+            near = not isinstance(part, slice) or abs(part.step or 1) < side
+            touched.append(
+                range(ends[0], ends[1] + 1) if near else sorted({at // side for at in places})
+            )
         return [
             self._folder / (self._prefix + self._separator.join(map(str, index)) or "0")
             for index in itertools.product(*touched)
@@ -140,21 +117,16 @@ class ZarrStore:
         refused: others by name, and why they are not.
     """
 
-    arrays: Mapping[str, ZarrArray] = field(default_factory=dict)
-    refused: Mapping[str, str] = field(default_factory=dict)
+    arrays: Mapping[str, ZarrArray]
+    refused: Mapping[str, str]
 
 
 def check_store(folder: str | os.PathLike[str], holding: Holding | None = None) -> ZarrStore:
-    """Look through a store; its chunks are looked at when they are read (``ZarrArray.check``).
+    """Look through a store; its chunks are looked at when they are read (``ZarrArray.held``).
 
     Args:
         folder: the store.
-        holding: of a copy whose chunks lie elsewhere: gets those that are about to be read, and
-            keeps them here for as long as they are.
-
-    Raises:
-        FormatError: it leads outside its folder, its metadata are damaged, or it claims far more
-            than it holds.
+        holding: of a copy whose chunks lie elsewhere: keeps those here that are being read.
     """
     root = Path(folder)
     arrays: dict[str, ZarrArray] = {}
@@ -164,7 +136,7 @@ def check_store(folder: str | os.PathLike[str], holding: Holding | None = None) 
         version, facts, attributes = found.metadata
         try:
             shape, sides, chunks = _describe(version, facts)
-            prefix, separator = _naming(version, facts)
+            naming = _naming(version, facts)
         except (KeyError, TypeError, ValueError, OverflowError, LookupError) as error:
             refused[name] = f"the array {name!r} of {root}: {error}"
             continue
@@ -173,10 +145,9 @@ def check_store(folder: str | os.PathLike[str], holding: Holding | None = None) 
             needed_bytes=chunks.nbytes,
             stored_bytes=found.largest,
         )
-        has_fill = "_FillValue" in attributes
         arrays[name] = ZarrArray(
-            name, version, shape, found.size, has_fill, found.folder, sides, chunks,
-            prefix, separator, holding,
+            name, version, shape, found.size, "_FillValue" in attributes,
+            found.folder, sides, chunks, *naming, holding,
         )  # fmt: skip
     return ZarrStore(arrays, refused)
 
@@ -210,7 +181,7 @@ def _walk(root: Path) -> list[_Found]:
                 raise FormatError(
                     f"{entry.path} is a link; a store is read without following links, copy it"
                 )
-        if owner is None and any(entry.name in _METADATA for entry in entries):
+        if owner is None and any(entry.name in METADATA for entry in entries):
             metadata = _metadata(Path(place))
             if metadata is not None:
                 owner = _Found(Path(place), metadata)
@@ -218,7 +189,7 @@ def _walk(root: Path) -> list[_Found]:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 pending.append((entry.path, depth + 1, owner))
-            elif owner is not None and entry.name not in _METADATA:
+            elif owner is not None and entry.name not in METADATA:
                 size = entry.stat(follow_symlinks=False).st_size
                 owner.size += size
                 owner.largest = max(owner.largest, size)
@@ -259,17 +230,13 @@ def _metadata(place: Path) -> tuple[int, dict[str, Any], Mapping[str, Any]] | No
 
 
 def _read(file: Path) -> dict[str, Any]:
-    return parse_object(read_bytes(file, _MOST_METADATA), file)
+    return parse_object(read_bytes(file, MOST_METADATA), file)
 
 
 def _describe(
     version: int, facts: Mapping[str, Any]
 ) -> tuple[tuple[int, ...], tuple[int, ...], _Chunks]:
-    """(shape, sides of chunks, how these are packed) of an array.
-
-    Raises:
-        FormatError, KeyError, TypeError, ValueError: it may not be read.
-    """
+    """(shape, sides of chunks, how these are packed); raises where the array may not be read."""
     shape = _sizes(facts["shape"], 0)
     if version == 3:
         grid = facts["chunk_grid"]
@@ -330,11 +297,14 @@ def _codecs(steps: Sequence[Mapping[str, Any]], sides: Sequence[int], itemsize: 
             index = [str(codec["name"]) for codec in options["index_codecs"]]
             if index not in (["bytes", "crc32c"], ["bytes"]):
                 raise FormatError("the index of its shards is packed, which is not read")
+            parts = _codecs(options["codecs"], inner, itemsize)
+            if parts.inner is not None:
+                raise FormatError("it has shards in shards, which are not read")
             return _Chunks(
                 nbytes,
                 None,
                 _CHECKSUMS["crc32c"] * (len(index) - 1),
-                inner=_codecs(options["codecs"], inner, itemsize),
+                inner=parts,
                 count=math.prod(a // b for a, b in zip(sides, inner, strict=True)),
                 index_first=options.get("index_location", "end") == "start",
             )
@@ -348,65 +318,48 @@ def _codecs(steps: Sequence[Mapping[str, Any]], sides: Sequence[int], itemsize: 
 
 
 def _check_chunk(file: Path, chunks: _Chunks, where: str) -> None:
-    if chunks.inner is not None:
-        _check_shard(file, chunks, where)
-        return
-    if chunks.compressor is None:
+    """Ask a chunk, or each of a shard, what it unpacks to."""
+    packed = chunks.inner or chunks
+    if packed is chunks and packed.compressor is None:
         return  # the library takes exactly what it needs, or refuses
-    whole = chunks.compressor in ("gzip", "zlib")
-    with file.open("rb") as stream:
-        data = stream.read() if whole else stream.read(32)
-    _check_packed(data, file.stat().st_size - chunks.checksum, chunks, where)
-
-
-def _check_shard(file: Path, chunks: _Chunks, where: str) -> None:
-    assert chunks.inner is not None
     size = file.stat().st_size
+    with file.open("rb") as stream:
+        places = [(0, size)] if packed is chunks else _places(stream, size, chunks, where)
+        for offset, count in places if packed.compressor is not None else ():
+            stream.seek(offset)
+            data = stream.read(count if packed.compressor in _DEFLATED else min(count, 32))
+            told = _unpacked_size(data, count - packed.checksum, packed)
+            if told is None or told > packed.nbytes:
+                grown = f"unpacks to {told:,} bytes or more" if told else "cannot be unpacked"
+                raise FormatError(
+                    f"a chunk of {where} {grown} where {packed.nbytes:,} are promised"
+                )
+
+
+def _places(stream: IO[bytes], size: int, chunks: _Chunks, where: str) -> list[tuple[int, int]]:
+    """Where the chunks of a shard begin, and how long they are."""
     length = 16 * chunks.count
     if length + chunks.checksum > size:
         raise FormatError(f"a shard of {where} has no index")
-    with file.open("rb") as stream:
-        stream.seek(0 if chunks.index_first else size - length - chunks.checksum)
-        index = np.frombuffer(stream.read(length), "<u8").reshape(-1, 2)
-        for offset, count in index.tolist():
-            if offset == _NOTHING and count == _NOTHING:
-                continue
-            if offset + count > size:
-                raise FormatError(f"a shard of {where} points beyond its end")
-            if chunks.inner.inner is not None:
-                raise FormatError(f"{where} has shards in shards, which are not read")
-            if chunks.inner.compressor is None:
-                continue
-            stream.seek(offset)
-            whole = chunks.inner.compressor in ("gzip", "zlib")
-            data = stream.read(count if whole else min(count, 32))
-            _check_packed(data, count - chunks.inner.checksum, chunks.inner, where)
+    stream.seek(0 if chunks.index_first else size - length - chunks.checksum)
+    index = np.frombuffer(stream.read(length), "<u8").reshape(-1, 2)
+    places = [(a, n) for a, n in index.tolist() if (a, n) != (_NOTHING, _NOTHING)]
+    if any(offset + count > size for offset, count in places):
+        raise FormatError(f"a shard of {where} points beyond its end")
+    return places
 
 
-def _check_packed(data: bytes, size: int, chunks: _Chunks, where: str) -> None:
-    """Ask a packed chunk what it unpacks to.
-
-    Args:
-        data: its first bytes; all of them where only unpacking tells.
-        size: bytes that it has.
-        chunks: what the array promises.
-        where: for messages.
-    """
-    name = chunks.compressor
-    told: int | None
-    if name == "blosc":
-        told = struct.unpack("<I", data[4:8])[0] if len(data) >= 16 else None
-        if told is not None and struct.unpack("<I", data[12:16])[0] != size:
-            told = None
-    elif name == "lz4":
-        told = struct.unpack("<I", data[:4])[0] if len(data) >= 4 else None
-    elif name == "zstd":
-        told = _zstd_size(data)
-    else:
-        told = _deflated_size(data[:size], chunks.nbytes)
-    if told is None or told > chunks.nbytes:
-        grown = "cannot be unpacked" if told is None else f"unpacks to {told:,} bytes or more"
-        raise FormatError(f"a chunk of {where} {grown} where {chunks.nbytes:,} are promised")
+def _unpacked_size(data: bytes, size: int, chunks: _Chunks) -> int | None:
+    """What a chunk of a size says that it unpacks to, by its first bytes; None if it is damaged."""
+    if chunks.compressor == "blosc":
+        if len(data) < 16 or struct.unpack("<I", data[12:16])[0] != size:
+            return None
+        return int(struct.unpack("<I", data[4:8])[0])
+    if chunks.compressor == "lz4":
+        return int(struct.unpack("<I", data[:4])[0]) if len(data) >= 4 else None
+    if chunks.compressor == "zstd":
+        return _zstd_size(data)
+    return _deflated_size(data[:size], chunks.nbytes)
 
 
 def _zstd_size(data: bytes) -> int | None:
@@ -415,7 +368,7 @@ def _zstd_size(data: bytes) -> int | None:
         return None
     flags = data[4]
     single = flags >> 5 & 1
-    width = (int(bool(single)), 2, 4, 8)[flags >> 6]
+    width = (single, 2, 4, 8)[flags >> 6]
     at = 5 + (0 if single else 1) + (0, 1, 2, 4)[flags & 3]
     if width == 0 or len(data) < at + width:
         return None

@@ -16,6 +16,7 @@ from respectra.cameras import Capture, InputKind
 from respectra.cubes import Quantity, make_cube
 from respectra.errors import ConfigError, unknown_name
 from respectra.inference.averages import mean_of, median_of, moments
+from respectra.inference.binding import what_for
 from respectra.inference.cache import fingerprint
 from respectra.inference.guarantees import Guarantees
 from respectra.inference.reconstructor import CubeFacts, Reconstructor
@@ -51,7 +52,8 @@ class ModelEnsemble:
     """Several reconstructors asked about one image, a file, a folder or a clip.
 
     Args:
-        members: at least one, of one track and one set of wavelengths.
+        members: at least one, of one track and one set of wavelengths, and for the same capture if
+            they are for one.
         combine: ``mean``, ``weighted`` (a mean with ``weights``), or ``median`` of each value.
         weights: one a member, for ``weighted``; they are divided by their sum.
 
@@ -61,8 +63,8 @@ class ModelEnsemble:
         >>> cube = ModelEnsemble(members)(rs.make_image([[[0.2, 0.3, 0.1]]]))
 
     Raises:
-        ConfigError: no members, members of different tracks or wavelengths, an unknown way to
-            combine, or weights that do not go with it.
+        ConfigError: no members, members of different tracks, wavelengths, captures or quantities,
+            an unknown way to combine, or weights that do not go with it.
     """
 
     def __init__(
@@ -84,6 +86,12 @@ class ModelEnsemble:
                     f"members of an ensemble share their track and wavelengths; {members[0].name} "
                     f"was made for {first.track} with {first.bands} bands, {member.name} for "
                     f"{other.track} with {other.bands}"
+                )
+            if (other.capture, other.quantity) != (first.capture, first.quantity):
+                raise ConfigError(
+                    "members of an ensemble are for one capture, or all for none yet, and give one "
+                    f"quantity; {members[0].name} gives {first.quantity} for {what_for(first)}, "
+                    f"{member.name} {other.quantity} for {what_for(other)}"
                 )
         if (weights is not None) != (combine == "weighted"):
             raise ConfigError("weights belong to combine='weighted', and to it alone")
@@ -219,20 +227,27 @@ class ModelEnsemble:
         """What is written down with a cube."""
         facts = self.members[0].cube_facts(layout)
         source = f"reconstructed by {self.name}"
-        return {**facts, "source": source, "method": self.name, "ensemble": self.combine}
+        facts = {**facts, "source": source, "method": self.name, "ensemble": self.combine}
+        return {**facts, **self._learned}
+
+    @property
+    def _learned(self) -> CubeFacts:
+        """What references taught of the members."""
+        corrections = [(m.name, m.guarantees.correction) for m in self.members]
+        said = [f"{name}: {found.summary}" for name, found in corrections if found is not None]
+        return {"references": "; ".join(said)} if said else {}
 
     def _label(self, spectra: Float32Array, first: xr.DataArray) -> xr.DataArray:
         known = ("quantity", "capture", "camera", "light", "assumed", "contract_mismatch")
-        facts = {name: first.attrs[name] for name in known if name in first.attrs}
-        return make_cube(
-            spectra,
-            self.contract.wavelengths_nm,
-            **facts,
-            source=f"reconstructed by {self.name}",
-            method=self.name,
-            track=self.contract.track,
-            ensemble=self.combine,
-        )
+        facts: dict[str, Any] = {
+            **{name: first.attrs[name] for name in known if name in first.attrs},
+            "source": f"reconstructed by {self.name}",
+            "method": self.name,
+            "track": self.contract.track,
+            "ensemble": self.combine,
+            **self._learned,
+        }
+        return make_cube(spectra, self.contract.wavelengths_nm, **facts)
 
 
 #: What recovers pictures, files, folders and clips.

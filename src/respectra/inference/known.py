@@ -133,6 +133,26 @@ class KnownFacts:
         return correct_by_materials(bound, path, kind, self.materials)
 
 
+def stated_capture(file: Path | None, **facts: Any) -> Capture | None:
+    """The capture that somebody states: single facts win over those of a capture file.
+
+    Args:
+        file: as ``Capture.save`` writes it; None: none.
+        facts: by the names that ``Capture`` has for them; None: not stated.
+
+    Returns:
+        None where nothing is stated.
+
+    Raises:
+        RespectraError: a file or a value that cannot be one.
+    """
+    said = {name: value for name, value in facts.items() if value is not None}
+    stated = None if file is None else Capture.load(file)
+    if not said:
+        return stated
+    return Capture(**said) if stated is None else stated.replace(**said)
+
+
 class Chosen:
     """The reconstructor for a picture: by its kind, and what its file says of its camera."""
 

@@ -56,6 +56,7 @@ class CubeFacts(TypedDict, total=False):
     camera_matrix: str
     contract_mismatch: str
     ensemble: str
+    references: str
 
 
 class Reconstructor:

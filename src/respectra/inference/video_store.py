@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from respectra.cubes.formats._low_rank import BASIS, COEFFICIENTS, MEAN, clip_attrs
+from respectra.cubes.formats._dataset import BASIS, COEFFICIENTS, MEAN, clip_attrs
 from respectra.cubes.formats.zarr import CHUNK_SIDE, add_array, cube_attributes, remove_partial
 from respectra.cubes.writers import CubeType
 from respectra.errors import OutputError

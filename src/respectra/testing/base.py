@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from respectra.errors import RespectraError
 from respectra.methods.card import Card
+from respectra.methods.registry import methods
 from respectra.registry import reason_of
+
+if TYPE_CHECKING:
+    from respectra.methods.registry import Method
 
 T = TypeVar("T")
 
@@ -106,6 +110,14 @@ def require(condition: object, message: str) -> None:
     """Raise an AssertionError with a message unless the condition holds."""
     if not condition:
         raise AssertionError(message)
+
+
+def registered(method: Method) -> str:
+    """The name under which a method is registered, or NotApplicable."""
+    name = method.card.name
+    if name not in methods() or methods()[name] != method:
+        raise NotApplicable(f"no installed package registers {name!r} with this entry")
+    return name
 
 
 def require_card(card: Card, kind: str) -> None:

@@ -19,17 +19,14 @@ _SHAPE = (16, 20)
 
 
 def check_track(track: str | type[Track]) -> dict[str, str]:
-    """Run every check that our own tracks pass.
+    """Run every check that our own tracks pass; the results are those of `run_checks`.
 
     Args:
         track: a name of ``respectra.cameras.list_tracks()``, or a class not registered yet.
 
-    Returns:
-        Check by check ``passed``, or why it does not apply.
-
     Raises:
         ConfigError: there is no track of that name.
-        AssertionError: names every check that failed, and what was seen.
+        AssertionError: as :func:`run_checks`.
 
     Example:
         >>> check_track("clean")["the_same_seed_gives_the_same_image"]

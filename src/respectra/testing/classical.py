@@ -19,10 +19,9 @@ from respectra.methods import (
     save_weights,
 )
 from respectra.methods.classical.base import ClassicalEntry, ClassicalMethod
-from respectra.methods.registry import methods
 from respectra.testing.base import (
     Battery,
-    NotApplicable,
+    registered,
     require,
     require_card,
     require_refusal,
@@ -37,18 +36,15 @@ _PAIRS = 1100
 
 
 def check_classical(method: str | type[ClassicalMethod[Any]] | ClassicalEntry) -> dict[str, str]:
-    """Run every check that our own classical methods pass.
+    """Run every check that our own classical methods pass; the results are those of `run_checks`.
 
     Args:
         method: a name of ``respectra.list_methods()``, or a class that is not registered yet; for
             the latter the checks that need a registered name do not apply.
 
-    Returns:
-        Check by check ``passed``, or why it does not apply.
-
     Raises:
         ConfigError: there is no classical method of that name.
-        AssertionError: names every check that failed, and what was seen.
+        AssertionError: as :func:`run_checks`.
 
     Example:
         >>> check_classical("pseudo-inverse")["card_is_complete"]
@@ -165,11 +161,7 @@ def inputs_are_left_alone(method: ClassicalEntry) -> None:
 @_check
 def saved_and_loaded_weights_give_the_same(method: ClassicalEntry) -> None:
     """Bit for bit, through a weights file."""
-    name = method.card.name
-    if name not in methods() or not isinstance(methods()[name], ClassicalEntry):
-        raise NotApplicable(f"no installed package registers {name!r}")
-    if methods()[name] != method:
-        raise NotApplicable(f"{name!r} is registered with another class")
+    name = registered(method)
     ready = fitted(method)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "weights.safetensors"

@@ -30,12 +30,9 @@ def check_format(entry: str | CubeFormat) -> dict[str, str]:
         entry: a name that ``respectra.save_cube(format=...)`` takes, or an entry that is not
             registered yet.
 
-    Returns:
-        Check by check ``passed``, or why it does not apply.
-
     Raises:
         ConfigError: there is no format of that name.
-        AssertionError: names every check that failed, and what was seen.
+        AssertionError: as :func:`run_checks`.
 
     Example:
         >>> check_format("npz")["values_come_back"]

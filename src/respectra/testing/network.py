@@ -23,7 +23,14 @@ from respectra.methods import (
     load_weights,
     save_weights,
 )
-from respectra.testing.base import Battery, require, require_card, require_refusal, run_checks
+from respectra.testing.base import (
+    Battery,
+    registered,
+    require,
+    require_card,
+    require_refusal,
+    run_checks,
+)
 from respectra.testing.network_field import FIELD_CHECKS
 from respectra.testing.network_parts import (
     Method,
@@ -32,7 +39,6 @@ from respectra.testing.network_parts import (
     noise,
     one_thread,
     picture,
-    registered,
     require_same,
     run,
     tiny_config,
@@ -46,19 +52,16 @@ _check = NETWORK_CHECKS.check
 
 
 def check_network(method: str | Method, *, slow: bool = True) -> dict[str, str]:
-    """Run every check that our own networks pass.
+    """Run every check that our own networks pass; the results are those of `run_checks`.
 
     Args:
         method: a name of ``respectra.list_methods()``, or an entry that is not registered yet; for
             the latter the checks that need a registered name do not apply.
         slow: also the export to ONNX and the memory of one frame, some ten seconds.
 
-    Returns:
-        Check by check ``passed``, or why it does not apply.
-
     Raises:
         ConfigError: there is no network of that name.
-        AssertionError: names every check that failed, and what was seen.
+        AssertionError: as :func:`run_checks`.
 
     Example:
         >>> check_network("lwrdanet", slow=False)["evaluation_is_deterministic"]

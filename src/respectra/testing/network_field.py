@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from respectra.methods import Tiling
 from respectra.methods.measure import measure_frame
 from respectra.methods.networks.blocks import GlobalMean
-from respectra.testing.base import Battery, NotApplicable, require
+from respectra.testing.base import Battery, NotApplicable, registered, require
 from respectra.testing.network_parts import (
     Method,
     build,
     count_gmac,
     noise,
     picture,
-    registered,
     require_same,
     run,
     tiny_config,

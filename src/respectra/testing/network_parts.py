@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from respectra.methods.network import NetworkConfig, NetworkMethod
-from respectra.methods.registry import methods
-from respectra.testing.base import NotApplicable, require
+from respectra.testing.base import require
 
 Method = NetworkMethod[Any]
 
@@ -74,14 +73,6 @@ def require_same(got: Tensor, wanted: Tensor, tolerance: float, what: str) -> No
     require(
         difference <= tolerance, f"{what}: differs by {difference:.3g}, more than {tolerance:g}"
     )
-
-
-def registered(method: Method) -> str:
-    """The name under which a method is registered, or NotApplicable."""
-    name = method.card.name
-    if name not in methods() or methods()[name] is not method:
-        raise NotApplicable(f"no installed package registers {name!r} with this entry")
-    return name
 
 
 def count_gmac(method: Method, config: NetworkConfig, height: int, width: int) -> float:

@@ -14,11 +14,11 @@ from respectra.evaluation.auxiliary import (
     Case,
     InputTest,
     OutputTest,
-    Rules,
     Test,
 )
 from respectra.evaluation.metrics import METRICS, Metric
 from respectra.evaluation.metrics.registry import MetricSettings, ScenePair
+from respectra.evaluation.protocol import EvaluationOptions
 from respectra.inference import Reconstructor
 from respectra.methods import Contract, build_classical
 from respectra.testing.base import Battery, NotApplicable, require, run_checks
@@ -29,17 +29,14 @@ _SHAPE = (24, 28)
 
 
 def check_metric(metric: str | Metric) -> dict[str, str]:
-    """Run every check that our own metrics pass.
+    """Run every check that our own metrics pass; the results are those of `run_checks`.
 
     Args:
         metric: a name of ``respectra.evaluation.metrics.METRICS``, or one not registered yet.
 
-    Returns:
-        Check by check ``passed``, or why it does not apply.
-
     Raises:
         ConfigError: there is no metric of that name.
-        AssertionError: names every check that failed, and what was seen.
+        AssertionError: as :func:`run_checks`.
 
     Example:
         >>> check_metric("sam")["the_truth_itself_is_perfect"]
@@ -50,17 +47,14 @@ def check_metric(metric: str | Metric) -> dict[str, str]:
 
 
 def check_test(test: str | Test) -> dict[str, str]:
-    """Run every check that our own auxiliary tests pass.
+    """Run every check that our own auxiliary tests pass; the results are those of `run_checks`.
 
     Args:
         test: a name of ``respectra.evaluation.auxiliary.TESTS``, or one not registered yet.
 
-    Returns:
-        Check by check ``passed``, or why it does not apply.
-
     Raises:
         ConfigError: there is no test of that name.
-        AssertionError: names every check that failed, and what was seen.
+        AssertionError: as :func:`run_checks`.
 
     Example:
         >>> check_test("shuffle-4")["it_scores_what_it_names"]
@@ -141,7 +135,7 @@ def example_case() -> Case:
     truth, _ = cubes()
     track = get_track("clean")
     image = track.render(truth, key="scene")
-    return Case("scene", truth, image, track, rules=Rules(clusters=5))
+    return Case("scene", truth, image, track, rules=EvaluationOptions(clusters=5))
 
 
 @functools.cache

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -110,40 +110,24 @@ class _StepsFrom(Sampler[int]):
         return itertools.count(self.first)
 
 
-def steps_from(first: int) -> Sampler[int]:
-    """Numbers of steps from this one on, without end."""
-    return _StepsFrom(first)
-
-
 class TrainingData(LightningDataModule):
     """Batches for the trainer, from the step at which it starts or continues.
 
     Args:
-        patches: patches by epoch and number.
-        size: patches of a step, over all processes.
-        with_bounds: whether the bounds of the scenes' images are wanted.
-        workers: processes that cut patches; 0 cuts them in the training process.
+        batches: gives the batch of each step, made of ``rank`` and ``processes``; where several
+            processes train, it is sent to each.
+        workers: processes that make batches; 0 makes them in the training process.
     """
 
-    def __init__(
-        self, patches: Patches, size: int, *, with_bounds: bool = False, workers: int = 0
-    ) -> None:
+    def __init__(self, batches: Callable[..., Dataset[Any]], *, workers: int = 0) -> None:
         super().__init__()
-        self.patches, self.size = patches, size
-        self.with_bounds, self.workers = with_bounds, workers
+        self.batches, self.workers = batches, workers
 
-    def train_dataloader(self) -> DataLoader[StepBatch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """An endless loader."""
         assert self.trainer is not None
-        batches = StepBatches(
-            self.patches,
-            self.size,
-            with_bounds=self.with_bounds,
-            rank=self.trainer.global_rank,
-            processes=self.trainer.world_size,
-        )
         return DataLoader(
-            batches,
+            self.batches(rank=self.trainer.global_rank, processes=self.trainer.world_size),
             batch_size=None,
             sampler=_StepsFrom(self.trainer.global_step),
             num_workers=self.workers,

@@ -17,7 +17,6 @@ from respectra.errors import ConfigError, RespectraWarning
 from respectra.training.data import StepBatches
 from respectra.training.module import TrainingModule, prepare
 
-Device = Literal["auto", "cpu", "cuda"]
 #: How Lightning calls a precision.
 Precision = Literal["32-true", "16-mixed", "bf16-mixed"]
 #: A first step shorter than this is followed by a second one, which is the one that counts.
@@ -64,11 +63,6 @@ def _cpu_has_bfloat16() -> bool:
         return False
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, test)()) for test in tests if hasattr(torch.cpu, test))
-
-
-def threads_a_process(processes: int) -> int:
-    """Threads for each of several processes that share the machine's cores."""
-    return max(1, torch.get_num_threads() // processes)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from respectra.methods.network import CameraAware, StepAware
 from respectra.methods.registry import get_network
 from respectra.training.data import StepBatch
 from respectra.training.losses import Loss
-from respectra.training.recipe import Recipe
+from respectra.training.recipe import Recipe, RelativeTerm
 from respectra.training.schedules import make_optimizer, make_schedule
 
 #: Images of all tracks are 8-bit codes.
@@ -38,18 +38,15 @@ class TrainingModule(LightningModule):
         recipe: how to train.
         steps: optimiser steps of the run.
         start: weights to start from, for fine-tuning; fresh ones from the seed without them.
-        lengthened: the run had another length when its checkpoint was written.
 
     Raises:
         ConfigError: a term of the loss cannot be had, or the weights to start from are of another
             method or shape.
     """
 
-    def __init__(
-        self, recipe: Recipe, *, steps: int, start: Weights | None = None, lengthened: bool = False
-    ) -> None:
+    def __init__(self, recipe: Recipe, *, steps: int, start: Weights | None = None) -> None:
         super().__init__()
-        self.recipe, self.steps, self.lengthened = recipe, steps, lengthened
+        self.recipe, self.steps = recipe, steps
         self.contract = recipe.contract()
         torch.manual_seed(recipe.seed)
         network = get_network(recipe.method).network(recipe.network_config())
@@ -112,10 +109,9 @@ class TrainingModule(LightningModule):
         """Go on with the schedule of the run's new length, as if it had been so from the start.
 
         The checkpoint says which length it is of: the first process of several may have replaced
-        the recipe in the folder before another one looks. Older ones do not say.
+        the recipe in the folder before another one looks.
         """
-        known, now = checkpoint.get(_LENGTH), self.recipe.length.model_dump(mode="json")
-        if not (self.lengthened if known is None else known != now):
+        if checkpoint.get(_LENGTH) == self.recipe.length.model_dump(mode="json"):
             return
         stand_in = torch.nn.Parameter(torch.zeros(1))
         optimizer = make_optimizer(self.recipe.optimizer, [stand_in])
@@ -158,7 +154,8 @@ class TrainingModule(LightningModule):
             for scene, value in zip(batch.scenes, batch.cube, strict=True)
             if not (value != 0).all()
         ]
-        floors = [name for name in broken if getattr(self.recipe.loss, name).weight]
+        terms_of = dict(self.recipe.loss.terms())
+        floors = [name for name in broken if isinstance(terms_of[name], RelativeTerm)]
         if zeros and floors:
             return (
                 f"{place}: the truth of {', '.join(sorted(set(zeros)))} holds zeros, where a "

@@ -9,15 +9,21 @@ from pydantic import Field, model_validator
 
 from respectra.config import Config
 from respectra.cubes import Quantity
-from respectra.datasets.patches import PatchOptions, RenderOptions, Symmetries
-from respectra.training.schedule_recipe import (
+from respectra.datasets.patches import (
+    PatchChoices,
+    PatchOptions,
+    RenderChoices,
+    RenderOptions,
+    Symmetries,
+)
+from respectra.training.recipe_parts import (
     ConstantSchedule,
     OptimizerRecipe,
     Positive,
     Schedule,
     Share,
+    SyntheticRecipe,
 )
-from respectra.training.synthetic_recipe import SyntheticRecipe
 
 if TYPE_CHECKING:
     from respectra.methods import Contract
@@ -45,36 +51,13 @@ class DataRecipe(Config):
     """What the values are, where the files do not say or are wrong."""
 
 
-class RenderRecipe(Config):
-    """Render each patch anew instead of taking the scene's image."""
-
-    responses: tuple[str, ...] = ()
-    """Cameras, one drawn for each patch; the track's own without it."""
-    options: Mapping[str, Any] = Field(default_factory=dict)
-    """What else to change in the track."""
-    fresh_noise: bool = True
-    """Another noise for each patch of each epoch."""
-
-
-class PatchRecipe(Config):
+class PatchRecipe(PatchChoices):
     """What is cut out of the scenes. Nothing is varied unless the recipe says so."""
 
-    size: int = Field(default=64, ge=1)
-    """Rows and columns of a patch in pixels."""
-    sampling: Literal["random", "strided"] = "random"
-    """``random``: anywhere, each scene equally often. ``strided``: on a grid, each patch once."""
-    stride: int | None = Field(default=None, ge=1)
-    """Of the grid in pixels; the size by default."""
-    per_scene: int = Field(default=1, ge=1)
-    """Random patches of each scene in an epoch."""
-    symmetries: Symmetries = "none"
-    """From which flips and turns one is drawn for each patch."""
     least_valid: Share = 0.5
     """Patches of which a smaller share was measured are passed over; pixels that were not measured
     take no part in the loss."""
-    exposure: tuple[Positive, Positive] | None = None
-    """Range of a factor on the cube and its image, drawn log-uniformly."""
-    render: RenderRecipe | None = None
+    render: RenderChoices | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -217,7 +200,26 @@ class EnsembleRecipe(Config):
     weights: tuple[Positive, ...] = ()
 
 
-class Recipe(Config):
+class CommonRecipe(Config):
+    """What recipes of networks and of classical methods have in common."""
+
+    name: str
+    """METHOD-TRACK."""
+    method: str
+    """Name in the registry."""
+    preset: str = "published"
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """Options of the method that differ from the preset's."""
+    track: str = "clean"
+    wavelengths_nm: Grid | None = None
+    """Bands of the cubes in nm; scenes are resampled to them. The challenge's 31 by default. A
+    network gets as many bands."""
+    data: DataRecipe = DataRecipe()
+    validation: ValidationRecipe = ValidationRecipe()
+    seed: int = Field(default=0, ge=0)
+
+
+class Recipe(CommonRecipe):
     """How a network is trained. The defaults are ours; each recipe file states its team's.
 
     Raises:
@@ -230,23 +232,11 @@ class Recipe(Config):
         ('awan', 'clean', 32)
     """
 
-    name: str
-    """METHOD-TRACK."""
-    method: str
-    """Name in the registry."""
-    preset: str = "published"
-    options: Mapping[str, Any] = Field(default_factory=dict)
-    """Options of the network that differ from the preset's."""
-    track: str = "clean"
     source: str = ""
     """Where the values come from."""
     entered: bool = True
     """Whether those who made the method trained it for this track."""
     input: InputRecipe = InputRecipe()
-    wavelengths_nm: Grid | None = None
-    """Bands of the cubes in nm; scenes are resampled to them. The challenge's 31 by default. The
-    network gets as many bands."""
-    data: DataRecipe = DataRecipe()
     patches: PatchRecipe = PatchRecipe()
     synthetic: SyntheticRecipe = SyntheticRecipe()
     """Of scenes without end, for ``--data synthetic``; otherwise without effect."""
@@ -256,12 +246,10 @@ class Recipe(Config):
     schedule: Schedule = ConstantSchedule()
     loss: LossRecipe = LossRecipe(mrae=RelativeTerm())
     length: Length = Length(epochs=100)
-    validation: ValidationRecipe = ValidationRecipe()
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
     """Mixed precision is used where the hardware has it, and float32 elsewhere."""
     clip_gradient: Positive | None = None
     """Largest norm of the gradient."""
-    seed: int = Field(default=0, ge=0)
     ensemble: EnsembleRecipe = EnsembleRecipe()
     undisclosed: tuple[str, ...] = ()
     """Fields whose values nobody published: our choice."""
@@ -304,7 +292,7 @@ class Recipe(Config):
         return _contract(self.track, self.wavelengths_nm, self.input.model_dump())
 
 
-class ClassicalRecipe(Config):
+class ClassicalRecipe(CommonRecipe):
     """How a classical method is fitted to the pixels of a collection.
 
     Raises:
@@ -315,18 +303,8 @@ class ClassicalRecipe(Config):
         200000
     """
 
-    name: str
-    method: str
-    preset: str = "published"
-    options: Mapping[str, Any] = Field(default_factory=dict)
-    track: str = "clean"
-    wavelengths_nm: Grid | None = None
-    """Bands of the cubes in nm; scenes are resampled to them. The challenge's 31 by default."""
-    data: DataRecipe = DataRecipe()
     pixels: int = Field(default=200_000, ge=100)
     """Pixels drawn from the scenes that train, as many from each."""
-    validation: ValidationRecipe = ValidationRecipe()
-    seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _known(self) -> Self:

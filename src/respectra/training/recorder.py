@@ -19,7 +19,6 @@ from respectra.files import atomic_path
 from respectra.methods import Weights, save_weights
 from respectra.progress import Progress
 from respectra.training.folder import MetricsFile, RunFolder
-from respectra.training.hardware import threads_a_process
 from respectra.training.module import TrainingModule
 from respectra.training.validation import (
     SELECTED_BY,
@@ -103,7 +102,7 @@ class Recorder(Callback):
         """Open the files."""
         assert isinstance(pl_module, TrainingModule)
         if trainer.world_size > 1 and pl_module.device.type == "cpu":
-            torch.set_num_threads(threads_a_process(trainer.world_size))
+            torch.set_num_threads(max(1, torch.get_num_threads() // trainer.world_size))
         if trainer.is_global_zero:
             names = ("loss", *pl_module.loss.weights, "lr")
             columns = (*names, "validation_mrae", "validation_rmse")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,19 +26,18 @@ from respectra.methods import Weights, load_weights
 from respectra.progress import Progress, as_progress
 from respectra.renaming import renamed_arguments
 from respectra.training.classical import fit_classical
-from respectra.training.data import TrainingData
-from respectra.training.folder import RunFolder
+from respectra.training.data import StepBatches, TrainingData
+from respectra.training.folder import RunFolder, model_card
 from respectra.training.guards import leave_out_small, require_trainable
 from respectra.training.hardware import Estimate, estimate_cost, pick_device
 from respectra.training.lightning_trainer import fit, make_trainer, quiet_lightning
-from respectra.training.model_card import model_card
 from respectra.training.module import TrainingModule
 from respectra.training.nodes import Team, find_team
 from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Recipe
 from respectra.training.recipe_files import differences, load_recipe, save_recipe
+from respectra.training.recipe_parts import is_synthetic
 from respectra.training.recorder import Recorder
-from respectra.training.source import TrainingScenes, open_scenes
-from respectra.training.synthetic_recipe import is_synthetic
+from respectra.training.source import SceneList, TrainingScenes, open_scenes
 
 _HINT = "see to the folder, and resume the run"
 Data = Literal["synthetic"] | Sequence[str | os.PathLike[str]] | TrainingScenes
@@ -138,7 +138,7 @@ def train(
         begun_with = None if start is None else load_weights(start)
         digest = None if start is None else content_hash(start)
         if is_synthetic(data):
-            job = _synthetic_job(recipe, folder, begun_with, team=team, workers=workers)
+            job = _synthetic_job(recipe, begun_with, team=team, workers=workers)
         else:
             scenes = _open(recipe, data)
             if isinstance(recipe, ClassicalRecipe):
@@ -151,7 +151,7 @@ def train(
                     _begin(folder, recipe, facts)
                     folder.write_fitted(fit_classical(recipe, scenes, provenance=facts))
                 return _result(recipe, folder, team)
-            job = _job(recipe, scenes, folder, begun_with, team=team, workers=workers)
+            job = _job(recipe, scenes, begun_with, team=team, workers=workers)
         facts = {**_facts(recipe, job.scenes, begun_with, digest), **job.facts}
         if team.writes:
             _begin(folder, recipe, facts)
@@ -208,7 +208,6 @@ def _open(recipe: AnyRecipe, data: Data) -> TrainingScenes:
 def _job(
     recipe: Recipe,
     scenes: TrainingScenes,
-    folder: RunFolder,
     begun_with: Weights | None,
     *,
     team: Team,
@@ -218,12 +217,11 @@ def _job(
     patches = Patches(scenes.train, recipe.patches.options(recipe.track), seed=recipe.seed)
     scenes = leave_out_small(scenes, patches, recipe)
     steps = recipe.length.in_steps(len(patches) / recipe.batch)
-    module = TrainingModule(
-        recipe, steps=steps, start=begun_with, lengthened=_is_lengthened(folder, recipe, team)
-    )
+    module = TrainingModule(recipe, steps=steps, start=begun_with)
     require_trainable(module, patches, processes=team.size)
     with_bounds = not recipe.contract().keeps_exposure
-    data = TrainingData(patches, recipe.batch, with_bounds=with_bounds, workers=workers)
+    batches = functools.partial(StepBatches, patches, recipe.batch, with_bounds=with_bounds)
+    data = TrainingData(batches, workers=workers)
 
     def estimate(device: torch.device) -> Estimate:
         return estimate_cost(
@@ -234,51 +232,32 @@ def _job(
 
 
 def _synthetic_job(
-    recipe: AnyRecipe,
-    folder: RunFolder,
-    begun_with: Weights | None,
-    *,
-    team: Team,
-    workers: int,
+    recipe: AnyRecipe, begun_with: Weights | None, *, team: Team, workers: int
 ) -> _Job:
     """Training on synthetic scenes, which are made as they are needed.
 
     Raises:
         ConfigError: the method cannot learn from them, or the length is in epochs.
     """
-    from respectra.training.synthetic.data import (
+    from respectra.training.synthetic.module import (
         SyntheticBatches,
-        SyntheticData,
+        SyntheticModule,
         require_synthetic,
         spectra_facts,
-        synthetic_scenes,
+        synthetic_cost,
     )
-    from respectra.training.synthetic.module import SyntheticModule, synthetic_cost
 
     recipe = require_synthetic(recipe, processes=team.size)
     batches = SyntheticBatches(recipe.synthetic, recipe.seed)
-    module = SyntheticModule(
-        recipe,
-        batches.sampler,
-        steps=recipe.length.in_steps(0.0),
-        start=begun_with,
-        lengthened=_is_lengthened(folder, recipe, team),
-    )
-    data = SyntheticData(batches, workers=workers)
+    steps = recipe.length.in_steps(0.0)
+    module = SyntheticModule(recipe, batches.sampler, steps=steps, start=begun_with)
+    data = TrainingData(lambda **_: batches, workers=workers)
+    measured = TrainingScenes(SceneList((), module.contract.wavelengths_nm), None, {})
 
     def estimate(device: torch.device) -> Estimate:
         return synthetic_cost(module, batches[0], device)
 
-    return _Job(
-        module, data, synthetic_scenes(), estimate, {"spectra": spectra_facts(recipe.synthetic)}
-    )
-
-
-def _is_lengthened(folder: RunFolder, recipe: Recipe, team: Team) -> bool:
-    def lengthened() -> bool:
-        return folder.is_started and vars(load_recipe(folder.recipe)).get("length") != recipe.length
-
-    return team.agree(lengthened)
+    return _Job(module, data, measured, estimate, {"spectra": spectra_facts(recipe.synthetic)})
 
 
 def _result(recipe: AnyRecipe, folder: RunFolder, team: Team) -> RunResult:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from respectra.training.schedule_recipe import (
+from respectra.training.recipe_parts import (
     ConstantSchedule,
     CosineSchedule,
     OneCycleSchedule,

@@ -11,12 +11,13 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
 
 import respectra
-from respectra.viewer.routes_jobs import jobs_router
-from respectra.viewer.routes_results import results_router
+from respectra.viewer import routes_jobs, routes_results
 from respectra.viewer.security import SecurityMiddleware
-from respectra.viewer.service import Service, Settings
+from respectra.viewer.service import Service
+from respectra.viewer.settings import Settings
 
 logger = logging.getLogger("respectra.viewer")
 
@@ -67,8 +68,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         connections=settings.limits.connections,
         patience_s=settings.limits.idle_s,
     )
-    app.include_router(jobs_router(service))
-    app.include_router(results_router(service))
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["*"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    app.include_router(routes_jobs.router)
+    app.include_router(routes_results.router)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import os
 import sys
 import time
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from respectra.allocator import trim_malloc
-from respectra.viewer.limits import Limits
 from respectra.viewer.models import JobOut, NewJob, State
-from respectra.viewer.paths import without_paths
 from respectra.viewer.scene import FIRST_LOOK
-from respectra.viewer.store import JobStore, UploadFiles, new_id
+from respectra.viewer.settings import Limits
+from respectra.viewer.store import JobStore, UploadFiles, new_id, without_paths
 
 logger = logging.getLogger("respectra.viewer")
 
 #: How long a cancelled job may take to notice before its worker is ended.
 _PATIENCE_S = 6.0
 _ENDED = (State.DONE, State.FAILED, State.CANCELLED)
-
-
-_NO_REQUEST = NewJob()
 
 
 class QueueFull(Exception):  # noqa: N818 - an answer, not a failure
@@ -85,9 +82,7 @@ class Jobs:
     def __init__(self, store: JobStore, limits: Limits) -> None:
         self.store, self.limits = store, limits
         self.entries: dict[str, ServiceJob] = {}
-        self._waiting: deque[ServiceJob] = deque()
         self._wake = asyncio.Event()
-        self._running: ServiceJob | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.ready = asyncio.Event()
         self.offer: dict[str, Any] = {}
@@ -110,7 +105,7 @@ class Jobs:
 
     def add_finished(self, job: str, name: str, *, forever: bool = False) -> ServiceJob:
         """Take a result in that is on the disk already; it may be kept without end."""
-        entry = ServiceJob(name, "scene", _NO_REQUEST, {}, id=job, state=State.DONE, share=1.0)
+        entry = ServiceJob(name, "scene", NewJob(), {}, id=job, state=State.DONE, share=1.0)
         entry.phase, entry.viewable, entry.forever = "done", True, forever
         self.entries[job] = entry
         return entry
@@ -121,21 +116,19 @@ class Jobs:
         Raises:
             QueueFull: too many wait already.
         """
-        if len(self._waiting) >= self.limits.queue:
+        if len(self._waiting()) >= self.limits.queue:
             raise QueueFull
         self.entries[entry.id] = entry
         self._hold(entry, +1)
-        self._waiting.append(entry)
         self._wake.set()
         return entry
 
     async def cancel(self, entry: ServiceJob) -> None:
         """Stop a job, or take it out of the queue."""
-        if entry in self._waiting:
-            self._waiting.remove(entry)
+        if entry.state is State.QUEUED:
             self._finish(entry, State.CANCELLED)
             self._announce_queue()
-        elif entry is self._running:
+        elif entry.state is State.RUNNING:
             entry.phase = "stopping"
             entry.announce()
             await self._send({"command": "cancel"})
@@ -149,7 +142,7 @@ class Jobs:
 
     async def focus(self, entry: ServiceJob, y: int, x: int) -> None:
         """Let a running job go on from the pixel that somebody looks at."""
-        if entry is self._running:
+        if entry.state is State.RUNNING:
             await self._send({"command": "focus", "job": entry.id, "y": y, "x": x})
 
     def has_expired(self, entry: ServiceJob) -> bool:
@@ -177,7 +170,7 @@ class Jobs:
         remaining = None
         if entry.state is State.RUNNING and entry.started is not None and entry.share > 0.06:
             remaining = (time.monotonic() - entry.started) * (1 / entry.share - 1)
-        position = list(self._waiting).index(entry) + 1 if entry in self._waiting else None
+        waiting = self._waiting()
         return JobOut(
             id=entry.id,
             name=entry.name,
@@ -186,7 +179,7 @@ class Jobs:
             phase=entry.phase,
             share=round(entry.share, 4),
             remaining_s=remaining,
-            queue_position=position,
+            queue_position=waiting.index(entry) + 1 if entry in waiting else None,
             viewable=entry.viewable,
             scenes=[s for s in scenes if (folder / s / "scene.json").is_file()],
             method=entry.request.method,
@@ -202,11 +195,10 @@ class Jobs:
         with contextlib.suppress(OSError, ValueError):
             await self._worker()  # warm before the first job comes
         while True:
-            while not self._waiting:
+            while not (waiting := self._waiting()):
                 self._wake.clear()
                 await self._wake.wait()
-            entry = self._waiting.popleft()
-            self._running = entry
+            entry = waiting[0]
             entry.state, entry.phase, entry.started = State.RUNNING, "starting", time.monotonic()
             entry.announce()
             self._announce_queue()
@@ -221,10 +213,8 @@ class Jobs:
                 logger.exception("the worker failed")
                 self._finish(entry, State.FAILED, "the worker could not be started; try again")
                 await self._end_worker()
-            finally:
-                self._running = None
-                if entry.state in (State.FAILED, State.CANCELLED):
-                    self.store.remove_job(entry.id)
+            if entry.state in (State.FAILED, State.CANCELLED):
+                self.store.remove_job(entry.id)
 
     async def _do(self, entry: ServiceJob) -> None:
         process = await self._worker()
@@ -278,8 +268,12 @@ class Jobs:
             upload.touched = time.monotonic()
 
     def _announce_queue(self) -> None:
-        for entry in self._waiting:
+        for entry in self._waiting():
             entry.announce()
+
+    def _waiting(self) -> list[ServiceJob]:
+        """Jobs that nothing has been done for yet, in the order in which they came."""
+        return [entry for entry in self.entries.values() if entry.state is State.QUEUED]
 
     async def _worker(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
@@ -320,18 +314,12 @@ class Jobs:
 
     def tidy(self) -> None:
         """Remove what has expired, and the oldest of what is too much."""
-        now, limits = time.monotonic(), self.limits
-        ended = [e for e in self.entries.values() if e.ended and not e.forever]
-        ended.sort(key=lambda e: e.touched)
-        idle = sorted((u for u in self.store.uploads.values() if not u.busy), key=_touched)
-        surplus = max(0, len(ended) - limits.kept)
-        for number, entry in enumerate(ended):
-            if number < surplus or self.has_expired(entry):
-                self.remove(entry)
-        surplus = max(0, len(idle) - limits.kept)
-        for number, upload in enumerate(idle):
-            if number < surplus or now - upload.touched > limits.expire_s:
-                self.store.remove_upload(upload)
+        oldest = time.monotonic() - self.limits.expire_s
+        for kept in self._removable():
+            surplus = len(kept) - self.limits.kept
+            for number, one in enumerate(sorted(kept, key=_touched)):
+                if number < surplus or one.touched < oldest:
+                    self._drop(one)
         self.make_room()
 
     def make_room(self) -> bool:
@@ -341,17 +329,22 @@ class Jobs:
             whether it is; what still arrives, waits or runs is never removed.
         """
         while self.store.used_bytes() > self.limits.stored_bytes:
-            ended = [e for e in self.entries.values() if e.ended and not e.forever]
-            idle = [u for u in self.store.uploads.values() if not u.busy]
-            kept: list[ServiceJob | UploadFiles] = [*ended, *idle]
-            oldest = min(kept, key=_touched, default=None)
+            oldest = min(itertools.chain(*self._removable()), key=_touched, default=None)
             if oldest is None:
                 return False
-            if isinstance(oldest, ServiceJob):
-                self.remove(oldest)
-            else:
-                self.store.remove_upload(oldest)
+            self._drop(oldest)
         return True
+
+    def _removable(self) -> tuple[Sequence[ServiceJob | UploadFiles], ...]:
+        """Results that may go, and uploads that no job reads."""
+        ended = [entry for entry in self.entries.values() if entry.ended and not entry.forever]
+        return ended, [upload for upload in self.store.uploads.values() if not upload.busy]
+
+    def _drop(self, one: ServiceJob | UploadFiles) -> None:
+        if isinstance(one, ServiceJob):
+            self.remove(one)
+        else:
+            self.store.remove_upload(one)
 
 
 def _touched(kept: UploadFiles | ServiceJob) -> float:

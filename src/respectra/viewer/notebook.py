@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import html
 import webbrowser
-from types import TracebackType
 from typing import Self
 
 import xarray as xr
@@ -14,7 +13,7 @@ from respectra.cubes import require_cube
 from respectra.errors import DataError
 from respectra.progress import unseen
 from respectra.viewer.server import BackgroundServer
-from respectra.viewer.service import Settings
+from respectra.viewer.settings import Settings
 from respectra.viewer.store import new_id
 
 _NOTEBOOKS = ("http://127.0.0.1:*", "http://localhost:*", "vscode-webview:")
@@ -46,12 +45,7 @@ class View:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 from respectra.cameras import list_cameras
@@ -61,7 +60,7 @@ def offer() -> dict[str, Any]:
             for name, words in _INPUTS.items()
             if name != "real-world" or has_real_world
         ],
-        "guarantees": [_choice(name, *_GUARANTEES[name]) for name in _guarantees()],
+        "guarantees": [_choice(name, *words) for name, words in _GUARANTEES.items()],
         "formats": [
             _choice(entry.name, entry.title, f"Keeps {entry.preserves}.")
             for entry in FORMATS
@@ -75,24 +74,10 @@ def offer() -> dict[str, Any]:
 
 def views() -> dict[str, Any]:
     """Choices of how to look at what is there already."""
-    return {"lights": lights(), "observers": observers()}
-
-
-def lights() -> list[dict[str, str]]:
-    """Lights to show a scene under."""
-    return [_choice(name, title, "") for name, title in LIGHTS.items()]
-
-
-def observers() -> list[dict[str, str]]:
-    """Standard observers."""
-    return [_choice(name, _OBSERVERS.get(name, name), "") for name in OBSERVERS]
-
-
-def _guarantees() -> list[str]:
-    """Names of the guarantees that this version can give."""
-    if importlib.util.find_spec("respectra.inference.guarantees") is None:
-        return []
-    return list(_GUARANTEES)
+    return {
+        "lights": [_choice(name, title, "") for name, title in LIGHTS.items()],
+        "observers": [_choice(name, _OBSERVERS.get(name, name), "") for name in OBSERVERS],
+    }
 
 
 def _choice(name: str, title: str, words: str) -> dict[str, str]:

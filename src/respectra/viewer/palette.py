@@ -46,28 +46,29 @@ class Palette:
     Args:
         folder: of the scene.
         channels: of the table of each name; what is computed may have fewer, zeros follow.
-        compute: from colours, shape (colour,), to arrays of shape (colour, channel) by name.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        channels: Mapping[str, int],
-        compute: Callable[[ColourCodes], Mapping[str, Array]],
-    ) -> None:
-        self._folder, self._channels, self._compute = folder, channels, compute
+    def __init__(self, folder: Path, channels: Mapping[str, int]) -> None:
+        self._folder, self._channels = folder, channels
         # One more than a colour's number, so that memory is only taken for colours that occur.
         self._place = np.zeros(_ALL, np.int32)
         self._count = 0
 
-    def numbers(self, colours: ColourCodes) -> Numbers:
-        """Numbers of pixels of these colours; new ones are computed first."""
+    def numbers(
+        self, colours: ColourCodes, compute: Callable[[ColourCodes], Mapping[str, Array]]
+    ) -> Numbers:
+        """Numbers of pixels of these colours; new ones are computed first.
+
+        Args:
+            colours: of any shape.
+            compute: from colours, shape (colour,), to arrays of shape (colour, channel) by name.
+        """
         places = self._place[colours]
         if not places.all():
             fresh = np.unique(colours[places == 0])
             for start in range(0, len(fresh), _AT_ONCE):
                 part = fresh[start : start + _AT_ONCE]
-                self.learn(part, self._compute(part))
+                self.learn(part, compute(part))
             places = self._place[colours]
         return places - np.int32(1)
 

@@ -6,15 +6,13 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.routing import APIRoute
 
 from respectra.cameras import References
 from respectra.colour import encode_srgb
 from respectra.errors import RespectraError
 from respectra.viewer.models import (
-    PlaneOut,
-    Problem,
     ReferencesOut,
     RegionOut,
     RenderingOut,
@@ -23,15 +21,15 @@ from respectra.viewer.models import (
 )
 from respectra.viewer.pyramid import TILE, Plane, level_sizes
 from respectra.viewer.rendering import band_colours, rendering_matrix, scene_light
-from respectra.viewer.scene import BLOCK, REFERENCES_FILE, SceneManifest, StoredScene
-from respectra.viewer.service import Service
+from respectra.viewer.scene import BLOCK, REFERENCES_FILE, StoredScene
+from respectra.viewer.service import Here, Id, problems
 
-JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 SceneName = Literal["recovered", "truth"]
 PlaneName = Literal["coefficients", "picture", "rerendered", "difference", "deviation"]
 Index = Annotated[int, Path(ge=0, le=10_000_000)]
 Offset = Annotated[int, Query(ge=0, le=10_000_000)]
 Light = Annotated[str, Query(max_length=20)]
+Pixels = Annotated[str, Query(pattern=r"^\d{1,7},\d{1,7}(;\d{1,7},\d{1,7})*$", max_length=9000)]
 #: Points in one request.
 _MOST_POINTS = 1000
 #: Rows of a region that are read at once.
@@ -56,191 +54,165 @@ class RetryRoute(APIRoute):
         return twice
 
 
-def results_router(service: Service) -> APIRouter:
-    """The routes of a service."""
-    responses: dict[int | str, dict[str, Any]] = {
-        code: {"model": Problem} for code in (400, 401, 403, 404, 422, 503)
-    }
-    router = APIRouter(
-        prefix="/api/jobs/{job}/{scene}",
-        responses=responses,
-        tags=["results"],
-        route_class=RetryRoute,
+router = APIRouter(
+    prefix="/api/jobs/{job}/{scene}",
+    responses=problems(400, 401, 403, 404, 422, 503),
+    tags=["results"],
+    route_class=RetryRoute,
+)
+
+
+def _find(service: Here, job: Id, scene: SceneName) -> StoredScene:
+    return service.scene(job, scene)
+
+
+Found = Annotated[StoredScene, Depends(_find)]
+
+
+@router.get("")
+def manifest(found: Found) -> SceneOut:
+    """What is needed to evaluate spectra from coefficients."""
+    return _describe(found)
+
+
+@router.get("/tiles/{plane}/{level}/{row}/{column}", response_class=Response, responses=_TILES)
+def tile(found: Found, plane: PlaneName, level: Index, row: Index, column: Index) -> Response:
+    """Values of a tile: one channel after another, row by row, little-endian."""
+    source = _plane(found, plane)
+    if level >= len(source.sizes):
+        raise HTTPException(404, "there is no such level")
+    height, width = source.sizes[level]
+    if row * TILE >= height or column * TILE >= width:
+        raise HTTPException(404, "there is no such tile")
+    rows = slice(row * TILE, min((row + 1) * TILE, height))
+    columns = slice(column * TILE, min((column + 1) * TILE, width))
+    if not found.manifest.covers(level, rows, columns):
+        raise HTTPException(404, "this tile is not computed yet")
+    bases = {"coefficients": found.manifest.basis, "deviation": found.manifest.deviation_basis}
+    channels = len(bases[plane]) if plane in bases else source.info.channels
+    values = source.read(level, rows, columns, channels)
+    settled = found.manifest.finest == 0
+    caching = "private, max-age=86400, immutable" if settled else "no-store"
+    return Response(
+        values.tobytes(),
+        media_type="application/octet-stream",
+        headers={"Cache-Control": caching},
     )
 
-    @router.get("", response_model=SceneOut)
-    def manifest(job: JobId, scene: SceneName) -> SceneOut:
-        """What is needed to evaluate spectra from coefficients."""
-        return _describe(service.scene(job, scene))
 
-    @router.get("/tiles/{plane}/{level}/{row}/{column}", response_class=Response, responses=_TILES)
-    def tile(
-        job: JobId, scene: SceneName, plane: PlaneName, level: Index, row: Index, column: Index
-    ) -> Response:
-        """Values of a tile: one channel after another, row by row, little-endian."""
-        found = service.scene(job, scene)
-        source = _plane(found, plane)
-        if level >= len(source.sizes):
-            raise HTTPException(404, "there is no such level")
-        height, width = source.sizes[level]
-        if row * TILE >= height or column * TILE >= width:
-            raise HTTPException(404, "there is no such tile")
-        rows = slice(row * TILE, min((row + 1) * TILE, height))
-        columns = slice(column * TILE, min((column + 1) * TILE, width))
-        if not found.manifest.covers(level, rows, columns):
-            raise HTTPException(404, "this tile is not computed yet")
-        bases = {"coefficients": found.manifest.basis, "deviation": found.manifest.deviation_basis}
-        channels = len(bases[plane]) if plane in bases else source.info.channels
-        values = source.read(level, rows, columns, channels)
-        settled = found.manifest.finest == 0
-        caching = "private, max-age=86400, immutable" if settled else "no-store"
-        return Response(
-            values.tobytes(),
-            media_type="application/octet-stream",
-            headers={"Cache-Control": caching},
+@router.get("/references")
+def references(found: Found) -> ReferencesOut:
+    """The known spectra of places that were given with the picture; often none."""
+    file = found.folder / REFERENCES_FILE
+    if not file.exists():
+        return ReferencesOut(wavelengths_nm=[], places=[], spectra=[])
+    known = References.from_csv(file)
+    return ReferencesOut(
+        wavelengths_nm=known.wavelengths_nm.tolist(),
+        places=known.points.tolist(),
+        spectra=known.spectra.tolist(),
+    )
+
+
+@router.get("/rendering")
+def rendering(
+    found: Found,
+    illuminant: Light = "D65",
+    observer: Light = "cie1931",
+    assumed: Light | None = None,
+    adapt: bool = True,
+) -> RenderingOut:
+    """The matrix that shows the scene under a light, for an observer."""
+    manifest = found.manifest
+    try:
+        matrix = rendering_matrix(
+            manifest.wavelengths_nm,
+            illuminant=illuminant,
+            observer=observer,
+            scene=assumed or scene_light(manifest.quantity, manifest.light),
+            adapt=adapt,
         )
+    except RespectraError as error:
+        raise HTTPException(422, str(error)) from None
+    rows: Any = matrix.tolist()
+    return RenderingOut(matrix=rows)
 
-    @router.get("/references", response_model=ReferencesOut)
-    def references(job: JobId, scene: SceneName) -> ReferencesOut:
-        """The known spectra of places that were given with the picture; often none."""
-        file = service.scene(job, scene).folder / REFERENCES_FILE
-        if not file.exists():
-            return ReferencesOut(wavelengths_nm=[], places=[], spectra=[])
-        known = References.from_csv(file)
-        return ReferencesOut(
-            wavelengths_nm=known.wavelengths_nm.tolist(),
-            places=known.points.tolist(),
-            spectra=known.spectra.tolist(),
-        )
 
-    @router.get("/rendering", response_model=RenderingOut)
-    def rendering(
-        job: JobId,
-        scene: SceneName,
-        illuminant: Light = "D65",
-        observer: Light = "cie1931",
-        assumed: Light | None = None,
-        adapt: bool = True,
-    ) -> RenderingOut:
-        """The matrix that shows the scene under a light, for an observer."""
-        found = service.scene(job, scene).manifest
-        try:
-            matrix = rendering_matrix(
-                found.wavelengths_nm,
-                illuminant=illuminant,
-                observer=observer,
-                scene=assumed or scene_light(found.quantity, found.light),
-                adapt=adapt,
-            )
-        except RespectraError as error:
-            raise HTTPException(422, str(error)) from None
-        rows: Any = matrix.tolist()
-        return RenderingOut(matrix=rows)
+@router.get("/preview.png", response_class=Response, responses=_PNG)
+def preview(found: Found) -> Response:
+    """The scene as an eye would see it, at its coarsest level."""
+    manifest = found.manifest
+    coarsest = len(level_sizes(manifest.height, manifest.width)) - 1
+    spectra = found.spectra(slice(None), slice(None), coarsest)
+    under = scene_light(manifest.quantity, manifest.light)
+    matrix = rendering_matrix(manifest.wavelengths_nm, illuminant="D65", scene=under)
+    linear = spectra @ matrix.astype(np.float32) * np.float32(manifest.exposure)
+    return _png(np.rint(encode_srgb(linear) * 255).astype(np.uint8))
 
-    @router.get("/preview.png", response_class=Response, responses=_PNG)
-    def preview(job: JobId, scene: SceneName) -> Response:
-        """The scene as an eye would see it, at its coarsest level."""
-        found = service.scene(job, scene)
-        manifest = found.manifest
-        spectra = _level(found, len(level_sizes(manifest.height, manifest.width)) - 1)
-        light = "D65"
-        under = scene_light(manifest.quantity, manifest.light)
-        matrix = rendering_matrix(manifest.wavelengths_nm, illuminant=light, scene=under)
-        linear = spectra @ matrix.astype(np.float32) * np.float32(manifest.exposure)
-        return _png(np.rint(encode_srgb(linear) * 255).astype(np.uint8))
 
-    @router.get("/bands/{band}.png", response_class=Response, responses=_PNG)
-    def band(job: JobId, scene: SceneName, band: Index) -> Response:
-        """One band in grey, at the finest level that has at most a megapixel."""
-        found = service.scene(job, scene)
-        manifest = found.manifest
-        if band >= len(manifest.wavelengths_nm):
-            raise HTTPException(404, "there is no such band")
-        sizes = level_sizes(manifest.height, manifest.width)
-        small = (n for n, (h, w) in enumerate(sizes) if h * w <= 2**20 and n >= manifest.finest)
-        level = next(small, len(sizes) - 1)
-        grey = _level(found, level, band) / (manifest.peak or 1.0)
-        return _png(np.rint(np.clip(grey, 0.0, 1.0) ** (1 / 2.2) * 255).astype(np.uint8))
+@router.get("/bands/{band}.png", response_class=Response, responses=_PNG)
+def band(found: Found, band: Index) -> Response:
+    """One band in grey, at the finest level that has at most a megapixel."""
+    manifest = found.manifest
+    if band >= len(manifest.wavelengths_nm):
+        raise HTTPException(404, "there is no such band")
+    sizes = level_sizes(manifest.height, manifest.width)
+    small = (n for n, (h, w) in enumerate(sizes) if h * w <= 2**20 and n >= manifest.finest)
+    level = next(small, len(sizes) - 1)
+    grey = found.spectra(slice(None), slice(None), level, band) / (manifest.peak or 1.0)
+    return _png(np.rint(np.clip(grey, 0.0, 1.0) ** (1 / 2.2) * 255).astype(np.uint8))
 
-    @router.get("/spectra", response_model=SpectraOut)
-    def spectra(
-        job: JobId,
-        scene: SceneName,
-        at: Annotated[str, Query(pattern=r"^\d{1,7},\d{1,7}(;\d{1,7},\d{1,7})*$", max_length=9000)],
-    ) -> SpectraOut:
-        """Spectra of pixels, given as ``y,x;y,x;...``."""
-        found = service.scene(job, scene)
-        points = _points(at, found)
-        values = [_pixel(found, y, x).tolist() for y, x in points]
-        return SpectraOut(
-            wavelengths_nm=list(found.manifest.wavelengths_nm), points=points, values=values
-        )
 
-    @router.get("/spectra.csv", response_class=Response)
-    def spectra_csv(
-        job: JobId,
-        scene: SceneName,
-        at: Annotated[str, Query(pattern=r"^\d{1,7},\d{1,7}(;\d{1,7},\d{1,7})*$", max_length=9000)],
-    ) -> Response:
-        """The same as a table: a row a wavelength, a column a pixel."""
-        found = service.scene(job, scene)
-        points = _points(at, found)
-        columns = [_pixel(found, y, x) for y, x in points]
-        lines = ["wavelength_nm," + ",".join(f"y{y} x{x}" for y, x in points)]
-        for row, nm in enumerate(found.manifest.wavelengths_nm):
-            lines.append(f"{nm:g}," + ",".join(f"{c[row]:.7g}" for c in columns))
-        return Response("\n".join(lines) + "\n", media_type="text/csv")
+@router.get("/spectra")
+def spectra(
+    found: Found,
+    at: Pixels,
+) -> SpectraOut:
+    """Spectra of pixels, given as ``y,x;y,x;...``."""
+    points = _points(at, found)
+    values = [_pixel(found, y, x).tolist() for y, x in points]
+    return SpectraOut(
+        wavelengths_nm=list(found.manifest.wavelengths_nm), points=points, values=values
+    )
 
-    @router.get("/region", response_model=RegionOut)
-    def region(
-        job: JobId, scene: SceneName, y: Offset, x: Offset, height: Offset, width: Offset
-    ) -> RegionOut:
-        """Mean and standard deviation over the pixels of a rectangle."""
-        found = service.scene(job, scene)
-        manifest = found.manifest
-        inside = y + height <= manifest.height and x + width <= manifest.width
-        if not inside or height < 1 or width < 1:
-            raise HTTPException(422, "the rectangle is empty or reaches beyond the scene")
-        return _statistics(found, y, x, height, width)
 
-    return router
+@router.get("/spectra.csv", response_class=Response)
+def spectra_csv(
+    found: Found,
+    at: Pixels,
+) -> Response:
+    """The same as a table: a row a wavelength, a column a pixel."""
+    points = _points(at, found)
+    columns = [_pixel(found, y, x) for y, x in points]
+    lines = ["wavelength_nm," + ",".join(f"y{y} x{x}" for y, x in points)]
+    for row, nm in enumerate(found.manifest.wavelengths_nm):
+        lines.append(f"{nm:g}," + ",".join(f"{c[row]:.7g}" for c in columns))
+    return Response("\n".join(lines) + "\n", media_type="text/csv")
+
+
+@router.get("/region")
+def region(found: Found, y: Offset, x: Offset, height: Offset, width: Offset) -> RegionOut:
+    """Mean and standard deviation over the pixels of a rectangle."""
+    manifest = found.manifest
+    inside = y + height <= manifest.height and x + width <= manifest.width
+    if not inside or height < 1 or width < 1:
+        raise HTTPException(422, "the rectangle is empty or reaches beyond the scene")
+    return _statistics(found, y, x, height, width)
 
 
 def _describe(scene: StoredScene) -> SceneOut:
     manifest = scene.manifest
-    basis: Any = [list(row) for row in manifest.basis]
-    deviations: Any = [list(row) for row in manifest.deviation_basis]
+    light = scene_light(manifest.quantity, manifest.light)
+    unseen: Any = {"light": True, "stored_from": True, "planes": {"__all__": {"reduce"}}}
     return SceneOut(
-        height=manifest.height,
-        width=manifest.width,
+        **manifest.model_dump(exclude=unseen),
         tile=TILE,
         levels=level_sizes(manifest.height, manifest.width),
-        finest=manifest.finest,
         block=BLOCK,
-        ready=list(manifest.ready),
         rank=manifest.rank,
-        wavelengths_nm=list(manifest.wavelengths_nm),
-        basis=basis,
-        deviation_basis=deviations,
         band_colours=list(band_colours(manifest.wavelengths_nm)),
-        quantity=manifest.quantity,
-        scene_light=_light_name(manifest),
-        planes=[PlaneOut(**p.model_dump(exclude={"reduce"})) for p in manifest.planes],
-        largest_error=manifest.largest_error,
-        peak=manifest.peak,
-        exposure=manifest.exposure,
-        invalid_pixels=manifest.invalid_pixels,
-        differing_pixels=manifest.differing_pixels,
-        largest_difference=manifest.largest_difference,
-        uncertainty=list(manifest.uncertainty) if manifest.uncertainty else None,
-        facts=manifest.facts,
+        scene_light=light if isinstance(light, str) else manifest.facts.get("light", "known"),
     )
-
-
-def _light_name(manifest: SceneManifest) -> str:
-    """The light that the scene is taken to be under."""
-    named = scene_light(manifest.quantity, manifest.light)
-    return named if isinstance(named, str) else manifest.facts.get("light", "known")
 
 
 def _plane(scene: StoredScene, name: str) -> Plane:
@@ -248,15 +220,6 @@ def _plane(scene: StoredScene, name: str) -> Plane:
     if plane is None:
         raise HTTPException(404, "this scene has no such plane")
     return plane
-
-
-def _level(scene: StoredScene, level: int, band: int | None = None) -> Any:
-    """Spectra of a whole level, or one band of it."""
-    plane = _plane(scene, "coefficients")
-    basis = np.asarray(scene.manifest.basis, np.float32)
-    basis = basis if band is None else basis[:, band]
-    stored = plane.read(level, slice(None), slice(None), scene.manifest.rank)
-    return np.tensordot(stored.astype(np.float32), basis, axes=(0, 0))
 
 
 def _points(text: str, scene: StoredScene) -> list[tuple[int, int]]:

@@ -18,6 +18,7 @@ from respectra.cameras import (
     PICTURE_SUFFIXES,
     InputKind,
     PictureOptions,
+    get_track,
     input_encoding,
     input_kind_of,
     make_image,
@@ -32,16 +33,16 @@ from respectra.cubes.io import peek_cube
 from respectra.errors import ConfigError, DataError, FormatError, RespectraWarning
 from respectra.files import atomic_path
 from respectra.inference import Reconstructor, load
+from respectra.inference.binding import for_first_picture, for_picture
 from respectra.progress import Progress, unseen
 from respectra.viewer.blocks import CubeSource
 from respectra.viewer.calibrating import ChartTask, run_calibration
-from respectra.viewer.limits import Limits
-from respectra.viewer.paths import without_paths
 from respectra.viewer.scene import FIRST_LOOK, REFERENCES_FILE
 from respectra.viewer.scene_writer import Focus, write_scene
-from respectra.viewer.sources import picture_source
+from respectra.viewer.settings import Limits
+from respectra.viewer.sources import picture_source, typical_error
 from respectra.viewer.stated import Stated, in_words
-from respectra.viewer.uncertainty import typical_error
+from respectra.viewer.store import without_paths
 
 #: Cubes have more bands than a picture has channels, alpha included.
 _MOST_CHANNELS = 4
@@ -60,7 +61,7 @@ class Task(Config):
     output: Path
     """Folder of the result; it appears when the job is done."""
     method: str = "default"
-    input: Literal["auto", "srgb", "clean", "real-world", "linear", "camera"] = "auto"
+    input: InputKind | Literal["auto"] = "auto"
     guarantees: tuple[str, ...] = ()
     suffix: str = ".nc"
     """Format of an export."""
@@ -104,12 +105,10 @@ def warm_up() -> None:
 
 
 def _scene(task: Task, folder: Path, progress: Progress, focus: Focus) -> None:
-    progress(0, 100, "reading")
-    assert task.source is not None
-    truth = None
-    if task.truth is not None:
-        truth = _open_cube(task.truth, task.limits)
-    if is_cube(task.source):
+    """A cube as it is, or what is recovered from a picture; with a truth, where there is one."""
+    progress(0, 100, "reading" if task.source else "rendering the still life")
+    truth = None if task.truth is None else _open_cube(task.truth, task.limits)
+    if task.source is not None and is_cube(task.source):
         cube = _the_cube(task)
         _require_same_size(cube, truth)
         (folder / "recovered").mkdir()
@@ -118,36 +117,20 @@ def _scene(task: Task, folder: Path, progress: Progress, focus: Focus) -> None:
         told = _within(progress, 10, 95)
         write_scene(CubeSource(cube), folder / "recovered", told, focus=focus, facts=facts)
     else:
-        kind = _kind(task)
-        image = _open_picture(task, kind)
+        image, kind, own_truth = _open_picture(task)
+        truth = truth if own_truth is None else own_truth
         _require_same_size(image, truth)
         progress(2, 100, "getting the method ready")
         with _warnings_of(task) as said:
-            reconstructor = _for_file(task, kind)
+            reconstructor = _bound(task, image, kind)
         _recover(task, image, kind, reconstructor, folder, progress, focus, said)
     if truth is not None:
-        _write_truth(truth, folder, progress)
+        (folder / "truth").mkdir()
 
+        def told_as_one(done: int, total: int, what: str, /) -> None:
+            progress(95, 100, "reading the truth")
 
-def _demo(task: Task, folder: Path, progress: Progress, focus: Focus) -> None:
-    progress(0, 100, "rendering the still life")
-    truth, image = _still_life()
-    save_cube(truth, folder / "truth.npz")
-    progress(2, 100, "getting the method ready")
-    with _warnings_of(task) as said:
-        reconstructor = _for_demo(task, image)
-    _recover(task, image, "clean", reconstructor, folder, progress, focus, said)
-    if str(truth.attrs["quantity"]) == (task.stated.quantity or truth.attrs["quantity"]):
-        _write_truth(truth, folder, progress)
-
-
-def _still_life() -> tuple[xr.DataArray, xr.DataArray]:
-    """The cube of the demonstration and its picture."""
-    from respectra.cameras import get_track
-    from respectra.datasets.still_life import still_life
-
-    truth = still_life(360, 480)
-    return truth, get_track("clean").render(truth)
+        write_scene(CubeSource(truth), folder / "truth", told_as_one, facts={"kind": "truth"})
 
 
 def _recover(
@@ -203,15 +186,6 @@ def _warnings_of(task: Task) -> Iterator[list[str]]:
             warnings.warn_explicit(found.message, found.category, found.filename, found.lineno)
 
 
-def _write_truth(truth: xr.DataArray, folder: Path, progress: Progress) -> None:
-    (folder / "truth").mkdir()
-
-    def later(done: int, total: int, what: str, /) -> None:
-        progress(95, 100, "reading the truth")
-
-    write_scene(CubeSource(truth), folder / "truth", later, facts={"kind": "truth"})
-
-
 def _within(progress: Progress, start: int, stop: int) -> Progress:
     """Progress of the middle of a job, from one percentage to another."""
 
@@ -245,15 +219,11 @@ def _export(task: Task, folder: Path, progress: Progress, focus: Focus) -> None:
 
 
 def _exact_cube(task: Task, progress: Progress) -> xr.DataArray:
-    if task.source is None:
-        image = _still_life()[1]
-        return _for_demo(task, image)(image)
-    if is_cube(task.source):
+    if task.source is not None and is_cube(task.source):
         return _the_cube(task)
-    kind = _kind(task)
-    image = _open_picture(task, kind)
+    image, kind, _ = _open_picture(task)
     progress(10, 100, "getting the method ready")
-    reconstructor = _for_file(task, kind)
+    reconstructor = _bound(task, image, kind)
     progress(20, 100, "computing the cube")
     return reconstructor(reconstructor.values_of(image, kind))
 
@@ -337,26 +307,35 @@ def _kind(task: Task) -> InputKind:
     return input_kind_of(task.source, task.stated.to_capture(), task.input)
 
 
-def _open_picture(task: Task, kind: InputKind) -> xr.DataArray:
-    assert task.source is not None
-    return open_image(
+def _open_picture(task: Task) -> tuple[xr.DataArray, InputKind, xr.DataArray | None]:
+    """The picture, what its values are, and its truth: of the demonstration that is known."""
+    if task.source is None:
+        from respectra.datasets.still_life import still_life
+
+        truth = still_life(360, 480)
+        comparable = task.stated.quantity in (None, str(truth.attrs["quantity"]))
+        return get_track("clean").render(truth), "clean", truth if comparable else None
+    kind = _kind(task)
+    image = open_image(
         task.source,
         encoding=input_encoding(kind),
         max_pixels=task.limits.pixels,
         **options_for(task.picture, task.stated.to_capture()).model_dump(),
     )
+    return image, kind, None
 
 
-def _for_file(task: Task, kind: InputKind) -> Reconstructor:
+def _bound(task: Task, image: xr.DataArray, kind: InputKind) -> Reconstructor:
     """The method, told all that is known of the picture."""
-    assert task.source is not None
     plain = _reconstructor(task.method, track_of_kind(kind), task.guarantees)
-    return task.stated.bind(plain, task.source, kind, task.picture)
-
-
-def _for_demo(task: Task, image: xr.DataArray) -> Reconstructor:
-    plain = _reconstructor(task.method, "clean", task.guarantees)
-    return task.stated.bind_to(plain, image) if task.stated else plain
+    known = task.stated.known()
+    if task.source is None:
+        if not known:
+            return plain
+        return for_picture(plain, image, known.capture, known.references, known.quantity)
+    facts = known.capture, known.quantity, known.references
+    reading = options_for(task.picture, known.capture)
+    return for_first_picture(plain, task.source, kind, *facts, reading)
 
 
 @functools.lru_cache(maxsize=_KEPT_READY)
@@ -371,7 +350,7 @@ def _typical_error(method: str, track: str, guarantees: tuple[str, ...]) -> Any:
 
 _JOBS: dict[str, Callable[[Task, Path, Progress, Focus], None]] = {
     "scene": _scene,
-    "demo": _demo,
+    "demo": _scene,
     "export": _export,
     "calibration": _calibration,
 }

@@ -90,10 +90,13 @@ class StoredScene:
                 return Plane(self.folder, info, *size, stored_from=manifest.stored_from)
         return None
 
-    def spectra(self, rows: slice, columns: slice, level: int = 0) -> npt.NDArray[np.float32]:
-        """Spectra of a rectangle, shape (y, x, band)."""
+    def spectra(
+        self, rows: slice, columns: slice, level: int = 0, band: int | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Spectra of a rectangle, shape (y, x, band); of one band alone, (y, x)."""
         plane = self.plane("coefficients")
         assert plane is not None
         stored = plane.read(level, rows, columns, self.manifest.rank).astype(np.float32)
         basis = np.asarray(self.manifest.basis, np.float32)
-        return np.asarray(np.einsum("kyx,kb->yxb", stored, basis, optimize=True), np.float32)
+        basis = basis if band is None else basis[:, band]
+        return np.asarray(np.tensordot(stored, basis, axes=(0, 0)), np.float32)

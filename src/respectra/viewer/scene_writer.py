@@ -57,11 +57,7 @@ def write_scene(
         uncertainty: see :class:`SceneManifest`.
         facts: what the page tells about the scene.
     """
-    writer = _Writer(source, folder, progress, focus, uncertainty, facts or {})
-    try:
-        return writer.run()
-    finally:
-        writer.palette = None  # each knows the other, which would keep the memory of both
+    return _Writer(source, folder, progress, focus, uncertainty, facts or {}).run()
 
 
 class _Writer:
@@ -153,7 +149,7 @@ class _Writer:
         self._adopt(look.spectra, places.ravel())
         values = self._encode(look)
         channels = {info.name: info.channels for info in self.infos}
-        self.palette = Palette(self.folder, channels, lambda c: self._encode(source.block_of(c)))
+        self.palette = Palette(self.folder, channels)
         if final:
             self.palette.learn(distinct, values)
         self.numbers = np.memmap(
@@ -202,7 +198,9 @@ class _Writer:
             for name, array in values.items():
                 self.planes[name].write_levels(levels, rows.start, columns.start, array)
             return
-        numbers = self.palette.numbers(source.colours(rows, columns))
+        numbers = self.palette.numbers(
+            source.colours(rows, columns), lambda fresh: self._encode(source.block_of(fresh))
+        )
         self.numbers[rows, columns] = numbers
         for name, plane in self.planes.items():
             table = open_table(self.folder, name, plane.info.dtype, plane.info.channels)

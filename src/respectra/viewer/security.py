@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import secrets
+from collections.abc import AsyncIterator, Awaitable
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+T = TypeVar("T")
 
 #: Name of the cookie that carries the token after the first visit.
 COOKIE = "respectra_token"
@@ -66,8 +69,15 @@ class SecurityMiddleware:
         patience_s: float = 20.0,
     ) -> None:
         self.app, self.token, self.hosts, self.origins = app, token, hosts, origins
-        self._policy = content_policy(embed)
-        self._framed = bool(embed)
+        self._headers = {
+            "Content-Security-Policy": content_policy(embed),
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+            **({} if embed else {"X-Frame-Options": "DENY"}),
+        }
         self._free, self._patience_s = connections, patience_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,7 +89,9 @@ class SecurityMiddleware:
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._seal(MutableHeaders(scope=message), scope, headers.get("origin"))
+                answer = MutableHeaders(scope=message)
+                answer.update(self._headers)
+                answer.setdefault("Cache-Control", "no-store")
             await send(message)
 
         refusal = self._refusal(scope, headers)
@@ -105,9 +117,8 @@ class SecurityMiddleware:
             return _problem(400, "this server does not answer to that host name")
         origin = headers.get("origin")
         foreign = origin is not None and _origin_host(origin) != host
-        if foreign and origin not in self.origins:
-            return _problem(403, "requests from other sites are refused")
-        if headers.get("sec-fetch-site") == "cross-site" and scope["method"] not in _SAFE:
+        crossing = headers.get("sec-fetch-site") == "cross-site" and scope["method"] not in _SAFE
+        if (foreign or crossing) and origin not in self.origins:
             return _problem(403, "requests from other sites are refused")
         if self.token is None:
             return None
@@ -125,36 +136,6 @@ class SecurityMiddleware:
             "Authorization: Bearer TOKEN"
         )  # fmt: skip
 
-    def _seal(self, headers: MutableHeaders, scope: Scope, origin: str | None) -> None:
-        headers["Content-Security-Policy"] = self._policy
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Referrer-Policy"] = "no-referrer"
-        headers["Cross-Origin-Opener-Policy"] = "same-origin"
-        headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()"
-        if not self._framed:
-            headers["X-Frame-Options"] = "DENY"
-        if origin in self.origins:
-            headers["Access-Control-Allow-Origin"] = str(origin)
-            headers["Vary"] = "Origin"
-        else:
-            headers["Cross-Origin-Resource-Policy"] = "same-origin"
-        if "cache-control" not in headers:
-            headers["Cache-Control"] = "no-store"
-
-
-class BodyTooLarge(HTTPException):
-    """More bytes than are taken."""
-
-    def __init__(self) -> None:
-        super().__init__(413, f"a request of this kind has at most {_LARGEST_JSON} bytes")
-
-
-class TooSlow(HTTPException):
-    """Nothing came for too long."""
-
-    def __init__(self) -> None:
-        super().__init__(408, "the request did not arrive in time")
-
 
 def _bounded(receive: Receive, patience_s: float) -> Receive:
     """Receive a small body within a set time; what comes after it may take forever."""
@@ -165,32 +146,31 @@ def _bounded(receive: Receive, patience_s: float) -> Receive:
         nonlocal received, complete
         if complete:
             return await receive()
-        try:
-            message = await asyncio.wait_for(receive(), patience_s)
-        except TimeoutError:
-            raise TooSlow from None
+        message = await _within(receive(), patience_s)
         received += len(message.get("body", b""))
         complete = not message.get("more_body", False)
         if received > _LARGEST_JSON:
-            raise BodyTooLarge
+            text = f"a request of this kind has at most {_LARGEST_JSON} bytes"
+            raise HTTPException(413, text)
         return message
 
     return bounded
 
 
-async def next_chunk(stream: Any, idle_s: float) -> bytes | None:
+async def next_chunk(stream: AsyncIterator[bytes], idle_s: float) -> bytes | None:
     """The next piece of a body, or None at its end.
 
     Raises:
-        TooSlow: the client sends nothing for ``idle_s``.
+        HTTPException: 408, the client sends nothing for ``idle_s``.
     """
+    return await _within(anext(stream, None), idle_s)
+
+
+async def _within(coming: Awaitable[T], patience_s: float) -> T:
     try:
-        chunk: bytes = await asyncio.wait_for(anext(stream), idle_s)
-    except StopAsyncIteration:
-        return None
+        return await asyncio.wait_for(coming, patience_s)
     except TimeoutError:
-        raise TooSlow from None
-    return chunk
+        raise HTTPException(408, "the request did not arrive in time") from None
 
 
 def _problem(status: int, detail: str, *, retry: bool = False) -> JSONResponse:

@@ -4,47 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import re
-from pathlib import Path
-from typing import Any, Literal
+import time
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
 
-from fastapi import HTTPException
-from pydantic import Field
+from fastapi import Depends, HTTPException, Path, Request
 
-from respectra.config import Config
-from respectra.errors import ConfigError, DataError
+from respectra.errors import ConfigError
 from respectra.viewer.jobs import Jobs, ServiceJob
-from respectra.viewer.limits import Limits
-from respectra.viewer.models import NewCalibration, NewJob
+from respectra.viewer.models import NewCalibration, NewJob, Problem
 from respectra.viewer.scene import StoredScene
+from respectra.viewer.settings import Settings
 from respectra.viewer.store import JobStore, UploadFiles, is_id
 
+#: How jobs and uploads are named in addresses.
+Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 #: Lights by temperature.
 _TEMPERATURE = re.compile(r"(planck|daylight):[0-9]{1,6}(\.[0-9]{1,6})?", re.IGNORECASE)
-
-
-class Settings(Config):
-    """How a server is set up.
-
-    Example:
-        >>> Settings(token="a long secret").uploads
-        True
-    """
-
-    folder: Path | None = None
-    """Where uploads and results are kept; a temporary folder without it."""
-    token: str | None = None
-    """What clients must show; None trusts everybody who reaches the server."""
-    hosts: tuple[str, ...] | None = ("127.0.0.1", "localhost", "::1")
-    """Names by which it may be addressed; None for any."""
-    origins: tuple[str, ...] = ()
-    """Other sites whose pages may use the service."""
-    embed: tuple[str, ...] = ()
-    """Sites that may show the page in a frame."""
-    weights: dict[str, Path] = Field(default_factory=dict)
-    """Weights files to offer, by name."""
-    uploads: bool = True
-    """Whether clients may bring pictures; without, only what the server shows is there."""
-    limits: Limits = Limits()
 
 
 class Service:
@@ -61,8 +37,6 @@ class Service:
 
     def entry(self, job: str) -> ServiceJob:
         """A job by identifier, or the answer that there is none."""
-        import time
-
         entry = self.jobs.entries.get(job) if is_id(job) else None
         if entry is not None and self.jobs.has_expired(entry):
             self.jobs.remove(entry)
@@ -100,13 +74,13 @@ class Service:
             raise HTTPException(422, "there is no such guarantee; GET /api/options lists them")
         self._check_names(request.camera, request.light)
         upload = self.upload(request.upload) if request.upload else None
-        files = _Files(self)
+        used: list[UploadFiles] = []
         stated: dict[str, Any] = request.model_dump(include={"camera", "light", "white"})
         for name in ("camera_file", "light_file", "capture", "references"):
-            stated[name] = files.path(getattr(request, name))
+            stated[name] = self._path(getattr(request, name), used)
         picture = request.model_dump(include={"grey", "alpha", "profile", "tone", "demosaic"})
         for name in ("profile", "tone"):
-            picture[name] = files.path(getattr(request, f"{name}_file")) or picture[name]
+            picture[name] = self._path(getattr(request, f"{name}_file"), used) or picture[name]
         task: dict[str, Any] = {
             "kind": "scene" if upload else "demo",
             "method": str(self.settings.weights.get(request.method, request.method)),
@@ -116,30 +90,37 @@ class Service:
             "stated": {**stated, "quantity": request.quantity},
             "key": request.key,
             "source": None if upload is None else str(upload.path),
-            "truth": files.path(request.truth),
+            "truth": self._path(request.truth, used),
             "limits": self.settings.limits.model_dump(mode="json"),
         }
         title = upload.name if upload else "A still life with known spectra"
         kind: Literal["scene", "demo"] = "scene" if upload else "demo"
-        return ServiceJob(title, kind, request, task, upload=upload, beside=tuple(files.used))
+        return ServiceJob(title, kind, request, task, upload=upload, beside=tuple(used))
 
     def new_calibration(self, request: NewCalibration) -> ServiceJob:
         """A job that calibrates a camera, checked against what is on offer."""
         if request.light != "unknown":
             self._check_names(None, request.light)
         upload = self.upload(request.upload)
-        files = _Files(self)
+        used: list[UploadFiles] = []
         chart = request.model_dump(include={"chart", "light", "corners"})
         task: dict[str, Any] = {
             "kind": "calibration",
             "source": str(upload.path),
             "input": request.input,
             "picture": {"demosaic": request.demosaic},
-            "chart": {**chart, "light_file": files.path(request.light_file)},
+            "chart": {**chart, "light_file": self._path(request.light_file, used)},
             "limits": self.settings.limits.model_dump(mode="json"),
         }
-        beside = tuple(files.used)
+        beside = tuple(used)
         return ServiceJob(upload.name, "calibration", NewJob(), task, upload=upload, beside=beside)
+
+    def _path(self, identifier: str | None, used: list[UploadFiles]) -> str | None:
+        """Where an upload lies that a job reads beside its picture; it is then among those used."""
+        if identifier is None:
+            return None
+        used.append(self.upload(identifier))
+        return str(used[-1].path)
 
     def _check_names(self, camera: str | None, light: str | None) -> None:
         """Only names pass: a path would be one of this machine."""
@@ -162,29 +143,22 @@ class Service:
         if any(upload.id not in self.store.uploads for upload in entry.uploads):
             raise HTTPException(409, "a file behind this result has expired; upload it again")
         task = {**entry.task, "kind": "export", "suffix": suffix, "truth": None}
-        stem = Path(entry.name).stem or "cube"
+        stem = PurePath(entry.name).stem or "cube"
         name = f"{stem}{suffix}"
         return ServiceJob(
             name, "export", entry.request, task, upload=entry.upload, beside=entry.beside
         )
 
 
-class _Files:
-    """Uploads that one job reads beside its picture."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self.used: list[UploadFiles] = []
-
-    def path(self, identifier: str | None) -> str | None:
-        """Where an upload lies, by its identifier."""
-        if identifier is None:
-            return None
-        upload = self._service.upload(identifier)
-        self.used.append(upload)
-        return str(upload.path)
+async def _service_of(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
 
 
-def refuse(error: DataError) -> HTTPException:
-    """An error of ours as an answer."""
-    return HTTPException(422, str(error))
+#: The service that a request is for.
+Here = Annotated[Service, Depends(_service_of)]
+
+
+def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """How a route states that it may answer so."""
+    return {code: {"model": Problem} for code in codes}

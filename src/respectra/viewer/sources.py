@@ -5,17 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cameras import InputKind, make_image
+from respectra.cameras import InputKind, get_track, make_image
 from respectra.cubes import make_cube
+from respectra.datasets.pairs import render_pairs
+from respectra.datasets.spectra import illuminants, reflectances
 from respectra.inference import Reconstructor
 from respectra.inference.backends.base import bits_of
-from respectra.inference.colours import count_colours, join_counts
+from respectra.inference.colours import (
+    count_colours,
+    join_counts,
+    layout_of_colours,
+    weighted_rows,
+)
 from respectra.inference.tiling import Layout
 from respectra.methods import Tiling
 from respectra.progress import Progress, tracked, unseen
@@ -23,9 +30,10 @@ from respectra.typing import Float32Array
 from respectra.viewer.blocks import ColourCodes, SceneBlock, Source
 from respectra.viewer.seen_again import SeenAgain, eight_bits
 
-if TYPE_CHECKING:
-    pass
-
+#: Materials that colour-science brings, so that every install measures the same.
+_REFLECTANCES = ("cie-ces99", "rawtoaces", "pmc")
+_ILLUMINANTS = ("daylight",)
+_MIXTURES, _SEED = 4000, 8
 #: Methods say how far off they may be for the whole picture at once; for larger ones nobody asks.
 _MOST_DEVIATING = 4_000_000
 #: Loose pixels are asked about as pictures of this width.
@@ -116,7 +124,7 @@ class PixelSource(_Picture):
     ) -> SceneBlock:
         """Pixels of the picture, shape (pixel, 3), given other means than the picture's or not."""
         if self._needs_means and known is None:
-            self._means = known = self._means or self._take_means()
+            self._means = known = self._means or self._compute_means()
         count = len(values)
         picture = self._arranged(values)
         method = self._reconstructor
@@ -143,7 +151,7 @@ class PixelSource(_Picture):
         together = np.concatenate([values, filled]).reshape(-1, _ROW, 3)
         return make_image(together, **cast(Any, self._image.attrs))
 
-    def _take_means(self) -> Sequence[Float32Array]:
+    def _compute_means(self) -> Sequence[Float32Array]:
         return self._means_in(self._image, self._reconstructor.layout(self.height, self.width))
 
     def _means_in(
@@ -182,7 +190,7 @@ class CodeSource(PixelSource):
         values = _values_of(colours)
         return self._recovered(values, self._means_of(values, counts)), False
 
-    def _take_means(self) -> Sequence[Float32Array]:
+    def _compute_means(self) -> Sequence[Float32Array]:
         step = max(1, _COUNTED // self.width)
         rows = range(0, self.height, step)
         picture = self._image.values
@@ -194,11 +202,12 @@ class CodeSource(PixelSource):
         self, values: Float32Array, counts: npt.NDArray[np.int64]
     ) -> Sequence[Float32Array]:
         """Over colours, shape (colour, 3), each as often as it occurs."""
-        picture = self._arranged(values)
-        weight = np.zeros(picture.shape[:2], np.float32)
-        weight.reshape(-1)[: len(counts)] = counts
-        layout = Layout(len(weight), _ROW, Tiling.STATISTICS, (_ROW, _ROW))
-        return self._means_in(picture, layout, weight)
+        # The brightest of the picture, which decides its exposure, is there and counts for nothing.
+        rows, weight = weighted_rows(
+            np.concatenate([values, self._brightest]), np.append(counts, 0)
+        )
+        picture = make_image(rows, **cast(Any, self._image.attrs))
+        return self._means_in(picture, layout_of_colours(*weight.shape), weight)
 
 
 def _values_of(colours: ColourCodes) -> Float32Array:
@@ -279,3 +288,32 @@ class WholeSource(_Picture):
         kept = guarantees.enforce(cube, self._values(part), self._factor)[0]
         values: Float32Array = kept.values
         return values
+
+
+def typical_error(reconstructor: Reconstructor) -> npt.NDArray[np.float64] | None:
+    """Standard deviation of the error in each band over the mean of the true spectrum.
+
+    Measured on mixtures of measured materials under daylight, as the
+    weights' camera sees them. Materials like these took part in fitting, so that it is
+    a lower bound for surfaces that are like none of them. It depends on the light, which is why
+    one profile serves all pixels.
+
+    Returns:
+        shape (band,), or None where the method looks at neighbours: loose pixels tell nothing.
+    """
+    if reconstructor.sees_neighbours:
+        return None
+    grid = np.asarray(reconstructor.contract.wavelengths_nm, np.float64)
+    pairs = render_pairs(
+        np.concatenate([reflectances(name, grid).values for name in _REFLECTANCES]),
+        np.concatenate([illuminants(name, grid).values for name in _ILLUMINANTS]),
+        get_track(reconstructor.contract.track).response_matrix(grid),
+        _MIXTURES,
+        seed=_SEED,
+        exposure_range=(0.1, 1.0),
+    )
+    values = np.clip(pairs.rgb, 0.0, 1.0)[None]
+    image = make_image(values, encoding="linear", bits=32, track=reconstructor.contract.track)
+    error = reconstructor(image).values[0] - pairs.spectra
+    relative = error / pairs.spectra.mean(axis=1, keepdims=True)
+    return np.asarray(np.sqrt(np.mean(relative**2, axis=0)), np.float64)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import xarray as xr
-
-from respectra.cameras import Capture, InputKind, PictureOptions, References, options_for
+from respectra.cameras import Capture, References
 from respectra.config import Config
 from respectra.inference import Reconstructor
-from respectra.inference.binding import for_first_picture, for_picture
+from respectra.inference.known import KnownFacts, stated_capture
 
 
 class Stated(Config):
@@ -25,33 +23,28 @@ class Stated(Config):
     references: Path | None = None
     quantity: Literal["reflectance", "radiance"] | None = None
 
-    def __bool__(self) -> bool:
-        return self != Stated()
-
     def to_capture(self) -> Capture | None:
         """The capture that this makes; single facts win over those of a capture file.
 
         Raises:
             RespectraError: a file or a value that cannot be one.
         """
-        facts: dict[str, Any] = {
-            "camera": self.camera_file or self.camera,
-            "light": self.light_file or self.light,
-            "white": self.white,
-        }
-        facts = {name: value for name, value in facts.items() if value is not None}
-        told = None if self.capture is None else Capture.load(self.capture)
-        if not facts:
-            return told
-        return Capture(**facts) if told is None else told.replace(**facts)
+        return stated_capture(
+            self.capture,
+            camera=self.camera_file or self.camera,
+            light=self.light_file or self.light,
+            white=self.white,
+        )
 
-    def to_references(self) -> References | None:
-        """The known spectra.
+    def known(self) -> KnownFacts:
+        """The same with the known spectra, as the command line states it.
 
         Raises:
-            RespectraError: a table that is none.
+            RespectraError: a file or a value that cannot be one.
         """
-        return None if self.references is None else References.from_csv(self.references)
+        table = self.references
+        references = None if table is None else References.from_csv(table)
+        return KnownFacts(self.to_capture(), self.quantity, references)
 
     def references_in_picture(self) -> References | None:
         """The known spectra that have a place in the picture, to be shown with the result.
@@ -59,43 +52,11 @@ class Stated(Config):
         Raises:
             RespectraError: a table or a capture that is none.
         """
-        references = self.to_references()
-        if references is None and self.capture is not None:
-            references = Capture.load(self.capture).references
+        known = self.known()
+        references = known.references
+        if references is None and known.capture is not None:
+            references = known.capture.references
         return None if references is None or references.points is None else references
-
-    def bind(
-        self, reconstructor: Reconstructor, path: Path, kind: InputKind, options: PictureOptions
-    ) -> Reconstructor:
-        """The reconstructor for a picture of a file, as the command line binds it.
-
-        Raises:
-            RespectraError: what is stated cannot be, or not of this picture.
-        """
-        capture = self.to_capture()
-        return for_first_picture(
-            reconstructor,
-            path,
-            kind,
-            capture,
-            self.quantity,
-            self.to_references(),
-            options_for(options, capture),
-        )
-
-    def bind_to(self, reconstructor: Reconstructor, image: xr.DataArray) -> Reconstructor:
-        """The same for a picture in memory.
-
-        Raises:
-            RespectraError: what is stated cannot be, or not of this picture.
-        """
-        return for_picture(
-            reconstructor,
-            image,
-            capture=self.to_capture(),
-            references=self.to_references(),
-            quantity=self.quantity,
-        )
 
 
 #: What the numbers of a cube are, in words.

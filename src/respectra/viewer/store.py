@@ -18,6 +18,8 @@ from respectra.files import file_lock, remove
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
+#: Folders and the name that ends them.
+_ABSOLUTE = re.compile(r"(?<![\w.:/])/(?:[^\s/:;,'\"]+/)+[^\s/:;,'\"]*")
 _LONGEST_NAME = 80
 _DEEPEST = 6
 #: How long a measurement of the space of results is believed, seconds.
@@ -48,6 +50,17 @@ def safe_path(name: str) -> Path:
     if not parts or len(parts) > _DEEPEST:
         raise DataError("a file needs a name, at most six folders deep")
     return Path(*parts)
+
+
+def without_paths(text: str, root: Path) -> str:
+    """A message for people who need not know this machine: files have their names alone.
+
+    Args:
+        text: may name files by their paths.
+        root: the folder that all files of the service lie in, whose own path may hold anything.
+    """
+    text = text.replace(f"{root}/", "/x/x/")
+    return _ABSOLUTE.sub(lambda path: path[0].rsplit("/", 1)[-1], text)
 
 
 def _is_finished(folder: Path) -> bool:

@@ -48,6 +48,37 @@ def test_dimensions_are_known_by_their_names(tmp_path, values, name, dims):
     np.testing.assert_array_equal(opened["wavelength"], GRID)
 
 
+@pytest.mark.parametrize("name", ["a.nc", "a.h5", "a.zarr"])
+@pytest.mark.parametrize("more", [{"time": [7]}, {"time": [7], "level": [0.5]}])
+def test_a_dimension_of_length_1_that_is_none_of_ours_is_dropped(tmp_path, values, name, more):
+    cube = xr.DataArray(values[:1], dims=("y", "x", "wavelength"), coords={"wavelength": GRID})
+    cube = cube.expand_dims(more, axis=[1, 3][: len(more)])
+    dataset = cube.to_dataset(name="radiance")
+    if name == "a.zarr":
+        dataset.to_zarr(tmp_path / name, consolidated=False)
+    else:
+        dataset.to_netcdf(tmp_path / name, engine="h5netcdf")
+    opened = rs.open_cube(tmp_path / name)
+    assert opened.dims == ("y", "x", "wavelength")
+    np.testing.assert_array_equal(opened[0, 2], values[0, 2])
+    np.testing.assert_array_equal(opened, values[:1])
+    np.testing.assert_array_equal(opened["wavelength"], GRID)
+
+
+def test_nameless_dimensions_of_length_1(tmp_path, values):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["data"], file["wavelengths"] = values[None, None], GRID
+    np.testing.assert_array_equal(rs.open_cube(tmp_path / "a.h5"), values)
+
+
+def test_of_a_series_one_has_to_be_taken(tmp_path, values):
+    dims = ("time", "y", "x", "wavelength")
+    series = xr.DataArray(np.stack([values] * 2), dims=dims, coords={"wavelength": GRID})
+    series.to_dataset(name="cube").to_netcdf(tmp_path / "a.nc", engine="h5netcdf")
+    with pytest.raises(FormatError, match=r"time 2, .*isel\(time=0\)"):
+        rs.open_cube(tmp_path / "a.nc")
+
+
 def test_zarr_is_version_3(tmp_path, values):
     rs.save_cube(rs.make_cube(values, GRID), tmp_path / "a.zarr")
     assert zarr.open_group(tmp_path / "a.zarr", mode="r").metadata.zarr_format == 3
@@ -69,6 +100,24 @@ def test_a_missing_chunk_of_a_giant_store_is_refused_before_allocation(tmp_path)
     assert cube[29_999, 0].values.tolist() == [0.0] * 31  # one chunk is no harm
     with pytest.raises(FormatError, match="promises 30000 x 30000 x 31"):
         cube.load()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize(("dtype", "fill"), [("f4", -9999.0), ("f8", 1e20), ("i2", -1), ("i2", 0)])
+def test_missing_values_as_xarray_writes_them(tmp_path, values, version, dtype, fill):
+    values[0, 1], values[1, 1] = np.nan, 300.0
+    cube = xr.DataArray(values, dims=("y", "x", "wavelength"), coords={"wavelength": GRID})
+    more = {"scale_factor": 0.125} if dtype == "i2" else {}
+    cube.to_dataset(name="cube").to_zarr(
+        tmp_path / "a.zarr", zarr_format=version, consolidated=False,
+        encoding={"cube": {"_FillValue": fill, "dtype": dtype, **more}},
+    )  # fmt: skip
+    with xr.open_zarr(tmp_path / "a.zarr", consolidated=False) as dataset:
+        expected = dataset["cube"].values
+    if (version, fill) == (2, 0):  # which may mean nothing but a gap
+        expected = np.nan_to_num(expected)
+    opened = rs.open_cube(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(opened.values, expected.astype(np.float32))
 
 
 def test_zarr_names_without_a_store(tmp_path):

@@ -189,7 +189,7 @@ def _fit(
             assert response is not None
             found[name] = _response_capture(chart, response, model, facts)
         else:
-            found[name] = _correction_capture(seen, wanted, truth, values, name, facts)
+            found[name] = _correction_capture(seen, wanted, values, name, facts)
     others = {name: other for name, (other, _) in found.items() if name != way}
     capture, predicted = found[way]
     capture = capture.replace(way=way, ways=others)
@@ -224,7 +224,6 @@ def _response_capture(
 def _correction_capture(
     seen: FloatArray,
     wanted: FloatArray,
-    truth: FloatArray,
     values: FloatArray,
     way: str,
     facts: dict[str, Any],

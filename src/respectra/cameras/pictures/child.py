@@ -2,8 +2,9 @@
 
 HEIC and raw files are decoded by large C++ libraries (libheif, LibRaw). They run in a process that
 knows nothing but the file, may take only so long and so much memory, and gives back an array and a
-few facts. On Linux it is a copy of one that has the library loaded (``guards.forker``); elsewhere,
-where copying a process is not safe with every library or not possible, it is started for each file.
+few facts. On Linux it is a copy of one that has the library loaded (``guards.processes``);
+elsewhere, where copying a process is not safe with every library or not possible, it is started for
+each file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy.typing as npt
 import psutil
 
 from respectra.errors import DataError, FormatError, MissingExtraError
-from respectra.guards.forker import Forker, environment
+from respectra.guards.processes import Forker, environment
 
 _SCRIPT = Path(__file__).with_name("child_reader.py")
 #: Seconds of processor time that reading what a file says may take, and decoding it.

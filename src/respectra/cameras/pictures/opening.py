@@ -27,7 +27,7 @@ from respectra.cameras.pictures.source import (
 )
 from respectra.cameras.pictures.values import PictureOptions, Values
 from respectra.errors import ConfigError, DataError, FormatError, no_file
-from respectra.guards.places import require_file
+from respectra.guards.limits import require_file
 from respectra.storage import local_copy
 from respectra.typing import Float32Array
 from respectra.urls import Place, Url, parse_place

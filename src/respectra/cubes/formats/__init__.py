@@ -1,7 +1,8 @@
 """File formats of cubes: one file each, found by its ``FORMATS``.
 
-Modules whose name begins with an underscore are parts of others. Other packages add formats
-through the entry points ``respectra.formats``.
+Modules whose name begins with an underscore are parts of others; what they cannot make sense of in
+a file raises ``FormatError``. Other packages add formats through the entry points
+``respectra.formats``.
 """
 
 import importlib
@@ -16,7 +17,7 @@ GROUP = "respectra.formats"
 #: Modules that define no format.
 _HELPERS = frozenset({"base", "registry"})
 #: The order of lists; others follow by their names.
-_FIRST = ("matlab", "matlab_v5", "envi", "netcdf", "zarr", "numpy", "tiff", "png_folder")
+_FIRST = ("matlab", "envi", "netcdf", "zarr", "numpy", "tiff", "png_folder")
 
 
 def _formats() -> Iterator[CubeFormat]:

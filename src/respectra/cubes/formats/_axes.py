@@ -1,12 +1,13 @@
-"""Which axis of an array is which: by what the file says, by sizes where it names nothing."""
+"""Which array of a file is the cube, and which of its axes is which: by names, else by sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal, get_args
 
-from respectra.cubes.formats.base import WAVELENGTH_NAMES
-from respectra.errors import ConfigError, FormatError
+from respectra.cubes.formats._grids import WAVELENGTH_NAMES
+from respectra.errors import ConfigError, FormatError, SeveralCubesError
 
 _BAND = (
     *WAVELENGTH_NAMES, "channel", "channels", "nbands", "n_bands", "spectral", "spectrum", "z",
@@ -36,6 +37,34 @@ Role = Literal["y", "x", "band"]
 Axes = tuple[Role, Role, Role]
 
 
+def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path: Path) -> str:
+    """The variable of a file that is the cube: ``key``, a usual name, or the only 3-D one.
+
+    Raises:
+        FormatError: there is no such variable, none with three dimensions, or several.
+    """
+    listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
+    if key is not None:
+        if key not in shapes:
+            raise FormatError(f"{path} has no variable {key!r}; it holds {listing}")
+        return key
+    for name in ("cube", "cube_u16", "cube_u8", "rad"):
+        if name in shapes:
+            return name
+    solid = [name for name, shape in shapes.items() if len(shape) == 3]
+    if len(solid) == 1:
+        return solid[0]
+    if solid:
+        raise SeveralCubesError(
+            f"{path} holds several arrays with three dimensions ({listing}); say which one with "
+            "--key (key=...)",
+            solid,
+        )
+    raise FormatError(
+        f"{path} holds no array with three dimensions ({listing}); a cube has y, x and wavelength"
+    )
+
+
 def parse_axes(text: str) -> Axes:
     """The roles of axes from text such as ``band,y,x``.
 
@@ -51,11 +80,7 @@ def parse_axes(text: str) -> Axes:
 
 
 def order_by_axes(axes: Axes, dimensions: int) -> tuple[int, int, int]:
-    """The places of y, x and band among the axes as a user names them.
-
-    Raises:
-        FormatError: the array has not three axes.
-    """
+    """The places of y, x and band among the axes as a user names them."""
     if dimensions != 3:
         raise FormatError(f"y, x and band are the axes of an array of three; it has {dimensions}")
     return axes.index("y"), axes.index("x"), axes.index("band")
@@ -105,3 +130,13 @@ def band_by_size(shape: Sequence[int], sizes: Sequence[int]) -> int:
         if len(fitting) == 1:
             return fitting[0]
     return last
+
+
+def order_by_size(shape: Sequence[int], sizes: Sequence[int], axes: Axes | None) -> tuple[int, ...]:
+    """The axes y, x and band of a nameless array: as a user names them, or by their sizes."""
+    if axes is not None:
+        return order_by_axes(axes, len(shape))
+    if len(shape) != 3:  # which is refused by who reads it
+        return tuple(range(len(shape)))
+    band = band_by_size(shape, sizes)
+    return (*(axis for axis in range(3) if axis != band), band)

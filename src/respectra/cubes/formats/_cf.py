@@ -7,77 +7,65 @@ what cannot be applied is said instead of making every value wrong.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
-from xarray.backends import BackendArray
 from xarray.core import indexing
+
+from respectra.cubes.model import LazyArray
 
 #: Where ``decoded`` leaves what is wrong with a variable; whoever reads it refuses.
 PROBLEM = "respectra_problem"
 _SCALES = ("scale_factor", "add_offset")
 _MISSING = ("missing_value", "_FillValue")
 _LIMITS = ("valid_min", "valid_max", "valid_range")
+_APPLIED = (*_SCALES, *_MISSING, *_LIMITS)
 
 
-class _Within(BackendArray):
-    """An array whose values outside limits are missing."""
-
-    def __init__(self, data: Any, low: float, high: float) -> None:
-        self._data, self._low, self._high = data, low, high
-        small = data.dtype.itemsize <= (4 if data.dtype.kind == "f" else 2)
-        self.shape, self.dtype = data.shape, np.dtype(np.float32 if small else np.float64)
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._read
-        )
-
-    def _read(self, key: tuple[Any, ...]) -> Any:
-        found = self._data[indexing.BasicIndexer(key)]
-        found = np.asarray(found.get_duck_array() if hasattr(found, "get_duck_array") else found)
-        outside = (found < self._low) | (found > self._high)
-        values = found.astype(self.dtype)
-        values[outside] = np.nan
-        return values
+def decoded(variables: Mapping[str, xr.Variable]) -> xr.Dataset:
+    """A dataset of variables as stored: missing values, limits and scales applied, nothing read."""
+    values, _, _ = xr.conventions.decode_cf_variables(
+        {name: _prepared(variable) for name, variable in variables.items()},
+        {},
+        decode_times=False,
+        decode_coords=False,
+    )
+    coordinates = [name for name, value in values.items() if value.dims == (name,)]
+    return xr.Dataset(
+        {name: value for name, value in values.items() if name not in coordinates},
+        coords=xr.Coordinates({name: values[name] for name in coordinates}, indexes={}),
+    )
 
 
-def prepared(variable: xr.Variable) -> xr.Variable:
+def _prepared(variable: xr.Variable) -> xr.Variable:
     """A variable as stored, with attributes that can be applied, and values within its limits."""
     if variable.dtype.kind not in "fiu":
         return variable
-    attrs = {
-        name: value.reshape(())[()] if isinstance(value, np.ndarray) and value.size == 1 else value
-        for name, value in variable.attrs.items()
-    }
-    for name in (*_SCALES, *_MISSING, *_LIMITS):
-        text = attrs.get(name)
-        if isinstance(text, str):  # a number as text; other text says nothing
-            del attrs[name]
-            number = _number(text)
-            if number is not None:
-                attrs[name] = number
-    problem = _problem(attrs)
-    if problem:
-        attrs = {k: v for k, v in attrs.items() if k not in (*_SCALES, *_MISSING, *_LIMITS)}
-        return xr.Variable(
-            variable.dims, variable._data, {**attrs, PROBLEM: problem}, variable.encoding
-        )
-    limits = _limits(attrs, variable.dtype)
-    attrs = {name: value for name, value in attrs.items() if name not in _LIMITS}
+    attrs = {name: _number(name, value) for name, value in variable.attrs.items()}
+    attrs = {name: value for name, value in attrs.items() if value is not None}
     data: Any = variable._data
-    if limits is not None:
-        data = indexing.LazilyIndexedArray(_Within(data, *limits))
+    if problem := _problem(attrs):
+        attrs = {name: value for name, value in attrs.items() if name not in _APPLIED}
+        attrs[PROBLEM] = problem
+    elif (limits := _limits(attrs, variable.dtype)) is not None:
+        data = _within(data, *limits)
+    attrs = {name: value for name, value in attrs.items() if name not in _LIMITS}
     return xr.Variable(variable.dims, data, attrs, variable.encoding)
 
 
-def _number(text: str) -> float | None:
-    with contextlib.suppress(ValueError):
-        return float(text)
-    return None
+def _number(name: str, value: Any) -> Any:
+    """An attribute, one number where many writers have an array of one, or a text."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(())[()]
+    if name in _APPLIED and isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:  # other text says nothing
+            return None
+    return value
 
 
 def _problem(attrs: Mapping[str, Any]) -> str:
@@ -111,3 +99,18 @@ def _limits(attrs: Mapping[str, Any], dtype: np.dtype[Any]) -> tuple[float, floa
         ends = (least - offset) / scale, (most - offset) / scale
         least, most = min(ends), max(ends)
     return (least, most) if least <= most else None
+
+
+def _within(data: Any, low: float, high: float) -> indexing.LazilyIndexedArray:
+    """An array whose values outside limits are missing."""
+    small = data.dtype.itemsize <= (4 if data.dtype.kind == "f" else 2)
+    dtype = np.dtype(np.float32 if small else np.float64)
+
+    def read(key: tuple[Any, ...]) -> npt.NDArray[Any]:
+        found = data[indexing.BasicIndexer(key)]
+        found = np.asarray(found.get_duck_array() if hasattr(found, "get_duck_array") else found)
+        values = found.astype(dtype)
+        values[(found < low) | (found > high)] = np.nan
+        return values
+
+    return indexing.LazilyIndexedArray(LazyArray(data.shape, dtype, read))

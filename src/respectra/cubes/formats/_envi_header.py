@@ -15,11 +15,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from respectra.cubes.formats._spelled import spelled_grid
+from respectra.cubes.formats._grids import Grid, numbers_in, spelled_grid, stated_grid, widths_nm
 from respectra.cubes.formats._values import Decoding, per_band, unless_all
-from respectra.cubes.formats.base import Grid, stated_grid
 from respectra.errors import FormatError
-from respectra.wavelengths import nanometres_per, states_nothing
 
 #: Entries by name, as they are written.
 Header = dict[str, str]
@@ -65,11 +63,7 @@ class EnviLayout:
 
 
 def read_header(path: Path) -> Header:
-    """The entries of a header by name in lower case, as they are written, brackets included.
-
-    Raises:
-        FormatError: it is not an ENVI header, or too long for one.
-    """
+    """The entries of a header by name in lower case, as they are written, brackets included."""
     if path.stat().st_size > _LIMIT:
         raise FormatError(f"{path} is too long for an ENVI header")
     data = path.read_bytes()
@@ -124,11 +118,7 @@ def list_of(header: Header, name: str) -> list[str]:
 
 
 def layout_of(header: Header, path: Path) -> EnviLayout:
-    """Sizes, type and order of the values.
-
-    Raises:
-        FormatError: something is missing, or cannot be.
-    """
+    """Sizes, type and order of the values."""
     if "spectral library" in text_of(header, "file type").lower():
         raise FormatError(f"{path} is a library of spectra, not a cube")
     rows, columns, bands = (_integer(header, n, path) for n in ("lines", "samples", "bands"))
@@ -189,11 +179,7 @@ def _unit(header: Header) -> str | None:
 
 
 def decoding_of(header: Header, bands: int, path: Path, stored_type: np.dtype[Any]) -> Decoding:
-    """What the header says of its numbers.
-
-    Raises:
-        FormatError: it says what cannot be.
-    """
+    """What the header says of its numbers."""
 
     def numbers(name: str) -> Any:
         return per_band(list_of(header, name) or None, bands, f"{path}: {name}")
@@ -234,29 +220,19 @@ def attributes_of(header: Header, bands: int) -> dict[str, Any]:
     names = list_of(header, "band names")
     if len(names) == bands:
         attrs["band_names"] = names
-    good = _floats(header, "bbl", bands)
-    if good is not None:
-        attrs["good_bands"] = [int(value) for value in good]
-    widths = _floats(header, "fwhm", bands)
-    factor = nanometres_per(_unit(header))
-    if widths is not None and factor is None and states_nothing(_unit(header)):
-        factor = 1.0 if max(widths) >= 0.5 else 1e3
-    if widths is not None and factor is not None:
-        attrs["fwhm_nm"] = [round(width * factor, 9) for width in widths]
+    good, fwhm = list_of(header, "bbl"), list_of(header, "fwhm")
+    numbers = numbers_in(good)
+    if numbers and len(good) == bands:
+        attrs["good_bands"] = [int(number) for number in numbers]
+    widths = widths_nm(fwhm, _unit(header))
+    if widths and len(fwhm) == bands:
+        attrs["fwhm_nm"] = widths
     others = {
         name: value
         for name, value in header.items()
         if name not in _USED and "frame offsets" not in name
     }
     return attrs | ({"envi": others} if others else {})
-
-
-def _floats(header: Header, name: str, bands: int) -> list[float] | None:
-    try:
-        numbers = [float(part) for part in list_of(header, name)]
-    except ValueError:
-        return None
-    return numbers if len(numbers) == bands and np.isfinite(numbers).all() else None
 
 
 def entries_for(attrs: Mapping[Any, Any], bands: int) -> list[tuple[str, str]]:

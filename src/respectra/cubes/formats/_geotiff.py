@@ -11,11 +11,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from respectra.cubes.formats._spelled import spelled_grid
+from respectra.cubes.formats._grids import Grid, spelled_grid, stated_grid, widths_nm
 from respectra.cubes.formats._values import Decoding, per_band, unless_all
-from respectra.cubes.formats.base import Grid, stated_grid
 from respectra.errors import FormatError
-from respectra.wavelengths import nanometres_per
 
 METADATA_TAG, NODATA_TAG = 42112, 42113
 _LIMIT = 2**22
@@ -43,13 +41,13 @@ class GeoTiffFacts:
         values = self.by_band.get(name, {})
         return [values[k] for k in range(bands)] if all(k in values for k in range(bands)) else None
 
+    def unit_of_bands(self, bands: int) -> str | None:
+        """The unit of wavelengths that the bands state; that of the first counts."""
+        return next((u[0] for n in _UNITS if (u := self.of_bands(n, bands))), None)
+
 
 def parse_metadata(text: str) -> GeoTiffFacts:
-    """The items of GDAL's XML.
-
-    Raises:
-        FormatError: it is not that.
-    """
+    """The items of GDAL's XML."""
     if len(text) > _LIMIT or "<!" in text:  # neither doctypes nor entities
         raise FormatError("its GDAL metadata cannot be read: too long, or with a document type")
     try:
@@ -69,11 +67,7 @@ def parse_metadata(text: str) -> GeoTiffFacts:
 
 
 def decoding(facts: GeoTiffFacts, nodata: str | None, bands: int) -> Decoding:
-    """Missing value, gain and offset of each band.
-
-    Raises:
-        FormatError: they are no numbers.
-    """
+    """Missing value, gain and offset of each band."""
     missing = per_band([nodata.strip("\0 ")] if nodata else None, bands, "its missing value")
     if missing is not None and np.isnan(missing).all():
         missing = None
@@ -96,9 +90,7 @@ def wavelengths(facts: GeoTiffFacts, bands: int, path: Path) -> Grid:
     shared = next((facts.whole[name] for name in _UNITS if name in facts.whole), None)
     for name, usual in _WAVELENGTHS:
         values = facts.of_bands(name, bands)
-        unit = next(
-            (u[0] for n in _UNITS if (u := facts.of_bands(n, bands)) is not None), usual or shared
-        )
+        unit = facts.unit_of_bands(bands) or usual or shared
         if values is None and name in facts.whole:
             values, unit = re.findall(r"[^\s,{}\[\]]+", facts.whole[name]), usual or shared
         grid = stated_grid(values, unit, bands, path)
@@ -107,11 +99,8 @@ def wavelengths(facts: GeoTiffFacts, bands: int, path: Path) -> Grid:
         if grid:
             return grid
     named = [facts.whole.get(f"band_{k + 1}", "") for k in range(bands)]
-    for names in (facts.of_bands("description", bands), named):
-        grid = spelled_grid(names, path) if names else {}
-        if grid:
-            return grid
-    return {}
+    described = facts.of_bands("description", bands)
+    return (spelled_grid(described, path) if described else {}) or spelled_grid(named, path)
 
 
 def attributes(facts: GeoTiffFacts, bands: int) -> dict[str, Any]:
@@ -121,13 +110,9 @@ def attributes(facts: GeoTiffFacts, bands: int) -> dict[str, Any]:
     if names is not None:
         attrs["band_names"] = names
     for name, usual in _WIDTHS:
-        widths = facts.of_bands(name, bands)
-        unit = usual or next((u[0] for n in _UNITS if (u := facts.of_bands(n, bands))), None)
-        factor = nanometres_per(unit)
-        if widths is not None and factor is not None:
-            try:
-                attrs["fwhm_nm"] = [round(float(width) * factor, 9) for width in widths]
-            except ValueError:
-                continue
+        unit = usual or facts.unit_of_bands(bands)
+        widths = widths_nm(facts.of_bands(name, bands) or (), unit)
+        if widths:
+            attrs["fwhm_nm"] = widths
             break
     return attrs

@@ -14,35 +14,22 @@ from pathlib import Path
 from typing import Any
 
 
-class _PatientFile(io.RawIOBase):
+class _PatientFile(io.FileIO):
     """A file whose writes succeed; the first one that did not is remembered."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
+        super().__init__(path, "w+")
         self.failure: OSError | None = None
-        self._file = path.open("w+b", buffering=0)
         self._size = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         if whence == io.SEEK_END:  # the end as the library knows it
             offset, whence = self._size + offset, io.SEEK_SET
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
+        return super().seek(offset, whence)
 
     def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer).cast("B")
-        count = self._file.readinto(view) or 0
+        count = super().readinto(view) or 0
         if self.failure is not None and count < len(view):  # where nothing could be written
             view[count:] = bytes(len(view) - count)
             count = len(view)
@@ -50,31 +37,27 @@ class _PatientFile(io.RawIOBase):
 
     def write(self, data: Any, /) -> int:
         view = memoryview(data).cast("B")
-        start = self._file.tell()
-        done = 0
-        try:
+        start, done = self.tell(), 0
+        with self._remembering():
             while self.failure is None and done < len(view):
-                done += self._file.write(view[done:]) or 0
-        except OSError as error:
-            self.failure = error
-        self._file.seek(start + len(view))
+                done += super().write(view[done:]) or 0
+        self.seek(start + len(view))
         self._size = max(self._size, start + len(view))
         return len(view)
 
     def truncate(self, size: int | None = None, /) -> int:
-        length = self.tell() if size is None else size
-        try:
+        self._size = self.tell() if size is None else size
+        with self._remembering():
             if self.failure is None:
-                self._file.truncate(length)
+                super().truncate(self._size)
+        return self._size
+
+    @contextlib.contextmanager
+    def _remembering(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             self.failure = error
-        self._size = length
-        return length
-
-    def close(self) -> None:
-        if not self.closed:
-            super().close()
-            self._file.close()
 
 
 @contextlib.contextmanager
@@ -84,13 +67,11 @@ def hdf5_output(path: Path) -> Iterator[Any]:
     Raises:
         OSError: something could not be written; the block has ended nevertheless.
     """
-    file = _PatientFile(path)
-    try:
-        yield file
-    except Exception:
-        if file.failure is None:
-            raise
-    finally:
-        file.close()
+    with _PatientFile(path) as file:
+        try:
+            yield file
+        except Exception:
+            if file.failure is None:
+                raise
     if file.failure is not None:
         raise file.failure

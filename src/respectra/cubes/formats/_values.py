@@ -33,11 +33,7 @@ class Decoding:
     divisor: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse a scale that leaves nothing of any value.
-
-        Raises:
-            FormatError: every gain is 0.
-        """
+        """Refuse a scale that leaves nothing of any value."""
         if self.gain is not None and not np.any(self.gain):
             raise FormatError("all its gains are 0, with which no value is left; mend the file")
 
@@ -47,15 +43,7 @@ class Decoding:
         return self.gain is not None or self.offset is not None or self.divisor != 1.0
 
     def apply(self, stored: npt.NDArray[Any], bands: slice) -> npt.NDArray[np.float32]:
-        """The values of a part, float32; NaN where nothing was measured.
-
-        Args:
-            stored: shape (y, x, band), as in the file, any layout.
-            bands: which bands of the file these are.
-
-        Raises:
-            DataError: a value exceeds the range of float32.
-        """
+        """The values of a part (y, x, band), float32; NaN where nothing was measured."""
         if self.nodata is None and not self.scales:
             return contiguous(stored)
         values = np.empty(stored.shape, np.float32)
@@ -97,11 +85,7 @@ def _of_type(nodata: FloatArray, dtype: np.dtype[Any]) -> FloatArray:
 
 
 def per_band(values: object, bands: int, what: str) -> FloatArray | None:
-    """Numbers of a file, one for all bands or one a band; None for none.
-
-    Raises:
-        FormatError: they are not numbers, or not so many.
-    """
+    """Numbers of a file, one for all bands or one a band; None for none."""
     if values is None:
         return None
     try:
@@ -114,11 +98,7 @@ def per_band(values: object, bands: int, what: str) -> FloatArray | None:
 
 
 def unless_all(values: FloatArray | None, neutral: float) -> FloatArray | None:
-    """None where all numbers do nothing.
-
-    Raises:
-        FormatError: one of them is not finite.
-    """
+    """None where all numbers do nothing."""
     if values is None or (values == neutral).all():
         return None
     if not np.isfinite(values).all():

@@ -6,29 +6,29 @@ import contextlib
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 
-from respectra.cubes.formats._writer import CubeWriter
 from respectra.cubes.lowrank import LowRankCube
+from respectra.cubes.model import check_wavelengths, wavelengths_of
 from respectra.errors import (
     DataError,
     FormatError,
     OutputError,
     RespectraError,
     RespectraWarning,
-    SeveralCubesError,
     no_file,
     said_by,
 )
 from respectra.guards.limits import EXPANSION, refuse_bomb
 from respectra.guards.text import parse_json
-from respectra.wavelengths import to_nanometres
 
 if TYPE_CHECKING:
     from respectra.cubes.formats._axes import Axes
@@ -37,7 +37,12 @@ if TYPE_CHECKING:
 MOST_BANDS = 100_000
 #: ``ratio`` of compressed values: what more they may grow is ``guards.limits.EXPANSION``.
 DEFLATE_RATIO = EXPANSION
-
+#: Type of stored values.
+CubeType = Literal["float32", "float16"]
+#: Rows and columns of a piece, as slices with a start and a stop.
+Region = tuple[slice, slice]
+#: A cube that is not in memory is written so many bytes at a time.
+_BLOCK_BYTES = 2**26
 
 #: Reads (rows, columns, bands) of a file.
 Window = Callable[[slice, slice, slice], npt.NDArray[Any]]
@@ -50,12 +55,12 @@ class Stored:
     Attributes:
         shape: (y, x, band).
         dtype: type of the values as stored.
-        stored_bytes: bytes that the values take in the file.
+        stored_bytes: that the values take in the file.
         load: reads the values, shape (y, x, band), any memory layout.
-        window: reads the values of some rows, columns and bands, given as slices with a start, a
-            stop and no step; None where a file can only be read as a whole.
-        chunks: rows, columns and bands that the file keeps together, so that reading one value
-            costs reading all of them; None where any part can be read.
+        window: reads those of some rows, columns and bands, slices with a start and a stop; None
+            where a file can only be read as a whole.
+        chunks: rows, columns and bands that the file keeps together; None where any part can be
+            read by itself.
         wavelengths_nm: one a band in the order of the file; None when the file does not say.
         wavelength_problem: why those that it states cannot be used.
         assumed: whether the wavelengths are those of a custom, not of the file.
@@ -89,6 +94,80 @@ class Stored:
     def nbytes(self) -> int:
         """Bytes that the values will take in memory, as stored."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+
+class CubeWriter(ABC):
+    """Writes a cube to the files that its format names.
+
+    ``create`` begins, ``write`` puts pieces in any order, ``finish`` makes the files complete. A
+    writer of the same arguments may go on where a killed process stopped: it writes the pieces
+    that are missing, without ``create``. Moving the files into their place is the caller's
+    (see :func:`respectra.cubes.open_writer`).
+
+    Args:
+        paths: where to write, as the format's ``files`` names them; suffixes matter.
+        shape: (y, x, band).
+        wavelengths_nm: one a band, ascending, nm.
+        dtype: of the stored values.
+        pieces: rows and columns of the pieces, where several processes write, or one may be
+            killed: what the file keeps together then never belongs to two of them.
+    """
+
+    #: Whether the files take the room of all the values from the beginning.
+    needs_full_room = False
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        shape: tuple[int, int, int],
+        wavelengths_nm: npt.ArrayLike,
+        *,
+        dtype: CubeType = "float32",
+        pieces: tuple[int, int] | None = None,
+    ) -> None:
+        self.paths = tuple(paths)
+        self.shape = shape
+        self.wavelengths_nm = check_wavelengths(wavelengths_nm)
+        self.dtype = np.dtype(dtype)
+        self.pieces = pieces
+
+    @classmethod
+    def load_library(cls) -> None:
+        """Import what writing needs."""
+        return
+
+    @abstractmethod
+    def create(self) -> None:
+        """Begin an empty cube.
+
+        Raises:
+            ConfigError: the format has no such type of values.
+        """
+
+    @abstractmethod
+    def write(self, region: Region, spectra: npt.NDArray[Any]) -> None:
+        """Write one piece, shape (y, x, band)."""
+
+    @abstractmethod
+    def finish(self, attrs: Mapping[Any, Any]) -> None:
+        """Make the files complete, with the attributes of the cube."""
+
+    @property
+    def height(self) -> int:
+        """Rows that are best written at a time."""
+        return max(1, _BLOCK_BYTES // (4 * self.shape[1] * self.shape[2]))
+
+    @classmethod
+    def write_cube(cls, cube: xr.DataArray, *paths: Path) -> None:
+        """Write a cube as a whole; one that is not in memory is read as it is written."""
+        rows, columns, bands = cube.shape
+        writer = cls(paths, (rows, columns, bands), wavelengths_of(cube))
+        writer.create()
+        for y in range(0, rows, writer.height):
+            stop = min(rows, y + writer.height)
+            values = np.asarray(cube[y:stop].values, np.float32)
+            writer.write((slice(y, stop), slice(0, columns)), values)
+        writer.finish(cube.attrs)
 
 
 @dataclass(frozen=True)
@@ -174,12 +253,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def guard(stored: Stored, path: Path) -> None:
-    """Refuse what cannot be a cube or cannot be in the file, before its values are asked for.
-
-    Raises:
-        FormatError: not three dimensions, empty, or more values promised than the file can hold.
-        DataError: values that are not real numbers.
-    """
+    """Refuse what cannot be a cube or cannot be in the file, before its values are asked for."""
     if len(stored.shape) != 3:
         raise FormatError(
             f"{path} holds an array of {len(stored.shape)} dimensions {stored.shape}; "
@@ -206,17 +280,7 @@ def guard(stored: Stored, path: Path) -> None:
 
 
 def guard_reading(stored: Stored, path: Path, shape: tuple[int, ...]) -> None:
-    """Refuse to read a part that the file cannot hold or the memory cannot take.
-
-    Args:
-        stored: what the file says.
-        path: of the file.
-        shape: rows, columns and bands that are asked for.
-
-    Raises:
-        FormatError: more values than the file can hold.
-        DataError: more than the free memory.
-    """
+    """Refuse to read rows, columns and bands that the file cannot hold or the memory not take."""
     asked = stored.shape if stored.window is None else shape
     chunks = [min(c, n) for c, n in zip(stored.chunks or asked, stored.shape, strict=True)]
     read = math.prod(max(n, chunk) for n, chunk in zip(asked, chunks, strict=True))
@@ -239,11 +303,6 @@ def read_head(path: Path, size: int = 8192) -> bytes:
     """The first bytes of a file."""
     with path.open("rb") as file:
         return file.read(size)
-
-
-def folder_bytes(folder: Path) -> int:
-    """Bytes in all the files of a folder and those below it."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def contiguous(
@@ -301,12 +360,17 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} is not JSON")
 
 
-def decode_attrs(text: object) -> dict[str, Any]:
-    """Attributes from the JSON of ``encode_attrs``.
+def encode_facts(cube: xr.DataArray, **layout: Any) -> str:
+    """Wavelengths and attributes as JSON, for formats that keep them as a text."""
+    facts = {
+        "wavelengths_nm": wavelengths_of(cube).tolist(),
+        "attributes": json.loads(encode_attrs(cube.attrs)),
+    }
+    return json.dumps(facts, **layout)
 
-    Raises:
-        FormatError: the text is something else.
-    """
+
+def decode_attrs(text: object) -> dict[str, Any]:
+    """Attributes from the JSON of ``encode_attrs``; anything else raises a FormatError."""
     try:
         attrs = parse_json(text, "its attributes") if isinstance(text, str | bytes) else None
     except FormatError:
@@ -314,77 +378,3 @@ def decode_attrs(text: object) -> dict[str, Any]:
     if not isinstance(attrs, dict):
         raise FormatError("its attributes are not a JSON object")
     return attrs
-
-
-def choose_variable(shapes: Mapping[str, tuple[int, ...]], key: str | None, path: Path) -> str:
-    """The variable of a file that is the cube: ``key``, ``cube``, ``rad`` or the only 3-D one.
-
-    Raises:
-        FormatError: there is no such variable, none with three dimensions, or several.
-    """
-    listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
-    if key is not None:
-        if key not in shapes:
-            raise FormatError(f"{path} has no variable {key!r}; it holds {listing}")
-        return key
-    for name in ("cube", "rad"):
-        if name in shapes:
-            return name
-    solid = [name for name, shape in shapes.items() if len(shape) == 3]
-    if len(solid) == 1:
-        return solid[0]
-    if solid:
-        raise SeveralCubesError(
-            f"{path} holds several arrays with three dimensions ({listing}); say which one with "
-            "--key (key=...)",
-            solid,
-        )
-    raise FormatError(
-        f"{path} holds no array with three dimensions ({listing}); a cube has y, x and wavelength"
-    )
-
-
-#: Names under which files keep their wavelengths.
-WAVELENGTH_NAMES = (
-    "wavelengths_nm", "wavelengths", "wavelength", "bands", "band", "wl", "lambda",
-    "wavelength_nm", "wl_nm", "lambda_nm", "wavelengths_um", "wavelength_um", "wl_um", "lambda_um",
-)  # fmt: skip
-
-
-class Grid(TypedDict, total=False):
-    """What ``Stored`` takes of wavelengths."""
-
-    wavelengths_nm: npt.NDArray[np.float64]
-    wavelength_problem: str
-
-
-def stated_grid(values: object, unit: object, bands: int, path: Path) -> Grid:
-    """The wavelengths that a file states, in nm, or why they cannot be used.
-
-    Args:
-        values: as the file has them; None where it has none.
-        unit: as the file states it; None or anything that is no text when it does not.
-        bands: of the cube.
-        path: the file, for messages.
-    """
-    grid = plausible_wavelengths(values, bands)
-    if grid is None:
-        return {}
-    try:
-        nm = to_nanometres(grid, unit if isinstance(unit, str) else None, where=str(path))
-    except FormatError as error:
-        return {"wavelength_problem": str(error)}
-    return {"wavelengths_nm": nm}
-
-
-def plausible_wavelengths(values: object, bands: int) -> npt.NDArray[np.float64] | None:
-    """A vector of one number a band; None for anything else, and for the band numbers 1, 2, ..."""
-    if values is None:
-        return None
-    try:
-        grid = np.asarray(values, dtype=np.float64).ravel()
-    except (TypeError, ValueError):
-        return None
-    if grid.size != bands or any(np.array_equal(grid, np.arange(bands) + k) for k in (0, 1)):
-        return None
-    return grid

@@ -6,6 +6,7 @@ Values are raw, so opening and saving cost what the disk costs, and any part can
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,10 +29,11 @@ from respectra.cubes.formats._envi_header import (
     wavelengths_in,
 )
 from respectra.cubes.formats._values import Decoding
-from respectra.cubes.formats._writer import CubeWriter, Region
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     CubeFormat,
+    CubeWriter,
+    Region,
     Stored,
     decode_attrs,
     encode_attrs,
@@ -41,44 +43,11 @@ from respectra.guards.text import parse_json
 
 _DATA_SUFFIXES = (".img", ".dat", ".raw", ".bip", ".bil", ".bsq")
 #: Files beside a header that are not its data.
-_NOT_DATA = frozenset(
-    f".{name}"
-    for name in [
-        "hdr",
-        "xml",
-        "txt",
-        "json",
-        "csv",
-        "md",
-        "prj",
-        "ovr",
-        "rrd",
-        "sta",
-        "enp",
-        "png",
-        "jpg",
-        "jpeg",
-        "tif",
-        "tiff",
-        "pdf",
-        "kml",
-        "kmz",
-        "mat",
-        "nc",
-        "npz",
-        "npy",
-        "log",
-        "lock",
-        "part",
-        "old",
-        "evf",
-        "roi",
-        "ini",
-        "html",
-        "zarr",
-        "h5",
-    ]
-)
+_NOT_DATA = (
+    ".hdr", ".xml", ".txt", ".json", ".csv", ".md", ".prj", ".ovr", ".rrd", ".sta", ".enp", ".png",
+    ".jpg", ".jpeg", ".tif", ".tiff", ".pdf", ".kml", ".kmz", ".mat", ".nc", ".npz", ".npy", ".log",
+    ".lock", ".part", ".old", ".evf", ".roi", ".ini", ".html", ".zarr", ".h5",
+)  # fmt: skip
 _MARK = "respectra "
 #: Compressed values are unpacked so many bytes at a time.
 _BLOCK = 2**20
@@ -131,7 +100,9 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
     decoding = decoding_of(header, layout.shape[2], header_path, layout.dtype)
 
     def window(rows: slice, columns: slice, bands: slice) -> npt.NDArray[np.float32]:
-        return decoding.apply(_mapped(data_path, layout)[rows, columns, bands], bands)
+        size = math.prod(layout.shape)
+        raw = np.memmap(data_path, layout.dtype, "r", offset=layout.offset, shape=(size,))
+        return decoding.apply(_view(np.asarray(raw), layout)[rows, columns, bands], bands)
 
     return Stored(
         shape=layout.shape,
@@ -157,19 +128,11 @@ def _attributes(header: Header, layout: EnviLayout, decoding: Decoding) -> dict[
 
 
 def _load(path: Path, layout: EnviLayout, decoding: Decoding) -> npt.NDArray[np.float32]:
-    everything = slice(0, layout.shape[2])
     if layout.compressed:
         raw = np.frombuffer(_unpack(path, layout), layout.dtype)
-        return decoding.apply(_view(raw, layout), everything)
-    count = int(np.prod(layout.shape))
-    raw = np.fromfile(path, layout.dtype, count=count, offset=layout.offset)
-    return decoding.apply(_view(raw, layout), everything)
-
-
-def _mapped(path: Path, layout: EnviLayout) -> npt.NDArray[Any]:
-    count = int(np.prod(layout.shape))
-    raw = np.memmap(path, layout.dtype, "r", offset=layout.offset, shape=(count,))
-    return _view(np.asarray(raw), layout)
+    else:
+        raw = np.fromfile(path, layout.dtype, math.prod(layout.shape), offset=layout.offset)
+    return decoding.apply(_view(raw, layout), slice(0, layout.shape[2]))
 
 
 def _view(raw: npt.NDArray[Any], layout: EnviLayout) -> npt.NDArray[Any]:
@@ -184,12 +147,11 @@ def _unpack(path: Path, layout: EnviLayout) -> bytearray:
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # gzip or zlib
     with path.open("rb") as file:
         file.seek(layout.offset)
-        while len(values) < layout.nbytes and (block := file.read(_BLOCK)):
+        while len(values) < layout.nbytes:
+            block = unpacker.unconsumed_tail or file.read(_BLOCK)
+            if not block:
+                break
             values += unpacker.decompress(block, layout.nbytes - len(values) + 1)
-            while unpacker.unconsumed_tail and len(values) < layout.nbytes:
-                values += unpacker.decompress(
-                    unpacker.unconsumed_tail, layout.nbytes - len(values) + 1
-                )
     if len(values) != layout.nbytes:
         kind = "more" if len(values) > layout.nbytes else "fewer"
         raise FormatError(f"{path} unpacks to {kind} bytes than its header promises")
@@ -242,46 +204,29 @@ class EnviWriter(CubeWriter):
                 file.write(piece[index].data)
 
     def finish(self, attrs: Mapping[Any, Any]) -> None:
-        """Write the header, which is not known to be true before."""
-        write_header(self.paths[0], self.shape, self.wavelengths_nm, attrs, self._interleave)
+        """Write the header, which is not known to be true before.
 
-
-def write_header(
-    path: Path,
-    shape: tuple[int, ...],
-    wavelengths_nm: npt.NDArray[np.float64],
-    attrs: Mapping[Any, Any],
-    interleave: str,
-) -> None:
-    """Write the header of little-endian float32 values.
-
-    Args:
-        path: of the header.
-        shape: (y, x, band).
-        wavelengths_nm: one a band, nm.
-        attrs: attributes of the cube: all as JSON in the description, and those that ENVI knows
-            under its own names.
-        interleave: ``bip``, ``bil`` or ``bsq``.
-    """
-    rows, columns, bands = shape
-    # As a list of pairs, because the readers of headers strip braces at both ends.
-    pairs = [list(pair) for pair in json.loads(encode_attrs(attrs)).items()]
-    entries = [
-        ("description", "{" + _MARK + json.dumps(pairs) + "}"),
-        ("samples", columns),
-        ("lines", rows),
-        ("bands", bands),
-        ("header offset", 0),
-        ("file type", "ENVI Standard"),
-        ("data type", 4),
-        ("interleave", interleave),
-        ("byte order", 0),
-        ("wavelength units", "Nanometers"),
-        ("wavelength", "{" + ", ".join(repr(float(nm)) for nm in wavelengths_nm) + "}"),
-        *entries_for(attrs, bands),
-    ]
-    text = "ENVI\n" + "".join(f"{name} = {value}\n" for name, value in entries)
-    path.write_text(text, "ascii", newline="\n")
+        It has all attributes as JSON in the description, those that ENVI knows under its own names.
+        """
+        rows, columns, bands = self.shape
+        # As a list of pairs, because the readers of headers strip braces at both ends.
+        pairs = [list(pair) for pair in json.loads(encode_attrs(attrs)).items()]
+        entries = [
+            ("description", "{" + _MARK + json.dumps(pairs) + "}"),
+            ("samples", columns),
+            ("lines", rows),
+            ("bands", bands),
+            ("header offset", 0),
+            ("file type", "ENVI Standard"),
+            ("data type", 4),
+            ("interleave", self._interleave),
+            ("byte order", 0),
+            ("wavelength units", "Nanometers"),
+            ("wavelength", "{" + ", ".join(repr(float(nm)) for nm in self.wavelengths_nm) + "}"),
+            *entries_for(attrs, bands),
+        ]
+        text = "ENVI\n" + "".join(f"{name} = {value}\n" for name, value in entries)
+        self.paths[0].write_text(text, "ascii", newline="\n")
 
 
 ENVI = CubeFormat(

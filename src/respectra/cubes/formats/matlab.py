@@ -1,4 +1,4 @@
-"""MATLAB files: version 7.3 is HDF5 behind 512 bytes of MATLAB's own, older ones see matlab_v5.
+"""MATLAB files: version 7.3 is HDF5 behind 512 bytes of MATLAB's own; 5 is what ``savemat`` writes.
 
 MATLAB keeps arrays by columns, HDF5 by rows, so a cube of MATLAB's shape (y, x, band) is an HDF5
 dataset of shape (band, x, y). The challenge's cubes are ``cube`` (2020, 2022) or ``rad`` (2018)
@@ -9,40 +9,34 @@ cells are named with slashes: ``key="scene/cube"``, ``key="scenes/2"``.
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from respectra.cubes.formats._axes import Axes, band_by_size, order_by_axes
+from respectra.cubes.formats._axes import Axes, choose_variable, order_by_size
+from respectra.cubes.formats._grids import WAVELENGTH_NAMES, grid_beside
 from respectra.cubes.formats._hdf5_output import hdf5_output
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
-    WAVELENGTH_NAMES,
     CubeFormat,
-    Grid,
     Stored,
-    choose_variable,
     contiguous,
     decode_attrs,
     encode_attrs,
-    plausible_wavelengths,
-    stated_grid,
 )
 from respectra.cubes.model import wavelengths_of
-from respectra.errors import FormatError, RespectraWarning
+from respectra.errors import FormatError, OutputError, RespectraWarning
 from respectra.guards.hdf5 import SIGNATURE, is_hdf5
-from respectra.guards.mat5 import looks_like_mat4
-from respectra.guards.matlab import SIGNATURE_V5, MatlabArray, open_matlab
-from respectra.wavelengths import UNIT_NAMES, unit_of_array
-
-if TYPE_CHECKING:
-    import h5py
+from respectra.guards.mat4 import looks_like_mat4
+from respectra.guards.mat5 import MatlabArray
+from respectra.guards.matlab import SIGNATURE_V5, open_matlab
+from respectra.wavelengths import UNIT_NAMES
 
 _USER_BLOCK = 512
 _SMALL = 2**20  # an auxiliary variable has no business being larger
@@ -84,25 +78,27 @@ def peek_matlab(path: Path, key: str | None, axes: Axes | None) -> Stored:
         )
     beside = _beside(arrays, name)
     lists = {name: a.read() for name, a in beside.items() if name in WAVELENGTH_NAMES}
+    units = {name: unit for name in lists if (unit := beside[name].unit) is not None}
+    texts = {n: beside[n].text() for n in UNIT_NAMES if n in beside and beside[n].kind == "text"}
     order = _order(cube, beside, [values.size for values in lists.values()], axes, path)
     shape = tuple(cube.shape[axis] for axis in order)
+
+    def window(*spans: slice) -> npt.NDArray[np.float32]:
+        selection = tuple(spans[order.index(axis)] for axis in range(3))
+        return contiguous(cube.read(selection).transpose(order))
+
     return Stored(
         shape=shape,
         dtype=cube.dtype,
         stored_bytes=min(cube.stored_bytes, path.stat().st_size),
         load=lambda: contiguous(cube.read().transpose(order)),
-        window=functools.partial(_window, cube, order) if version == "7.3" else None,
+        window=window if version == "7.3" else None,
         chunks=tuple(cube.chunks[axis] for axis in order) if cube.chunks else None,
-        **_grid(lists, beside, shape[2], path),
+        **grid_beside(lists, texts, shape[2], path, units),
         attrs=_attributes(beside),
         ratio=DEFLATE_RATIO * cube.inflation if cube.compressed else cube.inflation,
         details={"variable": name, "version": version, "compressed": cube.compressed},
     )
-
-
-def _window(cube: MatlabArray, order: tuple[int, ...], *spans: slice) -> npt.NDArray[np.float32]:
-    selection = tuple(spans[order.index(axis)] for axis in range(3))
-    return contiguous(cube.read(selection).transpose(order))
 
 
 def _order(
@@ -116,29 +112,19 @@ def _order(
 
     An HDF5 array without MATLAB's mark was written by another program, which may have kept its
     own order or MATLAB's. The challenge's files are known to be in MATLAB's.
-
-    Raises:
-        FormatError: nothing tells which axis holds the bands.
     """
-    if axes is not None:
-        return order_by_axes(axes, len(cube.shape))
-    if cube.by_columns:
-        band = band_by_size(cube.shape, sizes)
-        return (*(axis for axis in range(3) if axis != band), band)
+    if axes is not None or cube.by_columns:
+        return order_by_size(cube.shape, sizes, axes)
     fits = [axis for axis in range(3) if cube.shape[axis] in sizes]
-    if fits == [0] and _is_of_the_challenge(cube, beside):
-        return (2, 1, 0)
-    read_as: dict[int, tuple[str, tuple[int, ...]]] = {
-        0: ("band,x,y", (2, 1, 0)),
-        2: ("y,x,band", (0, 1, 2)),
-    }
-    if len(fits) != 1 or fits[0] not in read_as:
+    if fits == [0] and cube.name in ("cube", "rad") and "bands" in beside:
+        return (2, 1, 0)  # called as the challenge's
+    if fits not in ([0], [2]):
         raise FormatError(
             f"{path} does not say what the axes {cube.shape} of {cube.name!r} are, for it was not "
             "written by MATLAB and its wavelengths do not tell; say it with --axes (axes=...): "
             "band,x,y in MATLAB's order, y,x,band in NumPy's"
         )
-    text, order = read_as[fits[0]]
+    text, order = ("band,x,y", (2, 1, 0)) if fits == [0] else ("y,x,band", (0, 1, 2))
     warnings.warn(
         f"{path} does not say what the axes {cube.shape} of {cube.name!r} are, for it was not "
         f"written by MATLAB; read as {text}, by the number of wavelengths: if rows and columns are "
@@ -147,11 +133,6 @@ def _order(
         stacklevel=2,
     )
     return order
-
-
-def _is_of_the_challenge(cube: MatlabArray, beside: Mapping[str, MatlabArray]) -> bool:
-    """Whether an array is called as the challenge's: ``cube`` or ``rad`` with ``bands``."""
-    return cube.name in ("cube", "rad") and "bands" in beside
 
 
 def _beside(arrays: Mapping[str, MatlabArray], name: str) -> dict[str, MatlabArray]:
@@ -168,17 +149,6 @@ def _beside(arrays: Mapping[str, MatlabArray], name: str) -> dict[str, MatlabArr
                 found.setdefault(bare, array)
     ranks = {bare: rank for rank, bare in enumerate(WAVELENGTH_NAMES)}
     return dict(sorted(found.items(), key=lambda item: ranks.get(item[0], len(ranks))))
-
-
-def _grid(
-    lists: Mapping[str, npt.NDArray[Any]], beside: Mapping[str, MatlabArray], bands: int, path: Path
-) -> Grid:
-    texts = {n: beside[n].text() for n in UNIT_NAMES if n in beside and beside[n].kind == "text"}
-    for name, values in lists.items():
-        if values.dtype.kind in "fiu" and plausible_wavelengths(values, bands) is not None:
-            unit = beside[name].unit or unit_of_array(name, texts)
-            return stated_grid(values, unit, bands, path)
-    return {}
 
 
 def _attributes(beside: Mapping[str, MatlabArray]) -> dict[str, Any]:
@@ -200,16 +170,15 @@ def _write_v73(cube: xr.DataArray, path: Path) -> None:
         data = file.create_dataset("cube", shape=values.shape[::-1], dtype="<f4")
         for band in range(values.shape[2]):
             data[band] = values[:, :, band].transpose()
-        _mark(data, "single")
-        grid = file.create_dataset("bands", data=wavelengths_of(cube).reshape(-1, 1))
-        _mark(grid, "double")
+        file["bands"] = wavelengths_of(cube).reshape(-1, 1)
         text = np.frombuffer(encode_attrs(cube.attrs).encode("ascii"), np.uint8)
-        attributes = file.create_dataset("attributes", data=text.astype("<u2").reshape(-1, 1))
-        _mark(attributes, "char")
-        attributes.attrs.create("MATLAB_int_decode", np.int32(2))
+        file["attributes"] = text.astype("<u2").reshape(-1, 1)
+        file["attributes"].attrs.create("MATLAB_int_decode", np.int32(2))
         if "norm_factor" in cube.attrs:
-            factor = np.full((1, 1), cube.attrs["norm_factor"], np.float64)
-            _mark(file.create_dataset("norm_factor", data=factor), "double")
+            file["norm_factor"] = np.full((1, 1), cube.attrs["norm_factor"], np.float64)
+        for name, array in file.items():
+            matlab_class = {"cube": "single", "attributes": "char"}.get(name, "double")
+            array.attrs.create("MATLAB_class", np.bytes_(matlab_class))
     description = (
         b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Written by: Respectra, HDF5 schema 1.00 ."
     )
@@ -218,8 +187,19 @@ def _write_v73(cube: xr.DataArray, path: Path) -> None:
         raw.write(description.ljust(116) + bytes(8) + b"\x00\x02IM")
 
 
-def _mark(data: h5py.Dataset, matlab_class: str) -> None:
-    data.attrs.create("MATLAB_class", np.bytes_(matlab_class))
+def _write_v5(cube: xr.DataArray, path: Path) -> None:
+    from scipy.io import savemat
+
+    if cube.nbytes >= 2**31:
+        raise OutputError("a MATLAB 5 file holds at most 2 GiB; write version 7.3 (matlab)")
+    variables: dict[str, Any] = {
+        "cube": cube.values,
+        "bands": wavelengths_of(cube),
+        "attributes": encode_attrs(cube.attrs),
+    }
+    if "norm_factor" in cube.attrs:
+        variables["norm_factor"] = float(cube.attrs["norm_factor"])
+    savemat(path, variables, appendmat=False)
 
 
 MATLAB = CubeFormat(
@@ -232,4 +212,12 @@ MATLAB = CubeFormat(
     write=_write_v73,
     recognises=_recognises,
 )
-FORMATS = (MATLAB,)
+MATLAB_V5 = dataclasses.replace(
+    MATLAB,
+    name="matlab-v5",
+    title="MATLAB 5 file",
+    suffixes=(),  # they name MATLAB, which reads both
+    write=_write_v5,
+    recognises=lambda head: head.startswith(SIGNATURE_V5),
+)
+FORMATS = (MATLAB, MATLAB_V5)

@@ -19,17 +19,16 @@ import numpy.typing as npt
 import xarray as xr
 
 from respectra.cubes.formats._axes import Axes
+from respectra.cubes.formats._grids import Grid, stated_grid
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     CubeFormat,
-    Grid,
     Stored,
     contiguous,
     decode_attrs,
-    encode_attrs,
-    stated_grid,
+    encode_facts,
 )
-from respectra.cubes.model import CHALLENGE_WAVELENGTHS_NM, wavelengths_of
+from respectra.cubes.model import CHALLENGE_WAVELENGTHS_NM
 from respectra.errors import ConfigError, DataError, FormatError
 
 _BAND = re.compile(r"(?P<stem>.*?)(?P<number>\d+)(?P<unit>[ _-]?nm)?\.png", re.IGNORECASE)
@@ -45,8 +44,9 @@ def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
         raise ConfigError("a folder of PNGs has one file a band; leave --axes out")
     if not path.is_dir():
         raise FormatError(f"{path} is not a folder; a folder of PNGs is one PNG a band")
-    folder, bands = _bands(path)
+    bands = _bands(path)
     files = list(bands.values())
+    folder = files[0].parent
     headers = {_header(file) for file in files}
     if len(headers) != 1:
         raise FormatError(f"the PNGs of {folder} differ in size or depth: {sorted(headers)}")
@@ -83,40 +83,34 @@ def _grid(stated: object, numbers: list[int], folder: Path) -> Grid:
     return {"wavelengths_nm": CHALLENGE_WAVELENGTHS_NM} if is_cave else {}
 
 
-def _bands(path: Path) -> tuple[Path, dict[int, Path]]:
-    """The folder that holds the bands, and their files by number or by wavelength."""
+def _bands(path: Path) -> dict[int, Path]:
+    """The files of the bands by number or by wavelength, which may lie in a folder below."""
     found = _numbered(path)
     if not found:
-        nested = [folder for folder in path.iterdir() if folder.is_dir()]
-        nested = [folder for folder in nested if _numbered(folder)]
+        nested = [_numbered(folder) for folder in path.iterdir() if folder.is_dir()]
+        nested = [bands for bands in nested if bands]
         if len(nested) != 1:
             raise FormatError(
                 f"{path} is a folder without a cube: neither zarr.json nor PNGs called "
                 "NAME_01.png, NAME_02.png, ..."
             )
-        path = nested[0]
-        found = _numbered(path)
-    stems = {stem for stem, _ in found}
+        found = nested[0]
+    stems = {stem for _, stem, _ in found}
     if len(stems) > 1:
         raise FormatError(f"{path} holds PNGs of several cubes: {', '.join(sorted(stems))}")
-    numbers = sorted(number for _, number in found)
-    by_wavelength = numbers[0] >= _FIRST_NM
-    expected = list(range(numbers[0], numbers[0] + len(numbers)))
-    if not by_wavelength and (numbers != expected or numbers[0] not in (0, 1)):
+    numbers = [number for number, _, _ in found]
+    counted = numbers[0] in (0, 1) and numbers == [numbers[0] + k for k in range(len(numbers))]
+    if numbers[0] < _FIRST_NM and not counted:
         raise FormatError(
             f"the bands of {path} are not numbered 1, 2, 3, ..., nor by wavelength in nm: {numbers}"
         )
-    by_number = {number: file for (_, number), file in found.items()}
-    return path, {number: by_number[number] for number in numbers}
+    return {number: file for number, _, file in found}
 
 
-def _numbered(folder: Path) -> dict[tuple[str, int], Path]:
-    found: dict[tuple[str, int], Path] = {}
-    for file in folder.iterdir():
-        match = _BAND.fullmatch(file.name)
-        if match:
-            found[match["stem"], int(match["number"])] = file
-    return found
+def _numbered(folder: Path) -> list[tuple[int, str, Path]]:
+    """Number, what comes before it, and file of each PNG that has one."""
+    matches = ((_BAND.fullmatch(file.name), file) for file in folder.iterdir())
+    return sorted((int(m["number"]), m["stem"], file) for m, file in matches if m)
 
 
 def _header(file: Path) -> tuple[int, int, int]:
@@ -167,8 +161,6 @@ def _verify(data: bytes, file: Path) -> None:
 
 
 def _write(cube: xr.DataArray, path: Path) -> None:
-    import json
-
     import cv2
 
     values = cube.values
@@ -185,11 +177,7 @@ def _write(cube: xr.DataArray, path: Path) -> None:
         if not ok:
             raise DataError(f"a band of {codes.shape} pixels cannot be a PNG")
         (path / f"band_{number + 1:02d}.png").write_bytes(data.tobytes())
-    facts = {
-        "wavelengths_nm": wavelengths_of(cube).tolist(),
-        "attributes": json.loads(encode_attrs(cube.attrs)),
-    }
-    (path / _SIDECAR).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+    (path / _SIDECAR).write_text(encode_facts(cube, indent=2) + "\n", "utf-8")
 
 
 PNG_FOLDER = CubeFormat(

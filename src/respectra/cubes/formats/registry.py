@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +31,19 @@ _OTHERS = (
 class FormatRegistry:
     """Formats by name and by suffix. Adding one whose name or suffix is taken is an error.
 
-    Args:
-        formats: those that come with the package.
-        group: the group of entry points through which other packages add formats. They are loaded
-            when all formats are asked for, or a name or suffix that is none of ours.
+    Those of other packages, of a group of entry points, are loaded when all formats are asked for,
+    or a name or suffix that is none of ours.
     """
 
     def __init__(self, formats: tuple[CubeFormat, ...] = (), *, group: str | None = None) -> None:
         self.entries: Registry[CubeFormat] = Registry("cube format", group=group, accept=_accept)
-        self._own: dict[str, CubeFormat] = {}
-        self._by_suffix: dict[str, CubeFormat] = {}
+        self._own: list[CubeFormat] = []
         for entry in formats:
             self.add(entry)
 
     def __iter__(self) -> Iterator[CubeFormat]:
-        return iter((*self._own.values(), *self._others))
+        yield from self._own
+        yield from self._others
 
     def add(self, entry: CubeFormat) -> None:
         """Add a format.
@@ -53,48 +51,44 @@ class FormatRegistry:
         Raises:
             ConfigError: its name or one of its suffixes is taken; the registry is unchanged.
         """
-        for suffix in entry.suffixes if entry.name not in self._own else ():
-            if suffix in self._by_suffix:
-                other = self._by_suffix[suffix].name
-                raise ConfigError(f"the suffix {suffix} of {entry.name!r} belongs to {other!r}")
+        clash = _clash(entry, self._own)
+        if clash is not None and clash[1].name != entry.name:
+            suffix, other = clash
+            raise ConfigError(f"the suffix {suffix} of {entry.name!r} belongs to {other.name!r}")
         self.entries.add(entry.name, lambda: entry)
-        self._own[entry.name] = entry
-        self._by_suffix.update(dict.fromkeys(entry.suffixes, entry))
+        self._own.append(entry)
 
     @functools.cached_property
     def _others(self) -> tuple[CubeFormat, ...]:
         """Formats of other packages; one that claims a suffix of another is left out."""
-        taken = dict(self._by_suffix)
-        found = []
+        found: list[CubeFormat] = []
         for name, entry in self.entries.usable(self.entries.others()):
-            clash = next((suffix for suffix in entry.suffixes if suffix in taken), None)
-            if clash is not None:
-                self.entries.report(
-                    name,
-                    f"the cube format {name!r} of {self.entries.origin(name)} claims the suffix "
-                    f"{clash} of {taken[clash].name!r}; it is left out",
-                )
+            clash = _clash(entry, [*self._own, *found])
+            if clash is None:
+                found.append(entry)
                 continue
-            taken.update(dict.fromkeys(entry.suffixes, entry))
-            found.append(entry)
+            suffix, other = clash
+            self.entries.report(
+                name,
+                f"the cube format {name!r} of {self.entries.origin(name)} claims the suffix "
+                f"{suffix} of {other.name!r}; it is left out",
+            )
         return tuple(found)
 
     def get(self, name: str) -> CubeFormat:
         """A format by name. Raises ConfigError for an unknown or broken one."""
-        found = self._own.get(name) or next((e for e in self._others if e.name == name), None)
+        for entry in self:
+            if entry.name == name:
+                return entry
         # A broken one says why; one that was left out is as good as unknown.
-        if found is None and name in self.entries and self.entries.problem(name):
+        if name in self.entries and self.entries.problem(name):
             return self.entries.find(name)
-        if found is None:
-            raise unknown_name("cube format", name, [entry.name for entry in self])
-        return found
+        raise unknown_name("cube format", name, [entry.name for entry in self])
 
     def of_suffix(self, suffix: str) -> CubeFormat | None:
         """The format that a suffix belongs to, or None."""
         suffix = suffix.lower()
-        if not suffix or suffix in self._by_suffix:
-            return self._by_suffix.get(suffix)
-        return next((entry for entry in self._others if suffix in entry.suffixes), None)
+        return next((e for e in self if suffix in e.suffixes), None) if suffix else None
 
     def for_writing(self, path: Place, name: str | None = None) -> CubeFormat:
         """The format in which a cube is saved at a path: the named one, or that of the suffix.
@@ -125,7 +119,7 @@ class FormatRegistry:
         """
         if path.is_dir():
             entry = self.of_suffix(path.suffix)
-            if entry in self._others and entry.recognises is None:
+            if entry is not None and entry not in self._own and entry.recognises is None:
                 return entry
             is_store = path.suffix.lower() == ".zarr" or is_zarr(path)
             return self.get("zarr" if is_store else "png")
@@ -162,6 +156,12 @@ class FormatRegistry:
             if head.startswith(magic):
                 return f": it looks like {what}"
         return ""
+
+
+def _clash(entry: CubeFormat, others: Sequence[CubeFormat]) -> tuple[str, CubeFormat] | None:
+    """A suffix that another format claims as well, and which one."""
+    claims = ((suffix, other) for other in others for suffix in entry.suffixes)
+    return next(((suffix, other) for suffix, other in claims if suffix in other.suffixes), None)
 
 
 def _accept(name: str, entry: Any) -> CubeFormat:

@@ -21,20 +21,16 @@ import xarray as xr
 from respectra.cubes.formats import _geotiff
 from respectra.cubes.formats._axes import Axes, order_by_axes
 from respectra.cubes.formats._geotiff import METADATA_TAG, NODATA_TAG, GeoTiffFacts, parse_metadata
-from respectra.cubes.formats._spelled import spelled_grid
+from respectra.cubes.formats._grids import WAVELENGTH_NAMES, Grid, spelled_grid, stated_grid
 from respectra.cubes.formats._values import Decoding
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
-    WAVELENGTH_NAMES,
     CubeFormat,
-    Grid,
     Stored,
     contiguous,
     decode_attrs,
-    encode_attrs,
-    stated_grid,
+    encode_facts,
 )
-from respectra.cubes.model import wavelengths_of
 from respectra.errors import FormatError
 from respectra.guards.text import parse_json
 from respectra.guards.tiff import check_tiff
@@ -51,8 +47,6 @@ _UNCOMPRESSED = 1
 _ORIENTATION = 274
 #: Kinds of pages that are no bands: previews, and masks.
 _REDUCED, _MASK = 1, 4
-_MOST_PAGES = 100_000
-_LAST_OFFSET = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -185,37 +179,31 @@ def _grid(
     unit = facts.get("wavelength_units")
     stated = (stated_grid(facts.get(name), unit, bands, path) for name in WAVELENGTH_NAMES)
     spelled = (spelled_grid(names, path) for names in labels if len(names) == bands)
-    grids = (*stated, _geotiff.wavelengths(gdal, bands, path), *spelled)
-    for grid in grids:
-        if grid:
-            return grid
-    return {}
+    return next(filter(None, (*stated, _geotiff.wavelengths(gdal, bands, path), *spelled)), Grid())
 
 
 def _chunks(planes: _Planes, page: Any) -> tuple[int, int, int]:
     """What is compressed together."""
-    rows, columns, bands = planes.shape
     if planes.pages:
-        return rows, columns, 1
-    if not _by_tiles(planes, page):
-        return planes.shape
-    return page.tilelength, page.tilewidth, 1 if _is_separate(page) else bands
+        return (*planes.shape[:2], 1)
+    return _tile(planes, page) or planes.shape
 
 
-def _by_tiles(planes: _Planes, page: Any) -> bool:
-    """Whether an array is one tiled page with a sample a band."""
-    usual = (1, 2, 0) if _is_separate(page) else (0, 1, 2)
-    return bool(
+def _tile(planes: _Planes, page: Any) -> tuple[int, int, int] | None:
+    """The shape of a tile, where an array is one tiled page with a sample a band.
+
+    Every sample may have tiles of its own.
+    """
+    bands = page.samplesperpixel
+    separate = page.planarconfig != 1 and bands > 1
+    usual = (1, 2, 0) if separate else (0, 1, 2)
+    if (
         page.is_tiled
         and page.imagedepth == 1
-        and planes.places == usual
-        and page.samplesperpixel == planes.shape[2]
-    )
-
-
-def _is_separate(page: Any) -> bool:
-    """Whether every sample has tiles of its own."""
-    return bool(page.planarconfig != 1 and page.samplesperpixel > 1)
+        and (planes.places, planes.shape[2]) == (usual, bands)
+    ):
+        return page.tilelength, page.tilewidth, 1 if separate else bands
+    return None
 
 
 def _facts(description: str) -> dict[str, Any]:
@@ -244,8 +232,8 @@ def _window(
         series = tiff.series[planes.series]
         if series.dataoffset is not None:
             values: npt.NDArray[Any] = _mapped(tiff, series.dataoffset, series.dtype, series.shape)
-        elif len(series.pages) == 1 and _by_tiles(planes, series.keyframe):
-            return decoding.apply(_tiles(series.keyframe, rows, columns, bands), bands)
+        elif len(series.pages) == 1 and (tile := _tile(planes, series.keyframe)):
+            return decoding.apply(_tiles(series.keyframe, tile, rows, columns, bands), bands)
         else:
             values = series.asarray()
         return decoding.apply(_view(values, planes)[rows, columns, bands], bands)
@@ -272,15 +260,17 @@ def _mapped(
     return np.asarray(np.memmap(tiff.filehandle.path, typed, "r", offset=offset, shape=shape))
 
 
-def _tiles(page: Any, rows: slice, columns: slice, bands: slice) -> npt.NDArray[Any]:
+def _tiles(
+    page: Any, tile: tuple[int, int, int], rows: slice, columns: slice, bands: slice
+) -> npt.NDArray[Any]:
     """Some samples of some pixels, from the tiles that they lie in; missing tiles are 0."""
-    high, wide = page.tilelength, page.tilewidth
+    high, wide, deep = tile
     across, down = -(-page.imagewidth // wide), -(-page.imagelength // high)
     top, left = rows.start // high, columns.start // wide
     bottom, right = -(-rows.stop // high), -(-columns.stop // wide)
     count = bands.stop - bands.start
     out = np.zeros(((bottom - top) * high, (right - left) * wide, count), page.dtype)
-    separate = _is_separate(page)
+    separate = deep < page.samplesperpixel
     planes = range(bands.start, bands.stop) if separate else (0,)
     handle = page.parent.filehandle
     for plane, y, x in itertools.product(planes, range(top, bottom), range(left, right)):
@@ -293,12 +283,12 @@ def _tiles(page: Any, rows: slice, columns: slice, bands: slice) -> npt.NDArray[
         if segment is None:
             continue
         y0, x0 = (y - top) * high, (x - left) * wide
-        tile = segment[0]
-        target = out[y0 : y0 + tile.shape[0], x0 : x0 + tile.shape[1]]
+        values = segment[0]
+        target = out[y0 : y0 + values.shape[0], x0 : x0 + values.shape[1]]
         if separate:
-            target[:, :, plane - bands.start] = tile[:, :, 0]
+            target[:, :, plane - bands.start] = values[:, :, 0]
         else:
-            target[...] = tile[:, :, bands]
+            target[...] = values[:, :, bands]
     return out[rows.start - top * high :, columns.start - left * wide :][
         : rows.stop - rows.start, : columns.stop - columns.start
     ]
@@ -307,17 +297,13 @@ def _tiles(page: Any, rows: slice, columns: slice, bands: slice) -> npt.NDArray[
 def _write(cube: xr.DataArray, path: Path) -> None:
     import tifffile
 
-    facts = {
-        "wavelengths_nm": wavelengths_of(cube).tolist(),
-        "attributes": json.loads(encode_attrs(cube.attrs)),
-    }
     with tifffile.TiffWriter(path, bigtiff=cube.nbytes > _CLASSIC_LIMIT) as tiff:
         for number in range(cube.sizes["wavelength"]):
             tiff.write(
                 np.ascontiguousarray(cube.values[:, :, number]),
                 photometric="minisblack",
                 metadata=None,
-                description=json.dumps(facts) if number == 0 else None,
+                description=encode_facts(cube) if number == 0 else None,
                 software="Respectra",
             )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,23 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
-from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from respectra.cubes.formats._axes import UNNAMED, Axes
-from respectra.cubes.formats._dataset import peek_dataset
-from respectra.cubes.formats._hdf5 import decoded
-from respectra.cubes.formats._low_rank import low_rank_dataset
-from respectra.cubes.formats._writer import CubeWriter, Region
+from respectra.cubes.formats._axes import UNNAMED, Axes, choose_variable
+from respectra.cubes.formats._cf import decoded
+from respectra.cubes.formats._dataset import low_rank_dataset, peek_dataset
 from respectra.cubes.formats.base import (
     DEFLATE_RATIO,
     CubeFormat,
+    CubeWriter,
+    Region,
     Stored,
-    choose_variable,
     encode_attrs,
 )
 from respectra.cubes.lowrank import LowRankCube
-from respectra.cubes.model import DIMS
+from respectra.cubes.model import DIMS, LazyArray
 from respectra.errors import FormatError
 from respectra.guards.zarr import Holding, ZarrArray, ZarrStore, check_store
 
@@ -39,10 +39,6 @@ _CHUNK_BYTES = 8 * 2**20
 def is_zarr(folder: Path) -> bool:
     """Whether a folder holds a Zarr group or array."""
     return any((folder / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
-
-
-def _peek(path: Path, key: str | None, axes: Axes | None) -> Stored:
-    return peek_store(path, key, axes)
 
 
 def peek_store(
@@ -67,11 +63,7 @@ def peek_store(
 
 
 def _group(store: ZarrStore, key: str | None, path: Path) -> str:
-    """The group of the cube: that of the key, the store's own, or the only one with a cube.
-
-    Raises:
-        FormatError: several have one.
-    """
+    """The group of the cube: that of the key, the store's own, or the only one with a cube."""
     if key is not None:
         return key.strip("/").rpartition("/")[0]
     groups = {name.rpartition("/")[0] for name in store.arrays}
@@ -85,103 +77,60 @@ def _group(store: ZarrStore, key: str | None, path: Path) -> str:
 
 @contextlib.contextmanager
 def _open(path: Path, *, store: ZarrStore, group: str) -> Iterator[xr.Dataset]:
-    if "" in store.arrays:
-        yield decoded({"cube": _single(path, store.arrays[""])})
-        return
-    prefix = f"{group}/" if group else ""
-    inside = {n: array for n, array in store.arrays.items() if n.rpartition("/")[0] == group}
-    if not all(_dims(path / name) for name in inside):  # which xarray does not open
-        single = {n.removeprefix(prefix): _single(path / n, a) for n, a in inside.items()}
-        yield decoded(single)
-        return
-    with xr.open_dataset(
-        path,
-        engine="zarr",
-        group=group or None,
-        drop_variables=[n.removeprefix(prefix) for n in store.refused if n.startswith(prefix)],
-        decode_cf=False,
-        chunks=None,
-        consolidated=False,
-        cache=False,
-        create_default_indexes=False,
-    ) as dataset:
-        variables = dict(dataset.variables)
-        for name, variable in variables.items():
-            array = store.arrays[f"{prefix}{name}"]
-            # What Zarr 2 fills gaps with is a missing value only where it can mean nothing else.
-            plain = array.version == 2 and not array.has_fill_attribute
-            if plain and np.all(variable.attrs.get("_FillValue", 1) == 0):
-                variable.attrs.pop("_FillValue")
-            lazy = indexing.LazilyIndexedArray(_Checked(variable, array))
-            variables[name] = xr.Variable(
-                variable.dims, lazy, variable.attrs, encoding=variable.encoding
-            )
-        yield decoded({str(name): variable for name, variable in variables.items()})
-
-
-def _dims(folder: Path) -> list[str]:
-    """Names of the dimensions of an array; empty where it does not name them all.
-
-    Raises:
-        FormatError: it gives one name to several.
-    """
-    import zarr
-
-    array = zarr.open_array(folder, mode="r")
-    names = array.attrs.get("_ARRAY_DIMENSIONS", getattr(array.metadata, "dimension_names", None))
-    if not (isinstance(names, list | tuple) and len(names) == array.ndim and all(names)):
-        return []
-    dims = [str(name) for name in names]
-    if len(set(dims)) != len(dims):
-        raise FormatError(f"{folder} gives one name to several dimensions: {dims}")
-    return dims
-
-
-def _single(path: Path, facts: ZarrArray) -> xr.Variable:
-    """The variable of an array that stands alone, or whose dimensions have no names."""
-    import zarr
-
-    array = zarr.open_array(path, mode="r")
-    attrs = {name: value for name, value in array.attrs.items() if name != "_ARRAY_DIMENSIONS"}
-    # Axes of one length have one name: that of a list of wavelengths is the band's.
-    sides = list(array.shape)
-    dims = _dims(path) or [
-        f"{UNNAMED}{n}" + (f"_{sides[:axis].count(n)}" if n in sides[:axis] else "")
-        for axis, n in enumerate(sides)
-    ]
-    return xr.Variable(
-        dims, indexing.LazilyIndexedArray(_Checked(array, facts)), attrs, {"chunks": array.chunks}
+    yield decoded(
+        {
+            name.rpartition("/")[2] or "cube": _variable(path / name, array)
+            for name, array in store.arrays.items()
+            if name.rpartition("/")[0] == group
+        }
     )
 
 
-class _Checked(BackendArray):
-    """An array of which every chunk is looked at before the library sees it."""
+def _variable(folder: Path, facts: ZarrArray) -> xr.Variable:
+    """An array whose chunks are looked at before the library sees them."""
+    import zarr
 
-    def __init__(self, array: Any, facts: ZarrArray) -> None:
-        self._array, self._facts = array, facts
-        self.shape, self.dtype = array.shape, array.dtype
+    array = zarr.open_array(folder, mode="r")
+    attrs = dict(array.attrs)
+    names = attrs.pop("_ARRAY_DIMENSIONS", getattr(array.metadata, "dimension_names", None))
+    if isinstance(names, list | tuple) and len(names) == array.ndim and all(names):
+        dims = [str(name) for name in names]
+    else:  # axes of one length have one name: that of a list of wavelengths is the band's
+        sides = list(array.shape)
+        dims = [
+            f"{UNNAMED}{n}" + (f"_{sides[:axis].count(n)}" if n in sides[:axis] else "")
+            for axis, n in enumerate(sides)
+        ]
+    if len(set(dims)) != len(dims):
+        raise FormatError(f"{folder} gives one name to several dimensions: {dims}")
+    # What version 2 fills gaps with is a missing value, unless it is 0 and nothing says so.
+    fill = array.fill_value if facts.version == 2 else None
+    if fill is not None and (fill != 0 or facts.has_fill_attribute):
+        attrs["_FillValue"] = fill
+    elif "_FillValue" in attrs:
+        attrs["_FillValue"] = _fill_value(attrs["_FillValue"], array.dtype)
 
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._read
-        )
+    def read(key: tuple[Any, ...]) -> npt.NDArray[Any]:
+        with facts.held(key):
+            return np.asarray(array[key])
 
-    def _read(self, key: tuple[Any, ...]) -> Any:
-        with self._facts.held(key):
-            return np.asarray(self._array[key])
+    lazy = indexing.LazilyIndexedArray(LazyArray(array.shape, array.dtype, read))
+    return xr.Variable(dims, lazy, attrs, {"chunks": array.shards or array.chunks})
+
+
+def _fill_value(stated: Any, dtype: np.dtype[Any]) -> Any:
+    """A missing value; of real numbers xarray writes the eight bytes of a double in base 64."""
+    if dtype.kind == "f" and isinstance(stated, str):
+        with contextlib.suppress(ValueError, struct.error):
+            return struct.unpack("<d", base64.b64decode(stated, validate=True))[0]
+    return stated
 
 
 # --- writing -------------------------------------------------------------------------------------
 
 
 def chunk_side(bands: int, itemsize: int, side: int | None = None) -> int:
-    """Side of square chunks, pixels.
-
-    Args:
-        bands: of a spectrum.
-        itemsize: bytes of a value.
-        side: of pieces that no chunk may cross; the result divides it.
-    """
+    """Side of square chunks, pixels; it divides that of pieces, where no chunk may cross them."""
     most = int((_CHUNK_BYTES / (bands * itemsize)) ** 0.5)
     most = max(16, min(CHUNK_SIDE, most // 16 * 16))
     if side is None:
@@ -197,11 +146,13 @@ def add_array(
     dims: tuple[str, ...],
     values: npt.NDArray[Any],
     attrs: Mapping[str, Any] | None = None,
+    chunks: tuple[int, ...] | None = None,
 ) -> None:
-    """Put a small array into a group, as one chunk; one of that name is replaced."""
+    """Put an array into a group, as one chunk by default; one of that name is replaced."""
     array = group.create_array(
         name,
         shape=values.shape,
+        chunks=chunks or "auto",
         dtype=values.dtype,
         dimension_names=dims,
         attributes=dict(attrs or {}),
@@ -289,23 +240,14 @@ def _write(cube: xr.DataArray | LowRankCube, path: Path) -> None:
 def _write_low_rank(cube: LowRankCube, path: Path) -> None:
     import zarr
 
-    dataset = low_rank_dataset(cube)
     group = zarr.create_group(path, zarr_format=3)
-    for name, variable in dataset.variables.items():
-        dims = tuple(str(dim) for dim in variable.dims)
-        if variable.ndim < 3:
-            add_array(group, str(name), dims, np.asarray(variable.values), variable.attrs)
-            continue
-        side = chunk_side(variable.shape[2], variable.dtype.itemsize)
-        array = group.create_array(
-            str(name),
-            shape=variable.shape,
-            chunks=(min(side, variable.shape[0]), min(side, variable.shape[1]), variable.shape[2]),
-            dtype=variable.dtype,
-            dimension_names=dims,
-            attributes=dict(variable.attrs),
-        )
-        array[...] = variable.values
+    for name, variable in low_rank_dataset(cube).variables.items():
+        chunks = None
+        if variable.ndim == 3:
+            side = chunk_side(variable.shape[2], variable.dtype.itemsize)
+            chunks = (*(min(side, n) for n in variable.shape[:2]), variable.shape[2])
+        dims = tuple(map(str, variable.dims))
+        add_array(group, str(name), dims, variable.values, variable.attrs, chunks)
 
 
 ZARR = CubeFormat(
@@ -314,7 +256,7 @@ ZARR = CubeFormat(
     suffix=".zarr",
     suffixes=(".zarr",),
     preserves="values bit for bit, wavelengths, and attributes (also as JSON)",
-    peek=_peek,
+    peek=peek_store,
     write=_write,
     writer=ZarrWriter,
     recognises=None,

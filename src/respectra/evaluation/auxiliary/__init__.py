@@ -12,7 +12,6 @@ from respectra.evaluation.auxiliary.base import (
     InputTest,
     OutputTest,
     Recover,
-    Rules,
     Scores,
     Test,
     score,
@@ -50,6 +49,7 @@ from respectra.evaluation.auxiliary.outputs import (
     mismatching_pixels,
 )
 from respectra.registry import Registry
+from respectra.renaming import lazy_names
 
 _FAMILIES: Mapping[str, tuple[Test, ...]] = {
     "shuffle": tuple(SpatialShuffle(block=b) for b in (4, 64, 16, 8, 2, 1)),
@@ -116,6 +116,10 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
     return tuple(chosen[name] for name in TESTS if name in chosen)
 
 
+__getattr__ = lazy_names(
+    __name__, former={"Calibration": "UncertaintyCalibration", "Noise": "AddedNoise"}
+)
+
 __all__ = [
     "COUNT",
     "COUNTS",
@@ -133,7 +137,6 @@ __all__ = [
     "OutputTest",
     "PhysicalConsistency",
     "Recover",
-    "Rules",
     "Scores",
     "SpatialShuffle",
     "Test",
@@ -154,3 +157,5 @@ __all__ = [
     "shuffle",
     "unshuffle",
 ]
+
+__getattr__ = lazy_names(__name__, former={"Rules": "respectra.evaluation.rules.ScoringRules"})

@@ -21,7 +21,7 @@ from respectra.config import Config
 from respectra.errors import DataError
 from respectra.evaluation import metrics
 from respectra.evaluation.metrics.structure import WINDOW
-from respectra.methods import ResponseRecord
+from respectra.evaluation.rules import ScoringRules
 
 T = TypeVar("T")
 
@@ -35,30 +35,6 @@ OFFICIAL = ("shuffle-4", "brightness-0.5", "brightness-2", "physical", "weighted
 
 
 @dataclasses.dataclass(frozen=True)
-class Rules:
-    """What scores depend on besides truth and estimate; part of the protocol.
-
-    Attributes:
-        floor: smallest denominator of a relative error; 0 is official.
-        on_zero: what a zero in the truth does when the floor is 0.
-        metrics: names of the metrics of the plain test.
-        clusters: groups of the weighted score.
-        cluster_init_size: pixels among which each start of k-means looks for its first centres;
-            None for three batches, as in the official run.
-        cluster_cache: folder that keeps the labels of a truth.
-        cameras: of the test with other cameras; those that the package knows, if empty.
-    """
-
-    floor: float = 0.0
-    on_zero: metrics.OnZero = "raise"
-    metrics: tuple[str, ...] = SHORT
-    clusters: int = 1000
-    cluster_init_size: int | None = 10_000
-    cluster_cache: Path | None = None
-    cameras: tuple[ResponseRecord, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
 class Case:
     """One scene as one track sees it.
 
@@ -68,8 +44,9 @@ class Case:
         image: what the method is given.
         track: the camera.
         seed: of the noise, and of whatever a test draws.
-        rules: how to score.
+        rules: how to score; part of the protocol.
         valid: pixels that count, shape (y, x); None for all.
+        cluster_cache: folder that keeps the clusters of a truth.
         kept: what :meth:`once` made.
 
     Example:
@@ -86,8 +63,9 @@ class Case:
     image: xr.DataArray
     track: Track
     seed: int = 0
-    rules: Rules = dataclasses.field(default_factory=Rules)
+    rules: ScoringRules = dataclasses.field(default_factory=ScoringRules)
     valid: npt.NDArray[np.bool_] | None = None
+    cluster_cache: Path | None = None
     kept: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def once(self, name: str, make: Callable[[], T]) -> T:
@@ -96,6 +74,20 @@ class Case:
             self.kept[name] = make()
         found: T = self.kept[name]
         return found
+
+    def labels(self) -> npt.NDArray[np.int32]:
+        """Clusters of the truth's spectra, (y, x), which the cache keeps."""
+        rules = self.rules
+        return self.once(
+            "labels",
+            lambda: metrics.spectral_clusters(
+                self.need_truth(),
+                rules.clusters,
+                self.seed,
+                init_size=rules.cluster_init_size,
+                cache=self.cluster_cache,
+            ),
+        )
 
     def need_truth(self) -> xr.DataArray:
         """The truth.

@@ -35,13 +35,14 @@ from respectra.evaluation.auxiliary.base import (
     Scores,
     score,
 )
+from respectra.evaluation.rules import MOST_CAMERAS
 from respectra.inference import Reconstructor
 from respectra.inference.capture import through_matrix
 from respectra.methods import ResponseRecord
 from respectra.typing import FloatArray
 
 #: How many other cameras the test has.
-COUNT = 20
+COUNT = MOST_CAMERAS
 #: Largest shift of a channel of a derived camera.
 SHIFT_NM = 12.0
 #: Largest factor on the width of a channel of a derived camera.

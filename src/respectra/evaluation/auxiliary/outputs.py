@@ -167,7 +167,7 @@ def _observer(wavelengths_nm: tuple[float, ...]) -> FloatArray:
 class WeightedAccuracy(OutputTest):
     """MRAE of each of a thousand clusters of the truth's spectra, mean over clusters.
 
-    Clusters are found once for a truth and kept in the cache folder of the rules.
+    Clusters are found once for a truth and kept in the cache folder of the case.
     """
 
     source = "NTIRE 2020 report, section 3.5"
@@ -177,15 +177,9 @@ class WeightedAccuracy(OutputTest):
 
     def score(self, case: Case, estimate: xr.DataArray, recover: Recover) -> Scores:
         """The weighted score."""
-        rules, truth = case.rules, case.need_truth()
-        labels = metrics.spectral_clusters(
-            truth,
-            rules.clusters,
-            case.seed,
-            init_size=rules.cluster_init_size,
-            cache=rules.cluster_cache,
-        )
-        return score(truth, estimate, case, tuple(self.columns), valid=case.valid, labels=labels)
+        names = tuple(self.columns)
+        truth, labels = case.need_truth(), case.labels()
+        return score(truth, estimate, case, names, valid=case.valid, labels=labels)
 
 
 class Metamers(OutputTest):

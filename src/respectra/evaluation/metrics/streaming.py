@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torchmetrics import Metric
@@ -24,9 +26,9 @@ class _MeanOverImages(Metric):
         total: torch.Tensor
         images: torch.Tensor
 
-    def __init__(self, band_axis: int) -> None:
+    def __init__(self, score: Callable[..., torch.Tensor], **options: Any) -> None:
         super().__init__()
-        self.band_axis = band_axis
+        self._scores = functools.partial(score, **options, reduction="none")
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("images", torch.tensor(0), dist_reduce_fx="sum")
 
@@ -58,9 +60,6 @@ class _MeanOverImages(Metric):
         """Mean over all images seen."""
         return self.total / self.images
 
-    def _scores(self, truth: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
-        raise NotImplementedError
-
 
 class MeanRelativeAbsoluteError(_MeanOverImages):
     """MRAE of each image, mean over all images of all processes; options as `mrae`."""
@@ -68,28 +67,11 @@ class MeanRelativeAbsoluteError(_MeanOverImages):
     def __init__(
         self, floor: float = 0.0, *, on_zero: OnZero = "raise", band_axis: int = -3
     ) -> None:
-        super().__init__(band_axis)
-        self.floor = floor
-        self.on_zero: OnZero = on_zero
-
-    def _scores(self, truth: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
-        scores: torch.Tensor = mrae(
-            truth,
-            estimate,
-            self.floor,
-            on_zero=self.on_zero,
-            band_axis=self.band_axis,
-            reduction="none",
-        )
-        return scores
+        super().__init__(mrae, floor=floor, on_zero=on_zero, band_axis=band_axis)
 
 
 class RootMeanSquareError(_MeanOverImages):
     """RMSE of each image, mean over all images of all processes; options as `rmse`."""
 
     def __init__(self, *, band_axis: int = -3) -> None:
-        super().__init__(band_axis)
-
-    def _scores(self, truth: torch.Tensor, estimate: torch.Tensor) -> torch.Tensor:
-        scores: torch.Tensor = rmse(truth, estimate, band_axis=self.band_axis, reduction="none")
-        return scores
+        super().__init__(rmse, band_axis=band_axis)

@@ -14,8 +14,8 @@ from typing import Any
 from respectra.cameras import track_title
 from respectra.errors import ConfigError, unknown_name
 from respectra.evaluation.auxiliary import TESTS, select_tests
+from respectra.evaluation.leaderboard import LABEL, published_table
 from respectra.evaluation.protocol import EvaluationOptions
-from respectra.evaluation.published import LABEL, published_table
 from respectra.evaluation.report.charts import Child, Markup, join, tag
 from respectra.evaluation.report.details import MOST_METHODS, charted_methods, read_track
 from respectra.evaluation.report.errors import breakdown, consistency

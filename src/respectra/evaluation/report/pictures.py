@@ -15,8 +15,8 @@ from respectra.errors import OutputError
 COLOUR_MAP = "magma"
 #: Share of the map's colours in use: its ends are black and white, which no page's ground may be.
 _COLOURS = (0.06, 0.97)
-#: Longest sides that are tried, the largest first.
-_SIDES = (192, 160, 128, 96, 72, 48)
+#: Longest sides of pictures, in pixels.
+_LARGEST, _SMALLEST = 192, 48
 _QUALITY = 78
 #: Where a pixel does not count.
 _NOTHING = (128, 128, 128)
@@ -69,27 +69,26 @@ def data_uri(picture: npt.NDArray[np.uint8], quota: int) -> str:
     Raises:
         OutputError: the picture cannot be encoded.
     """
+    longest = max(picture.shape[:2])
+    side = min(_LARGEST, longest)
+    while True:
+        code = base64.b64encode(_encoded(picture, side / longest)).decode()
+        uri = f"data:image/webp;base64,{code}"
+        if len(uri) <= quota or side <= _SMALLEST:
+            return uri
+        # The code grows with the area, somewhat slower where it is large.
+        side = max(_SMALLEST, int(side * min(0.9, (quota / len(uri)) ** 0.5)))
+
+
+def _encoded(picture: npt.NDArray[np.uint8], factor: float) -> bytes:
     import cv2
 
-    uri = ""
-    longest = max(picture.shape[:2])
-    fitting = float(_SIDES[0])
-    for side in _SIDES:
-        if uri and (side >= longest or side > fitting) and side > _SIDES[-1]:
-            continue
-        factor = min(1.0, side / longest)
+    shown = picture[:, :, ::-1]
+    if factor < 1:
         size = [max(1, round(n * factor)) for n in picture.shape[1::-1]]
-        shown = picture[:, :, ::-1]
-        if factor < 1:
-            shown = np.asarray(cv2.resize(shown, size, interpolation=cv2.INTER_AREA), np.uint8)
-        done, code = cv2.imencode(
-            ".webp", np.ascontiguousarray(shown), [cv2.IMWRITE_WEBP_QUALITY, _QUALITY]
-        )
-        if not done:
-            raise OutputError(f"a picture of {picture.shape[:2]} pixels cannot be encoded as WebP")
-        uri = f"data:image/webp;base64,{base64.b64encode(code.tobytes()).decode()}"
-        if len(uri) <= quota:
-            break
-        # The code grows with the area, somewhat slower where it is large: do not try in vain.
-        fitting = 1.1 * min(side, longest) * (quota / len(uri)) ** 0.5
-    return uri
+        shown = np.asarray(cv2.resize(shown, size, interpolation=cv2.INTER_AREA), np.uint8)
+    quality = [cv2.IMWRITE_WEBP_QUALITY, _QUALITY]
+    done, code = cv2.imencode(".webp", np.ascontiguousarray(shown), quality)
+    if not done:
+        raise OutputError(f"a picture of {picture.shape[:2]} pixels cannot be encoded as WebP")
+    return code.tobytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -42,7 +43,9 @@ class ResidualNetwork(nn.Module):
     (n, channels_in, y, x) -> (n, bands, y, x); zero padding, biases everywhere.
     """
 
-    def __init__(self, channels_in: int, width: int, bands: int, blocks: list[nn.Module]) -> None:
+    def __init__(
+        self, channels_in: int, width: int, bands: int, blocks: Iterable[nn.Module]
+    ) -> None:
         super().__init__()
         self.head = conv2d(channels_in, width)
         self.blocks = nn.Sequential(*blocks)
@@ -59,7 +62,7 @@ class HscnnR(ResidualNetwork):
     """HSCNN-R (Shi et al., 2018)."""
 
     def __init__(self, config: HscnnRConfig) -> None:
-        blocks: list[nn.Module] = [ResidualBlock(config.width) for _ in range(config.blocks)]
+        blocks = (ResidualBlock(config.width) for _ in range(config.blocks))
         super().__init__(config.channels_in, config.width, config.bands, blocks)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from respectra.methods.card import Card, Decision, Origin, Tiling
+from respectra.methods.card import Card, Decision, Tiling
 from respectra.methods.network import NetworkConfig, NetworkMethod, PixelNetwork
 from respectra.methods.networks.respectra_config import RespectraConfig
 
@@ -51,23 +51,20 @@ METHOD = NetworkMethod(
         reference="docs/method.md",
         year=2026,
         decisions=(
-            Decision(
-                what="exact linear part P v with P = CA(AᵀCA)⁻¹, and a prediction in the "
+            Decision.published(
+                "exact linear part P v with P = CA(AᵀCA)⁻¹, and a prediction in the "
                 "camera's null space on top: any answer has the pixel's values",
-                origin=Origin.PUBLISHED,
-                source="range-null-space decomposition; docs/method.md",
+                "range-null-space decomposition; docs/method.md",
             ),
-            Decision(
-                what="features are ratios, the scene code is a mean over pixels: exposure "
+            Decision.published(
+                "features are ratios, the scene code is a mean over pixels: exposure "
                 "scales the answer, the order of the pixels has no influence",
-                origin=Origin.PUBLISHED,
-                source="docs/method.md",
+                "docs/method.md",
             ),
-            Decision(
-                what="a code is a cell of values, whose width follows from the picture's bits; "
+            Decision.published(
+                "a code is a cell of values, whose width follows from the picture's bits; "
                 "the place within it is predicted and cannot leave it",
-                origin=Origin.PUBLISHED,
-                source="docs/method.md",
+                "docs/method.md",
             ),
         ),
         tiling=Tiling.STATISTICS,
@@ -83,7 +80,7 @@ METHOD = NetworkMethod(
             "rank": 14,
             "told": 24,
             "residual": True,
-            "doubt": 20,
+            "uncertainty_width": 20,
             "windows": (3, 7, 15),
             "denoiser": 32,
         },

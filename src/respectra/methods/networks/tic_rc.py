@@ -66,7 +66,7 @@ class TicRc(ResidualNetwork):
 
     def __init__(self, config: TicRcConfig) -> None:
         width, reduction = config.width, config.reduction
-        blocks: list[nn.Module] = [AttentionBlock(width, reduction) for _ in range(config.blocks)]
+        blocks = (AttentionBlock(width, reduction) for _ in range(config.blocks))
         super().__init__(3 * config.channels_in, width, config.bands, blocks)
         self.inputs = DerivedInputs(config.gamma)
 

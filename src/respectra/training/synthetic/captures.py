@@ -19,13 +19,10 @@ from torch import Tensor
 from respectra.cameras import codec
 from respectra.cameras.responses import get_response
 from respectra.cameras.sensor import demosaic, mosaic
-from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.spectra import illuminants
 from respectra.methods.settings import TRACK_SETTINGS
-from respectra.training.synthetic.draws import Randomness
+from respectra.training.synthetic.materials import BANDS, GRID, Randomness, smooth_factor
 
-GRID = torch.tensor(CHALLENGE_WAVELENGTHS_NM, dtype=torch.float32)
-BANDS = len(GRID)
 #: Standard deviation of what JPEG at a quality of 80 adds, as is told.
 JPEG_NOISE = TRACK_SETTINGS["real-world"]["noise"][0]
 #: Cameras that are drawn from, under licences that let anybody do so.
@@ -72,9 +69,7 @@ class Cameras(Randomness):
             torch.tensor(get_response(name).values, dtype=torch.float32) for name in KNOWN_CAMERAS
         ]
         self.known = torch.stack([table / table.sum(dim=0) for table in tables])
-        distance = (GRID[:, None] - GRID) / 70.0
-        covariance = torch.exp(-0.5 * distance**2).double() + 1e-6 * torch.eye(BANDS).double()
-        self.bend = torch.linalg.cholesky(covariance).float()
+        self.bend = smooth_factor(70.0)
 
     def draw(self) -> Tensor:
         """A camera."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import importlib.metadata
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,15 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
-from respectra.errors import DataError
+from respectra.errors import ConfigError, DataError
 from respectra.methods import Weights
+from respectra.methods.network import CaptureAware, UncertainNetwork
+from respectra.methods.registry import get_network
 from respectra.training.hardware import Estimate
 from respectra.training.module import TrainingModule
-from respectra.training.recipe import Recipe
-from respectra.training.synthetic.materials import BANDS
+from respectra.training.recipe import AnyRecipe, ClassicalRecipe, Recipe
+from respectra.training.recipe_parts import SyntheticRecipe, UncertaintyRecipe
+from respectra.training.synthetic.materials import BANDS, LIGHTS, OBJECTS
 from respectra.training.synthetic.scenes import Sampler, Scenes
-from respectra.training.synthetic_recipe import UncertaintyRecipe
 
 #: Shares of a normal distribution within one and two standard deviations.
 _WITHIN = (0.683, 0.954)
@@ -35,6 +39,29 @@ _LEAST = 1e-5
 _PRIOR_BATCHES, _BASIS_SPECTRA = 80, 8000
 
 
+class SyntheticBatches(Dataset[list[Scenes]]):
+    """The scenes of each step. The sampler is made when it is needed, anew in each process."""
+
+    def __init__(self, recipe: SyntheticRecipe, seed: int) -> None:
+        self.recipe, self.seed = recipe, seed
+        self._sampler: Sampler | None = None
+
+    @property
+    def sampler(self) -> Sampler:
+        """What draws them."""
+        if self._sampler is None:
+            self._sampler = Sampler(self.recipe, self.seed)
+        return self._sampler
+
+    def __getitem__(self, step: int) -> list[Scenes]:
+        """The batches of an optimiser step, counted from 0."""
+        return self.sampler.batches(step)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the sampler."""
+        return {**vars(self), "_sampler": None}
+
+
 class SyntheticModule(TrainingModule):
     """As :class:`TrainingModule`, each batch under a capture of its own.
 
@@ -46,7 +73,6 @@ class SyntheticModule(TrainingModule):
         sampler: of the scenes, from which the prior and the first basis are taken.
         steps: optimiser steps of the run.
         start: weights to start from.
-        lengthened: the run had another length when its checkpoint was written.
     """
 
     def __init__(
@@ -56,9 +82,8 @@ class SyntheticModule(TrainingModule):
         *,
         steps: int,
         start: Weights | None = None,
-        lengthened: bool = False,
     ) -> None:
-        super().__init__(recipe, steps=steps, start=start, lengthened=lengthened)
+        super().__init__(recipe, steps=steps, start=start)
         self.clean = sampler.clean
         if start is None:
             begin(self.network, sampler)
@@ -70,14 +95,16 @@ class SyntheticModule(TrainingModule):
         Raises:
             DataError: it is not finite.
         """
-        teaches_doubt = self.recipe.synthetic.uncertainty.at(self.global_step)
+        teaches_uncertainty = self.recipe.synthetic.uncertainty.at(self.global_step)
         losses = []
         for scenes in batch:
             renew_buffers(self.network)
             for name in self._chosen():
                 getattr(self.network, name).fill_(1.0)
             self.network.set_capture(**scenes.told)
-            losses.append((doubt_loss if teaches_doubt else self._error)(self.network, scenes))
+            losses.append(
+                (uncertainty_loss if teaches_uncertainty else self._error)(self.network, scenes)
+            )
         self._tell_nothing()
         total = torch.stack(losses).sum()
         if not torch.isfinite(total):
@@ -85,7 +112,7 @@ class SyntheticModule(TrainingModule):
                 f"the loss is not finite at step {self.global_step}: the weights have diverged; "
                 "lower optimizer.lr or set clip_gradient"
             )
-        if not teaches_doubt:
+        if not teaches_uncertainty:
             self.latest = {"loss": total.detach() / len(losses)}
         return total
 
@@ -163,7 +190,7 @@ def begin(network: Any, sampler: Sampler) -> None:
         network.basis_spectra.copy_(basis[:rank] * size[:rank, None] / len(hidden) ** 0.5)
 
 
-def doubt_loss(network: Any, scenes: Scenes) -> Tensor:
+def uncertainty_loss(network: Any, scenes: Scenes) -> Tensor:
     """Quantile losses of the logarithm of errors over what the uncertainty says of them.
 
     Spectra, and all layers that they need, stay as they are.
@@ -199,3 +226,48 @@ def renew_buffers(network: nn.Module) -> None:
     for module in network.modules():
         for name, buffer in module.named_buffers(recurse=False):
             module._buffers[name] = buffer.clone()
+
+
+def spectra_facts(recipe: SyntheticRecipe) -> dict[str, Any]:
+    """What the scenes are made of, and under which licences."""
+    return {
+        "reflectances": [*OBJECTS, "earthlib"],
+        "lights": dict(LIGHTS[recipe.lights]),
+        "licence": "MIT; trained on spectra under BSD-3-Clause, Apache-2.0 and MIT licences",
+        "versions": {
+            name: importlib.metadata.version(name) for name in ("colour-science", "earthlib")
+        },
+    }
+
+
+def require_synthetic(recipe: AnyRecipe, *, processes: int) -> Recipe:
+    """The recipe, if it can be trained on synthetic scenes.
+
+    Raises:
+        ConfigError: the network looks at surroundings or cannot be told of captures, the loss or
+            the wavelengths are not those of single pixels, or there are several processes.
+    """
+    if isinstance(recipe, ClassicalRecipe):
+        raise ConfigError(
+            f"synthetic scenes are for networks that are told of captures; fit {recipe.method} on "
+            "pictures: respectra data synthesize DIR, and train with --data DIR"
+        )
+    network = get_network(recipe.method).network(recipe.network_config())
+    if not (isinstance(network, CaptureAware) and isinstance(network, UncertainNetwork)):
+        raise ConfigError(
+            f"synthetic scenes are pixels without a place, which {recipe.method} cannot learn "
+            "from; make pictures: respectra data synthesize DIR, and train with --data DIR"
+        )
+    if recipe.wavelengths_nm is not None:
+        raise ConfigError("synthetic scenes have the challenge's 31 bands; leave wavelengths out")
+    allowed = {"mrae", "l1", "l2", "relative_l2"}
+    if other := [name for name, _ in recipe.loss.terms() if name not in allowed]:
+        raise ConfigError(
+            f"loss.{other[0]} needs pictures of one camera; of synthetic scenes the loss has "
+            f"{', '.join(sorted(allowed))}"
+        )
+    if recipe.length.steps is None:
+        raise ConfigError("synthetic scenes have no epochs; set length.steps")
+    if processes > 1:
+        raise ConfigError("synthetic scenes train one process; leave processes out")
+    return recipe

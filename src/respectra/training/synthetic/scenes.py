@@ -15,14 +15,18 @@ from torch import Tensor
 from respectra.cameras import get_track
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM
 from respectra.datasets.white_light import light_of_white
+from respectra.training.recipe_parts import Kind, SyntheticRecipe
 from respectra.training.synthetic.captures import Cameras, Lamps, Sensor, effective
-from respectra.training.synthetic.draws import Randomness
-from respectra.training.synthetic.layouts import PATCH_SIDE, Layouts
-from respectra.training.synthetic.materials import Spectra
-from respectra.training.synthetic_recipe import Kind, SyntheticRecipe
+from respectra.training.synthetic.materials import (
+    BANDS,
+    GRID,
+    PATCH_SIDE,
+    Layouts,
+    Randomness,
+    Spectra,
+    smooth_factor,
+)
 
-GRID = torch.tensor(CHALLENGE_WAVELENGTHS_NM, dtype=torch.float32)
-BANDS = len(GRID)
 #: Patches a batch, where pictures are rendered with noise.
 PATCHES = 4
 #: Materials of a scene.
@@ -62,9 +66,7 @@ class Sampler(Randomness):
         self.cameras, self.lamps = Cameras(generator), Lamps(generator)
         self.layouts = Layouts(recipe.layouts, seed) if recipe.noisy else None
         self.rng = np.random.default_rng(seed)
-        distance = (GRID[:, None] - GRID) / 60.0
-        covariance = torch.exp(-0.5 * distance**2).double() + 1e-6 * torch.eye(BANDS).double()
-        self.bend = torch.linalg.cholesky(covariance).float()
+        self.bend = smooth_factor(60.0)
 
     def batches(self, step: int) -> list[Scenes]:
         """What one step learns from: the same whenever it is asked for.

@@ -1,6 +1,8 @@
-"""What one server takes on, so that no client can exhaust the machine."""
+"""How a server is set up, and what it takes on, so that no client can exhaust the machine."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from pydantic import Field
 
@@ -40,3 +42,28 @@ class Limits(Config):
     """Requests served at the same time."""
     event_streams: int = Field(default=128, gt=0)
     """Progress streams that are open at the same time."""
+
+
+class Settings(Config):
+    """How a server is set up.
+
+    Example:
+        >>> Settings(token="a long secret").uploads
+        True
+    """
+
+    folder: Path | None = None
+    """Where uploads and results are kept; a temporary folder without it."""
+    token: str | None = None
+    """What clients must show; None trusts everybody who reaches the server."""
+    hosts: tuple[str, ...] | None = ("127.0.0.1", "localhost", "::1")
+    """Names by which it may be addressed; None for any."""
+    origins: tuple[str, ...] = ()
+    """Other sites whose pages may use the service."""
+    embed: tuple[str, ...] = ()
+    """Sites that may show the page in a frame."""
+    weights: dict[str, Path] = Field(default_factory=dict)
+    """Weights files to offer, by name."""
+    uploads: bool = True
+    """Whether clients may bring pictures; without, only what the server shows is there."""
+    limits: Limits = Limits()

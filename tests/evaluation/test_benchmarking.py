@@ -78,6 +78,22 @@ def test_the_command_writes_table_json_and_plot(tmp_path, capsys):
     assert "--sizes takes numbers" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("small")
+def test_methods_are_bound_to_what_is_known_and_wanted(monkeypatch, capsys):
+    bound = []
+    real = benchmarking.bind
+
+    def bind(weights, capture, quantity):
+        bound.append((capture.light.attrs["name"], quantity))
+        return real(weights, capture, quantity)
+
+    monkeypatch.setattr(benchmarking, "bind", bind)
+    known = ["--light", "A", "--quantity", "radiance"]
+    assert run(["bench", "pseudo-inverse", "--sizes", "0.001", "--json", *known]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"]
+    assert bound == [("A", "radiance")]
+
+
 def test_sizes_are_positive():
     with pytest.raises(ConfigError, match="positive"):
         benchmark(["pseudo-inverse"], sizes_mp=[0.25, -1])

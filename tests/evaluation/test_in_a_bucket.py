@@ -11,7 +11,7 @@ import pytest
 import respectra as rs
 from respectra import storage, uploads
 from respectra.cli import evaluate as _evaluate  # noqa: F401 - registers the commands
-from respectra.cli import report as _report  # noqa: F401
+from respectra.cli import leaderboard as _report  # noqa: F401
 from respectra.cli import run
 from respectra.datasets.still_life import still_life
 from respectra.errors import FormatError, OutputError

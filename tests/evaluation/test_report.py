@@ -425,7 +425,7 @@ def test_choices_that_cannot_be_shown_are_refused(results, tmp_path):
 
 def test_the_command_writes_the_page(results, tmp_path, capsys):
     run = importlib.import_module("respectra.cli.app").run
-    importlib.import_module("respectra.cli.report")
+    importlib.import_module("respectra.cli.leaderboard")
     target = tmp_path / "page.html"
     assert run(["report", str(results.folder), "-o", str(target), "--methods", "light"]) == 0
     labels = [e.get("aria-label") or "" for e in Page(target.read_text("utf-8")).all("svg")]

@@ -9,7 +9,7 @@ from respectra.cli import evaluate as _evaluate  # noqa: F401 - registers the co
 from respectra.cli import run
 from respectra.datasets.spectra import reflectances
 from respectra.errors import ConfigError
-from respectra.evaluation import EvaluationOptions, Protocol, Results, Row
+from respectra.evaluation import EvaluationOptions, Protocol, Results, Row, auxiliary
 from respectra.evaluation.auxiliary import (
     Case,
     KnownSpectra,
@@ -87,3 +87,8 @@ def test_tables_keep_cameras_blind_by_a_matrix_and_told_apart():
 def test_numbers_of_references_that_no_test_has_are_refused(tmp_path, capsys):
     assert run(["evaluate", "pca", "--data", str(tmp_path), "--references", "3"]) == 1
     assert "--references takes one of 5, 10, 24; got 3" in capsys.readouterr().err
+
+
+def test_tests_keep_their_former_names():
+    with pytest.warns(DeprecationWarning, match="AddedNoise"):
+        assert auxiliary.Noise is auxiliary.AddedNoise

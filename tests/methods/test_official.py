@@ -232,7 +232,7 @@ def test_absent_file(tmp_path: Path) -> None:
 
 
 def test_command(awan: dict[str, Tensor], tmp_path: Path, capsys: Any) -> None:
-    importlib.import_module("respectra.cli.import_weights")  # registers the command
+    importlib.import_module("respectra.cli.weights")  # registers the command
     path, output = saved(tmp_path, awan), tmp_path / "awan.safetensors"
     arguments = ["import-weights", "awan", str(path), "-o", str(output), "--track", "exposed"]
     assert run(arguments) == 0

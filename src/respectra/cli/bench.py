@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from respectra.cli.app import PlainLines, app, echo, make_table, out
 from respectra.cli.options import (
-    CaptureOptions,
+    ResultOptions,
     argument,
     flag,
     option,
@@ -41,7 +41,7 @@ def bench(
         Path | None,
         output_option("FOLDER", "Folder for bench.json and bench.png.", unset="only printed"),
     ] = None,
-    pictures: CaptureOptions,
+    pictures: ResultOptions,
     overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.")] = False,
     json: Annotated[bool, flag("--json", "Print the result as JSON.")] = False,
 ) -> None:
@@ -55,13 +55,15 @@ def bench(
     if output is not None:
         ensure_all_absent([output / "bench.json", output / "bench.png"], overwrite=overwrite)
 
+    known = pictures.known()
     result = benchmark(
         methods or ["default"],
         sizes_mp=megapixels,
         threads=threads,
         patience_s=patience,
         progress=PlainLines(),
-        capture=pictures.known().capture,
+        capture=known.capture,
+        quantity=known.quantity,
     )
     if output is not None:
         save_benchmark(result, output, overwrite=overwrite)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-
 from respectra.cli.app import app, echo, print_json
 from respectra.cli.options import argument, flag, option, output_option, split_numbers
 from respectra.errors import ConfigError
@@ -61,6 +59,8 @@ def calibrate(
     json: Annotated[bool, flag("--json", "Print what was found as JSON.")] = False,
 ) -> None:
     """Calibrate a camera with photographs of a colour chart; writes FILE.json and FILE.png."""
+    import numpy as np
+
     from respectra.cameras import open_image
     from respectra.cameras.calibration import calibrate as run
     from respectra.cameras.calibration.figure import save_figure

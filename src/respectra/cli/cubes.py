@@ -1,4 +1,4 @@
-"""Commands about cubes: convert, inspect, check."""
+"""Commands about cubes: convert, inspect, check, relight."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from respectra.cli.app import Failures, app, echo, out, print_json, track_progre
 from respectra.cli.options import (
     AxesOption,
     CubeFileOptions,
+    CubeOptions,
     KeyOption,
     argument,
     flag,
@@ -149,3 +150,38 @@ def check(cubes: Cubes, reading: CubeFileOptions, as_json: AsJson = False) -> No
     failures.end()
     if not usable:
         raise typer.Exit(1)
+
+
+@app.command()
+def relight(
+    cube: Annotated[str, argument("CUBE", "Reflectance, or radiance under a known light.")],
+    output: Annotated[str, output_option("CUBE|URL", "The cube to write.")],
+    light: Annotated[
+        str,
+        option(
+            "NAME|FILE",
+            "The new light: A, D50, FL2, LED-B3, ..., planck:2856 or daylight:5200 (kelvin), "
+            "a file; or reflectance, which takes the light off.",
+        ),
+    ],
+    *,
+    present: Annotated[
+        str | None,
+        option("NAME|FILE", "The light that a radiance is under.", unset="as the cube says"),
+    ] = None,
+    reading: CubeOptions,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace existing outputs.")] = False,
+) -> None:
+    """Put a cube under another light."""
+    from respectra import cubes, storage
+
+    place = parse_place(output)
+    storage.ensure_absent(place, overwrite=overwrite)
+    opened = cubes.open_cube(parse_place(cube), **reading.opening())
+    if light == "reflectance":
+        result = cubes.to_reflectance(opened, present)
+    else:
+        result = cubes.relight(opened, light, present=present)
+    cubes.save_cube(result, place, overwrite=overwrite)
+    under = "" if light == "reflectance" else f" under {result.attrs['light']}"
+    echo(f"{output}: {result.attrs['quantity']}{under}")

@@ -198,7 +198,7 @@ def evaluate(
         scenes_without_truth,
     )
     from respectra.evaluation.auxiliary import choose_cameras, select_tests
-    from respectra.evaluation.protocol import PLAIN_METRICS
+    from respectra.evaluation.rules import PLAIN_METRICS
     from respectra.urls import parse_place
 
     opening = reading.opening()

@@ -1,4 +1,4 @@
-"""``respectra leaderboard`` ranks what evaluations stored; how tables stand in a terminal."""
+"""What evaluations stored: leaderboard, report; how tables stand in a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from rich.markup import escape
 
 from respectra.cli.app import app, echo, out
-from respectra.cli.options import argument, flag, option, output_option
+from respectra.cli.options import argument, flag, option, output_option, split_words
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -59,6 +59,31 @@ def leaderboard(
         print_tables(boards)
     else:
         out.print(writers[form](boards), markup=False, end="")
+
+
+@app.command()
+def report(
+    folder: Annotated[str, argument("RESULTS", "Folder that evaluate wrote.")],
+    output: Annotated[
+        str | None, output_option("FILE|URL", "File to write.", unset="report.html in the folder")
+    ] = None,
+    methods: Annotated[
+        str | None, option("NAME,...", "Methods in the figures.", unset="the best eight")
+    ] = None,
+    overwrite: Annotated[bool, flag("--overwrite", "Replace the file.")] = False,
+) -> None:
+    """Show an evaluation as one HTML page that needs no network.
+
+    Tables, error maps, spectra, where errors lie, consistency, cost, and all that is needed to
+    reproduce them.
+    """
+    from respectra.evaluation import save_report
+    from respectra.urls import parse_place
+
+    target = str(parse_place(folder) / "report.html") if output is None else output
+    chosen = None if methods is None else split_words(methods)
+    save_report(folder, target, methods=chosen, overwrite=overwrite)
+    echo(f"saved {target}")
 
 
 def print_tables(tables: Sequence[ReportTable]) -> None:

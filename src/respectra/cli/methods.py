@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from respectra.cli.app import app, make_table, out, print_json
 from respectra.cli.options import argument, flag
 from respectra.registry import own_package
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from respectra.methods import Card
     from respectra.methods.measure import MethodFacts
 
@@ -144,27 +145,29 @@ def _print_tables(every: Sequence[MethodFacts]) -> None:
 
 def _print_plain(every: Sequence[MethodFacts]) -> None:
     """One line a method, tab-separated, a dash for what is not known."""
-    headings = "name kind team rank_clean rank_real_world mrae_clean mrae_real_world mrae_arad_1k "
-    headings += "parameters gmac_482x512 size_multiple receptive_field tiling origin package"
-    typer.echo("\t".join(headings.split()))
-    for facts in every:
+    for number, facts in enumerate(every):
         card = facts.card
         scores = {track: score.mrae for track, score in card.reported.items()}
-        row = (
-            card.name,
-            card.kind,
-            card.team,
-            *(card.rank.get(track) for track in ("clean", "real-world")),
-            *(scores.get(track) for track in ("clean", "real-world", "arad-1k")),
-            facts.parameters,
-            None if facts.gmac is None else round(facts.gmac, 2),
-            card.size_multiple,
-            facts.receptive_field,
-            card.tiling.value,
-            card.origin.value,
-            facts.package,
-        )
-        typer.echo("\t".join("-" if value is None else str(value) for value in row))
+        row = {
+            "name": card.name,
+            "kind": card.kind,
+            "team": card.team,
+            "rank_clean": card.rank.get("clean"),
+            "rank_real_world": card.rank.get("real-world"),
+            "mrae_clean": scores.get("clean"),
+            "mrae_real_world": scores.get("real-world"),
+            "mrae_arad_1k": scores.get("arad-1k"),
+            "parameters": facts.parameters,
+            "gmac_482x512": None if facts.gmac is None else round(facts.gmac, 2),
+            "size_multiple": card.size_multiple,
+            "receptive_field": facts.receptive_field,
+            "tiling": card.tiling.value,
+            "origin": card.origin.value,
+            "package": facts.package,
+        }
+        if not number:
+            typer.echo("\t".join(row))
+        typer.echo("\t".join("-" if value is None else str(value) for value in row.values()))
 
 
 def _show(facts: MethodFacts) -> None:
@@ -192,6 +195,8 @@ def _show(facts: MethodFacts) -> None:
 
 
 def _grid(columns: int = 2) -> Table:
+    from rich.table import Table
+
     table = Table.grid(padding=(0, 2, 0, 0))
     for column in range(columns):
         table.add_column(no_wrap=column < columns - 1)

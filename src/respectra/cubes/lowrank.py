@@ -1,9 +1,8 @@
 """Low-rank cubes: a few coefficients a pixel, and the spectra that they weigh.
 
-A :class:`LowRankCube` holds the factors. :meth:`LowRankCube.lazy` is an ordinary labelled array on
-top of them, whose values are computed when and where they are asked for: a band costs a band, a
-pixel a pixel. That is the one way from factors to cubes, and ``require_cube`` takes it; so every
-function of the package that takes a cube takes a low-rank cube too.
+:meth:`LowRankCube.lazy` is an ordinary labelled array on top of the factors, whose values are
+computed when and where they are asked for: a band costs a band, a pixel a pixel. ``require_cube``
+takes that way; so every function of the package that takes a cube takes a low-rank cube too.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from respectra.colour import make_light, normalise_light, open_light, resample_light
-from respectra.cubes.model import is_chunked, require_cube, wavelengths_of
+from respectra.cubes.model import Quantity, is_chunked, require_cube, wavelengths_of
 from respectra.errors import ConfigError, DataError, RespectraError
 from respectra.guards.text import parse_json, parse_object
 from respectra.typing import FloatArray
@@ -40,11 +40,7 @@ def to_radiance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArray:
         >>> rs.to_radiance(cube, "A").attrs["quantity"]
         'radiance'
     """
-    cube = require_cube(cube)
-    if not _is_reflectance(cube):
-        raise DataError("the cube holds radiance already; respectra.relight gives it another light")
-    found = _light_of(cube, light)
-    return _scaled(cube, _power(found, cube), "radiance", found)
+    return _converted(cube, light, "radiance", "; respectra.relight gives it another light")
 
 
 def to_reflectance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArray:
@@ -64,11 +60,7 @@ def to_reflectance(cube: xr.DataArray, light: Light | None = None) -> xr.DataArr
         >>> rs.to_reflectance(rs.to_radiance(scene, "A")).values.round(4).tolist()
         [[[0.5, 0.5, 0.5]]]
     """
-    cube = require_cube(cube)
-    if _is_reflectance(cube):
-        raise DataError("the cube holds reflectance already")
-    found = _light_of(cube, light)
-    return _scaled(cube, 1.0 / _power(found, cube), "reflectance", found)
+    return _converted(cube, light, "reflectance")
 
 
 def relight(cube: xr.DataArray, light: Light, *, present: Light | None = None) -> xr.DataArray:
@@ -93,14 +85,21 @@ def relight(cube: xr.DataArray, light: Light, *, present: Light | None = None) -
         'A'
     """
     cube = require_cube(cube)
-    if _is_reflectance(cube):
+    if cube.attrs.get("quantity") == "reflectance":
         return to_radiance(cube, light)
     new, old = open_light(light), _light_of(cube, present)
     return _scaled(cube, _power(new, cube) / _power(old, cube), "radiance", new)
 
 
-def _is_reflectance(cube: xr.DataArray) -> bool:
-    return bool(cube.attrs.get("quantity") == "reflectance")
+def _converted(
+    cube: xr.DataArray, light: Light | None, quantity: Quantity, hint: str = ""
+) -> xr.DataArray:
+    cube = require_cube(cube)
+    if cube.attrs.get("quantity", "radiance") == quantity:
+        raise DataError(f"the cube holds {quantity} already{hint}")
+    found = _light_of(cube, light)
+    power = _power(found, cube)
+    return _scaled(cube, power if quantity == "radiance" else 1.0 / power, quantity, found)
 
 
 def _power(light: xr.DataArray, cube: xr.DataArray) -> FloatArray:
@@ -148,14 +147,14 @@ def _light_of(cube: xr.DataArray, light: Light | None) -> xr.DataArray:
     if name is None:
         raise ConfigError(
             "the cube does not say which light it is under; state it, such as light='D65' "
-            "(--present D65 on the command line)"
+            "(respectra relight --present D65)"
         )
     try:
         recorded = _recorded(cube, str(name))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"the cube's attributes state a light {str(name)!r} that cannot be used: {error}; "
-            "state it yourself (--present on the command line)"
+            "state it yourself (respectra relight --present)"
         ) from None
     return open_light(str(name)) if recorded is None else recorded
 

@@ -116,8 +116,8 @@ def is_coarser(target_nm: FloatArray, source_nm: FloatArray) -> bool:
 def fit_bands(cube: xr.DataArray, wavelengths_nm: npt.ArrayLike) -> xr.DataArray:
     """A cube at the bands that somebody expects: as it is where it has them, else resampled.
 
-    This is the one way in which scenes come onto the grid of a method; images that are rendered
-    of a scene are rendered of what this gives, so that image and truth always belong together.
+    This is the one way in which scenes come onto the grid of a method: images are rendered of what
+    this gives, so that image and truth always belong together.
 
     Raises:
         DataError: the cube is not measured at all of these wavelengths.

@@ -90,12 +90,7 @@ class OpenWriter:
         self._path, self._writer, self._attrs, self._stack = path, writer, attrs, stack
 
     def write(self, rows: slice, values: npt.NDArray[Any], columns: slice | None = None) -> None:
-        """Write some rows, or a rectangle.
-
-        Args:
-            rows: a start and a stop.
-            values: shape (y, x, band).
-            columns: all of them by default.
+        """Write some rows, or a rectangle, with values of shape (y, x, band).
 
         Raises:
             DataError: the values have another shape, or lie outside.
@@ -111,10 +106,7 @@ class OpenWriter:
             self._writer.write(region, values)  # type: ignore[arg-type]
 
     def commit(self, attrs: Mapping[str, Any] | None = None) -> None:
-        """Put the complete cube into its place.
-
-        Args:
-            attrs: of the cube, where they are known only now.
+        """Put the complete cube into its place, with its attributes where they are known only now.
 
         Raises:
             OutputError: it cannot be written.

@@ -20,6 +20,7 @@ import numpy as np
 from respectra.allocator import trim_malloc
 from respectra.cameras import Capture
 from respectra.config import Config
+from respectra.cubes import Quantity
 from respectra.devices import processor_name
 from respectra.errors import ConfigError, RespectraError
 from respectra.evaluation.figures import PALETTE, new_figure, save_figure
@@ -143,6 +144,7 @@ def benchmark(
     patience_s: float = 60.0,
     progress: Progress | None = None,
     capture: Capture | None = None,
+    quantity: Quantity | None = None,
     roofline: Roofline | None = None,
 ) -> Benchmark:
     """Measure methods in every way that they can run.
@@ -155,6 +157,7 @@ def benchmark(
         patience_s: what would take longer for one picture is not run, judged by the size before.
         progress: told of each run, and what it took.
         capture: for which the methods are bound before they are measured.
+        quantity: what they give; see ``Reconstructor.with_capture``.
         roofline: what the machine can do, of a run before; by default it is measured.
 
     Raises:
@@ -173,8 +176,8 @@ def benchmark(
     if not sizes_mp or min(sizes_mp) <= 0:
         raise ConfigError(f"sizes are positive numbers of megapixels; got {list(sizes_mp)}")
     every = [_weights_of(source) for source in sources]
-    if capture is not None:
-        every = [bind(weights, capture) for weights in every]
+    if capture is not None or quantity is not None:
+        every = [bind(weights, capture or Capture(), quantity) for weights in every]
     count = threads or torch.get_num_threads()
     limits = measure_roofline(count) if roofline is None else roofline
     shown = as_progress(progress)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -15,26 +15,11 @@ from respectra.cameras import list_tracks
 from respectra.cameras.tracks import has_no_noise
 from respectra.config import Config
 from respectra.errors import ConfigError, unknown_name
-from respectra.evaluation.metrics import METRICS, OnZero
-from respectra.methods import ResponseRecord
+from respectra.evaluation.auxiliary import select_tests
+from respectra.evaluation.rules import ScoringRules, distinct
 
 #: Version of the stored protocol; raised when its meaning changes.
 FORMAT = 1
-#: Metrics of the plain test, in the order of the tables. The weighted and the physical score are
-#: tests of their own.
-PLAIN_METRICS = (
-    "mrae",
-    "rmse",
-    "psnr",
-    "sam",
-    "ssim",
-    "ergas",
-    "relative_error_p95",
-    "delta_e_2000",
-    "delta_e_2000_p95",
-)
-#: Other cameras that the test with them has.
-MOST_CAMERAS = 20
 #: Rows and columns that the 2022 challenge left out on each side.
 BORDER_2022 = 128
 #: Rules that hold for every evaluation, in words, kept with each result.
@@ -51,8 +36,8 @@ STATEMENTS: Mapping[str, str] = {
 }
 
 
-class EvaluationOptions(Config):
-    """How to score.
+class EvaluationOptions(ScoringRules):
+    """What to score, and how.
 
     Example:
         >>> EvaluationOptions(tracks=("clean",), floor=0.01).floor
@@ -62,21 +47,10 @@ class EvaluationOptions(Config):
     tracks: tuple[str, ...] = ("clean",)
     seeds: tuple[int, ...] = (0,)
     """Seeds of the noise; a track without noise uses the first alone."""
-    metrics: tuple[str, ...] = PLAIN_METRICS
     tests: tuple[str, ...] = ()
     """Names of auxiliary tests; see ``respectra.evaluation.auxiliary.select_tests``."""
-    floor: float = Field(default=0.0, ge=0)
-    """Smallest denominator of a relative error, in the unit of the truth; 0 is official."""
-    on_zero: OnZero = "raise"
-    """What a zero in the truth does when the floor is 0."""
-    clusters: int = Field(default=1000, ge=1)
-    cluster_init_size: int | None = Field(default=10_000, ge=1)
-    """Pixels among which each start of k-means looks for its first centres; None is official."""
     crop: Literal["none", "ntire-2022"] = "none"
     """``none``: whole images, as in 2020. ``ntire-2022``: without 128 pixels on each side."""
-    cameras: tuple[ResponseRecord, ...] = ()
-    """Cameras of the test with other cameras, at most twenty; see
-    ``respectra.evaluation.auxiliary.choose_cameras``. By default known and derived ones."""
     wavelengths_nm: tuple[float, ...] | None = None
     """Bands at which scenes are scored, nm; None for those that they have."""
     mask: Literal["none", "no-data"] = "no-data"
@@ -88,37 +62,19 @@ class EvaluationOptions(Config):
         for track in tracks:
             if track not in list_tracks():
                 raise unknown_name("track", track, list_tracks())
-        return _distinct("tracks", tracks)
-
-    @field_validator("metrics")
-    @classmethod
-    def _known_metrics(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in METRICS:
-                raise unknown_name("metric", name, METRICS)
-        return _distinct("metrics", ("mrae", *(n for n in names if n != "mrae")))
+        return distinct("tracks", tracks)
 
     @field_validator("tests")
     @classmethod
     def _known_tests(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        from respectra.evaluation.auxiliary import select_tests  # which score by these options
-
         return tuple(test.name for test in select_tests(names))
-
-    @field_validator("cameras")
-    @classmethod
-    def _distinct_cameras(cls, cameras: tuple[ResponseRecord, ...]) -> tuple[ResponseRecord, ...]:
-        names = [camera.name for camera in cameras]
-        if len(set(names)) < len(names) or len(names) > MOST_CAMERAS:
-            raise ValueError(f"up to {MOST_CAMERAS} cameras of different names are needed")
-        return cameras
 
     @field_validator("seeds")
     @classmethod
     def _good_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if any(seed < 0 for seed in seeds):
             raise ValueError("seeds are non-negative integers")
-        return _distinct("seeds", seeds)
+        return distinct("seeds", seeds)
 
     def seeds_of(self, track: str) -> tuple[int, ...]:
         """Seeds that a track uses: one where there is no noise."""
@@ -198,12 +154,6 @@ def _elsewhere(options: EvaluationOptions) -> set[str]:
     """Options that do not decide whether scores compare, or that nobody set."""
     left_out = {"tests", "metrics", "tracks"}
     return left_out if options.wavelengths_nm is not None else left_out | {"wavelengths_nm"}
-
-
-def _distinct(what: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not values:
-        raise ValueError(f"at least one of the {what} is needed")
-    return tuple(dict.fromkeys(values))
 
 
 def _versions() -> dict[str, str]:

@@ -96,10 +96,10 @@ def unwrap(content: Mapping[str, Any]) -> Checkpoint:
     return Checkpoint(state, frozenset(beside))
 
 
-def some(names: list[str], count: int = 3) -> str:
-    """The first few names, and how many more there are."""
-    more = len(names) - count
-    return ", ".join(names[:count]) + (f" and {more} more" if more > 0 else "")
+def some(names: list[str]) -> str:
+    """The first three names, and how many more there are."""
+    more = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
 
 
 class _Dropped:

@@ -31,6 +31,7 @@ from respectra.methods.registry import (
     methods,
 )
 from respectra.registry import package_of, reason_of
+from respectra.typing import FloatArray
 
 if TYPE_CHECKING:
     from torch import nn
@@ -309,11 +310,9 @@ def _run_frame(name: str, preset: str, frame: tuple[int, int], threads: int) -> 
     return time.perf_counter() - start, peak_memory_bytes()
 
 
-def _synthetic_pairs(
-    rng: np.random.Generator, pairs: int = 4000, bands: int = 31
-) -> tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]:
-    """A response (bands, 3) of three bells, and smooth positive spectra (pairs, bands)."""
-    at = np.linspace(0, 1, bands)
+def _synthetic_pairs(rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """A response (31, 3) of three bells, and smooth positive spectra (4000, 31)."""
+    pairs, at = 4000, np.linspace(0, 1, 31)
     response = np.exp(-(((at[:, None] - np.array([0.7, 0.5, 0.2])) / 0.12) ** 2))
     centre = rng.random((pairs, 4, 1))
     breadth = rng.uniform(0.1, 0.4, (pairs, 4, 1))

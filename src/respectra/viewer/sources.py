@@ -124,7 +124,7 @@ class PixelSource(_Picture):
     ) -> SceneBlock:
         """Pixels of the picture, shape (pixel, 3), given other means than the picture's or not."""
         if self._needs_means and known is None:
-            self._means = known = self._means or self._take_means()
+            self._means = known = self._means or self._compute_means()
         count = len(values)
         picture = self._arranged(values)
         method = self._reconstructor
@@ -151,7 +151,7 @@ class PixelSource(_Picture):
         together = np.concatenate([values, filled]).reshape(-1, _ROW, 3)
         return make_image(together, **cast(Any, self._image.attrs))
 
-    def _take_means(self) -> Sequence[Float32Array]:
+    def _compute_means(self) -> Sequence[Float32Array]:
         return self._means_in(self._image, self._reconstructor.layout(self.height, self.width))
 
     def _means_in(
@@ -190,7 +190,7 @@ class CodeSource(PixelSource):
         values = _values_of(colours)
         return self._recovered(values, self._means_of(values, counts)), False
 
-    def _take_means(self) -> Sequence[Float32Array]:
+    def _compute_means(self) -> Sequence[Float32Array]:
         step = max(1, _COUNTED // self.width)
         rows = range(0, self.height, step)
         picture = self._image.values

@@ -8,7 +8,7 @@ import pytest
 from tests.inference.conftest import tiny_weights
 
 from respectra.cameras import make_image
-from respectra.cli import export  # noqa: F401 - registers the command
+from respectra.cli import weights as _weights  # noqa: F401 - registers the command
 from respectra.cli.app import run
 from respectra.errors import ConfigError
 from respectra.inference import Reconstructor, find_weights

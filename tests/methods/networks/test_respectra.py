@@ -10,6 +10,7 @@ import respectra as rs
 from respectra.errors import ConfigError
 from respectra.methods import network as kinds
 from respectra.methods.measure import count_gmac
+from respectra.methods.networks.respectra_config import RespectraConfig
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +147,9 @@ def test_it_is_as_small_as_it_says(preset, gmac):
     net = rs.build_network("respectra", preset=preset)
     assert sum(p.numel() for p in net.parameters()) < (300_000 if gmac == 4 else 75_000)
     assert count_gmac("respectra", preset=preset) < gmac
+
+
+def test_older_files_call_the_layer_of_the_uncertainty_otherwise():
+    config = RespectraConfig(doubt=3)
+    assert config == RespectraConfig(uncertainty_width=3)
+    assert "doubt" not in config.model_dump()

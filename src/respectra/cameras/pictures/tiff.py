@@ -80,19 +80,15 @@ class TiffSource(PictureSource):
         """Codes of some rows, (rows, width, samples)."""
         start, stop, _ = rows.indices(self.height)
         try:
+            if _contiguous(self._page):
+                dtype = np.dtype(self._page.parent.byteorder + self._page.dtype.char)
+                shape = (self.height, self.width, self._samples)
+                lines = np.memmap(self._path, dtype, "r", self._page.dataoffsets[0], shape)
+                return np.array(lines[start:stop], self._page.dtype)
             with self._path.open("rb") as file:
-                if _contiguous(self._page):
-                    return self._lines(file, start, stop)
                 return self._from_segments(file, start, stop)
         except Exception as error:  # damaged files raise almost anything inside the reader
             raise FormatError(f"{self._path}: the TIFF cannot be decoded ({error})") from error
-
-    def _lines(self, file: Any, start: int, stop: int) -> Codes:
-        dtype = np.dtype(self._page.parent.byteorder + self._page.dtype.char)
-        file.seek(self._page.dataoffsets[0] + start * self.row_bytes)
-        data = file.read((stop - start) * self.row_bytes)
-        lines = np.frombuffer(data, dtype).reshape(-1, self.width, self._samples)
-        return lines.astype(self._page.dtype, copy=False)
 
     def _from_segments(self, file: Any, start: int, stop: int) -> Codes:
         page = self._page

@@ -41,6 +41,10 @@ class GeoTiffFacts:
         values = self.by_band.get(name, {})
         return [values[k] for k in range(bands)] if all(k in values for k in range(bands)) else None
 
+    def unit_of_bands(self, bands: int) -> str | None:
+        """The unit of wavelengths that the bands state; that of the first counts."""
+        return next((u[0] for n in _UNITS if (u := self.of_bands(n, bands))), None)
+
 
 def parse_metadata(text: str) -> GeoTiffFacts:
     """The items of GDAL's XML."""
@@ -86,9 +90,7 @@ def wavelengths(facts: GeoTiffFacts, bands: int, path: Path) -> Grid:
     shared = next((facts.whole[name] for name in _UNITS if name in facts.whole), None)
     for name, usual in _WAVELENGTHS:
         values = facts.of_bands(name, bands)
-        unit = next(
-            (u[0] for n in _UNITS if (u := facts.of_bands(n, bands)) is not None), usual or shared
-        )
+        unit = facts.unit_of_bands(bands) or usual or shared
         if values is None and name in facts.whole:
             values, unit = re.findall(r"[^\s,{}\[\]]+", facts.whole[name]), usual or shared
         grid = stated_grid(values, unit, bands, path)
@@ -108,7 +110,7 @@ def attributes(facts: GeoTiffFacts, bands: int) -> dict[str, Any]:
     if names is not None:
         attrs["band_names"] = names
     for name, usual in _WIDTHS:
-        unit = usual or next((u[0] for n in _UNITS if (u := facts.of_bands(n, bands))), None)
+        unit = usual or facts.unit_of_bands(bands)
         widths = widths_nm(facts.of_bands(name, bands) or (), unit)
         if widths:
             attrs["fwhm_nm"] = widths

@@ -55,12 +55,12 @@ class Stored:
     Attributes:
         shape: (y, x, band).
         dtype: type of the values as stored.
-        stored_bytes: bytes that the values take in the file.
+        stored_bytes: that the values take in the file.
         load: reads the values, shape (y, x, band), any memory layout.
-        window: reads the values of some rows, columns and bands, given as slices with a start, a
-            stop and no step; None where a file can only be read as a whole.
-        chunks: rows, columns and bands that the file keeps together, so that reading one value
-            costs reading all of them; None where any part can be read.
+        window: reads those of some rows, columns and bands, slices with a start and a stop; None
+            where a file can only be read as a whole.
+        chunks: rows, columns and bands that the file keeps together; None where any part can be
+            read by itself.
         wavelengths_nm: one a band in the order of the file; None when the file does not say.
         wavelength_problem: why those that it states cannot be used.
         assumed: whether the wavelengths are those of a custom, not of the file.

@@ -31,10 +31,8 @@ _OTHERS = (
 class FormatRegistry:
     """Formats by name and by suffix. Adding one whose name or suffix is taken is an error.
 
-    Args:
-        formats: those that come with the package.
-        group: the group of entry points through which other packages add formats. They are loaded
-            when all formats are asked for, or a name or suffix that is none of ours.
+    Those of other packages, of a group of entry points, are loaded when all formats are asked for,
+    or a name or suffix that is none of ours.
     """
 
     def __init__(self, formats: tuple[CubeFormat, ...] = (), *, group: str | None = None) -> None:

@@ -116,6 +116,10 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
     return tuple(chosen[name] for name in TESTS if name in chosen)
 
 
+__getattr__ = lazy_names(
+    __name__, former={"Calibration": "UncertaintyCalibration", "Noise": "AddedNoise"}
+)
+
 __all__ = [
     "COUNT",
     "COUNTS",
@@ -154,6 +158,4 @@ __all__ = [
     "unshuffle",
 ]
 
-__getattr__ = lazy_names(
-    __name__, former={"Rules": "respectra.evaluation.protocol.EvaluationOptions"}
-)
+__getattr__ = lazy_names(__name__, former={"Rules": "respectra.evaluation.rules.ScoringRules"})

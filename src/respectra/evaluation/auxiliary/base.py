@@ -21,7 +21,7 @@ from respectra.config import Config
 from respectra.errors import DataError
 from respectra.evaluation import metrics
 from respectra.evaluation.metrics.structure import WINDOW
-from respectra.evaluation.protocol import EvaluationOptions
+from respectra.evaluation.rules import ScoringRules
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Case:
     image: xr.DataArray
     track: Track
     seed: int = 0
-    rules: EvaluationOptions = dataclasses.field(default_factory=EvaluationOptions)
+    rules: ScoringRules = dataclasses.field(default_factory=ScoringRules)
     valid: npt.NDArray[np.bool_] | None = None
     cluster_cache: Path | None = None
     kept: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False, compare=False)

@@ -35,7 +35,7 @@ from respectra.evaluation.auxiliary.base import (
     Scores,
     score,
 )
-from respectra.evaluation.protocol import MOST_CAMERAS
+from respectra.evaluation.rules import MOST_CAMERAS
 from respectra.inference import Reconstructor
 from respectra.inference.capture import through_matrix
 from respectra.methods import ResponseRecord

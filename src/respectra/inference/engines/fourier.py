@@ -14,7 +14,6 @@ from respectra.inference.engines.workers import run_parts
 
 SIDE = 32
 SMALLEST_KERNEL = 7
-_FREQUENCIES = SIDE * (SIDE // 2 + 1)
 
 
 def fits(conv: nn.Module) -> bool:

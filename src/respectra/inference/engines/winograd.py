@@ -15,12 +15,12 @@ import threading
 
 import numba
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from respectra.inference.engines.workers import run_parts
 from respectra.notices import watch_compiler
+from respectra.typing import Float32Array
 
 watch_compiler()
 
@@ -78,14 +78,8 @@ class WinogradConv(nn.Module):
         self.margin = conv.kernel_size[0] // 2
         self.reflect = conv.padding_mode == "reflect"
 
-    def forward(
-        self,
-        x: Tensor,
-        add: Tensor | None = None,
-        scale: float = 1.0,
-        out: Tensor | None = None,
-    ) -> Tensor:
-        """activation(scale * (conv(x) + bias) + add), (n, c, y, x) -> (n, k, y, x).
+    def forward(self, x: Tensor, add: Tensor | None = None, out: Tensor | None = None) -> Tensor:
+        """activation(conv(x) + bias + add), (n, c, y, x) -> (n, k, y, x).
 
         The result goes to ``out`` (channels-last), which may be what is added, but not x.
         """
@@ -97,16 +91,10 @@ class WinogradConv(nn.Module):
         if add is not None:
             add = add.contiguous(memory_format=torch.channels_last)
         for i in range(len(x)):
-            self._run(x[i], out[i], None if add is None else pixels_of(add[i]), scale)
+            self._run(x[i], out[i], None if add is None else pixels_of(add[i]))
         return out
 
-    def _run(
-        self,
-        x: Tensor,
-        out: Tensor,
-        add: npt.NDArray[np.float32] | None,
-        scale: float,
-    ) -> None:
+    def _run(self, x: Tensor, out: Tensor, add: Float32Array | None) -> None:
         """One image."""
         source, target, weight = pixels_of(x), pixels_of(out), self.get_buffer("weight")
         bias, slope = self.get_buffer("bias").numpy(), self.get_buffer("slope").numpy()
@@ -129,7 +117,6 @@ class WinogradConv(nn.Module):
                     slope,
                     target if add is None else add,
                     add is not None,
-                    np.float32(scale),
                     _STEP + 2 * self.margin,
                     top,
                     across,
@@ -148,9 +135,9 @@ def _kernel_at_points(size: int) -> Tensor:
     return torch.cat([powers, infinity])
 
 
-def pixels_of(image: Tensor) -> npt.NDArray[np.float32]:
+def pixels_of(image: Tensor) -> Float32Array:
     """A channels-last image (c, y, x) as an array (y, x, c), without a copy."""
-    array: npt.NDArray[np.float32] = image.permute(1, 2, 0).numpy()
+    array: Float32Array = image.permute(1, 2, 0).numpy()
     return array
 
 
@@ -302,7 +289,7 @@ def _transform(x, before, top, across, margin, reflect):  # type: ignore[no-unty
 
 
 @_jit
-def _finish(after, out, bias, slope, add, adds, scale, points, top, across):  # type: ignore[no-untyped-def]
+def _finish(after, out, bias, slope, add, adds, points, top, across):  # type: ignore[no-untyped-def]
     height, width = out.shape[:2]
     tiles, outputs = after.shape[1:]
     buf = np.zeros((points * points, _BLOCK), np.float32)
@@ -336,7 +323,7 @@ def _finish(after, out, bias, slope, add, adds, scale, points, top, across):  # 
                 for j in range(min(_STEP, width - x0)):
                     y, column, r = y0 + i, x0 + j, i * points + j
                     for c in range(_BLOCK):
-                        buf[r, c] = scale * (buf[r, c] + offset[c])
+                        buf[r, c] += offset[c]
                     # One array at a time: out may be add, and memory that may be shared keeps
                     # LLVM from vectors.
                     if adds and count == _BLOCK:

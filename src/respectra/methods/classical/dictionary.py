@@ -11,6 +11,8 @@ from respectra.methods.classical.base import Array
 Indices = npt.NDArray[np.intp]
 #: A residual below this share of its signal counts as explained.
 _EXPLAINED = 1e-10
+#: Signals that are coded at a time.
+_BLOCK = 1024
 
 
 def matching_pursuit(dictionary: Array, signals: Array, sparsity: int) -> tuple[Indices, Array]:
@@ -62,13 +64,7 @@ def _back_substitute(triangle: Array, heights: Array) -> Array:
 
 
 def k_svd(
-    signals: Array,
-    atoms: int,
-    sparsity: int,
-    iterations: int,
-    rng: np.random.Generator,
-    *,
-    block: int = 1024,
+    signals: Array, atoms: int, sparsity: int, iterations: int, rng: np.random.Generator
 ) -> Array:
     """Learn a dictionary by K-SVD (Aharon, Elad and Bruckstein 2006).
 
@@ -78,7 +74,6 @@ def k_svd(
         sparsity: atoms a signal may use.
         iterations: rounds of coding and updating.
         rng: source of the first dictionary.
-        block: signals coded at a time.
 
     Returns:
         Shape (atoms, d), rows of unit norm, signed so that their sum is not negative.
@@ -93,10 +88,9 @@ def k_svd(
     dictionary = _unit(signals[rng.choice(n, atoms, replace=False)])
     for _ in range(iterations):
         codes = np.zeros((n, atoms))
-        for start in range(0, n, block):
-            chosen, coefficients = matching_pursuit(
-                dictionary, signals[start : start + block], sparsity
-            )
+        for start in range(0, n, _BLOCK):
+            block = signals[start : start + _BLOCK]
+            chosen, coefficients = matching_pursuit(dictionary, block, sparsity)
             rows = np.arange(start, start + len(chosen))[:, None]
             np.add.at(codes, (rows, chosen), coefficients)
         residual = signals - codes @ dictionary

@@ -72,15 +72,14 @@ class SqueezeExcitation(nn.Module):
     Args:
         width: channels.
         reduction: width of the hidden layer is max(1, width // reduction).
-        bias: whether the two layers have biases.
     """
 
-    def __init__(self, width: int, reduction: int = 16, *, bias: bool = True) -> None:
+    def __init__(self, width: int, reduction: int) -> None:
         super().__init__()
         hidden = max(1, width // reduction)
         self.mean = GlobalMean()
-        self.squeeze = nn.Conv2d(width, hidden, 1, bias=bias)
-        self.excite = nn.Conv2d(hidden, width, 1, bias=bias)
+        self.squeeze = nn.Conv2d(width, hidden, 1)
+        self.excite = nn.Conv2d(hidden, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, width, y, x) -> the same shape."""

@@ -34,9 +34,8 @@ class InstanceNorm(nn.Module):
     small number beside it then makes the result the offset.
     """
 
-    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.eps = eps
         self.mean = GlobalMean()
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
@@ -44,7 +43,7 @@ class InstanceNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, channels, y, x) -> the same shape."""
         x = x - self.mean(x)
-        gain = self.weight[:, None, None] * torch.rsqrt(self.mean(x.square()) + self.eps)
+        gain = self.weight[:, None, None] * torch.rsqrt(self.mean(x.square()) + 1e-5)
         return x * gain + self.bias[:, None, None]
 
 

@@ -80,7 +80,7 @@ METHOD = NetworkMethod(
             "rank": 14,
             "told": 24,
             "residual": True,
-            "doubt": 20,
+            "uncertainty_width": 20,
             "windows": (3, 7, 15),
             "denoiser": 32,
         },

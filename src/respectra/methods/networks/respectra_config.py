@@ -57,8 +57,18 @@ class RespectraConfig(NetworkConfig):
     """Noise is told, and the denoiser takes it off; :meth:`Respectra.set_capture` says so."""
     residual: bool = False
     """Hidden layers add to what they were given."""
-    doubt: int = Field(default=0, ge=0)
+    uncertainty_width: int = Field(default=0, ge=0)
     """Channels of a layer of the uncertainty's own; 0: it is linear in the last hidden layer."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _former(cls, options: Any) -> Any:
+        if isinstance(options, dict) and "doubt" in options:  # as older weights files call it
+            return {
+                **{k: v for k, v in options.items() if k != "doubt"},
+                "uncertainty_width": options["doubt"],
+            }
+        return options
 
     @field_validator("windows")
     @classmethod

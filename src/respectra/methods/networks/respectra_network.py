@@ -91,10 +91,11 @@ class Respectra(nn.Module):
         self.layers = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in range(config.layers))
         self.last = nn.Conv2d(width, config.rank, 1)
         self.offset_head = nn.Conv2d(width, channels, 1)
-        self.uncertainty_head = nn.Conv2d(config.doubt or width, bands, 1)
-        if config.doubt:
-            self.uncertainty_layer = nn.Conv2d(width, config.doubt, 1)
-        self.residual, self.doubt, self.told = config.residual, config.doubt, config.told
+        self.uncertainty_head = nn.Conv2d(config.uncertainty_width or width, bands, 1)
+        self.uncertainty_layer: nn.Conv2d | None = None
+        if config.uncertainty_width:
+            self.uncertainty_layer = nn.Conv2d(width, config.uncertainty_width, 1)
+        self.residual, self.told = config.residual, config.told
         self.scene = code
         self.denoises = config.denoises
         if config.told:
@@ -239,8 +240,10 @@ class Respectra(nn.Module):
         middle, variance = self._middle(x)
         total, maps, conditions = self.encode(middle)
         hidden = self.hidden(maps, conditions)
-        doubt = F.relu(self.uncertainty_layer(hidden), inplace=True) if self.doubt else hidden
-        size = torch.exp(self.uncertainty_head(doubt).clamp(-8.0, 4.0))
+        own = hidden
+        if self.uncertainty_layer is not None:
+            own = F.relu(self.uncertainty_layer(hidden), inplace=True)
+        size = torch.exp(self.uncertainty_head(own).clamp(-8.0, 4.0))
         spread = self.noisy_spread if self.denoises else self.spread
         learned = total * size * spread[:, None, None] / spread.numel()
         if self.training:  # the power and the shares are chosen afterwards

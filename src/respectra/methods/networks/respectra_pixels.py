@@ -104,7 +104,7 @@ class RespectraPixels:
         """Of pixels (n, channels_in), given all means: the expected absolute error, (n, bands)."""
         middle, total, features, hidden = self._encode_and_hide(pixels, means)
         answer = np.maximum(self._project(middle, total, hidden) @ self.basis, 0)
-        if self.config.doubt:
+        if self.config.uncertainty_width:
             hidden = _positive(self._layer("uncertainty_layer", hidden))
         size = np.exp(self._layer("uncertainty_head", hidden).clip(-8.0, 4.0))
         learned = total * size * (self.tensors["spread"] / np.float32(answer.shape[1]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -111,8 +113,7 @@ class Restormer(nn.Module):
                 *(TransformerBlock(channels, heads, config.expansion) for _ in range(count))
             )
 
-        def conv(ci: int, co: int, size: int = 3) -> nn.Conv2d:
-            return conv2d(ci, co, size, bias=False)
+        conv = functools.partial(conv2d, bias=False)
 
         self.embedding = conv(config.channels_in, width)
         *upper, deepest = config.blocks

@@ -95,14 +95,16 @@ class SyntheticModule(TrainingModule):
         Raises:
             DataError: it is not finite.
         """
-        teaches_doubt = self.recipe.synthetic.uncertainty.at(self.global_step)
+        teaches_uncertainty = self.recipe.synthetic.uncertainty.at(self.global_step)
         losses = []
         for scenes in batch:
             renew_buffers(self.network)
             for name in self._chosen():
                 getattr(self.network, name).fill_(1.0)
             self.network.set_capture(**scenes.told)
-            losses.append((doubt_loss if teaches_doubt else self._error)(self.network, scenes))
+            losses.append(
+                (uncertainty_loss if teaches_uncertainty else self._error)(self.network, scenes)
+            )
         self._tell_nothing()
         total = torch.stack(losses).sum()
         if not torch.isfinite(total):
@@ -110,7 +112,7 @@ class SyntheticModule(TrainingModule):
                 f"the loss is not finite at step {self.global_step}: the weights have diverged; "
                 "lower optimizer.lr or set clip_gradient"
             )
-        if not teaches_doubt:
+        if not teaches_uncertainty:
             self.latest = {"loss": total.detach() / len(losses)}
         return total
 
@@ -188,7 +190,7 @@ def begin(network: Any, sampler: Sampler) -> None:
         network.basis_spectra.copy_(basis[:rank] * size[:rank, None] / len(hidden) ** 0.5)
 
 
-def doubt_loss(network: Any, scenes: Scenes) -> Tensor:
+def uncertainty_loss(network: Any, scenes: Scenes) -> Tensor:
     """Quantile losses of the logarithm of errors over what the uncertainty says of them.
 
     Spectra, and all layers that they need, stay as they are.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from respectra.errors import ConfigError
-from respectra.inference.backends.base import CODE_BITS, Backend, Factors, Means, Output, Sums
+from respectra.inference.backends.base import CODE_BITS, Backend, Factors, Output, Sums
 from respectra.inference.memory import MemoryUse, measure_memory
 from respectra.inference.networks import build, probe_image
 from respectra.inference.tiling import Layout, Predictor, Tile
@@ -183,20 +183,11 @@ class NetworkBackend(Backend):
 
         return mean_passes(self.weights)
 
-    def sums(
-        self,
-        pixels: Float32Array,
-        tile: Tile,
-        layout: Layout,
-        *,
-        wanted: frozenset[int],
-        known: Means,
-        weight: Float32Array | None = None,
-    ) -> Sums:
+    def sums(self, pixels: Float32Array, tile: Tile, layout: Layout, **options: Any) -> Sums:
         """See ``statistics.sums_of_tile``."""
         from respectra.inference.statistics import sums_of_tile
 
-        return sums_of_tile(self, pixels, tile, layout, wanted=wanted, known=known, weight=weight)
+        return sums_of_tile(self, pixels, tile, layout, **options)
 
     @contextlib.contextmanager
     def given(self, means: Sequence[Float32Array]) -> Iterator[None]:

@@ -7,7 +7,7 @@ import pytest
 import respectra as rs
 from respectra.cameras import PictureOptions
 from respectra.cameras.capture_camera import CaptureCamera
-from respectra.cli import bake, reconstruct, relight  # noqa: F401 - registers them
+from respectra.cli import bake, cubes, reconstruct  # noqa: F401 - registers them
 from respectra.cli.app import run
 from respectra.datasets.collections import Opening
 from respectra.errors import DataError

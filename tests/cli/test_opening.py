@@ -13,7 +13,7 @@ from respectra.cli.app import run
 from respectra.datasets.still_life import still_life
 from respectra.datasets.store import open_store
 
-for command in ("data", "evaluate", "relight", "train"):
+for command in ("cubes", "data", "evaluate", "train"):
     importlib.import_module(f"respectra.cli.{command}")
 
 KEY = ["--key", "b/reflectance", "--quantity", "reflectance"]

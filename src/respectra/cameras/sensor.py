@@ -42,11 +42,7 @@ def piece_pixels(bands: int) -> int:
 
 
 def project(values: Float32Array, matrix: FloatArray) -> FloatArray:
-    """Sum over the bands: shape (y, x, band) to (y, x, channel), float64.
-
-    Raises:
-        DataError: a value is not a finite number.
-    """
+    """Sum over the bands, (y, x, band) to (y, x, channel), float64; see :func:`check_finite`."""
     rows, columns, bands = values.shape
     result = np.empty((rows, columns, matrix.shape[1]))
 
@@ -67,10 +63,7 @@ def project(values: Float32Array, matrix: FloatArray) -> FloatArray:
 def project_mosaic(values: Float32Array, matrix: FloatArray) -> FloatArray:
     """What an RGGB sensor sees: ``mosaic(project(values, matrix))``, without the rest.
 
-    Shape (y, x, band) to (y, x), float64.
-
-    Raises:
-        DataError: a value is not a finite number.
+    Shape (y, x, band) to (y, x), float64; see :func:`check_finite`.
     """
     rows, columns, bands = values.shape
     result = np.empty((rows, columns))

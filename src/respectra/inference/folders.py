@@ -91,9 +91,9 @@ def run_jobs(
             start = time.perf_counter()
             try:
                 reconstructor = job.told_to(choose)  # a method that does not exist ends the run
-                found = run.begin(job, reconstructor)
+                found = run.begin(job, reconstructor, start)
             except DataError as error:  # what a picture says of itself may have to be read
-                found = run.failed(job, time.perf_counter() - start, error)
+                found = run.end(_failed(job, start, error))
             if isinstance(found, Outcome):
                 settled.append(found)
                 if run.ends_with(found):
@@ -101,53 +101,44 @@ def run_jobs(
                 continue
             manifest.sync()
             method = reconstructor if cluster is None else cluster.send(reconstructor)
-            yield found, (work, method, job)
+            yield (job, found, start), (work, method, job)
 
     with _manifest_of(output) as manifest:
         run = _Run(output, manifest, options or {}, outputs, overwrite, fail_fast)
         attempts = _one_by_one(due()) if cluster is None else cluster.run(_attempt, due())
-        for begun, attempt in attempts:
+        for (job, identity, start), outcome in attempts:
             yield from run.taken(settled)
-            if isinstance(attempt, BaseException):
-                attempt = _Attempt({}, time.perf_counter() - begun.start, attempt)
-            yield from run.taken([run.end(begun, attempt)])
+            if isinstance(outcome, BaseException):
+                outcome = _failed(job, start, outcome)
+            yield from run.taken([run.end(outcome, identity)])
         yield from run.taken(settled)
 
 
-@dataclass(frozen=True)
-class _Attempt:
-    """What came of working on a job."""
-
-    facts: Mapping[str, Any]
-    seconds: float
-    failure: BaseException | None = None
-
-
-@dataclass(frozen=True)
-class _Begun:
-    """A job that is worked on."""
-
-    job: Job
-    identity: Mapping[str, Any]
-    start: float
+#: A job that is worked on, what its cube depends on, and when it was begun.
+_Begun = tuple[Job, Mapping[str, Any], float]
 
 
 def _one_by_one(
     due: Iterator[tuple[_Begun, tuple[Any, ...]]],
-) -> Iterator[tuple[_Begun, _Attempt]]:
+) -> Iterator[tuple[_Begun, Outcome]]:
     for begun, arguments in due:
         yield begun, _attempt(*arguments)
 
 
-def _attempt(work: Work, reconstructor: Recovers, job: Job) -> _Attempt:
+def _attempt(work: Work, reconstructor: Recovers, job: Job) -> Outcome:
     """Work on a job, here or on a worker."""
     start = time.perf_counter()
     try:
         with job.here() as (source, target):
             facts = work(reconstructor, source, target, job.kind)
     except (RespectraError, MemoryError) as error:
-        return _Attempt({}, time.perf_counter() - start, error)
-    return _Attempt(facts, time.perf_counter() - start)
+        return _failed(job, start, error)
+    return Outcome(job, "done", time.perf_counter() - start, facts=facts)
+
+
+def _failed(job: Job, start: float, failure: BaseException) -> Outcome:
+    seconds, message = time.perf_counter() - start, str(failure) or "out of memory"
+    return Outcome(job, "failed", seconds, error=message, failure=failure)
 
 
 @dataclass
@@ -165,9 +156,11 @@ class _Run:
         # Not by id, which a later reconstructor may have when this one is gone.
         self._signatures: WeakKeyDictionary[Recovers, str] = WeakKeyDictionary()
 
-    def begin(self, job: Job, reconstructor: Recovers) -> _Begun | Outcome:
-        """Write down that a job is begun, unless it is done already or cannot be."""
-        start = time.perf_counter()
+    def begin(self, job: Job, reconstructor: Recovers, start: float) -> Mapping[str, Any] | Outcome:
+        """Write down that a job is begun, and what its cube depends on.
+
+        An outcome is given of one that is done already or cannot be.
+        """
         weights = self._signatures.get(reconstructor) or reconstructor.signature()
         self._signatures[reconstructor] = weights
         try:
@@ -183,8 +176,8 @@ class _Run:
             if self._is_settled(job, identity):
                 return Outcome(job, "skipped", time.perf_counter() - start)
         except (RespectraError, MemoryError) as error:
-            return self.failed(job, time.perf_counter() - start, error)
-        return _Begun(job, identity, start)
+            return self.end(_failed(job, start, error))
+        return identity
 
     def _is_settled(self, job: Job, identity: Mapping[str, Any]) -> bool:
         """Whether nothing is left to do of a job; else the manifest says that it is begun.
@@ -234,21 +227,15 @@ class _Run:
             return target.relative_to(self.output).as_posix()
         return str(target).removeprefix(str(self.output)).strip("/") or target.name
 
-    def end(self, begun: _Begun, attempt: _Attempt) -> Outcome:
-        """Write down what came of a job."""
-        if attempt.failure is not None:
-            return self.failed(begun.job, attempt.seconds, attempt.failure)
-        seconds = round(attempt.seconds, 3)
-        self.manifest.add({**begun.identity, "status": "done", "seconds": seconds, **attempt.facts})
-        return Outcome(begun.job, "done", attempt.seconds, facts=attempt.facts)
-
-    def failed(self, job: Job, seconds: float, failure: BaseException) -> Outcome:
-        """Write down that a job failed."""
-        message = str(failure) or "out of memory"
-        if not self._is_hopeless(failure):
+    def end(self, outcome: Outcome, identity: Mapping[str, Any] | None = None) -> Outcome:
+        """Write down what came of a job, and of one that is done what its cube depends on."""
+        job, ended = outcome.job, {"seconds": round(outcome.seconds, 3)}
+        if outcome.failure is None:
+            self.manifest.add({**(identity or {}), "status": "done", **ended, **outcome.facts})
+        elif not self._is_hopeless(outcome.failure):
             line = {"output": self._name_of(job.target), "input": job.name, "status": "failed"}
-            self.manifest.add({**line, "seconds": round(seconds, 3), "error": message})
-        return Outcome(job, "failed", seconds, error=message, failure=failure)
+            self.manifest.add({**line, **ended, "error": outcome.error})
+        return outcome
 
     def taken(self, outcomes: list[Outcome]) -> Iterator[Outcome]:
         """Give outcomes and forget them; raise those that end the run."""

@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import numpy as np
+
 from respectra.errors import RespectraError
 from respectra.methods.card import Card
 from respectra.methods.registry import methods
 from respectra.registry import reason_of
+from respectra.typing import FloatArray
 
 if TYPE_CHECKING:
     from respectra.methods.registry import Method
@@ -104,6 +107,13 @@ def run_checks(name: str, entry: T, checks: Sequence[Check[T]], *, slow: bool) -
             f"{name} fails {len(failures)} of {count} checks:\n  " + "\n  ".join(failures)
         )
     return results
+
+
+def smooth_spectra(rng: np.random.Generator, *shape: int, bands: int) -> FloatArray:
+    """Bumps of any place and height over the bands, shape (*shape, band), from 0 to 1."""
+    at = np.linspace(0, 1, bands)
+    centre, height = rng.random((2, *shape, 1))
+    return np.asarray(height * np.exp(-(((at - centre) / 0.3) ** 2)))
 
 
 def require(condition: object, message: str) -> None:

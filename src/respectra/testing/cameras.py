@@ -11,7 +11,7 @@ from respectra.cameras import Track, native_response
 from respectra.cameras.tracks import tracks
 from respectra.cubes import CHALLENGE_WAVELENGTHS_NM, make_cube
 from respectra.errors import ConfigError
-from respectra.testing.base import Battery, require, require_refusal, run_checks
+from respectra.testing.base import Battery, require, require_refusal, run_checks, smooth_spectra
 
 TRACK_CHECKS: Battery[type[Track]] = Battery()
 _check = TRACK_CHECKS.check
@@ -44,10 +44,8 @@ def make(track: type[Track], *, seed: int = 0, **options: object) -> Track:
 
 def scene() -> xr.DataArray:
     """A cube of smooth spectra, some of them dark, none negative."""
-    rng = np.random.default_rng(0)
-    at = np.linspace(0, 1, CHALLENGE_WAVELENGTHS_NM.size)
-    centre, height = rng.random((2, *_SHAPE, 1))
-    values = 0.4 * height * np.exp(-(((at - centre) / 0.3) ** 2))
+    bands = CHALLENGE_WAVELENGTHS_NM.size
+    values = 0.4 * smooth_spectra(np.random.default_rng(0), *_SHAPE, bands=bands)
     return make_cube(values.astype(np.float32), CHALLENGE_WAVELENGTHS_NM)
 
 

@@ -26,6 +26,7 @@ from respectra.testing.base import (
     require_card,
     require_refusal,
     run_checks,
+    smooth_spectra,
 )
 from respectra.typing import FloatArray
 
@@ -63,8 +64,7 @@ def pairs(n: int, bands: int = 31) -> tuple[FloatArray, FloatArray, FloatArray]:
     at = np.linspace(0, 1, bands)
     response = np.exp(-(((at[:, None] - [0.75, 0.45, 0.15]) / 0.15) ** 2))
     response /= response.sum(axis=0)
-    centre, height = rng.random((2, n, 3, 1))
-    spectra = 0.02 + (height * np.exp(-(((at - centre) / 0.3) ** 2))).mean(axis=1)
+    spectra = 0.02 + smooth_spectra(rng, n, 3, bands=bands).mean(axis=1)
     return spectra @ response, spectra, response
 
 

@@ -21,7 +21,7 @@ from respectra.evaluation.metrics.registry import MetricSettings, ScenePair
 from respectra.evaluation.protocol import EvaluationOptions
 from respectra.inference import Reconstructor
 from respectra.methods import Contract, build_classical
-from respectra.testing.base import Battery, NotApplicable, require, run_checks
+from respectra.testing.base import Battery, NotApplicable, require, run_checks, smooth_spectra
 
 METRIC_CHECKS: Battery[Metric] = Battery()
 TEST_CHECKS: Battery[Test] = Battery()
@@ -67,9 +67,7 @@ def check_test(test: str | Test) -> dict[str, str]:
 def cubes(seed: int = 0) -> tuple[xr.DataArray, xr.DataArray]:
     """A truth of smooth spectra, and an estimate that is off by some per cent."""
     rng = np.random.default_rng(seed)
-    at = np.linspace(0, 1, CHALLENGE_WAVELENGTHS_NM.size)
-    centre, height = rng.random((2, *_SHAPE, 1))
-    truth = 0.05 + 0.4 * height * np.exp(-(((at - centre) / 0.3) ** 2))
+    truth = 0.05 + 0.4 * smooth_spectra(rng, *_SHAPE, bands=CHALLENGE_WAVELENGTHS_NM.size)
     estimate = truth * (1 + 0.1 * rng.standard_normal(truth.shape))
     both = (make_cube(v.astype(np.float32), CHALLENGE_WAVELENGTHS_NM) for v in (truth, estimate))
     return next(both), next(both)

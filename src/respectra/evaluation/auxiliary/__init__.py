@@ -117,7 +117,12 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
 
 
 __getattr__ = lazy_names(
-    __name__, former={"Calibration": "UncertaintyCalibration", "Noise": "AddedNoise"}
+    __name__,
+    former={
+        "Calibration": "UncertaintyCalibration",
+        "Noise": "AddedNoise",
+        "Rules": "respectra.evaluation.rules.ScoringRules",
+    },
 )
 
 __all__ = [
@@ -157,5 +162,3 @@ __all__ = [
     "shuffle",
     "unshuffle",
 ]
-
-__getattr__ = lazy_names(__name__, former={"Rules": "respectra.evaluation.rules.ScoringRules"})

@@ -81,14 +81,9 @@ def _attributes(attributes: Attributes) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """Values to coordinates.
+    """Values from ``low`` to ``high`` as coordinates from ``start`` to ``end``.
 
-    Attributes:
-        low: value at ``start``.
-        high: value at ``end``.
-        start: coordinate.
-        end: coordinate.
-        logarithmic: whether equal factors are equal distances.
+    Equal factors are equal distances where it is logarithmic.
     """
 
     low: float
@@ -162,16 +157,7 @@ def show_value(value: float) -> str:
 
 @dataclass(frozen=True)
 class Plot:
-    """The field of a chart, with its axes.
-
-    Attributes:
-        width: of the whole chart.
-        height: of the whole chart.
-        x: values to coordinates.
-        y: values to coordinates.
-        x_title: below the axis.
-        y_title: above it.
-    """
+    """The field of a chart of some width and height, with its axes and their titles."""
 
     width: float
     height: float

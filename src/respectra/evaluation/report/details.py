@@ -32,14 +32,7 @@ MOST_SCENES = 20
 
 @dataclass(frozen=True)
 class Pixel:
-    """A pixel with its spectra.
-
-    Attributes:
-        row: of the scene.
-        column: of the scene.
-        truth: shape (band,).
-        estimate: shape (band,).
-    """
+    """A pixel of a scene with its true and its recovered spectrum, shape (band,)."""
 
     row: int
     column: int

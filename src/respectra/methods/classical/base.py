@@ -17,6 +17,8 @@ from respectra.methods.contract import Contract
 from respectra.methods.weights import Weights
 
 Array = npt.NDArray[Any]
+#: Why every classical method may be cut anywhere.
+PER_PIXEL = "Every pixel is recovered from its own RGB alone: the receptive field is one pixel."
 C = TypeVar("C", bound=Config)
 #: Pixels predicted at a time: what they need in between stays in the processor's cache.
 _BLOCK = 8192
@@ -27,9 +29,7 @@ class ClassicalCard(Card):
 
     kind: Literal["classical", "network"] = "classical"
     tiling: Tiling = Tiling.EXACT
-    tiling_reason: str = (
-        "Every pixel is recovered from its own RGB alone: the receptive field is one pixel."
-    )
+    tiling_reason: str = PER_PIXEL
     exports_onnx: bool = False
 
 

@@ -1,4 +1,4 @@
-"""What three or more networks share."""
+"""What several networks share."""
 
 from __future__ import annotations
 

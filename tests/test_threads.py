@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
+import threadpoolctl
 
-from respectra.threads import available_cores, for_blocks
+from respectra.threads import available_cores, for_blocks, one_blas_thread
 
 
 @pytest.mark.parametrize("threads", [1, 3, None])
@@ -31,6 +33,40 @@ def test_errors_are_raised_where_it_was_called(threads):
 
 def test_there_is_at_least_one_core():
     assert available_cores() >= 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "threads"), [("1", 1), ("1,2", 1), ("", 3), ("none", 3), ("0", 3), ("9", 3)]
+)
+def test_what_other_libraries_are_told_holds_here_too(monkeypatch, asked, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr("respectra.threads.available_cores", lambda: 3)
+    together = threading.Barrier(threads)  # breaks unless so many wait at the same time
+    who = set()
+
+    def work(start, stop):
+        together.wait(timeout=60)
+        who.add(threading.get_ident())
+
+    for_blocks(work, 3, 1)
+    assert len(who) == threads
+
+
+def test_matrix_products_have_their_threads_again():
+    def blas():
+        return [
+            pool["num_threads"]
+            for pool in threadpoolctl.threadpool_info()
+            if pool["user_api"] == "blas"
+        ]
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        before = blas()
+        with one_blas_thread():
+            with one_blas_thread():
+                assert set(blas()) == {1}
+            assert set(blas()) == {1}
+        assert blas() == before
 
 
 _WORK = """

@@ -28,6 +28,16 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def _usual() -> int:
+    """Threads where nobody asks for a number: see :func:`for_blocks`."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return (
+        min(available_cores(), int(asked))
+        if asked.isdecimal() and int(asked)
+        else available_cores()
+    )
+
+
 def for_blocks(
     work: Callable[[int, int], None], length: int, block: int, *, threads: int | None = None
 ) -> None:
@@ -39,10 +49,11 @@ def for_blocks(
         work: does not depend on the order of the calls; what it raises is raised here.
         length: what is divided.
         block: the largest block.
-        threads: as many as there are cores by default, or as :func:`limited_blocks` allows.
+        threads: as many as there are cores by default, or as ``OMP_NUM_THREADS`` or
+            :func:`limited_blocks` allow.
     """
     spans = [(start, min(start + block, length)) for start in range(0, length, block)]
-    threads = min(len(spans), threads or getattr(_limits, "most", 0) or available_cores())
+    threads = min(len(spans), threads or getattr(_limits, "most", 0) or _usual())
     if threads <= 1:
         for span in spans:
             work(*span)

@@ -236,7 +236,7 @@ def test_the_command(tmp_path, capsys):
     image = open_image(tmp_path / "a.png")
     assert capture.linear(image).shape == image.shape
     cube = tmp_path / "cube.npz"
-    done = ["reconstruct", str(tmp_path / "a.png"), "-o", str(cube), "--input", "camera"]
+    done = ["reconstruct", str(tmp_path / "a.png"), "-o", str(cube), "--kind", "camera"]
     assert run([*done, "--capture", str(out), "--method", "pseudo-inverse"]) == 0
     assert run([*line[:-1], str(tmp_path / "b.json"), "--corners", "1,2,3"]) == 1
 

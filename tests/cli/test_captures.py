@@ -194,3 +194,13 @@ def test_a_damaged_first_picture_of_a_told_light_stops_no_other(folder, capsys):
     assert run([*arguments, *told]) == 1
     assert "1 of 2 failed" in capsys.readouterr().err
     assert rs.open_cube(folder / "cubes" / "b.zarr").attrs["light"] == "A"
+
+
+def test_that_nobody_stated_the_light_of_a_radiance_is_said_once(folder, capsys):
+    pictures = folder / "shots"
+    pictures.mkdir(exist_ok=True)
+    for name in ("a.png", "b.png"):
+        (pictures / name).write_bytes((folder / "raw.png").read_bytes())
+    told = ["--camera", "ampas-nikon-d700", "--quantity", "radiance", "--method", "wiener"]
+    assert run(["reconstruct", str(pictures), "-o", str(folder / "dim"), *told]) == 0
+    assert capsys.readouterr().err.count("which nobody stated") == 1

@@ -46,7 +46,7 @@ def test_the_challenges_names_say_what_a_picture_holds(photo, tmp_path, capsys):
 
 
 def test_codes_of_the_clean_track_are_used_as_they_are(photo, tmp_path):
-    arguments = ["reconstruct", str(photo), "-o", str(tmp_path / "cube.npz"), "--input", "clean"]
+    arguments = ["reconstruct", str(photo), "-o", str(tmp_path / "cube.npz"), "--kind", "clean"]
     assert run([*arguments, "--method", "pseudo-inverse"]) == 0
     expected = rs.load("pseudo-inverse")(rs.open_image(photo))
     np.testing.assert_array_equal(rs.open_cube(tmp_path / "cube.npz"), expected)

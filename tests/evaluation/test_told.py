@@ -5,8 +5,6 @@ import pytest
 
 import respectra as rs
 from respectra.cameras import get_response
-from respectra.cli import evaluate as _evaluate  # noqa: F401 - registers the command
-from respectra.cli import run
 from respectra.datasets.spectra import reflectances
 from respectra.errors import ConfigError
 from respectra.evaluation import EvaluationOptions, Protocol, Results, Row, auxiliary
@@ -84,9 +82,13 @@ def test_tables_keep_cameras_blind_by_a_matrix_and_told_apart():
     assert table.notes == ("Other cameras: ampas-nikon-d70, ampas-nikon-d200.",)
 
 
-def test_numbers_of_references_that_no_test_has_are_refused(tmp_path, capsys):
-    assert run(["evaluate", "pca", "--data", str(tmp_path), "--references", "3"]) == 1
-    assert "--references takes one of 5, 10, 24; got 3" in capsys.readouterr().err
+def test_any_number_of_references_is_a_test():
+    (test,) = select_tests("references-7")
+    assert (test.name, test.count, test.title) == ("references-7", 7, "7 references")
+    assert EvaluationOptions(tests=("references-7", "references-7")).tests == ("references-7",)
+    for name in ("references-0", "references-07", "references-5000", "references-x"):
+        with pytest.raises(ConfigError, match="did you mean"):
+            select_tests(name)
 
 
 def test_tests_keep_their_former_names():

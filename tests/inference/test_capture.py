@@ -1,13 +1,14 @@
 """Reconstructors that were told how their pictures were taken."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 
 import respectra as rs
 from respectra.cameras.capture_camera import CaptureCamera
-from respectra.errors import ConfigError, FormatError
+from respectra.errors import ConfigError, FormatError, RespectraWarning
 from respectra.inference import reconstruct_file
 from respectra.inference.capture import bind, camera_matrix, constrained_fit
 from respectra.inference.tables import bake
@@ -60,6 +61,16 @@ def test_an_image_may_carry_its_capture(network, surfaces):
     later = {**CAPTURE.to_json(), "version": 2}
     with pytest.raises(FormatError, match="in the image's attributes is a capture of version 2"):
         network(image.assign_attrs(capture=later))
+
+
+def test_radiance_under_a_light_that_nobody_stated_is_warned_of(network):
+    with pytest.warns(RespectraWarning, match="which nobody stated: E is assumed"):
+        network.with_capture(CAPTURE.replace(light=None), quantity="radiance")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network.with_capture(CAPTURE.replace(light=None))
+        network.with_capture(CAPTURE, quantity="radiance")
+        network.with_capture(rs.Capture.photograph(), quantity="radiance")
 
 
 def test_methods_of_one_camera_get_the_picture_through_a_matrix(surfaces):

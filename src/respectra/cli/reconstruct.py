@@ -56,7 +56,7 @@ def reconstruct(
             "pictures of the challenge's tracks. linear: linear light in sRGB's primaries. "
             "camera: codes of the camera that --camera names. auto: by the challenge's file names "
             "and --camera, else srgb.",
-            names=("--input",),
+            names=("--kind", "--input"),
         ),
     ] = "auto",
     suffix: Annotated[

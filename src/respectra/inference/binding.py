@@ -140,7 +140,7 @@ def what_for(contract: Contract) -> str:
 def what_fits(track: str) -> str:
     """Which weights are for images of a track."""
     if track in list_shipped():
-        return f"use weights for it: respectra.load(track={track!r}) (--input {track}) has some"
+        return f"use weights for it: respectra.load(track={track!r}) (--kind {track}) has some"
     return f"use weights that were trained for {track!r}"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from respectra.colour import make_light
 from respectra.cubes import Quantity
 from respectra.datasets.spectra import reflectances
 from respectra.datasets.white_light import light_of_white
-from respectra.errors import ConfigError
+from respectra.errors import ConfigError, RespectraWarning
 from respectra.inference.guarantees import camera_of
 from respectra.methods import Contract, Weights, get_method
 from respectra.methods.fitting import REFLECTANCES
@@ -70,6 +71,15 @@ def bind(weights: Weights, capture: Capture, quantity: Quantity | None = None) -
     if capture.camera is None:
         capture = capture.replace(camera=own_response(contract))
     capture = _assuming(capture.replace(references=None), contract)
+    if quantity == "radiance" and capture.light is None and not capture.is_photograph:
+        light = capture.assumed_light(contract.wavelengths_nm).attrs["name"]
+        warnings.warn(
+            f"radiance is reflectance times the light, which nobody stated: {light} is assumed, "
+            "and a wrong one makes it wrong by as much; state it with light= (--light), or take "
+            "reflectance",
+            RespectraWarning,
+            stacklevel=2,
+        )
     return _bound(weights, capture, quantity or "reflectance", _tell_network(weights, capture))
 
 

@@ -315,7 +315,7 @@ def camera_of(contract: Contract) -> Track | CaptureCamera:
         f"the weights do not say which camera made their images of the track {contract.track!r}, "
         "so that nothing can be consistent with it and no other picture brought to it; use weights "
         "whose contract has a response, or take a picture's codes as they are, which is what the "
-        "authors do: --input real-world --force, or call it with rs.open_image(path)"
+        "authors do: --kind real-world --force, or call it with rs.open_image(path)"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from respectra.cameras import (
 from respectra.cubes import Quantity
 from respectra.cubes.parts import cube_hash
 from respectra.datasets.scenes import AS_THE_FILES_SAY, Opening
-from respectra.errors import ConfigError, DataError
+from respectra.errors import ConfigError, DataError, RespectraWarning
 from respectra.identity import content_hash
 from respectra.inference.ensembles import ModelEnsemble, Recovers
 from respectra.inference.jobs import is_clip
@@ -181,7 +182,9 @@ class Chosen:
             capture = Capture.photograph(**capture.known())
         told, quantity = capture, self.known.quantity
         plain = self._for_track(track_of_kind(kind))
-        plain.mapped(lambda member: member.with_capture(told, quantity=quantity))
+        with warnings.catch_warnings():  # they are said when the first picture is bound
+            warnings.simplefilter("ignore", RespectraWarning)
+            plain.mapped(lambda member: member.with_capture(told, quantity=quantity))
 
     def __call__(self, path: Path, kind: InputKind) -> Recovers:
         """The reconstructor for a picture or clip.

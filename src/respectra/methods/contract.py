@@ -82,8 +82,9 @@ class Contract(Config):
     response: ResponseRecord | None = None
     """The camera, where it is known."""
     capture: str | None = None
-    """What is known of how the pictures were taken, where the weights were told: the JSON of a
-    ``respectra.Capture``. Its camera is then that of the pictures."""
+    """The one capture that the weights serve, where they were told: the JSON of a
+    ``respectra.Capture``, whose camera is then that of the pictures. None: they serve any capture,
+    told it or through a matrix, and without one the pictures of ``track``."""
     camera_matrix: tuple[tuple[float, float, float], ...] | None = None
     """Where the method knows ``response`` alone: what brings the capture's R, G, B to that of its
     own camera, values = matrix @ values."""

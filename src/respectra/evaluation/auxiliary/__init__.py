@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 
+from respectra.cameras.references import MOST
 from respectra.errors import unknown_name
 from respectra.evaluation.auxiliary.base import (
     Case,
@@ -91,7 +92,8 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
     Args:
         names: ``all`` (but for those in which the method is told something), ``official`` (those
             of the report), ``none``, families such as ``shuffle`` or ``camera-told``, or single
-            tests such as ``shuffle-4``; a list, or a string with commas.
+            tests such as ``shuffle-4``, and ``references-N`` for any N; a list, or a string with
+            commas.
 
     Raises:
         ConfigError: an unknown name; suggests those near to it.
@@ -107,13 +109,24 @@ def select_tests(names: str | Iterable[str]) -> tuple[Test, ...]:
             found = ()
         elif word in _FAMILIES:
             found = _FAMILIES[word]
-        elif word in TESTS:
+        elif word in TESTS or _add_references(word):
             found = (TESTS[word],)
         else:
             known = ("all", "official", "none", *_FAMILIES, *TESTS)
             raise unknown_name("auxiliary test", word, known)
         chosen |= {test.name: test for test in found}
     return tuple(chosen[name] for name in TESTS if name in chosen)
+
+
+def _add_references(word: str) -> bool:
+    """Whether a name is that of the test with another number of references, which then is there."""
+    count = word.removeprefix("references-")
+    if count == word or not count.isdecimal() or not 1 <= int(count) <= MOST:
+        return False
+    test = KnownSpectra(count=int(count))
+    if test.name == word:
+        TESTS.add(word, functools.partial(_accept, word, test))
+    return test.name == word
 
 
 __getattr__ = lazy_names(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from respectra.methods import Weights, get_network
 from respectra.methods.network import PixelNetwork
 from respectra.threads import for_blocks, one_blas_thread
 from respectra.typing import Float32Array
-
-if TYPE_CHECKING:
-    pass
 
 #: Pixels that are computed together: their hidden values stay in the cache.
 _TOGETHER = 2048
@@ -41,8 +38,9 @@ def in_numpy(weights: Weights) -> PixelNetwork | None:
             means.append(network.averaged(pixel, means))
         network.coefficients(pixel, means) @ network.basis
     except (KeyError, ValueError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise FormatError(
-            f"the weights do not fit {weights.method} as configured: {error}"
+            f"the weights do not fit {weights.method} as configured: {what}"
         ) from None
     return network
 

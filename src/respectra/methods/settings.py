@@ -35,8 +35,9 @@ def tell(weights: Weights, camera: FloatArray | None = None, **capture: Any) -> 
         ConfigError: the network cannot be told, or these weights of it not that.
     """
     method = get_network(weights.method)
-    pixels = method.in_numpy and method.in_numpy(weights.config, weights.tensors)
-    if weights.baked is None and pixels is not None:
+    make = method.in_numpy if weights.baked is None else None
+    pixels = make and make(weights.config, weights.tensors)
+    if pixels is not None:
         pixels.set_capture(camera, **capture)
         return _told(weights, pixels.tensors, denoises=pixels.denoises)
     import torch

@@ -51,11 +51,11 @@ def make_backend(weights: Weights, *, device: str = "auto", engine: str = "torch
         return ClassicalBackend(weights) if weights.baked is None else TableBackend(weights)
     device = "cpu" if engine == "onnx" else pick_device(device)
     if engine == "auto" and device == "cpu":
-        from respectra.inference.backends.pixels import PixelBackend, in_numpy
+        from respectra.inference.backends.pixels import pixel_backend
 
-        network = in_numpy(weights)
-        if network is not None:
-            return PixelBackend(weights, network)
+        backend = pixel_backend(weights)
+        if backend is not None:
+            return backend
     from respectra.inference.backends.network import NetworkBackend
 
     return NetworkBackend(weights, device=device, engine=engine)

@@ -21,30 +21,6 @@ from respectra.typing import Float32Array
 _TOGETHER = 2048
 
 
-def in_numpy(weights: Weights) -> PixelNetwork | None:
-    """A network in NumPy, or None where it has to run in PyTorch.
-
-    Raises:
-        FormatError: the tensors are not those that the configuration needs.
-    """
-    make = get_network(weights.method).in_numpy
-    network = make and make(weights.config, weights.tensors)
-    if network is None or network.denoises:
-        return None
-    try:
-        means: list[Float32Array] = []
-        pixel = np.zeros((1, 3), np.float32)
-        for _ in range(network.means):
-            means.append(network.averaged(pixel, means))
-        network.coefficients(pixel, means) @ network.basis
-    except (KeyError, ValueError) as error:
-        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise FormatError(
-            f"the weights do not fit {weights.method} as configured: {what}"
-        ) from None
-    return network
-
-
 class PixelBackend(Backend):
     """A network of single pixels and of means over them, in NumPy.
 
@@ -173,3 +149,24 @@ class PixelBackend(Backend):
         """Those of the network."""
         clip = (self.contract.clip_low, self.contract.clip_high)
         return Factors("coefficients", self._pixels.basis, None, clip)
+
+
+def pixel_backend(weights: Weights) -> PixelBackend | None:
+    """A network in NumPy, or None where it has to run in PyTorch.
+
+    Raises:
+        FormatError: the tensors are not those that the configuration needs.
+    """
+    make = get_network(weights.method).in_numpy
+    network = make and make(weights.config, weights.tensors)
+    if network is None or network.denoises:
+        return None
+    backend = PixelBackend(weights, network)
+    try:
+        backend(np.zeros((1, 1, 3), np.float32))
+    except (KeyError, ValueError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise FormatError(
+            f"the weights do not fit {weights.method} as configured: {what}"
+        ) from None
+    return backend
